@@ -1,0 +1,32 @@
+"""The Azure clouds: where each one's directory, Resource Manager and storage live.
+
+Source: learn.microsoft.com/azure/azure-government/compare-azure-government-global-azure and
+learn.microsoft.com/azure/china/resources-developer-guide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """One cloud's addresses: `authority` is a host, `resource_manager` a URL, `storage_suffix` a domain."""
+
+    authority: str
+    resource_manager: str
+    storage_suffix: str
+
+    @property
+    def resource_manager_scope(self) -> str:
+        """What a token for Azure Resource Manager is asked for."""
+        return f"{self.resource_manager}/.default"
+
+
+CLOUDS = {
+    "AzureCloud": Cloud("login.microsoftonline.com", "https://management.azure.com", "core.windows.net"),
+    "AzureUSGovernment": Cloud(
+        "login.microsoftonline.us", "https://management.usgovcloudapi.net", "core.usgovcloudapi.net"
+    ),
+    "AzureChinaCloud": Cloud("login.chinacloudapi.cn", "https://management.chinacloudapi.cn", "core.chinacloudapi.cn"),
+}

@@ -1,0 +1,126 @@
+"""Image references: parse, normalise, compare and write back.
+
+The grammar is that of the OCI distribution specification ("Pulling manifests") and of the reference package of
+CNCF Distribution; the short names of Docker Hub (`nginx` for `docker.io/library/nginx`) are normalised away, so that
+two spellings of one repository are equal.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+DOCKER_HUB = "docker.io"
+_HUB_ALIASES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
+_MAX_NAME = 255
+
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
+_DOMAIN_COMPONENT = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+_REGISTRY = re.compile(
+    rf"(?:{_DOMAIN_COMPONENT}(?:\.{_DOMAIN_COMPONENT})*|\[[a-fA-F0-9:]+\])(?::[0-9]{{1,5}})?", re.ASCII
+)
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)
+_DIGEST = re.compile(r"sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}", re.ASCII)
+
+
+class InvalidImage(ValueError):
+    """The text is not an image reference; the message says which part of it is wrong."""
+
+
+def check_registry(text: str) -> str:
+    """The registry's host[:port], lower-cased, Docker Hub's aliases as `docker.io`; raises InvalidImage."""
+    if not _REGISTRY.fullmatch(text) or len(text) > _MAX_NAME:
+        raise InvalidImage(f"{text[:80]!r} is not a registry host")
+    host = text.lower()
+    return DOCKER_HUB if host in _HUB_ALIASES else host
+
+
+def check_repository(text: str) -> str:
+    """A repository path such as `acme/shop`, as it is; raises InvalidImage."""
+    if not _REPOSITORY.fullmatch(text) or len(text) > _MAX_NAME:
+        raise InvalidImage(
+            f"{text[:80]!r} is not a repository: lower-case letters, digits and . _ - between slashes, "
+            f"at most {_MAX_NAME} characters"
+        )
+    return text
+
+
+def check_tag(text: str) -> str:
+    """A tag, as it is; raises InvalidImage."""
+    if not _TAG.fullmatch(text):
+        raise InvalidImage(
+            f"{text[:80]!r} is not a tag: letters, digits and _ . - , at most 128, not starting with . or -"
+        )
+    return text
+
+
+def check_digest(text: str) -> str:
+    """A digest such as `sha256:<64 hex digits>`, as it is; raises InvalidImage."""
+    if not _DIGEST.fullmatch(text):
+        raise InvalidImage(f"{text[:80]!r} is not a digest: sha256:<64 lower-case hex digits>")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class ImageReference:
+    """One image: normalised registry and repository, and the tag and digest as far as they are given."""
+
+    registry: str
+    repository: str
+    tag: str | None = None
+    digest: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> ImageReference:
+        """Read `[registry/]repository[:tag][@digest]`; raises InvalidImage. No tag is ever made up."""
+        name, tag, digest = _split(text)
+        registry, repository = _split_name(name)
+        reference = cls(check_registry(registry), check_repository(repository))
+        if reference.registry == DOCKER_HUB and "/" not in repository:
+            reference = replace(reference, repository=f"library/{repository}")
+        return replace(
+            reference,
+            tag=None if tag is None else check_tag(tag),
+            digest=None if digest is None else check_digest(digest),
+        )
+
+    @property
+    def name(self) -> str:
+        """`registry/repository`, normalised: equal for every spelling of one repository."""
+        return f"{self.registry}/{self.repository}"
+
+    @property
+    def followed_tag(self) -> str | None:
+        """The tag that a container running this image follows: `latest` if none is written, None for a bare digest."""
+        return self.tag or (None if self.digest else "latest")
+
+    def __str__(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        digest = f"@{self.digest}" if self.digest else ""
+        return f"{self.name}{tag}{digest}"
+
+
+def rewrite(written: str, *, tag: str | None = None, digest: str | None = None) -> str:
+    """The image `written` with another tag or digest, its registry and repository letter for letter as they stood.
+
+    A group's registry credentials are matched by the server's name as written, so the spelling must survive.
+    Exactly one of `tag` and `digest` is given; a digest stands alone, as `repository@sha256:…`.
+    """
+    name, _, _ = _split(written)
+    return f"{name}@{digest}" if digest else f"{name}:{tag}"
+
+
+def _split(text: str) -> tuple[str, str | None, str | None]:
+    name, at, digest = text.partition("@")
+    slash, colon = name.rfind("/"), name.rfind(":")
+    tag = None
+    if colon > slash:
+        name, tag = name[:colon], name[colon + 1 :]
+    return name, tag, digest if at else None
+
+
+def _split_name(name: str) -> tuple[str, str]:
+    first, slash, rest = name.partition("/")
+    is_host = "." in first or ":" in first or first == "localhost" or first != first.lower()
+    return (first, rest) if slash and is_host else (DOCKER_HUB, name)

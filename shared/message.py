@@ -1,0 +1,163 @@
+"""The wire schema of the queue: update messages and dead letters, encoded as base64 of UTF-8 JSON.
+
+Base64 is what Azure Functions and the portal's message view expect of a queue.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from shared.push import Push
+
+MAX_MESSAGE = 32 * 1024
+"""Bytes of an encoded update message: half of what a queue takes, so that it still fits into a dead letter."""
+MAX_LETTER = 64 * 1024
+"""Bytes of an encoded dead letter: what a queue takes (docs: "Scalability targets for Queue Storage")."""
+
+Segment = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^/\\\s]+$")]
+
+
+class Undecodable(ValueError):
+    """The text on the queue is no message of ours: not base64, not JSON, or of another schema."""
+
+
+class TargetId(BaseModel):
+    """Which container group. ARM's names are case-insensitive, so two spellings of one group are equal."""
+
+    model_config = ConfigDict(frozen=True)
+
+    subscription: Segment
+    resource_group: Segment
+    container_group: Segment
+
+    @property
+    def key(self) -> str:
+        """`subscription/resource group/container group` in lower case: equal for every spelling, and a blob's name."""
+        return f"{self.subscription}/{self.resource_group}/{self.container_group}".lower()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TargetId) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __str__(self) -> str:
+        return f"{self.resource_group}/{self.container_group}"
+
+
+class UpdateMessage(BaseModel):
+    """One message of the updates queue: a push whose targets are to be found, or its rollout onto one target.
+
+    `attempts` counts failed attempts; `dequeued` is the queue's dequeue count at the last settlement, by which a
+    message that was received again without having been settled (its worker died) is told from one that just waited.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
+
+    schema_: Literal["aci-hooks/1"] = Field("aci-hooks/1", alias="schema")
+    id: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    kind: Literal["push", "rollout"]
+    push: Push
+    received_at: AwareDatetime
+    traceparent: str | None = None
+    target: TargetId | None = None
+    attempts: NonNegativeInt = 0
+    dequeued: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _rollout_has_target(self) -> Self:
+        if self.kind == "rollout" and self.target is None:
+            raise ValueError("a rollout message names its target")
+        return self
+
+    @property
+    def order(self) -> tuple[datetime, datetime]:
+        """What decides which of two pushes is the newer one."""
+        return self.push.order(self.received_at)
+
+    def for_target(self, target: TargetId) -> UpdateMessage:
+        """The rollout message of this push for one target."""
+        return self.model_copy(update={"kind": "rollout", "target": target, "attempts": 0, "dequeued": 0})
+
+    def encode(self) -> str:
+        """The message as it goes onto the queue; raises ValueError beyond MAX_MESSAGE bytes."""
+        text = to_base64(self.model_dump_json(exclude_none=True))
+        if len(text) > MAX_MESSAGE:
+            raise ValueError(f"the message has {len(text)} bytes, more than {MAX_MESSAGE}")
+        return text
+
+
+class DeadLetter(BaseModel):
+    """What could not be done, why, and the whole message to try it again. `message` is raw text if undecodable."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
+
+    schema_: Literal["aci-hooks/dead-letter/1"] = Field("aci-hooks/dead-letter/1", alias="schema")
+    reason: str
+    code: str
+    detail: str
+    attempts: NonNegativeInt
+    first_received_at: AwareDatetime
+    dead_lettered_at: AwareDatetime
+    message: UpdateMessage | str
+
+    def encode(self) -> str:
+        """The letter as it goes onto the queue, the detail cut where it would not fit into MAX_LETTER bytes.
+
+        A raw message that is too large for an envelope goes as it came: nothing of it may be lost.
+        """
+        text = to_base64(self.model_dump_json(exclude_none=True))
+        if len(text) <= MAX_LETTER:
+            return text
+        if isinstance(self.message, str):
+            return self.message
+        return self.model_copy(update={"detail": self.detail[: MAX_LETTER // 16] + " […]"}).encode()
+
+
+def decode(text: str) -> UpdateMessage:
+    """Read a message off the updates queue; raises Undecodable, saying what is wrong with it."""
+    try:
+        return UpdateMessage.model_validate_json(from_base64(text))
+    except ValidationError as error:
+        raise Undecodable(_explain(error)) from error
+
+
+def decode_letter(text: str) -> DeadLetter:
+    """Read a letter off the poison queue; raises Undecodable."""
+    try:
+        return DeadLetter.model_validate_json(from_base64(text))
+    except ValidationError as error:
+        raise Undecodable(_explain(error)) from error
+
+
+def to_base64(text: str) -> str:
+    """Base64 of the text's UTF-8 bytes."""
+    return base64.b64encode(text.encode()).decode("ascii")
+
+
+def from_base64(text: str) -> bytes:
+    """The bytes behind `text`; raises Undecodable."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Undecodable("not base64") from error
+
+
+def _explain(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(str(part) for part in one['loc']) or 'message'}: {one['msg']}" for one in error.errors()[:5]
+    )

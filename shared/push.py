@@ -1,0 +1,57 @@
+"""Push: one tag of one repository now points at an image."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StringConstraints
+
+from shared.image import ImageReference, check_digest, check_registry, check_repository, check_tag
+
+CLOCK_SKEW = timedelta(hours=1)
+"""How far ahead of ours a sender's clock may be. A push that claims a later time is ordered by when it was received:
+otherwise one wrong clock, or one forged date, would outrank every later push."""
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+
+class Push(BaseModel):
+    """A push, as every sender's payload is normalised to it. Bad parts raise pydantic's ValidationError.
+
+    `pushed_at` is the sender's time, None where it sends none; `digest` likewise.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    sender: Text
+    registry: Annotated[str, AfterValidator(check_registry)]
+    repository: Annotated[str, AfterValidator(check_repository)]
+    tag: Annotated[str, AfterValidator(check_tag)]
+    digest: Annotated[str, AfterValidator(check_digest)] | None = None
+    pushed_at: AwareDatetime | None = None
+    pusher: Text | None = None
+
+    @classmethod
+    def of(cls, sender: str, image: ImageReference, **rest: object) -> Push:
+        """The push of `image`, which carries a tag; `rest` is pushed_at and pusher. Raises ValidationError."""
+        return cls.model_validate(
+            {
+                "sender": sender,
+                "registry": image.registry,
+                "repository": image.repository,
+                "tag": image.tag,
+                "digest": image.digest,
+                **rest,
+            }
+        )
+
+    @property
+    def image(self) -> ImageReference:
+        """The pushed image by its tag alone, Docker Hub's official images under `library/`."""
+        return ImageReference.parse(f"{self.registry}/{self.repository}:{self.tag}")
+
+    def order(self, received_at: datetime) -> tuple[datetime, datetime]:
+        """What two pushes are compared by: when it was pushed, then when it was received."""
+        pushed_at = self.pushed_at or received_at
+        return (received_at if pushed_at > received_at + CLOCK_SKEW else pushed_at), received_at

@@ -1,0 +1,177 @@
+"""The Azure Storage queues: send, receive, renew, reschedule, complete and dead-letter. The one importer of their SDK.
+
+Messages never expire. A received message is leased: until its visibility timeout ends nobody else sees it, and every
+change of it needs the newest pop receipt, which each renewal replaces
+(learn.microsoft.com/rest/api/storageservices/update-message).
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from azure.storage.queue import QueueClient, QueueMessage
+
+from shared.credential import azure_credential
+from shared.errors import RemoteError, translated
+from shared.message import DeadLetter
+from shared.settings import Settings
+
+Result = TypeVar("Result")
+
+MAX_BATCH = 32
+"""Messages that one call can receive."""
+_NEVER = -1
+_LOST = frozenset({"MessageNotFound", "PopReceiptMismatch"})
+
+
+class LeaseLost(Exception):
+    """The message's visibility timeout ran out and somebody else may have it: it must not be settled any more."""
+
+
+class LeasedMessage:
+    """A received message and the lease on it. The lease may be renewed by another thread while it is worked on."""
+
+    def __init__(self, message: QueueMessage, expires: float) -> None:
+        self.id: str = message.id
+        self.text: str = message.content
+        self.dequeue_count: int = message.dequeue_count or 1
+        inserted_at = message.inserted_on
+        if inserted_at is None:
+            raise ValueError("a received message carries its insertion time")
+        self.inserted_at: datetime = inserted_at
+        self.expires = expires
+        self.settled = False
+        self.lost = False
+        self._receipt = message.pop_receipt
+        self._lock = threading.Lock()
+
+    def is_held(self, clock: Callable[[], float] = time.monotonic) -> bool:
+        """Is the lease still ours beyond doubt? `clock` is the one that `expires` was measured by."""
+        return not self.lost and clock() < self.expires
+
+    def with_receipt(self, change: Callable[[str | None], str | None], *, settles: bool) -> None:
+        """Run `change` with the newest pop receipt and keep the one that it returns; raises LeaseLost."""
+        with self._lock:
+            if self.lost or self.settled:
+                raise LeaseLost(self.id)
+            try:
+                self._receipt = change(self._receipt)
+            except RemoteError as error:
+                if error.code not in _LOST:
+                    raise
+                self.lost = True
+                raise LeaseLost(self.id) from error
+            self.settled = settles
+
+
+class Queue:
+    """One queue of encoded messages. Every method raises RemoteError; those that take a leased message, LeaseLost."""
+
+    def __init__(
+        self, client: QueueClient, visibility_timeout: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.name = client.queue_name
+        self._client = client
+        self._visibility_timeout = visibility_timeout
+        self._clock = clock
+
+    def ensure(self) -> None:
+        """Create the queue unless it exists."""
+        with translated("queue"):
+            self._client.create_queue()
+
+    def send(self, text: str, delay: float = 0) -> None:
+        """Add a message, visible after `delay` seconds."""
+        self._call(lambda: self._client.send_message(text, time_to_live=_NEVER, visibility_timeout=_seconds(delay)))
+
+    def receive(self, limit: int) -> list[LeasedMessage]:
+        """Lease up to `limit` messages (at most MAX_BATCH), oldest first as far as the queue keeps an order."""
+        limit = min(limit, MAX_BATCH)
+        expires = self._clock() + self._visibility_timeout
+        messages = self._call(
+            lambda: list(
+                self._client.receive_messages(
+                    messages_per_page=limit, max_messages=limit, visibility_timeout=self._visibility_timeout
+                )
+            )
+        )
+        return [LeasedMessage(message, expires) for message in messages]
+
+    def renew(self, message: LeasedMessage) -> None:
+        """Lease it for another visibility timeout."""
+        expires = self._clock() + self._visibility_timeout
+        self._update(message, None, self._visibility_timeout, settles=False)
+        message.expires = expires
+
+    def reschedule(self, message: LeasedMessage, text: str, delay: float) -> None:
+        """Replace its content and give it up until it becomes visible again in `delay` seconds."""
+        self._update(message, text, _seconds(delay), settles=True)
+
+    def complete(self, message: LeasedMessage) -> None:
+        """Delete it."""
+
+        def delete(receipt: str | None) -> None:
+            self._call(lambda: self._client.delete_message(message.id, receipt))
+
+        message.with_receipt(delete, settles=True)
+
+    def count(self) -> int:
+        """How many messages there are, leased and delayed ones included."""
+        return self._call(self._client.get_queue_properties).approximate_message_count or 0
+
+    def _update(self, message: LeasedMessage, text: str | None, visibility_timeout: int, *, settles: bool) -> None:
+        def update(receipt: str | None) -> str | None:
+            updated = self._call(
+                lambda: self._client.update_message(
+                    message.id, receipt, visibility_timeout=visibility_timeout, content=text
+                )
+            )
+            return updated.pop_receipt
+
+        message.with_receipt(update, settles=settles)
+
+    def _call(self, call: Callable[[], Result]) -> Result:
+        try:
+            with translated("queue"):
+                return call()
+        except RemoteError as error:
+            if error.code != "QueueNotFound":
+                raise
+        self.ensure()
+        with translated("queue"):
+            return call()
+
+
+def dead_letter(queue: Queue, poison: Queue, message: LeasedMessage, letter: DeadLetter) -> None:
+    """Send the letter, then delete the message: a crash in between makes a second letter, never none."""
+    poison.send(letter.encode())
+    queue.complete(message)
+
+
+def open_queues(
+    settings: Settings, *, visibility_timeout: int = 30, timeouts: tuple[float, float] = (5, 20)
+) -> tuple[Queue, Queue]:
+    """The updates queue and its poison queue. `timeouts` are for connecting and for reading, in seconds.
+
+    The SDK's own retries are off: each caller has a retry policy of its own.
+    """
+    options: Mapping[str, Any] = {"retry_total": 0, "connection_timeout": timeouts[0], "read_timeout": timeouts[1]}
+    names = (settings.queue, f"{settings.queue}-poison")
+    if settings.connection_string:
+        connection = settings.connection_string.get_secret_value()
+        clients = [QueueClient.from_connection_string(connection, name, **options) for name in names]
+    else:
+        url = f"https://{settings.storage_account}.queue.{settings.cloud.storage_suffix}"
+        credential = azure_credential(settings)
+        clients = [QueueClient(url, name, credential=credential, **options) for name in names]
+    updates, poison = (Queue(client, visibility_timeout) for client in clients)
+    return updates, poison
+
+
+def _seconds(delay: float) -> int:
+    return max(0, math.ceil(delay))

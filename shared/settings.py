@@ -1,0 +1,199 @@
+"""The settings of the ingress and of the worker: names, defaults, units and limits. Read with shared.environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
+
+from shared.cloud import CLOUDS, Cloud
+
+SENDERS = (
+    "dockerhub",
+    "acr",
+    "ghcr",
+    "quay",
+    "harbor",
+    "distribution",
+    "gitlab",
+    "artifactory",
+    "nexus",
+    "gcr",
+    "ecr",
+    "generic",
+)
+"""Every sender that a webhook may name in its path."""
+
+
+def _split_commas(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
+Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split_commas)]
+Tokens = Annotated[tuple[Annotated[SecretStr, Field(min_length=16)], ...], BeforeValidator(_split_commas)]
+# A queue's name has 3 to 63 characters; "-poison" takes seven of them.
+QueueName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:-?[a-z0-9])*$", min_length=3, max_length=56)]
+ContainerName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:-?[a-z0-9])*$", min_length=3, max_length=63)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def variable(name: str, default: Any = ..., **constraints: Any) -> Any:
+    """A setting that is read from the environment variable `name`."""
+    return Field(default, alias=name, **constraints)
+
+
+class Settings(BaseModel):
+    """What both programs need: the queue, the credential, the cloud and the logs' format."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True)
+
+    tenant_id: str | None = variable("AZURE_TENANT_ID", None)
+    client_id: str | None = variable("AZURE_CLIENT_ID", None)
+    client_secret: SecretStr | None = variable("AZURE_CLIENT_SECRET", None)
+    cloud_name: Literal["AzureCloud", "AzureUSGovernment", "AzureChinaCloud"] = variable("AZURE_CLOUD", "AzureCloud")
+    connection_string: SecretStr | None = variable("AZURE_STORAGE_CONNECTION_STRING", None)
+    storage_account: str | None = variable("AZURE_STORAGE_ACCOUNT", None, pattern=r"^[a-z0-9]{3,24}$")
+    queue: QueueName = variable("ACI_HOOKS_QUEUE", "aci-hooks-updates")
+    log_format: Literal["json", "console"] = variable("ACI_HOOKS_LOG_FORMAT", "json")
+
+    @model_validator(mode="after")
+    def _has_storage(self) -> Self:
+        if not self.connection_string and not self.storage_account:
+            raise ValueError(
+                "AZURE_STORAGE_CONNECTION_STRING: not set; set it, or set AZURE_STORAGE_ACCOUNT to the account's "
+                "name to use the Azure credential"
+            )
+        return self
+
+    @property
+    def cloud(self) -> Cloud:
+        """The Azure cloud that everything is in."""
+        return CLOUDS[self.cloud_name]
+
+    def secret_values(self) -> list[str]:
+        """Every secret among the settings, in plain text: what the logs must not show."""
+        return [secret.get_secret_value() for secret in _secrets_in(self.__dict__)]
+
+
+class IngressSettings(Settings):
+    """What `aci-hooks-ingress` needs beside that. `max_body` is in bytes."""
+
+    webhook_tokens: Tokens = variable("ACI_HOOKS_WEBHOOK_TOKENS", ())
+    sender_secrets: dict[Literal[SENDERS], Secrets] = Field(default_factory=dict)  # type: ignore[valid-type]
+    gcr_audience: Names = variable("ACI_HOOKS_GCR_AUDIENCE", ())
+    gcr_email: Names = variable("ACI_HOOKS_GCR_EMAIL", ())
+    gcr_jwks_url: str = variable("ACI_HOOKS_GCR_JWKS_URL", "https://www.googleapis.com/oauth2/v3/certs")
+    gcr_issuer: Names = variable("ACI_HOOKS_GCR_ISSUER", ("https://accounts.google.com", "accounts.google.com"))
+    nexus_registry: str | None = variable("ACI_HOOKS_NEXUS_REGISTRY", None)
+    port: Port = variable("PORT", 8080)
+    max_body: int = variable("ACI_HOOKS_MAX_BODY", 1048576, gt=0)
+
+    @model_validator(mode="after")
+    def _can_authenticate(self) -> Self:
+        if not (self.webhook_tokens or self.sender_secrets or self.gcr_audience):
+            raise ValueError(
+                "ACI_HOOKS_WEBHOOK_TOKENS: not set, so no webhook could be let in; set it to one or more secrets "
+                "of at least 16 characters, or set ACI_HOOKS_SECRET_<SENDER>"
+            )
+        if bool(self.gcr_audience) != bool(self.gcr_email):
+            raise ValueError("ACI_HOOKS_GCR_AUDIENCE and ACI_HOOKS_GCR_EMAIL: set both or neither")
+        return self
+
+
+class WorkerSettings(Settings):
+    """What `aci-hooks-worker` needs beside that. Times are in seconds."""
+
+    subscription: str | None = variable("AZURE_SUBSCRIPTION_ID", None)
+    resource_group: str | None = variable("RESOURCE_GROUP_NAME", None)
+    container_group: str | None = variable("CONTAINER_GROUP_NAME", None)
+    targets_file: str | None = variable("ACI_HOOKS_TARGETS", None)
+    records: ContainerName = variable("ACI_HOOKS_RECORDS", "aci-hooks")
+    arm_endpoint_override: str | None = variable("ACI_HOOKS_ARM_ENDPOINT", None)
+    arm_api_version: str = variable("ACI_HOOKS_ARM_API_VERSION", "2025-09-01", pattern=r"^\d{4}-\d\d-\d\d(-preview)?$")
+    worker_port: Port = variable("ACI_HOOKS_WORKER_PORT", 8081)
+    concurrency: int = variable("ACI_HOOKS_CONCURRENCY", 8, ge=1, le=256)
+    visibility_timeout: int = variable("ACI_HOOKS_VISIBILITY_TIMEOUT", 30, ge=2, le=604800)
+    poll_min: float = variable("ACI_HOOKS_POLL_MIN", 0.1, gt=0)
+    poll_max: float = variable("ACI_HOOKS_POLL_MAX", 5.0, gt=0)
+    max_attempts: int = variable("ACI_HOOKS_MAX_ATTEMPTS", 8, ge=1)
+    retry_base: float = variable("ACI_HOOKS_RETRY_BASE", 5.0, gt=0)
+    retry_max: float = variable("ACI_HOOKS_RETRY_MAX", 600.0, gt=0, le=604800)
+    check_interval: float = variable("ACI_HOOKS_CHECK_INTERVAL", 5.0, gt=0)
+    soak: float = variable("ACI_HOOKS_SOAK", 30.0, ge=0)
+    rollout_timeout: float = variable("ACI_HOOKS_ROLLOUT_TIMEOUT", 900.0, gt=0)
+    rollback: bool = variable("ACI_HOOKS_ROLLBACK", True)
+    sweep_interval: float = variable("ACI_HOOKS_SWEEP_INTERVAL", 0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        problems = [*self._target_problems(), *self._endpoint_problems()]
+        if self.poll_min > self.poll_max:
+            problems.append("ACI_HOOKS_POLL_MIN: is more than ACI_HOOKS_POLL_MAX")
+        if self.retry_base > self.retry_max:
+            problems.append("ACI_HOOKS_RETRY_BASE: is more than ACI_HOOKS_RETRY_MAX")
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _target_problems(self) -> Iterator[str]:
+        if self.targets_file:
+            return
+        one = {
+            "AZURE_SUBSCRIPTION_ID": self.subscription,
+            "RESOURCE_GROUP_NAME": self.resource_group,
+            "CONTAINER_GROUP_NAME": self.container_group,
+        }
+        for name, value in one.items():
+            if not value:
+                yield f"{name}: not set; without a targets file (ACI_HOOKS_TARGETS) it says what is updated"
+
+    def _endpoint_problems(self) -> Iterator[str]:
+        url = urlsplit(self.arm_endpoint)
+        if url.scheme not in {"http", "https"} or not url.hostname:
+            yield "ACI_HOOKS_ARM_ENDPOINT: is no http or https URL"
+        elif url.scheme == "http" and not is_local(url.hostname):
+            yield (
+                "ACI_HOOKS_ARM_ENDPOINT: plain http is for loopback and single-label hosts only: "
+                "a token would cross the network in the clear"
+            )
+
+    @property
+    def arm_endpoint(self) -> str:
+        """The Resource Manager's URL, without a slash at its end."""
+        return (self.arm_endpoint_override or self.cloud.resource_manager).rstrip("/")
+
+
+def is_local(host: str) -> bool:
+    """Is the host this machine or a neighbour named by one label: where plain http is acceptable?"""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return "." not in host or host == "localhost"
+
+
+def variables(model: type[BaseModel]) -> list[str]:
+    """The names of the environment variables that `model` reads."""
+    return [field.alias for field in model.model_fields.values() if field.alias]
+
+
+def _secrets_in(value: object) -> Iterator[SecretStr]:
+    if isinstance(value, SecretStr):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from _secrets_in(one)
+    elif isinstance(value, tuple):
+        for one in value:
+            yield from _secrets_in(one)

@@ -1,0 +1,96 @@
+"""Logs, metrics and trace context: one line an event, no secret in any of them."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import sys
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_URL_TOKEN = re.compile(r"(/webhooks/[^/\s?]+/)[^/\s?\"]+")
+_SHORTEST_SECRET = 4
+_MASK = "***"
+
+
+def redact(text: str, hidden: Iterable[str] = ()) -> str:
+    """The text without the token of a webhook's path and without any of the `hidden` values."""
+    text = _URL_TOKEN.sub(rf"\1{_MASK}", text)
+    for secret in hidden:
+        if len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, _MASK)
+    return text
+
+
+class Redaction:
+    """A structlog processor that masks the known secrets in every text of an event; more may be learnt later."""
+
+    def __init__(self, hidden: Iterable[str] = ()) -> None:
+        self._hidden = frozenset(hidden)
+
+    def learn(self, secret: str) -> None:
+        """Hide this value from now on."""
+        self._hidden |= {secret}
+
+    def text(self, text: str) -> str:
+        """The text without any known secret."""
+        return redact(text, self._hidden)
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        return {key: self._masked(value) for key, value in event.items()}
+
+    def _masked(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return {key: self._masked(one) for key, one in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._masked(one) for one in value]
+        return value
+
+
+def configure_logging(log_format: Literal["json", "console"], redaction: Redaction) -> None:
+    """Send this program's events, and the libraries' warnings, to stderr: JSON lines, or colours for a person."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        redaction,
+    ]
+    renderer: Processor = (
+        structlog.processors.JSONRenderer()
+        if log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[*shared, renderer],
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+        )
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+def new_traceparent(received: str | None = None) -> str:
+    """The sender's W3C trace context if it sent a valid one, else the beginning of a new trace."""
+    if received and _TRACEPARENT.fullmatch(received):
+        return received
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+def trace_id(traceparent: str | None) -> str | None:
+    """The trace's id, by which the lines of one push are found in every program's log."""
+    return traceparent.split("-")[1] if traceparent and _TRACEPARENT.fullmatch(traceparent) else None
