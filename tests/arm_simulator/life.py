@@ -1,0 +1,179 @@
+"""The life of one container, worked out from its timetable at the moment that somebody looks at it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import floor
+from zlib import crc32
+
+from .images import Conduct, repository
+from .messages import Json
+
+Stamp = Callable[[float], str]
+
+_SHARE_OF_RHYTHM = 0.1
+"""How much of the back-off rhythm a crash-looping container runs before it exits again."""
+_FIRST_BACK_OFF, _LONGEST_BACK_OFF = 10, 300
+"""Seconds, as the platform words them. The rhythm itself is an option, so that tests needn't wait."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A container from one (re)start of its group to the next. Times are seconds since the epoch."""
+
+    image: str
+    digest: str
+    conduct: Conduct
+    restarts: bool
+    """Whether the restart policy starts it again after an exit."""
+    pull_at: float | None
+    """None: the image is there already, so nothing is pulled."""
+    start_at: float
+    """When it starts, and when a pull ends or fails."""
+    back_off: float
+
+    @property
+    def first_exit(self) -> float | None:
+        if not self.conduct.pullable or self.conduct.lives is None:
+            return None
+        return self.start_at + self.conduct.lives
+
+    @property
+    def _period(self) -> float:
+        return self.back_off * (1 + _SHARE_OF_RHYTHM)
+
+    def exits(self, moment: float) -> int:
+        if self.first_exit is None or moment < self.first_exit:
+            return 0
+        return 1 + floor((moment - self.first_exit) / self._period) if self.restarts else 1
+
+    def exit_time(self, number: int) -> float:
+        """When the exit of this number (from 1) happens."""
+        assert self.first_exit is not None
+        return self.first_exit + (number - 1) * self._period
+
+    def start_time(self, exits: int) -> float:
+        """When the start that follows this many exits happens."""
+        return self.start_at if exits == 0 else self.exit_time(exits) + self.back_off
+
+
+def instance_view(run: Run, moment: float, stamp: Stamp, events: list[Json]) -> Json:
+    """The `instanceView` of a container as Azure shapes it. `restartCount` counts the exits, as recordings show it."""
+    exits = run.exits(moment)
+    view: Json = {"restartCount": exits if run.restarts else 0, "currentState": _current_state(run, moment, stamp)}
+    if exits and run.restarts:
+        view["previousState"] = _terminated(run, exits, stamp)
+    view["events"] = events
+    return view
+
+
+def stopped_view(run: Run, stopped_at: float, stamp: Stamp, events: list[Json]) -> Json:
+    """The `instanceView` of a container whose group was stopped."""
+    view = instance_view(run, stopped_at, stamp, events)
+    started = view["currentState"].get("startTime", stamp(stopped_at))
+    view["currentState"] = {
+        "state": "Terminated",
+        "startTime": started,
+        "exitCode": 0,
+        "finishTime": stamp(stopped_at),
+        "detailStatus": "Completed",
+    }
+    return view
+
+
+def _current_state(run: Run, moment: float, stamp: Stamp) -> Json:
+    if moment < run.start_at:
+        return {"state": "Waiting", "detailStatus": ""}
+    if not run.conduct.pullable:
+        return {"state": "Waiting", "detailStatus": f'ImagePullBackOff: Back-off pulling image "{run.image}"'}
+    exits = run.exits(moment)
+    if exits and not run.restarts:
+        return _terminated(run, exits, stamp)
+    if moment < run.start_time(exits):
+        pause = min(_FIRST_BACK_OFF * 2 ** min(exits - 1, 10), _LONGEST_BACK_OFF)
+        return {"state": "Waiting", "detailStatus": f"CrashLoopBackOff: Back-off {pause}s restarting failed"}
+    return {"state": "Running", "startTime": stamp(run.start_time(exits)), "detailStatus": ""}
+
+
+def _terminated(run: Run, exits: int, stamp: Stamp) -> Json:
+    return {
+        "state": "Terminated",
+        "startTime": stamp(run.start_time(exits - 1)),
+        "exitCode": run.conduct.exit_code,
+        "finishTime": stamp(run.exit_time(exits)),
+        "detailStatus": "Error" if run.conduct.exit_code else "Completed",
+    }
+
+
+@dataclass(frozen=True)
+class _Event:
+    name: str
+    type: str
+    message: str
+    first: float
+    last: float
+    count: int = 1
+
+
+def events(run: Run, moment: float, killed: bool, stamp: Stamp) -> list[Json]:
+    """What has happened to a container by `moment`, `killed` if that was its end. Repeats are counted, not listed."""
+    happened = [*_pull_events(run, moment), *_start_events(run, moment)]
+    if killed and moment >= run.start_at and _current_state(run, moment, stamp)["state"] == "Running":
+        happened.append(_Event("Killing", "Normal", f"Killing container with id {_container_id(run)}.", moment, moment))
+    return [
+        {
+            "count": event.count,
+            "firstTimestamp": stamp(event.first),
+            "lastTimestamp": stamp(event.last),
+            "name": event.name,
+            "message": event.message,
+            "type": event.type,
+        }
+        for event in happened
+    ]
+
+
+def shuffled(events: list[Json]) -> list[Json]:
+    """Azure keeps no order among events, so nobody may rely on one: they are mixed, always in the same way."""
+    return sorted(events, key=lambda event: crc32(f"{event['name']} {event['firstTimestamp']}".encode()))
+
+
+def _container_id(run: Run) -> str:
+    return f"{crc32(f'{run.image} {run.start_at}'.encode()):08x}"
+
+
+def _pull_events(run: Run, moment: float) -> list[_Event]:
+    if run.pull_at is None or moment < run.pull_at:
+        return []
+    pinned = f"{repository(run.image)}@{run.digest}"
+    if moment < run.start_at:
+        return [_Event("Pulling", "Normal", f'pulling image "{pinned}"', run.pull_at, run.pull_at)]
+    if run.conduct.pullable:
+        return [
+            _Event("Pulling", "Normal", f'pulling image "{pinned}"', run.pull_at, run.pull_at),
+            _Event("Pulled", "Normal", f'Successfully pulled image "{pinned}"', run.start_at, run.start_at),
+        ]
+    tries = 1 + floor((moment - run.start_at) / run.back_off) if run.back_off else 1
+    last = run.start_at + (tries - 1) * run.back_off
+    why = f'Failed to pull image "{run.image}": rpc error: code = NotFound desc = failed to pull and unpack image'
+    return [
+        _Event("Pulling", "Normal", f'pulling image "{run.image}"', run.pull_at, last, tries),
+        _Event("Failed", "Warning", why, run.start_at, last, tries),
+        _Event("BackOff", "Normal", f'Back-off pulling image "{run.image}"', run.start_at, last, tries),
+    ]
+
+
+def _start_events(run: Run, moment: float) -> list[_Event]:
+    if moment < run.start_at or not run.conduct.pullable:
+        return []
+    exits = run.exits(moment)
+    waits = run.restarts and moment < run.start_time(exits)
+    starts = exits + (0 if waits or (exits and not run.restarts) else 1)
+    last = run.start_time(starts - 1)
+    happened = [
+        _Event("Created", "Normal", "Created container", run.start_at, last, starts),
+        _Event("Started", "Normal", "Started container", run.start_at, last, starts),
+    ]
+    if exits and run.restarts:
+        message = "Back-off restarting failed container"
+        happened.append(_Event("BackOff", "Warning", message, run.exit_time(1), run.exit_time(exits), exits))
+    return happened

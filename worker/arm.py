@@ -1,0 +1,147 @@
+"""Azure Resource Manager: read, list, PUT and restart container groups. The one importer of its SDK.
+
+Bodies go in and out as the bytes that ARM gave: the SDK's models would drop every property that its version does not
+know. The SDK's own retries are off: worker.retrying and the queue are the retry layers.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from azure.core.credentials import AccessToken, TokenCredential
+from azure.core.rest import HttpRequest
+from azure.mgmt.containerinstance import ContainerInstanceManagementClient
+
+from shared.credential import azure_credential
+from shared.errors import RemoteError, translated
+from shared.message import TargetId
+from shared.settings import WorkerSettings
+from shared.telemetry import ARM_CALLS
+from worker.group import ContainerGroup
+from worker.retrying import briefly, briefly_if_untouched
+
+_TOKEN_LIFE = 3600
+
+
+class PlaceholderCredential:
+    """For an endpoint on plain http, which is never Azure: a token that means nothing, and no credential looked up."""
+
+    def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
+        """A placeholder."""
+        return AccessToken("placeholder", int(time.time()) + _TOKEN_LIFE)
+
+
+class Arm:
+    """The container groups of any subscription. Every method raises RemoteError, of status 404 if a group is gone."""
+
+    def __init__(
+        self, credential: TokenCredential, endpoint: str, api_version: str, scope: str, timeouts: tuple[float, float]
+    ) -> None:
+        self._credential = credential
+        self._endpoint = endpoint
+        self._api_version = api_version
+        self._options: dict[str, Any] = {
+            "retry_total": 0,
+            "connection_timeout": timeouts[0],
+            "read_timeout": timeouts[1],
+            "credential_scopes": [scope],
+        }
+        # Per call: azure-core refuses to send a token over plain http unless it is told to.
+        self._call: dict[str, Any] = {} if endpoint.startswith("https:") else {"enforce_https": False}
+        self._clients: dict[str, ContainerInstanceManagementClient] = {}
+        self._lock = threading.Lock()
+
+    def get(self, target: TargetId) -> ContainerGroup:
+        """The group as it is."""
+
+        def get() -> ContainerGroup:
+            with translated("arm"):
+                raw = self._groups(target.subscription).get(
+                    target.resource_group, target.container_group, cls=_raw_json, **self._call
+                )
+            return ContainerGroup(raw)
+
+        ARM_CALLS.labels("get").inc()
+        return briefly(get)
+
+    def put(self, target: TargetId, definition: bytes) -> None:
+        """Bring a definition onto the group and return when ARM has accepted it. An error without an answer, and any
+        5xx, may come after it took effect."""
+
+        def put() -> None:
+            with translated("arm"):
+                self._groups(target.subscription).begin_create_or_update(
+                    target.resource_group,
+                    target.container_group,
+                    definition,
+                    polling=False,
+                    **self._call,
+                )
+
+        ARM_CALLS.labels("put").inc()
+        briefly_if_untouched(put)
+
+    def restart(self, target: TargetId) -> None:
+        """Restart every container of the group and return when ARM has accepted it."""
+
+        def restart() -> None:
+            with translated("arm"):
+                self._groups(target.subscription).begin_restart(
+                    target.resource_group, target.container_group, polling=False, **self._call
+                )
+
+        ARM_CALLS.labels("restart").inc()
+        briefly_if_untouched(restart)
+
+    def list(self, subscription: str, resource_group: str | None = None) -> Iterator[ContainerGroup]:
+        """Every group of a subscription or resource group, without any instance view."""
+        scope = f"/resourceGroups/{resource_group}" if resource_group else ""
+        url: str | None = (
+            f"{self._endpoint}/subscriptions/{subscription}{scope}/providers/Microsoft.ContainerInstance"
+            f"/containerGroups?api-version={self._api_version}"
+        )
+        while url:
+            page = briefly(lambda url=url: self._page(subscription, url))  # type: ignore[misc]
+            yield from (ContainerGroup(raw) for raw in page.get("value") or [])
+            url = page.get("nextLink")
+
+    def _page(self, subscription: str, url: str) -> dict[str, Any]:
+        # The SDK's own list deserialises every group into its models; its pipeline gives the page as it is.
+        ARM_CALLS.labels("list").inc()
+        with translated("arm"):
+            response = self._client(subscription)._send_request(HttpRequest("GET", url), **self._call)
+            response.raise_for_status()
+            return dict(response.json())
+
+    def _groups(self, subscription: str) -> Any:
+        return self._client(subscription).container_groups
+
+    def _client(self, subscription: str) -> ContainerInstanceManagementClient:
+        with self._lock:
+            if subscription not in self._clients:
+                self._clients[subscription] = ContainerInstanceManagementClient(
+                    self._credential,
+                    subscription,
+                    base_url=self._endpoint,
+                    api_version=self._api_version,
+                    **self._options,
+                )
+            return self._clients[subscription]
+
+
+def open_arm(settings: WorkerSettings, *, timeouts: tuple[float, float] = (5, 20)) -> Arm:
+    """The Resource Manager of these settings."""
+    plain = settings.arm_endpoint.startswith("http:")
+    credential: TokenCredential = PlaceholderCredential() if plain else azure_credential(settings)
+    scope = settings.cloud.resource_manager_scope
+    return Arm(credential, settings.arm_endpoint, settings.arm_api_version, scope, timeouts)
+
+
+def _raw_json(pipeline_response: Any, *_: object) -> dict[str, Any]:
+    raw = pipeline_response.http_response.json()
+    if not isinstance(raw, dict):
+        raise RemoteError("arm", pipeline_response.http_response.status_code, "BadGateway", "the answer is no object")
+    return raw

@@ -1,0 +1,103 @@
+"""Failures are values: is an error worth another try, when, and how often? One total function, `classify`. Pure.
+
+The codes are those of Azure Container Instances and Azure Storage. Sources, at learn.microsoft.com:
+azure/container-instances/container-instances-troubleshooting, rest/api/storageservices/common-rest-api-error-codes,
+azure/azure-resource-manager/management/request-limits-and-throttling.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from shared.errors import RemoteError
+
+SHORT = 3
+"""Tries for what heals only now and then: an image pushed a moment ago, a role assigned a moment ago."""
+SLOWLY = 60.0
+TRANSITION_PAUSE = 10.0
+
+_THROTTLED = frozenset({"TooManyRequests", "SubscriptionRequestsThrottled", "OperationNotAllowedThrottled"})
+_SOON = frozenset({"RegistryErrorResponse", "ServiceUnavailable", "InternalServerError", "ServerTimeout", "BadGateway"})
+_A_FEW_TIMES = frozenset({"InaccessibleImage", "AuthorizationFailed", "LinkedAuthorizationFailed", "ManifestUnknown"})
+_SLOW = frozenset({"ContainerGroupQuotaReached"})
+_WRAPPER = "MultipleErrorsOccurred"
+
+
+@dataclass(frozen=True, slots=True)
+class Transient:
+    """Worth another try: not before `retry_after` seconds if given, at most `limit` tries if given.
+
+    What is merely throttled is not a failed attempt (`counts` is False): it would work, only not now.
+    """
+
+    code: str
+    detail: str
+    retry_after: float | None = None
+    limit: int | None = None
+    counts: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Permanent:
+    """No further try can mend it."""
+
+    code: str
+    detail: str
+
+
+Failure = Transient | Permanent
+
+
+def classify(error: BaseException) -> Failure:
+    """What to make of any error. What nobody foresaw is tried again: the attempt limit ends it."""
+    if not isinstance(error, RemoteError):
+        return Transient(type(error).__name__, str(error) or type(error).__name__)
+    code = _inner_code(error) if error.code == _WRAPPER else error.code
+    detail = str(error)
+    if error.status == 429 or code in _THROTTLED:
+        return Transient(code, detail, error.retry_after, counts=False)
+    if code == "ContainerGroupTransitioning":
+        return Transient(code, detail, max(error.retry_after or 0, TRANSITION_PAUSE))
+    if code in _SLOW:
+        return Transient(code, detail, max(error.retry_after or 0, SLOWLY))
+    if code in _A_FEW_TIMES:
+        return Transient(code, detail, error.retry_after, limit=SHORT)
+    if code in _SOON or _heals(error):
+        return Transient(code, detail, error.retry_after)
+    return Permanent(code, detail)
+
+
+def _heals(error: RemoteError) -> bool:
+    # 401: a token that ran out, or a credential being replaced. 409 on a group: somebody is at work on it.
+    return error.status is None or error.status in {401, 408, 409, 412} or error.status >= 500
+
+
+def _inner_code(error: RemoteError) -> str:
+    known = (*_THROTTLED, *_SOON, *_A_FEW_TIMES, *_SLOW, "ContainerGroupTransitioning")
+    return next((code for code in sorted(known) if code in error.message), error.code)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often and how far apart: `base` and `longest` are in seconds."""
+
+    max_attempts: int
+    base: float
+    longest: float
+
+    def is_over(self, failure: Failure, attempts: int) -> bool:
+        """Has it been tried often enough, `attempts` tries having failed with this one?"""
+        if isinstance(failure, Permanent):
+            return True
+        limit = min(self.max_attempts, failure.limit or self.max_attempts)
+        return failure.counts and attempts >= limit
+
+    def delay(self, failure: Transient, attempts: int, chance: random.Random) -> float:
+        """Seconds until the next try: full jitter over an exponential bound; a Retry-After wins.
+
+        See "Exponential Backoff And Jitter", AWS Architecture Blog.
+        """
+        bound = min(self.longest, self.base * 2 ** min(max(attempts - 1, 0), 30))
+        jitter = chance.uniform(0, bound)
+        return failure.retry_after + min(jitter, 1.0) if failure.retry_after is not None else jitter

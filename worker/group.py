@@ -1,0 +1,201 @@
+"""ContainerGroup: a lens on the JSON of one container group as Azure Resource Manager gives it.
+
+It reads images, addresses and health, finds the secrets that ARM withholds, and writes the body of a PUT. Whatever it
+does not know stays as it came. Shapes: learn.microsoft.com/rest/api/container-instances/container-groups/get.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from shared.message import TargetId
+from worker.health import Health, container_health, pulled_digest
+
+Json = dict[str, Any]
+
+_SETTLED = frozenset({"succeeded", "failed", "canceled", "unhealthy", ""})
+_SECRET_FILE = 3  # slashes in volume/<name>/secret/<file>
+_READ_ONLY = ("id", "name", "type", "systemData")
+_READ_ONLY_PROPERTIES = ("provisioningState", "instanceView", "isCreatedFromStandbyPool")
+
+
+class ContainerGroup:
+    """One container group. `raw` is ARM's JSON and is never changed."""
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self.raw = raw
+        self._properties: Mapping[str, Any] = raw.get("properties") or {}
+
+    @property
+    def id(self) -> TargetId:
+        """Which group it is, by ARM's id `/subscriptions/…/resourceGroups/…/providers/…/containerGroups/…`."""
+        parts = str(self.raw["id"]).split("/")
+        return TargetId(subscription=parts[2], resource_group=parts[4], container_group=parts[-1])
+
+    @property
+    def images(self) -> dict[str, str]:
+        """Container name → image, as written in the group."""
+        return {one["name"]: one["properties"].get("image", "") for one in self._containers()}
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The resource tags."""
+        return self.raw.get("tags") or {}
+
+    @property
+    def in_transition(self) -> bool:
+        """Is an operation under way? Any state that is not known to be a final one counts."""
+        return self._provisioning_state not in _SETTLED
+
+    @property
+    def failed(self) -> bool:
+        """Did the last operation fail?"""
+        return self._provisioning_state in {"failed", "canceled", "unhealthy"}
+
+    @property
+    def stopped(self) -> bool:
+        """Did its owner stop it? A PUT would start it again."""
+        return str((self._properties.get("instanceView") or {}).get("state", "")).lower() == "stopped"
+
+    @property
+    def address(self) -> dict[str, str]:
+        """The public `ip` and `fqdn`, as far as it has them."""
+        known = self._properties.get("ipAddress") or {}
+        return {name: known[name] for name in ("ip", "fqdn") if known.get(name)}
+
+    def health(self, container: str, since: datetime) -> Health:
+        """How one container has fared since a change at `since`."""
+        views = [one["properties"].get("instanceView") for one in self._containers() if one["name"] == container]
+        group_events = (self._properties.get("instanceView") or {}).get("events") or []
+        policy = str(self._properties.get("restartPolicy") or "Always")
+        return container_health((views[0] if views else None) or {}, group_events, policy, since)
+
+    def running_digest(self, container: str, since: datetime | None = None) -> str | None:
+        """The digest that the newest Pulled event of a container names (not older than `since`), None without one."""
+        for one in self._containers():
+            if one["name"] == container:
+                return pulled_digest(one["properties"].get("instanceView") or {}, since)
+        return None
+
+    def warnings(self) -> list[str]:
+        """The newest Warning events of the group and its containers, as `name: message`, at most five."""
+        views = [one["properties"].get("instanceView") or {} for one in self._containers()]
+        events = [
+            event for view in [*views, self._properties.get("instanceView") or {}] for event in view.get("events") or []
+        ]
+        warnings = [event for event in events if event.get("type") == "Warning"]
+        warnings.sort(key=lambda event: str(event.get("lastTimestamp")), reverse=True)
+        return [f"{event.get('name')}: {event.get('message')}" for event in warnings[:5]]
+
+    def withheld(self) -> list[str]:
+        """The paths, in the targets file's spelling, of every secret that a PUT must carry and a GET leaves out."""
+        return [
+            *self._withheld_variables(),
+            *self._withheld_passwords(),
+            *self._withheld_volumes(),
+            *self._withheld_workspace_key(),
+        ]
+
+    def definition(self, images: Mapping[str, str], secrets: Mapping[str, str]) -> bytes:
+        """The body of a PUT: the group as it is with these images (container → image) and these secrets (path → value).
+
+        Read-only properties are left out; everything else is sent as it came, known to us or not.
+        """
+        body = copy.deepcopy(dict(self.raw))
+        for name in _READ_ONLY:
+            body.pop(name, None)
+        properties = body.get("properties") or {}
+        _drop_read_only(body, properties)
+        for one in properties.get("containers") or []:
+            if one["name"] in images:
+                one["properties"]["image"] = images[one["name"]]
+        _put_secrets(properties, {path: secrets[path] for path in secrets if _provides(path, self.withheld())})
+        return json.dumps(body, ensure_ascii=False).encode()
+
+    @property
+    def _provisioning_state(self) -> str:
+        return str(self._properties.get("provisioningState") or "").lower()
+
+    def _containers(self) -> list[Json]:
+        return list(self._properties.get("containers") or [])
+
+    def _withheld_variables(self) -> Iterator[str]:
+        for one in [*self._containers(), *(self._properties.get("initContainers") or [])]:
+            for variable in one["properties"].get("environmentVariables") or []:
+                if not {"value", "secureValue", "secureValueReference"} & variable.keys():
+                    yield f"env/{one['name']}/{variable['name']}"
+
+    def _withheld_passwords(self) -> Iterator[str]:
+        for credential in self._properties.get("imageRegistryCredentials") or []:
+            if not {"password", "passwordReference", "identity"} & credential.keys():
+                yield f"registry/{credential['server']}"
+
+    def _withheld_volumes(self) -> Iterator[str]:
+        for volume in self._properties.get("volumes") or []:
+            share = volume.get("azureFile")
+            if share is not None and not {"storageAccountKey", "storageAccountKeyReference"} & share.keys():
+                yield f"volume/{volume['name']}/storage-account-key"
+            if volume.get("secret") == {}:
+                yield f"volume/{volume['name']}/secret"
+
+    def _withheld_workspace_key(self) -> Iterator[str]:
+        analytics = (self._properties.get("diagnostics") or {}).get("logAnalytics")
+        if analytics is not None and not {"workspaceKey", "workspaceKeyReference"} & analytics.keys():
+            yield "log-analytics/workspace-key"
+
+
+def missing_secrets(withheld: Sequence[str], configured: Collection[str]) -> list[str]:
+    """Which of the `withheld` paths no `configured` path provides."""
+    return [path for path in withheld if not any(_provides(one, [path]) for one in configured)]
+
+
+def _provides(path: str, withheld: Sequence[str]) -> bool:
+    # Of a secret volume ARM withholds the files' names too, so any of its files provides it.
+    return path in withheld or (path.count("/") == _SECRET_FILE and path.rpartition("/")[0] in withheld)
+
+
+def _drop_read_only(body: Json, properties: Json) -> None:
+    for name in _READ_ONLY_PROPERTIES:
+        properties.pop(name, None)
+    for one in [*(properties.get("containers") or []), *(properties.get("initContainers") or [])]:
+        one["properties"].pop("instanceView", None)
+    (properties.get("ipAddress") or {}).pop("fqdn", None)
+    identity = body.get("identity") or {}
+    for name in ("principalId", "tenantId"):
+        identity.pop(name, None)
+    for assigned in (identity.get("userAssignedIdentities") or {}).values():
+        for name in ("principalId", "clientId"):
+            (assigned or {}).pop(name, None)
+
+
+def _put_secrets(properties: Json, secrets: Mapping[str, str]) -> None:
+    for one in [*(properties.get("containers") or []), *(properties.get("initContainers") or [])]:
+        for variable in one["properties"].get("environmentVariables") or []:
+            _fill(variable, "secureValue", secrets, f"env/{one['name']}/{variable['name']}")
+    for credential in properties.get("imageRegistryCredentials") or []:
+        _fill(credential, "password", secrets, f"registry/{credential['server']}")
+    for volume in properties.get("volumes") or []:
+        if volume.get("azureFile") is not None:
+            path = f"volume/{volume['name']}/storage-account-key"
+            _fill(volume["azureFile"], "storageAccountKey", secrets, path)
+        if volume.get("secret") == {}:
+            files = f"volume/{volume['name']}/secret/"
+            # ARM wants a secret volume's files in base64.
+            volume["secret"] = {
+                path.removeprefix(files): base64.b64encode(value.encode()).decode()
+                for path, value in secrets.items()
+                if path.startswith(files)
+            }
+    analytics = (properties.get("diagnostics") or {}).get("logAnalytics")
+    if analytics is not None:
+        _fill(analytics, "workspaceKey", secrets, "log-analytics/workspace-key")
+
+
+def _fill(place: Json, key: str, secrets: Mapping[str, str], path: str) -> None:
+    if path in secrets:
+        place[key] = secrets[path]

@@ -1,0 +1,113 @@
+"""May a pushed tag replace the one that is running? Policies read from text; what they decide is in policy_kinds."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+
+from worker.pattern import LONGEST_PATTERN
+from worker.policy_kinds import (
+    LEVELS,
+    AnyTag,
+    Decision,
+    Glob,
+    Policy,
+    Regex,
+    SameTag,
+    SemVer,
+    Skip,
+    Update,
+)
+from worker.semver import parse_range
+
+__all__ = [
+    "AnyTag",
+    "Decision",
+    "Glob",
+    "InvalidPolicy",
+    "Policy",
+    "Regex",
+    "SameTag",
+    "SemVer",
+    "Skip",
+    "Update",
+    "parse_policy",
+]
+
+LONGEST_POLICY = LONGEST_PATTERN + len("regex:")
+"""Characters of a policy's spelling."""
+_KINDS = ("any", "same-tag", "semver", "glob", "regex")
+
+
+class InvalidPolicy(ValueError):
+    """The text is no policy: `problem` says why, `suggestion` is the nearest text that is one, if any is near."""
+
+    def __init__(self, text: str, problem: str, suggestion: str | None = None) -> None:
+        super().__init__(text, problem, suggestion)
+        self.text, self.problem, self.suggestion = text, problem, suggestion
+
+    def __str__(self) -> str:
+        hint = f"; did you mean `{self.suggestion}`?" if self.suggestion else ""
+        return f"{self.text[:80]!r} is not a policy: {self.problem}{hint}"
+
+
+def parse_policy(text: str) -> Policy:
+    """Read `any | same-tag | semver[:major|minor|patch|<range>][+pre] | glob:P | regex:P`; raises InvalidPolicy."""
+    try:
+        return _read(text)
+    except ValueError as error:
+        raise InvalidPolicy(text, str(error), _nearest(text)) from error
+
+
+def _read(text: str) -> Policy:
+    if len(text) > LONGEST_POLICY or not (text.isascii() and text.isprintable()):
+        raise ValueError(f"tags are printable ASCII, and a policy has at most {LONGEST_POLICY} characters")
+    kind, colon, rest = text.strip().partition(":")
+    match kind:
+        case "any" | "same-tag" if not colon:
+            return AnyTag() if kind == "any" else SameTag()
+        case "semver":
+            return _read_semver(text.strip())
+        case "semver+pre" if not colon:
+            return _read_semver(text.strip())
+        case "glob":
+            return Glob(rest)
+        case "regex":
+            return Regex(rest)
+        case _:
+            raise ValueError("write any, same-tag, semver, semver:<bound>, glob:<pattern> or regex:<pattern>")
+
+
+def _read_semver(text: str) -> SemVer:
+    plain = text.removesuffix("+pre")
+    _, colon, bound = plain.partition(":")
+    if not colon:
+        return SemVer(pre_releases=plain != text)
+    for level in LEVELS:
+        if bound == level:
+            return SemVer(level, plain != text)
+    try:
+        return SemVer(parse_range(bound), plain != text)
+    except ValueError as error:
+        raise ValueError(f"semver takes major, minor, patch or a range, and {error}") from error
+
+
+def _nearest(text: str) -> str | None:
+    """A spelling that is near `text` and valid."""
+    text = text[:LONGEST_POLICY].strip()
+    kind, colon, rest = text.partition(":")
+    guesses = [re.sub(r"[,\s]+", " ", text)]
+    guesses += [near + colon + rest for near in get_close_matches(kind.lower(), _KINDS)]
+    guesses += [f"semver:{level}" for level in get_close_matches(rest or kind, LEVELS)]
+    numbers = re.match(r"[0-9]+(?:\.[0-9]+){0,2}", rest or kind)  # of 1.x, 1.4.* or a bare 1.4
+    guesses += [f"semver:~{numbers[0]}"] if numbers else []
+    guesses += [f"semver:{text}", *get_close_matches(kind.lower(), ("any", "same-tag", "semver"))]
+    return next((guess for guess in guesses if _is_policy(guess)), None)
+
+
+def _is_policy(text: str) -> bool:
+    try:
+        _read(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,288 @@
+"""The record of a container group: what is wanted, the rollout under way, the last good images, a hold, the outcomes.
+
+One small JSON blob for each group, changed by compare-and-swap alone: whoever wins the write of an intent carries it
+out. Everything here is a value; the transitions return a new record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from shared.message import TargetId, UpdateMessage
+
+OUTCOMES_KEPT = 50
+GOODS_KEPT = 5
+FAILURES_KEPT = 10
+RUNNERS_UP_KEPT = 5
+
+Result = Literal["updated", "unchanged", "superseded", "ignored", "held", "rolled-back", "failed"]
+"""How a push ended for a target. `rolled-back` and `failed` are dead-lettered."""
+
+
+class Value(BaseModel):
+    """A frozen part of a record. Fields of a later version are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
+
+    def but(self, **changes: object) -> Self:
+        """This value with some fields changed."""
+        return self.model_copy(update=changes)
+
+
+class Wanted(Value):
+    """The push that a container is to run. Its message owns the container's rollout until it ends.
+
+    `image` is what the group gets, as written there; `restart`: that is what it has already, and only a restart can
+    bring in the tag's new image. `began_at` is when the newest change that carries it was begun.
+    """
+
+    message: UpdateMessage
+    image: str
+    restart: bool = False
+    digest: str | None = None
+    status: Literal["open", "done", "failed"] = "open"
+    admitted_at: AwareDatetime
+    began_at: AwareDatetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Is it still to be brought onto the group, or being watched there?"""
+        return self.status == "open"
+
+
+class Good(Value):
+    """An image that ran well: as written, the tag that it stood for, its digest and its push's order, if known."""
+
+    image: str
+    tag: str | None = None
+    digest: str | None = None
+    order: tuple[AwareDatetime, AwareDatetime] | None = None
+
+
+class Failure(Value):
+    """A push that failed on a container, with the evidence, so that it is not tried again unasked.
+
+    `settled` says how that ended for the container: None as long as the rollback is not over.
+    """
+
+    message: UpdateMessage
+    digest: str | None = None
+    code: str
+    detail: str
+    at: AwareDatetime
+    settled: Literal["rolled-back", "failed"] | None = None
+
+
+class ContainerRecord(Value):
+    """What is known of one container. `goods`, `failures` and `runners_up` have the newest first.
+
+    `runners_up` are the pushes that the wanted one overtook before it was proven: if it fails, the first of them is
+    wanted next.
+    """
+
+    repository: str
+    wanted: Wanted | None = None
+    runners_up: tuple[Wanted, ...] = ()
+    goods: tuple[Good, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def good(self) -> Good | None:
+        """The last good image."""
+        return self.goods[0] if self.goods else None
+
+    def tag_of(self, image: str) -> str | None:
+        """The tag that `image`, as written in the group, stands for, if this record brought it there by digest."""
+        known = [(self.wanted.image, self.wanted.message.push.tag)] if self.wanted else []
+        known += [(good.image, good.tag) for good in self.goods if good.tag]
+        return dict(reversed(known)).get(image)
+
+    def failure_of(self, message_id: str) -> Failure | None:
+        """The failure of a message's push, if it failed here."""
+        return next((failure for failure in self.failures if failure.message.id == message_id), None)
+
+
+class Rollout(Value):
+    """A change of the group under way: begun `since` by message `by`, with these images (container → image).
+
+    `returning` are the containers that it brings back to their last good image. `address` is the group's before it;
+    `tries` counts how often the same change was sent.
+    """
+
+    by: str
+    since: AwareDatetime
+    images: dict[str, str]
+    restart: bool = False
+    returning: frozenset[str] = frozenset()
+    address: dict[str, str] = Field(default_factory=dict)
+    tries: int = 1
+
+
+class Hold(Value):
+    """No update until released, but for the one push `allows`."""
+
+    reason: str
+    since: AwareDatetime
+    allows: str | None = None
+
+
+class Outcome(Value):
+    """How one push ended on this group."""
+
+    at: AwareDatetime
+    id: str
+    image: str
+    containers: tuple[str, ...]
+    result: Result
+    detail: str = ""
+
+
+class Record(Value):
+    """All that must survive a worker, for one container group."""
+
+    schema_: Literal["aci-hooks/record/1"] = Field("aci-hooks/record/1", alias="schema")
+    target: TargetId
+    containers: dict[str, ContainerRecord] = Field(default_factory=dict)
+    rollout: Rollout | None = None
+    hold: Hold | None = None
+    outcomes: tuple[Outcome, ...] = ()
+
+    def owned_by(self, message_id: str) -> dict[str, Wanted]:
+        """The containers whose wanted push is this message's, whatever its status."""
+        return {
+            name: one.wanted
+            for name, one in self.containers.items()
+            if one.wanted is not None and one.wanted.message.id == message_id
+        }
+
+    def failures_of(self, message_id: str) -> dict[str, Failure]:
+        """The containers on which this message's push failed, each with its failure."""
+        found = {name: one.failure_of(message_id) for name, one in self.containers.items()}
+        return {name: failure for name, failure in found.items() if failure is not None}
+
+    def open(self) -> dict[str, Wanted]:
+        """Every container's wanted push that has not ended yet."""
+        return {name: one.wanted for name, one in self.containers.items() if one.wanted and one.wanted.is_open}
+
+    def admit(self, container: str, wanted: Wanted) -> Record:
+        """`wanted` is what the container is to run from now on; an open push before it becomes the first runner-up."""
+        one = self.containers[container]
+        overtaken = one.wanted
+        if overtaken is None or not overtaken.is_open or not wanted.is_open:
+            return self._with(container, wanted=wanted, runners_up=one.runners_up if wanted.is_open else ())
+        if (overtaken.image, overtaken.digest) == (wanted.image, wanted.digest):
+            return self._with(container, wanted=wanted)
+        runners_up = (overtaken.but(began_at=None), *one.runners_up)[:RUNNERS_UP_KEPT]
+        record = self._with(container, wanted=wanted, runners_up=runners_up)
+        why = f"overtaken by {wanted.message.push.image}"
+        return record.ended(overtaken.message, (container,), "superseded", why, wanted.admitted_at)
+
+    def consider(self, container: str, wanted: Wanted, beats: Callable[[Wanted], bool]) -> Record:
+        """Keep a push that lost against the open one as a runner-up, before the first of those that it `beats`."""
+        kept = self.containers[container].runners_up
+        if any(one.message.id == wanted.message.id for one in kept):
+            return self
+        place = next((n for n, one in enumerate(kept) if beats(one)), len(kept))
+        if place >= RUNNERS_UP_KEPT:
+            return self
+        return self._with(container, runners_up=(*kept[:place], wanted, *kept[place:])[:RUNNERS_UP_KEPT])
+
+    def begin(self, rollout: Rollout) -> Record:
+        """Write down the intent of a change; every open push in it begins anew."""
+        record = self.but(rollout=rollout)
+        for name, wanted in self.open().items():
+            if rollout.images.get(name) == wanted.image:
+                record = record._with(name, wanted=wanted.but(began_at=rollout.since))
+        return record
+
+    def succeed(self, message: UpdateMessage, digests: Mapping[str, str | None], now: datetime, detail: str) -> Record:
+        """The message's push runs well on its containers: it is their last good image. `digests` is what they run."""
+        record = self
+        owned = {name: wanted for name, wanted in self.owned_by(message.id).items() if wanted.is_open}
+        for name, wanted in owned.items():
+            digest = digests.get(name) or wanted.digest
+            good = Good(image=wanted.image, tag=message.push.tag, digest=digest, order=message.order)
+            goods = (good, *(one for one in self.containers[name].goods if one.image != good.image or wanted.restart))
+            done = wanted.but(status="done", digest=digest)
+            record = record._with(name, wanted=done, goods=goods[:GOODS_KEPT], runners_up=())
+        return record._closed().ended(message, tuple(owned), "updated", detail, now)
+
+    def fail(self, message: UpdateMessage, reasons: Mapping[str, tuple[str, str]], now: datetime) -> Record:
+        """The message's push failed on these containers: container → (code, detail)."""
+        record = self
+        for name, (code, detail) in reasons.items():
+            one = self.containers[name]
+            if one.wanted is None or one.wanted.message.id != message.id:
+                continue
+            failure = Failure(message=message, digest=one.wanted.digest, code=code, detail=detail, at=now)
+            failures = (failure, *one.failures)[:FAILURES_KEPT]
+            record = record._with(name, wanted=one.wanted.but(status="failed"), failures=failures)
+        return record
+
+    def resume(
+        self, message: UpdateMessage, result: Literal["rolled-back", "failed"], detail: str, now: datetime
+    ) -> Record:
+        """The failed push of `message` is dealt with: its containers' first runners-up are wanted next."""
+        record = self
+        failures = self.failures_of(message.id)
+        for name in failures:
+            one = record.containers[name]
+            changes: dict[str, object] = {
+                "failures": tuple(
+                    failure.but(settled=result, detail=detail) if failure.message.id == message.id else failure
+                    for failure in one.failures
+                )
+            }
+            if one.wanted and one.wanted.message.id == message.id and one.runners_up:
+                changes |= {"wanted": one.runners_up[0].but(admitted_at=now), "runners_up": one.runners_up[1:]}
+            record = record._with(name, **changes)
+        if record.rollout:
+            record = record.but(rollout=record.rollout.but(returning=record.rollout.returning - failures.keys()))
+        return record._closed().ended(message, tuple(failures), result, detail, now)
+
+    def reopen(self) -> Record:
+        """Look again at everything that was brought here: somebody may have overwritten it."""
+        record = self
+        for name, one in self.containers.items():
+            if one.wanted and one.wanted.status == "done" and one.wanted.began_at:
+                record = record._with(name, wanted=one.wanted.but(status="open"))
+        return record
+
+    def ended(
+        self, message: UpdateMessage, containers: tuple[str, ...], result: Result, detail: str, now: datetime
+    ) -> Record:
+        """Note how a push ended; the last OUTCOMES_KEPT are kept, newest first, one a push and result."""
+        outcome = Outcome(
+            at=now, id=message.id, image=str(message.push.image), containers=containers, result=result, detail=detail
+        )
+        others = (one for one in self.outcomes if (one.id, one.result) != (outcome.id, outcome.result))
+        return self.but(outcomes=(outcome, *others)[:OUTCOMES_KEPT])
+
+    def known(self, container: str, repository: str, good: Good) -> Record:
+        """Know this container; what it runs when it is first seen is its first good image."""
+        one = self.containers.get(container)
+        if one is None or one.repository != repository:
+            one = ContainerRecord(repository=repository, goods=(good,))
+        return self.but(containers={**self.containers, container: one})
+
+    def forgive(self, message_id: str) -> Record:
+        """Forget that a message's push failed, so that it can be tried again."""
+        record = self
+        for name in self.failures_of(message_id):
+            kept = tuple(one for one in self.containers[name].failures if one.message.id != message_id)
+            record = record._with(name, failures=kept)
+        for name, wanted in self.owned_by(message_id).items():
+            if wanted.status == "failed":
+                record = record._with(name, wanted=wanted.but(status="open", began_at=None))
+        return record
+
+    def _with(self, container: str, **changes: object) -> Record:
+        return self.but(containers={**self.containers, container: self.containers[container].but(**changes)})
+
+    def _closed(self) -> Record:
+        watched = self.rollout and (self.rollout.returning or any(one.began_at for one in self.open().values()))
+        return self if watched else self.but(rollout=None)

@@ -1,0 +1,43 @@
+"""The retries inside a step: a few, within seconds. What takes longer is the queue's affair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+from shared.errors import RemoteError
+from worker.failures import Transient, classify
+
+Result = TypeVar("Result")
+
+TRIES = 3
+PATIENCE = 2.0
+"""Seconds: a Retry-After beyond it is left to the queue."""
+_backoff = wait_exponential_jitter(initial=0.1, max=PATIENCE, jitter=0.2)
+
+
+def briefly(call: Callable[[], Result]) -> Result:
+    """Run a call that is safe to repeat, up to TRIES times while its error is a passing one; raises the last error."""
+    return _retrying(_passes)(call)
+
+
+def briefly_if_untouched(call: Callable[[], Result]) -> Result:
+    """The same for a call that changes something: again only after an answer that says that nothing was done."""
+    return _retrying(lambda error: _passes(error) and isinstance(error, RemoteError) and error.status == 429)(call)
+
+
+def _retrying(worth_it: Callable[[BaseException], bool]) -> Retrying:
+    return Retrying(stop=stop_after_attempt(TRIES), wait=_wait, retry=retry_if_exception(worth_it), reraise=True)
+
+
+def _passes(error: BaseException) -> bool:
+    failure = classify(error)
+    return isinstance(error, RemoteError) and isinstance(failure, Transient) and (failure.retry_after or 0) <= PATIENCE
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, RemoteError) else None
+    return asked if asked is not None else _backoff(state)

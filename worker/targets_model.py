@@ -1,0 +1,212 @@
+"""The model of the targets file, from which its JSON Schema is made. Every text in it is checked for itself."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator
+from pydantic_core import PydanticCustomError
+
+from shared.image import ImageReference, InvalidImage, check_registry
+from shared.message import Segment
+from worker.policy import InvalidPolicy, parse_policy
+
+MISTAKE = "mistake"
+"""The type of this module's own validation errors; `nearest` in their context may say what was meant."""
+_WORKSPACE_KEY = "log-analytics/workspace-key"
+_CONTAINER = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+_SOURCE = (
+    r"^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:[^\0]+"
+    r"|keyvault:https://[A-Za-z0-9.-]+(?::[0-9]+)?/secrets/[A-Za-z0-9-]+(?:/[A-Za-z0-9]+)?/?)$"
+)
+_SECRET_PATH = (
+    rf"^(?:env/{_CONTAINER}/[^/\s]+|registry/[^/\s]+|volume/[^/\s]+/storage-account-key"
+    r"|volume/[^/\s]+/secret/[^/\s]+|log-analytics/workspace-key)$"
+)
+_FORMS = {
+    "env": "env:NAME",
+    "file": "file:/path/to/it",
+    "keyvault": "keyvault:https://my-vault.vault.azure.net/secrets/name",
+}
+
+
+def _mistake(what: str, nearest: str | None = None) -> PydanticCustomError:
+    return PydanticCustomError(MISTAKE, "{what}", {"what": what, "nearest": nearest})
+
+
+def _check_policy(text: str) -> str:
+    try:
+        parse_policy(text)
+    except InvalidPolicy as error:
+        raise _mistake(f"{text[:80]!r} is not a policy: {error.problem}", error.suggestion) from None
+    return text
+
+
+def _check_image(text: str) -> str:
+    try:
+        image = ImageReference.parse(text)
+    except InvalidImage as error:
+        raise _mistake(str(error), text.lower() if _is_image(text.lower()) else None) from None
+    if image.tag or image.digest:
+        raise _mistake("name the repository alone: the policy chooses the tag", image.name)
+    return text
+
+
+def _is_image(text: str) -> bool:
+    try:
+        ImageReference.parse(text)
+    except InvalidImage:
+        return False
+    return True
+
+
+def _check_host(text: str) -> str:
+    try:
+        return check_registry(text)
+    except InvalidImage as error:
+        host = re.sub(r"^https?://|/.*$", "", text)
+        raise _mistake(str(error), host if host != text else None) from None
+
+
+def _check_container(text: str) -> str:
+    if not re.fullmatch(_CONTAINER, text) or len(text) > 63:
+        nearest = text.lower().replace("_", "-")
+        what = f"{text[:80]!r} can't be a container: lower-case letters, digits and -, at most 63"
+        raise _mistake(what, nearest if re.fullmatch(_CONTAINER, nearest) else None)
+    return text
+
+
+def _check_source(text: str) -> str:
+    """The text is never repeated: it may be the secret itself, written where its source belongs."""
+    if re.fullmatch(_SOURCE, text):
+        return text
+    scheme, colon, _ = text.partition(":")
+    if colon and scheme in _FORMS:
+        raise _mistake(f"not a source of a secret: write it as {_FORMS[scheme]}")
+    near = get_close_matches(scheme, _FORMS, 1)
+    what = "not a source of a secret, which begins with env:, file: or keyvault:"
+    raise _mistake(what, f"{near[0]}:" if colon and near else None)
+
+
+def _check_secret_path(text: str) -> str:
+    if re.fullmatch(_SECRET_PATH, text):
+        return text
+    kind, *rest = text.split("/")
+    kinds = get_close_matches(kind, ("env", "registry", "volume", "log-analytics"), 1)
+    guesses = ["/".join([near, *rest]) for near in kinds] + [_WORKSPACE_KEY]
+    if rest:
+        guesses.append(f"volume/{rest[0]}/{f'secret/{rest[2]}' if len(rest) > 2 else 'storage-account-key'}")
+    nearest = get_close_matches(text, [guess for guess in guesses if re.fullmatch(_SECRET_PATH, guess)], 1)
+    raise _mistake(
+        "not the path of a secret: env/<container>/<NAME>, registry/<server>, volume/<name>/storage-account-key, "
+        f"volume/<name>/secret/<file> or {_WORKSPACE_KEY}",
+        nearest[0] if nearest else None,
+    )
+
+
+def _schema(**keywords: Any) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", **keywords})
+
+
+PolicyText = Annotated[
+    str,
+    AfterValidator(_check_policy),
+    _schema(
+        pattern=r"^(any|same-tag|semver(\+pre)?|semver:.+|glob:.+|regex:.+)$",
+        examples=["any", "same-tag", "semver:minor", "semver:>=1.4 <2", "semver:minor+pre", "glob:*-main"],
+    ),
+]
+ImageText = Annotated[str, AfterValidator(_check_image), _schema(examples=["acme/shop-worker", "ghcr.io/acme/shop"])]
+HostText = Annotated[str, AfterValidator(_check_host), _schema(pattern=r"^[^/\s]+$")]
+ContainerText = Annotated[str, AfterValidator(_check_container), _schema(pattern=f"^{_CONTAINER}$")]
+SourceText = Annotated[str, AfterValidator(_check_source), _schema(pattern=_SOURCE, examples=list(_FORMS.values()))]
+SecretPathText = Annotated[str, AfterValidator(_check_secret_path), _schema(pattern=_SECRET_PATH)]
+
+
+def _needs_default(value: object, info: ValidationInfo) -> object:
+    """For a subscription left out: an error unless the validation's context has a default one."""
+    if value is None and not (info.context or {}).get("default_subscription"):
+        raise _mistake("missing, and there is no default: write it here or set AZURE_SUBSCRIPTION_ID")
+    return value
+
+
+class Strict(BaseModel):
+    """A mapping of the file: no other keys than these."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class RuleModel(Strict):
+    """How one container is kept up to date."""
+
+    policy: PolicyText = Field(description="Which pushed tags may replace the running one.")
+    image: ImageText | None = Field(
+        None, description="The repository to follow, without a tag. Left out: the one that the container runs."
+    )
+
+
+class TargetModel(Strict):
+    """One container group to keep up to date."""
+
+    container_group: Segment = Field(description="The container group's name.")
+    resource_group: Segment = Field(description="Its resource group.")
+    subscription: Segment | None = Field(
+        None, validate_default=True, description="Its subscription's id. Left out: AZURE_SUBSCRIPTION_ID."
+    )
+    containers: dict[ContainerText, RuleModel] = Field(
+        min_length=1,
+        description="The containers to keep up to date, by name. A container that is not listed is left alone.",
+        json_schema_extra={"additionalProperties": False},
+    )
+    secrets: dict[SecretPathText, SourceText] = Field(
+        {},
+        description="Where to find the secrets that ARM never gives back and every update must carry.",
+        json_schema_extra={"additionalProperties": False},
+    )
+
+    _subscription = field_validator("subscription")(_needs_default)
+
+
+class DiscoverModel(Strict):
+    """Where to look for container groups that carry the resource tag aci-hooks.policy."""
+
+    subscriptions: Annotated[list[Segment], Field(min_length=1)] | None = Field(
+        None, validate_default=True, description="Their ids. Left out: AZURE_SUBSCRIPTION_ID alone."
+    )
+    resource_groups: Annotated[list[Segment], Field(min_length=1)] | None = Field(
+        None, description="The resource groups to look into. Left out: all of each subscription."
+    )
+
+    _subscriptions = field_validator("subscriptions")(_needs_default)
+
+
+class RegistryModel(Strict):
+    """The credentials by which the worker asks a registry for digests."""
+
+    username: SourceText = Field(description="The source of the user's name.")
+    password: SourceText = Field(description="The source of the password or token.")
+
+
+class TargetsModel(Strict):
+    """The container groups that aci-hooks keeps up to date."""
+
+    targets: list[TargetModel] = Field([], description="The container groups, each with its rules.")
+    discover: DiscoverModel | None = Field(
+        None, description="Also every container group that carries the resource tag aci-hooks.policy."
+    )
+    registries: dict[HostText, RegistryModel] = Field(
+        {},
+        description="Credentials for private registries, by host.",
+        json_schema_extra={"additionalProperties": False},
+    )
+    notify: list[SourceText] = Field([], description="Sources of the webhook URLs that are told of each outcome.")
+
+    @field_validator("discover")
+    @classmethod
+    def _says_where(cls, value: DiscoverModel | None) -> DiscoverModel:
+        """Only what is written comes here: `discover:` with nothing behind it could mean all or nothing."""
+        if value is None:
+            raise _mistake("empty: name resource_groups, or write {} for the whole subscription")
+        return value

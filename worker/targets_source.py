@@ -1,0 +1,84 @@
+"""The targets file on disk, read again when it changes; a broken new version leaves the old one in force."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from worker.targets_file import Problem, TargetsError, TargetsFile, parse_targets
+
+_Stamp = tuple[int, int, int]
+
+
+class TargetsSource:
+    """The targets file at `path`. Raises TargetsError if its first version is unreadable or broken.
+
+    `report` is called once for each later version that is broken, with all its problems, from the thread that found
+    it. Any thread may ask for `current`, as often as it likes: the file is looked at once in `interval` seconds.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        default_subscription: str | None,
+        report: Callable[[TargetsError], None],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        interval: float = 1.0,
+    ) -> None:
+        self._path = path
+        self._default_subscription = default_subscription
+        self._report = report
+        self._monotonic = monotonic
+        self._interval = interval
+        self._lock = threading.Lock()
+        self._looked_at = monotonic()
+        self._stamp: _Stamp | None = self._look()
+        self._text = self._read()
+        self._file = self._parse(self._text)
+
+    def current(self) -> TargetsFile:
+        """The newest valid version."""
+        now = self._monotonic()
+        if now - self._looked_at >= self._interval and self._lock.acquire(blocking=False):
+            try:
+                self._looked_at = now
+                self._refresh()
+            except TargetsError as error:
+                self._report(error)
+            finally:
+                self._lock.release()
+        return self._file
+
+    def _refresh(self) -> None:
+        stamp = self._look()
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        text = self._read()
+        if text == self._text:
+            return
+        self._text = text
+        self._file = self._parse(text)
+
+    def _look(self) -> _Stamp | None:
+        """What differs between two versions of the file, an atomic replacement included; None if it is not there."""
+        try:
+            stat = self._path.stat()
+        except OSError:
+            return None
+        return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+    def _read(self) -> str:
+        try:
+            return self._path.read_bytes().decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            problem = f"not UTF-8 at byte {error.start}"
+        except OSError as error:
+            problem = f"can't be read: {error.strerror}"
+        raise TargetsError(str(self._path), [Problem(None, "", problem)])
+
+    def _parse(self, text: str) -> TargetsFile:
+        return parse_targets(text, self._default_subscription, str(self._path))
