@@ -54,6 +54,10 @@ class LeasedMessage:
         """Is the lease still ours beyond doubt? `clock` is the one that `expires` was measured by."""
         return not self.lost and clock() < self.expires
 
+    def wants_renewal(self, margin: float, clock: Callable[[], float] = time.monotonic) -> bool:
+        """Is it unsettled, still ours, and due to run out within `margin` seconds?"""
+        return not self.settled and not self.lost and clock() > self.expires - margin
+
     def with_receipt(self, change: Callable[[str | None], str | None], *, settles: bool) -> None:
         """Run `change` with the newest pop receipt and keep the one that it returns; raises LeaseLost."""
         with self._lock:
@@ -82,8 +86,12 @@ class Queue:
 
     def ensure(self) -> None:
         """Create the queue unless it exists."""
-        with translated("queue"):
-            self._client.create_queue()
+        try:
+            with translated("queue"):
+                self._client.create_queue()
+        except RemoteError as error:
+            if error.code != "QueueAlreadyExists":
+                raise
 
     def send(self, text: str, delay: float = 0) -> None:
         """Add a message, visible after `delay` seconds."""

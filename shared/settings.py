@@ -69,13 +69,18 @@ class Settings(BaseModel):
     log_format: Literal["json", "console"] = variable("ACI_HOOKS_LOG_FORMAT", "json")
 
     @model_validator(mode="after")
-    def _has_storage(self) -> Self:
+    def _agree(self) -> Self:
+        if problems := list(self.problems()):
+            raise ValueError("\n".join(problems))
+        return self
+
+    def problems(self) -> Iterator[str]:
+        """What does not fit together, a line each, beginning with the variable's name."""
         if not self.connection_string and not self.storage_account:
-            raise ValueError(
+            yield (
                 "AZURE_STORAGE_CONNECTION_STRING: not set; set it, or set AZURE_STORAGE_ACCOUNT to the account's "
                 "name to use the Azure credential"
             )
-        return self
 
     @property
     def cloud(self) -> Cloud:
@@ -100,16 +105,16 @@ class IngressSettings(Settings):
     port: Port = variable("PORT", 8080)
     max_body: int = variable("ACI_HOOKS_MAX_BODY", 1048576, gt=0)
 
-    @model_validator(mode="after")
-    def _can_authenticate(self) -> Self:
+    def problems(self) -> Iterator[str]:
+        """What does not fit together."""
+        yield from super().problems()
         if not (self.webhook_tokens or self.sender_secrets or self.gcr_audience):
-            raise ValueError(
+            yield (
                 "ACI_HOOKS_WEBHOOK_TOKENS: not set, so no webhook could be let in; set it to one or more secrets "
                 "of at least 16 characters, or set ACI_HOOKS_SECRET_<SENDER>"
             )
         if bool(self.gcr_audience) != bool(self.gcr_email):
-            raise ValueError("ACI_HOOKS_GCR_AUDIENCE and ACI_HOOKS_GCR_EMAIL: set both or neither")
-        return self
+            yield "ACI_HOOKS_GCR_AUDIENCE: set it and ACI_HOOKS_GCR_EMAIL both, or neither"
 
 
 class WorkerSettings(Settings):
@@ -136,16 +141,15 @@ class WorkerSettings(Settings):
     rollback: bool = variable("ACI_HOOKS_ROLLBACK", True)
     sweep_interval: float = variable("ACI_HOOKS_SWEEP_INTERVAL", 0.0, ge=0)
 
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        problems = [*self._target_problems(), *self._endpoint_problems()]
+    def problems(self) -> Iterator[str]:
+        """What does not fit together."""
+        yield from super().problems()
+        yield from self._target_problems()
+        yield from self._endpoint_problems()
         if self.poll_min > self.poll_max:
-            problems.append("ACI_HOOKS_POLL_MIN: is more than ACI_HOOKS_POLL_MAX")
+            yield "ACI_HOOKS_POLL_MIN: is more than ACI_HOOKS_POLL_MAX"
         if self.retry_base > self.retry_max:
-            problems.append("ACI_HOOKS_RETRY_BASE: is more than ACI_HOOKS_RETRY_MAX")
-        if problems:
-            raise ValueError("\n".join(problems))
-        return self
+            yield "ACI_HOOKS_RETRY_BASE: is more than ACI_HOOKS_RETRY_MAX"
 
     def _target_problems(self) -> Iterator[str]:
         if self.targets_file:

@@ -6,6 +6,7 @@ know. The SDK's own retries are off: worker.retrying and the queue are the retry
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -141,7 +142,8 @@ def open_arm(settings: WorkerSettings, *, timeouts: tuple[float, float] = (5, 20
 
 
 def _raw_json(pipeline_response: Any, *_: object) -> dict[str, Any]:
-    raw = pipeline_response.http_response.json()
+    response = pipeline_response.http_response
+    raw = json.loads(response.body())
     if not isinstance(raw, dict):
-        raise RemoteError("arm", pipeline_response.http_response.status_code, "BadGateway", "the answer is no object")
+        raise RemoteError("arm", response.status_code, "BadGateway", "the answer is no JSON object")
     return raw

@@ -45,6 +45,7 @@ class Worker:
         self._stepper = stepper
         self._pace = pace
         self._stopping = threading.Event()
+        self._done = threading.Event()
         self._in_hand: set[LeasedMessage] = set()
         self._freed = threading.Condition()
 
@@ -58,7 +59,7 @@ class Worker:
         renewer.start()
         with ThreadPoolExecutor(self._pace.concurrency, thread_name_prefix="step") as steps:
             self._receive(steps, drain=drain)
-        self._stopping.set()
+        self._done.set()
         renewer.join()
 
     def _receive(self, steps: ThreadPoolExecutor, *, drain: bool) -> None:
@@ -143,10 +144,7 @@ class Worker:
                 briefly(lambda: dead_letter(self._updates, self._poison, leased, letter))
 
     def _renew_leases(self) -> None:
-        every = self._pace.visibility_timeout / 4
-        while not (self._stopping.wait(every) and not self._in_hand):
-            if self._stopping.is_set():
-                threading.Event().wait(min(every, 0.1))
+        while not self._done.wait(self._pace.visibility_timeout / 4):
             for leased in list(self._in_hand):
                 if not leased.wants_renewal(self._pace.visibility_timeout / 2):
                     continue

@@ -253,7 +253,7 @@ class Stepper:
 
     def _dead_letter(self, message: UpdateMessage, code: str, detail: str, result: str) -> Settlement:
         self._ended(result, detail, code=code)
-        return dead_lettered(message, code, detail, message.attempts, message.received_at, self._ports.now())
+        return dead_lettered(message, code, detail, max(1, message.attempts), message.received_at, self._ports.now())
 
     def _ended(self, outcome: str, detail: str, **more: str) -> None:
         OUTCOMES.labels(outcome).inc()

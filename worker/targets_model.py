@@ -22,7 +22,7 @@ _SOURCE = (
     r"|keyvault:https://[A-Za-z0-9.-]+(?::[0-9]+)?/secrets/[A-Za-z0-9-]+(?:/[A-Za-z0-9]+)?/?)$"
 )
 _SECRET_PATH = (
-    rf"^(?:env/{_CONTAINER}/[^/\s]+|registry/[^/\s]+|volume/[^/\s]+/storage-account-key"
+    rf"^(?:env/{_CONTAINER}/[^/\s]+|registry/\S+|volume/[^/\s]+/storage-account-key"
     r"|volume/[^/\s]+/secret/[^/\s]+|log-analytics/workspace-key)$"
 )
 _FORMS = {

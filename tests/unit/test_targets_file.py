@@ -1,0 +1,253 @@
+"""The targets file: what it says, every mistake at once with its line, and the shipped JSON Schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import worker
+from shared.message import TargetId
+from worker.policy import SameTag, SemVer
+from worker.targets_file import Discover, RegistrySources, TargetsError, TargetsFile, json_schema, parse_targets
+
+EXAMPLE = """\
+targets:
+  - container_group: shop
+    resource_group: web
+    containers:
+      web: {policy: "semver:minor"}
+      worker: {policy: same-tag, image: acme/shop-worker}
+    secrets:
+      env/web/DB_PASSWORD: keyvault:https://v.vault.azure.net/secrets/db
+      registry/index.docker.io: env:HUB_PASSWORD
+      volume/data/storage-account-key: file:/run/secrets/data-key
+      volume/certs/secret/tls.pem: file:/run/secrets/tls.pem
+      log-analytics/workspace-key: env:LA_KEY
+  - container_group: "1.10"
+    resource_group: 2026-01-01
+    subscription: other
+    containers: {on: {policy: any}}
+discover:
+  resource_groups: [web, batch]
+registries:
+  index.docker.io: {username: env:HUB_USER, password: env:HUB_TOKEN}
+notify: ["env:SLACK_URL"]
+"""
+
+TEN_MISTAKES = """\
+targets:
+  - container_group: shop
+    resource_group: web
+    contaners:
+      web: {policy: any}
+  - container_group: api
+    containers:
+      api: {policy: "semver:minro"}
+      Web: {policy: any}
+      worker: {policy: any, image: "acme/worker:v1"}
+      worker: {policy: any}
+    secrets:
+      evn/api/PASSWORD: env:X
+      env/api/TOKEN: hunter2
+  - {container_group: api, resource_group: batch, containers: [api]}
+notify: env:SLACK_URL
+"""
+
+
+def problems(text: str, default_subscription: str | None = "s") -> list[tuple[int | None, str, str | None]]:
+    with pytest.raises(TargetsError) as caught:
+        parse_targets(text, default_subscription)
+    return [(one.line, one.where, one.nearest) for one in caught.value.problems]
+
+
+def message(text: str, default_subscription: str | None = "s") -> str:
+    with pytest.raises(TargetsError) as caught:
+        parse_targets(text, default_subscription, "t.yaml")
+    return str(caught.value)
+
+
+def target(text: str) -> str:
+    return f"targets:\n- container_group: shop\n  resource_group: web\n  {text}\n"
+
+
+def test_what_the_example_says() -> None:
+    said = parse_targets(EXAMPLE, "s")
+    shop, other = said.targets
+    assert shop.id == TargetId(subscription="s", resource_group="web", container_group="shop")
+    assert shop.containers["web"].policy == SemVer("minor")
+    assert shop.containers["worker"].policy == SameTag()
+    assert shop.containers["worker"].image
+    assert shop.containers["worker"].image.name == "docker.io/acme/shop-worker"
+    assert shop.secrets["registry/index.docker.io"] == "env:HUB_PASSWORD"
+    assert shop.rule_for("sidecar") is None
+    assert said.discover == Discover(("s",), ("web", "batch"))
+    assert said.registries == {"docker.io": RegistrySources("env:HUB_USER", "env:HUB_TOKEN")}
+    assert said.notify == ("env:SLACK_URL",)
+    assert other.id == TargetId(subscription="other", resource_group="2026-01-01", container_group="1.10")
+    assert set(other.containers) == {"on"}, "a scalar is the text that was written"
+
+
+def test_discovery_may_stand_alone() -> None:
+    assert parse_targets("discover: {}", "s") == TargetsFile((), Discover(("s",), None), {}, ())
+    assert parse_targets("discover: {subscriptions: [a, b]}", None).discover == Discover(("a", "b"), None)
+
+
+def test_aliases_repeat_what_they_stand_for() -> None:
+    said = parse_targets(target("containers: {web: &rule {policy: any}, api: *rule}"), "s")
+    assert said.targets[0].containers["web"] == said.targets[0].containers["api"]
+
+
+def test_ten_different_mistakes_are_told_at_once_with_line_and_what_was_meant() -> None:
+    assert problems(TEN_MISTAKES) == [
+        (4, "targets[0].contaners", "containers"),
+        (6, "targets[1].resource_group", None),
+        (8, "targets[1].containers.api.policy", "semver:minor"),
+        (9, "targets[1].containers.Web", "web"),
+        (10, "targets[1].containers.worker.image", "docker.io/acme/worker"),
+        (11, "targets[1].containers.worker", None),
+        (13, 'targets[1].secrets["evn/api/PASSWORD"]', "env/api/PASSWORD"),
+        (14, 'targets[1].secrets["env/api/TOKEN"]', None),
+        (15, "targets[2].containers", None),
+        (16, "notify", None),
+    ]
+
+
+def test_a_problem_reads_as_file_line_place_and_meaning() -> None:
+    first, *rest = message(TEN_MISTAKES).splitlines()
+    assert first.startswith("t.yaml:4: targets[0].contaners: not a key here")
+    assert first.endswith("did you mean `containers`?")
+    assert len(rest) == 9
+
+
+def test_what_may_be_a_secret_is_never_repeated() -> None:
+    text = target("containers: {web: {policy: any}}\n  secrets: {env/web/A: hunter2, env/web/B: 'env:hunter2!'}")
+    text += (
+        "registries: {docker.io: {username: hunter2, password: 'keyvault:hunter2'}}\nnotify: ['https://x/hunter2']\n"
+    )
+    assert len(problems(text)) == 5
+    assert "hunter2" not in message(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "nothing to keep up to date"),
+        ("# nothing\n", "nothing to keep up to date"),
+        ("targets: []", "nothing to keep up to date"),
+        ("registries: {}", "nothing to keep up to date"),
+        ("[]", "t.yaml:1: must be a mapping"),
+        ("discover:", "t.yaml:1: discover: empty: name resource_groups, or write {}"),
+        ("discover: {resource_group: [web]}", "did you mean `resource_groups`?"),
+        ("discover: {resource_groups: web}", "must be a list"),
+        ("discover: {resource_groups: []}", "must not be empty"),
+        ("targets: 3", "targets: must be a list"),
+        ("targets: [x]", "targets[0]: must be a mapping"),
+        ("target: []", "did you mean `targets`?"),
+        ("zzz: 1", "t.yaml:1: zzz: not a key here"),
+        ("a: [", "t.yaml:1: not YAML"),
+        ("a: b\n c: d", "t.yaml:2: not YAML: mapping values are not allowed here"),
+        ("a: *nowhere", "found undefined alias"),
+        ("a: b\n---\nc: d", "found another document"),
+        ("\x00", "a character that YAML does not allow"),
+        ('a: "\\UFFFFFFFF"', "a character that YAML does not allow"),
+        ("[" * 3000, "nested too deeply"),
+        ("x" * 2_000_000, "more than 1048576 characters"),
+        ("targets: &a [*a]", "nested too deeply"),
+        ("? [a]\n: b", "t.yaml:1: a key must be a text"),
+        ("targets: !!python/object/apply:os.system [x]", "are not supported"),
+        (target("containers: {}"), "containers: must not be empty"),
+        (target("containers: {web: }"), "t.yaml:4: targets[0].containers.web: must be a mapping"),
+        (target("containers: {web: any}"), "must be a mapping"),
+        (target("containers: {web: {policy: }}"), "policy: must be a text"),
+        (target("containers: {web: {polcy: any}}"), "polcy: not a key here, where policy, image may stand"),
+        (target("containers: {web: {policy: any, image: Acme/Shop}}"), "did you mean `acme/shop`?"),
+        (target("containers: {web: {policy: any, image: 'a b'}}"), "is not a repository"),
+        (target('subscription: "\\ud800"'), "must be a text of valid characters"),
+        (target('containers: {web: {policy: "\\ud800"}}'), "'\\ud800' is not a policy"),
+        (target("containers: {w_b: {policy: any}}"), "did you mean `w-b`?"),
+        (target("containers: {'ü': {policy: any}}"), "can't be a container"),
+        (target("subscription: a/b"), "1 to 128 characters without slashes"),
+        ("registries: {'https://ghcr.io/v2': {}}\ndiscover: {}", "did you mean `ghcr.io`?"),
+        ("registries: {'a b': {}}\ndiscover: {}", "is not a registry host"),
+        (
+            "registries: {ghcr.io: {user: env:A}}\ndiscover: {}",
+            "user: not a key here, where username, password may stand",
+        ),
+        ("notify: ['evn:SLACK']\ndiscover: {}", "did you mean `env:`?"),
+        ("notify: ['env:']\ndiscover: {}", "write it as env:NAME"),
+        ("notify: ['file:']\ndiscover: {}", "write it as file:/path/to/it"),
+        ("notify: ['keyvault:http://v/secrets/x']\ndiscover: {}", "write it as keyvault:https://"),
+    ],
+)
+def test_each_mistake_is_explained(text: str, said: str) -> None:
+    assert said in message(text)
+
+
+@pytest.mark.parametrize(
+    ("path", "nearest"),
+    [
+        ("env/web", None),
+        ("evn/web/A", "env/web/A"),
+        ("secret", None),
+        ("registries/ghcr.io", "registry/ghcr.io"),
+        ("vault/x", None),
+        ("volume/data/storage-key", "volume/data/storage-account-key"),
+        ("volumes/data/storage-account-key", "volume/data/storage-account-key"),
+        ("volume/certs/secrets/tls.pem", "volume/certs/secret/tls.pem"),
+        ("log-analytics/key", "log-analytics/workspace-key"),
+    ],
+)
+def test_the_nearest_path_of_a_secret(path: str, nearest: str | None) -> None:
+    text = target(f"containers: {{web: {{policy: any}}}}\n  secrets: {{{path}: env:A}}")
+    assert problems(text) == [
+        (5, f'targets[0].secrets["{path}"]' if "/" in path else f"targets[0].secrets.{path}", nearest)
+    ]
+
+
+def test_a_subscription_is_needed_somewhere() -> None:
+    text = target("containers: {web: {policy: any}}") + "discover: {}\n"
+    assert problems(text, None) == [(2, "targets[0].subscription", None), (5, "discover.subscriptions", None)]
+    assert "set AZURE_SUBSCRIPTION_ID" in message(text, None)
+    assert parse_targets(target("subscription: s\n  containers: {web: {policy: any}}"), None)
+
+
+def test_a_group_is_named_once_in_whatever_spelling() -> None:
+    one = "- {container_group: shop, resource_group: web, containers: {web: {policy: any}}}\n"
+    other = "- {container_group: SHOP, resource_group: Web, subscription: S, containers: {web: {policy: any}}}\n"
+    assert problems(f"targets:\n{one}{other}") == [(3, "targets[1]", None)]
+    assert "the same group as targets[0], line 2" in message(f"targets:\n{one}{other}")
+    assert len(parse_targets(f"targets:\n{one}{other}", "t").targets) == 2
+
+
+def test_aliases_that_multiply_are_stopped() -> None:
+    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+    bomb += "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 12))
+    assert "too many values" in message(bomb)
+
+
+@given(st.one_of(st.text(), st.text(alphabet="targe:s -{}[]&*!|>'\"\n\\Ux0")))
+def test_any_text_is_a_targets_file_or_a_targets_error(text: str) -> None:
+    try:
+        parse_targets(text, "s")
+    except TargetsError as error:
+        found = error.problems
+    else:
+        return
+    assert found
+    assert all(one.what for one in found)
+
+
+def test_the_shipped_schema_is_that_of_the_model() -> None:
+    shipped = json.loads(Path(worker.__path__[0], "targets.schema.json").read_text())
+    assert shipped == json_schema(), "run: python -m worker.targets_file > worker/targets.schema.json"
+
+
+def test_the_schema_describes_every_key() -> None:
+    schema = json_schema()
+    models = [schema, *schema["$defs"].values()]
+    assert all(model["additionalProperties"] is False for model in models)
+    assert all("description" in key for model in models for key in model["properties"].values())
