@@ -141,7 +141,7 @@ class ContainerGroup:
             if share is not None and not {"storageAccountKey", "storageAccountKeyReference"} & share.keys():
                 yield f"volume/{volume['name']}/storage-account-key"
             if volume.get("secret") == {}:
-                yield f"volume/{volume['name']}/secret"
+                yield f"volume/{volume['name']}/secret/<file>"
 
     def _withheld_workspace_key(self) -> Iterator[str]:
         analytics = (self._properties.get("diagnostics") or {}).get("logAnalytics")
@@ -156,7 +156,7 @@ def missing_secrets(withheld: Sequence[str], configured: Collection[str]) -> lis
 
 def _provides(path: str, withheld: Sequence[str]) -> bool:
     # Of a secret volume ARM withholds the files' names too, so any of its files provides it.
-    return path in withheld or (path.count("/") == _SECRET_FILE and path.rpartition("/")[0] in withheld)
+    return path in withheld or (path.count("/") == _SECRET_FILE and f"{path.rpartition('/')[0]}/<file>" in withheld)
 
 
 def _drop_read_only(body: Json, properties: Json) -> None:

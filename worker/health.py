@@ -23,9 +23,10 @@ _PLATFORM_EXIT_CODES = frozenset({7147, 7148})
 
 @dataclass(frozen=True, slots=True)
 class Healthy:
-    """It runs as it should, without a restart or a warning since this time."""
+    """It runs as it should, without a restart or a warning since this time; or it has `ended` as it should."""
 
     since: datetime
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def _terminated(current: Mapping[str, Any], restart_policy: str, since: datetime
     if _time(current.get("finishTime")) < since - CLOCK_TOLERANCE:
         return Pending("has not been started anew yet", started=False)
     if exit_code == 0:
-        return Healthy(_LONG_AGO)
+        return Healthy(since, ended=True)
     if restart_policy == "OnFailure":
         return Pending(f"failed with exit code {exit_code} and will be restarted")
     return Broken("ContainerFailed", f"ended with exit code {exit_code}{_in_brackets(current.get('detailStatus'))}")

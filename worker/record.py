@@ -21,6 +21,7 @@ RUNNERS_UP_KEPT = 5
 
 Result = Literal["updated", "unchanged", "superseded", "ignored", "held", "rolled-back", "failed"]
 """How a push ended for a target. `rolled-back` and `failed` are dead-lettered."""
+FailedResult = Literal["rolled-back", "failed"]
 
 
 class Value(BaseModel):
@@ -74,7 +75,7 @@ class Failure(Value):
     code: str
     detail: str
     at: AwareDatetime
-    settled: Literal["rolled-back", "failed"] | None = None
+    settled: FailedResult | None = None
 
 
 class ContainerRecord(Value):
@@ -223,9 +224,7 @@ class Record(Value):
             record = record._with(name, wanted=one.wanted.but(status="failed"), failures=failures)
         return record
 
-    def resume(
-        self, message: UpdateMessage, result: Literal["rolled-back", "failed"], detail: str, now: datetime
-    ) -> Record:
+    def resume(self, message: UpdateMessage, result: FailedResult, detail: str, now: datetime) -> Record:
         """The failed push of `message` is dealt with: its containers' first runners-up are wanted next."""
         record = self
         failures = self.failures_of(message.id)

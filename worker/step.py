@@ -21,8 +21,11 @@ from worker.group import ContainerGroup
 from worker.record import Record
 from worker.records import Conflict
 from worker.retrying import briefly
-from worker.rollout import Apply, Finish, GiveUp, RollBack, Rules, Step, Wait, next_step, past_result, refused
+from worker.rollback import refused
+from worker.rollout import next_step, past_result
 from worker.settlement import Complete, Reschedule, Settlement, dead_lettered
+from worker.situation import Rules
+from worker.steps import Apply, Finish, GiveUp, RollBack, Step, Wait
 from worker.targets import Target
 
 CONFLICTS = 5

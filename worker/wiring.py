@@ -19,8 +19,8 @@ from worker.catalogue import Catalogue, Scope
 from worker.failures import Retry
 from worker.loop import Pace, Worker
 from worker.records import Records, open_records
-from worker.rollout import Rules
 from worker.secrets import Secrets
+from worker.situation import Rules
 from worker.step import Ports, Stepper
 from worker.targets import Target, single_target
 from worker.targets_file import TargetsError, TargetsFile

@@ -1,0 +1,105 @@
+"""After a failure: put the last good images back, watch them, then give the push up with the evidence. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from shared.image import rewrite
+from shared.message import UpdateMessage
+from worker.health import Broken, Pending
+from worker.observation import Missing, Steady, observe
+from worker.record import ContainerRecord, FailedResult, Record
+from worker.situation import Situation
+from worker.steps import GiveUp, RollBack, Step
+
+
+def after_failure(situation: Situation) -> Step:
+    """The next step of a message whose push failed on at least one container."""
+    record, message = situation.record, situation.message
+    code, detail = _first_failure(record, message)
+    settled = next((one.settled for one in record.failures_of(message.id).values() if one.settled), None)
+    if settled:
+        return GiveUp(record, code, detail, settled)
+    mine = {name: record.containers[name] for name in record.owned_by(message.id)}
+    images = {name: image for name, one in mine.items() if (image := restored(one))}
+    if why := _no_rollback(situation, mine, images):
+        return _give_up(situation, f"{detail}; not rolled back: {why}")
+    under_way = record.rollout
+    if under_way is None or not images.keys() <= under_way.returning:
+        return _roll_back(situation, images)
+    match observe(situation, images, under_way.since):
+        case Missing():
+            return _roll_back(situation, images)
+        case Pending(reason):
+            return situation.wait(under_way.since, f"rolling back: {reason}")
+        case Steady(left) if left > timedelta(0):
+            return situation.wait(under_way.since, "rolled back, and watched for a while", left)
+        case Steady():
+            return _give_up(situation, f"{detail}; {_rolled_back(situation, images)}", "rolled-back")
+        case Broken(_, evidence):
+            return _give_up(situation, f"{detail}; the rollback failed: {evidence}")
+
+
+def refused(record: Record, message: UpdateMessage, code: str, detail: str, now: datetime) -> GiveUp:
+    """A change was refused for good, or tried often enough: the push fails wherever it is still open."""
+    if record.failures_of(message.id):
+        first_code, first_detail = _first_failure(record, message)
+        code, detail = first_code, f"{first_detail}; the rollback failed: {code}: {detail}"
+    open_ = [name for name, wanted in record.owned_by(message.id).items() if wanted.is_open]
+    failed = record.fail(message, dict.fromkeys(open_, (code, detail)), now)
+    return GiveUp(failed.resume(message, "failed", detail, now), code, detail)
+
+
+def restored(one: ContainerRecord) -> str | None:
+    """The image that brings a container back to its last good one; None if that is not known.
+
+    Where the failed push moved the tag that the good image stood for, only the good one's digest brings it back.
+    """
+    wanted, good = one.wanted, one.good
+    if good is None:
+        return None
+    if wanted is None or good.tag != wanted.message.push.tag or "@" in good.image:
+        return good.image
+    return rewrite(good.image, digest=good.digest) if good.digest else None
+
+
+def _no_rollback(situation: Situation, mine: Mapping[str, ContainerRecord], images: Mapping[str, str]) -> str | None:
+    if not mine:
+        return "a newer push has taken over"
+    if not situation.rules.rollback:
+        return "ACI_HOOKS_ROLLBACK is off"
+    if len(images) < len(mine):
+        return f"no good image is known for {', '.join(sorted(mine.keys() - images.keys()))}"
+    return situation.blocked()
+
+
+def _roll_back(situation: Situation, images: dict[str, str]) -> Step:
+    record, rules = situation.record, situation.rules
+    code, detail = _first_failure(record, situation.message)
+    if situation.group.in_transition:
+        failed_at = max(failure.at for failure in record.failures_of(situation.message.id).values())
+        if situation.now > failed_at + 2 * rules.timeout:
+            return _give_up(situation, f"{detail}; not rolled back: the group is still in transition")
+        return situation.wait(failed_at, f"{code}: to be rolled back once the transition is over")
+    if missing := situation.missing_secrets():
+        return _give_up(situation, f"{detail}; not rolled back: {missing}")
+    others = {name: one.image for name, one in record.open().items() if one.began_at}
+    return RollBack(record.begin(situation.intent({**others, **images}, returning=images)))
+
+
+def _rolled_back(situation: Situation, images: Mapping[str, str]) -> str:
+    before = situation.record.rollout.address if situation.record.rollout else {}
+    after = situation.group.address
+    moved = f"; THE ADDRESS CHANGED from {before} to {after}" if before != after else ""
+    return f"rolled back to {', '.join(sorted(images.values()))}{moved}"
+
+
+def _give_up(situation: Situation, detail: str, result: FailedResult = "failed") -> GiveUp:
+    code, _ = _first_failure(situation.record, situation.message)
+    return GiveUp(situation.record.resume(situation.message, result, detail, situation.now), code, detail, result)
+
+
+def _first_failure(record: Record, message: UpdateMessage) -> tuple[str, str]:
+    failure = next(iter(record.failures_of(message.id).values()))
+    return failure.code, failure.detail
