@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from functools import partial
+import threading
+from datetime import timedelta
+from typing import NoReturn
 
 import click
 import structlog
@@ -14,8 +16,12 @@ from shared.environment import SettingsError, misspelt, read_settings
 from shared.errors import RemoteError
 from shared.settings import IngressSettings, WorkerSettings, variables
 from shared.telemetry import Redaction, configure_logging
+from worker.commands.check import check
 from worker.commands.dead_letters import dead_letters
+from worker.commands.inspect import history, plan
+from worker.commands.operate import hold, push, release, rollback, sweep
 from worker.monitoring import serve_monitoring
+from worker.sweep import sweep_regularly
 from worker.targets_file import TargetsError
 from worker.wiring import Deployment, wire
 
@@ -23,66 +29,95 @@ log = structlog.get_logger()
 MISCONFIGURED = 2
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Opening:
+    """Opens the deployment that the environment describes, once a command asks for it."""
+
+    def __init__(self, command: str | None) -> None:
+        self._command = command
+
+    def deployment(self) -> Deployment:
+        """Settings, logs and adapters. Raises SettingsError or TargetsError."""
+        redaction = Redaction()
+        settings = read_settings(WorkerSettings, os.environ)
+        for secret in settings.secret_values():
+            redaction.learn(secret)
+        for_a_person = self._command != "run" and sys.stderr.isatty()
+        configure_logging("console" if for_a_person else settings.log_format, redaction)
+        for warning in misspelt(os.environ, [*variables(WorkerSettings), *variables(IngressSettings)]):
+            log.warning(warning)
+        return wire(settings, os.environ, redaction)
+
+    def __call__(self) -> Deployment:
+        """The same; ends the program with exit code 2 and every error if anything is wrong."""
+        try:
+            return self.deployment()
+        except SettingsError as error:
+            _fail(error.problems)
+        except TargetsError as error:
+            _fail(str(error).splitlines())
+
+
+class Commands(click.Group):
+    """The commands; an outside system that fails one of them is told in a line, never in a stack trace."""
+
+    def invoke(self, context: click.Context) -> object:
+        """Run a command."""
+        try:
+            return super().invoke(context)
+        except RemoteError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="aci-hooks")
 @click.pass_context
 def main(context: click.Context) -> None:
     """Bring pushed images onto running Azure container groups, in place.
 
-    Everything is configured by environment variables (see the README); a queue message says what was pushed.
+    Everything is configured by environment variables; the README lists them.
 
     \b
-      aci-hooks-worker run                      work until SIGTERM
-      aci-hooks-worker dead-letters list        what could not be done, and why
+      aci-hooks-worker check                  is everything there that a rollout needs?
+      aci-hooks-worker plan acme/shop:v2      what would a push of it do?
+      aci-hooks-worker run                    work until SIGTERM
+      aci-hooks-worker dead-letters list      what could not be done, and why?
+
+    \b
+    For completion in bash, and alike in zsh and fish:
+      eval "$(_ACI_HOOKS_WORKER_COMPLETE=bash_source aci-hooks-worker)"
     """
-    context.obj = partial(_deployment, context)
+    context.obj = Opening(context.invoked_subcommand)
 
 
-@main.command()
-@click.option(
-    "--drain", is_flag=True, help="End, with exit code 0, once the queue is empty: nothing visible or in flight."
-)
+@main.command(help="Work on the queue until SIGTERM or SIGINT; then finish the steps in hand and exit 0.")
+@click.option("--drain", is_flag=True, help="Exit 0 once the queue is empty: no message visible and none in flight.")
 @click.pass_context
 def run(context: click.Context, *, drain: bool) -> None:
-    """Work on the queue until SIGTERM or SIGINT; then finish the steps in hand and exit 0."""
+    """`aci-hooks-worker run [--drain]`."""
     deployment: Deployment = context.obj()
+    settings = deployment.settings
     worker = deployment.worker()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
-    if deployment.settings.worker_port:
+    if settings.worker_port:
         try:
-            serve_monitoring(deployment.settings.worker_port, lambda: _not_ready(deployment))
+            serve_monitoring(settings.worker_port, lambda: _not_ready(deployment))
         except OSError as error:
-            _fail([f"ACI_HOOKS_WORKER_PORT: cannot listen on {deployment.settings.worker_port}: {error.strerror}"])
+            _fail([f"ACI_HOOKS_WORKER_PORT: cannot listen on {settings.worker_port}: {error.strerror}"])
     try:
         deployment.ensure_storage()
     except RemoteError as error:
         log.warning("storage not ready yet, working on", error=str(error))
+    if settings.sweep_interval:
+        timer = (worker.stopping, timedelta(seconds=settings.sweep_interval), deployment.claim_sweep, deployment.sweep)
+        threading.Thread(target=sweep_regularly, args=timer, name="sweep", daemon=True).start()
     log.info("worker started", queue=deployment.updates.name, drain=drain)
     worker.run(drain=drain)
     log.info("worker stopped")
 
 
-main.add_command(dead_letters)
-
-
-def _deployment(context: click.Context) -> Deployment:
-    """Settings, logs and adapters; ends the program with exit code 2 and every error if anything is wrong with them."""
-    redaction = Redaction()
-    try:
-        settings = read_settings(WorkerSettings, os.environ)
-        for secret in settings.secret_values():
-            redaction.learn(secret)
-        quiet = context.invoked_subcommand != "run"
-        configure_logging("console" if quiet and sys.stderr.isatty() else settings.log_format, redaction)
-        for warning in misspelt(os.environ, [*variables(WorkerSettings), *variables(IngressSettings)]):
-            log.warning(warning)
-        return wire(settings, os.environ, redaction)
-    except SettingsError as error:
-        _fail(error.problems)
-    except TargetsError as error:
-        _fail(str(error).splitlines())
-    raise AssertionError
+for command in (check, dead_letters, history, hold, plan, push, release, rollback, sweep):
+    main.add_command(command)
 
 
 def _not_ready(deployment: Deployment) -> str | None:
@@ -93,7 +128,7 @@ def _not_ready(deployment: Deployment) -> str | None:
     return None
 
 
-def _fail(problems: list[str]) -> None:
+def _fail(problems: list[str]) -> NoReturn:
     click.echo("aci-hooks-worker: not configured:", err=True)
     for problem in problems:
         click.echo(f"  {problem}", err=True)

@@ -86,12 +86,14 @@ class Catalogue:
         return found
 
     def get(self, target_id: TargetId) -> Target | None:
-        """One target by its id, None if it is none any more."""
-        found = {target.id: target for target in self.all()}.get(target_id)
-        if found is None and any(scope.discover for scope in self._scopes()) and self._listed.at < 0:
+        """One target by its id, None if it is none any more. Raises RemoteError."""
+        return next((target for target in self.known() if target.id == target_id), None)
+
+    def known(self) -> tuple[Target, ...]:
+        """Every target, after a first look where resource tags make some. Raises RemoteError."""
+        if self._listed.at < 0 and any(scope.discover for scope in self._scopes()):
             self.refresh()
-            found = {target.id: target for target in self.all()}.get(target_id)
-        return found
+        return self.all()
 
     def all(self) -> tuple[Target, ...]:
         """Every target that is known now."""

@@ -44,14 +44,14 @@ class Worker:
         self._poison = poison
         self._stepper = stepper
         self._pace = pace
-        self._stopping = threading.Event()
+        self.stopping = threading.Event()
         self._done = threading.Event()
         self._in_hand: set[LeasedMessage] = set()
         self._freed = threading.Condition()
 
     def stop(self) -> None:
-        """Receive nothing more; `run` returns once the steps in hand are done. May be called by a signal handler."""
-        self._stopping.set()
+        """Set `stopping`: receive nothing more, and let `run` return once the steps in hand are done. Signal-safe."""
+        self.stopping.set()
 
     def run(self, *, drain: bool = False) -> None:
         """Work. Returns when stopped or, with `drain`, when no message is left, be it visible or leased or delayed."""
@@ -65,7 +65,7 @@ class Worker:
     def _receive(self, steps: ThreadPoolExecutor, *, drain: bool) -> None:
         pause = self._pace.poll_min
         empty_looks = 0
-        while not self._stopping.is_set():
+        while not self.stopping.is_set():
             free = self._wait_for_a_free_place()
             messages = self._receive_batch(free) if free else []
             for message, update in newest_first(messages):
@@ -78,14 +78,14 @@ class Worker:
             empty_looks = empty_looks + 1 if drain and self._is_empty() else 0
             if empty_looks >= DRAIN_LOOKS:
                 return
-            self._stopping.wait(random.uniform(pause / 2, pause))  # noqa: S311 - jitter
+            self.stopping.wait(random.uniform(pause / 2, pause))  # noqa: S311 - jitter
             pause = min(pause * 2, self._pace.poll_max)
 
     def _wait_for_a_free_place(self) -> int:
         with self._freed:
-            while not self._stopping.is_set() and len(self._in_hand) >= self._pace.concurrency:
+            while not self.stopping.is_set() and len(self._in_hand) >= self._pace.concurrency:
                 self._freed.wait(self._pace.poll_min)
-            return 0 if self._stopping.is_set() else self._pace.concurrency - len(self._in_hand)
+            return 0 if self.stopping.is_set() else self._pace.concurrency - len(self._in_hand)
 
     def _receive_batch(self, free: int) -> list[LeasedMessage]:
         try:

@@ -38,6 +38,10 @@ Decision = Update | Skip
 class Policy(Protocol):
     """A value that answers for any two strings and never raises; its `str` is its spelling."""
 
+    @property
+    def ordered(self) -> bool:
+        """Does it put tags in an order of their own, higher and lower ones?"""
+
     def decide(self, running: str | None, pushed: str) -> Decision:
         """May the tag `pushed` replace the tag `running`? None: it runs by digest, and nobody knows its tag."""
 
@@ -49,6 +53,11 @@ class _Unordered:
     """What the policies without an order of tags have in common."""
 
     __slots__ = ()
+
+    @property
+    def ordered(self) -> bool:
+        """No."""
+        return False
 
     def outranks(self, pushed: str, wanted: str) -> bool | None:  # noqa: ARG002 (the protocol names them)
         """Time decides."""
@@ -120,6 +129,11 @@ class Regex:
     def __post_init__(self) -> None:
         compile_regex(self.pattern)
 
+    @property
+    def ordered(self) -> bool:
+        """With a group `version`."""
+        return "version" in compile_regex(self.pattern).groupindex
+
     def decide(self, running: str | None, pushed: str) -> Decision:
         """Update if `pushed` matches and, with a group `version`, is higher than the running tag."""
         if not _TAG.fullmatch(pushed):
@@ -127,7 +141,7 @@ class Regex:
         match = compile_regex(self.pattern).fullmatch(pushed)
         if not match:
             return Skip(f"{pushed} does not match {self}")
-        problem = self._problem(running, pushed) if "version" in match.re.groupindex else None
+        problem = self._problem(running, pushed) if self.ordered else None
         if problem:
             return Skip(problem)
         return _moved(pushed) if pushed == running else Update(f"{pushed} matches {self}")
@@ -162,6 +176,11 @@ class SemVer:
 
     bound: Level | Range = "major"
     pre_releases: bool = False
+
+    @property
+    def ordered(self) -> bool:
+        """Yes."""
+        return True
 
     def decide(self, running: str | None, pushed: str) -> Decision:
         """Update if `pushed` is a version, admitted by the bound, and higher than the running one or the same tag."""

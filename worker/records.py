@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from azure.core import MatchConditions
@@ -17,6 +18,8 @@ from worker.record import Record
 Result = TypeVar("Result")
 
 _PREFIX = "groups/"
+_NOT_THERE = frozenset({"BlobNotFound", "ContainerNotFound", "ResourceNotFound"})
+_CHANGED = frozenset({"ConditionNotMet", "BlobAlreadyExists"})
 
 
 class Conflict(Exception):
@@ -45,7 +48,7 @@ class Records:
                 blob = self._client.download_blob(_name(target))
                 text = blob.readall()
         except RemoteError as error:
-            if error.code not in {"BlobNotFound", "ContainerNotFound", "ResourceNotFound"}:
+            if error.code not in _NOT_THERE:
                 raise
             return Record(target=target), None
         return Record.model_validate_json(text), blob.properties.etag
@@ -64,9 +67,34 @@ class Records:
         try:
             return self._created(upload)
         except RemoteError as error:
-            if error.code in {"ConditionNotMet", "BlobAlreadyExists"} or error.status == 412:
+            if error.code in _CHANGED:
                 raise Conflict(str(record.target)) from error
             raise
+
+    def claim(self, name: str, now: datetime, interval: timedelta) -> bool:
+        """May this process do what only one may do in each `interval`? The first that asks may."""
+        blob = self._client.get_blob_client(f"{name}.json")
+        condition: dict[str, Any] = {"overwrite": False}
+        try:
+            with translated("records"):
+                last = blob.download_blob()
+                condition = {
+                    "overwrite": True,
+                    "etag": last.properties.etag,
+                    "match_condition": MatchConditions.IfNotModified,
+                }
+                if datetime.fromisoformat(last.readall().decode()) > now - interval:
+                    return False
+        except RemoteError as error:
+            if error.code not in _NOT_THERE:
+                raise
+        try:
+            self._created(lambda: blob.upload_blob(now.isoformat().encode(), **condition))
+        except RemoteError as error:
+            if error.code in _CHANGED:
+                return False
+            raise
+        return True
 
     def all(self) -> Iterator[TargetId]:
         """Every group that has a record."""

@@ -57,6 +57,16 @@ class RecordStore(Protocol):
         """Compare and swap; raises Conflict."""
 
 
+class Glances(Protocol):
+    """What spares reads while many groups are waited for; worker.watch.Watch."""
+
+    def glance(self, target: TargetId) -> ContainerGroup | None:
+        """The group without instance views if it is in transition for certain."""
+
+    def waits(self, target: TargetId) -> None:
+        """It is being waited for."""
+
+
 class TargetCatalogue(Protocol):
     """The targets; worker.catalogue.Catalogue."""
 
@@ -77,6 +87,7 @@ class Ports:
     groups: Groups
     records: RecordStore
     targets: TargetCatalogue
+    watch: Glances
     send: Callable[[UpdateMessage], None]
     resolve: Callable[[dict[str, str]], dict[str, str]]
     digest: Callable[[UpdateMessage], str | None]
@@ -160,13 +171,14 @@ class Stepper:
         if known := _without_azure(record, message, target, now):
             self._save(record, known.record, etag)
             return self._finish(known)
-        group = self._ports.groups.get(target.id)
+        group = self._ports.watch.glance(target.id) or self._ports.groups.get(target.id)
         step = self._next_step(record, group, message, target, now)
         etag = self._save(record, step.record, etag)
         match step:
             case Apply() | RollBack():
                 return self._change(message, target, group, step, held)
             case Wait(_, delay, reason):
+                self._ports.watch.waits(target.id)
                 log.info("waiting", reason=reason, again_in=round(delay.total_seconds(), 1))
                 return Reschedule(message.model_copy(update={"attempts": 0}), delay.total_seconds())
             case Finish():
@@ -204,7 +216,9 @@ class Stepper:
         secrets = self._ports.resolve(dict(target.secrets)) if group.withheld() else {}
         if not held():
             raise LeaseLost(message.id)
-        log.info("rolling back" if isinstance(step, RollBack) else "applying", images=rollout.images)
+        verb = "restarting" if rollout.restart else "applying"
+        log.info("rolling back" if isinstance(step, RollBack) else verb, images=rollout.images)
+        self._ports.watch.waits(target.id)
         try:
             if rollout.restart:
                 self._ports.groups.restart(target.id)

@@ -37,7 +37,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The push has ended well, or nothing is to be done. `moved`: the group's address before and after a change of it."""
+    """The push has ended well, or nothing is to be done. `moved`: the group's address before and after, if it moved."""
 
     record: Record
     result: Result

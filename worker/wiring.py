@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
 
 from shared.credential import azure_credential
+from shared.errors import RemoteError
+from shared.image import ImageReference
 from shared.message import TargetId, UpdateMessage
 from shared.queue import Queue, open_queues
 from shared.settings import WorkerSettings
@@ -19,12 +22,15 @@ from worker.catalogue import Catalogue, Scope
 from worker.failures import Retry
 from worker.loop import Pace, Worker
 from worker.records import Records, open_records
+from worker.registry import Absent, Found, Registry, Unknown
 from worker.secrets import Secrets
 from worker.situation import Rules
 from worker.step import Ports, Stepper
+from worker.sweep import Sweeper
 from worker.targets import Target, single_target
 from worker.targets_file import TargetsError, TargetsFile
 from worker.targets_source import TargetsSource
+from worker.watch import Watch
 
 log = structlog.get_logger()
 
@@ -40,25 +46,20 @@ class Deployment:
     arm: Arm
     catalogue: Catalogue
     secrets: Secrets
+    registry: Registry
 
     def worker(self) -> Worker:
         """A worker that is ready to run."""
         settings = self.settings
         retry = Retry(settings.max_attempts, settings.retry_base, settings.retry_max)
-        rules = Rules(
-            soak=timedelta(seconds=settings.soak),
-            timeout=timedelta(seconds=settings.rollout_timeout),
-            check_interval=timedelta(seconds=settings.check_interval),
-            lease=timedelta(seconds=settings.visibility_timeout),
-            rollback=settings.rollback,
-        )
         ports = Ports(
             groups=self.arm,
             records=self.records,
             targets=self.catalogue,
+            watch=Watch(self.arm, settings.check_interval),
             send=self.send,
             resolve=self.secrets.resolve,
-            digest=lambda message: message.push.digest,
+            digest=self.digest,
         )
         pace = Pace(
             concurrency=settings.concurrency,
@@ -67,7 +68,46 @@ class Deployment:
             visibility_timeout=settings.visibility_timeout,
             max_attempts=settings.max_attempts,
         )
-        return Worker(self.updates, self.poison, Stepper(ports, rules, retry), pace)
+        return Worker(self.updates, self.poison, Stepper(ports, self.rules(), retry), pace)
+
+    def rules(self) -> Rules:
+        """What governs its rollouts."""
+        settings = self.settings
+        return Rules(
+            soak=timedelta(seconds=settings.soak),
+            timeout=timedelta(seconds=settings.rollout_timeout),
+            check_interval=timedelta(seconds=settings.check_interval),
+            lease=timedelta(seconds=settings.visibility_timeout),
+            rollback=settings.rollback,
+        )
+
+    def sweeper(self) -> Sweeper:
+        """What sweeps its targets."""
+        return Sweeper(
+            groups=self.arm,
+            records=self.records,
+            registry=self.registry,
+            send=self.send,
+            new_id=lambda: uuid.uuid4().hex,
+            now=lambda: datetime.now(UTC),
+            settle_time=timedelta(seconds=2 * self.settings.visibility_timeout),
+        )
+
+    def digest(self, message: UpdateMessage) -> str | None:
+        """The pushed image's digest, by its registry or else its sender; None if neither can tell.
+
+        Raises RemoteError with the code ManifestUnknown if the registry has no such image.
+        """
+        push = message.push
+        pushed = ImageReference(push.registry, push.repository, push.tag, push.digest)
+        match self.registry.lookup(pushed):
+            case Found(digest):
+                return digest
+            case Absent(detail):
+                raise RemoteError("registry", 404, "ManifestUnknown", f"{pushed} does not exist there: {detail}")
+            case Unknown(detail):
+                log.info("registry can't tell", detail=detail)
+                return push.digest
 
     def send(self, message: UpdateMessage) -> None:
         """Put a message onto the updates queue."""
@@ -78,38 +118,57 @@ class Deployment:
         for store in (self.updates, self.poison, self.records):
             store.ensure()
 
+    def sweep(self) -> None:
+        """Sweep every target, the results in the log alone."""
+        for swept in self.sweeper().sweep(self.catalogue.known()):
+            log.info(
+                "swept", target=str(swept.target), missed=len(swept.missed), woken=swept.woken, problem=swept.problem
+            )
+
+    def claim_sweep(self) -> bool:
+        """Is it this worker's turn to sweep?"""
+        return self.records.claim("sweep", datetime.now(UTC), timedelta(seconds=self.settings.sweep_interval))
+
 
 def wire(settings: WorkerSettings, environment: Mapping[str, str], redaction: Redaction) -> Deployment:
     """The deployment of these settings. Raises TargetsError if the targets file is broken."""
     updates, poison = open_queues(settings, visibility_timeout=settings.visibility_timeout)
     arm = open_arm(settings)
+    file = _targets_file(settings)
+    secrets = Secrets(environment, lambda: azure_credential(settings), redaction.learn)
     return Deployment(
         settings=settings,
         updates=updates,
         poison=poison,
         records=open_records(settings),
         arm=arm,
-        catalogue=_catalogue(settings, arm),
-        secrets=Secrets(environment, lambda: azure_credential(settings), redaction.learn),
+        catalogue=Catalogue(lambda: file().targets, lambda: _scopes(file()), arm),
+        secrets=secrets,
+        registry=Registry(lambda host: _registry_login(file(), secrets, host)),
     )
 
 
-def _catalogue(settings: WorkerSettings, arm: Arm) -> Catalogue:
-    if not settings.targets_file:
-        one = (single_target(_configured_group(settings)),)
-        return Catalogue(lambda: one, lambda: (), arm)
-    source = TargetsSource(Path(settings.targets_file), settings.subscription, _report)
-    return Catalogue(lambda: source.current().targets, lambda: _scopes(source.current()), arm)
-
-
-def _configured_group(settings: WorkerSettings) -> TargetId:
-    return TargetId.model_validate(
+def _targets_file(settings: WorkerSettings) -> Callable[[], TargetsFile]:
+    """What the targets file says by now; without one, the one target of the environment."""
+    if settings.targets_file:
+        return TargetsSource(Path(settings.targets_file), settings.subscription, _report).current
+    group = TargetId.model_validate(
         {
             "subscription": settings.subscription,
             "resource_group": settings.resource_group,
             "container_group": settings.container_group,
         }
     )
+    one = TargetsFile(targets=(single_target(group),), discover=None, registries={}, notify=())
+    return lambda: one
+
+
+def _registry_login(file: TargetsFile, secrets: Secrets, host: str) -> tuple[str, str] | None:
+    sources = file.registries.get(host)
+    if sources is None:
+        return None
+    where = f"registries/{host}"
+    return secrets.read(sources.username, where), secrets.read(sources.password, where)
 
 
 def _scopes(file: TargetsFile) -> tuple[Scope, ...]:

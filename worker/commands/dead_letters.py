@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from shared.message import UpdateMessage
+from worker.commands.output import console, print_json, print_table
 from worker.dead_letters import Letter, leased_letters, redrive
 from worker.records import Conflict
 from worker.wiring import Deployment
@@ -29,14 +27,13 @@ def list_(context: click.Context, *, as_json: bool) -> None:
     with leased_letters(deployment.poison) as letters:
         summaries = [letter.summary() for letter in letters]
     if as_json:
-        click.echo(json.dumps(summaries, indent=2))
+        print_json(summaries)
         return
-    table = Table("id", "image", "target", "code", "detail", "attempts", "at")
-    for one in summaries:
-        target = "/".join(list(one["target"].values())[1:]) if one["target"] else ""
-        at = one["dead_lettered_at"][:19].replace("T", " ")
-        table.add_row(one["id"], one["image"] or "", target, one["code"], one["detail"], str(one["attempts"]), at)
-    Console().print(table if summaries else "no dead letters")
+    rows = [
+        (one["id"], one["image"] or "", _short(one["target"]), one["code"], one["detail"], one["attempts"])
+        for one in summaries
+    ]
+    print_table(("id", "image", "target", "code", "detail", "attempts"), rows, empty="no dead letters")
 
 
 @dead_letters.command()
@@ -54,7 +51,7 @@ def show(context: click.Context, *, letter_id: str, as_json: bool) -> None:
     elif isinstance(letter.content, str):
         click.echo(f"not a letter of ours; its raw text:\n{text}")
     else:
-        Console().print_json(text)
+        console().print_json(text)
 
 
 @dead_letters.command("redrive")
@@ -87,6 +84,10 @@ def purge(context: click.Context, *, letter_ids: tuple[str, ...], everything: bo
         for letter in chosen:
             deployment.poison.complete(letter.leased)
     click.echo(f"{len(chosen)} deleted")
+
+
+def _short(target: dict[str, str] | None) -> str:
+    return f"{target['resource_group']}/{target['container_group']}" if target else ""
 
 
 def _all(letter_ids: tuple[str, ...], *, everything: bool) -> bool:

@@ -1,0 +1,137 @@
+"""Commands that change something: push, sweep, hold, release, rollback."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import click
+
+from shared.image import ImageReference, InvalidImage
+from shared.message import TargetId, UpdateMessage
+from shared.push import Push
+from shared.telemetry import new_traceparent
+from worker.commands.groups import GROUP_HELP, find_group
+from worker.commands.output import console, print_json, print_table
+from worker.manual import NothingToRollBackTo, roll_back
+from worker.manual import hold as hold_record
+from worker.manual import release as release_record
+from worker.record import Record
+from worker.records import Conflict
+from worker.step import fresh
+from worker.wiring import Deployment
+
+
+@click.command(help="Enqueue a push of IMAGE by hand, as if its registry had sent a webhook.")
+@click.argument("image")
+@click.pass_context
+def push(context: click.Context, *, image: str) -> None:
+    """`aci-hooks-worker push IMAGE`."""
+    message = pushed(image)
+    deployment: Deployment = context.obj()
+    deployment.send(message)
+    click.echo(f"queued {message.push.image} as {message.id}")
+
+
+@click.command(help="Compare every target with its registry once; enqueue what was missed and wake what was lost.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@click.pass_context
+def sweep(context: click.Context, *, as_json: bool) -> None:
+    """`aci-hooks-worker sweep`."""
+    deployment: Deployment = context.obj()
+    with console().status("sweeping…"):
+        results = list(deployment.sweeper().sweep(deployment.catalogue.known()))
+    if as_json:
+        print_json(
+            [
+                {
+                    "target": one.target.model_dump(),
+                    "missed": [push.model_dump(mode="json") for push in one.missed],
+                    "woken": one.woken,
+                    "problem": one.problem,
+                }
+                for one in results
+            ]
+        )
+    else:
+        rows = [
+            (one.target, ", ".join(str(push.image) for push in one.missed), one.woken, one.problem or "")
+            for one in results
+        ]
+        print_table(("target", "missed pushes enqueued", "woken", "not swept because"), rows, empty="no targets")
+    sys.exit(1 if any(one.problem and not one.held for one in results) else 0)
+
+
+@click.command(help=f"Stop updates of GROUP; pushes are admitted and wait. {GROUP_HELP}")
+@click.argument("group")
+@click.option("--reason", required=True, help="Why, for whoever looks at its history.")
+@click.pass_context
+def hold(context: click.Context, *, group: str, reason: str) -> None:
+    """`aci-hooks-worker hold GROUP --reason R`."""
+    deployment: Deployment = context.obj()
+    target = find_group(deployment, group)
+    _change(deployment, target, lambda record: hold_record(record, reason, datetime.now(UTC)))
+    click.echo(f"{target} is held: {reason}")
+
+
+@click.command(help=f"Let updates of GROUP go on, with the newest push of each container. {GROUP_HELP}")
+@click.argument("group")
+@click.pass_context
+def release(context: click.Context, *, group: str) -> None:
+    """`aci-hooks-worker release GROUP`."""
+    deployment: Deployment = context.obj()
+    target = find_group(deployment, group)
+    record = _change(deployment, target, lambda record: release_record(record, datetime.now(UTC)))
+    for wanted in record.open().values():
+        deployment.send(fresh(wanted.message))
+    images = ", ".join(sorted(wanted.image for wanted in record.open().values()))
+    click.echo(f"{target} is released{f'; applying {images}' if images else ''}")
+
+
+@click.command(help=f"Bring GROUP back to the good images before, and hold it there until released. {GROUP_HELP}")
+@click.argument("group")
+@click.pass_context
+def rollback(context: click.Context, *, group: str) -> None:
+    """`aci-hooks-worker rollback GROUP`."""
+    deployment: Deployment = context.obj()
+    target = find_group(deployment, group)
+    messages: list[UpdateMessage] = []
+
+    def change(record: Record) -> Record:
+        changed, message = roll_back(record, lambda: uuid.uuid4().hex, datetime.now(UTC))
+        messages.append(message)
+        return changed
+
+    try:
+        record = _change(deployment, target, change)
+    except NothingToRollBackTo as error:
+        raise click.ClickException(str(error)) from error
+    deployment.send(messages[-1])
+    images = ", ".join(sorted(wanted.image for wanted in record.owned_by(messages[-1].id).values()))
+    click.echo(f"{target} goes back to {images}, and is held there until `aci-hooks-worker release {group}`")
+
+
+def pushed(image: str) -> UpdateMessage:
+    """The message of a push of `image`; raises BadParameter if it is no image with a tag."""
+    try:
+        reference = ImageReference.parse(image)
+    except InvalidImage as error:
+        raise click.BadParameter(str(error), param_hint="IMAGE") from error
+    if reference.tag is None:
+        raise click.BadParameter(f"say which tag, as in {reference.name}:v2", param_hint="IMAGE")
+    now = datetime.now(UTC)
+    push = Push.of("manual", reference, pushed_at=now)
+    return UpdateMessage(id=uuid.uuid4().hex, kind="push", push=push, received_at=now, traceparent=new_traceparent())
+
+
+def _change(deployment: Deployment, target: TargetId, change: Callable[[Record], Record]) -> Record:
+    while True:
+        record, etag = deployment.records.load(target)
+        changed = change(record)
+        try:
+            deployment.records.save(changed, etag)
+        except Conflict:
+            continue
+        return changed

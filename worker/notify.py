@@ -1,0 +1,149 @@
+"""Notifications: tell a chat or any webhook how a push ended. Best effort, in the background, and never in the way."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import httpx
+import structlog
+
+from shared.settings import is_local
+
+CAPACITY = 100
+DRAIN_SECONDS = 2.0
+_TIMEOUT = httpx.Timeout(5.0, connect=2.0)
+_LONGEST_TEXT = 3000
+"""Characters: Slack cuts a text off at 40,000, other chats much earlier."""
+_ICONS = {"updated": "✅", "rolled-back": "↩️", "failed": "❌", "address changed": "⚠️"}
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """How a push ended for a target: `image` and `target` as people write them, `detail` a sentence."""
+
+    outcome: Literal["updated", "rolled-back", "failed", "address changed"]
+    image: str
+    target: str
+    detail: str
+
+
+def render(notice: Notice, hide: Callable[[str], str] = str) -> dict[str, str]:
+    """The JSON to post: `text` for a chat, and the notice's own fields for programs. `hide` masks the known secrets.
+
+    In `text`, & < > are escaped: Slack would take <!channel> for a call to everybody, and details hold what others
+    wrote. See docs.slack.dev/messaging/formatting-message-text.
+    """
+    fields = {
+        "outcome": notice.outcome,
+        "image": hide(notice.image),
+        "target": hide(notice.target),
+        "detail": hide(notice.detail)[:_LONGEST_TEXT],
+    }
+    text = "{outcome}: {image} on {target}: {detail}".format_map(fields)
+    for character, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        text = text.replace(character, escaped)
+    return {"text": f"{_ICONS[notice.outcome]} {text}", **fields}
+
+
+def is_acceptable(url: str) -> bool:
+    """May a notice be posted there: is it https, or http at a local host?"""
+    try:
+        parts = httpx.URL(url)
+    except (httpx.InvalidURL, ValueError):
+        return False
+    return bool(parts.host) and (parts.scheme == "https" or (parts.scheme == "http" and is_local(parts.host)))
+
+
+def post_json(url: str, body: Mapping[str, str]) -> int:
+    """Post it and return the status; the answer is not read, redirects are not followed. Raises httpx.HTTPError."""
+    client = httpx.Client(timeout=_TIMEOUT, mounts={"http://": None})  # a local host is asked without any proxy
+    with client, client.stream("POST", url, json=body) as response:
+        return response.status_code
+
+
+class Notifier:
+    """Posts every notice to every URL, from a thread of its own. Any number of threads may tell it.
+
+    `urls` is asked for each notice, in that thread: it may read secrets, and they may change. The URLs are secrets:
+    the log knows them by their place in the list.
+    """
+
+    def __init__(
+        self,
+        urls: Callable[[], list[str]],
+        post: Callable[[str, Mapping[str, str]], int] = post_json,
+        *,
+        hide: Callable[[str], str] = str,
+        capacity: int = CAPACITY,
+    ) -> None:
+        self._urls = urls
+        self._post = post
+        self._hide = hide
+        self._capacity = capacity
+        self._waiting: deque[Notice] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+        # At INFO httpx logs the URL of every request.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+
+    def tell(self, notice: Notice) -> None:
+        """Have it posted soon; dropped, with a warning, if too many wait. Returns at once and raises nothing."""
+        with self._changed:
+            dropped = self._closed or len(self._waiting) >= self._capacity
+            if not dropped:
+                self._waiting.append(notice)
+                self._start()
+                self._changed.notify()
+        if dropped:
+            log.warning("notification dropped", outcome=notice.outcome, target=notice.target)
+
+    def close(self, seconds: float = DRAIN_SECONDS) -> None:
+        """Take no more, and give those that wait up to `seconds` to be posted."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        if self._thread:
+            self._thread.join(seconds)
+        if left := len(self._waiting):
+            log.warning("notifications dropped at shutdown", count=left)
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="notify", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while notice := self._next():
+            try:
+                self._deliver(notice)
+            except Exception as error:
+                # Its text may hold a URL.
+                log.warning("notification not delivered", outcome=notice.outcome, why=type(error).__name__)
+
+    def _next(self) -> Notice | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            return self._waiting.popleft() if self._waiting else None
+
+    def _deliver(self, notice: Notice) -> None:
+        body = render(notice, self._hide)
+        for place, url in enumerate(self._urls(), 1):
+            if why := self._trouble(url, body):
+                log.warning("notification not delivered", outcome=notice.outcome, url=f"number {place}", why=why)
+
+    def _trouble(self, url: str, body: Mapping[str, str]) -> str | None:
+        if not is_acceptable(url):
+            return "it is not https"
+        try:
+            status = self._post(url, body)
+        except Exception as error:
+            return type(error).__name__
+        return None if 200 <= status < 300 else f"answered {status}"

@@ -1,0 +1,97 @@
+"""What a push would do to a target, without doing it: the decision, and the difference of the two definitions. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from shared.message import UpdateMessage
+from worker.admission import Ruling, admit
+from worker.group import ContainerGroup
+from worker.record import Record
+from worker.rollout import next_step
+from worker.situation import Rules
+from worker.steps import Apply, Finish, GiveUp, RollBack, Step, Wait
+from worker.targets import Target
+
+MASK = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a push would do to one target: `action` is a word, `reasons` a sentence for each container concerned."""
+
+    target: Target
+    action: str
+    reasons: tuple[str, ...]
+    diff: tuple[str, ...] = ()
+
+
+def plan(
+    target: Target,
+    group: ContainerGroup,
+    record: Record,
+    message: UpdateMessage,
+    digest: str | None,
+    rules: Rules,
+    now: datetime,
+) -> Plan:
+    """Decide as the worker would; nothing is written."""
+    admission = admit(record, group, message, target, digest, now)
+    reasons = tuple(f"{ruling.container}: {ruling.reason}" for ruling in admission.rulings)
+    ruling = admission.verdict()
+    if ruling is None:
+        return Plan(target, "ignore", (f"no container that is kept up to date runs {message.push.image.name}",))
+    if ruling.verdict != "wanted":
+        return Plan(target, _word(ruling), reasons)
+    step = next_step(admission.record, group, message, replace(rules, secrets=frozenset(target.secrets)), now)
+    action, more = _describe(step)
+    rollout = step.record.rollout
+    changes = isinstance(step, Apply) and rollout is not None and not rollout.restart
+    images = rollout.images if changes and rollout else {}
+    return Plan(target, action, (*reasons, *more), difference(group, images, tuple(target.secrets)))
+
+
+def difference(group: ContainerGroup, images: dict[str, str], secret_paths: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The lines of a unified diff between the group's definition and the one with these images, secrets masked."""
+    secrets = dict.fromkeys(secret_paths, MASK)
+    before, after = (_lines(group.definition(changed, secrets)) for changed in ({}, images))
+    return tuple(difflib.unified_diff(before, after, "running", "planned", lineterm="", n=2))
+
+
+def _lines(definition: bytes) -> list[str]:
+    return json.dumps(_masked(json.loads(definition)), indent=2, ensure_ascii=False).splitlines()
+
+
+def _masked(value: object, *, hide: bool = False) -> object:
+    """The definition with every value that may be a secret hidden; plain environment variables often are some, too."""
+    if isinstance(value, dict):
+        secret = {"value", "secureValue", "password", "storageAccountKey", "workspaceKey"}
+        return {
+            key: _masked(one, hide=hide or key in secret or (key == "secret" and isinstance(one, dict)))
+            for key, one in value.items()
+        }
+    if isinstance(value, list):
+        return [_masked(one, hide=hide) for one in value]
+    return MASK if hide else value
+
+
+def _word(ruling: Ruling) -> str:
+    return {"unchanged": "nothing", "superseded": "skip", "ignored": "skip", "failed": "skip"}[ruling.verdict]
+
+
+def _describe(step: Step) -> tuple[str, tuple[str, ...]]:
+    match step:
+        case Apply(record):
+            restart = record.rollout is not None and record.rollout.restart
+            return ("restart" if restart else "update"), ()
+        case Wait(_, _, reason):
+            return "wait", (reason,)
+        case Finish(_, result, detail):
+            return result, (detail,)
+        case GiveUp(_, code, detail):
+            return "fail", (f"{code}: {detail}",)
+        case RollBack():
+            return "roll back", ()

@@ -1,0 +1,62 @@
+"""Watching many groups at once: while several are in transition, one list call tells of all of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from shared.errors import RemoteError
+from shared.message import TargetId
+from worker.catalogue import Lister
+from worker.group import ContainerGroup
+
+WORTH_A_LIST = 5
+"""Groups of one subscription that must be waited for before a list call is cheaper than reading each."""
+
+
+@dataclass(slots=True)
+class _Subscription:
+    waiting: dict[TargetId, float] = field(default_factory=dict)
+    listed_at: float = float("-inf")
+    in_transition: dict[TargetId, ContainerGroup] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Watch:
+    """Remembers, for this process alone, which groups are waited for. A list is good for `interval` seconds."""
+
+    def __init__(self, lister: Lister, interval: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._lister = lister
+        self._interval = interval
+        self._monotonic = monotonic
+        self._subscriptions: dict[str, _Subscription] = {}
+
+    def waits(self, target: TargetId) -> None:
+        """A group's rollout has been begun or is being waited for."""
+        self._of(target).waiting[target] = self._monotonic()
+
+    def glance(self, target: TargetId) -> ContainerGroup | None:
+        """The group as listed, without instance views, if it is in transition for certain; None: read it."""
+        subscription = self._of(target)
+        now = self._monotonic()
+        with subscription.lock:
+            oldest = now - 10 * self._interval
+            subscription.waiting = {one: at for one, at in list(subscription.waiting.items()) if at > oldest}
+            if target not in subscription.waiting or len(subscription.waiting) < WORTH_A_LIST:
+                return None
+            if now - subscription.listed_at > self._interval:
+                self._list(target.subscription, subscription, now)
+            return subscription.in_transition.get(target)
+
+    def _list(self, name: str, subscription: _Subscription, now: float) -> None:
+        subscription.listed_at = now
+        try:
+            groups = {group.id: group for group in self._lister.list(name) if group.in_transition}
+        except RemoteError:
+            groups = {}  # each is read on its own then: a role may allow to read groups, and not to list them
+        subscription.in_transition = groups
+
+    def _of(self, target: TargetId) -> _Subscription:
+        return self._subscriptions.setdefault(target.subscription.lower(), _Subscription())
