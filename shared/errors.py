@@ -1,12 +1,12 @@
-"""RemoteError: what an outside system answered, as a value that decisions can be made on without its SDK."""
+"""RemoteError: what an outside system answered, as a value that decisions can be made on without its SDK. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-from azure.core.exceptions import AzureError, HttpResponseError
+LONGEST_RETRY_AFTER = 3600.0
+"""Seconds: no server may have us wait longer, whatever it asks for."""
 
 
 class RemoteError(Exception):
@@ -27,21 +27,8 @@ class RemoteError(Exception):
         self.retry_after = retry_after
 
 
-@contextmanager
-def translated(service: str) -> Iterator[None]:
-    """Turn azure-core's exceptions into RemoteError."""
-    try:
-        yield
-    except HttpResponseError as error:
-        code, message = _code_and_message(error)
-        headers: Mapping[str, str] = getattr(error.response, "headers", {})
-        raise RemoteError(service, error.status_code, code, message, retry_after(headers)) from error
-    except AzureError as error:
-        raise RemoteError(service, None, "Unreachable", str(error.message or type(error).__name__)) from error
-
-
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Seconds that a Retry-After header asks for (RFC 9110 §10.2.3), None without a usable one.
+    """Seconds that a Retry-After header asks for (RFC 9110 §10.2.3), at most an hour; None without a usable one.
 
     `now` is a POSIX time, needed only for the form with a date.
     """
@@ -49,17 +36,9 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
     if not value:
         return None
     if value.strip().isdecimal():
-        return float(value)
+        return min(float(value), LONGEST_RETRY_AFTER)
     try:
         at = parsedate_to_datetime(value).timestamp()
     except ValueError:
         return None
-    return None if now is None else max(0.0, at - now)
-
-
-def _code_and_message(error: HttpResponseError) -> tuple[str, str]:
-    # Storage sets error_code; ARM's body is {"error": {"code", "message"}}, parsed by azure-core into .error.
-    inner = getattr(error, "error", None)
-    code = getattr(error, "error_code", None) or getattr(inner, "code", None) or f"Http{error.status_code}"
-    message = getattr(inner, "message", None) or error.message or error.reason or ""
-    return str(getattr(code, "value", code)), str(message).partition("\nRequestId:")[0]
+    return None if now is None else min(max(0.0, at - now), LONGEST_RETRY_AFTER)

@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 
 from azure.storage.queue import QueueClient, QueueMessage
 
+from shared.azure_errors import translated
 from shared.credential import azure_credential
-from shared.errors import RemoteError, translated
+from shared.errors import RemoteError
 from shared.message import DeadLetter
 from shared.settings import Settings
 
@@ -129,8 +130,14 @@ class Queue:
         message.with_receipt(delete, settles=True)
 
     def count(self) -> int:
-        """How many messages there are, leased and delayed ones included."""
-        return self._call(self._client.get_queue_properties).approximate_message_count or 0
+        """How many messages there are, leased and delayed ones included; none where the queue is not there yet."""
+        try:
+            with translated("queue"):
+                return self._client.get_queue_properties().approximate_message_count or 0
+        except RemoteError as error:
+            if error.code != "QueueNotFound":
+                raise
+            return 0
 
     def _update(self, message: LeasedMessage, text: str | None, visibility_timeout: int, *, settles: bool) -> None:
         def update(receipt: str | None) -> str | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -18,6 +20,9 @@ from pydantic import (
 )
 
 from shared.cloud import CLOUDS, Cloud
+from shared.image import check_registry
+
+_LABEL = re.compile(r"[A-Za-z](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
 
 SENDERS = (
     "dockerhub",
@@ -99,9 +104,11 @@ class IngressSettings(Settings):
     sender_secrets: dict[Literal[SENDERS], Secrets] = Field(default_factory=dict)  # type: ignore[valid-type]
     gcr_audience: Names = variable("ACI_HOOKS_GCR_AUDIENCE", ())
     gcr_email: Names = variable("ACI_HOOKS_GCR_EMAIL", ())
-    gcr_jwks_url: str = variable("ACI_HOOKS_GCR_JWKS_URL", "https://www.googleapis.com/oauth2/v3/certs")
+    gcr_jwks_url: str = variable(
+        "ACI_HOOKS_GCR_JWKS_URL", "https://www.googleapis.com/oauth2/v3/certs", pattern=r"^https?://[^\s/\[\]]+(/\S*)?$"
+    )
     gcr_issuer: Names = variable("ACI_HOOKS_GCR_ISSUER", ("https://accounts.google.com", "accounts.google.com"))
-    nexus_registry: str | None = variable("ACI_HOOKS_NEXUS_REGISTRY", None)
+    nexus_registry: Annotated[str, AfterValidator(check_registry)] | None = variable("ACI_HOOKS_NEXUS_REGISTRY", None)
     port: Port = variable("PORT", 8080)
     max_body: int = variable("ACI_HOOKS_MAX_BODY", 1048576, gt=0)
 
@@ -115,6 +122,9 @@ class IngressSettings(Settings):
             )
         if bool(self.gcr_audience) != bool(self.gcr_email):
             yield "ACI_HOOKS_GCR_AUDIENCE: set it and ACI_HOOKS_GCR_EMAIL both, or neither"
+        url = urlsplit(self.gcr_jwks_url)
+        if url.scheme != "https" and not (url.scheme == "http" and is_local(url.hostname or "")):
+            yield "ACI_HOOKS_GCR_JWKS_URL: is no https URL; plain http is for loopback and single-label hosts only"
 
 
 class WorkerSettings(Settings):
@@ -184,7 +194,8 @@ def is_local(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:
-        return "." not in host or host == "localhost"
+        # A label begins with a letter: 134744072 and 0x8080808 are addresses to many clients.
+        return bool(_LABEL.fullmatch(host))
 
 
 def variables(model: type[BaseModel]) -> list[str]:

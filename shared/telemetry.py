@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import re
 import secrets
@@ -38,11 +39,13 @@ class Redaction:
     """A structlog processor that masks the known secrets in every text of an event; more may be learnt later."""
 
     def __init__(self, hidden: Iterable[str] = ()) -> None:
-        self._hidden = frozenset(hidden)
+        self._hidden: frozenset[str] = frozenset()
+        for secret in hidden:
+            self.learn(secret)
 
     def learn(self, secret: str) -> None:
-        """Hide this value from now on."""
-        self._hidden |= {secret}
+        """Hide this value from now on, also where it stands in base64."""
+        self._hidden |= {secret, base64.b64encode(secret.encode()).decode()}
 
     def text(self, text: str) -> str:
         """The text without any known secret."""

@@ -219,8 +219,10 @@ class Processes:
         return "\n".join(f"--- {log}\n{program.tail(lines)}" for log, program in logs.items())
 
     def stop(self) -> None:
-        """End everything that still runs: the latest first, with SIGTERM, and with SIGKILL what does not obey."""
-        for program in reversed(self.programs):
+        """End everything that still runs, all at once: with SIGTERM, and with SIGKILL what does not obey."""
+        for program in self.programs:
+            program.signal(signal.SIGTERM)
+        for program in self.programs:
             try:
                 program.terminate(within=10)
             except ProcessError as error:

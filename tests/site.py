@@ -17,7 +17,7 @@ from shared.queue import open_queues
 from shared.settings import WorkerSettings
 from tests.arm_simulator import ArmSimulator
 from tests.azurite import Azurite
-from tests.processes import WORKER, Processes, Program
+from tests.processes import WORKER, Processes, Program, wait_until
 from worker.records import open_records
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
@@ -119,6 +119,11 @@ class Site:
             raise program.error(f"exit code {code}, not {expect}")
         return program.output()
 
+    def json_of(self, *arguments: str, expect: int = 0, **settings: str) -> Any:
+        """What another command printed as JSON, after whatever it logged."""
+        lines = self.command(*arguments, "--json", expect=expect, **settings).splitlines()
+        return json.loads("\n".join(lines[lines.index("[") :] if "[" in lines else lines[-1:]))
+
     def images(self, name: str = "shop") -> dict[str, str]:
         """What the group runs, by the simulator."""
         containers = self._truth(name)["definition"]["properties"]["containers"]
@@ -137,9 +142,19 @@ class Site:
         target = TargetId(subscription=SUBSCRIPTION, resource_group=RESOURCE_GROUP, container_group=name)
         return self.records.load(target)[0]
 
+    def lose_messages(self) -> None:
+        """Delete every message of the updates queue, as nobody ever should."""
+
+        def gone() -> bool:
+            for message in self.updates.receive(32):
+                self.updates.complete(message)
+            return self.updates.count() == 0
+
+        wait_until(gone, 20, "an empty queue")
+
     def dead_letters(self) -> list[dict[str, Any]]:
         """What `dead-letters list --json` prints."""
-        return list(json.loads(self.command("dead-letters", "list", "--json")))
+        return list(self.json_of("dead-letters", "list"))
 
     def _truth(self, name: str) -> Any:
         return self.arm.group(SUBSCRIPTION, RESOURCE_GROUP, name)

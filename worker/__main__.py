@@ -113,6 +113,7 @@ def run(context: click.Context, *, drain: bool) -> None:
         threading.Thread(target=sweep_regularly, args=timer, name="sweep", daemon=True).start()
     log.info("worker started", queue=deployment.updates.name, drain=drain)
     worker.run(drain=drain)
+    deployment.notifier.close()
     log.info("worker stopped")
 
 

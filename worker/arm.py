@@ -16,8 +16,9 @@ from azure.core.credentials import AccessToken, TokenCredential
 from azure.core.rest import HttpRequest
 from azure.mgmt.containerinstance import ContainerInstanceManagementClient
 
+from shared.azure_errors import translated
 from shared.credential import azure_credential
-from shared.errors import RemoteError, translated
+from shared.errors import RemoteError
 from shared.message import TargetId
 from shared.settings import WorkerSettings
 from shared.telemetry import ARM_CALLS

@@ -46,7 +46,7 @@ def roll_back(record: Record, new_id: Callable[[], str], now: datetime) -> tuple
         own = message.model_copy(update={"push": pushes[name]})
         image = _image(record.containers[name], good)
         record = record.admit(name, Wanted(message=own, image=image, digest=good.digest, admitted_at=now))
-    held = Hold(reason="rolled back by hand", since=now, allows=message.id)
+    held = Hold(reason="rolled back", since=now, allows=message.id)
     return record.but(hold=held), message
 
 

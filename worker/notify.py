@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import httpx
@@ -21,6 +22,8 @@ _LONGEST_TEXT = 3000
 """Characters: Slack cuts a text off at 40,000, other chats much earlier."""
 _ICONS = {"updated": "✅", "rolled-back": "↩️", "failed": "❌", "address changed": "⚠️"}
 
+Noticed = Literal["updated", "rolled-back", "failed", "address changed"]
+
 log = structlog.get_logger()
 
 
@@ -28,7 +31,7 @@ log = structlog.get_logger()
 class Notice:
     """How a push ended for a target: `image` and `target` as people write them, `detail` a sentence."""
 
-    outcome: Literal["updated", "rolled-back", "failed", "address changed"]
+    outcome: Noticed
     image: str
     target: str
     detail: str
@@ -63,9 +66,15 @@ def is_acceptable(url: str) -> bool:
 
 def post_json(url: str, body: Mapping[str, str]) -> int:
     """Post it and return the status; the answer is not read, redirects are not followed. Raises httpx.HTTPError."""
-    client = httpx.Client(timeout=_TIMEOUT, mounts={"http://": None})  # a local host is asked without any proxy
-    with client, client.stream("POST", url, json=body) as response:
+    with _client().stream("POST", url, json=body) as response:
         return response.status_code
+
+
+@cache
+def _client() -> httpx.Client:
+    # Reading the certificates is the slow part, so that is done once; no connection is worth keeping. A local host
+    # is asked without the environment's proxy.
+    return httpx.Client(timeout=_TIMEOUT, mounts={"http://": None}, limits=httpx.Limits(max_keepalive_connections=0))
 
 
 class Notifier:

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 from azure.core import MatchConditions
 from azure.storage.blob import ContainerClient
 
+from shared.azure_errors import translated
 from shared.credential import azure_credential
-from shared.errors import RemoteError, translated
+from shared.errors import RemoteError
 from shared.message import TargetId
 from shared.settings import WorkerSettings
 from worker.record import Record
@@ -98,11 +99,14 @@ class Records:
 
     def all(self) -> Iterator[TargetId]:
         """Every group that has a record."""
-        with translated("records"):
-            for name in self._client.list_blob_names(name_starts_with=_PREFIX):
-                parts = name.removeprefix(_PREFIX).removesuffix(".json").split("/")
-                if len(parts) == 3:
-                    yield TargetId(subscription=parts[0], resource_group=parts[1], container_group=parts[2])
+        try:
+            with translated("records"):
+                for name in self._client.list_blob_names(name_starts_with=_PREFIX):
+                    subscription, group, container_group = name.removeprefix(_PREFIX).removesuffix(".json").split("/")
+                    yield TargetId(subscription=subscription, resource_group=group, container_group=container_group)
+        except RemoteError as error:
+            if error.code not in _NOT_THERE:
+                raise
 
     def _created(self, call: Callable[[], Result]) -> Result:
         try:

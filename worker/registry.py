@@ -191,9 +191,10 @@ class Registry:
         at = url
         for _ in range(REDIRECTS + 1):
             answer = self._send(method, at, granted if same_origin(at, url) else Authorisation(), deadline)
-            if answer.status not in _REDIRECTED:
+            location = answer.headers.get("Location")
+            if location is None or answer.status not in _REDIRECTED:
                 return replace(answer, anonymous=granted.anonymous)
-            at = safe_url(answer.headers.get("Location", ""), at, url.scheme == "http")
+            at = safe_url(location, at, url.scheme == "http")
         raise bad_answer("it redirects again and again")
 
     def _send(self, method: str, url: httpx.URL, granted: Authorisation, deadline: float) -> Answer:

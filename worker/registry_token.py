@@ -125,9 +125,9 @@ def safe_url(text: str, base: httpx.URL | None, local: bool) -> httpx.URL:
         url = base.join(text) if base else httpx.URL(text)
     except (httpx.InvalidURL, ValueError) as error:
         raise bad_answer("a URL of it is malformed") from error
-    plain = url.scheme == "http" and local and bool(url.host) and is_local(url.host)
-    if not url.host or url.userinfo or not (url.scheme == "https" or plain):
-        raise bad_answer("a URL of it is not https")
+    plain = url.scheme == "http" and local and is_local(url.host)
+    if not url.host or url.userinfo or (url.port or 0) > 65535 or not (url.scheme == "https" or plain):
+        raise bad_answer("a URL of it is not https, or can't be asked")
     return url
 
 

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from azure.core.credentials import TokenCredential
 from azure.keyvault.secrets import SecretClient
 
-from shared.errors import RemoteError, translated
+from shared.azure_errors import translated
+from shared.errors import RemoteError
 
 
 class Secrets:

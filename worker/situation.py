@@ -50,9 +50,9 @@ class Situation:
         """Why the group must not be changed, None if it may be."""
         hold = self.record.hold
         if hold and hold.allows != self.message.id:
-            return f"held: {hold.reason}"
+            return f"by hand: {hold.reason}"
         if reason := hold_reason(self.group.tags):
-            return f"held by a resource tag: {reason}"
+            return f"by a resource tag: {reason}"
         return "stopped by its owner: an update would start it" if self.group.stopped else None
 
     def missing_secrets(self) -> str | None:

@@ -18,7 +18,8 @@ from shared.telemetry import ADDRESS_CHANGES, OUTCOMES, STEP_FAILURES
 from worker.admission import admit, overtaken
 from worker.failures import Permanent, Retry, Transient, classify
 from worker.group import ContainerGroup
-from worker.record import Record
+from worker.notify import Notice, Noticed
+from worker.record import FailedResult, Record, Result
 from worker.records import Conflict
 from worker.retrying import briefly
 from worker.rollback import refused
@@ -81,7 +82,8 @@ class TargetCatalogue(Protocol):
 class Ports:
     """The outside systems of a step: ARM, the records, the targets, the queue's `send`, secrets and the registry.
 
-    `resolve` reads secrets (path → source) into values; `digest` gives a pushed image's digest, None if not known.
+    `resolve` reads secrets (path → source) into values; `digest` gives a pushed image's digest, None if not known;
+    `redact` hides secrets in what an outside system said; `tell` notifies people.
     """
 
     groups: Groups
@@ -91,6 +93,8 @@ class Ports:
     send: Callable[[UpdateMessage], None]
     resolve: Callable[[dict[str, str]], dict[str, str]]
     digest: Callable[[UpdateMessage], str | None]
+    redact: Callable[[str], str] = str
+    tell: Callable[[Notice], None] = lambda _notice: None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
@@ -116,6 +120,7 @@ class Stepper:
     def failed(self, message: UpdateMessage, error: Exception) -> Settlement:
         """The settlement of a step that failed: another try later, or the dead-letter queue."""
         failure = classify(error)
+        failure = replace(failure, detail=self._ports.redact(failure.detail))
         STEP_FAILURES.labels(failure.code).inc()
         counts = isinstance(failure, Permanent) or failure.counts
         attempts = message.attempts + (1 if counts else 0)
@@ -148,7 +153,7 @@ class Stepper:
         for target in concerned:
             self._ports.send(message.for_target(target.id))
         if not concerned:
-            self._ended("ignored", f"no target runs {message.push.image.name}")
+            self._ended(message, "ignored", f"no target runs {message.push.image.name}")
         else:
             log.info("targets found", targets=[str(target.id) for target in concerned])
         return Complete()
@@ -156,7 +161,7 @@ class Stepper:
     def _rollout(self, message: UpdateMessage, target_id: TargetId, held: Callable[[], bool]) -> Settlement:
         target = self._ports.targets.get(target_id)
         if target is None:
-            self._ended("ignored", "it is no target any more")
+            self._ended(message, "ignored", "it is no target any more")
             return Complete()
         for _ in range(CONFLICTS):
             try:
@@ -170,7 +175,7 @@ class Stepper:
         record, etag = briefly(lambda: self._ports.records.load(target.id))
         if known := _without_azure(record, message, target, now):
             self._save(record, known.record, etag)
-            return self._finish(known)
+            return self._finish(message, known)
         group = self._ports.watch.glance(target.id) or self._ports.groups.get(target.id)
         step = self._next_step(record, group, message, target, now)
         etag = self._save(record, step.record, etag)
@@ -182,7 +187,7 @@ class Stepper:
                 log.info("waiting", reason=reason, again_in=round(delay.total_seconds(), 1))
                 return Reschedule(message.model_copy(update={"attempts": 0}), delay.total_seconds())
             case Finish():
-                return self._finish(step)
+                return self._finish(message, step)
             case GiveUp():
                 return self._give_up(message, step)
 
@@ -254,11 +259,12 @@ class Stepper:
             return etag
         return briefly(lambda: self._ports.records.save(after, etag))
 
-    def _finish(self, step: Finish) -> Settlement:
+    def _finish(self, message: UpdateMessage, step: Finish) -> Settlement:
         if step.moved:
             ADDRESS_CHANGES.inc()
             log.error("THE ADDRESS OF THE GROUP CHANGED", before=dict(step.moved[0]), after=dict(step.moved[1]))
-        self._ended(step.result, step.detail)
+            self._tell(message, "address changed", step.detail)
+        self._ended(message, step.result, step.detail)
         return Complete()
 
     def _give_up(self, message: UpdateMessage, step: GiveUp) -> Settlement:
@@ -268,13 +274,18 @@ class Stepper:
                 self._ports.send(fresh(wanted.message))
         return self._dead_letter(message, step.code, step.detail, step.result)
 
-    def _dead_letter(self, message: UpdateMessage, code: str, detail: str, result: str) -> Settlement:
-        self._ended(result, detail, code=code)
+    def _dead_letter(self, message: UpdateMessage, code: str, detail: str, result: FailedResult) -> Settlement:
+        self._ended(message, result, detail, code=code)
         return dead_lettered(message, code, detail, max(1, message.attempts), message.received_at, self._ports.now())
 
-    def _ended(self, outcome: str, detail: str, **more: str) -> None:
+    def _ended(self, message: UpdateMessage, outcome: Result, detail: str, **more: str) -> None:
         OUTCOMES.labels(outcome).inc()
         log.info("ended", outcome=outcome, detail=detail, **more)
+        if outcome in {"updated", "rolled-back", "failed"}:
+            self._tell(message, outcome, detail)
+
+    def _tell(self, message: UpdateMessage, outcome: Noticed, detail: str) -> None:
+        self._ports.tell(Notice(outcome, str(message.push.image), str(message.target or "any target"), detail))
 
 
 def fresh(message: UpdateMessage) -> UpdateMessage:

@@ -21,6 +21,7 @@ from worker.arm import Arm, open_arm
 from worker.catalogue import Catalogue, Scope
 from worker.failures import Retry
 from worker.loop import Pace, Worker
+from worker.notify import Notifier
 from worker.records import Records, open_records
 from worker.registry import Absent, Found, Registry, Unknown
 from worker.secrets import Secrets
@@ -47,6 +48,8 @@ class Deployment:
     catalogue: Catalogue
     secrets: Secrets
     registry: Registry
+    redaction: Redaction
+    notifier: Notifier
 
     def worker(self) -> Worker:
         """A worker that is ready to run."""
@@ -60,6 +63,8 @@ class Deployment:
             send=self.send,
             resolve=self.secrets.resolve,
             digest=self.digest,
+            redact=self.redaction.text,
+            tell=self.notifier.tell,
         )
         pace = Pace(
             concurrency=settings.concurrency,
@@ -145,6 +150,8 @@ def wire(settings: WorkerSettings, environment: Mapping[str, str], redaction: Re
         catalogue=Catalogue(lambda: file().targets, lambda: _scopes(file()), arm),
         secrets=secrets,
         registry=Registry(lambda host: _registry_login(file(), secrets, host)),
+        redaction=redaction,
+        notifier=Notifier(lambda: [secrets.read(url, "notify") for url in file().notify], hide=redaction.text),
     )
 
 

@@ -1,0 +1,55 @@
+"""The senders: how each one's deliveries are parsed, and which authentication it uses beside the common tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from ingress.authentication import Oidc, Scheme
+from ingress.delivery import Delivery, Outcome
+from ingress.senders import (
+    acr,
+    artifactory,
+    distribution,
+    dockerhub,
+    ecr,
+    gcr,
+    generic,
+    ghcr,
+    gitlab,
+    harbor,
+    nexus,
+    quay,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """`parse` is pure, and raises Malformed; `accepts` are the schemes for the secrets of this sender alone."""
+
+    parse: Callable[[Delivery], Outcome]
+    accepts: tuple[Scheme, ...] = ()
+
+    @property
+    def uses_secrets(self) -> bool:
+        """Does ACI_HOOKS_SECRET_<SENDER> mean anything here?"""
+        return any(not isinstance(scheme, Oidc) for scheme in self.accepts)
+
+
+def all_senders(oidc: Oidc, nexus_registry: str | None) -> dict[str, Sender]:
+    """Every sender by its name in the webhook's path. `oidc` is whom Pub/Sub's tokens must be from."""
+    return {
+        "dockerhub": Sender(dockerhub.parse),
+        "acr": Sender(acr.parse, acr.ACCEPTS),
+        "ghcr": Sender(ghcr.parse, ghcr.ACCEPTS),
+        "quay": Sender(quay.parse),
+        "harbor": Sender(harbor.parse, harbor.ACCEPTS),
+        "distribution": Sender(distribution.parse, distribution.ACCEPTS),
+        "gitlab": Sender(gitlab.parse, gitlab.ACCEPTS),
+        "artifactory": Sender(artifactory.parse, artifactory.ACCEPTS),
+        "nexus": Sender(partial(nexus.parse, registry=nexus_registry), nexus.ACCEPTS),
+        "gcr": Sender(gcr.parse, (oidc,)),
+        "ecr": Sender(ecr.parse, ecr.ACCEPTS),
+        "generic": Sender(generic.parse, generic.ACCEPTS),
+    }

@@ -49,7 +49,7 @@ def kill_at(site: Site, request: tuple[str, str, str], place: Place, nth: int = 
         return seen == nth
 
     action = {place: lambda: kill[0]()}
-    with Tripwire(endpoint(site, kind), matches, **action) as wire:  # type: ignore[arg-type]
+    with Tripwire(endpoint(site, kind), matches, **action) as wire:
         worker = site.worker(name="victim", **through(site, kind, wire.url))
         kill.append(worker.kill)
         assert wire.tripped.wait(20), worker.output()

@@ -136,6 +136,7 @@ def test_every_settings_error_at_once() -> None:
         "ACI_HOOKS_QUEUE": "No_Queue",
         "ACI_HOOKS_SECRET_DOCKER": "whose",
         "AZURE_CLOUD": "Azure",
+        "ACI_HOOKS_NEXUS_REGISTRY": "https://nexus.example.test",
     }
     ended = subprocess.run([COMMAND], env=wrong, capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode == 2

@@ -1,0 +1,78 @@
+# What runs this project for a person. `make` alone lists it; every target sets up first what it needs.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+# The first Python on the PATH that is new enough.
+PYTHON ?= $(or $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell \
+	$(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p)))),$(error Python 3.11 or newer is needed))
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+AZURITE := node_modules/.installed
+LOCKS := requirements/dev.txt requirements/build.txt
+PIP = $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
+HAS_NODE = node -e 'process.exit(+(parseInt(process.versions.node) < 18))' 2>/dev/null && command -v npm >/dev/null
+
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: help setup node demo test check format bench chaos lock clean
+
+help: ## What there is
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1 \2/p' Makefile | while read -r make name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+setup: node $(AZURITE) ## Install everything into .venv and node_modules (all the others do it first)
+
+$(VENV)/bin/python:
+	@echo "setup: making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear $(VENV)
+
+$(INSTALLED): $(VENV)/bin/python $(LOCKS) pyproject.toml
+	@echo "setup: installing the locked Python packages (a minute or two)"
+	@$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) install --require-hashes $(LOCKS:%=-r %)
+	@PYTHONWARNINGS=ignore $(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+node: $(INSTALLED)
+	@{ $(HAS_NODE); } || { echo "setup: no Node on the PATH, installing one into $(VENV)"; $(PIP) install --require-hashes -r requirements/node.txt; }
+
+$(AZURITE): package.json package-lock.json | node
+	@echo "setup: installing Azurite with Node $$(node --version)"
+	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+demo: setup ## A push from webhook to container group: v1 to v2, then a bad image rolled back (SENDER=ghcr, KEEP=1)
+	@python -m tests.demo $(if $(SENDER),--sender $(SENDER)) $(if $(filter-out 0,$(KEEP)),--keep)
+
+test: setup ## All tests, on a real Azurite (ARGS="-k words" for some)
+	python -m pytest $(ARGS)
+
+check: setup ## Lint, format, types and import contracts
+	ruff check
+	ruff format --check
+	mypy
+	lint-imports
+
+format: setup ## Mend what ruff can mend
+	ruff check --fix
+	ruff format
+
+bench: setup ## Measure throughput and latency (PUSHES=)
+	python -m tests.bench $(if $(PUSHES),--pushes $(PUSHES)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
+chaos: setup ## Kill, stall and fail everything for a while; nothing may be lost (PUSHES=, SECONDS=, SEED=)
+	python -m tests.chaos $(if $(PUSHES),--pushes $(PUSHES)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
+COMPILE = CUSTOM_COMPILE_COMMAND="make lock" pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+lock: setup ## Renew the locks, with the oldest Python that is supported (UPGRADE=1 for the newest releases)
+	python -c 'import sys; sys.exit(sys.version_info[:2] > (3, 11) and "make the locks with Python 3.11")'
+	$(COMPILE) $(if $(UPGRADE),--upgrade) -o requirements/runtime.txt pyproject.toml
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra dev -c requirements/runtime.txt -o requirements/dev.txt pyproject.toml
+	$(COMPILE) --build-deps-for editable --only-build-deps -o requirements/build.txt pyproject.toml
+	$(COMPILE) $(if $(UPGRADE),--upgrade) -o requirements/node.txt requirements/node.in
+	npm $(if $(UPGRADE),update,install) --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
+
+clean: ## Remove everything that setup and the tools made
+	rm -rf $(VENV) node_modules build dist .run .coverage .*_cache .hypothesis mutants ./*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

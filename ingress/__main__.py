@@ -1,0 +1,81 @@
+"""aci-hooks-ingress: the command, and where the ingress is put together. The only reader of its environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from wsgiref.types import WSGIApplication
+
+import click
+import structlog
+
+from ingress.app import create_app
+from ingress.outbox import CLIENT_TIMEOUTS, Outbox
+from ingress.server import Server
+from shared.environment import SettingsError, misspelt, read_settings
+from shared.errors import RemoteError
+from shared.queue import open_queues
+from shared.settings import IngressSettings, WorkerSettings, variables
+from shared.telemetry import Redaction, configure_logging
+
+_MISCONFIGURED = 2
+
+_log = structlog.get_logger()
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--host", default="0.0.0.0", show_default=True, help="Address to listen on.")  # noqa: S104 - a container's
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on.  [default: PORT, else 8080]")
+@click.version_option(package_name="aci-hooks")
+def main(host: str, port: int | None) -> None:
+    """Take registries' webhooks and put the pushes in them onto an Azure Storage queue.
+
+    Settings come from the environment; each may be given as NAME_FILE, a path to read it from. At the least:
+
+    \b
+      AZURE_STORAGE_CONNECTION_STRING   or AZURE_STORAGE_ACCOUNT: where the queue is
+      ACI_HOOKS_WEBHOOK_TOKENS          secrets for senders, of at least 16 characters
+
+    A sender then posts to http(s)://HOST:PORT/webhooks/SENDER/TOKEN. Put TLS in front: the token is in the URL.
+
+    Ends with 0 after SIGTERM, once the requests in hand are answered; with 2 if the settings are wrong, naming every
+    one of them.
+    """
+    environment = {**os.environ, **({"PORT": str(port)} if port else {})}
+    try:
+        settings = read_settings(IngressSettings, environment)
+    except SettingsError as error:
+        for problem in error.problems:
+            click.echo(f"aci-hooks-ingress: {problem}", err=True)
+        sys.exit(_MISCONFIGURED)
+    configure_logging(settings.log_format, Redaction(settings.secret_values()))
+    for warning in misspelt(environment, {*variables(IngressSettings), *variables(WorkerSettings)}):
+        _log.warning("unknown setting", detail=warning)
+    url = f"http://{host}:{settings.port}"
+    Server(
+        load=lambda: _assemble(settings),
+        host=host,
+        port=settings.port,
+        when_ready=lambda: _log.info("serving", url=url, queue=settings.queue),
+    ).run()
+
+
+def _assemble(settings: IngressSettings) -> WSGIApplication:
+    updates, _ = open_queues(settings, timeouts=CLIENT_TIMEOUTS)
+    outbox = Outbox(updates)
+    # The first look at the queue is the slowest: it may make the queue, and ask for a credential's token. No sender
+    # should wait for it.
+    threading.Thread(target=_greet, args=(outbox,), daemon=True).start()
+    return create_app(settings, outbox)
+
+
+def _greet(outbox: Outbox) -> None:
+    try:
+        outbox.check()
+    except RemoteError as error:
+        _log.warning("the queue cannot be reached yet; deliveries are answered 503 until it can", error=str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""The ingress over HTTP: routes, limits and answers. The one importer of Flask."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from flask import Blueprint, Flask, Response, g, request
+from werkzeug.exceptions import BadRequest, HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+
+from ingress import problems
+from ingress.authentication import Oidc
+from ingress.delivery import Delivery
+from ingress.keys import KeyServer
+from ingress.metrics import CONTENT_TYPE as METRICS_TYPE
+from ingress.metrics import Metrics
+from ingress.openapi import describe
+from ingress.outbox import Outbox
+from ingress.problems import Problem
+from ingress.receiver import Receiver, Reply
+from ingress.senders import all_senders
+from shared.errors import RemoteError
+from shared.settings import SENDERS, IngressSettings
+from shared.telemetry import new_traceparent, trace_id
+
+_log = structlog.get_logger()
+_PREFIX = "/webhooks/"
+_OUTCOMES = {400: "malformed", 401: "unauthorized", 413: "too large", 503: "unavailable"}
+
+
+def create_app(settings: IngressSettings, outbox: Outbox, keys: KeyServer | None = None) -> Flask:
+    """The WSGI application. It reads no environment, and reaches nothing but the outbox and, for gcr, the keys."""
+    metrics = Metrics()
+    oidc = Oidc(
+        issuers=settings.gcr_issuer,
+        audiences=settings.gcr_audience,
+        emails=settings.gcr_email,
+        find_key=(keys or KeyServer(settings.gcr_jwks_url)).find,
+    )
+    senders = all_senders(oidc, settings.nexus_registry)
+    for name in settings.sender_secrets:
+        if not senders[name].uses_secrets:
+            _log.warning("unused setting", sender=name, detail="this sender has no secret of its own; use a token")
+    receiver = Receiver(
+        senders=senders,
+        tokens=[token.get_secret_value().encode() for token in settings.webhook_tokens],
+        secrets={
+            sender: [secret.get_secret_value().encode() for secret in secrets]
+            for sender, secrets in settings.sender_secrets.items()
+        },
+        outbox=outbox,
+        metrics=metrics,
+    )
+    app = Flask("ingress", static_folder=None)
+    # A redirect to a tidier path would put the token into a Location header.
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    app.register_blueprint(_webhooks(receiver, settings.max_body))
+    app.register_blueprint(_service(outbox, metrics))
+    app.register_error_handler(HTTPException, _refuse)
+    app.register_error_handler(Exception, _give_up)
+    app.before_request(_begin)
+    app.after_request(lambda response: _record(response, metrics))
+    return app
+
+
+def _webhooks(receiver: Receiver, max_body: int) -> Blueprint:
+    routes = Blueprint("webhooks", __name__)
+    path = f"{_PREFIX}<any({','.join(SENDERS)}):sender>"
+
+    @routes.post(path)
+    @routes.post(f"{path}/<path:token>")
+    def receive(sender: str, token: str | None = None) -> Response:
+        delivery = Delivery.of(
+            sender,
+            [(name, value.encode("latin-1", "replace")) for name, value in request.headers],
+            _read_body(max_body),
+            received_at=datetime.now(UTC),
+            url_token=token.encode("utf-8", "replace") if token else None,
+        )
+        answer = receiver.receive(delivery, g.started, g.traceparent)
+        g.answer = answer
+        return _problem(answer) if isinstance(answer, Problem) else _json(answer.status, answer.body)
+
+    return routes
+
+
+def _service(outbox: Outbox, metrics: Metrics) -> Blueprint:
+    routes = Blueprint("service", __name__)
+
+    @routes.get("/healthz")
+    def healthz() -> Response:
+        return _json(200, {"status": "ok"})
+
+    @routes.get("/readyz")
+    def readyz() -> Response:
+        try:
+            outbox.check()
+        except RemoteError as error:
+            _log.warning("not ready", error=str(error))
+            return _problem(problems.unavailable(f"the queue cannot be reached ({error.code})"))
+        return _json(200, {"status": "ready"})
+
+    @routes.get("/metrics")
+    def exposition() -> Response:
+        return Response(metrics.exposition(), content_type=METRICS_TYPE)
+
+    @routes.get("/openapi.json")
+    def openapi() -> Response:
+        return _json(200, describe())
+
+    return routes
+
+
+def _read_body(limit: int) -> bytes:
+    """The raw body, never more than a byte beyond `limit` of it; raises HTTPException."""
+    length = request.content_length
+    if length is not None and length > limit:
+        raise RequestEntityTooLarge
+    try:
+        body: bytes = request.environ["wsgi.input"].read(limit + 1)
+    except Exception as error:  # the server's own: a broken chunk, a connection that ended
+        raise BadRequest("the body cannot be read to its end") from error
+    if len(body) > limit:
+        raise RequestEntityTooLarge
+    if length is not None and len(body) < length:
+        raise BadRequest("the body is shorter than its Content-Length")
+    return body
+
+
+def _begin() -> None:
+    g.started = time.monotonic()
+    g.traceparent = new_traceparent(request.headers.get("traceparent"))
+
+
+def _refuse(error: HTTPException) -> Response:
+    status = error.code or 503
+    if isinstance(error, NotFound):
+        known = f"; senders are {', '.join(SENDERS)}" if request.path.startswith(_PREFIX) else ""
+        return _problem(Problem(404, f"there is nothing here{known}"))
+    if isinstance(error, MethodNotAllowed):
+        allowed = ", ".join(sorted(error.valid_methods or ()))
+        return _problem(Problem(405, f"only {allowed} is answered here", {"Allow": allowed}))
+    if isinstance(error, RequestEntityTooLarge):
+        return _problem(Problem(413, "the body has more bytes than ACI_HOOKS_MAX_BODY allows"))
+    if status >= 500 or status < 400:
+        return _give_up(error)
+    return _problem(Problem(status, error.description or "the request cannot be served"))
+
+
+def _give_up(error: Exception) -> Response:
+    # A defect of ours. The sender is told to come again, as one who waits for a 2xx will: by then it may be mended.
+    _log.error("unexpected error", exc_info=error)
+    return _problem(problems.unavailable("the request cannot be served now"))
+
+
+def _record(response: Response, metrics: Metrics) -> Response:
+    """One line and one count for a delivery, whatever became of it. Its path is written without the token."""
+    if not request.path.startswith(_PREFIX) or request.method == "OPTIONS":
+        return response
+    sender = (request.view_args or {}).get("sender", "unknown")
+    answer: Reply | None = g.get("answer") if isinstance(g.get("answer"), Reply) else None
+    outcome = answer.outcome if answer else _OUTCOMES.get(response.status_code, "refused")
+    metrics.deliveries.labels(sender, outcome).inc()
+    _log.info(
+        "delivery",
+        sender=sender,
+        outcome=outcome,
+        status=response.status_code,
+        path=f"{_PREFIX}{sender}{'/***' if (request.view_args or {}).get('token') else ''}",
+        trace_id=trace_id(g.get("traceparent")),
+        seconds=round(time.monotonic() - g.started, 4),
+        **_facts(response, answer),
+    )
+    return response
+
+
+def _facts(response: Response, answer: Reply | None) -> dict[str, Any]:
+    if answer is None:
+        return {"detail": json.loads(response.get_data()).get("detail")}
+    body = answer.body
+    if answer.outcome == "queued":
+        return {"id": body["id"], "images": [push["image"] for push in body["pushes"]]}
+    return {"reason": body.get("reason")}
+
+
+def _json(status: int, body: Any) -> Response:
+    return Response(json.dumps(body), status=status, content_type="application/json")
+
+
+def _problem(problem: Problem) -> Response:
+    return Response(problem.body(), problem.status, headers=dict(problem.headers), content_type=problems.CONTENT_TYPE)

@@ -1,0 +1,178 @@
+"""How a delivery proves where it comes from: pure checks on bytes, in constant time, that never raise on any input.
+
+A scheme is a frozen value with one question, `proves(delivery, secrets)`. Every secret of a rotation is compared, and
+every scheme asked, so that the time taken says nothing about which of them came near. A header that is missing,
+repeated or unreadable proves nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import jwt
+
+from ingress.delivery import Delivery
+
+Secrets = Sequence[bytes]
+
+_CLOCK_LEEWAY = 60
+"""Seconds that the clock of a token's issuer may be off ours."""
+
+
+class Scheme(Protocol):
+    """One way of authentication. `label` says in a few words where the secret belongs."""
+
+    @property
+    def label(self) -> str: ...
+
+    def proves(self, delivery: Delivery, secrets: Secrets) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class UrlToken:
+    """The secret is the last part of the URL's path: for senders that can be told nothing but a URL."""
+
+    label: str = "the token in the URL"
+
+    def proves(self, delivery: Delivery, secrets: Secrets) -> bool:
+        return _is_one_of(delivery.url_token, secrets)
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """`Authorization: Bearer <secret>` (RFC 6750 §2.1)."""
+
+    label: str = "Authorization: Bearer"
+
+    def proves(self, delivery: Delivery, secrets: Secrets) -> bool:
+        return _is_one_of(_credentials(delivery, b"bearer"), secrets)
+
+
+@dataclass(frozen=True, slots=True)
+class FixedHeader:
+    """The header's whole value is the secret."""
+
+    name: str
+
+    @property
+    def label(self) -> str:
+        return self.name
+
+    def proves(self, delivery: Delivery, secrets: Secrets) -> bool:
+        return _is_one_of(delivery.header(self.name), secrets)
+
+
+@dataclass(frozen=True, slots=True)
+class Hmac:
+    """The header is `prefix` and the hexadecimal HMAC of the raw body, keyed with the secret (RFC 2104)."""
+
+    header: str
+    algorithm: Literal["sha1", "sha256"]
+    prefix: bytes = b""
+
+    @property
+    def label(self) -> str:
+        return f"the HMAC in {self.header}"
+
+    def proves(self, delivery: Delivery, secrets: Secrets) -> bool:
+        digest = getattr(hashlib, self.algorithm)
+        expected = [
+            self.prefix + hmac.new(secret, delivery.body, digest).hexdigest().encode("ascii") for secret in secrets
+        ]
+        return _is_one_of(delivery.header(self.header), expected)
+
+
+@dataclass(frozen=True, slots=True)
+class BasicPassword:
+    """`Authorization: Basic`, any user name with the secret as its password (RFC 7617)."""
+
+    label: str = "the password of Authorization: Basic"
+
+    def proves(self, delivery: Delivery, secrets: Secrets) -> bool:
+        encoded = _credentials(delivery, b"basic")
+        try:
+            _, colon, password = base64.b64decode(encoded or b"", validate=True).partition(b":")
+        except (binascii.Error, ValueError):
+            return False
+        return _is_one_of(password if colon else None, secrets)
+
+
+@dataclass(frozen=True, slots=True)
+class Oidc:
+    """An OpenID Connect token as bearer: signature, issuer, audience, lifetime, and whose verified e-mail it carries.
+
+    The e-mail is what tells the one service account from everybody else whom the same issuer gives tokens to.
+    `find_key` gives the issuer's public key of a key id, None if there is none; it raises RemoteError if that cannot be
+    found out. Without audiences or e-mails nothing is accepted.
+    """
+
+    issuers: Sequence[str]
+    audiences: Sequence[str]
+    emails: Sequence[str]
+    find_key: Callable[[str], jwt.PyJWK | None] = field(repr=False)
+    label: str = "a signed OpenID Connect token"
+
+    def proves(self, delivery: Delivery, secrets: Secrets) -> bool:  # noqa: ARG002 - its secret is the issuer's
+        token = _credentials(delivery, b"bearer")
+        if token is None or not self.audiences or not self.emails:
+            return False
+        try:
+            # What it claims comes first: for a token of somebody else's no key is fetched.
+            if not self._is_ours(jwt.decode(token, options={"verify_signature": False})):
+                return False
+            key = self.find_key(str(jwt.get_unverified_header(token).get("kid", "")))
+            return key is not None and self._is_ours(self._verified(token, key))
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError, OverflowError):
+            return False
+
+    def _verified(self, token: bytes, key: jwt.PyJWK) -> dict[str, Any]:
+        return jwt.decode(
+            token,
+            key,
+            algorithms=["RS256"],
+            audience=self.audiences,
+            issuer=self.issuers,
+            leeway=_CLOCK_LEEWAY,
+            options={"require": ["exp", "iat", "iss", "aud"]},
+        )
+
+    def _is_ours(self, claims: dict[str, Any]) -> bool:
+        audience = claims.get("aud")
+        audiences = audience if isinstance(audience, list) else [audience]
+        return (
+            claims.get("iss") in self.issuers
+            and any(one in self.audiences for one in audiences)
+            and claims.get("email") in self.emails
+            and claims.get("email_verified") is True
+        )
+
+
+FOR_EVERY_SENDER: tuple[Scheme, ...] = (UrlToken(), Bearer())
+"""What ACI_HOOKS_WEBHOOK_TOKENS are accepted as, whoever sends."""
+
+
+def is_authentic(delivery: Delivery, *, tokens: Secrets, secrets: Secrets, accepts: Sequence[Scheme]) -> bool:
+    """Does any scheme prove it: the common ones with `tokens`, those that the sender `accepts` with its `secrets`?"""
+    proofs = [scheme.proves(delivery, tokens) for scheme in FOR_EVERY_SENDER]
+    proofs += [scheme.proves(delivery, secrets) for scheme in accepts]
+    return any(proofs)
+
+
+def _credentials(delivery: Delivery, scheme: bytes) -> bytes | None:
+    header = delivery.header("Authorization")
+    if header is None:
+        return None
+    name, _, credentials = header.partition(b" ")
+    return credentials.strip() if name.lower() == scheme else None
+
+
+def _is_one_of(given: bytes | None, secrets: Secrets) -> bool:
+    # A list, not a generator: any() must not stop at the first match.
+    matches = [hmac.compare_digest(given or b"", secret) for secret in secrets]
+    return bool(given) and any(matches)

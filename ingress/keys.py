@@ -1,0 +1,58 @@
+"""The public keys of an OpenID Connect issuer, fetched from its JWKS document (RFC 7517 §5) and cached."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import jwt
+
+from ingress.time_limit import TimeLimit
+from shared.errors import RemoteError
+
+_TIME_LIMIT = 3.0
+_LIFESPAN = 3600.0
+# Seconds between fetches for a key id that is not known: keys rotate, but forged tokens must not make this a hammer.
+_PAUSE, _PAUSE_AFTER_FAILURE = 30.0, 5.0
+
+
+class KeyServer:
+    """Keys by their ids, from the JWKS document at `url`. Safe to share between threads; one of them fetches."""
+
+    def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=_TIME_LIMIT / 2)
+        self._clock = clock
+        self._limit = TimeLimit("key server", slots=2, clock=clock)
+        self._lock = threading.Lock()
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._fetch_again_at = clock()
+        self._stale_at = clock()
+        self._failure: RemoteError | None = None
+
+    def find(self, key_id: str) -> jwt.PyJWK | None:
+        """The signing key with this id, None if the issuer has none; raises RemoteError if that cannot be found out.
+
+        While the issuer cannot be reached, the keys that were fetched before stay good.
+        """
+        with self._lock:
+            now = self._clock()
+            is_current = key_id in self._keys and now < self._stale_at
+            if not is_current and now >= self._fetch_again_at:
+                self._fetch()
+            key = self._keys.get(key_id)
+            if key is None and self._failure:
+                raise self._failure
+            return key
+
+    def _fetch(self) -> None:
+        try:
+            keys = self._limit.run(self._client.get_signing_keys, self._clock() + _TIME_LIMIT)
+        except (jwt.PyJWTError, RemoteError, OSError, ValueError, TypeError, RecursionError) as error:
+            self._failure = RemoteError("key server", None, "Unreachable", str(error)[:200])
+            self._fetch_again_at = self._clock() + _PAUSE_AFTER_FAILURE
+            return
+        self._failure = None
+        self._keys = {key.key_id: key for key in keys if key.key_id}
+        self._fetch_again_at = self._clock() + _PAUSE
+        self._stale_at = self._clock() + _LIFESPAN

@@ -1,0 +1,159 @@
+"""The ingress's HTTP interface as an OpenAPI 3.1 description, served at /openapi.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.settings import SENDERS
+
+_SENDER = {
+    "name": "sender",
+    "in": "path",
+    "required": True,
+    "description": "Who sends: it decides how the body is read and which authentication is accepted.",
+    "schema": {"type": "string", "enum": list(SENDERS)},
+}
+_TOKEN = {
+    "name": "token",
+    "in": "path",
+    "required": True,
+    "description": "One of ACI_HOOKS_WEBHOOK_TOKENS, for senders that can be told nothing but a URL.",
+    "schema": {"type": "string", "minLength": 1, "pattern": "^[A-Za-z0-9_~-]+$"},
+}
+_PROBLEMS = {
+    "400": "The body is not what the sender sends; sending it again cannot help.",
+    "401": "No accepted secret. Checked before the body is parsed.",
+    "404": "No such sender.",
+    "405": "Deliveries are posted.",
+    "413": "The body has more than ACI_HOOKS_MAX_BODY bytes.",
+    "503": "The queue cannot take it: send it again. Answered within five seconds.",
+}
+_SCHEMAS: dict[str, Any] = {
+    "Queued": {
+        "type": "object",
+        "required": ["status", "id", "pushes"],
+        "additionalProperties": False,
+        "properties": {
+            "status": {"const": "queued"},
+            "id": {"type": "string", "minLength": 1},
+            "pushes": {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/Pushed"}},
+        },
+    },
+    "Pushed": {
+        "type": "object",
+        "required": ["image", "digest"],
+        "additionalProperties": False,
+        "properties": {
+            "image": {"type": "string", "examples": ["docker.io/acme/shop:v2"]},
+            "digest": {"type": ["string", "null"], "description": "null where the sender gives none."},
+        },
+    },
+    "Ignored": {
+        "type": "object",
+        "required": ["status", "reason"],
+        "additionalProperties": False,
+        "properties": {"status": {"const": "ignored"}, "reason": {"type": "string", "minLength": 1}},
+    },
+    "Handshake": {
+        "type": "object",
+        "description": "The answer to Event Grid's question whether this endpoint wants its events (acr).",
+        "required": ["validationResponse"],
+        "properties": {"validationResponse": {"type": "string"}},
+    },
+    "Problem": {
+        "type": "object",
+        "description": "Problem details, RFC 9457.",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer", "minimum": 400, "maximum": 503},
+            "detail": {"type": "string"},
+        },
+    },
+    "Status": {"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}},
+}
+
+
+def describe() -> dict[str, Any]:
+    """The whole document."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "aci-hooks ingress",
+            "version": "1",
+            "description": "Takes registries' webhooks and puts the pushes in them onto a queue.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "paths": {
+            "/webhooks/{sender}": {
+                "parameters": [_SENDER],
+                "post": _delivery("deliver", [{"bearer": []}, {"own": []}]),
+            },
+            "/webhooks/{sender}/{token}": {
+                "parameters": [_SENDER, _TOKEN],
+                "post": _delivery("deliverWithToken", []),
+            },
+            "/healthz": {"get": _get("The process is alive.", _json("Status"))},
+            "/readyz": {"get": _get("The queue can be reached.", _json("Status"), with_problem="503")},
+            "/metrics": {"get": _get("Metrics for Prometheus.", {"text/plain": {"schema": {"type": "string"}}})},
+            "/openapi.json": {"get": _get("This document.", {"application/json": {"schema": {"type": "object"}}})},
+        },
+        "components": {
+            "schemas": _SCHEMAS,
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "own": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "X-Hub-Signature-256",
+                    "description": "The sender's own signature or header; this one is ghcr's and generic's.",
+                },
+            },
+        },
+    }
+
+
+def _delivery(operation: str, security: list[dict[str, list[str]]]) -> dict[str, Any]:
+    understood = {"anyOf": [{"$ref": "#/components/schemas/Ignored"}, {"$ref": "#/components/schemas/Handshake"}]}
+    return {
+        "operationId": operation,
+        "security": security,
+        "requestBody": {
+            "required": True,
+            "description": "What the sender sends, up to ACI_HOOKS_MAX_BODY bytes. Its Content-Type is not looked at.",
+            "content": {"application/json": {"schema": {}}},
+        },
+        "responses": {
+            "202": {"description": "The queue holds every push.", "content": _json("Queued")},
+            "200": {
+                "description": "Understood, and no push.",
+                "content": {"application/json": {"schema": understood}},
+            },
+            **{status: _problem(status) for status in _PROBLEMS},
+        },
+    }
+
+
+def _get(description: str, content: dict[str, Any], with_problem: str | None = None) -> dict[str, Any]:
+    responses: dict[str, Any] = {"200": {"description": description, "content": content}}
+    if with_problem:
+        responses[with_problem] = _problem(with_problem)
+    return {"security": [], "responses": responses}
+
+
+def _json(schema: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+
+
+def _problem(status: str) -> dict[str, Any]:
+    headers = {
+        "401": {"WWW-Authenticate": {"required": True, "schema": {"type": "string"}}},
+        "405": {"Allow": {"required": True, "schema": {"type": "string"}}},
+        "503": {"Retry-After": {"required": True, "schema": {"type": "integer"}}},
+    }
+    return {
+        "description": _PROBLEMS[status],
+        "headers": headers.get(status, {}),
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }

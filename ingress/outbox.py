@@ -1,0 +1,74 @@
+"""The outbox: update messages onto the queue while the sender waits, or a RemoteError in time to say 503."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixed
+
+from ingress.time_limit import TimeLimit
+from shared.errors import RemoteError
+from shared.message import UpdateMessage
+
+TIME_LIMIT = 4.0
+"""Seconds from a request's start until its answer is decided. Senders wait five or more, but for Distribution, which
+gives up after one and sends again."""
+CLIENT_TIMEOUTS = (1.0, 1.6)
+"""Seconds for the queue's client to connect and to read: two attempts fit into the time limit."""
+
+_SLOTS = 10  # as many connections as the client's pool keeps
+_PROBES = 2
+_PAUSE = 0.1
+_FORBIDDEN_TO_READ = "AuthorizationPermissionMismatch"
+
+
+class SendingQueue(Protocol):
+    """What the outbox needs of shared.queue.Queue; both raise RemoteError."""
+
+    def send(self, text: str) -> None: ...
+
+    def count(self) -> int: ...
+
+
+class Outbox:
+    """Sends to one queue. Safe to share between threads."""
+
+    def __init__(self, queue: SendingQueue, clock: Callable[[], float] = time.monotonic) -> None:
+        self._queue = queue
+        self._clock = clock
+        self._sends = TimeLimit("queue", _SLOTS, clock)
+        self._probes = TimeLimit("queue", _PROBES, clock)
+
+    def send(self, messages: Sequence[UpdateMessage], started: float) -> None:
+        """Put every message onto the queue; raises RemoteError if that is not certain TIME_LIMIT after `started`.
+
+        Some of the messages may be there then: the sender's next try repeats them, and workers bear repetition.
+        """
+        deadline = started + TIME_LIMIT
+        self._sends.run(lambda: self._send_all([message.encode() for message in messages], deadline), deadline)
+
+    def check(self) -> None:
+        """Raises RemoteError unless the queue can be reached with these credentials, which may be for sending alone."""
+        try:
+            self._probes.run(self._queue.count, self._clock() + TIME_LIMIT)
+        except RemoteError as error:
+            if error.code != _FORBIDDEN_TO_READ:
+                raise
+
+    def _send_all(self, texts: list[str], deadline: float) -> None:
+        # The one retry that there is time for; for anything longer, the sender or the sweep comes again.
+        attempts = Retrying(
+            stop=stop_after_attempt(2), wait=wait_fixed(_PAUSE), retry=retry_if_exception(_may_pass), reraise=True
+        )
+        for text in texts:
+            if self._clock() > deadline:  # nobody waits any more
+                raise RemoteError("queue", None, "Timeout", "no time left to send the rest of the delivery")
+            attempts(self._queue.send, text)
+
+
+def _may_pass(error: BaseException) -> bool:
+    if not isinstance(error, RemoteError):
+        return False
+    return error.status is None or error.status >= 500 or error.status in {408, 429}

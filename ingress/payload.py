@@ -1,0 +1,106 @@
+"""Walking JSON that nobody vouches for: every wrong turn is a Malformed that names the place."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from ingress.delivery import Malformed
+
+# Before these years a date is a placeholder (GitHub sends 0001-01-01), after them a mistake.
+_EARLIEST, _LATEST = 2000, 2200
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One place in a JSON document. A missing place is a Node whose value is None, as one that holds null."""
+
+    value: Any
+    path: str = ""
+
+    def __getitem__(self, key: str) -> Node:
+        """The member `key` of an object; raises Malformed if there is something else here."""
+        path = f"{self.path}.{key}" if self.path else key
+        if self.value is None:
+            return Node(None, path)
+        if not isinstance(self.value, dict):
+            self._fail("is not an object")
+        return Node(self.value.get(key), path)
+
+    def items(self) -> list[Node]:
+        """The elements of an array; raises Malformed if there is none here."""
+        if not isinstance(self.value, list):
+            self._fail("is missing" if self.value is None else "is not an array")
+        return [Node(element, f"{self.path}[{index}]") for index, element in enumerate(self.value)]
+
+    def text(self) -> str:
+        """A text of at least one character; raises Malformed."""
+        text = self.optional_text()
+        if text is None:
+            self._fail("is missing" if self.value is None else "is empty")
+        return text
+
+    def optional_text(self) -> str | None:
+        """A text, None if it is missing, null or empty; raises Malformed for anything else."""
+        if self.value is None:
+            return None
+        if not isinstance(self.value, str):
+            self._fail("is not a text")
+        if not _is_unicode(self.value):
+            self._fail("is not valid Unicode")
+        return self.value or None
+
+    def label(self) -> str | None:
+        """A text that only people read, None if there is no usable one."""
+        return self.value if isinstance(self.value, str) and self.value and _is_unicode(self.value) else None
+
+    def time(self) -> datetime | None:
+        """A time, from RFC 3339 text or from seconds since 1970; None if there is no usable one."""
+        try:
+            if isinstance(self.value, str):
+                time = datetime.fromisoformat(self.value)
+            elif isinstance(self.value, int | float) and not isinstance(self.value, bool):
+                time = datetime.fromtimestamp(self.value, UTC)
+            else:
+                return None
+        except (ValueError, OverflowError, OSError):
+            return None
+        return time if time.tzinfo and _EARLIEST <= time.year <= _LATEST else None
+
+    def _fail(self, what: str) -> NoReturn:
+        raise Malformed(f"{self.path or 'the body'} {what}")
+
+
+def read_json(body: bytes) -> Node:
+    """The document in `body`, UTF-8 with or without a byte order mark; raises Malformed.
+
+    NaN and Infinity are refused, as JSON has none, and so are repeated names, whose meaning RFC 8259 §4 leaves open.
+    """
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Malformed("the body is not UTF-8") from error
+    try:
+        return Node(json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object))
+    except RecursionError as error:
+        raise Malformed("the body is nested too deeply") from error
+    except ValueError as error:  # also an integer with more digits than Python converts
+        raise Malformed(f"the body is not JSON: {str(error)[:200]}") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("an object has the same name twice")
+    return members
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _is_unicode(text: str) -> bool:
+    # JSON's \ud800 escapes give lone surrogates, which no UTF-8 can carry on.
+    return not any("\ud800" <= character <= "\udfff" for character in text)

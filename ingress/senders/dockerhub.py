@@ -1,0 +1,37 @@
+"""Docker Hub: one tag of one repository a delivery, with neither a digest nor any authentication but the URL.
+
+docs.docker.com/docker-hub/repos/manage/webhooks. The body's `callback_url` is never called: nobody serves it any more,
+and an unsigned body that names a URL to fetch is an invitation to request forgery.
+"""
+
+from __future__ import annotations
+
+from ingress.delivery import Delivery, Ignored, Outcome
+from ingress.payload import Node, read_json
+from ingress.pushes import is_chart, push_of_tag, settled
+from shared.image import DOCKER_HUB
+
+
+def parse(delivery: Delivery) -> Outcome:
+    """The push of `push_data.tag` to `repository.repo_name`."""
+    body = read_json(delivery.body)
+    pushed = body["push_data"]
+    if is_chart(pushed["media_type"].label()):
+        return Ignored("a Helm chart")
+    push = push_of_tag(
+        delivery.sender,
+        DOCKER_HUB,
+        _repository(body["repository"]),
+        pushed["tag"].text(),
+        pushed_at=pushed["pushed_at"].time(),
+        pusher=pushed["pusher"].label(),
+    )
+    return settled([push])
+
+
+def _repository(repository: Node) -> str:
+    name = repository["repo_name"].optional_text()
+    if name:
+        return name
+    namespace = repository["namespace"].optional_text()
+    return f"{namespace}/{repository['name'].text()}" if namespace else repository["name"].text()

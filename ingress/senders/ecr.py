@@ -1,0 +1,51 @@
+"""Amazon ECR, through an EventBridge rule with an API destination.
+
+docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-eventbridge.html. An image with several tags has an event for each.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ingress.authentication import BasicPassword, FixedHeader
+from ingress.delivery import Delivery, Ignored, Malformed, Outcome
+from ingress.payload import Node, read_json
+from ingress.pushes import is_chart, is_manifest, push_of_tag, settled
+
+ACCEPTS = (FixedHeader("X-Api-Key"), BasicPassword())
+
+_ACCOUNT = re.compile(r"[0-9]{12}")
+_REGION = re.compile(r"[a-z]{2}(-[a-z0-9]+)+")
+
+
+def parse(delivery: Delivery) -> Outcome:
+    """The push of `detail.image-tag` to the registry of the event's account and region."""
+    event = read_json(delivery.body)
+    kind = event["detail-type"].text()
+    if kind != "ECR Image Action":
+        return Ignored(f"event {kind[:40]!r} is no image action")
+    detail = event["detail"]
+    action, result = detail["action-type"].text(), detail["result"].text()
+    if (action, result) != ("PUSH", "SUCCESS"):
+        return Ignored(f"action {action[:40]!r} with result {result[:40]!r} is no push")
+    if is_chart(detail["artifact-media-type"].label()):
+        return Ignored("a Helm chart")
+    media_type = detail["manifest-media-type"].label()
+    if not is_manifest(media_type):
+        return Ignored(f"media type {str(media_type)[:80]!r} is no image")
+    push = push_of_tag(
+        delivery.sender,
+        _registry(event),
+        detail["repository-name"].text(),
+        detail["image-tag"].optional_text(),
+        digest=detail["image-digest"].optional_text(),
+        pushed_at=event["time"].time(),
+    )
+    return settled([push])
+
+
+def _registry(event: Node) -> str:
+    account, region = event["account"].text(), event["region"].text()
+    if not _ACCOUNT.fullmatch(account) or not _REGION.fullmatch(region):
+        raise Malformed(f"{account[:40]!r} in {region[:40]!r} is no account of AWS in a region")
+    return f"{account}.dkr.ecr.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"

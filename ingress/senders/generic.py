@@ -1,0 +1,38 @@
+"""Any other sender: `{"image": "registry/repository:tag[@sha256:…]", "pushed_at"?: RFC 3339, "pusher"?: "…"}`.
+
+What a CI job can send with one curl. As a person wrote the request, what is wrong with it is said, not passed over.
+"""
+
+from __future__ import annotations
+
+from ingress.authentication import Hmac
+from ingress.delivery import Delivery, Malformed, Outcome
+from ingress.payload import read_json
+from ingress.pushes import push_of_tag, settled
+from shared.image import ImageReference, InvalidImage
+
+ACCEPTS = (Hmac("X-Hub-Signature-256", "sha256", prefix=b"sha256="),)
+
+
+def parse(delivery: Delivery) -> Outcome:
+    """The push of `image`."""
+    body = read_json(delivery.body)
+    try:
+        image = ImageReference.parse(body["image"].text())
+    except InvalidImage as error:
+        raise Malformed(f"image: {error}") from error
+    if image.tag is None:
+        raise Malformed("image: has no tag, and none is made up: say which one was pushed")
+    pushed_at = body["pushed_at"].time()
+    if body["pushed_at"].value is not None and pushed_at is None:
+        raise Malformed("pushed_at: is not a time with its offset, such as 2026-01-31T12:00:00Z (RFC 3339)")
+    push = push_of_tag(
+        delivery.sender,
+        image.registry,
+        image.repository,
+        image.tag,
+        digest=image.digest,
+        pushed_at=pushed_at,
+        pusher=body["pusher"].optional_text(),
+    )
+    return settled([push])

@@ -1,0 +1,33 @@
+"""Quay: several tags of one repository a delivery; no digest, time or actor, and no authentication but the URL.
+
+docs.quay.io/guides/notifications.html. Quay switches a notification off after three failures in a row.
+"""
+
+from __future__ import annotations
+
+from ingress.delivery import Delivery, Ignored, Outcome
+from ingress.payload import Node, read_json
+from ingress.pushes import push_of_tag, settled, split_host
+
+# What "Test Notification" sends: made-up tags of the real repository, and a count that real pushes do not carry.
+_TEST_TAGS = ["latest", "foo"]
+
+
+def parse(delivery: Delivery) -> Outcome:
+    """A push of each of `updated_tags` to `docker_url`."""
+    body = read_json(delivery.body)
+    registry, repository = split_host(body["docker_url"].text())
+    tags = _tags(body["updated_tags"])
+    if tags is None:
+        return Ignored("an event of Quay's that updates no tags, such as a build or a scan")
+    if tags == _TEST_TAGS and body["pruned_image_count"].value is not None:
+        return Ignored("Quay's test notification")
+    return settled(push_of_tag(delivery.sender, registry, repository, tag) for tag in tags)
+
+
+def _tags(updated: Node) -> list[str] | None:
+    if updated.value is None:
+        return None
+    if isinstance(updated.value, dict):  # the form of 2013: {tag: image id}
+        return [Node(tag, updated.path).text() for tag in updated.value]
+    return [tag.text() for tag in updated.items()]

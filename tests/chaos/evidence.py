@@ -1,0 +1,137 @@
+"""What a run leaves behind: the workers' logs, the queues, the records and the simulated cloud, gathered at its end."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from azure.storage.queue import QueueClient
+
+from shared.message import UpdateMessage, decode_letter
+from shared.queue import Queue
+from tests.arm_simulator.reports import GroupTruth, LogEntry, Stats
+from tests.chaos.senders import Accepted
+from tests.chaos.stage import RESOURCE_GROUP, Stage
+from worker.record import Record
+from worker.records import Records
+
+_BATCH = 32
+_AN_HOUR = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """One line in which a worker told how a push ended, for a target or, with none, for all."""
+
+    at: datetime
+    id: str
+    group: str | None
+    outcome: str
+    detail: str
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One dead letter: of which message, for which group, and why."""
+
+    id: str
+    group: str | None
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the laws look at. Groups go by their names; `addresses` are their IPs before the run."""
+
+    accepted: list[Accepted]
+    ended: list[Ended]
+    letters: list[Letter]
+    left: int
+    records: dict[str, Record]
+    groups: dict[str, GroupTruth]
+    addresses: Mapping[str, str | None]
+    exit_codes: Mapping[str, int]
+    stats: Stats
+    faults: Counter[str] = field(default_factory=Counter)
+    log_problems: Counter[str] = field(default_factory=Counter)
+
+
+def gather(
+    stage: Stage,
+    updates: Queue,
+    records: Records,
+    accepted: list[Accepted],
+    addresses: Mapping[str, str | None],
+    exit_codes: Mapping[str, int],
+) -> Evidence:
+    """Everything, once the workers have ended."""
+    log: list[LogEntry] = stage.arm.log()
+    return Evidence(
+        accepted=accepted,
+        ended=sorted(_ended(stage.folder), key=lambda line: line.at),
+        letters=list(_letters(stage, f"{updates.name}-poison")),
+        left=updates.count(),
+        records={target.container_group: records.load(target)[0] for target in records.all()},
+        groups={group["name"]: group for group in stage.arm.groups()},
+        addresses=addresses,
+        exit_codes=exit_codes,
+        stats=stage.arm.stats(),
+        faults=Counter(entry["fault"] for entry in log if entry["fault"]),
+        log_problems=_problems(stage.folder),
+    )
+
+
+def events(log: Path) -> Iterator[dict[str, object]]:
+    """The JSON lines of a log. A line that a kill cut short is passed over."""
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict):
+            yield event
+
+
+def _ended(folder: Path) -> Iterator[Ended]:
+    for log in sorted(folder.glob("worker-*.log")):
+        for event in events(log):
+            if event.get("event") == "ended":
+                target = str(event["target"]) if "target" in event else None
+                yield Ended(
+                    at=datetime.fromisoformat(str(event["timestamp"])),
+                    id=str(event["id"]),
+                    group=target.removeprefix(f"{RESOURCE_GROUP}/") if target else None,
+                    outcome=str(event["outcome"]),
+                    detail=str(event.get("detail", "")),
+                    worker=log.stem,
+                )
+
+
+def _problems(folder: Path) -> Counter[str]:
+    """What the workers complained of, by kind."""
+    found: Counter[str] = Counter()
+    for log in folder.glob("worker-*.log"):
+        for event in events(log):
+            if event.get("level") in {"warning", "error", "critical"}:
+                code = f" ({event['code']})" if "code" in event else ""
+                found[f"{event['event']}{code}"] += 1
+    return found
+
+
+def _letters(stage: Stage, queue: str) -> Iterator[Letter]:
+    client = QueueClient.from_connection_string(stage.azurite.connection_string, queue)
+    while messages := list(client.receive_messages(max_messages=_BATCH, visibility_timeout=_AN_HOUR)):
+        for message in messages:
+            letter = decode_letter(message.content)
+            about = letter.message
+            if isinstance(about, UpdateMessage):
+                group = about.target.container_group if about.target else None
+                yield Letter(about.id, group, letter.code, letter.detail)
+            else:
+                yield Letter("undecodable", None, letter.code, letter.detail)

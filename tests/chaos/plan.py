@@ -1,0 +1,233 @@
+"""The plan of a chaos run: container groups, pushes and mischief, all drawn from one seed before anything starts. Pure.
+
+Nothing of it depends on how the run goes, so that the same seed gives the same pushes at the same moments.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from random import Random
+from typing import Literal
+
+Behaviour = Literal["good", "crash-loop", "unpullable"]
+Kind = Literal["any", "same-tag", "semver", "rolling", "nobody"]
+"""How a repository is pushed to: `rolling` moves one tag and tells no digest, `nobody` runs nowhere. All others are
+pushed to as their policy wants it."""
+
+GROUPS = 14
+CRASHING, UNPULLABLE = 0.10, 0.05
+DUPLICATES = 0.12
+LATE = 8.0
+"""Seconds by which a delivery may come later than it was pushed, so that older pushes arrive after newer ones."""
+LAST_PUSH = 0.85
+"""The share of the run by which everything was pushed."""
+_FIRST_TAG = {"any": "v0", "same-tag": "stable", "semver": "1.0.0", "rolling": "latest", "nobody": "v0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository, and how it is pushed to. `written` is how the groups spell it."""
+
+    number: int
+    kind: Kind
+
+    @property
+    def sender(self) -> Literal["dockerhub", "generic"]:
+        """Who tells of its pushes. Only the generic sender tells digests, which `same-tag` is tested with."""
+        return "generic" if self.kind == "same-tag" or (self.kind != "rolling" and self.number % 2) else "dockerhub"
+
+    @property
+    def written(self) -> str:
+        """How an image of it begins."""
+        host = "registry.test/" if self.sender == "generic" else ""
+        return f"{host}acme/r{self.number:02}"
+
+    @property
+    def policy(self) -> str:
+        """The policy of the containers that run it."""
+        return self.kind if self.kind in {"same-tag", "semver"} else "any"
+
+    @property
+    def first_image(self) -> str:
+        """What its containers run before anything is pushed."""
+        return f"{self.written}:{_FIRST_TAG[self.kind]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """One push. Of a repository's pushes the one with the highest `rank` is to run, if its image is good.
+
+    Times are seconds from the start of the run: `pushed_at`, and one for each delivery.
+    """
+
+    number: int
+    repository: Repository
+    tag: str
+    rank: int
+    behaviour: Behaviour
+    pushed_at: float
+    deliveries: tuple[float, ...]
+
+    @property
+    def digest(self) -> str:
+        """The image's digest."""
+        return f"sha256:{hashlib.sha256(f'push {self.number}'.encode()).hexdigest()}"
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The image as a group may spell it."""
+        by_digest = f"{self.repository.written}@{self.digest}"
+        return (by_digest,) if self.repository.kind in {"same-tag", "rolling"} else (self._by_tag, by_digest)
+
+    @property
+    def _by_tag(self) -> str:
+        return f"{self.repository.written}:{self.tag}"
+
+    @property
+    def is_good(self) -> bool:
+        """Will its image run?"""
+        return self.behaviour == "good"
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One mischief, `at` seconds from the start, for so many `seconds`, done to the victim of that number."""
+
+    at: float
+    kind: Literal["kill worker", "freeze worker", "kill ingress", "freeze ingress", "restart azurite", "hold"]
+    victim: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a run does. `groups`: group → container → repository."""
+
+    seed: int
+    seconds: float
+    workers: int
+    ingresses: int
+    groups: dict[str, dict[str, Repository]]
+    pushes: tuple[Push, ...]
+    acts: tuple[Act, ...]
+
+    def groups_of(self, repository: Repository) -> list[str]:
+        """The groups that run it."""
+        return [name for name, containers in self.groups.items() if repository in containers.values()]
+
+    @cached_property
+    def by_image(self) -> dict[str, Push]:
+        """Which push an image, as a group spells it, comes from."""
+        return {image: push for push in self.pushes for image in push.images}
+
+    def newest_good(self, repository: Repository) -> Push | None:
+        """What its containers are to run at the end; None: what they ran at first."""
+        good = (push for push in self.pushes if push.repository == repository and push.is_good)
+        return max(good, key=lambda push: push.rank, default=None)
+
+
+def draw(seed: int, pushes: int, seconds: float, workers: int = 4, ingresses: int = 2, visibility: float = 4) -> Plan:
+    """The plan of this seed. `visibility` is the workers' visibility timeout: a frozen one outlives it."""
+    dice = Random(seed)
+    groups = _groups(dice)
+    return Plan(
+        seed=seed,
+        seconds=seconds,
+        workers=workers,
+        ingresses=ingresses,
+        groups=groups,
+        pushes=tuple(_pushes(dice, groups, pushes, seconds)),
+        acts=tuple(sorted(_acts(dice, seconds, workers, ingresses, visibility), key=lambda act: act.at)),
+    )
+
+
+def _groups(dice: Random) -> dict[str, dict[str, Repository]]:
+    """Groups of one to three containers; a proxy that several share; one with two containers of one repository."""
+    numbers = iter(range(1, 100))
+    kinds: tuple[Kind, ...] = ("any", "any", "any", "any", "same-tag", "semver")
+    proxy = Repository(0, "any")
+    groups: dict[str, dict[str, Repository]] = {}
+    for index in range(GROUPS):
+        own = {name: Repository(next(numbers), dice.choice(kinds)) for name in ("web", "api")[: 1 + dice.randrange(2)]}
+        groups[f"g{index:02}"] = {**own, **({"proxy": proxy} if index % 4 == 0 else {})}
+    groups["g01"]["twin"] = groups["g01"]["web"]
+    groups["g02"]["roll"] = Repository(next(numbers), "rolling")
+    groups["g03"]["sem"] = Repository(next(numbers), "semver")
+    groups["g05"]["same"] = Repository(next(numbers), "same-tag")
+    return groups
+
+
+def _pushes(dice: Random, groups: dict[str, dict[str, Repository]], count: int, seconds: float) -> Iterator[Push]:
+    repositories = sorted({one for containers in groups.values() for one in containers.values()}, key=_number)
+    nobody = Repository(99, "nobody")
+    weights = [5 if number == 1 else 1 for number in range(len(repositories))]
+    chosen = dice.choices([*repositories, nobody], [*weights, 0.5], k=count)
+    moments = sorted(_moments(dice, count, seconds))
+    versions = {one: _shuffled(dice, chosen.count(one)) for one in repositories}
+    for number, (repository, moment) in enumerate(zip(chosen, moments, strict=True)):
+        rank = versions[repository].pop() if repository.kind == "semver" else number
+        rolling = repository.kind == "rolling"
+        yield Push(
+            number=number,
+            repository=repository,
+            tag=_tag(repository, number, rank),
+            rank=rank,
+            behaviour="good" if rolling else _behaviour(dice),
+            pushed_at=moment,
+            deliveries=tuple(_deliveries(dice, moment, 0.0 if rolling else min(LATE, seconds / 10), seconds)),
+        )
+
+
+def _moments(dice: Random, count: int, seconds: float) -> Iterator[float]:
+    """Half of the pushes come alone, the others in bursts."""
+    last = LAST_PUSH * seconds
+    bursts = [dice.uniform(0, last) for _ in range(max(1, count // 60))]
+    for number in range(count):
+        alone = dice.uniform(0, last)
+        burst = min(last, max(0.0, dice.gauss(dice.choice(bursts), 0.3)))
+        yield (burst if number % 2 else alone) + number * 1e-5
+
+
+def _deliveries(dice: Random, moment: float, late: float, seconds: float) -> Iterator[float]:
+    yield moment + dice.uniform(0, late)
+    if dice.random() < DUPLICATES:
+        yield min(seconds, moment + dice.uniform(0, 0.15 * seconds))
+
+
+def _tag(repository: Repository, number: int, rank: int) -> str:
+    if repository.kind == "semver":
+        return f"1.{rank // 10 + 1}.{rank % 10}"
+    return _FIRST_TAG[repository.kind] if repository.kind in {"same-tag", "rolling"} else f"p{number:05}"
+
+
+def _behaviour(dice: Random) -> Behaviour:
+    throw = dice.random()
+    return "crash-loop" if throw < CRASHING else "unpullable" if throw < CRASHING + UNPULLABLE else "good"
+
+
+def _shuffled(dice: Random, count: int) -> list[int]:
+    return dice.sample(range(count), count)
+
+
+def _number(repository: Repository) -> int:
+    return repository.number
+
+
+def _acts(dice: Random, seconds: float, workers: int, ingresses: int, visibility: float) -> Iterator[Act]:
+    for _ in range(max(2, round(seconds / 8))):
+        yield Act(dice.uniform(0.05, 1) * seconds, "kill worker", dice.randrange(workers))
+    for _ in range(max(2, round(seconds / 9))):
+        pause = visibility + dice.uniform(0.5, 4)
+        yield Act(dice.uniform(0.05, 0.95) * seconds, "freeze worker", dice.randrange(workers), pause)
+    for _ in range(max(1, round(seconds / 25))):
+        yield Act(dice.uniform(0.05, 0.95) * seconds, "kill ingress", dice.randrange(ingresses))
+    for _ in range(max(1, round(seconds / 25))):
+        pause = dice.uniform(1, visibility + 3)
+        yield Act(dice.uniform(0.05, 0.95) * seconds, "freeze ingress", dice.randrange(ingresses), pause)
+    restarts = max(1, round(seconds / 75))
+    for number in range(restarts):
+        yield Act((number + dice.uniform(0.3, 0.7)) * seconds / restarts, "restart azurite", 0, dice.uniform(0.2, 2))
+    yield Act(0.35 * seconds, "hold", dice.randrange(GROUPS), 0.25 * seconds)

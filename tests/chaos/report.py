@@ -1,0 +1,76 @@
+"""What a run says at its end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.chaos.run import Run
+
+
+def show(run: Run, console: Console) -> None:
+    """Print the figures, how the pushes ended, and every breach of a law."""
+    console.print(_figures(run))
+    console.print(_counts("how the deliveries ended, for each of their targets", run.verdict.outcomes))
+    if notes := Counter({what: count for what, count in run.verdict.notes.items() if count}):
+        console.print(_counts("beside that", notes))
+    console.print(_counts("what the workers complained of", run.evidence.log_problems, most=12))
+    _show_violations(run, console)
+
+
+def _figures(run: Run) -> Table:
+    evidence, plan, done = run.evidence, run.plan, run.mischief
+    deliveries = len(evidence.accepted)
+    puts, restarts = evidence.stats["effective_puts"], evidence.stats["restarts"]
+    table = Table(title=f"chaos, seed {plan.seed}", show_header=False)
+    rows: dict[str, object] = {
+        "pushes": f"{len({one.push.number for one in evidence.accepted})} of {len(plan.pushes)}",
+        "deliveries answered 202": deliveries,
+        "what the senders were told": _in_a_row(run.answers),
+        "groups, containers": f"{len(plan.groups)}, {sum(map(len, plan.groups.values()))}",
+        "kills (worker, ingress)": f"{done['kill worker']}, {done['kill ingress']}",
+        "freezes (worker, ingress)": f"{done['freeze worker']}, {done['freeze ingress']}",
+        "Azurite restarts": done["restart azurite"],
+        "faults of ARM": f"{sum(evidence.faults.values())} ({_in_a_row(evidence.faults)})",
+        "ARM requests (reads, lists, writes)": f"{evidence.stats['reads']}, {evidence.stats['lists']}, "
+        f"{evidence.stats['writes']}",
+        "PUTs that took effect, restarts": f"{puts}, {restarts}",
+        "PUTs per push": f"{puts / max(1, len(plan.pushes)):.2f}",
+        "dead letters": len(evidence.letters),
+        "seconds (active, until quiet)": f"{plan.seconds:.0f}, {run.quiet:.1f}",
+    }
+    for name, value in rows.items():
+        table.add_row(name, str(value))
+    return table
+
+
+def _counts(title: str, counts: Mapping[str, int], most: int | None = None) -> Table:
+    table = Table(title=title, show_header=False)
+    for name, count in Counter(counts).most_common(most):
+        table.add_row(name, str(count))
+    return table
+
+
+def _in_a_row(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+
+
+def _show_violations(run: Run, console: Console) -> None:
+    found = run.verdict.violations
+    console.print(f"violations: {len(found)}", style="bold red" if found else "bold green")
+    for one in found[:40]:
+        console.print(f"  {one}", markup=False, highlight=False)
+    if not found:
+        return
+    plan = run.plan
+    console.print(
+        f"\nThe same again: python -m tests.chaos --pushes {len(plan.pushes)} --seconds {plan.seconds:g} "
+        f"--seed {plan.seed}\nLogs of every process: {run.folder}\n"
+        f"One push's way:  grep -h <id> {run.folder}/worker-*.log | sort -t'\"' -k 100\n"
+        f"One group's way: grep -h '\"chaos/g01\"' {run.folder}/worker-*.log",
+        markup=False,
+        highlight=False,
+    )

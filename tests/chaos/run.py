@@ -1,0 +1,123 @@
+"""One run: set the stage, let the senders and the mischief loose, wait until all is quiet, and judge."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from shared.errors import RemoteError
+from shared.queue import Queue
+from tests.chaos.evidence import Evidence, gather
+from tests.chaos.laws import Verdict, judge
+from tests.chaos.mischief import Mischief, set_faults
+from tests.chaos.plan import Plan, Push
+from tests.chaos.senders import Senders
+from tests.chaos.stage import RESOURCE_GROUP, Stage
+from tests.processes import ProcessError
+
+QUIET = 180.0
+"""Seconds that the workers have to come to rest once the mischief is over."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run and what became of it. `answers` counts what the senders were told, `quiet` is in seconds."""
+
+    plan: Plan
+    folder: Path
+    evidence: Evidence
+    verdict: Verdict
+    mischief: Counter[str]
+    answers: Counter[str]
+    quiet: float
+
+
+def run(plan: Plan, folder: Path) -> Run:
+    """Carry a plan out; every log stays in `folder`."""
+    with Stage(folder, targets_file(plan)) as stage:
+        updates, _, records = stage.open()
+        _set_up(stage, plan)
+        addresses = {group["name"]: group["ip"] for group in stage.arm.groups()}
+        senders = Senders(plan, stage.urls, lambda push: _move_tag(stage, push))
+        mischief = Mischief(stage, plan)
+        began = time.time()
+        _active_phase(plan, senders, mischief, began)
+        stage.arm.clear_faults()
+        rested = time.time()
+        _quiet_phase(stage, senders, updates)
+        quiet = time.time() - rested
+        exit_codes = _stop_workers(stage)
+        evidence = gather(stage, updates, records, senders.accepted, addresses, exit_codes)
+    verdict = judge(plan, evidence)
+    verdict.violations += [*mischief.problems, *(f"REFUSED: {one}" for one in senders.refused)]
+    return Run(plan, folder, evidence, verdict, mischief.counts, senders.answers, quiet)
+
+
+def targets_file(plan: Plan) -> str:
+    """The targets file of a plan's groups."""
+    targets = [
+        {
+            "container_group": group,
+            "resource_group": RESOURCE_GROUP,
+            "containers": {name: {"policy": repository.policy} for name, repository in containers.items()},
+        }
+        for group, containers in plan.groups.items()
+    ]
+    return str(yaml.safe_dump({"targets": targets}, sort_keys=False))
+
+
+def _set_up(stage: Stage, plan: Plan) -> None:
+    stage.arm.options(seed=plan.seed, transition_seconds=0.3, pull_seconds=0.1, back_off_seconds=0.5)
+    for group, containers in plan.groups.items():
+        stage.place(group, {name: repository.first_image for name, repository in containers.items()})
+    for push in plan.pushes:
+        if not push.is_good:
+            for image in push.images:
+                stage.arm.image(image, push.behaviour)
+    stage.start_workers(plan.workers)
+    stage.start_ingresses(plan.ingresses)
+    stage.wait_for_workers()
+    set_faults(stage.arm)
+
+
+def _move_tag(stage: Stage, push: Push) -> None:
+    stage.arm.image(push.repository.first_image, digest=push.digest)
+
+
+def _active_phase(plan: Plan, senders: Senders, mischief: Mischief, began: float) -> None:
+    sending = threading.Thread(target=senders.run, args=(began,), name="senders", daemon=True)
+    troubling = threading.Thread(target=mischief.run, args=(began,), name="mischief", daemon=True)
+    sending.start()
+    troubling.start()
+    time.sleep(max(0.0, began + plan.seconds - time.time()))
+    mischief.stop()
+    troubling.join()
+    # Deliveries that nobody took yet go on in the quiet phase: a sender with retries does not know that it has begun.
+    threading.Timer(QUIET, senders.give_up).start()
+    sending.join()
+
+
+def _quiet_phase(stage: Stage, senders: Senders, updates: Queue) -> None:
+    for slot in [*stage.ingresses, *stage.workers]:
+        slot.revive()
+    deadline = time.monotonic() + QUIET
+    looks = 0
+    while looks < 3 and time.monotonic() < deadline:
+        time.sleep(0.3)
+        try:
+            looks = looks + 1 if updates.count() == 0 else 0
+        except RemoteError:
+            looks = 0
+
+
+def _stop_workers(stage: Stage) -> dict[str, int]:
+    try:
+        return stage.stop_workers()
+    except ProcessError as error:
+        print(error)
+        return {"a worker": -9}

@@ -1,0 +1,439 @@
+"""The registry adapter against Debian's docker-registry, a token server that it trusts, and servers that misbehave."""
+
+import json
+import socket
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from select import select
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
+
+import jwt
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from shared.errors import RemoteError
+from shared.image import ImageReference
+from tests.registry_server import PASSWORD, USER, RegistryServer, free_ports, sha256, skopeo_push, wait_until
+from worker import registry as module
+from worker.registry import PAUSE, Absent, Found, Registry, Unknown
+
+Headers = Mapping[str, str]
+Answer = tuple[int, Headers, bytes]
+MISSING = f"sha256:{'0' * 64}"
+MANIFEST = b'{"schemaVersion": 2}'
+
+
+class Stub:
+    """An HTTP server on loopback that answers what `answer` says, and remembers what it was asked."""
+
+    def __init__(self, answer: Callable[[str, str, Headers], Answer]) -> None:
+        self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
+        stub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_any(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                stub.asked.append((self.command, self.path, headers, body))
+                status, extra, content = answer(self.command, self.path, headers)
+                self.send_response(status)
+                for name, value in {"Content-Length": str(len(content)), **extra}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(content)
+
+            do_GET = do_HEAD = do_POST = handle_any  # noqa: N815 - names that http.server looks for
+
+            def log_message(self, *args: object) -> None:
+                """Silent."""
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request: object, client_address: object) -> None:
+                """Clients that hang up are part of the tests."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.host = f"127.0.0.1:{self._server.server_port}"
+        self.url = f"http://{self.host}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class TokenServer:
+    """Issues tokens that docker-registry trusts. Anonymous clients may pull `public/…`, USER everything."""
+
+    SERVICE, ISSUER = "tests", "issuer"
+
+    def __init__(self, folder: Path) -> None:
+        self.expires_in: int | None = 300
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._certificate()
+        self._chain = [b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()]
+        self.bundle = folder / "bundle.pem"
+        self.bundle.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+    def answer(self, method: str, path: str, headers: Headers) -> Answer:
+        query = parse_qs(urlsplit(path).query)
+        known = b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        given = headers.get("authorization")
+        if query.get("service") != [self.SERVICE] or given not in {None, f"Basic {known}"}:
+            return 401, {}, b'{"errors": [{"code": "UNAUTHORIZED"}]}'
+        kind, _, rest = query["scope"][0].partition(":")
+        name, _, actions = rest.rpartition(":")
+        allowed = actions.split(",") if given or name.startswith("public/") else []
+        answer: dict[str, Any] = {"token": self.token(kind, name, allowed)}
+        if self.expires_in is not None:
+            answer["expires_in"] = self.expires_in
+        return 200, {"Content-Type": "application/json"}, json.dumps(answer).encode()
+
+    def token(self, kind: str, name: str, actions: list[str]) -> str:
+        now = int(time.time())
+        claims = {
+            "iss": self.ISSUER,
+            "sub": "",
+            "aud": self.SERVICE,
+            "exp": now + 300,
+            "nbf": now - 10,
+            "iat": now,
+            "jti": str(now),
+            "access": [{"type": kind, "name": name, "actions": actions}],
+        }
+        return jwt.encode(claims, self._key, "ES256", headers={"x5c": self._chain})
+
+    def _certificate(self) -> x509.Certificate:
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests")])
+        now = datetime.now(UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(self._key.public_key())
+            .serial_number(1)
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def nobody(host: str) -> None:
+    return None
+
+
+def somebody(host: str) -> tuple[str, str]:
+    return USER, PASSWORD
+
+
+def reference(host: str, name: str) -> ImageReference:
+    return ImageReference.parse(f"{host}/{name}")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RegistryServer]:
+    with RegistryServer() as server:
+        yield server
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def registry(clock: Clock) -> Iterator[Registry]:
+    registry = Registry(nobody, clock=clock)
+    yield registry
+    registry.close()
+
+
+@pytest.fixture
+def known(clock: Clock) -> Iterator[Registry]:
+    registry = Registry(somebody, clock=clock)
+    yield registry
+    registry.close()
+
+
+def test_a_pushed_tag_is_found_and_followed_when_it_moves(server: RegistryServer, registry: Registry) -> None:
+    first = server.push("acme/moving", "latest", b"one")
+    assert registry.lookup(reference(server.host, "acme/moving:latest")) == Found(first)
+    assert registry.lookup(reference(server.host, "acme/moving")) == Found(first)
+    second = server.push("acme/moving", "latest", b"two")
+    assert second != first
+    assert registry.lookup(reference(server.host, "acme/moving:latest")) == Found(second)
+    assert registry.lookup(reference(server.host, f"acme/moving@{first}")) == Found(first)
+    assert server.push("acme/moving", "latest", b"two") == second
+
+
+def test_an_index_is_found_by_its_own_digest(server: RegistryServer, registry: Registry) -> None:
+    index = server.push_index("acme/multi", "v1", {"amd64": b"one", "arm64": b"two"})
+    assert registry.lookup(reference(server.host, "acme/multi:v1")) == Found(index)
+
+
+@pytest.mark.parametrize("name", ["acme/gone:v2", "acme/never:v1", f"acme/gone@{MISSING}", "acme/deleted:v1"])
+def test_what_was_never_pushed_or_is_deleted_is_absent(server: RegistryServer, registry: Registry, name: str) -> None:
+    server.push("acme/gone", "v1", b"here")
+    server.delete("acme/deleted", server.push("acme/deleted", "v1", b"soon gone"))
+    assert isinstance(registry.lookup(reference(server.host, name)), Absent)
+
+
+def test_what_skopeo_pushes_is_found(server: RegistryServer, registry: Registry) -> None:
+    digest = skopeo_push(server, "acme/skopeo", "v1", b"by skopeo")
+    assert registry.lookup(reference(server.host, "acme/skopeo:v1")) == Found(digest)
+    assert digest == server.push("acme/skopeo", "again", b"by skopeo")
+
+
+def test_all_tags_are_listed(server: RegistryServer, registry: Registry) -> None:
+    for tag in ("v1", "v2", "latest"):
+        server.push("acme/tagged", tag, b"one")
+    assert sorted(registry.tags(reference(server.host, "acme/tagged"))) == ["latest", "v1", "v2"]
+    with pytest.raises(RemoteError) as caught:
+        registry.tags(reference(server.host, "acme/untagged"))
+    assert caught.value.status == 404
+
+
+def test_many_threads_share_one_registry(server: RegistryServer, registry: Registry) -> None:
+    digest = server.push("acme/popular", "v1", b"one")
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(registry.lookup, [reference(server.host, "acme/popular:v1")] * 100))
+    assert found == [Found(digest)] * 100
+
+
+def test_a_registry_that_comes_back_is_asked_again(registry: Registry, clock: Clock) -> None:
+    with RegistryServer() as server:
+        digest = server.push("acme/shop", "v1", b"one")
+        image = reference(server.host, "acme/shop:v1")
+        assert registry.lookup(image) == Found(digest)
+        server.stop()
+        assert registry.lookup(image) == Unknown(f"{server.host}: unreachable (ConnectError)")
+        server.start()
+        assert registry.lookup(image) == Unknown(f"{server.host}: unreachable a moment ago, and left alone for a while")
+        clock.now += PAUSE
+        assert registry.lookup(image) == Found(digest)
+
+
+def test_basic_authentication(registry: Registry, known: Registry) -> None:
+    with RegistryServer(htpasswd=True) as server:
+        digest = server.push("acme/shop", "v1", b"one")
+        image = reference(server.host, "acme/shop:v1")
+        assert registry.lookup(image) == Unknown(f"{server.host}: private, and no credentials are configured for it")
+        assert known.lookup(image) == Found(digest)
+        assert isinstance(known.lookup(reference(server.host, "acme/shop:v2")), Absent)
+        assert known.tags(image) == ["v1"]
+        stranger = Registry(lambda host: ("stranger", "wr0ng-word"))
+        refused = stranger.lookup(image)
+        assert refused == Unknown(f"{server.host}: the credentials that are configured for it were refused")
+        stranger.close()
+
+
+def test_token_authentication(registry: Registry, known: Registry, clock: Clock, tmp_path: Path) -> None:
+    issuer = TokenServer(tmp_path)
+    with Stub(issuer.answer) as tokens:
+        configuration = {
+            "realm": f"{tokens.url}/token",
+            "service": issuer.SERVICE,
+            "issuer": issuer.ISSUER,
+            "rootcertbundle": str(issuer.bundle),
+        }
+        pusher = lambda name: f"Bearer {issuer.token('repository', name, ['pull', 'push'])}"  # noqa: E731
+        with RegistryServer(token=configuration, authorise=pusher) as server:
+            public = server.push("public/shop", "v1", b"one")
+            private = server.push("private/shop", "v1", b"two")
+
+            assert registry.lookup(reference(server.host, "public/shop:v1")) == Found(public)
+            assert isinstance(registry.lookup(reference(server.host, "public/shop:v2")), Absent)
+            assert len(tokens.asked) == 1, "the token is kept"
+            assert registry.tags(reference(server.host, "public/shop")) == ["v1"]
+            assert registry.lookup(reference(server.host, "private/shop:v1")) == Unknown(
+                f"{server.host}: private, and no credentials are configured for it"
+            )
+            assert all("authorization" not in headers for _, _, headers, _ in tokens.asked)
+
+            assert known.lookup(reference(server.host, "private/shop:v1")) == Found(private)
+            count = len(tokens.asked)
+            clock.now += 280
+            assert known.lookup(reference(server.host, "private/shop:v1")) == Found(private)
+            assert len(tokens.asked) == count, "the token is still good"
+            clock.now += 15
+            assert known.lookup(reference(server.host, "private/shop:v1")) == Found(private)
+            assert len(tokens.asked) == count + 1, "the token was about to expire"
+
+            stranger = Registry(lambda host: ("stranger", "wr0ng-word"))
+            assert stranger.lookup(reference(server.host, "public/shop:v1")) == Unknown(
+                f"{server.host}: the credentials that are configured for it were refused"
+            )
+            stranger.close()
+
+
+def test_notifications_arrive_with_their_headers() -> None:
+    with (
+        Stub(lambda method, path, headers: (200, {}, b"")) as listener,
+        RegistryServer(
+            notify=[{"url": f"{listener.url}/events", "headers": {"Authorization": "Bearer s3cret"}}]
+        ) as server,
+    ):
+        digest = server.push("acme/shop", "v1", b"one")
+
+        def manifests() -> list[dict[str, Any]]:
+            events = [event for *_, body in listener.asked for event in json.loads(body)["events"]]
+            return [event for event in events if event["action"] == "push" and event["target"].get("tag") == "v1"]
+
+        wait_until(lambda: bool(manifests()), "no notification has arrived", server.log)
+        (event,) = manifests()
+        assert event["target"]["digest"] == digest
+        assert event["target"]["repository"] == "acme/shop"
+        assert event["request"]["host"] == server.host
+        assert listener.asked[0][2]["authorization"] == "Bearer s3cret"
+        wait_until(lambda: server.pending_notifications() == 0, "notifications are left over", server.log)
+
+
+def challenge(text: str) -> Answer:
+    return 401, {"WWW-Authenticate": text}, b""
+
+
+@pytest.mark.parametrize(
+    ("answer", "detail"),
+    [
+        ((429, {"Retry-After": "5"}, b""), "answered 429"),
+        ((500, {}, b""), "answered 500"),
+        ((503, {}, b"<html>"), "answered 503"),
+        ((404, {}, b"default backend - 404"), "it answered 404, but not as a registry does"),
+        ((404, {}, b"x" * 70_000), "its answer is larger than 65536 bytes"),
+        ((200, {}, b"x" * 5_000_000), "its answer is larger than 4194304 bytes"),
+        ((200, {"Content-Encoding": "gzip"}, MANIFEST), None),
+        ((200, {"Content-Length": "10"}, b""), "unreachable (ReadTimeout)"),
+        (challenge('Bearer realm="http://registry.example.com/token"'), "a URL of it is not https, or can't be asked"),
+        (challenge('Bearer realm="nowhere"'), "a URL of it is not https, or can't be asked"),
+        (challenge("Negotiate"), "it wants an authorisation of a kind that is not known"),
+        (challenge('"",=,Bearer'), "it wants an authorisation of a kind that is not known"),
+        (challenge(""), "it wants an authorisation of a kind that is not known"),
+        ((401, {}, b""), "it wants an authorisation of a kind that is not known"),
+        ((302, {"Location": "http://registry.example.com/x"}, b""), "a URL of it is not https, or can't be asked"),
+    ],
+)
+def test_whatever_is_answered_is_survived(
+    known: Registry, monkeypatch: pytest.MonkeyPatch, answer: Answer, detail: str | None
+) -> None:
+    monkeypatch.setattr(module, "READ_SECONDS", 0.2)
+    with Stub(lambda method, path, headers: answer) as stub:
+        outcome = known.lookup(reference(stub.host, "acme/shop:v1"))
+        if detail is None:
+            assert outcome == Found(sha256(MANIFEST))
+        else:
+            assert outcome == Unknown(f"{stub.host}: {detail}")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b'{"token": "a b"}', b"[" * 50_000, b'{"token": "' + b"x" * 60_000 + b'"}']
+)
+def test_a_token_server_that_talks_nonsense(known: Registry, body: bytes) -> None:
+    def answer(method: str, path: str, headers: Headers) -> Answer:
+        realm = f'Bearer realm="http://{headers["host"]}/token",service="s"'
+        return (200, {}, body) if path.startswith("/token") else challenge(realm)
+
+    with Stub(answer) as stub:
+        assert known.lookup(reference(stub.host, "acme/shop:v1")) == Unknown(
+            f"{stub.host}: its token server's answer holds no token"
+        )
+
+
+def test_a_redirect_within_and_beyond_the_host(known: Registry) -> None:
+    digest = sha256(MANIFEST)
+
+    def elsewhere(method: str, path: str, headers: Headers) -> Answer:
+        return 200, {"Docker-Content-Digest": digest}, MANIFEST
+
+    with Stub(elsewhere) as mirror:
+
+        def answer(method: str, path: str, headers: Headers) -> Answer:
+            if "authorization" not in headers:
+                return challenge('Basic realm="r"')
+            place = f"{mirror.url}/there" if path == "/here" else "/here"
+            return 307, {"Location": place}, b""
+
+        with Stub(answer) as stub:
+            assert known.lookup(reference(stub.host, "acme/shop:v1")) == Found(digest)
+    assert [("authorization" in headers) for _, _, headers, _ in mirror.asked] == [False]
+
+
+def drip(listener: socket.socket) -> None:
+    """Answer one request with headers that never end, a few bytes at a time."""
+    connection, _ = listener.accept()
+    with connection, suppress(OSError):
+        connection.sendall(b"HTTP/1.1 200 OK\r\n")
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            connection.sendall(b"X: y\r\n")
+            if select([connection], [], [], 0.02)[0] and not connection.recv(65536):
+                return
+
+
+def test_a_server_that_drips_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOKUP_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        pool.submit(drip, listener)
+        host = f"127.0.0.1:{listener.getsockname()[1]}"
+        registry = Registry(nobody)
+        before = time.monotonic()
+        assert registry.lookup(reference(host, "acme/shop:v1")) == Unknown(f"{host}: unreachable (TimeoutError)")
+        assert time.monotonic() - before < 5
+        registry.close()
+
+
+def test_nobody_listens(registry: Registry) -> None:
+    (port,) = free_ports(1)
+    assert registry.lookup(reference(f"127.0.0.1:{port}", "acme/shop:v1")) == Unknown(
+        f"127.0.0.1:{port}: unreachable (ConnectError)"
+    )
+    with pytest.raises(RemoteError) as caught:
+        registry.tags(reference(f"127.0.0.1:{port}", "acme/shop"))
+    assert (caught.value.status, caught.value.code) == (None, "Unreachable")
+
+
+def test_no_secret_is_told(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+    def answer(method: str, path: str, headers: Headers) -> Answer:
+        if path.startswith("/token"):
+            return 200, {}, b'{"token": "t0ken-of-the-test"}'
+        return challenge(f'Bearer realm="http://{headers["host"]}/token",service="s"')
+
+    caplog.set_level("DEBUG")
+    with Stub(answer) as stub:
+        registry = Registry(somebody)
+        told = repr(registry.lookup(reference(stub.host, "acme/shop:v1")))
+        with pytest.raises(RemoteError) as caught:
+            registry.tags(reference(stub.host, "acme/shop"))
+        registry.close()
+    told += repr(caught.value) + repr(caught.value.__cause__) + caplog.text + "".join(capfd.readouterr())
+    assert stub.asked[1][2]["authorization"].startswith("Basic ")
+    for secret in (PASSWORD, "t0ken-of-the-test", stub.asked[1][2]["authorization"].partition(" ")[2]):
+        assert secret not in told

@@ -1,0 +1,45 @@
+"""A short chaos run, and bursts onto few containers: real processes, the promises checked afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.chaos import bursts
+from tests.chaos.plan import draw
+from tests.chaos.run import run
+
+SEED = 7
+
+
+def test_a_short_chaos_run_breaks_no_law(tmp_path: Path) -> None:
+    done = run(draw(SEED, pushes=80, seconds=20), tmp_path)
+    assert done.verdict.violations == [], f"logs in {tmp_path}"
+    assert {one.push.number for one in done.evidence.accepted} == set(range(80))
+    assert done.mischief["kill worker"] > 0
+    assert done.mischief["restart azurite"] > 0
+    assert sum(done.evidence.faults.values()) > 0
+
+
+def test_the_same_seed_draws_the_same_plan() -> None:
+    assert draw(SEED, 300, 60) == draw(SEED, 300, 60)
+    assert draw(SEED, 300, 60) != draw(SEED + 1, 300, 60)
+
+
+def test_200_shuffled_pushes_to_one_container_cost_three_puts_at_most(tmp_path: Path) -> None:
+    seen = bursts.one_container(tmp_path)
+    assert seen.images == {"shop": {"web": "registry.test/acme/shop:v200"}}
+    assert (seen.left, seen.poison) == (0, 0)
+    assert 1 <= seen.puts <= 3
+
+
+def test_two_containers_of_a_group_pushed_at_once(tmp_path: Path) -> None:
+    for number, seen in enumerate(bursts.two_containers(tmp_path, rounds=8), start=1):
+        both = {name: f"registry.test/acme/{name}:v{number}" for name in ("web", "api")}
+        assert seen.images == {"shop": both}
+        assert (seen.left, seen.poison) == (0, 0)
+
+
+def test_100_pushes_to_ten_groups_through_faults(tmp_path: Path) -> None:
+    seen = bursts.ten_groups(tmp_path)
+    assert seen.images == {f"g{n}": {"web": f"registry.test/acme/g{n}:v10"} for n in range(10)}
+    assert (seen.left, seen.poison) == (0, 0)

@@ -1,0 +1,169 @@
+"""Whatever bytes a delivery holds, a parser answers with an outcome or with Malformed, and makes nothing up."""
+
+from __future__ import annotations
+
+import copy
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from ingress.authentication import Oidc
+from ingress.delivery import Delivery, Handshake, Ignored, Malformed, Outcome
+from ingress.pushes import settled
+from ingress.senders import all_senders
+from shared.push import Push
+from shared.settings import SENDERS
+from tests.ingress_harness import NEXUS_REGISTRY
+from tests.samples import all_samples
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+PARSERS = all_senders(Oidc((), (), (), lambda _: None), NEXUS_REGISTRY)
+SAMPLES = {sender: [sample for sample in all_samples() if sample.sender == sender] for sender in SENDERS}
+
+BOUNDED = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+tricky = st.sampled_from(
+    [
+        "",
+        "latest",
+        "v2",
+        "sha256:" + "0" * 64,
+        "sha256-" + "0" * 64 + ".sig",
+        "a@b",
+        "a:b",
+        "//",
+        "..",
+        "\ud800",
+        "\x00",
+    ]
+)
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | tricky
+documents = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place of a JSON document, as the keys and indices that lead there."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, one in inner for place in places(one, (*path, key)))]
+
+
+@st.composite
+def near_misses(draw: st.DrawFn, sender: str) -> tuple[dict[str, str], bytes]:
+    """A sample with up to three of its places taken away or replaced."""
+    sample = draw(st.sampled_from(SAMPLES[sender]))
+    try:
+        document = json.loads(sample.body.decode("utf-8-sig"))
+    except ValueError:
+        return sample.headers, sample.body
+    document = {"": copy.deepcopy(document)}
+    for _ in range(draw(st.integers(1, 3))):
+        *parents, last = draw(st.sampled_from([place for place in places(document) if place]))
+        parent = document
+        for key in parents:
+            parent = parent[key]
+        if draw(st.booleans()) and last != "":
+            del parent[last]
+        else:
+            parent[last] = draw(documents)
+    return sample.headers, json.dumps(document[""]).encode()
+
+
+def parsed(sender: str, headers: dict[str, str], body: bytes) -> Outcome | None:
+    fields = [(name, value.encode("latin-1", "replace")) for name, value in headers.items()]
+    try:
+        return PARSERS[sender].parse(Delivery.of(sender, fields, body, NOW))
+    except Malformed as error:
+        check_text(str(error))
+        return None
+
+
+def check_text(text: str) -> None:
+    """Something for a person, that any log and answer can carry."""
+    assert text
+    text.encode()
+
+
+def check(sender: str, outcome: Outcome | None, body: bytes) -> None:
+    if outcome is None:
+        return
+    if isinstance(outcome, Ignored):
+        check_text(outcome.reason)
+        return
+    if isinstance(outcome, Handshake):
+        json.dumps(outcome.answer)
+        return
+    assert outcome
+    assert len({push.image for push in outcome}) == len(outcome)
+    for push in outcome:
+        assert push.sender == sender
+        assert push.image.tag == push.tag
+        assert push.image.registry == push.registry
+        assert push.image.repository == push.repository
+        assert not push.tag.startswith(("sha256:", "sha256-"))
+        assert sender == "gcr" or push.tag in body.decode("utf-8", "replace")
+
+
+@pytest.mark.parametrize("sender", SENDERS)
+@BOUNDED
+@given(body=st.binary(max_size=200))
+def test_any_bytes(sender: str, body: bytes) -> None:
+    check(sender, parsed(sender, {"X-GitHub-Event": "package"}, body), body)
+
+
+@pytest.mark.parametrize("sender", SENDERS)
+@BOUNDED
+@given(document=documents)
+def test_any_json(sender: str, document: Any) -> None:
+    body = json.dumps(document).encode()
+    check(sender, parsed(sender, {"X-GitHub-Event": "package"}, body), body)
+
+
+@pytest.mark.parametrize("sender", SENDERS)
+@BOUNDED
+@given(data=st.data())
+def test_near_misses(sender: str, data: st.DataObject) -> None:
+    headers, body = data.draw(near_misses(sender))
+    check(sender, parsed(sender, headers, body), body)
+
+
+@BOUNDED
+@given(
+    content_type=st.text(st.characters(max_codepoint=255), max_size=40) | st.just("application/x-www-form-urlencoded"),
+    event=st.text(st.characters(max_codepoint=255), max_size=20) | st.just("registry_package"),
+    body=st.binary(max_size=100) | st.binary(max_size=50).map(lambda raw: b"payload=" + raw),
+)
+@example(content_type="application/x-www-form-urlencoded; charset=bogus", event="package", body=b"payload=%ff%00")
+@example(content_type="application/x-www-form-urlencoded", event="package", body=b"payload=%7B%22a%22%3A1")
+def test_any_headers_of_github(content_type: str, event: str, body: bytes) -> None:
+    check("ghcr", parsed("ghcr", {"Content-Type": content_type, "X-GitHub-Event": event}, body), body)
+
+
+images = st.builds(
+    Push,
+    sender=st.just("generic"),
+    registry=st.sampled_from(["docker.io", "ghcr.io"]),
+    repository=st.sampled_from(["acme/shop", "acme/api"]),
+    tag=st.sampled_from(["v1", "v2", "latest"]),
+    digest=st.none() | st.sampled_from(["sha256:" + "1" * 64, "sha256:" + "2" * 64]),
+)
+
+
+@BOUNDED
+@given(st.lists(images | st.builds(Ignored, st.sampled_from(["untagged", "a delete", "a chart", "a pull"]))))
+def test_settling_keeps_the_last_push_of_every_tag(results: list[Push | Ignored]) -> None:
+    outcome = settled(results)
+    pushes = [one for one in results if isinstance(one, Push)]
+    last = {push.image: push for push in pushes}
+    if not pushes:
+        assert isinstance(outcome, Ignored)
+        assert outcome.reason
+        return
+    assert isinstance(outcome, list)
+    assert {push.image: push for push in outcome} == last
+    assert len(outcome) == len(last)

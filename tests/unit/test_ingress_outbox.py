@@ -1,0 +1,211 @@
+"""The outbox and its time limit: one quick retry, an answer in time whatever hangs, and no pile of stuck threads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from ingress import outbox as outbox_module
+from ingress.outbox import Outbox
+from ingress.time_limit import TimeLimit
+from shared.errors import RemoteError
+from shared.message import UpdateMessage
+from shared.push import Push
+from tests.ingress_harness import RecordingQueue
+
+BUSY = RemoteError("queue", 503, "ServerBusy", "too much")
+
+
+def message(number: int = 1) -> UpdateMessage:
+    push = Push(sender="generic", registry="docker.io", repository="acme/shop", tag=f"v{number}")
+    return UpdateMessage(id=f"d.{number}", kind="push", push=push, received_at=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+class FlakyQueue(RecordingQueue):
+    """Fails as told, one entry a call: an error, or None for success."""
+
+    def __init__(self, *failures: RemoteError | None) -> None:
+        super().__init__()
+        self.failures = list(failures)
+        self.calls = 0
+
+    def send(self, text: str) -> None:
+        self.calls += 1
+        failure = self.failures.pop(0) if self.failures else None
+        if failure:
+            raise failure
+        super().send(text)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        BUSY,
+        RemoteError("queue", None, "Unreachable", "reset"),
+        RemoteError("queue", 429, "TooManyRequests", "slow down"),
+    ],
+    ids=lambda error: error.code,
+)
+def test_one_failure_that_may_pass_is_retried_at_once(failure: RemoteError) -> None:
+    queue = FlakyQueue(None, failure)
+    Outbox(queue).send([message(1), message(2), message(3)], time.monotonic())
+    assert [one.id for one in queue.sent] == ["d.1", "d.2", "d.3"]
+    assert queue.calls == 4
+
+
+def test_two_failures_are_too_many() -> None:
+    queue = FlakyQueue(BUSY, BUSY)
+    with pytest.raises(RemoteError, match="ServerBusy"):
+        Outbox(queue).send([message()], time.monotonic())
+    assert queue.calls == 2
+
+
+def test_a_failure_that_cannot_pass_is_not_retried() -> None:
+    queue = FlakyQueue(RemoteError("queue", 403, "AuthenticationFailed", "no"))
+    with pytest.raises(RemoteError, match="AuthenticationFailed"):
+        Outbox(queue).send([message()], time.monotonic())
+    assert queue.calls == 1
+
+
+@pytest.mark.parametrize(
+    ("failure", "is_ready"),
+    [
+        (None, True),
+        (RemoteError("queue", 403, "AuthorizationPermissionMismatch", "may only send"), True),
+        (RemoteError("queue", 403, "AuthenticationFailed", "wrong key"), False),
+        (BUSY, False),
+    ],
+)
+def test_check(failure: RemoteError | None, is_ready: bool) -> None:
+    queue = RecordingQueue()
+    queue.failure = failure
+    if is_ready:
+        Outbox(queue).check()
+    else:
+        with pytest.raises(RemoteError):
+            Outbox(queue).check()
+
+
+class HangingQueue(RecordingQueue):
+    """Hangs until released, as a name lookup does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.released = threading.Event()
+        self.entered = 0
+
+    def send(self, text: str) -> None:
+        self.entered += 1
+        self.released.wait(30)
+        super().send(text)
+
+
+class SlowQueue(RecordingQueue):
+    """Takes its time for every message."""
+
+    def send(self, text: str) -> None:
+        time.sleep(0.15)
+        super().send(text)
+
+
+@pytest.fixture
+def hanging() -> Iterator[HangingQueue]:
+    queue = HangingQueue()
+    yield queue
+    queue.released.set()
+
+
+def seconds(call: Callable[[], object]) -> tuple[float, RemoteError]:
+    started = time.monotonic()
+    with pytest.raises(RemoteError) as raised:
+        call()
+    return time.monotonic() - started, raised.value
+
+
+def test_a_queue_that_hangs_is_given_up_in_time(hanging: HangingQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_module, "TIME_LIMIT", 0.3)
+    taken, error = seconds(lambda: Outbox(hanging).send([message()], time.monotonic()))
+    assert error.code == "Timeout"
+    assert taken < 1.5
+
+
+def test_what_hangs_holds_few_threads_and_then_fails_at_once(
+    hanging: HangingQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "TIME_LIMIT", 1.5)
+    outbox = Outbox(hanging)
+    codes: list[str] = []
+
+    def send() -> None:
+        codes.append(seconds(lambda: outbox.send([message()], time.monotonic()))[1].code)
+
+    threads = [threading.Thread(target=send) for _ in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (codes.count("Timeout"), codes.count("Busy")) == (10, 20)
+    assert hanging.entered == 10
+    taken, error = seconds(lambda: outbox.send([message()], time.monotonic()))
+    assert error.code == "Busy"
+    assert taken < 0.25
+
+    hanging.released.set()
+    deadline = time.monotonic() + 10
+    while len(hanging.sent) < 10 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    outbox.send([message()], time.monotonic())
+    assert len(hanging.sent) == 11
+
+
+def test_what_nobody_waits_for_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_module, "TIME_LIMIT", 0.2)
+    queue = SlowQueue()
+    taken, error = seconds(lambda: Outbox(queue).send([message(number) for number in range(50)], time.monotonic()))
+    assert error.code == "Timeout"
+    assert taken < 1.5
+    time.sleep(0.5)
+    assert len(queue.sent) <= 3
+
+
+def test_what_the_call_raises_reaches_the_caller() -> None:
+    limit = TimeLimit("queue", slots=1)
+    with pytest.raises(TimeoutError, match="the call's own"):
+        limit.run(lambda: (_ for _ in ()).throw(TimeoutError("the call's own")), time.monotonic() + 5)
+    assert limit.run(lambda: 7, time.monotonic() + 5) == 7
+
+
+def test_a_burst_waits_for_its_turn() -> None:
+    limit = TimeLimit("queue", slots=2)
+    results: list[int] = []
+
+    def take_a_little(number: int) -> int:
+        time.sleep(0.005)
+        return number
+
+    def work(number: int) -> None:
+        results.append(limit.run(lambda: take_a_little(number), time.monotonic() + 4))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(32)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == list(range(32))
+
+
+def test_no_thread_left_gives_the_slot_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = TimeLimit("queue", slots=1)
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="new thread"):
+            limit.run(lambda: 7, time.monotonic() + 1)
+    assert limit.run(lambda: 7, time.monotonic() + 1) == 7

@@ -1,0 +1,331 @@
+"""Challenges, tokens, URLs and what is remembered of them: tables, and the parser on anything at all."""
+
+import json
+import time
+from contextlib import suppress
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import RemoteError
+from shared.image import ImageReference
+from worker.registry_token import (
+    DEFAULT_LIFE,
+    LONGEST_LIFE,
+    MARGIN,
+    REMEMBERED,
+    Answer,
+    Authorisation,
+    Authorisations,
+    Challenge,
+    absence,
+    base_url,
+    basic,
+    challenge_of,
+    digest_of,
+    parse_challenges,
+    read_token,
+    refusal,
+    safe_url,
+    same_origin,
+    token_url,
+    within,
+)
+
+SHOP = ImageReference.parse("ghcr.io/acme/shop:v1")
+HUB = {"realm": "https://auth.docker.io/token", "service": "registry.docker.io", "scope": "repository:a/b:pull"}
+
+
+def answer(status: int = 200, body: bytes = b"", anonymous: bool = True, **headers: str) -> Answer:
+    fields = httpx.Headers({name.replace("_", "-"): value for name, value in headers.items()})
+    return Answer(httpx.URL("https://ghcr.io/v2/"), status, fields, body, anonymous)
+
+
+@pytest.mark.parametrize(
+    ("headers", "challenges"),
+    [
+        ([], []),
+        ([""], []),
+        (
+            ['Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a/b:pull"'],
+            [("bearer", HUB)],
+        ),
+        (['BEARER Realm = "https://x/t" , SERVICE=x'], [("bearer", {"realm": "https://x/t", "service": "x"})]),
+        (['Bearer realm="a,b",scope="r:x:pull,push"'], [("bearer", {"realm": "a,b", "scope": "r:x:pull,push"})]),
+        ([r'Basic realm="say \"hello\" \\ there"'], [("basic", {"realm": r'say "hello" \ there'})]),
+        (['Basic realm="r", Bearer realm="s"'], [("basic", {"realm": "r"}), ("bearer", {"realm": "s"})]),
+        (['Basic realm="r"', "Bearer realm=s"], [("basic", {"realm": "r"}), ("bearer", {"realm": "s"})]),
+        (["Negotiate", "Basic"], [("negotiate", {}), ("basic", {})]),
+        (['Negotiate YWJj/x==, Bearer realm="s"'], None),
+        (['Bearer realm="one",realm="two"'], [("bearer", {"realm": "one"})]),
+        (['realm="lost"'], []),
+        (['Bearer realm="unfinished'], [("bearer", {"realm": ""})]),
+        (['Bearer é, realm="r"'], [("bearer", {"realm": "r"})]),
+        (["=,=,;;"], []),
+    ],
+)
+def test_challenges_are_read(headers: list[str], challenges: list[tuple[str, dict[str, str]]] | None) -> None:
+    read = [(one.scheme, dict(one.parameters)) for one in parse_challenges(headers)]
+    if challenges is None:
+        assert ("bearer", {"realm": "s"}) in read
+    else:
+        assert read == challenges
+
+
+@given(st.lists(st.text(), max_size=4) | st.lists(st.text(alphabet='Bearealm="\\, \t,=é', max_size=200), max_size=4))
+def test_any_header_is_read_without_an_error(headers: list[str]) -> None:
+    for challenge in parse_challenges(headers):
+        assert challenge.scheme == challenge.scheme.lower() != ""
+
+
+@given(st.dictionaries(st.sampled_from(["realm", "service", "scope"]), st.text(max_size=50)))
+def test_a_challenge_that_was_written_is_read(parameters: dict[str, str]) -> None:
+    quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in parameters.values())
+    written = "Bearer " + ", ".join(f'{name}="{value}"' for name, value in zip(parameters, quoted, strict=True))
+    assert parse_challenges([written]) == (Challenge("bearer", parameters),)
+
+
+@pytest.mark.parametrize("evil", ['"' * 100_000, 'a="' * 50_000, "a " * 50_000, " " * 100_000 + "=", '\\"' * 50_000])
+def test_a_hostile_header_takes_no_time(evil: str) -> None:
+    before = time.process_time()
+    parse_challenges([evil, f"Bearer {evil}"])
+    assert time.process_time() - before < 1
+
+
+@pytest.mark.parametrize(
+    ("header", "scheme"),
+    [
+        ('Basic realm="r", Bearer realm="https://s"', "bearer"),
+        ('Bearer service="no realm", Basic realm="r"', "basic"),
+        ("Basic", "basic"),
+        ("Bearer", None),
+        ("Negotiate", None),
+        ("§$%", None),
+    ],
+)
+def test_the_better_challenge_is_met(header: str, scheme: str | None) -> None:
+    given_answer = Answer(httpx.URL("https://x"), 401, httpx.Headers([(b"WWW-Authenticate", header.encode())]), b"")
+    if scheme is None:
+        with pytest.raises(RemoteError, match="authorisation of a kind"):
+            challenge_of(given_answer)
+    else:
+        assert challenge_of(given_answer).scheme == scheme
+
+
+@pytest.mark.parametrize(
+    ("parameters", "local", "url"),
+    [
+        (HUB, False, "https://auth.docker.io/token?scope=repository%3Aa%2Fb%3Apull&service=registry.docker.io"),
+        ({"realm": "https://t/token"}, False, "https://t/token?scope=repository%3Aacme%2Fshop%3Apull"),
+        ({"realm": "https://t/?a=b", "scope": "x y"}, False, "https://t/?a=b&scope=x&scope=y"),
+        (
+            {"realm": "http://127.0.0.1:5001/token"},
+            True,
+            "http://127.0.0.1:5001/token?scope=repository%3Aacme%2Fshop%3Apull",
+        ),
+        ({"realm": "http://127.0.0.1:5001/token"}, False, None),
+        ({"realm": "http://auth.example.com/token"}, True, None),
+        ({"realm": "https://user:word@auth.example.com/token"}, False, None),
+        ({"realm": "ftp://auth.example.com/token"}, True, None),
+        ({"realm": "file:///etc/passwd"}, True, None),
+        ({"realm": "/token"}, True, None),
+        ({"realm": "https://"}, False, None),
+        ({"realm": "https://[::bad/"}, False, None),
+        ({"realm": "https://host:65536/"}, False, None),
+        ({"realm": "https://host:99999999/"}, False, None),
+        ({"realm": "http:///x"}, True, None),
+        ({"realm": "tests"}, False, None),
+    ],
+)
+def test_a_token_is_asked_for_where_it_is_safe(parameters: dict[str, str], local: bool, url: str | None) -> None:
+    challenge = Challenge("bearer", parameters)
+    if url is None:
+        with pytest.raises(RemoteError) as refused:
+            token_url(challenge, SHOP, local)
+        assert "word" not in str(refused.value)
+    else:
+        assert str(token_url(challenge, SHOP, local)) == url
+
+
+@given(st.text(), st.booleans(), st.booleans())
+def test_whatever_url_a_registry_sends_is_safe_or_refused(text: str, local: bool, relative: bool) -> None:
+    try:
+        url = safe_url(text, httpx.URL("https://ghcr.io/v2/") if relative else None, local)
+    except RemoteError:
+        return
+    assert url.host
+    assert url.scheme == "https" or local
+
+
+@pytest.mark.parametrize(
+    ("image", "base"),
+    [
+        ("nginx", "https://registry-1.docker.io/v2/library/nginx/"),
+        ("index.docker.io/acme/shop", "https://registry-1.docker.io/v2/acme/shop/"),
+        ("ghcr.io/acme/shop", "https://ghcr.io/v2/acme/shop/"),
+        ("registry.example.com:8443/shop", "https://registry.example.com:8443/v2/shop/"),
+        ("127.0.0.1:5000/shop", "http://127.0.0.1:5000/v2/shop/"),
+        ("127.1.2.3/shop", "http://127.1.2.3/v2/shop/"),
+        ("localhost/shop", "http://localhost/v2/shop/"),
+        ("registry:5000/shop", "http://registry:5000/v2/shop/"),
+        ("[::1]:5000/shop", "http://[::1]:5000/v2/shop/"),
+        ("[fe80:0::1]/shop", "https://[fe80:0::1]/v2/shop/"),
+        ("10.0.0.4:5000/shop", "https://10.0.0.4:5000/v2/shop/"),
+    ],
+)
+def test_plain_http_is_for_local_hosts(image: str, base: str) -> None:
+    assert str(base_url(ImageReference.parse(image))) == base
+
+
+@pytest.mark.parametrize("registry", ["host.example:99999", "[:::::]", "[ffffff::1]:5000"])
+def test_a_registry_that_is_no_host_is_a_remote_error(registry: str) -> None:
+    with pytest.raises(RemoteError, match="URL of it"):
+        base_url(ImageReference(registry, "acme/shop"))
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        ("https://ghcr.io:443/x", True),
+        ("https://GHCR.io/y", True),
+        ("http://ghcr.io/", False),
+        ("https://ghcr.io:8443/", False),
+        ("https://ghcr.io.evil.example/", False),
+    ],
+)
+def test_an_origin_is_scheme_host_and_port(other: str, same: bool) -> None:
+    assert same_origin(httpx.URL("https://ghcr.io/"), httpx.URL(other)) is same
+
+
+@pytest.mark.parametrize(
+    ("body", "token"),
+    [
+        ({"token": "t", "expires_in": 300}, ("t", 300)),
+        ({"access_token": "t", "expires_in": 30.5}, ("t", 30.5)),
+        ({"token": "", "access_token": "u"}, ("u", DEFAULT_LIFE)),
+        ({"token": "t", "expires_in": 0}, ("t", DEFAULT_LIFE)),
+        ({"token": "t", "expires_in": -5}, ("t", DEFAULT_LIFE)),
+        ({"token": "t", "expires_in": "300"}, ("t", DEFAULT_LIFE)),
+        ({"token": "t", "expires_in": 10**400}, ("t", LONGEST_LIFE)),
+        ({"token": "t", "expires_in": float("nan")}, ("t", DEFAULT_LIFE)),
+        ({"token": "t", "expires_in": float("inf")}, ("t", LONGEST_LIFE)),
+        ({"token": "two\r\nHeader: x"}, None),
+        ({"token": "ü"}, None),
+        ({"token": "x" * 20_000}, None),
+        ({"token": ["t"]}, None),
+        ({"errors": []}, None),
+        ([], None),
+    ],
+)
+def test_a_token_is_read(body: object, token: tuple[str, float] | None) -> None:
+    if token is None:
+        with pytest.raises(RemoteError, match="holds no token"):
+            read_token(json.dumps(body).encode())
+    else:
+        assert read_token(json.dumps(body).encode()) == token
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\xff\xfe\x00", b"<html>", b"[" * 100_000, b'{"token": 1' + b"0" * 10_000 + b"}"]
+)
+def test_what_is_no_token_is_refused(body: bytes) -> None:
+    with pytest.raises(RemoteError, match="holds no token"):
+        read_token(body)
+
+
+@given(
+    st.binary()
+    | st.recursive(
+        st.none() | st.text() | st.integers(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["errors", "code", "schemaVersion"]), inner),
+    ).map(lambda value: json.dumps(value).encode())
+)
+def test_any_body_is_read_without_another_error_than_ours(body: bytes) -> None:
+    for read in (absence, refusal, lambda given_answer: digest_of(given_answer, "sha256:")):
+        with suppress(RemoteError):
+            read(answer(404, body))
+
+
+@pytest.mark.parametrize(
+    ("code", "anonymous", "absent"),
+    [
+        ("MANIFEST_UNKNOWN", True, True),
+        ("MANIFEST_UNKNOWN", False, True),
+        ("NOT_FOUND", True, True),
+        ("NAME_UNKNOWN", False, True),
+        ("NAME_UNKNOWN", True, False),
+        ("DENIED", False, False),
+        ("UNAUTHORIZED", True, False),
+        ("no code", True, False),
+    ],
+)
+def test_not_every_404_means_that_nothing_is_there(code: str, anonymous: bool, absent: bool) -> None:
+    given_answer = answer(404, json.dumps({"errors": [{"code": code}]}).encode(), anonymous)
+    if absent:
+        assert absence(given_answer) == code
+    else:
+        with pytest.raises(RemoteError):
+            absence(given_answer)
+
+
+@pytest.mark.parametrize(
+    ("status", "anonymous", "message", "retry_after"),
+    [
+        (401, True, "private, and no credentials", None),
+        (403, True, "private, and no credentials", None),
+        (403, False, "were refused", None),
+        (429, True, "answered 429", 7.0),
+        (503, True, "answered 503", 7.0),
+        (418, True, "answered 418", 7.0),
+    ],
+)
+def test_a_refusal_says_why(status: int, anonymous: bool, message: str, retry_after: float | None) -> None:
+    error = refusal(answer(status, anonymous=anonymous, Retry_After="7"))
+    assert message in error.message
+    assert (error.status, error.retry_after) == (status, retry_after)
+
+
+def test_a_digest_is_of_the_bytes_of_a_manifest() -> None:
+    manifest = answer(body=b'{"schemaVersion": 2}')
+    assert digest_of(manifest, "sha256:").startswith("sha256:")
+    assert len(digest_of(manifest, f"sha512:{'a' * 128}")) == len("sha512:") + 128
+    with pytest.raises(RemoteError, match="no image manifest"):
+        digest_of(answer(body=b"<html>Welcome to the hotel's network</html>"), "sha256:")
+
+
+def test_a_user_name_and_password_may_hold_anything() -> None:
+    assert basic("Aladdin", "open sesame") == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+    assert basic("jürgen", "ключ\n").isascii()
+
+
+def test_a_grant_is_remembered_until_shortly_before_its_end() -> None:
+    now = 1000.0
+    granted = Authorisations(lambda: now)
+    granted.keep("key", Authorisation("Bearer t", anonymous=False), 60)
+    assert granted.get("key").header == "Bearer t"
+    assert granted.get("another") == Authorisation()
+    now += 60 - MARGIN
+    assert granted.get("key") == Authorisation()
+
+
+def test_a_bounded_number_of_grants_is_remembered() -> None:
+    granted = Authorisations(lambda: 0.0)
+    for key in range(REMEMBERED + 1):
+        granted.keep(key, Authorisation(f"Bearer {key}"), 60)
+        assert granted.get(1 if key else 0).header
+    assert granted.get(0).header is None
+    assert granted.get(1).header == "Bearer 1"
+
+
+def test_a_grant_does_not_show_itself() -> None:
+    assert "s3cret" not in repr(Authorisation("Bearer s3cret"))
+
+
+def test_within_returns_raises_or_times_out() -> None:
+    assert within(5, lambda: 1) == 1
+    with pytest.raises(KeyError):
+        within(5, lambda: dict[str, int]()["missing"])
+    with pytest.raises(TimeoutError):
+        within(0.01, lambda: time.sleep(0.2))

@@ -1,0 +1,73 @@
+"""The rooms of the architecture: who may import which outside system, and what the pure modules keep away from."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from collections.abc import Iterator
+
+import pytest
+
+from tests.processes import PROJECT
+
+OWNERS = {
+    "azure.storage.queue": {"shared.queue"},
+    "azure.storage.blob": {"worker.records"},
+    "azure.mgmt": {"worker.arm"},
+    "azure.identity": {"shared.credential"},
+    "azure.keyvault": {"worker.secrets"},
+    "flask": {"ingress.app"},
+    "gunicorn": {"ingress.server"},
+}
+IMPURE = {"os", "time", "random", "socket", "subprocess", "threading", "pathlib", "uuid", "secrets"}
+# failures.py is handed its random numbers; targets.schema.json is written by targets_file.
+HANDED_IN = {("worker.failures", "random")}
+
+
+def modules() -> Iterator[tuple[str, set[str]]]:
+    """Every module of the project, and the modules that it imports."""
+    for room in ("ingress", "worker", "shared"):
+        for path in sorted((PROJECT / room).rglob("*.py")):
+            name = ".".join(path.relative_to(PROJECT).with_suffix("").parts)
+            yield name, set(imports(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def pure_modules() -> list[str]:
+    contracts = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    return next(list(one["source_modules"]) for one in contracts if one["name"].startswith("the pure modules"))
+
+
+@pytest.mark.parametrize(("library", "owners"), OWNERS.items())
+def test_each_outside_library_has_one_owner(library: str, owners: set[str]) -> None:
+    users = {name for name, used in modules() if any(one == library or one.startswith(f"{library}.") for one in used)}
+    assert users == owners
+
+
+def test_the_pure_modules_know_no_clock_no_environment_and_no_disk() -> None:
+    pure = pure_modules()
+    found = {
+        (name, one)
+        for name, used in modules()
+        for one in used & IMPURE
+        if any(name == module or name.startswith(f"{module}.") for module in pure)
+    }
+    assert found - HANDED_IN == set()
+
+
+def test_only_the_main_modules_read_the_environment() -> None:
+    readers = {
+        name
+        for name, _ in modules()
+        if "os.environ" in (PROJECT / (name.replace(".", "/") + ".py")).read_text(encoding="utf-8")
+    }
+    assert readers == {"ingress.__main__", "worker.__main__"}
