@@ -120,6 +120,9 @@ class IngressSettings(Settings):
                 "ACI_HOOKS_WEBHOOK_TOKENS: not set, so no webhook could be let in; set it to one or more secrets "
                 "of at least 16 characters, or set ACI_HOOKS_SECRET_<SENDER>"
             )
+        for sender, secrets in self.sender_secrets.items():
+            if not secrets:
+                yield f"ACI_HOOKS_SECRET_{str(sender).upper()}: holds no secret, only commas"
         if bool(self.gcr_audience) != bool(self.gcr_email):
             yield "ACI_HOOKS_GCR_AUDIENCE: set it and ACI_HOOKS_GCR_EMAIL both, or neither"
         url = urlsplit(self.gcr_jwks_url)

@@ -71,15 +71,17 @@ class Bursts:
         )
 
 
-def one_container(folder: Path, pushes: int = 200, workers: int = 4, seed: int = 1) -> Seen:
-    """Shuffled pushes to one container, all on the queue before the first worker starts: v1 to v<pushes>."""
-    with Stage(folder, targets_file({"shop": ["web"]})) as stage:
-        bursts = Bursts(stage, 0, {"shop": {"web": "registry.test/acme/shop:v0"}})
+def one_container(folder: Path, pushes: int = 200, workers: int = 4, seed: int = 1, *, backlog: bool = False) -> Seen:
+    """Shuffled pushes to one container, v1 to v<pushes>: while the workers work at their usual pace, or as a backlog
+    that was there before they started."""
+    # A rollout is looked at every five seconds, as it is by default: that is how long pushes gather.
+    with Stage(folder, targets_file({"shop": ["web"]}), ACI_HOOKS_CHECK_INTERVAL="5") as stage:
+        bursts = Bursts(stage, 0 if backlog else workers, {"shop": {"web": "registry.test/acme/shop:v0"}})
         began = datetime.now(UTC) - timedelta(minutes=10)
         order = list(range(1, pushes + 1))
         Random(seed).shuffle(order)
         bursts.push((f"registry.test/acme/shop:v{n}", began + timedelta(seconds=n)) for n in order)
-        stage.start_workers(workers)
+        stage.start_workers(workers if backlog else 0)
         return bursts.settle()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from azure.storage.queue import QueueClient
 
+from shared.errors import RemoteError
 from shared.message import UpdateMessage, decode_letter
 from shared.queue import Queue
 from tests.arm_simulator.reports import GroupTruth, LogEntry, Stats
@@ -58,6 +59,7 @@ class Evidence:
     addresses: Mapping[str, str | None]
     exit_codes: Mapping[str, int]
     stats: Stats
+    unreadable: list[str] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
     log_problems: Counter[str] = field(default_factory=Counter)
 
@@ -72,12 +74,14 @@ def gather(
 ) -> Evidence:
     """Everything, once the workers have ended."""
     log: list[LogEntry] = stage.arm.log()
+    unreadable: list[str] = []
     return Evidence(
         accepted=accepted,
         ended=sorted(_ended(stage.folder), key=lambda line: line.at),
         letters=list(_letters(stage, f"{updates.name}-poison")),
         left=updates.count(),
-        records={target.container_group: records.load(target)[0] for target in records.all()},
+        records=dict(_records(records, unreadable)),
+        unreadable=unreadable,
         groups={group["name"]: group for group in stage.arm.groups()},
         addresses=addresses,
         exit_codes=exit_codes,
@@ -85,6 +89,14 @@ def gather(
         faults=Counter(entry["fault"] for entry in log if entry["fault"]),
         log_problems=_problems(stage.folder),
     )
+
+
+def _records(records: Records, unreadable: list[str]) -> Iterator[tuple[str, Record]]:
+    for target in records.all():
+        try:
+            yield target.container_group, records.load(target)[0]
+        except RemoteError as error:
+            unreadable.append(f"{target}: {error}")
 
 
 def events(log: Path) -> Iterator[dict[str, object]]:

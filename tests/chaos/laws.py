@@ -178,6 +178,7 @@ def _all_quiet(evidence: Evidence) -> Iterator[str]:
     """Nothing is left to be done, no address moved, and the workers ended in order."""
     if evidence.left:
         yield f"LEFT OVER: {evidence.left} messages on the queue"
+    yield from (f"UNREADABLE RECORD: {one}" for one in evidence.unreadable)
     for name, record in evidence.records.items():
         for container, wanted in record.open().items():
             yield f"LEFT OPEN: {name}/{container} still wants {wanted.image}"

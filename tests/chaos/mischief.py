@@ -62,9 +62,7 @@ class Mischief:
                 self._stopping.wait(act.seconds)
                 slot.thaw()
             case "restart azurite":
-                stage.azurite.stop()
-                self._stopping.wait(act.seconds)
-                stage.azurite.start()
+                stage.restart_azurite(lambda: self._stopping.wait(act.seconds))
             case "hold":
                 self._command("hold", f"g{act.victim:02}", "--reason", "chaos")
                 self._stopping.wait(act.seconds)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from shared.environment import read_settings
 from shared.queue import Queue, open_queues
 from shared.settings import WorkerSettings
 from tests.arm_simulator import SimulatorClient
 from tests.azurite import Azurite
-from tests.processes import INGRESS, SIMULATOR, WORKER, Processes, Program, free_ports
+from tests.processes import INGRESS, SIMULATOR, WORKER, ProcessError, Processes, Program, free_ports
 from worker.records import Records, open_records
 
 SUBSCRIPTION = "00000000-0000-0000-0000-00000000c405"
@@ -83,7 +84,6 @@ class Stage:
         self._targets = targets
         self._settings = settings
         self._exits = ExitStack()
-        self.counts: Counter[str] = Counter()
         self.workers: list[Slot] = []
         self.ingresses: list[Slot] = []
         self.urls: list[str] = []
@@ -161,12 +161,32 @@ class Stage:
         """Put a running group with a public IP into the simulator."""
         self.arm.put_group(SUBSCRIPTION, RESOURCE_GROUP, group, definition(images, tags or {}))
 
+    def restart_azurite(self, pause: Callable[[], object]) -> None:
+        """Stop Azurite in order, `pause`, and start it again on the same data and ports."""
+        self.azurite.stop()
+        if answers_at_all(self.azurite.connection_string):
+            raise ProcessError("Azurite was stopped and still answers")
+        pause()
+        self.azurite.start()
+
     def stop_workers(self) -> dict[str, int]:
         """End them in order; their exit codes by name."""
         return {slot.name: slot.program.terminate(60) for slot in self.workers}
 
     def _starter(self, name: str, command: tuple[str, ...], environment: Mapping[str, str]) -> Callable[[], Program]:
         return lambda: self.processes.start(name, command, environment=environment)
+
+
+def answers_at_all(connection_string: str) -> bool:
+    """Does anything listen where the queue of this connection string is?"""
+    address = urlsplit(parse_connection(connection_string)["QueueEndpoint"])
+    with socket.socket() as probe:
+        return probe.connect_ex((address.hostname or "", address.port or 0)) == 0
+
+
+def parse_connection(connection_string: str) -> dict[str, str]:
+    """The parts of a connection string by their names."""
+    return dict(part.split("=", 1) for part in connection_string.split(";") if part)
 
 
 def definition(images: Mapping[str, str], tags: Mapping[str, str]) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.chaos import bursts
 from tests.chaos.plan import draw
 from tests.chaos.run import run
@@ -25,8 +27,9 @@ def test_the_same_seed_draws_the_same_plan() -> None:
     assert draw(SEED, 300, 60) != draw(SEED + 1, 300, 60)
 
 
-def test_200_shuffled_pushes_to_one_container_cost_three_puts_at_most(tmp_path: Path) -> None:
-    seen = bursts.one_container(tmp_path)
+@pytest.mark.parametrize("backlog", [False, True], ids=["while the workers run", "before they start"])
+def test_200_shuffled_pushes_to_one_container_cost_three_puts_at_most(tmp_path: Path, backlog: bool) -> None:
+    seen = bursts.one_container(tmp_path, backlog=backlog)
     assert seen.images == {"shop": {"web": "registry.test/acme/shop:v200"}}
     assert (seen.left, seen.poison) == (0, 0)
     assert 1 <= seen.puts <= 3

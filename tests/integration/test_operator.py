@@ -140,7 +140,6 @@ def test_a_wanted_push_whose_message_was_lost_is_woken_by_a_sweep(site: Site) ->
 def targets(folder: Path, policy: str) -> str:
     """A targets file with this policy for the container `web` of `shop`."""
     file = folder / "targets.yaml"
-    file.write_text(
-        f"targets:\n  - container_group: shop\n    resource_group: web\n    containers: {{web: {{policy: '{policy}'}}}}\n"
-    )
+    rule = f"containers: {{web: {{policy: '{policy}'}}}}"
+    file.write_text(f"targets:\n  - container_group: shop\n    resource_group: web\n    {rule}\n")
     return str(file)

@@ -71,7 +71,9 @@ def test_all_five_kinds_survive_an_update(site: Site, tmp_path: Path) -> None:
     before["properties"]["containers"][0]["properties"]["image"] = "acme/shop:v3"
     assert after == before
     text = json.dumps(after)
-    assert [secret for secret in [*list(SECRETS.values())[:3], TLS_IN_BASE64, SECRETS["LA_KEY"]] if secret not in text] == []
+    assert [
+        secret for secret in [*list(SECRETS.values())[:3], TLS_IN_BASE64, SECRETS["LA_KEY"]] if secret not in text
+    ] == []
 
 
 def update(site: Site, tag: str) -> Any:

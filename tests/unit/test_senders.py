@@ -52,6 +52,7 @@ def test_parser(sample: Sample) -> None:
         ]
         assert [as_expected(push) for push in outcome] == wanted
         assert {push.sender for push in outcome} == {sample.sender}
+        assert [push.repository for push in outcome] == [push.image.repository for push in outcome]
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=str)

@@ -1,0 +1,104 @@
+"""What is measured: figures with units, the table that shows them, and the load that makes them."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_SAMPLES_A_SECOND = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the report: what, how much, and beside what it is to be seen."""
+
+    part: str
+    what: str
+    value: str
+    beside: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How a number of calls went: seconds in all, and of each of them."""
+
+    seconds: float
+    latencies: tuple[float, ...]
+
+    @property
+    def rate(self) -> float:
+        """Calls per second."""
+        return len(self.latencies) / self.seconds
+
+    def quantile(self, share: float) -> float:
+        """The latency, in milliseconds, within which this share of the calls ended."""
+        ordered = sorted(self.latencies)
+        return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def load(call: Callable[[int], object], count: int, threads: int) -> Load:
+    """Call so often, from so many threads."""
+
+    def timed(number: int) -> float:
+        began = time.perf_counter()
+        call(number)
+        return time.perf_counter() - began
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(threads) as pool:
+        latencies = tuple(pool.map(timed, range(count)))
+    return Load(time.perf_counter() - began, latencies)
+
+
+class Peak:
+    """The most memory that a process held, in MiB."""
+
+    def __init__(self) -> None:
+        self.mebibytes = 0.0
+
+    def look(self, pid: int) -> None:
+        """Note what it holds now."""
+        try:
+            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            return
+        self.mebibytes = max(self.mebibytes, pages * _PAGE / 2**20)
+
+
+@contextmanager
+def peak_memory(pid: int) -> Iterator[Peak]:
+    """Watches a process from `with` to its end."""
+    peak, over = Peak(), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(1 / _SAMPLES_A_SECOND):
+            peak.look(pid)
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield peak
+    finally:
+        over.set()
+        watching.join()
+        peak.look(pid)
+
+
+def show(figures: list[Figure], console: Console) -> None:
+    """Print them as one table."""
+    table = Table("", "measured", "value", "beside", title="bench")
+    part = ""
+    for figure in figures:
+        table.add_row(figure.part if figure.part != part else "", figure.what, figure.value, figure.beside)
+        part = figure.part
+    console.print(table)

@@ -1,0 +1,91 @@
+"""A real registry from end to end: its notifications, the ingress, the worker, and images pushed with skopeo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.azurite import Azurite
+from tests.processes import INGRESS, free_ports, wait_until
+from tests.registry_server import Endpoint, RegistryServer, skopeo_push
+from tests.site import SUBSCRIPTION, Site, definition, outcomes, running_site
+
+SECRET = "a-notification-secret"
+
+
+class Delivered:
+    """A site whose ingress gets the notifications of a real registry."""
+
+    def __init__(self, site: Site, registry: RegistryServer) -> None:
+        self.site, self.registry = site, registry
+
+    def push(self, tag: str, content: bytes) -> str:
+        """Push with skopeo, and roll out what that brings; the image's digest."""
+        digest = skopeo_push(self.registry, "acme/shop", tag, content)
+        wait_until(lambda: self.registry.pending_notifications() == 0, 20, "the registry's notification queue")
+        self.ended = outcomes(self.site.drain())
+        return digest
+
+
+@pytest.fixture
+def delivered(azurite: Azurite) -> Iterator[Delivered]:
+    (port,) = free_ports(1)
+    notify: Endpoint = {
+        "url": f"http://127.0.0.1:{port}/webhooks/distribution",
+        "headers": {"Authorization": f"Bearer {SECRET}"},
+    }
+    with running_site(azurite) as site, RegistryServer(notify=[notify]) as registry:
+        environment = site.environment | {"PORT": str(port), "ACI_HOOKS_SECRET_DISTRIBUTION": SECRET}
+        site.processes.start("ingress", INGRESS, environment=environment, url=f"http://127.0.0.1:{port}/readyz")
+        yield Delivered(site, registry)
+
+
+@pytest.fixture
+def latest(delivered: Delivered) -> Delivered:
+    """The group runs `latest` of a repository in that registry."""
+    first = delivered.registry.push("acme/shop", "latest", b"one")
+    running = delivered.registry.image("acme/shop", "latest")
+    delivered.site.arm.image(running, digest=first)
+    delivered.site.arm.put_group(SUBSCRIPTION, "web", "shop", definition({"web": running}))
+    wait_until(lambda: delivered.registry.pending_notifications() == 0, 20, "the first notification")
+    delivered.site.drain()
+    return delivered
+
+
+def test_a_pushed_tag_arrives_on_the_group(latest: Delivered) -> None:
+    latest.push("v2", b"two")
+    assert latest.site.images()["web"] == latest.registry.image("acme/shop", "v2")
+    assert set(latest.ended.values()) == {"updated"}
+
+
+def test_latest_pushed_twice_runs_the_second_digest_and_a_third_identical_push_does_nothing(latest: Delivered) -> None:
+    name = latest.registry.image("acme/shop", "latest").removesuffix(":latest")
+    for content in (b"two", b"three"):
+        digest = latest.push("latest", content)
+        assert latest.site.images()["web"] == f"{name}@{digest}"
+    puts, calls = latest.site.effective_puts(), latest.site.arm.stats()["restarts"]
+    latest.push("latest", b"three")
+    assert set(latest.ended.values()) <= {"unchanged"}
+    assert (latest.site.effective_puts(), latest.site.arm.stats()["restarts"]) == (puts, calls) == (2, 0)
+
+
+def test_a_push_of_an_image_that_does_not_exist_is_dead_lettered_and_not_rolled_out(latest: Delivered) -> None:
+    latest.site.push(latest.registry.image("acme/shop", "forged"))
+    latest.site.drain()
+    assert [letter["code"] for letter in latest.site.dead_letters()] == ["ManifestUnknown"]
+    assert latest.site.effective_puts() == 0
+
+
+def test_a_webhook_that_never_came_is_found_by_a_sweep(azurite: Azurite) -> None:
+    with running_site(azurite) as site, RegistryServer() as registry:
+        running = registry.image("acme/shop", "latest")
+        site.arm.image(running, digest=registry.push("acme/shop", "latest", b"one"))
+        site.arm.put_group(SUBSCRIPTION, "web", "shop", definition({"web": running}))
+        assert site.json_of("sweep")[0]["missed"] == []
+        digest = registry.push("acme/shop", "latest", b"two")
+        (missed,) = site.json_of("sweep")[0]["missed"]
+        assert (missed["sender"], missed["digest"]) == ("sweep", digest)
+        site.drain()
+        assert site.images()["web"] == f"{running.removesuffix(':latest')}@{digest}"
+        assert site.json_of("sweep")[0]["missed"] == []
