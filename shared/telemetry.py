@@ -11,13 +11,14 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 import structlog
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 ARM_CALLS = Counter("aci_hooks_arm_calls_total", "Calls of Azure Resource Manager", ["operation"])
 OUTCOMES = Counter("aci_hooks_outcomes_total", "Pushes that ended for a target", ["outcome"])
 SETTLED = Counter("aci_hooks_settled_total", "Messages settled", ["settlement"])
 STEP_FAILURES = Counter("aci_hooks_step_failures_total", "Steps that failed", ["code"])
+MESSAGES = Gauge("aci_hooks_queue_messages", "Messages on a queue, leased and delayed ones included", ["queue"])
 ADDRESS_CHANGES = Counter("aci_hooks_address_changes_total", "Rollouts after which a group's address had changed")
 
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from datetime import timedelta
+from functools import partial
 from typing import NoReturn
 
 import click
@@ -14,8 +15,9 @@ import structlog
 
 from shared.environment import SettingsError, misspelt, read_settings
 from shared.errors import RemoteError
+from shared.queue import Queue
 from shared.settings import IngressSettings, WorkerSettings, variables
-from shared.telemetry import Redaction, configure_logging
+from shared.telemetry import MESSAGES, Redaction, configure_logging
 from worker.commands.check import check
 from worker.commands.dead_letters import dead_letters
 from worker.commands.inspect import history, plan
@@ -99,6 +101,8 @@ def run(context: click.Context, *, drain: bool) -> None:
     worker = deployment.worker()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
+    for queue in (deployment.updates, deployment.poison):
+        MESSAGES.labels(queue.name).set_function(partial(_count, queue))
     if settings.worker_port:
         try:
             serve_monitoring(settings.worker_port, lambda: _not_ready(deployment))
@@ -127,6 +131,13 @@ def _not_ready(deployment: Deployment) -> str | None:
     except RemoteError as error:
         return str(error)
     return None
+
+
+def _count(queue: Queue) -> float:
+    try:
+        return queue.count()
+    except RemoteError:
+        return float("nan")
 
 
 def _fail(problems: list[str]) -> NoReturn:

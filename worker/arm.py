@@ -10,6 +10,8 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from azure.core.credentials import AccessToken, TokenCredential
@@ -23,6 +25,7 @@ from shared.message import TargetId
 from shared.settings import WorkerSettings
 from shared.telemetry import ARM_CALLS
 from worker.group import ContainerGroup
+from worker.health import CLOCK_TOLERANCE
 from worker.retrying import briefly, briefly_if_untouched
 
 _TOKEN_LIFE = 3600
@@ -61,10 +64,10 @@ class Arm:
 
         def get() -> ContainerGroup:
             with translated("arm"):
-                raw = self._groups(target.subscription).get(
-                    target.resource_group, target.container_group, cls=_raw_json, **self._call
+                raw, ahead = self._groups(target.subscription).get(
+                    target.resource_group, target.container_group, cls=_read, **self._call
                 )
-            return ContainerGroup(raw)
+            return ContainerGroup(raw, ahead)
 
         ARM_CALLS.labels("get").inc()
         return briefly(get)
@@ -142,9 +145,20 @@ def open_arm(settings: WorkerSettings, *, timeouts: tuple[float, float] = (5, 20
     return Arm(credential, settings.arm_endpoint, settings.arm_api_version, scope, timeouts)
 
 
-def _raw_json(pipeline_response: Any, *_: object) -> dict[str, Any]:
+def _read(pipeline_response: Any, *_: object) -> tuple[dict[str, Any], timedelta]:
+    """The answer's JSON as it is, and how far ARM's clock is ahead of ours."""
     response = pipeline_response.http_response
     raw = json.loads(response.body())
     if not isinstance(raw, dict):
         raise RemoteError("arm", response.status_code, "BadGateway", "the answer is no JSON object")
-    return raw
+    return raw, _ahead(response.headers.get("Date"))
+
+
+def _ahead(date: str | None) -> timedelta:
+    # Events are told from those of earlier rollouts by Azure's times, so its clock counts, not ours. The header is
+    # cut to the second, and what is within that is no difference.
+    try:
+        ahead = parsedate_to_datetime(date or "") - datetime.now(UTC)
+    except (ValueError, TypeError):
+        return timedelta(0)
+    return timedelta(0) if abs(ahead) < CLOCK_TOLERANCE else ahead

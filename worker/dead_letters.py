@@ -50,7 +50,9 @@ def leased_letters(poison: Queue) -> Iterator[list[Letter]]:
     """
     letters: list[Letter] = []
     try:
-        while batch := poison.receive(MAX_BATCH):
+        seen: set[str] = set()
+        while batch := [leased for leased in poison.receive(MAX_BATCH) if leased.id not in seen]:
+            seen |= {leased.id for leased in batch}
             letters += [Letter(leased.id, _read(leased.text), leased) for leased in batch]
         letters.sort(key=lambda letter: letter.leased.inserted_at)
         yield letters

@@ -10,11 +10,12 @@ import base64
 import copy
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from shared.message import TargetId
-from worker.health import Health, container_health, pulled_digest
+from worker.health import Health, Healthy, container_health, pulled_digest
 
 Json = dict[str, Any]
 
@@ -25,10 +26,11 @@ _READ_ONLY_PROPERTIES = ("provisioningState", "instanceView", "isCreatedFromStan
 
 
 class ContainerGroup:
-    """One container group. `raw` is ARM's JSON and is never changed."""
+    """One container group. `raw` is ARM's JSON, never changed; `ahead` is how far ARM's clock is ahead of ours."""
 
-    def __init__(self, raw: Mapping[str, Any]) -> None:
+    def __init__(self, raw: Mapping[str, Any], ahead: timedelta = timedelta(0)) -> None:
         self.raw = raw
+        self._ahead = ahead
         self._properties: Mapping[str, Any] = raw.get("properties") or {}
 
     @property
@@ -69,17 +71,19 @@ class ContainerGroup:
         return {name: known[name] for name in ("ip", "fqdn") if known.get(name)}
 
     def health(self, container: str, since: datetime) -> Health:
-        """How one container has fared since a change at `since`."""
+        """How one container has fared since a change at `since`, by our clock."""
         views = [one["properties"].get("instanceView") for one in self._containers() if one["name"] == container]
         group_events = (self._properties.get("instanceView") or {}).get("events") or []
         policy = str(self._properties.get("restartPolicy") or "Always")
-        return container_health((views[0] if views else None) or {}, group_events, policy, since)
+        health = container_health((views[0] if views else None) or {}, group_events, policy, since + self._ahead)
+        return replace(health, since=health.since - self._ahead) if isinstance(health, Healthy) else health
 
     def running_digest(self, container: str, since: datetime | None = None) -> str | None:
         """The digest that the newest Pulled event of a container names (not older than `since`), None without one."""
         for one in self._containers():
             if one["name"] == container:
-                return pulled_digest(one["properties"].get("instanceView") or {}, since)
+                view = one["properties"].get("instanceView") or {}
+                return pulled_digest(view, since + self._ahead if since else None)
         return None
 
     def warnings(self) -> list[str]:
