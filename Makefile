@@ -57,8 +57,8 @@ format: setup ## Mend what ruff can mend
 	ruff check --fix
 	ruff format
 
-bench: setup ## Measure throughput and latency (PUSHES=)
-	python -m tests.bench $(if $(PUSHES),--pushes $(PUSHES)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+bench: setup ## Measure throughput and latency (PUSHES=, ROLLOUTS=)
+	python -m tests.bench $(if $(PUSHES),--pushes $(PUSHES)) $(if $(ROLLOUTS),--rollouts $(ROLLOUTS))
 
 chaos: setup ## Kill, stall and fail everything for a while; nothing may be lost (PUSHES=, SECONDS=, SEED=)
 	python -m tests.chaos $(if $(PUSHES),--pushes $(PUSHES)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))

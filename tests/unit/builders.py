@@ -1,0 +1,153 @@
+"""Builders of the values that the worker's core decides on. Each test says what matters to it; the rest is ordinary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from shared.message import TargetId, UpdateMessage
+from shared.push import Push
+from tests.fakes import EPOCH
+from worker.group import ContainerGroup
+from worker.record import ContainerRecord, Failure, Good, Record, Rollout, Wanted
+from worker.situation import Rules
+
+SHOP = TargetId(subscription="sub", resource_group="web", container_group="shop")
+REPOSITORY = "docker.io/acme/shop"
+ADDRESS = {"ip": "20.50.0.2", "fqdn": "shop.westeurope.azurecontainer.io"}
+RULES = Rules(
+    soak=timedelta(seconds=30),
+    timeout=timedelta(seconds=900),
+    check_interval=timedelta(seconds=5),
+    lease=timedelta(seconds=20),
+)
+Json = dict[str, Any]
+
+
+def at(seconds: float) -> datetime:
+    """So many seconds after the tests' noon."""
+    return EPOCH + timedelta(seconds=seconds)
+
+
+def digest(of: str) -> str:
+    """A digest, by any name."""
+    return f"sha256:{sha256(of.encode()).hexdigest()}"
+
+
+def push(tag: str = "2", **changes: Any) -> Push:
+    """A push of acme/shop."""
+    plain = {"sender": "dockerhub", "registry": "docker.io", "repository": "acme/shop", "tag": tag}
+    return Push.model_validate(plain | changes)
+
+
+def message(
+    tag: str = "2", *, name: str | None = None, pushed: float = 0, attempts: int = 0, **of_push: Any
+) -> UpdateMessage:
+    """The rollout message of a push that was pushed and received `pushed` seconds after noon; its id is the tag."""
+    return UpdateMessage(
+        id=name or tag,
+        kind="rollout",
+        push=push(tag, **({"pushed_at": at(pushed)} | of_push)),
+        received_at=at(pushed),
+        target=SHOP,
+        attempts=attempts,
+    )
+
+
+def wanted(of: UpdateMessage, image: str | None = None, *, began: float | None = None, **rest: Any) -> Wanted:
+    """A wanted push, admitted at noon; `began` is when its change was begun."""
+    return Wanted(
+        message=of,
+        image=image or f"acme/shop:{of.push.tag}",
+        digest=of.push.digest,
+        admitted_at=at(0),
+        began_at=None if began is None else at(began),
+        **rest,
+    )
+
+
+def good(tag: str | None = "1", image: str | None = None, *, pushed: float | None = None, **rest: Any) -> Good:
+    """An image that ran well; `pushed` is when it was pushed, None if that is not known."""
+    order = None if pushed is None else (at(pushed), at(pushed))
+    return Good(image=image or f"acme/shop:{tag}", tag=tag, order=order, **rest)
+
+
+def failure(of: UpdateMessage, *, seconds: float = 60, **rest: Any) -> Failure:
+    """That a push crashed."""
+    plain: Json = {"digest": of.push.digest, "code": "CrashLoop", "detail": "web: it crashes", "at": at(seconds)}
+    return Failure(message=of, **(plain | rest))
+
+
+def container(now: Wanted | None = None, **rest: Any) -> ContainerRecord:
+    """What is known of a container of acme/shop, whose first good image is :1."""
+    return ContainerRecord(**({"repository": REPOSITORY, "wanted": now, "goods": (good(),)} | rest))
+
+
+def rollout(by: str = "2", images: Mapping[str, str] | None = None, *, since: float = 0, **rest: Any) -> Rollout:
+    """A change under way."""
+    plain: Json = {"images": dict(images or {"web": "acme/shop:2"}), "address": ADDRESS}
+    return Rollout(by=by, since=at(since), **(plain | rest))
+
+
+def record(containers: Mapping[str, ContainerRecord] | None = None, **rest: Any) -> Record:
+    """The record of SHOP."""
+    return Record(target=SHOP, containers=dict(containers or {}), **rest)
+
+
+def event(name: str, seconds: float, text: str = "", kind: str = "Normal") -> Json:
+    """An event of an instance view."""
+    stamp = at(seconds).isoformat()
+    return {"count": 1, "firstTimestamp": stamp, "lastTimestamp": stamp, "name": name, "message": text, "type": kind}
+
+
+def running(since: float, *events: Json) -> Json:
+    """The view of a container that runs."""
+    state = {"state": "Running", "startTime": at(since).isoformat(), "detailStatus": ""}
+    return {"restartCount": 0, "currentState": state, "events": list(events)}
+
+
+def crash_loop(at_seconds: float) -> Json:
+    """The view of a container that crashed and waits to be started again."""
+    back_off = "CrashLoopBackOff: Back-off 10s restarting failed"
+    return {
+        "restartCount": 1,
+        "currentState": {"state": "Waiting", "detailStatus": back_off},
+        "previousState": {
+            "state": "Terminated",
+            "exitCode": 1,
+            "finishTime": at(at_seconds).isoformat(),
+            "detailStatus": "Error",
+        },
+        "events": [],
+    }
+
+
+def waiting() -> Json:
+    """The view of a container that is on its way."""
+    return {"restartCount": 0, "currentState": {"state": "Waiting", "detailStatus": ""}, "events": []}
+
+
+def group(
+    images: Mapping[str, str] | None = None,
+    views: Mapping[str, Json] | None = None,
+    *,
+    state: str = "Succeeded",
+    shown: str = "Running",
+    **rest: Any,
+) -> ContainerGroup:
+    """A group whose containers run these images, since an hour ago if no view says otherwise."""
+    containers = [
+        {"name": name, "properties": {"image": image, "instanceView": (views or {}).get(name, running(-3600))}}
+        for name, image in (images or {"web": "acme/shop:1"}).items()
+    ]
+    properties = {
+        "containers": containers,
+        "provisioningState": state,
+        "ipAddress": ADDRESS,
+        "instanceView": {"state": shown, "events": []},
+    }
+    own = "/subscriptions/sub/resourceGroups/web/providers/Microsoft.ContainerInstance/containerGroups/shop"
+    tags = rest.pop("tags", {})
+    return ContainerGroup({"id": own, "tags": tags, "properties": properties | rest})
