@@ -22,13 +22,12 @@ help: ## What there is
 
 setup: node $(AZURITE) ## Install everything into .venv and node_modules (all the others do it first)
 
-$(VENV)/bin/python:
-	@echo "setup: making $(VENV) with $$($(PYTHON) --version)"
-	@$(PYTHON) -m venv --clear $(VENV)
+# An environment that is broken, or whose Python is gone, counts as not installed.
+$(shell $(VENV)/bin/python -c 'import pip' 2>/dev/null || rm -f $(INSTALLED))
 
-$(INSTALLED): $(VENV)/bin/python $(LOCKS) pyproject.toml
+$(INSTALLED): $(LOCKS) pyproject.toml
+	@$(VENV)/bin/python -c 'import pip' 2>/dev/null || { echo "setup: making $(VENV) with $$($(PYTHON) --version)"; $(PYTHON) -m venv --clear $(VENV); }
 	@echo "setup: installing the locked Python packages (a minute or two)"
-	@$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) install --require-hashes $(LOCKS:%=-r %)
 	@PYTHONWARNINGS=ignore $(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -26,6 +26,10 @@ def translated(service: str) -> Iterator[None]:
 def _code_and_message(error: HttpResponseError) -> tuple[str, str]:
     # Storage sets error_code; ARM's body is {"error": {"code", "message"}}, parsed by azure-core into .error.
     inner = getattr(error, "error", None)
-    code = getattr(error, "error_code", None) or getattr(inner, "code", None) or f"Http{error.status_code}"
+    code = (
+        getattr(error, "error_code", None)
+        or getattr(inner, "code", None)
+        or (f"Http{error.status_code}" if error.status_code else "Unreachable")
+    )
     message = getattr(inner, "message", None) or error.message or error.reason or ""
     return str(getattr(code, "value", code)), str(message).partition("\nRequestId:")[0]

@@ -119,8 +119,7 @@ def admit(
     `digest` is the pushed image's, from its sender or the registry; None where neither could tell.
     """
     matching = matching_containers(group.images, message.push.image, target)
-    for name, (_, written) in matching.items():
-        record = record.known(name, message.push.image.name, _first_good(group, name, written))
+    record = _acquainted(record, group, target)
     rulings = []
     for name, (rule, written) in matching.items():
         candidate = Candidate(message, rule.policy, digest, now)
@@ -194,7 +193,9 @@ def _next_wanted(
         if not candidate.digest and covered:
             return _continued(wanted, before)
     settled = before is None or not before.is_open
-    if settled and same_tag and candidate.digest and candidate.digest == _digest(group, name, running):
+    # What runs there without having been watched, because another container's change pulled it, may be anything.
+    proven = one.good is None or one.good.digest in {None, candidate.digest}
+    if settled and proven and same_tag and candidate.digest and candidate.digest == _digest(group, name, running):
         return wanted.but(status="done", image=running, restart=False)
     return wanted
 
@@ -218,10 +219,17 @@ def _ended(wanted: Wanted) -> Verdict:
     return "failed" if wanted.status == "failed" else "unchanged"
 
 
-def _first_good(group: ContainerGroup, name: str, written: str) -> Good:
-    running = group.images[name]
-    tag = ImageReference.parse(running).followed_tag if running == written else None
-    return Good(image=running, tag=tag, digest=_digest(group, name, running))
+def _acquainted(record: Record, group: ContainerGroup, target: Target) -> Record:
+    """Know every container that has a rule by what it runs before any change: a change starts all of them anew."""
+    for name, running in group.images.items():
+        rule = target.rule_for(name)
+        own = _repository(running)
+        follows = rule.image.name if rule and rule.image else own
+        if rule is None or follows is None:
+            continue
+        tag = ImageReference.parse(running).followed_tag if own == follows else None
+        record = record.known(name, follows, Good(image=running, tag=tag, digest=_digest(group, name, running)))
+    return record
 
 
 def _running_tag(one: ContainerRecord, running: str, written: str) -> str | None:

@@ -70,7 +70,7 @@ def _judge(situation: Situation, health: Mapping[str, Health], since: datetime) 
 def _left(health: Mapping[str, Health], soak: timedelta, now: datetime) -> timedelta:
     """How much of the soak is left; a container that has done its work and ended well has none."""
     steady = [one.since for one in health.values() if isinstance(one, Healthy) and not one.ended]
-    return max((one + soak - now for one in steady), default=timedelta(0))
+    return max(timedelta(0), *(one + soak - now for one in steady)) if steady else timedelta(0)
 
 
 def _evidence(group: ContainerGroup, what: str) -> str:

@@ -12,6 +12,7 @@ from typing import Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from shared.image import rewrite
 from shared.message import TargetId, UpdateMessage
 
 OUTCOMES_KEPT = 50
@@ -53,6 +54,11 @@ class Wanted(Value):
     def is_open(self) -> bool:
         """Is it still to be brought onto the group, or being watched there?"""
         return self.status == "open"
+
+    def revived(self, now: datetime) -> Self:
+        """Itself as wanted again: by its digest if that is known, as its tag may have moved to what has just failed."""
+        by_digest = {"image": rewrite(self.image, digest=self.digest), "restart": False} if self.digest else {}
+        return self.but(admitted_at=now, **by_digest)
 
 
 class Good(Value):
@@ -98,9 +104,9 @@ class ContainerRecord(Value):
 
     def tag_of(self, image: str) -> str | None:
         """The tag that `image`, as written in the group, stands for, if this record brought it there by digest."""
-        known = [(self.wanted.image, self.wanted.message.push.tag)] if self.wanted else []
-        known += [(good.image, good.tag) for good in self.goods if good.tag]
-        return dict(reversed(known)).get(image)
+        if self.wanted and _is(image, self.wanted.image, self.wanted.digest):
+            return self.wanted.message.push.tag
+        return next((good.tag for good in self.goods if _is(image, good.image, good.digest)), None)
 
     def failure_of(self, message_id: str) -> Failure | None:
         """The failure of a message's push, if it failed here."""
@@ -237,10 +243,11 @@ class Record(Value):
                 )
             }
             if one.wanted and one.wanted.message.id == message.id and one.runners_up:
-                changes |= {"wanted": one.runners_up[0].but(admitted_at=now), "runners_up": one.runners_up[1:]}
+                changes |= {"wanted": one.runners_up[0].revived(now), "runners_up": one.runners_up[1:]}
             record = record._with(name, **changes)
         if record.rollout:
-            record = record.but(rollout=record.rollout.but(returning=record.rollout.returning - failures.keys()))
+            returning = frozenset(record.rollout.returning - failures.keys())
+            record = record.but(rollout=record.rollout.but(returning=returning))
         return record._closed().ended(message, tuple(failures), result, detail, now)
 
     def reopen(self) -> Record:
@@ -285,3 +292,8 @@ class Record(Value):
     def _closed(self) -> Record:
         watched = self.rollout and (self.rollout.returning or any(one.began_at for one in self.open().values()))
         return self if watched else self.but(rollout=None)
+
+
+def _is(image: str, written: str, digest: str | None) -> bool:
+    """Is `image` the one that was `written` so, or the same by its digest?"""
+    return image == written or (digest is not None and image.endswith(f"@{digest}"))

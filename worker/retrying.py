@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
 from shared.errors import RemoteError
 from worker.failures import Transient, classify
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 TRIES = 3
 PATIENCE = 2.0
 """Seconds: a Retry-After beyond it is left to the queue."""
-_backoff = wait_exponential_jitter(initial=0.1, max=PATIENCE, jitter=0.2)
+_backoff = wait_exponential(multiplier=0.1, max=PATIENCE) + wait_random(0, 0.2)
 
 
 def briefly(call: Callable[[], Result]) -> Result:

@@ -84,14 +84,31 @@ def _roll_back(situation: Situation, images: dict[str, str]) -> Step:
         return situation.wait(failed_at, f"{code}: to be rolled back once the transition is over")
     if missing := situation.missing_secrets():
         return _give_up(situation, f"{detail}; not rolled back: {missing}")
-    others = {name: one.image for name, one in record.open().items() if one.began_at}
-    return RollBack(record.begin(situation.intent({**others, **images}, returning=images)))
+    staying = _images_of_others(situation)
+    going_back = _others_going_back(record, images)
+    intent = situation.intent({**staying, **going_back, **images}, returning=[*going_back, *images])
+    return RollBack(record.begin(intent))
+
+
+def _images_of_others(situation: Situation) -> dict[str, str]:
+    """The open pushes of other containers that are on the group: the change starts them anew, too."""
+    running = situation.group.images
+    begun = {name: one.image for name, one in situation.record.open().items() if one.began_at}
+    return {name: image for name, image in begun.items() if running.get(name) == image}
+
+
+def _others_going_back(record: Record, mine: Mapping[str, str]) -> dict[str, str]:
+    """What other failed pushes are bringing back: one rollback must not take another's place."""
+    under_way = record.rollout
+    if under_way is None:
+        return {}
+    return {name: under_way.images[name] for name in under_way.returning if name not in mine}
 
 
 def _rolled_back(situation: Situation, images: Mapping[str, str]) -> str:
     before = situation.record.rollout.address if situation.record.rollout else {}
     after = situation.group.address
-    moved = f"; THE ADDRESS CHANGED from {before} to {after}" if before != after else ""
+    moved = f"; THE ADDRESS CHANGED from {before} to {after}" if before and before != after else ""
     return f"rolled back to {', '.join(sorted(images.values()))}{moved}"
 
 

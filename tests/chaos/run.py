@@ -98,7 +98,8 @@ def _active_phase(plan: Plan, senders: Senders, mischief: Mischief, began: float
     mischief.stop()
     troubling.join()
     # Deliveries that nobody took yet go on in the quiet phase: a sender with retries does not know that it has begun.
-    threading.Timer(QUIET, senders.give_up).start()
+    sending.join(QUIET)
+    senders.give_up()
     sending.join()
 
 

@@ -164,7 +164,8 @@ class RolloutMachine(RuleBasedStateMachine):
     def push(self, container: str, *, quality: Quality, clock_error: int | None, on_time: bool) -> None:
         """An image is pushed. Its webhook may come later."""
         self.world.clock.advance(1)
-        if quality != "good" and sum(one.container == container and one.quality != "good" for one in self._all()) >= MOST_BAD:
+        bad = [one for one in self._all() if one.container == container and one.quality != "good"]
+        if len(bad) >= MOST_BAD:
             quality = "good"
         if quality == "inaccessible" and container == "jobs":
             quality = "unpullable"  # Azure would refuse every PUT of a group that names such a tag, whatever it is for
@@ -314,7 +315,7 @@ class RolloutMachine(RuleBasedStateMachine):
             event(f"outcome {one}")
 
     def _drain(self) -> None:
-        for _ in range(2000):
+        for _ in range(400):
             if not self.world.updates.count():
                 return
             self.world.clock.advance(self.world.updates.next_visible_in)

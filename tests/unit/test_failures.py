@@ -1,0 +1,141 @@
+"""classify and Retry: what to make of an error, how often to try again, and when."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from shared.errors import RemoteError
+from worker.failures import SHORT, SLOWLY, TRANSITION_PAUSE, Failure, Permanent, Retry, Transient, classify
+
+RETRY = Retry(max_attempts=8, base=5, longest=600)
+
+
+def error(status: int | None, code: str, text: str = "so it was", retry_after: float | None = None) -> RemoteError:
+    return RemoteError("arm", status, code, text, retry_after)
+
+
+def said(status: int | None, code: str, text: str = "so it was") -> str:
+    return str(error(status, code, text))
+
+
+def passing(
+    status: int | None, code: str, retry_after: float | None = None, limit: int | None = None, *, counts: bool = True
+) -> Transient:
+    return Transient(code, said(status, code), retry_after, limit, counts)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "retry_after", "failure"),
+    [
+        (429, "TooManyRequests", 17, passing(429, "TooManyRequests", 17, counts=False)),
+        (429, "Http429", None, passing(429, "Http429", counts=False)),
+        (409, "SubscriptionRequestsThrottled", 3, passing(409, "SubscriptionRequestsThrottled", 3, counts=False)),
+        (403, "OperationNotAllowedThrottled", None, passing(403, "OperationNotAllowedThrottled", counts=False)),
+        (409, "ContainerGroupTransitioning", None, passing(409, "ContainerGroupTransitioning", TRANSITION_PAUSE)),
+        (409, "ContainerGroupTransitioning", 60, passing(409, "ContainerGroupTransitioning", 60)),
+        (409, "ContainerGroupQuotaReached", None, passing(409, "ContainerGroupQuotaReached", SLOWLY)),
+        (409, "ContainerGroupQuotaReached", 300, passing(409, "ContainerGroupQuotaReached", 300)),
+        (400, "InaccessibleImage", None, passing(400, "InaccessibleImage", limit=SHORT)),
+        (403, "AuthorizationFailed", 9, passing(403, "AuthorizationFailed", 9, limit=SHORT)),
+        (403, "LinkedAuthorizationFailed", None, passing(403, "LinkedAuthorizationFailed", limit=SHORT)),
+        (404, "ManifestUnknown", None, passing(404, "ManifestUnknown", limit=SHORT)),
+        (400, "RegistryErrorResponse", None, passing(400, "RegistryErrorResponse")),
+        (409, "ServiceUnavailable", 7, passing(409, "ServiceUnavailable", 7)),
+        (400, "InternalServerError", None, passing(400, "InternalServerError")),
+        (400, "ServerTimeout", None, passing(400, "ServerTimeout")),
+        (200, "BadGateway", None, passing(200, "BadGateway")),
+        *((status, "Other", None, passing(status, "Other")) for status in (None, 401, 408, 409, 412, 500, 502, 599)),
+        *((status, "Other", None, Permanent("Other", said(status, "Other"))) for status in (400, 403, 404, 413, 499)),
+        (404, "ResourceNotFound", None, Permanent("ResourceNotFound", said(404, "ResourceNotFound"))),
+        (
+            400,
+            "InvalidContainerGroupUpdate",
+            5,
+            Permanent("InvalidContainerGroupUpdate", said(400, "InvalidContainerGroupUpdate")),
+        ),
+    ],
+)
+def test_what_to_make_of_an_error(status: int | None, code: str, retry_after: float | None, failure: Failure) -> None:
+    assert classify(error(status, code, retry_after=retry_after)) == failure
+
+
+@pytest.mark.parametrize(
+    ("inner", "code"),
+    [
+        ("TooManyRequests", "TooManyRequests"),
+        ("InaccessibleImage", "InaccessibleImage"),
+        ("RegistryErrorResponse", "RegistryErrorResponse"),
+        ("ContainerGroupQuotaReached", "ContainerGroupQuotaReached"),
+        ("ContainerGroupTransitioning", "ContainerGroupTransitioning"),
+        ("SomethingElse", "MultipleErrorsOccurred"),
+    ],
+)
+def test_several_errors_are_taken_for_the_one_that_is_known(inner: str, code: str) -> None:
+    failure = classify(error(400, "MultipleErrorsOccurred", f"Multiple errors occurred: '{inner}': 'text'."))
+    assert failure.code == code
+    assert isinstance(failure, Permanent) == (inner == "SomethingElse")
+    assert inner in failure.detail
+
+
+def test_of_several_known_errors_the_first_by_name_counts() -> None:
+    text = "'RegistryErrorResponse': 'x', 'InaccessibleImage': 'y'"
+    assert classify(error(400, "MultipleErrorsOccurred", text)).code == "InaccessibleImage"
+
+
+def test_an_inner_code_counts_only_where_several_errors_are_wrapped() -> None:
+    assert isinstance(classify(error(400, "InvalidRequestContent", "about 'InaccessibleImage'")), Permanent)
+
+
+def test_what_nobody_foresaw_is_tried_again() -> None:
+    assert classify(KeyError("web")) == Transient("KeyError", "'web'")
+    assert classify(ValueError()) == Transient("ValueError", "ValueError")
+
+
+class TestIsOver:
+    @pytest.mark.parametrize(
+        ("failure", "attempts", "over"),
+        [
+            (Permanent("c", "d"), 0, True),
+            (Transient("c", "d"), 7, False),
+            (Transient("c", "d"), 8, True),
+            (Transient("c", "d"), 9, True),
+            (Transient("c", "d", limit=3), 2, False),
+            (Transient("c", "d", limit=3), 3, True),
+            (Transient("c", "d", limit=99), 8, True),
+            (Transient("c", "d", counts=False), 99, False),
+        ],
+    )
+    def test_is_over(self, failure: Failure, attempts: int, *, over: bool) -> None:
+        assert RETRY.is_over(failure, attempts) is over
+
+
+class Highest(random.Random):
+    """Always the upper end."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return a * 0 + b
+
+
+class TestDelay:
+    @pytest.mark.parametrize(
+        ("attempts", "bound"), [(0, 5), (1, 5), (2, 10), (3, 20), (7, 320), (8, 600), (9, 600), (10**6, 600)]
+    )
+    def test_the_bound_doubles_up_to_the_longest(self, attempts: int, bound: float) -> None:
+        assert RETRY.delay(Transient("c", "d"), attempts, Highest()) == bound
+
+    def test_the_jitter_is_full(self) -> None:
+        delays = [RETRY.delay(Transient("c", "d"), 4, random.Random(seed)) for seed in range(200)]
+        assert 0 <= min(delays) < 1
+        assert 39 < max(delays) <= 40
+
+    @pytest.mark.parametrize(("attempts", "delay"), [(1, 18), (9, 18)])
+    def test_a_retry_after_wins(self, attempts: int, delay: float) -> None:
+        assert RETRY.delay(Transient("c", "d", retry_after=17), attempts, Highest()) == delay
+
+    def test_a_retry_after_of_nothing_is_one_too(self) -> None:
+        assert RETRY.delay(Transient("c", "d", retry_after=0), 9, Highest()) == 1
+
+    def test_the_bound_does_not_overflow(self) -> None:
+        assert Retry(8, 1, 1e12).delay(Transient("c", "d"), 10**6, Highest()) == 2**30

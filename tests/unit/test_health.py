@@ -1,0 +1,195 @@
+"""How a container fares after a change, by ARM's instance view. Shapes: facts/aci.md §9."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from tests.unit.builders import Json, at, crash_loop, digest, event, running
+from worker.health import Broken, Health, Healthy, Pending, container_health, pulled_digest
+
+PULL_FAILED = 'Failed to pull image "acme/shop:2": rpc error: code = NotFound'
+
+
+def health(view: Json, *, policy: str = "Always", group_events: tuple[Json, ...] = (), since: float = 0) -> Health:
+    return container_health(view, group_events, policy, at(since))
+
+
+def terminated(exit_code: object, finished: float = 5, detail: str = "") -> Json:
+    state = {"state": "Terminated", "exitCode": exit_code, "finishTime": at(finished).isoformat()}
+    return {"currentState": state | {"detailStatus": detail}}
+
+
+class TestRunning:
+    @pytest.mark.parametrize(
+        ("started", "events", "since"),
+        [
+            (10, (), 10),
+            (0, (), 0),
+            (-2, (), 0),
+            (10, (event("BackOff", 25, "", "Warning"),), 25),
+            (10, (event("BackOff", 5, "", "Warning"),), 10),
+            (10, (event("BackOff", -99, "", "Warning"),), 10),
+            (10, (event("Pulling", 25),), 10),
+            (10, (event("A", 25, "", "Warning"), event("B", 35, "", "Warning"), event("C", 30, "", "Warning")), 35),
+        ],
+    )
+    def test_it_is_healthy_since_its_start_or_its_last_warning(
+        self, started: float, events: tuple[Json, ...], since: float
+    ) -> None:
+        assert health(running(started, *events)) == Healthy(at(since))
+
+    def test_a_warning_of_the_group_counts(self) -> None:
+        mount = event("FailedMountAzureFileVolume", 25, "no such share", "Warning")
+        assert health(running(10), group_events=(mount,)) == Healthy(at(25))
+
+    @pytest.mark.parametrize("start", [at(-2.001).isoformat(), None, 7, "soon"])
+    def test_what_ran_before_the_change_is_pending(self, start: object) -> None:
+        view = {"currentState": {"state": "Running", "startTime": start}}
+        assert health(view) == Pending("has not been started anew yet", started=False)
+
+
+class TestTerminated:
+    @pytest.mark.parametrize(
+        ("policy", "exit_code", "expected"),
+        [
+            ("Never", 0, Healthy(at(0), ended=True)),
+            ("OnFailure", 0, Healthy(at(0), ended=True)),
+            ("Always", 0, Pending("ended with exit code 0 and will be restarted")),
+            ("Always", 1, Pending("ended with exit code 1 and will be restarted")),
+            ("OnFailure", 1, Pending("failed with exit code 1 and will be restarted")),
+            ("Never", 1, Broken("ContainerFailed", "ended with exit code 1 (Error)")),
+            ("Never", None, Broken("ContainerFailed", "ended with exit code None (Error)")),
+            ("Never", 7147, Pending("ended with exit code 7147 and will be restarted")),
+            ("OnFailure", 7148, Pending("ended with exit code 7148 and will be restarted")),
+        ],
+    )
+    def test_by_exit_code_and_restart_policy(self, policy: str, exit_code: object, expected: Health) -> None:
+        assert health(terminated(exit_code, detail="Error"), policy=policy) == expected
+
+    def test_an_end_without_a_detail_is_told_without(self) -> None:
+        assert health(terminated(2), policy="Never") == Broken("ContainerFailed", "ended with exit code 2")
+
+    @pytest.mark.parametrize(("finished", "before"), [(-2, False), (-2.001, True)])
+    @pytest.mark.parametrize("exit_code", [0, 1])
+    def test_what_ended_before_the_change_is_pending(self, finished: float, exit_code: int, *, before: bool) -> None:
+        result = health(terminated(exit_code, finished), policy="Never")
+        assert (result == Pending("has not been started anew yet", started=False)) == before
+
+
+class TestCrashLoop:
+    def test_it_is_broken_with_the_evidence(self) -> None:
+        back_off = "CrashLoopBackOff: Back-off 10s restarting failed"
+        evidence = f"{back_off}; 1 restarts; last exit code 1 (Error)"
+        assert health(crash_loop(5)) == Broken("CrashLoop", evidence)
+
+    def test_the_evidence_is_what_there_is(self) -> None:
+        view = {"currentState": {"state": "Waiting", "detailStatus": "CrashLoopBackOff"}}
+        assert health(view) == Broken("CrashLoop", "CrashLoopBackOff; 0 restarts; last exit code unknown")
+
+    @pytest.mark.parametrize(("crashed", "broken"), [(-2, True), (-2.001, False)])
+    def test_a_crash_before_the_change_does_not_count(self, crashed: float, *, broken: bool) -> None:
+        result = health(crash_loop(crashed))
+        assert isinstance(result, Broken) == broken
+        if not broken:
+            assert result == Pending("is waiting (CrashLoopBackOff: Back-off 10s restarting failed)")
+
+    @pytest.mark.parametrize("exit_code", [7147, 7148])
+    def test_platform_maintenance_is_not_the_images_fault(self, exit_code: int) -> None:
+        view = crash_loop(5)
+        view["previousState"]["exitCode"] = exit_code
+        assert isinstance(health(view), Pending)
+
+
+class TestOnItsWay:
+    @pytest.mark.parametrize(
+        ("view", "reason"),
+        [
+            ({}, "is unknown"),
+            ({"currentState": None, "events": None}, "is unknown"),
+            ({"currentState": {"state": "Waiting", "detailStatus": ""}}, "is waiting"),
+            ({"currentState": {"state": "Waiting", "detailStatus": "ContainerCreating"}}, "is waiting (ContainerCreating)"),
+            ({"currentState": {"state": "Dreaming"}}, "is dreaming"),
+        ],
+    )
+    def test_any_other_state_is_pending(self, view: Json, reason: str) -> None:
+        assert health(view) == Pending(reason)
+
+
+class TestPullFailure:
+    @pytest.mark.parametrize(
+        ("events", "broken"),
+        [
+            ([event("Failed", 0, PULL_FAILED)], True),
+            ([event("Failed", 5, PULL_FAILED)], True),
+            ([event("Failed", -0.001, PULL_FAILED)], False),
+            ([event("Failed", 5, PULL_FAILED), event("Pulled", 9)], False),
+            ([event("Pulled", 9), event("Failed", 5, PULL_FAILED)], False),
+            ([event("Failed", 5, PULL_FAILED), event("Pulled", 5)], True),
+            ([event("Failed", 5, PULL_FAILED), event("Pulled", -50)], True),
+            ([event("Failed", -9, PULL_FAILED), event("Failed", 5, PULL_FAILED)], True),
+            ([event("Failed", 5, "Error: cannot start")], False),
+            ([event("BackOff", 5, PULL_FAILED)], False),
+        ],
+    )
+    def test_it_is_broken_unless_it_was_pulled_later(self, events: list[Json], *, broken: bool) -> None:
+        view = {"currentState": {"state": "Waiting", "detailStatus": ""}, "events": events}
+        assert health(view) == (Broken("ImagePullFailed", PULL_FAILED) if broken else Pending("is waiting"))
+
+    def test_the_newest_failure_is_told(self) -> None:
+        events = [event("Failed", 7, "pull: second"), event("Failed", 5, "pull: first")]
+        assert health({"events": events}) == Broken("ImagePullFailed", "pull: second")
+
+    def test_the_groups_events_count(self) -> None:
+        assert isinstance(health(running(5), group_events=(event("Failed", 9, PULL_FAILED),)), Broken)
+
+    def test_the_old_container_may_still_run(self) -> None:
+        assert health(running(-99, event("Failed", 9, PULL_FAILED))) == Broken("ImagePullFailed", PULL_FAILED)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2026-01-01T12:00:10Z", 10),
+        ("2026-01-01T12:00:10.5Z", 10.5),
+        ("2026-01-01T12:00:10.1234567Z", 10.123456),
+        ("2026-01-01T12:00:10.123456789+00:00", 10.123456),
+        ("2026-01-01T13:00:10+01:00", 10),
+        ("2026-01-01T12:00:10", 10),
+    ],
+)
+def test_azures_times_are_read(text: str, seconds: float) -> None:
+    assert health({"currentState": {"state": "Running", "startTime": text}}) == Healthy(at(seconds))
+
+
+class TestPulledDigest:
+    ONE, TWO = digest("one"), digest("two")
+
+    def pulled(self, seconds: float, which: str) -> Json:
+        return event("Pulled", seconds, f'Successfully pulled image "acme/shop@{which}"')
+
+    @pytest.mark.parametrize(("since", "found"), [(None, True), (at(9), True), (at(11), True), (at(11.001), False)])
+    def test_not_older_than_asked_for(self, since: datetime | None, *, found: bool) -> None:
+        view = {"events": [self.pulled(9, self.TWO)]}
+        assert pulled_digest(view, since) == (self.TWO if found else None)
+
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_the_newest_one(self, order: int) -> None:
+        view = {"events": [self.pulled(1, self.ONE), self.pulled(9, self.TWO)][::order]}
+        assert pulled_digest(view) == self.TWO
+
+    @pytest.mark.parametrize(
+        "events",
+        [
+            None,
+            [],
+            [event("Pulling", 1, f"acme/shop@{digest('one')}")],
+            [event("Pulled", 1, 'Successfully pulled image "acme/shop:1"')],
+            [{"name": "Pulled", "message": None}],
+        ],
+    )
+    def test_none_without_such_an_event(self, events: Any) -> None:
+        assert pulled_digest({"events": events}) is None
+        assert pulled_digest({"events": events}, at(0)) is None
