@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from azure.storage.queue import QueueClient
@@ -26,6 +25,7 @@ from tests.processes import WORKER, wait_until
 THREADS = 8
 """Callers at a time on both sides; also a worker's default of steps at a time."""
 _IMAGE = "registry.test/acme/shop"
+_LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 _BATCH = 32
 _NEVER = -1
 
@@ -98,10 +98,11 @@ def _client(stage: Stage, queue: str) -> QueueClient:
     return QueueClient.from_connection_string(stage.azurite.connection_string, queue)
 
 
-def _message(order: int, **more: Any) -> UpdateMessage:
-    began = datetime.now(UTC) - timedelta(hours=1)
-    push = Push.of("bench", ImageReference.parse(f"{_IMAGE}:v{order}"), pushed_at=began + timedelta(milliseconds=order))
-    return UpdateMessage(id=secrets.token_hex(16), kind="push", push=push, received_at=datetime.now(UTC), **more)
+def _message(order: int) -> UpdateMessage:
+    """A push; of two, the one with the higher `order` is the newer one."""
+    image, now = ImageReference.parse(f"{_IMAGE}:v{order}"), datetime.now(UTC)
+    push = Push.of("bench", image, pushed_at=_LONG_AGO + timedelta(seconds=order))
+    return UpdateMessage(id=secrets.token_hex(16), kind="push", push=push, received_at=now)
 
 
 def _fill(stage: Stage, queue: str, count: int) -> None:

@@ -23,6 +23,8 @@ from tests.processes import wait_until
 
 PATIENCE = 180.0
 """Seconds within which the queue must be empty again."""
+MOST_PUTS = 3
+"""What a burst of any length to one container may cost."""
 FAULTS = ("throttle", "conflict", "error", "reset")
 
 
@@ -88,14 +90,18 @@ def one_container(folder: Path, pushes: int = 200, workers: int = 4, seed: int =
 def two_containers(folder: Path, rounds: int = 20, workers: int = 4) -> list[Seen]:
     """In each round both containers of one group are pushed to at the same moment."""
     with Stage(folder, targets_file({"shop": ["web", "api"]})) as stage:
-        first = {"web": "registry.test/acme/web:v0", "api": "registry.test/acme/api:v0"}
-        bursts = Bursts(stage, workers, {"shop": first})
+        bursts = Bursts(stage, workers, {"shop": both_at(0)})
         seen = []
         for number in range(1, rounds + 1):
             now = datetime.now(UTC)
-            bursts.push((f"registry.test/acme/{name}:v{number}", now) for name in first)
+            bursts.push((image, now) for image in both_at(number).values())
             seen.append(bursts.settle())
         return seen
+
+
+def both_at(number: int) -> dict[str, str]:
+    """What the group of `two_containers` is to run after the round of this number."""
+    return {name: f"registry.test/acme/{name}:v{number}" for name in ("web", "api")}
 
 
 def ten_groups(folder: Path, pushes: int = 100, workers: int = 2, seed: int = 1) -> Seen:

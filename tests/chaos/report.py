@@ -69,8 +69,8 @@ def _show_violations(run: Run, console: Console) -> None:
     console.print(
         f"\nThe same again: python -m tests.chaos --pushes {len(plan.pushes)} --seconds {plan.seconds:g} "
         f"--seed {plan.seed}\nLogs of every process: {run.folder}\n"
-        f"One push's way:  grep -h <id> {run.folder}/worker-*.log | sort -t'\"' -k 100\n"
-        f"One group's way: grep -h '\"chaos/g01\"' {run.folder}/worker-*.log",
+        f"One group's way: python -m tests.chaos.story {run.folder} chaos/g01\n"
+        f"One push's way:  python -m tests.chaos.story {run.folder} <the id of its message>",
         markup=False,
         highlight=False,
     )
