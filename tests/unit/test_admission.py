@@ -150,7 +150,9 @@ class TestAgainstTheWantedPush:
 
     def test_the_order_of_the_policy_counts_before_the_time(self) -> None:
         now = container(wanted(message("1.5")), goods=(good("1.4"),))
-        result = consider(message("1.4.9", pushed=10), now, rule=target("semver"), shown=group({"web": "acme/shop:1.4"}))
+        result = consider(
+            message("1.4.9", pushed=10), now, rule=target("semver"), shown=group({"web": "acme/shop:1.4"})
+        )
         assert ruling(result) == ("superseded", "docker.io/acme/shop:1.5 is newer")
 
     def test_a_push_that_was_admitted_is_as_it_was(self) -> None:
@@ -263,9 +265,7 @@ class TestAfterAFailure:
             (good("1", pushed=5), "superseded", "acme/shop:1 is newer"),
         ],
     )
-    def test_what_is_newer_than_the_last_good_image_is_wanted(
-        self, last_good: Good, verdict: str, reason: str
-    ) -> None:
+    def test_what_is_newer_than_the_last_good_image_is_wanted(self, last_good: Good, verdict: str, reason: str) -> None:
         assert ruling(consider(message("1.9"), container(self.FAILED, goods=(last_good,)))) == (verdict, reason)
 
     def test_without_a_good_image_everything_is(self) -> None:

@@ -110,7 +110,10 @@ class TestOnItsWay:
             ({}, "is unknown"),
             ({"currentState": None, "events": None}, "is unknown"),
             ({"currentState": {"state": "Waiting", "detailStatus": ""}}, "is waiting"),
-            ({"currentState": {"state": "Waiting", "detailStatus": "ContainerCreating"}}, "is waiting (ContainerCreating)"),
+            (
+                {"currentState": {"state": "Waiting", "detailStatus": "ContainerCreating"}},
+                "is waiting (ContainerCreating)",
+            ),
             ({"currentState": {"state": "Dreaming"}}, "is dreaming"),
         ],
     )

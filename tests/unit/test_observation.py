@@ -18,8 +18,8 @@ from tests.unit.builders import (
     record,
     rollout,
     running,
-    wanted,
     waiting,
+    wanted,
 )
 from worker.group import ContainerGroup
 from worker.health import Broken, Pending

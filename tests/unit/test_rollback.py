@@ -22,8 +22,8 @@ from tests.unit.builders import (
     record,
     rollout,
     running,
-    wanted,
     waiting,
+    wanted,
 )
 from worker.group import ContainerGroup
 from worker.manual import hold

@@ -24,8 +24,8 @@ from tests.unit.builders import (
     record,
     rollout,
     running,
-    wanted,
     waiting,
+    wanted,
 )
 from worker.group import ContainerGroup
 from worker.manual import hold
@@ -49,9 +49,7 @@ def begun(since: float = 0, **rest: Any) -> Record:
     return record({"web": container(wanted(TWO, began=since))}, rollout=under_way)
 
 
-def step(
-    now: Record, shown: ContainerGroup, seconds: float = 0, of: UpdateMessage = TWO, rules: Rules = RULES
-) -> Step:
+def step(now: Record, shown: ContainerGroup, seconds: float = 0, of: UpdateMessage = TWO, rules: Rules = RULES) -> Step:
     return next_step(now, shown, of, rules, at(seconds))
 
 
@@ -272,9 +270,7 @@ class TestFailure:
 
     def test_a_push_that_failed_on_one_of_two_containers_fails_on_both(self) -> None:
         now = record({"web": container(wanted(TWO, began=0)), "blue": container(wanted(TWO, began=0))})
-        shown = group(
-            {"web": "acme/shop:2", "blue": "acme/shop:2"}, {"web": crash_loop(20), "blue": running(5)}
-        )
+        shown = group({"web": "acme/shop:2", "blue": "acme/shop:2"}, {"web": crash_loop(20), "blue": running(5)})
         result = step(now, shown, 25)
         assert isinstance(result, RollBack)
         assert result.record.rollout is not None

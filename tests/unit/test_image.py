@@ -1,0 +1,159 @@
+"""Image references: what is one, which are equal, and how they are written back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from shared.image import (
+    ImageReference,
+    InvalidImage,
+    check_digest,
+    check_registry,
+    check_repository,
+    check_tag,
+    rewrite,
+)
+
+DIGEST = "sha256:" + "0a" * 32
+LONG_DIGEST = "sha512:" + "0a" * 64
+
+
+@pytest.mark.parametrize(
+    ("text", "registry", "repository", "tag", "digest"),
+    [
+        ("nginx", "docker.io", "library/nginx", None, None),
+        ("nginx:1.27", "docker.io", "library/nginx", "1.27", None),
+        ("library/nginx", "docker.io", "library/nginx", None, None),
+        ("docker.io/nginx", "docker.io", "library/nginx", None, None),
+        ("acme/shop:2", "docker.io", "acme/shop", "2", None),
+        ("index.docker.io/acme/shop", "docker.io", "acme/shop", None, None),
+        ("registry-1.docker.io/acme/shop", "docker.io", "acme/shop", None, None),
+        ("registry.hub.docker.com/acme/shop", "docker.io", "acme/shop", None, None),
+        ("ghcr.io/acme/team/shop:2", "ghcr.io", "acme/team/shop", "2", None),
+        ("Acme.azurecr.io/shop", "acme.azurecr.io", "shop", None, None),
+        ("localhost/shop", "localhost", "shop", None, None),
+        ("localhost:5000/shop:2", "localhost:5000", "shop", "2", None),
+        ("registry:5000/shop", "registry:5000", "shop", None, None),
+        ("REGISTRY/shop", "registry", "shop", None, None),
+        ("[::1]:5000/shop:2", "[::1]:5000", "shop", "2", None),
+        (f"acme/shop@{DIGEST}", "docker.io", "acme/shop", None, DIGEST),
+        (f"acme/shop:2@{DIGEST}", "docker.io", "acme/shop", "2", DIGEST),
+        (f"localhost:5000/shop@{LONG_DIGEST}", "localhost:5000", "shop", None, LONG_DIGEST),
+        ("b_c__d-e---f/g.h", "docker.io", "b_c__d-e---f/g.h", None, None),
+        (f"shop:{'t' * 128}", "docker.io", "library/shop", "t" * 128, None),
+        ("shop:_under.score-9", "docker.io", "library/shop", "_under.score-9", None),
+        (f"ghcr.io/{'r' * 255}", "ghcr.io", "r" * 255, None, None),
+    ],
+)
+def test_a_reference_is_read_and_normalised(
+    text: str, registry: str, repository: str, tag: str | None, digest: str | None
+) -> None:
+    assert ImageReference.parse(text) == ImageReference(registry, repository, tag, digest)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("", "'' is not a repository"),
+        ("acme/Shop", "'acme/Shop' is not a repository"),
+        ("acme//shop", "'acme//shop' is not a repository"),
+        ("/shop", "'/shop' is not a repository"),
+        ("acme/shop/", "'acme/shop/' is not a repository"),
+        ("acme/.shop", "'acme/.shop' is not a repository"),
+        ("acme/sh..op", "'acme/sh..op' is not a repository"),
+        ("acme/sh___op", "'acme/sh___op' is not a repository"),
+        ("acme/shop-", "'acme/shop-' is not a repository"),
+        ("acme/../shop", "'acme/../shop' is not a repository"),
+        ("acme/shöp", "'acme/shöp' is not a repository"),
+        ("acme/shop\n", "'acme/shop\\n' is not a repository"),
+        ("acme shop", "'acme shop' is not a repository"),
+        (f"ghcr.io/{'r' * 256}", "is not a repository"),
+        ("-bad.io/shop", "'-bad.io' is not a registry host"),
+        ("bad-.io/shop", "'bad-.io' is not a registry host"),
+        ("bad.io:port/shop", "'bad.io:port' is not a registry host"),
+        ("bad.io:123456/shop", "'bad.io:123456' is not a registry host"),
+        ("user@bad.io/shop", "'bad.io/shop' is not a digest"),
+        (f"{'r.' * 128}io/shop", "is not a registry host"),
+        ("shop:", "'' is not a tag"),
+        ("shop:.hidden", "'.hidden' is not a tag"),
+        ("shop:-flag", "'-flag' is not a tag"),
+        ("shop:a b", "'a b' is not a tag"),
+        ("shop:1\n", "'1\\n' is not a tag"),
+        ("shop:é", "'é' is not a tag"),
+        (f"shop:{'t' * 129}", "is not a tag"),
+        ("shop@", "'' is not a digest"),
+        ("shop@sha256:abc", "'sha256:abc' is not a digest"),
+        (f"shop@{DIGEST.upper()}", "is not a digest"),
+        (f"shop@{DIGEST}0", "is not a digest"),
+        ("shop@md5:" + "0" * 32, "is not a digest"),
+        ("https://ghcr.io/shop", "is not a registry host"),
+    ],
+)
+def test_what_is_no_reference_is_told_with_its_wrong_part(text: str, wrong: str) -> None:
+    with pytest.raises(InvalidImage) as caught:
+        ImageReference.parse(text)
+    assert wrong in str(caught.value)
+
+
+@pytest.mark.parametrize("check", [check_registry, check_repository, check_tag, check_digest])
+def test_a_long_text_is_told_in_part(check: Callable[[str], str]) -> None:
+    with pytest.raises(InvalidImage) as caught:
+        check("!" * 5000)
+    assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("check", "text", "result"),
+    [
+        (check_registry, "Registry-1.Docker.io", "docker.io"),
+        (check_registry, "GHCR.io:443", "ghcr.io:443"),
+        (check_repository, "acme/shop", "acme/shop"),
+        (check_tag, "v1.2-RC_3", "v1.2-RC_3"),
+        (check_digest, DIGEST, DIGEST),
+    ],
+)
+def test_a_good_part_is_given_back(check: Callable[[str], str], text: str, result: str) -> None:
+    assert check(text) == result
+
+
+def test_two_spellings_of_one_repository_have_one_name() -> None:
+    spellings = ["nginx", "library/nginx:1", "docker.io/nginx", f"index.docker.io/library/nginx@{DIGEST}"]
+    assert {ImageReference.parse(text).name for text in spellings} == {"docker.io/library/nginx"}
+
+
+@pytest.mark.parametrize(
+    ("text", "followed"),
+    [("shop", "latest"), ("shop:2", "2"), (f"shop@{DIGEST}", None), (f"shop:2@{DIGEST}", "2")],
+)
+def test_the_tag_that_a_container_follows(text: str, followed: str | None) -> None:
+    assert ImageReference.parse(text).followed_tag == followed
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("nginx", "docker.io/library/nginx"),
+        ("ghcr.io/acme/shop:2", "ghcr.io/acme/shop:2"),
+        (f"ghcr.io/acme/shop:2@{DIGEST}", f"ghcr.io/acme/shop:2@{DIGEST}"),
+        (f"ghcr.io/acme/shop@{DIGEST}", f"ghcr.io/acme/shop@{DIGEST}"),
+    ],
+)
+def test_it_is_written_in_full(text: str, written: str) -> None:
+    assert str(ImageReference.parse(text)) == written
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("nginx", "nginx"),
+        ("index.docker.io/acme/shop:1", "index.docker.io/acme/shop"),
+        ("Acme.azurecr.io/shop:1", "Acme.azurecr.io/shop"),
+        ("localhost:5000/shop", "localhost:5000/shop"),
+        (f"localhost:5000/shop:1@{DIGEST}", "localhost:5000/shop"),
+    ],
+)
+def test_another_tag_or_digest_leaves_the_name_letter_for_letter(written: str, name: str) -> None:
+    assert rewrite(written, tag="2") == f"{name}:2"
+    assert rewrite(written, digest=DIGEST) == f"{name}@{DIGEST}"

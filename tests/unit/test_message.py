@@ -1,0 +1,165 @@
+"""The wire schema: messages and dead letters survive the queue, and nothing else passes for one."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from shared.message import (
+    MAX_LETTER,
+    MAX_MESSAGE,
+    DeadLetter,
+    TargetId,
+    Undecodable,
+    UpdateMessage,
+    decode,
+    decode_letter,
+    from_base64,
+    to_base64,
+)
+from tests.unit.builders import SHOP, at, digest, message
+
+FULL = message("2", digest=digest("x"), pusher="ann").model_copy(
+    update={"traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01", "attempts": 3, "dequeued": 4}
+)
+
+
+def letter(**changes: Any) -> DeadLetter:
+    plain = {"reason": "r", "code": "c", "detail": "d", "attempts": 1, "message": FULL}
+    return DeadLetter.model_validate(plain | {"first_received_at": at(0), "dead_lettered_at": at(9)} | changes)
+
+
+class TestTargetId:
+    def test_two_spellings_of_one_group_are_equal(self) -> None:
+        shouted = TargetId(subscription="SUB", resource_group="WEB", container_group="Shop")
+        assert shouted == SHOP
+        assert hash(shouted) == hash(SHOP)
+        assert (shouted.key, str(shouted)) == ("sub/web/shop", "WEB/Shop")
+
+    def test_other_groups_and_other_things_are_not(self) -> None:
+        other = TargetId(subscription="sub", resource_group="web", container_group="shop2")
+        assert other != SHOP
+        assert SHOP != "sub/web/shop"
+
+    @pytest.mark.parametrize("name", ["", "a/b", "a\\b", "a b", "a\n", "x" * 129])
+    def test_a_name_is_one_segment_of_a_path(self, name: str) -> None:
+        with pytest.raises(ValidationError):
+            TargetId(subscription="sub", resource_group="web", container_group=name)
+
+
+class TestUpdateMessage:
+    def test_it_survives_the_queue(self) -> None:
+        assert decode(FULL.encode()) == FULL
+
+    def test_it_is_base64_of_json_in_the_published_shape(self) -> None:
+        shape = json.loads(base64.b64decode(message("2").encode()))
+        assert shape == {
+            "schema": "aci-hooks/1",
+            "id": "2",
+            "kind": "rollout",
+            "push": {
+                "sender": "dockerhub",
+                "registry": "docker.io",
+                "repository": "acme/shop",
+                "tag": "2",
+                "pushed_at": "2026-01-01T12:00:00Z",
+            },
+            "received_at": "2026-01-01T12:00:00Z",
+            "target": {"subscription": "sub", "resource_group": "web", "container_group": "shop"},
+            "attempts": 0,
+            "dequeued": 0,
+        }
+
+    def test_fields_of_a_later_version_are_ignored(self) -> None:
+        shape = json.loads(base64.b64decode(FULL.encode())) | {"mood": "fine"}
+        assert decode(to_base64(json.dumps(shape))) == FULL
+
+    def test_a_push_becomes_the_rollout_of_a_target_with_a_clean_slate(self) -> None:
+        pushed = FULL.model_copy(update={"kind": "push", "target": None})
+        assert pushed.for_target(SHOP) == FULL.model_copy(update={"attempts": 0, "dequeued": 0})
+
+    def test_its_order_is_that_of_its_push(self) -> None:
+        assert FULL.order == (at(0), at(0))
+
+    def test_one_that_is_too_large_is_refused(self) -> None:
+        room = MAX_MESSAGE // 4 * 3
+        fitting = FULL.model_copy(update={"traceparent": ""})
+        used = len(fitting.model_dump_json(exclude_none=True))
+        largest = fitting.model_copy(update={"traceparent": "x" * (room - used)})
+        assert len(largest.encode()) == MAX_MESSAGE
+        with pytest.raises(ValueError, match=rf"more than {MAX_MESSAGE}"):
+            fitting.model_copy(update={"traceparent": "x" * (room - used + 1)}).encode()
+
+
+class TestUndecodable:
+    @pytest.mark.parametrize(
+        ("text", "why"),
+        [
+            ("not base64!", "not base64"),
+            ("Zm9", "not base64"),
+            ("é", "not base64"),
+            ("", "message: Invalid JSON"),
+            (to_base64("{"), "message: Invalid JSON"),
+            (to_base64("[]"), "message: "),
+            (base64.b64encode(b"\xff\xfe").decode(), "message: Invalid JSON"),
+            (to_base64(json.dumps({"schema": "aci-hooks/2"})), "schema: Input should be 'aci-hooks/1'; id: Field"),
+        ],
+    )
+    def test_what_is_no_message_says_why(self, text: str, why: str) -> None:
+        with pytest.raises(Undecodable) as caught:
+            decode(text)
+        assert str(caught.value).startswith(why)
+        with pytest.raises(Undecodable):
+            decode_letter(text)
+
+    def test_a_rollout_names_its_target(self) -> None:
+        shape = json.loads(base64.b64decode(FULL.encode()))
+        del shape["target"]
+        with pytest.raises(Undecodable, match="message: Value error, a rollout message names its target"):
+            decode(to_base64(json.dumps(shape)))
+
+    def test_a_bad_part_is_named(self) -> None:
+        shape = json.loads(base64.b64decode(FULL.encode()))
+        shape["push"]["tag"] = "-x"
+        with pytest.raises(Undecodable, match=r"push\.tag: Value error, '-x' is not a tag"):
+            decode(to_base64(json.dumps(shape)))
+
+    def test_only_so_many_parts_are_named(self) -> None:
+        with pytest.raises(Undecodable) as caught:
+            decode_letter(to_base64("{}"))
+        assert len(str(caught.value).split("; ")) == 5
+
+    def test_bytes_come_back(self) -> None:
+        assert from_base64(to_base64("héllo")) == "héllo".encode()
+
+
+class TestDeadLetter:
+    @pytest.mark.parametrize("of", [FULL, "raw text"])
+    def test_it_survives_the_queue(self, of: UpdateMessage | str) -> None:
+        assert decode_letter(letter(message=of).encode()) == letter(message=of)
+
+    def test_a_long_detail_is_cut_to_fit(self) -> None:
+        cut = decode_letter(letter(detail="ü" * MAX_LETTER).encode())
+        assert cut.message == FULL
+        assert cut.detail == "ü" * (MAX_LETTER // 16) + " […]"
+
+    def test_a_detail_is_cut_by_what_it_takes_in_json(self) -> None:
+        # FINDING: cut to a fixed count of characters, of which each may take six bytes, it was cut without end.
+        large = FULL.model_copy(update={"traceparent": "x" * (MAX_MESSAGE // 4 * 3 - 700)})
+        cut = decode_letter(letter(message=large, detail="\x01" * MAX_LETTER).encode())
+        assert cut.message == large
+        assert cut.detail.endswith("\x01 […]")
+
+    def test_a_detail_that_fits_stays_whole(self) -> None:
+        room = MAX_LETTER // 4 * 3 - len(letter(detail="").model_dump_json(exclude_none=True))
+        whole = letter(detail="x" * room)
+        assert len(whole.encode()) == MAX_LETTER
+        assert decode_letter(whole.encode()) == whole
+
+    def test_a_raw_message_too_large_for_an_envelope_goes_as_it_came(self) -> None:
+        raw = "x" * MAX_LETTER
+        assert letter(message=raw).encode() == raw

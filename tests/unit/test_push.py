@@ -1,0 +1,71 @@
+"""Push: what every sender's payload becomes, and which of two is the newer one."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from shared.image import ImageReference
+from shared.push import CLOCK_SKEW, Push
+from tests.unit.builders import at, digest, push
+
+
+def test_its_parts_are_normalised_and_checked() -> None:
+    made = push(registry="Index.Docker.io", repository="nginx", digest=digest("x"), pusher="ann", unknown=1)
+    assert (made.registry, made.repository, made.pusher) == ("docker.io", "nginx", "ann")
+    assert str(made.image) == "docker.io/library/nginx:2"
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("registry", "not a host"),
+        ("repository", "Acme/Shop"),
+        ("repository", "shop:2"),
+        ("repository", "../shop"),
+        ("tag", "-x"),
+        ("tag", ""),
+        ("tag", None),
+        ("digest", "sha256:1"),
+        ("pushed_at", "yesterday"),
+        ("pushed_at", "2026-01-01T12:00:00"),
+        ("sender", ""),
+        ("sender", "x" * 257),
+        ("pusher", ""),
+        ("pusher", "x" * 257),
+    ],
+)
+def test_a_bad_part_is_refused_by_its_name(part: str, value: Any) -> None:
+    with pytest.raises(ValidationError) as caught:
+        push(**{part: value})
+    assert [error["loc"] for error in caught.value.errors()] == [(part,)]
+
+
+def test_it_is_made_of_an_image_with_a_tag() -> None:
+    image = ImageReference("ghcr.io", "acme/shop", "2", digest("x"))
+    made = Push.of("ghcr", image, pushed_at=at(0), pusher="ann")
+    assert (made.sender, made.registry, made.repository, made.tag) == ("ghcr", "ghcr.io", "acme/shop", "2")
+    assert (made.digest, made.pushed_at, made.pusher) == (digest("x"), at(0), "ann")
+    with pytest.raises(ValidationError):
+        Push.of("ghcr", ImageReference("ghcr.io", "acme/shop"))
+
+
+@pytest.mark.parametrize(
+    ("pushed_at", "counts"),
+    [
+        (at(-3600), at(-3600)),
+        (None, at(0)),
+        (at(0) + CLOCK_SKEW, at(0) + CLOCK_SKEW),
+        (at(0) + CLOCK_SKEW + timedelta(microseconds=1), at(0)),
+    ],
+)
+def test_it_is_ordered_by_its_time_unless_that_is_far_ahead(pushed_at: datetime | None, counts: datetime) -> None:
+    assert push(pushed_at=pushed_at).order(at(0)) == (counts, at(0))
+
+
+def test_of_two_pushes_of_one_time_the_one_received_later_is_newer() -> None:
+    assert push(pushed_at=at(0)).order(at(9)) > push(pushed_at=at(0)).order(at(8))
+    assert push(pushed_at=at(1)).order(at(8)) > push(pushed_at=at(0)).order(at(9))
