@@ -33,6 +33,12 @@ def letter(**changes: Any) -> DeadLetter:
     return DeadLetter.model_validate(plain | {"first_received_at": at(0), "dead_lettered_at": at(9)} | changes)
 
 
+def largest(beyond: int = 0) -> UpdateMessage:
+    """A message of just so many bytes as a message may have, or of some more."""
+    used = len(FULL.model_copy(update={"traceparent": ""}).model_dump_json(exclude_none=True))
+    return FULL.model_copy(update={"traceparent": "x" * (MAX_MESSAGE // 4 * 3 - used + beyond)})
+
+
 class TestTargetId:
     def test_two_spellings_of_one_group_are_equal(self) -> None:
         shouted = TargetId(subscription="SUB", resource_group="WEB", container_group="Shop")
@@ -86,13 +92,9 @@ class TestUpdateMessage:
         assert FULL.order == (at(0), at(0))
 
     def test_one_that_is_too_large_is_refused(self) -> None:
-        room = MAX_MESSAGE // 4 * 3
-        fitting = FULL.model_copy(update={"traceparent": ""})
-        used = len(fitting.model_dump_json(exclude_none=True))
-        largest = fitting.model_copy(update={"traceparent": "x" * (room - used)})
-        assert len(largest.encode()) == MAX_MESSAGE
+        assert len(largest().encode()) == MAX_MESSAGE
         with pytest.raises(ValueError, match=rf"more than {MAX_MESSAGE}"):
-            fitting.model_copy(update={"traceparent": "x" * (room - used + 1)}).encode()
+            largest(beyond=1).encode()
 
 
 class TestUndecodable:
@@ -149,9 +151,8 @@ class TestDeadLetter:
 
     def test_a_detail_is_cut_by_what_it_takes_in_json(self) -> None:
         # FINDING: cut to a fixed count of characters, of which each may take six bytes, it was cut without end.
-        large = FULL.model_copy(update={"traceparent": "x" * (MAX_MESSAGE // 4 * 3 - 700)})
-        cut = decode_letter(letter(message=large, detail="\x01" * MAX_LETTER).encode())
-        assert cut.message == large
+        cut = decode_letter(letter(message=largest(), detail="\x01" * MAX_LETTER).encode())
+        assert cut.message == largest()
         assert cut.detail.endswith("\x01 […]")
 
     def test_a_detail_that_fits_stays_whole(self) -> None:

@@ -1,0 +1,209 @@
+"""One contract for the queues and records, in memory and in Azurite: what holds for the fakes holds for Azure Storage."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from azure.storage.blob import ContainerClient
+from azure.storage.queue import QueueClient
+
+from shared.message import TargetId, decode_letter
+from shared.queue import LeaseLost, Queue, dead_letter
+from tests.fakes import Clock, MemoryQueue, MemoryRecords
+from tests.unit.builders import SHOP, at, container, message, record, rollout, wanted
+from worker.manual import hold
+from worker.records import Conflict, Records
+from worker.settlement import dead_lettered
+
+if TYPE_CHECKING:
+    from tests.azurite import Azurite
+
+LEASE = 2
+"""Seconds; as few as the real thing's clock allows."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The queues and records of one kind, and how to wait there."""
+
+    updates: Queue
+    poison: Queue
+    records: Records
+    wait: Callable[[float], None]
+
+
+def in_memory() -> Storage:
+    clock = Clock()
+    return Storage(MemoryQueue(clock, LEASE), MemoryQueue(clock, LEASE, "poison"), MemoryRecords(), clock.advance)
+
+
+def in_azurite(azurite: Azurite) -> Storage:
+    connection = azurite.connection_string
+    name = f"contract-{uuid.uuid4().hex[:12]}"
+    updates, poison = (
+        Queue(QueueClient.from_connection_string(connection, queue), LEASE) for queue in (name, f"{name}-poison")
+    )
+    records = Records(ContainerClient.from_connection_string(connection, name))
+    for one in (updates, poison, records):
+        one.ensure()
+    return Storage(updates, poison, records, lambda seconds: time.sleep(seconds + 0.2))
+
+
+@pytest.fixture(params=["memory", "azurite"])
+def storage(request: pytest.FixtureRequest) -> Storage:
+    return in_memory() if request.param == "memory" else in_azurite(request.getfixturevalue("azurite"))
+
+
+class TestQueue:
+    def test_what_was_sent_is_received_once(self, storage: Storage) -> None:
+        storage.updates.send("one")
+        storage.updates.send("two")
+        received = storage.updates.receive(32)
+        assert sorted(one.text for one in received) == ["one", "two"]
+        assert [one.dequeue_count for one in received] == [1, 1]
+        assert len({one.id for one in received}) == 2
+        assert storage.updates.receive(32) == []
+        assert storage.updates.count() == 2
+
+    def test_no_more_than_asked_for_are_received(self, storage: Storage) -> None:
+        for _ in range(3):
+            storage.updates.send("one")
+        assert len(storage.updates.receive(2)) == 2
+        assert len(storage.updates.receive(99)) == 1
+
+    def test_a_delayed_message_is_visible_later(self, storage: Storage) -> None:
+        storage.updates.send("one", delay=0.5)
+        assert storage.updates.receive(1) == []
+        storage.wait(1)
+        assert [one.text for one in storage.updates.receive(1)] == ["one"]
+
+    def test_a_completed_message_is_gone(self, storage: Storage) -> None:
+        storage.updates.send("one")
+        (leased,) = storage.updates.receive(1)
+        storage.updates.complete(leased)
+        assert leased.settled
+        assert storage.updates.count() == 0
+
+    def test_a_rescheduled_message_comes_again_with_its_new_content(self, storage: Storage) -> None:
+        storage.updates.send("one")
+        (leased,) = storage.updates.receive(1)
+        storage.updates.reschedule(leased, "two", 0.5)
+        assert storage.updates.receive(1) == []
+        storage.wait(1)
+        (again,) = storage.updates.receive(1)
+        assert (again.id, again.text, again.dequeue_count) == (leased.id, "two", 2)
+        assert again.inserted_at == leased.inserted_at
+
+    def test_a_message_can_be_made_visible_at_once(self, storage: Storage) -> None:
+        storage.updates.send("one")
+        (leased,) = storage.updates.receive(1)
+        storage.updates.reschedule(leased, "one", 0)
+        assert len(storage.updates.receive(1)) == 1
+
+    def test_a_message_that_nobody_settles_comes_again(self, storage: Storage) -> None:
+        storage.updates.send("one")
+        (leased,) = storage.updates.receive(1)
+        storage.wait(LEASE)
+        (again,) = storage.updates.receive(1)
+        assert (again.id, again.text, again.dequeue_count) == (leased.id, "one", 2)
+
+    def test_who_lost_the_lease_can_do_nothing_more(self, storage: Storage) -> None:
+        storage.updates.send("one")
+        (leased,) = storage.updates.receive(1)
+        storage.wait(LEASE)
+        (again,) = storage.updates.receive(1)
+        with pytest.raises(LeaseLost):
+            storage.updates.complete(leased)
+        assert leased.lost
+        with pytest.raises(LeaseLost):
+            storage.updates.renew(leased)
+        with pytest.raises(LeaseLost):
+            storage.updates.reschedule(leased, "mine", 0)
+        storage.updates.complete(again)
+
+    def test_a_lease_that_ran_out_unnoticed_can_still_be_settled(self, storage: Storage) -> None:
+        storage.updates.send("one")
+        (leased,) = storage.updates.receive(1)
+        storage.wait(LEASE)
+        storage.updates.complete(leased)
+        assert storage.updates.count() == 0
+
+    def test_a_message_that_somebody_else_completed_is_lost(self, storage: Storage) -> None:
+        storage.updates.send("one")
+        (leased,) = storage.updates.receive(1)
+        storage.wait(LEASE)
+        (again,) = storage.updates.receive(1)
+        storage.updates.complete(again)
+        with pytest.raises(LeaseLost):
+            storage.updates.renew(leased)
+
+    def test_a_renewed_lease_holds_longer_and_settles_with_its_new_receipt(self, storage: Storage) -> None:
+        storage.updates.send("one")
+        (leased,) = storage.updates.receive(1)
+        storage.wait(LEASE / 2)
+        before = leased.expires
+        storage.updates.renew(leased)
+        assert leased.expires > before
+        storage.wait(LEASE / 2)
+        assert storage.updates.receive(1) == []
+        storage.updates.complete(leased)
+        assert storage.updates.count() == 0
+
+    def test_a_settled_message_cannot_be_settled_again(self, storage: Storage) -> None:
+        storage.updates.send("one")
+        (leased,) = storage.updates.receive(1)
+        storage.updates.reschedule(leased, "one", 0)
+        with pytest.raises(LeaseLost):
+            storage.updates.complete(leased)
+        assert storage.updates.count() == 1
+
+    def test_a_dead_letter_goes_to_the_poison_queue_with_its_message(self, storage: Storage) -> None:
+        of = message("2")
+        storage.updates.send(of.encode())
+        (leased,) = storage.updates.receive(1)
+        letter = dead_lettered(of, "CrashLoop", "it crashes", 3, at(0), at(9)).letter
+        dead_letter(storage.updates, storage.poison, leased, letter)
+        assert storage.updates.count() == 0
+        (dead,) = storage.poison.receive(1)
+        assert decode_letter(dead.text) == letter
+
+
+class TestRecords:
+    FULL = hold(record({"web": container(wanted(message("2"), began=1))}, rollout=rollout()), "audit", at(2))
+
+    def test_there_is_an_empty_one_at_first(self, storage: Storage) -> None:
+        assert storage.records.load(SHOP) == (record(), None)
+
+    def test_what_was_saved_is_loaded_whole(self, storage: Storage) -> None:
+        etag = storage.records.save(self.FULL, None)
+        assert storage.records.load(SHOP) == (self.FULL, etag)
+
+    def test_each_write_has_its_own_etag(self, storage: Storage) -> None:
+        first = storage.records.save(self.FULL, None)
+        second = storage.records.save(self.FULL, first)
+        assert first != second
+        assert storage.records.load(SHOP) == (self.FULL, second)
+
+    @pytest.mark.parametrize("stale", ["none", "old"])
+    def test_who_did_not_see_the_last_write_does_not_overwrite_it(self, storage: Storage, stale: str) -> None:
+        first = storage.records.save(record(), None)
+        second = storage.records.save(self.FULL, first)
+        with pytest.raises(Conflict):
+            storage.records.save(record(), None if stale == "none" else first)
+        assert storage.records.load(SHOP) == (self.FULL, second)
+
+    def test_any_spelling_of_a_group_finds_its_record(self, storage: Storage) -> None:
+        storage.records.save(self.FULL, None)
+        shouted = TargetId(subscription="SUB", resource_group="Web", container_group="SHOP")
+        assert storage.records.load(shouted)[0] == self.FULL
+
+    def test_every_group_with_a_record_is_listed(self, storage: Storage) -> None:
+        other = TargetId(subscription="sub", resource_group="web", container_group="api")
+        storage.records.save(record(), None)
+        storage.records.save(record().but(target=other), None)
+        assert set(storage.records.all()) == {SHOP, other}

@@ -1,0 +1,114 @@
+"""Reading settings from the environment: `X`, or the file named by `X_FILE`, and a word for misspelt names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from shared.environment import SettingsError, misspelt, read_settings
+
+
+class Model(BaseModel):
+    """A small one: two fields, and a check across them."""
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+    least: int = Field(1, alias="ACI_HOOKS_LEAST")
+    most: int = Field(9, alias="ACI_HOOKS_MOST")
+    name: str = Field("", alias="ACI_HOOKS_NAME")
+
+    @model_validator(mode="after")
+    def _agree(self) -> Model:
+        if self.least > self.most:
+            raise ValueError("ACI_HOOKS_LEAST: is more than ACI_HOOKS_MOST\nACI_HOOKS_MOST: is less than the least")
+        return self
+
+
+class Anything(Model):
+    """Whatever is wrong with the whole of it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse(cls, values: object) -> object:
+        raise ValueError("nothing will do")
+
+
+def problems(environment: dict[str, str], model: type[Model] = Model) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(model, environment)
+    assert str(caught.value) == "\n".join(caught.value.problems)
+    return caught.value.problems
+
+
+def test_an_empty_variable_counts_as_unset() -> None:
+    settings = read_settings(Model, {"ACI_HOOKS_LEAST": "", "ACI_HOOKS_MOST": "7", "ACI_HOOKS_NAME_FILE": ""})
+    assert (settings.least, settings.most) == (1, 7)
+
+
+def test_a_value_can_come_from_a_file_and_loses_one_newline(tmp_path: Path) -> None:
+    (tmp_path / "name").write_text("größe \n\n")
+    settings = read_settings(Model, {"ACI_HOOKS_NAME_FILE": str(tmp_path / "name")})
+    assert settings.name == "größe \n"
+
+
+def test_a_value_given_twice_is_told() -> None:
+    told = "ACI_HOOKS_NAME: given twice, as ACI_HOOKS_NAME and as ACI_HOOKS_NAME_FILE; keep one of them"
+    assert problems({"ACI_HOOKS_NAME": "x", "ACI_HOOKS_NAME_FILE": "/nowhere"}) == [told]
+
+
+def test_an_empty_variable_beside_its_file_is_not_given_twice(tmp_path: Path) -> None:
+    (tmp_path / "name").write_text("x")
+    environment = {"ACI_HOOKS_NAME": "", "ACI_HOOKS_NAME_FILE": str(tmp_path / "name")}
+    assert read_settings(Model, environment).name == "x"
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "bytes").write_bytes(b"\xff")
+    (missing,) = problems({"ACI_HOOKS_NAME_FILE": "/nowhere/name"})
+    assert missing.startswith("ACI_HOOKS_NAME_FILE: cannot read '/nowhere/name': ")
+    (garbled,) = problems({"ACI_HOOKS_NAME_FILE": str(tmp_path / "bytes")})
+    assert garbled.startswith(f"ACI_HOOKS_NAME_FILE: cannot read '{tmp_path}/bytes': ")
+
+
+def test_files_of_other_programs_are_not_read() -> None:
+    assert read_settings(Model, {"OTHER_FILE": "/nowhere"}).least == 1
+
+
+def test_a_check_across_fields_is_told_beside_the_bad_fields() -> None:
+    told = problems({"ACI_HOOKS_LEAST": "5", "ACI_HOOKS_MOST": "many", "ACI_HOOKS_NAME_FILE": "/nowhere"})
+    assert [problem.partition(":")[0] for problem in told] == ["ACI_HOOKS_NAME_FILE", "ACI_HOOKS_MOST"]
+    assert problems({"ACI_HOOKS_LEAST": "5", "ACI_HOOKS_MOST": "4"}) == [
+        "ACI_HOOKS_LEAST: is more than ACI_HOOKS_MOST",
+        "ACI_HOOKS_MOST: is less than the least",
+    ]
+
+
+def test_a_field_is_told_of_once() -> None:
+    told = problems({"ACI_HOOKS_LEAST": "5", "ACI_HOOKS_MOST": "4", "ACI_HOOKS_LEAST_FILE": "/nowhere"})
+    assert [problem.partition(":")[0] for problem in told] == ["ACI_HOOKS_LEAST", "ACI_HOOKS_MOST"]
+
+
+def test_a_problem_of_the_whole_is_told_as_it_is() -> None:
+    assert problems({}, Anything) == ["nothing will do"]
+
+
+@pytest.mark.parametrize(
+    ("name", "warning"),
+    [
+        ("ACI_HOOKS_QUEU", "ACI_HOOKS_QUEU is not a setting; did you mean ACI_HOOKS_QUEUE?"),
+        ("ACI_HOOKS_QUEU_FILE", "ACI_HOOKS_QUEU_FILE is not a setting; did you mean ACI_HOOKS_QUEUE?"),
+        ("ACI_HOOKS_XYLOPHONE_XYLOPHONE", "ACI_HOOKS_XYLOPHONE_XYLOPHONE is not a setting"),
+        ("ACI_HOOKS_QUEUE", None),
+        ("ACI_HOOKS_QUEUE_FILE", None),
+        ("ACI_HOOKS_SECRET_GHCR", None),
+        ("PATH", None),
+    ],
+)
+def test_a_misspelt_name_is_told_with_the_nearest_one(name: str, warning: str | None) -> None:
+    assert misspelt([name], ["ACI_HOOKS_QUEUE", "PORT"]) == ([] if warning is None else [warning])
+
+
+def test_warnings_are_in_order() -> None:
+    assert [one[:11] for one in misspelt(["ACI_HOOKS_B", "ACI_HOOKS_A"], [])] == ["ACI_HOOKS_A", "ACI_HOOKS_B"]

@@ -1,0 +1,402 @@
+"""ContainerGroup: what a group shows, which secrets it withholds, and the body of a PUT."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.unit.builders import SHOP, Json, at, digest, event, group, running, waiting
+from worker.group import ContainerGroup, missing_secrets
+from worker.health import Broken, Healthy, Pending
+
+RICH: Json = {
+    "id": "/subscriptions/Sub/resourceGroups/web/providers/Microsoft.ContainerInstance/containerGroups/shop",
+    "name": "shop",
+    "type": "Microsoft.ContainerInstance/containerGroups",
+    "location": "westeurope",
+    "systemData": {"createdBy": "ann"},
+    "tags": {"team": "shop"},
+    "zones": ["1"],
+    "novelty": {"at": ["the", "top"]},
+    "identity": {
+        "type": "SystemAssigned, UserAssigned",
+        "principalId": "p",
+        "tenantId": "t",
+        "userAssignedIdentities": {
+            "/subscriptions/sub/ids/one": {"principalId": "p1", "clientId": "c1"},
+            "/subscriptions/sub/ids/two": {"principalId": "p2", "clientId": "c2", "novelty": 1.5},
+            "/subscriptions/sub/ids/three": None,
+        },
+    },
+    "properties": {
+        "sku": "Standard",
+        "provisioningState": "Succeeded",
+        "isCreatedFromStandbyPool": False,
+        "provisioningTimeoutInSeconds": 1800,
+        "osType": "Linux",
+        "restartPolicy": "Always",
+        "novelty": None,
+        "instanceView": {"state": "Running", "events": []},
+        "containers": [
+            {
+                "name": "web",
+                "novelty": True,
+                "properties": {
+                    "image": "index.docker.io/acme/shop:1",
+                    "ports": [{"port": 80}],
+                    "command": ["serve", "--größe"],
+                    "environmentVariables": [{"name": "MODE", "value": ""}, {"name": "PASSWORD"}],
+                    "resources": {"requests": {"memoryInGB": 1.5, "cpu": 1.0}, "limits": {"cpu": 2.0}},
+                    "volumeMounts": [{"name": "data", "mountPath": "/data", "readOnly": False}],
+                    "instanceView": {"restartCount": 0},
+                    "novelty": {"deep": [1, 1.0, 1e-3]},
+                },
+            },
+            {
+                "name": "proxy",
+                "properties": {"image": "envoy:1", "environmentVariables": [], "ports": [], "instanceView": {}},
+            },
+        ],
+        "initContainers": [
+            {
+                "name": "init",
+                "properties": {
+                    "image": "acme/shop:1",
+                    "environmentVariables": [{"name": "TOKEN"}],
+                    "instanceView": {},
+                },
+            }
+        ],
+        "ipAddress": {
+            "ip": "20.50.0.2",
+            "type": "Public",
+            "ports": [{"port": 80}],
+            "dnsNameLabel": "shop",
+            "fqdn": "shop.westeurope.azurecontainer.io",
+        },
+        "imageRegistryCredentials": [
+            {"server": "acme.azurecr.io", "identity": "/subscriptions/sub/ids/one"},
+            {"server": "index.docker.io", "username": "acme"},
+        ],
+        "volumes": [
+            {"name": "data", "azureFile": {"shareName": "s", "storageAccountName": "a", "novelty": 7}},
+            {"name": "certs", "secret": {}},
+            {"name": "scratch", "emptyDir": {}},
+        ],
+        "diagnostics": {"logAnalytics": {"workspaceId": "w", "logType": "ContainerInsights"}},
+        "subnetIds": [{"id": "/subnets/one"}],
+    },
+}
+SECRETS = {
+    "env/web/PASSWORD": "p-web",
+    "env/init/TOKEN": "t-init",
+    "registry/index.docker.io": "p-hub",
+    "volume/data/storage-account-key": "k-data",
+    "volume/certs/secret/tls.pem": "größe",
+    "volume/certs/secret/tls.key": "key",
+    "log-analytics/workspace-key": "k-log",
+}
+WITHHELD = [
+    "env/web/PASSWORD",
+    "env/init/TOKEN",
+    "registry/index.docker.io",
+    "volume/data/storage-account-key",
+    "volume/certs/secret/<file>",
+    "log-analytics/workspace-key",
+]
+READ_ONLY = {
+    "id",
+    "name",
+    "type",
+    "systemData",
+    "identity.principalId",
+    "identity.tenantId",
+    "identity.userAssignedIdentities./subscriptions/sub/ids/one.principalId",
+    "identity.userAssignedIdentities./subscriptions/sub/ids/one.clientId",
+    "identity.userAssignedIdentities./subscriptions/sub/ids/two.principalId",
+    "identity.userAssignedIdentities./subscriptions/sub/ids/two.clientId",
+    "properties.provisioningState",
+    "properties.isCreatedFromStandbyPool",
+    "properties.instanceView",
+    "properties.containers.0.properties.instanceView",
+    "properties.containers.1.properties.instanceView",
+    "properties.initContainers.0.properties.instanceView",
+    "properties.ipAddress.fqdn",
+}
+
+
+def differences(before: object, after: object, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Where two JSON values differ: (path, before, after), `...` standing for what is not there."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in [*before, *(after.keys() - before.keys())]:
+            yield from differences(before.get(key, ...), after.get(key, ...), f"{path}.{key}".lstrip("."))
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for number, (one, other) in enumerate(zip(before, after, strict=True)):
+            yield from differences(one, other, f"{path}.{number}")
+    elif before != after or type(before) is not type(after):
+        yield path, before, after
+
+
+def put(raw: Json, images: dict[str, str], secrets: dict[str, str] | None = None) -> Json:
+    """The body of a PUT, read back."""
+    body: Json = json.loads(ContainerGroup(raw).definition(images, secrets or {}))
+    return body
+
+
+def but(path: str, value: object) -> Json:
+    """RICH with one place changed; `...` removes it."""
+    raw = copy.deepcopy(RICH)
+    *steps, last = path.split(".")
+    place: Any = raw
+    for step in steps:
+        place = place[int(step) if step.isdigit() else step]
+    if value is ...:
+        del place[last]
+    else:
+        place[int(last) if last.isdigit() else last] = value
+    return raw
+
+
+class TestDefinition:
+    def test_it_differs_from_the_group_in_the_image_alone(self) -> None:
+        changes = list(differences(RICH, put(RICH, {"web": "index.docker.io/acme/shop:2"})))
+        read_only = {path for path, _, after in changes if after is ...}
+        assert read_only == READ_ONLY
+        assert [change for change in changes if change[0] not in read_only] == [
+            ("properties.containers.0.properties.image", "index.docker.io/acme/shop:1", "index.docker.io/acme/shop:2")
+        ]
+
+    def test_without_an_image_nothing_changes(self) -> None:
+        assert {path for path, _, _ in differences(RICH, put(RICH, {}))} == READ_ONLY
+
+    def test_several_images_go_at_once_and_unknown_containers_nowhere(self) -> None:
+        changes = {path for path, _, _ in differences(RICH, put(RICH, {"web": "a:2", "proxy": "b:2", "init": "c:2"}))}
+        images = {"properties.containers.0.properties.image", "properties.containers.1.properties.image"}
+        assert changes - READ_ONLY == images
+
+    def test_the_secrets_that_azure_withholds_are_put_in_and_nothing_else(self) -> None:
+        changes = {path: after for path, _, after in differences(RICH, put(RICH, {}, SECRETS)) if after is not ...}
+        assert changes == {
+            "properties.containers.0.properties.environmentVariables.1.secureValue": "p-web",
+            "properties.initContainers.0.properties.environmentVariables.0.secureValue": "t-init",
+            "properties.imageRegistryCredentials.1.password": "p-hub",
+            "properties.volumes.0.azureFile.storageAccountKey": "k-data",
+            "properties.volumes.1.secret.tls.pem": base64.b64encode("größe".encode()).decode(),
+            "properties.volumes.1.secret.tls.key": base64.b64encode(b"key").decode(),
+            "properties.diagnostics.logAnalytics.workspaceKey": "k-log",
+        }
+
+    @pytest.mark.parametrize("path", [*SECRETS, "env/proxy/MODE", "env/web/MODE", "registry/acme.azurecr.io"])
+    def test_one_secret_changes_its_own_place_alone(self, path: str) -> None:
+        changes = [path for path, _, after in differences(RICH, put(RICH, {}, {path: "x"})) if after is not ...]
+        assert len(changes) == (1 if path in SECRETS else 0)
+
+    def test_a_secret_is_not_put_where_a_value_is_known(self) -> None:
+        raw = but("properties.containers.0.properties.environmentVariables.1", {"name": "PASSWORD", "value": "open"})
+        assert {path for path, _, _ in differences(raw, put(raw, {}, SECRETS))} >= READ_ONLY
+        variable = put(raw, {}, SECRETS)["properties"]["containers"][0]["properties"]["environmentVariables"][1]
+        assert variable == {"name": "PASSWORD", "value": "open"}
+
+    def test_text_goes_out_as_utf8(self) -> None:
+        assert "--größe".encode() in ContainerGroup(RICH).definition({}, {})
+
+    def test_the_group_itself_stays_as_it_is(self) -> None:
+        raw = copy.deepcopy(RICH)
+        ContainerGroup(raw).definition({"web": "acme/shop:2"}, SECRETS)
+        assert raw == RICH
+
+    @pytest.mark.parametrize("properties", [{}, {"containers": None, "ipAddress": None, "volumes": None}])
+    def test_a_sparse_group_can_be_sent_too(self, properties: Json) -> None:
+        raw = {"location": "westeurope", "identity": None, "properties": properties}
+        assert put(raw, {"web": "acme/shop:2"}, SECRETS) == raw
+
+    def test_even_a_group_without_properties_can_be(self) -> None:
+        assert put({"location": "westeurope"}, {"web": "acme/shop:2"}) == {"location": "westeurope"}
+
+    def test_an_identity_that_no_user_assigned_can_be(self) -> None:
+        raw = but("identity", {"type": "SystemAssigned", "principalId": "p", "userAssignedIdentities": None})
+        assert put(raw, {})["identity"] == {"type": "SystemAssigned", "userAssignedIdentities": None}
+
+
+class TestWithheldSecrets:
+    def test_all_five_kinds_are_named_in_the_spelling_of_the_targets_file(self) -> None:
+        assert ContainerGroup(RICH).withheld() == WITHHELD
+
+    @pytest.mark.parametrize(
+        ("place", "value", "path"),
+        [
+            ("properties.containers.0.properties.environmentVariables.1.value", "", "env/web/PASSWORD"),
+            ("properties.containers.0.properties.environmentVariables.1.secureValue", "x", "env/web/PASSWORD"),
+            (
+                "properties.containers.0.properties.environmentVariables.1.secureValueReference",
+                "kv",
+                "env/web/PASSWORD",
+            ),
+            ("properties.initContainers.0.properties.environmentVariables.0.value", "x", "env/init/TOKEN"),
+            ("properties.imageRegistryCredentials.1.password", "x", "registry/index.docker.io"),
+            ("properties.imageRegistryCredentials.1.passwordReference", "kv", "registry/index.docker.io"),
+            ("properties.imageRegistryCredentials.1.identity", "id", "registry/index.docker.io"),
+            ("properties.volumes.0.azureFile.storageAccountKey", "x", "volume/data/storage-account-key"),
+            ("properties.volumes.0.azureFile.storageAccountKeyReference", "kv", "volume/data/storage-account-key"),
+            ("properties.volumes.1.secret", {"tls.pem": "eA=="}, "volume/certs/secret/<file>"),
+            ("properties.volumes.1.secret", ..., "volume/certs/secret/<file>"),
+            ("properties.diagnostics.logAnalytics.workspaceKey", "x", "log-analytics/workspace-key"),
+            ("properties.diagnostics.logAnalytics.workspaceKeyReference", "kv", "log-analytics/workspace-key"),
+            ("properties.diagnostics", ..., "log-analytics/workspace-key"),
+            ("properties.diagnostics.logAnalytics", ..., "log-analytics/workspace-key"),
+        ],
+    )
+    def test_what_is_given_or_referred_to_needs_none(self, place: str, value: object, path: str) -> None:
+        assert ContainerGroup(but(place, value)).withheld() == [one for one in WITHHELD if one != path]
+
+    def test_a_volume_whose_secrets_are_references_needs_none(self) -> None:
+        raw = but("properties.volumes.1", {"name": "certs", "secretReference": {"tls.pem": "kv"}})
+        assert "volume/certs/secret/<file>" not in ContainerGroup(raw).withheld()
+
+    def test_a_sparse_group_withholds_nothing(self) -> None:
+        assert ContainerGroup({"properties": {}}).withheld() == []
+        nothing: Json = {"environmentVariables": None}
+        assert ContainerGroup({"properties": {"containers": [{"name": "a", "properties": nothing}]}}).withheld() == []
+
+
+class TestMissingSecrets:
+    def test_all_are_missing_without_configuration_and_none_with_all_of_it(self) -> None:
+        assert missing_secrets(WITHHELD, []) == WITHHELD
+        assert missing_secrets(WITHHELD, SECRETS) == []
+
+    @pytest.mark.parametrize("path", WITHHELD)
+    def test_each_is_missing_on_its_own(self, path: str) -> None:
+        configured = [one for one in SECRETS if not one.startswith(path.removesuffix("<file>"))]
+        assert missing_secrets(WITHHELD, configured) == [path]
+
+    @pytest.mark.parametrize(
+        "configured",
+        ["volume/other/secret/tls.pem", "volume/certs/storage-account-key", "env/certs/secret/tls.pem"],
+    )
+    def test_a_secret_volume_is_provided_by_its_own_files_alone(self, configured: str) -> None:
+        assert missing_secrets(["volume/certs/secret/<file>"], [configured]) == ["volume/certs/secret/<file>"]
+
+
+class TestReading:
+    def test_which_group_it_is(self) -> None:
+        assert ContainerGroup(RICH).id == SHOP
+
+    def test_images(self) -> None:
+        assert ContainerGroup(RICH).images == {"web": "index.docker.io/acme/shop:1", "proxy": "envoy:1"}
+        assert ContainerGroup({"properties": {"containers": [{"name": "a", "properties": {}}]}}).images == {"a": ""}
+        assert ContainerGroup({}).images == {}
+
+    @pytest.mark.parametrize(("raw", "tags"), [({"tags": {"a": "b"}}, {"a": "b"}), ({"tags": None}, {}), ({}, {})])
+    def test_tags(self, raw: Json, tags: Json) -> None:
+        assert ContainerGroup(raw).tags == tags
+
+    @pytest.mark.parametrize(
+        ("state", "in_transition", "failed"),
+        [
+            ("Succeeded", False, False),
+            ("Failed", False, True),
+            ("Canceled", False, True),
+            ("Unhealthy", False, True),
+            ("succeeded", False, False),
+            (None, False, False),
+            ("Pending", True, False),
+            ("Creating", True, False),
+            ("Updating", True, False),
+            ("Repairing", True, False),
+            ("SomethingNew", True, False),
+        ],
+    )
+    def test_the_state_of_its_operation(self, state: str | None, *, in_transition: bool, failed: bool) -> None:
+        shown = ContainerGroup({"properties": {"provisioningState": state}})
+        assert (shown.in_transition, shown.failed) == (in_transition, failed)
+
+    @pytest.mark.parametrize(
+        ("view", "stopped"),
+        [({"state": "Stopped"}, True), ({"state": "stopped"}, True), ({"state": "Running"}, False), ({}, False)],
+    )
+    def test_whether_its_owner_stopped_it(self, view: Json, *, stopped: bool) -> None:
+        assert ContainerGroup({"properties": {"instanceView": view}}).stopped is stopped
+
+    def test_a_list_does_not_say_whether_it_is_stopped(self) -> None:
+        assert not ContainerGroup({"properties": {}}).stopped
+
+    @pytest.mark.parametrize(
+        ("shown", "address"),
+        [
+            ({"ip": "20.50.0.2", "fqdn": "f", "type": "Public"}, {"ip": "20.50.0.2", "fqdn": "f"}),
+            ({"ip": "20.50.0.2", "fqdn": None}, {"ip": "20.50.0.2"}),
+            ({"type": "Public"}, {}),
+            (None, {}),
+        ],
+    )
+    def test_its_address(self, shown: Json | None, address: dict[str, str]) -> None:
+        assert ContainerGroup({"properties": {"ipAddress": shown}}).address == address
+
+
+class TestHealth:
+    def test_of_each_container_by_its_own_view(self) -> None:
+        shown = group({"web": "a:1", "jobs": "b:1"}, {"web": running(5), "jobs": waiting()})
+        assert shown.health("web", at(0)) == Healthy(at(5))
+        assert shown.health("jobs", at(0)) == Pending("is waiting")
+        assert shown.health("gone", at(0)) == Pending("is unknown")
+
+    @pytest.mark.parametrize("view", [None, {}])
+    def test_without_a_view_nobody_can_tell(self, view: Json | None) -> None:
+        raw = {"properties": {"containers": [{"name": "web", "properties": {"instanceView": view}}]}}
+        assert ContainerGroup(raw).health("web", at(0)) == Pending("is unknown")
+
+    def test_the_groups_events_and_restart_policy_count(self) -> None:
+        ended: Json = {"currentState": {"state": "Terminated", "exitCode": 1, "finishTime": at(5).isoformat()}}
+        never = group({"web": "a:1"}, {"web": ended}, restartPolicy="Never")
+        assert never.health("web", at(0)) == Broken("ContainerFailed", "ended with exit code 1")
+        always = group({"web": "a:1"}, {"web": ended})
+        assert always.health("web", at(0)) == Pending("ended with exit code 1 and will be restarted")
+        mount = event("FailedMount", 9, "no such share", "Warning")
+        warned = group({"web": "a:1"}, {"web": running(5)}, instanceView={"state": "Running", "events": [mount]})
+        assert warned.health("web", at(0)) == Healthy(at(9))
+
+    def test_azures_clock_may_be_ahead(self) -> None:
+        raw = group({"web": "a:1"}, {"web": running(100)}).raw
+        assert ContainerGroup(raw, timedelta(seconds=95)).health("web", at(0)) == Healthy(at(5))
+        pending = Pending("has not been started anew yet", started=False)
+        assert ContainerGroup(raw, timedelta(seconds=110)).health("web", at(0)) == pending
+
+
+class TestRunningDigest:
+    PULLED = event("Pulled", 100, f'Successfully pulled image "acme/shop@{digest("one")}"')
+
+    def test_of_its_own_container(self) -> None:
+        shown = group({"web": "a:1", "jobs": "b:1"}, {"web": running(5, self.PULLED), "jobs": {}})
+        assert shown.running_digest("web") == digest("one")
+        assert shown.running_digest("jobs") is None
+        assert shown.running_digest("gone") is None
+
+    def test_without_a_view_it_is_not_known(self) -> None:
+        raw = {"properties": {"containers": [{"name": "web", "properties": {"instanceView": None}}]}}
+        assert ContainerGroup(raw).running_digest("web") is None
+
+    def test_not_older_than_asked_for_by_our_clock(self) -> None:
+        raw = group({"web": "a:1"}, {"web": running(100, self.PULLED)}).raw
+        assert ContainerGroup(raw, timedelta(seconds=90)).running_digest("web", at(10)) == digest("one")
+        assert ContainerGroup(raw, timedelta(seconds=90)).running_digest("web", at(13)) is None
+
+
+class TestWarnings:
+    def test_the_newest_first_of_the_group_and_its_containers(self) -> None:
+        web = running(5, event("BackOff", 3, "again", "Warning"), event("Pulled", 9))
+        view = {"state": "Running", "events": [event("FailedMount", 4, "no share", "Warning")]}
+        shown = group({"web": "a:1", "jobs": "b:1"}, {"web": web, "jobs": {"events": None}}, instanceView=view)
+        assert shown.warnings() == ["FailedMount: no share", "BackOff: again"]
+
+    def test_at_most_five(self) -> None:
+        many = [event(f"W{number}", number, "x", "Warning") for number in range(7)]
+        assert group(views={"web": running(5, *many)}).warnings() == [f"W{number}: x" for number in (6, 5, 4, 3, 2)]
+
+    def test_none_without_a_view(self) -> None:
+        assert ContainerGroup({"properties": {"containers": [{"name": "a", "properties": {}}]}}).warnings() == []

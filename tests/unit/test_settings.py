@@ -1,0 +1,193 @@
+"""The settings: defaults, limits, and what must fit together."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.environment import SettingsError, read_settings
+from shared.settings import IngressSettings, Settings, WorkerSettings, is_local, variables
+
+STORAGE = {"AZURE_STORAGE_CONNECTION_STRING": "UseDevelopmentStorage=true"}
+TARGET = {"AZURE_SUBSCRIPTION_ID": "sub", "RESOURCE_GROUP_NAME": "web", "CONTAINER_GROUP_NAME": "shop"}
+WORKER = STORAGE | TARGET
+TOKEN = "a-token-of-16-ch"
+INGRESS = STORAGE | {"ACI_HOOKS_WEBHOOK_TOKENS": TOKEN}
+
+
+def problems(model: type[Settings], environment: dict[str, str]) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(model, environment)
+    return caught.value.problems
+
+
+def test_the_original_programs_variables_are_enough_for_a_worker() -> None:
+    settings = read_settings(WorkerSettings, WORKER)
+    assert (settings.subscription, settings.resource_group, settings.container_group) == ("sub", "web", "shop")
+    assert (settings.queue, settings.records, settings.arm_api_version) == (
+        "aci-hooks-updates",
+        "aci-hooks",
+        "2025-09-01",
+    )
+    assert (settings.visibility_timeout, settings.soak, settings.rollout_timeout) == (30, 30, 900)
+    assert (settings.max_attempts, settings.retry_base, settings.retry_max) == (8, 5, 600)
+    assert (settings.poll_min, settings.poll_max, settings.check_interval) == (0.1, 5, 5)
+    assert (settings.concurrency, settings.worker_port, settings.rollback, settings.sweep_interval) == (
+        8,
+        8081,
+        True,
+        0,
+    )
+    assert settings.arm_endpoint == "https://management.azure.com"
+
+
+def test_a_targets_file_takes_the_place_of_one_target() -> None:
+    assert read_settings(WorkerSettings, STORAGE | {"ACI_HOOKS_TARGETS": "targets.yaml"}).targets_file == "targets.yaml"
+
+
+def test_an_account_takes_the_place_of_a_connection_string() -> None:
+    assert read_settings(Settings, {"AZURE_STORAGE_ACCOUNT": "acme7"}).storage_account == "acme7"
+
+
+def test_every_problem_is_told_at_once() -> None:
+    wrong = {
+        "ACI_HOOKS_QUEUE": "No",
+        "ACI_HOOKS_CONCURRENCY": "0",
+        "ACI_HOOKS_POLL_MIN": "9",
+        "ACI_HOOKS_RETRY_BASE": "700",
+        "AZURE_CLOUD": "Cloud9",
+        "ACI_HOOKS_ARM_ENDPOINT": "ftp://arm",
+    }
+    named = {problem.partition(":")[0] for problem in problems(WorkerSettings, wrong)}
+    assert named == wrong.keys() | TARGET.keys() | STORAGE.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ACI_HOOKS_QUEUE", "ab"),
+        ("ACI_HOOKS_QUEUE", "x" * 57),
+        ("ACI_HOOKS_QUEUE", "two--dashes"),
+        ("ACI_HOOKS_RECORDS", "-x-"),
+        ("ACI_HOOKS_ARM_API_VERSION", "2025-9-1"),
+        ("ACI_HOOKS_WORKER_PORT", "65536"),
+        ("ACI_HOOKS_CONCURRENCY", "257"),
+        ("ACI_HOOKS_VISIBILITY_TIMEOUT", "1"),
+        ("ACI_HOOKS_POLL_MIN", "0"),
+        ("ACI_HOOKS_MAX_ATTEMPTS", "0"),
+        ("ACI_HOOKS_RETRY_MAX", "604801"),
+        ("ACI_HOOKS_CHECK_INTERVAL", "0"),
+        ("ACI_HOOKS_SOAK", "-1"),
+        ("ACI_HOOKS_ROLLOUT_TIMEOUT", "0"),
+        ("ACI_HOOKS_ROLLBACK", "perhaps"),
+        ("ACI_HOOKS_SWEEP_INTERVAL", "-1"),
+        ("ACI_HOOKS_LOG_FORMAT", "xml"),
+        ("AZURE_STORAGE_ACCOUNT", "Acme"),
+    ],
+)
+def test_a_value_out_of_bounds_is_told_by_its_name_alone(name: str, value: str) -> None:
+    (problem,) = problems(WorkerSettings, WORKER | {name: value})
+    assert problem.startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ACI_HOOKS_QUEUE", "x" * 56),
+        ("ACI_HOOKS_SOAK", "0"),
+        ("ACI_HOOKS_WORKER_PORT", "0"),
+        ("ACI_HOOKS_POLL_MIN", "5"),
+        ("ACI_HOOKS_RETRY_BASE", "600"),
+        ("ACI_HOOKS_ARM_API_VERSION", "2024-05-01-preview"),
+    ],
+)
+def test_a_value_on_the_bound_is_good(name: str, value: str) -> None:
+    read_settings(WorkerSettings, WORKER | {name: value})
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("https://management.example", None),
+        ("http://127.0.0.1:8484/", None),
+        ("http://[::1]:8484", None),
+        ("http://localhost:8484", None),
+        ("http://arm-simulator:8484", None),
+        ("http://management.example", "plain http is for loopback and single-label hosts only"),
+        ("http://10.0.0.1", "plain http is for loopback and single-label hosts only"),
+        ("management.example", "is no http or https URL"),
+        ("https://", "is no http or https URL"),
+    ],
+)
+def test_a_token_never_crosses_a_network_in_the_clear(url: str, problem: str | None) -> None:
+    environment = WORKER | {"ACI_HOOKS_ARM_ENDPOINT": url}
+    if problem is None:
+        assert read_settings(WorkerSettings, environment).arm_endpoint == url.rstrip("/")
+    else:
+        (told,) = problems(WorkerSettings, environment)
+        assert told.startswith(f"ACI_HOOKS_ARM_ENDPOINT: {problem}")
+
+
+@pytest.mark.parametrize("cloud", ["AzureCloud", "AzureUSGovernment", "AzureChinaCloud"])
+def test_each_cloud_has_its_own_resource_manager(cloud: str) -> None:
+    settings = read_settings(WorkerSettings, WORKER | {"AZURE_CLOUD": cloud})
+    assert settings.arm_endpoint == settings.cloud.resource_manager
+    assert settings.cloud.resource_manager_scope == f"{settings.arm_endpoint}/.default"
+
+
+class TestIngress:
+    def test_the_defaults(self) -> None:
+        settings = read_settings(IngressSettings, INGRESS)
+        assert (settings.port, settings.max_body) == (8080, 1048576)
+        assert [one.get_secret_value() for one in settings.webhook_tokens] == [TOKEN]
+
+    def test_several_tokens_allow_rotation(self) -> None:
+        settings = read_settings(IngressSettings, INGRESS | {"ACI_HOOKS_WEBHOOK_TOKENS": f"{TOKEN}1, {TOKEN}2,"})
+        assert [one.get_secret_value() for one in settings.webhook_tokens] == [f"{TOKEN}1", f"{TOKEN}2"]
+
+    def test_a_short_token_is_told_by_its_place_and_not_shown(self) -> None:
+        (problem,) = problems(IngressSettings, INGRESS | {"ACI_HOOKS_WEBHOOK_TOKENS": f"{TOKEN},too-short"})
+        assert problem.startswith("ACI_HOOKS_WEBHOOK_TOKENS (entry 2): ")
+        assert "too-short" not in problem
+
+    def test_somebody_must_be_let_in(self) -> None:
+        (problem,) = problems(IngressSettings, STORAGE)
+        assert problem.startswith("ACI_HOOKS_WEBHOOK_TOKENS: not set")
+        read_settings(IngressSettings, STORAGE | {"ACI_HOOKS_SECRET_GHCR": "x"})
+
+    def test_googles_audience_and_email_go_together(self) -> None:
+        for name in ("ACI_HOOKS_GCR_AUDIENCE", "ACI_HOOKS_GCR_EMAIL"):
+            (problem,) = problems(IngressSettings, INGRESS | {name: "x"})
+            assert problem == "ACI_HOOKS_GCR_AUDIENCE: set it and ACI_HOOKS_GCR_EMAIL both, or neither"
+
+    def test_secrets_of_a_sender_are_gathered(self) -> None:
+        settings = read_settings(IngressSettings, INGRESS | {"ACI_HOOKS_SECRET_GHCR": "one,two"})
+        assert [one.get_secret_value() for one in settings.sender_secrets["ghcr"]] == ["one", "two"]
+
+    def test_an_unknown_sender_is_told(self) -> None:
+        (problem,) = problems(IngressSettings, INGRESS | {"ACI_HOOKS_SECRET_GITHUB": "x"})
+        assert problem.startswith("ACI_HOOKS_SECRET_GITHUB: ")
+
+
+def test_every_secret_is_known_for_hiding() -> None:
+    environment = INGRESS | {"AZURE_CLIENT_SECRET": "client", "ACI_HOOKS_SECRET_GHCR": "one,two"}
+    hidden = read_settings(IngressSettings, environment).secret_values()
+    assert sorted(hidden) == sorted([TOKEN, "client", "one", "two", STORAGE["AZURE_STORAGE_CONNECTION_STRING"]])
+
+
+def test_no_secret_is_shown() -> None:
+    settings = read_settings(IngressSettings, INGRESS | {"AZURE_CLIENT_SECRET": "do-not-show"})
+    assert "do-not-show" not in f"{settings!r}{settings}"
+    assert TOKEN not in f"{settings!r}{settings}"
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [("localhost", True), ("127.8.9.1", True), ("::1", True), ("azurite", True), ("10.0.0.1", False), ("a.b", False)],
+)
+def test_which_hosts_are_near(host: str, *, local: bool) -> None:
+    assert is_local(host) is local
+
+
+def test_the_variables_are_known_by_name() -> None:
+    assert {"AZURE_TENANT_ID", "ACI_HOOKS_TARGETS", "RESOURCE_GROUP_NAME"} <= set(variables(WorkerSettings))
+    assert {"PORT", "ACI_HOOKS_MAX_BODY"} <= set(variables(IngressSettings))
