@@ -75,7 +75,8 @@ class ContainerGroup:
         views = [one["properties"].get("instanceView") for one in self._containers() if one["name"] == container]
         group_events = (self._properties.get("instanceView") or {}).get("events") or []
         policy = str(self._properties.get("restartPolicy") or "Always")
-        health = container_health((views[0] if views else None) or {}, group_events, policy, since + self._ahead)
+        view = (views[0] if views else None) or {}
+        health = container_health(view, group_events, policy, since + self._ahead, self.images.get(container))
         return replace(health, since=health.since - self._ahead) if isinstance(health, Healthy) else health
 
     def running_digest(self, container: str, since: datetime | None = None) -> str | None:

@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from shared.image import ImageReference, InvalidImage
+
 CLOCK_TOLERANCE = timedelta(seconds=2)
 """How much earlier than the change a start may seem to be: Azure cuts times to the second, and clocks differ."""
 
 _DIGEST = re.compile(r"@(sha256:[0-9a-f]{64})")
+_NAMED_IMAGE = re.compile(r'image "([^"\s]+)"')
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _PLATFORM_EXIT_CODES = frozenset({7147, 7148})
 
@@ -49,10 +52,17 @@ Health = Healthy | Pending | Broken
 
 
 def container_health(
-    view: Mapping[str, Any], group_events: Iterable[Mapping[str, Any]], restart_policy: str, since: datetime
+    view: Mapping[str, Any],
+    group_events: Iterable[Mapping[str, Any]],
+    restart_policy: str,
+    since: datetime,
+    image: str | None = None,
 ) -> Health:
-    """The health of a container by its instance view, the group's own events and restart policy, after `since`."""
-    events = [*(view.get("events") or []), *group_events]
+    """The health of a container by its instance view, the group's own events and restart policy, after `since`.
+
+    `image` is the one that it is to run: failed pulls of another one are not its fault.
+    """
+    events = [event for event in (*(view.get("events") or []), *group_events) if not _is_of_another(event, image)]
     current = view.get("currentState") or {}
     if refusal := _pull_failure(events, since):
         return Broken("ImagePullFailed", refusal)
@@ -110,6 +120,17 @@ def _pull_failure(events: list[Mapping[str, Any]], since: datetime) -> str | Non
         return None
     pulls = (_time(event.get("lastTimestamp")) for event in events if event.get("name") == "Pulled")
     return None if any(at > failed_at for at in pulls) else message
+
+
+def _is_of_another(event: Mapping[str, Any], image: str | None) -> bool:
+    """Does the event tell of the pull of another image? The last pull of the one before may fail after the change."""
+    named = _NAMED_IMAGE.search(str(event.get("message")))
+    if image is None or event.get("name") != "Failed" or named is None:
+        return False
+    try:
+        return ImageReference.parse(named[1]) != ImageReference.parse(image)
+    except InvalidImage:
+        return False
 
 
 def _crashed_since(view: Mapping[str, Any], since: datetime) -> bool:

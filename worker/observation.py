@@ -36,7 +36,8 @@ def observe(situation: Situation, images: Mapping[str, str], since: datetime) ->
     there = all(group.images.get(name) == image for name, image in images.items())
     started = all(not isinstance(one, Pending) or one.started for one in health.values())
     if group.in_transition or (there and (started or situation.now < since + rules.lease)):
-        return _judge(situation, health, since)
+        # What still runs, or runs again, in place of these images says nothing of them.
+        return _judge(situation, health if there else {}, since)
     under_way = situation.record.rollout
     if group.failed and under_way and under_way.by == situation.message.id:
         return Broken("ProvisioningFailed", _evidence(group, "the operation failed"))

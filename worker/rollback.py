@@ -85,7 +85,7 @@ def _roll_back(situation: Situation, images: dict[str, str]) -> Step:
     if missing := situation.missing_secrets():
         return _give_up(situation, f"{detail}; not rolled back: {missing}")
     staying = _images_of_others(situation)
-    going_back = _others_going_back(record, images)
+    going_back = situation.going_back(images)
     intent = situation.intent({**staying, **going_back, **images}, returning=[*going_back, *images])
     return RollBack(record.begin(intent))
 
@@ -95,14 +95,6 @@ def _images_of_others(situation: Situation) -> dict[str, str]:
     running = situation.group.images
     begun = {name: one.image for name, one in situation.record.open().items() if one.began_at}
     return {name: image for name, image in begun.items() if running.get(name) == image}
-
-
-def _others_going_back(record: Record, mine: Mapping[str, str]) -> dict[str, str]:
-    """What other failed pushes are bringing back: one rollback must not take another's place."""
-    under_way = record.rollout
-    if under_way is None:
-        return {}
-    return {name: under_way.images[name] for name in under_way.returning if name not in mine}
 
 
 def _rolled_back(situation: Situation, images: Mapping[str, str]) -> str:

@@ -60,10 +60,10 @@ def _apply(situation: Situation, owned: Mapping[str, Wanted]) -> Apply:
     # After a failed attempt, and on a held group, a push goes alone: it must not fail for another one's fault.
     alone = situation.message.attempts or situation.record.hold
     wanted = owned if alone else situation.record.open()
-    images = {name: one.image for name, one in wanted.items()}
-    running = situation.group.images
-    restart = all(one.restart and running.get(name) == one.image for name, one in wanted.items())
-    return Apply(situation.record.begin(situation.intent(images, restart=restart)))
+    going_back = situation.going_back(wanted)
+    images = {**going_back, **{name: one.image for name, one in wanted.items()}}
+    restart = all(one.restart for one in wanted.values()) and images.items() <= situation.group.images.items()
+    return Apply(situation.record.begin(situation.intent(images, restart=restart, returning=going_back)))
 
 
 def _watch(situation: Situation, owned: Mapping[str, Wanted], since: datetime) -> Step:

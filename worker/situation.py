@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -69,6 +69,15 @@ class Situation:
         """Look again: the longer it has taken `since`, the less often, so that watching costs few reads."""
         delay = max(self.rules.check_interval, min((self.now - since) / 2, LONGEST_WAIT))
         return Wait(self.record, min(delay, longest), reason)
+
+    def going_back(self, mine: Collection[str]) -> dict[str, str]:
+        """What other failed pushes are bringing back, but for containers of `mine`: no change may take its place."""
+        under_way = self.record.rollout
+        if under_way is None:
+            return {}
+        containers = self.record.containers
+        failed = {name for name, one in containers.items() if one.wanted and one.wanted.status == "failed"}
+        return {name: under_way.images[name] for name in (under_way.returning & failed) - set(mine)}
 
     def intent(self, images: dict[str, str], *, restart: bool = False, returning: Iterable[str] = ()) -> Rollout:
         """The change that brings these images onto the group; a repeated one remembers its first address."""

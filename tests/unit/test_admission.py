@@ -271,6 +271,19 @@ class TestAfterAFailure:
     def test_without_a_good_image_everything_is(self) -> None:
         assert ruling(consider(message("1.9"), container(self.FAILED, goods=())))[0] == "wanted"
 
+    def test_a_runner_up_that_is_newer_keeps_its_turn(self) -> None:
+        # FINDING: an older push delivered during the rollback took the turn of a newer one, which was never tried.
+        newer = wanted(message("1.9", pushed=5))
+        now = container(self.FAILED, runners_up=(newer,))
+        result = consider(message("1.8", pushed=4), now)
+        assert ruling(result) == ("superseded", "docker.io/acme/shop:1.9 is newer, and next")
+        assert [one.message.id for one in result.record.containers["web"].runners_up] == ["1.9", "1.8"]
+
+    @pytest.mark.parametrize(("tag", "pushed"), [("1.9", 5), ("2.1", 6)])
+    def test_the_next_runner_up_itself_or_a_newer_push_need_not_wait(self, tag: str, pushed: float) -> None:
+        now = container(self.FAILED, runners_up=(wanted(message("1.9", pushed=5)),))
+        assert ruling(consider(message(tag, pushed=pushed), now))[0] == "wanted"
+
     def test_a_message_that_failed_has_failed(self) -> None:
         now = container(wanted(message("3")), failures=(failure(message("2")),))
         assert ruling(consider(message("2", pushed=99), now)) == ("failed", "failed before")

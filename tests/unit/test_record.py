@@ -228,6 +228,14 @@ class TestResume:
         after = record({"web": self.failed(wanted(TWO, status="failed"), first)}).resume(TWO, "failed", "", at(99))
         assert web(after).wanted == first.but(image=f"acme/shop@{digest('before')}", restart=False, admitted_at=at(99))
 
+    def test_a_runner_up_that_failed_meanwhile_is_passed_over(self) -> None:
+        # FINDING: a push that was delivered twice, and failed, was wanted again: its message came back without end.
+        first, second = wanted(ONE), wanted(message("1.8"))
+        now = record({"web": self.failed(wanted(TWO, status="failed"), first, second)})
+        after = now.resume(TWO, "failed", "", at(99))
+        assert web(after).wanted == second.but(admitted_at=at(99))
+        assert web(after).runners_up == ()
+
     def test_a_newer_push_keeps_its_place(self) -> None:
         now = record({"web": self.failed(wanted(THREE), wanted(message("1.9")))})
         after = now.resume(TWO, "failed", "", at(99))

@@ -86,6 +86,21 @@ class TestStart:
         assert result.record.rollout is not None
         assert result.record.rollout.images == NEW
 
+    @pytest.mark.parametrize(("running", "restart"), [("acme/jobs:4", True), ("acme/jobs:5", False)])
+    def test_what_another_push_brings_back_goes_on_going_back(self, running: str, *, restart: bool) -> None:
+        # FINDING: a change that came during a rollback took its place, and the rollback was sent once more.
+        jobs = container(
+            wanted(message("5", repository="acme/jobs"), status="failed"), repository="docker.io/acme/jobs"
+        )
+        others = rollout("5", {"jobs": "acme/jobs:4"}, since=-60, returning=frozenset({"jobs"}))
+        now = record({"web": container(wanted(message("1"), restart=True)), "jobs": jobs}, rollout=others)
+        result = step(now, group({"web": "acme/shop:1", "jobs": running}), of=message("1"))
+        assert isinstance(result, Apply)
+        under_way = result.record.rollout
+        assert under_way is not None
+        assert under_way.images == {"web": "acme/shop:1", "jobs": "acme/jobs:4"}
+        assert (under_way.returning, under_way.restart) == ({"jobs"}, restart)
+
     def test_a_tag_that_moved_to_nobody_knows_what_is_brought_in_by_a_restart(self) -> None:
         now = record({"web": container(wanted(message("1"), restart=True))})
         result = step(now, group(OLD), of=message("1"))
