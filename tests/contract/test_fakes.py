@@ -1,4 +1,4 @@
-"""One contract for the queues and records, in memory and in Azurite: what holds for the fakes holds for Azure Storage."""
+"""One contract for the queues and records, in memory and in Azurite: what holds for the fakes holds for Azure."""
 
 from __future__ import annotations
 

@@ -7,12 +7,13 @@ what a registry's webhook would tell of; every push has an image of its own, goo
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from typing import Literal
 
+import pytest
 import structlog
 from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
@@ -367,11 +368,74 @@ def _lives(quality: Quality) -> float | None:
     return 10 if quality == "late-crash" else None
 
 
-def newest_order(pushes: list[Delivered]) -> tuple[datetime, datetime]:
-    return max(one.message.order for one in pushes)
-
-
 RolloutMachine.TestCase.settings = settings(
     max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestRollouts = RolloutMachine.TestCase
+
+
+class TestFound:
+    """What the machine found, each in as few steps as show it."""
+
+    @pytest.fixture
+    def machine(self) -> Iterator[RolloutMachine]:
+        """A group that runs; whatever was done to it is brought to its end, and the promises are looked at."""
+        machine = RolloutMachine()
+        machine.a_group_runs()
+        yield machine
+        machine.teardown()
+
+    def test_a_failed_push_that_was_delivered_twice_comes_to_an_end(self, machine: RolloutMachine) -> None:
+        machine.push("jobs", quality="crash-loop", clock_error=0, on_time=True)
+        machine.duplicate(0)
+        machine.push("jobs", quality="unpullable", clock_error=None, on_time=True)
+        machine.push("jobs", quality="unpullable", clock_error=0, on_time=False)
+        machine.a_worker_is_killed(0)
+        for call in (9, 5, 9):
+            machine.a_worker_is_killed(call)
+
+    def test_azure_may_throttle_for_long(self, machine: RolloutMachine) -> None:
+        machine.push("web", quality="good", clock_error=0, on_time=True)
+        for _ in range(8):
+            machine.azure_has_trouble("throttle", "PUT", 1)
+        for _ in range(12):
+            machine.time_passes(40, 3)
+
+    def test_a_healthy_rollout_that_nobody_could_look_at_for_long_is_no_failure(self, machine: RolloutMachine) -> None:
+        machine.push("web", quality="good", clock_error=0, on_time=True)
+        machine.work(2)
+        machine.world.clock.advance(10_000)
+
+    def test_a_rollback_is_not_refused_for_another_containers_image(self, machine: RolloutMachine) -> None:
+        machine.push("web", quality="inaccessible", clock_error=0, on_time=False)
+        machine.push("jobs", quality="crash-loop", clock_error=0, on_time=False)
+        machine.push("jobs", quality="crash-loop", clock_error=0, on_time=False)
+        machine.push("web", quality="crash-loop", clock_error=0, on_time=False)
+
+    def test_two_rollbacks_do_not_take_each_others_place(self, machine: RolloutMachine) -> None:
+        machine.push("jobs", quality="crash-loop", clock_error=0, on_time=False)
+        machine.push("web", quality="crash-loop", clock_error=0, on_time=False)
+        machine.teardown()
+        assert machine.world.azure.stats()["effective_puts"] <= 4
+
+    def test_a_tag_is_followed_after_a_rollback_by_its_digest(self, machine: RolloutMachine) -> None:
+        machine.push("jobs", quality="good", clock_error=0, on_time=False)
+        machine.push("jobs", quality="crash-loop", clock_error=0, on_time=True)
+        machine.work(2)
+        for _ in range(4):
+            machine.time_passes(10, 1)
+
+    def test_an_image_that_another_containers_change_pulled_is_watched(self, machine: RolloutMachine) -> None:
+        machine.push("web", quality="good", clock_error=0, on_time=True)
+        machine.push("jobs", quality="crash-loop", clock_error=0, on_time=False)
+        machine.work(2)
+        machine.time_passes(10, 0)
+
+    def test_an_older_push_does_not_take_the_turn_of_a_newer_one(self, machine: RolloutMachine) -> None:
+        machine.push("jobs", quality="good", clock_error=0, on_time=True)
+        machine.duplicate(0)
+        machine.push("jobs", quality="good", clock_error=0, on_time=True)
+        machine.push("jobs", quality="crash-loop", clock_error=0, on_time=True)
+        machine.a_worker_is_killed(0)
+        for _ in range(6):
+            machine.time_passes(5, 8)

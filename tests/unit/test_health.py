@@ -205,7 +205,7 @@ class TestPulledDigest:
         ("acme/shop:2", False),
         ("docker.io/acme/shop:2", False),
         ("acme/shop:3", True),
-        ("not an image!", True),
+        ("not an image!", False),
     ],
 )
 def test_the_failed_pull_of_another_image_is_not_its_fault(image: str | None, *, healthy: bool) -> None:

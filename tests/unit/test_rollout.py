@@ -99,7 +99,7 @@ class TestStart:
         under_way = result.record.rollout
         assert under_way is not None
         assert under_way.images == {"web": "acme/shop:1", "jobs": "acme/jobs:4"}
-        assert (under_way.returning, under_way.restart) == ({"jobs"}, restart)
+        assert (under_way.returning, under_way.restart) == (frozenset({"jobs"}), restart)
 
     def test_a_tag_that_moved_to_nobody_knows_what_is_brought_in_by_a_restart(self) -> None:
         now = record({"web": container(wanted(message("1"), restart=True))})
