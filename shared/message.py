@@ -125,7 +125,9 @@ class DeadLetter(BaseModel):
             return text
         if isinstance(self.message, str):
             return self.message
-        return self.model_copy(update={"detail": self.detail[: MAX_LETTER // 16] + " […]"}).encode()
+        # A character may take six bytes in JSON, so it is halved until it fits.
+        detail = self.detail.removesuffix(" […]")
+        return self.model_copy(update={"detail": detail[: min(len(detail) // 2, MAX_LETTER // 16)] + " […]"}).encode()
 
 
 def decode(text: str) -> UpdateMessage:

@@ -163,6 +163,9 @@ def _admit_one(
             return _consider(record, name, one, candidate), Ruling(name, "superseded", why)
     elif one.good and not candidate.beats_good(one.good):
         return record, Ruling(name, "superseded", f"{one.good.image} is newer")
+    elif next_up := _ahead_of(candidate, one):
+        kept = record.consider(name, candidate.wanted(written, same_tag=False), candidate.beats)
+        return kept, Ruling(name, "superseded", f"{next_up.message.push.image} is newer, and next")
     tag = _running_tag(one, running, written)
     decision = candidate.policy.decide(tag, message.push.tag)
     if isinstance(decision, Skip):
@@ -213,6 +216,14 @@ def _consider(record: Record, name: str, one: ContainerRecord, candidate: Candid
         return record
     same_tag = good.tag == candidate.message.push.tag
     return record.consider(name, candidate.wanted(wanted.image, same_tag=same_tag, running=good.image), candidate.beats)
+
+
+def _ahead_of(candidate: Candidate, one: ContainerRecord) -> Wanted | None:
+    """The runner-up that is to be tried next, after a failure, and before this push."""
+    first = next(iter(one.runners_up), None)
+    if first is None or first.message.id == candidate.message.id or candidate.beats(first):
+        return None
+    return first
 
 
 def _ended(wanted: Wanted) -> Verdict:

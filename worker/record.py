@@ -242,8 +242,9 @@ class Record(Value):
                     for failure in one.failures
                 )
             }
-            if one.wanted and one.wanted.message.id == message.id and one.runners_up:
-                changes |= {"wanted": one.runners_up[0].revived(now), "runners_up": one.runners_up[1:]}
+            waiting = [wanted for wanted in one.runners_up if not one.failure_of(wanted.message.id)]
+            if one.wanted and one.wanted.message.id == message.id and waiting:
+                changes |= {"wanted": waiting[0].revived(now), "runners_up": tuple(waiting[1:])}
             record = record._with(name, **changes)
         if record.rollout:
             returning = frozenset(record.rollout.returning - failures.keys())
