@@ -30,7 +30,7 @@ _MASK = "***"
 def redact(text: str, hidden: Iterable[str] = ()) -> str:
     """The text without the token of a webhook's path and without any of the `hidden` values."""
     text = _URL_TOKEN.sub(rf"\1{_MASK}", text)
-    for secret in hidden:
+    for secret in sorted(hidden, key=len, reverse=True):  # one may begin like another
         if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, _MASK)
     return text

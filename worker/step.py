@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from worker.admission import admit, overtaken
 from worker.failures import Permanent, Retry, Transient, classify
 from worker.group import ContainerGroup
 from worker.notify import Notice, Noticed
-from worker.record import FailedResult, Record, Result
+from worker.record import FailedResult, Record, Result, Rollout
 from worker.records import Conflict
 from worker.retrying import briefly
 from worker.rollback import refused
@@ -181,7 +182,7 @@ class Stepper:
         etag = self._save(record, step.record, etag)
         match step:
             case Apply() | RollBack():
-                return self._change(message, target, group, step, held)
+                return self._change(message, target, group, step, held, etag)
             case Wait(_, delay, reason):
                 self._ports.watch.waits(target.id)
                 log.info("waiting", reason=reason, again_in=round(delay.total_seconds(), 1))
@@ -214,6 +215,7 @@ class Stepper:
         group: ContainerGroup,
         step: Apply | RollBack,
         held: Callable[[], bool],
+        etag: str | None,
     ) -> Settlement:
         rollout = step.record.rollout
         if rollout is None:
@@ -230,6 +232,7 @@ class Stepper:
             else:
                 self._ports.groups.put(target.id, group.definition(rollout.images, secrets))
         except RemoteError as error:
+            self._uncount(step.record, rollout, etag)
             alone = rollout.images.keys() <= step.record.owned_by(message.id).keys()
             if alone or not isinstance(classify(error), Permanent):
                 raise
@@ -239,6 +242,11 @@ class Stepper:
             self._heal(target)
             raise LeaseLost(message.id)
         return Reschedule(message.model_copy(update={"attempts": 0}), self._rules.check_interval.total_seconds())
+
+    def _uncount(self, record: Record, rollout: Rollout, etag: str | None) -> None:
+        """A change that Azure did not accept, being throttled say, was no try. Best effort: only a count is at stake."""
+        with contextlib.suppress(Conflict, RemoteError):
+            self._ports.records.save(record.but(rollout=rollout.but(tries=rollout.tries - 1)), etag)
 
     def _heal(self, target: Target) -> None:
         """A change was sent after its lease ran out and may have overwritten a newer one: have everything looked at."""

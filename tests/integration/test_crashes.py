@@ -100,3 +100,13 @@ def test_killed_in_a_rollback_at(site: Site, request_: tuple[str, str, str], nth
     site.push("acme/shop:v3")
     site.drain()
     assert site.images()["web"] == "acme/shop:v3"
+
+
+def test_a_message_that_kills_its_worker_again_and_again_is_dead_lettered(site: Site) -> None:
+    site.push("acme/shop:v2")
+    for _ in range(2):
+        kill_at(site, ("arm", "GET", r"/containerGroups/shop"), "before")
+    site.drain(ACI_HOOKS_MAX_ATTEMPTS="2")
+    (letter,) = site.dead_letters()
+    assert (letter["code"], letter["attempts"]) == ("WorkerCrash", 2)
+    assert (site.images()["web"], site.updates.count()) == ("acme/shop:v1", 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from datetime import UTC, datetime, timedelta
 
 from tests.processes import wait_until
@@ -179,18 +178,3 @@ def test_sigterm_finishes_the_step_in_hand_and_exits_0(site: Site) -> None:
     wait_until(lambda: site.images()["web"] == "acme/shop:v2", 5, "the PUT that was in hand")
     site.drain()
     assert site.effective_puts() == 1
-
-
-def test_a_message_that_kills_its_worker_again_and_again_is_dead_lettered(site: Site) -> None:
-    site.arm.fault("stall", method="GET", group="shop", seconds=30, times=9)
-    site.push("acme/shop:v2")
-    for _ in range(2):
-        worker = site.worker()
-        worker.wait_for_log("targets found") if not worker.output().count("targets found") else None
-        wait_until(lambda: bool(site.arm.log()), 10, "the worker's read of the group")
-        worker.signal(signal.SIGKILL)
-        site.arm.clear_faults()
-        site.arm.fault("stall", method="GET", group="shop", seconds=30, times=9)
-    site.arm.clear_faults()
-    site.drain(ACI_HOOKS_MAX_ATTEMPTS="2")
-    assert site.dead_letters()[0]["code"] in {"WorkerCrash"}
