@@ -244,7 +244,7 @@ class Stepper:
         return Reschedule(message.model_copy(update={"attempts": 0}), self._rules.check_interval.total_seconds())
 
     def _uncount(self, record: Record, rollout: Rollout, etag: str | None) -> None:
-        """A change that Azure did not accept, being throttled say, was no try. Best effort: only a count is at stake."""
+        """A change that Azure did not accept, being throttled say, was no try. Best effort: it is but a count."""
         with contextlib.suppress(Conflict, RemoteError):
             self._ports.records.save(record.but(rollout=rollout.but(tries=rollout.tries - 1)), etag)
 
