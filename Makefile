@@ -43,8 +43,8 @@ $(AZURITE): package.json package-lock.json | node
 demo: setup ## A push from webhook to container group: v1 to v2, then a bad image rolled back (SENDER=ghcr, KEEP=1)
 	@python -m tests.demo $(if $(SENDER),--sender $(SENDER)) $(if $(filter-out 0,$(KEEP)),--keep)
 
-test: setup ## All tests, on a real Azurite (ARGS="-k words" for some)
-	python -m pytest $(ARGS)
+test: setup ## All tests, on a real Azurite, and every branch of the pure modules (ARGS="-k words" for some tests)
+	python -m pytest $(or $(ARGS),--cov)
 
 check: setup ## Lint, format, types and import contracts
 	ruff check
@@ -62,12 +62,13 @@ bench: setup ## Measure throughput and latency (PUSHES=, ROLLOUTS=)
 chaos: setup ## Kill, stall and fail everything for a while; nothing may be lost (PUSHES=, SECONDS=, SEED=)
 	python -m tests.chaos $(if $(PUSHES),--pushes $(PUSHES)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
-COMPILE = CUSTOM_COMPILE_COMMAND="make lock" pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+COMPILE = CUSTOM_COMPILE_COMMAND="make lock" pip-compile --quiet --generate-hashes --allow-unsafe --no-strip-extras \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 lock: setup ## Renew the locks, with the oldest Python that is supported (UPGRADE=1 for the newest releases)
 	python -c 'import sys; sys.exit(sys.version_info[:2] > (3, 11) and "make the locks with Python 3.11")'
-	$(COMPILE) $(if $(UPGRADE),--upgrade) -o requirements/runtime.txt pyproject.toml
-	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra dev -c requirements/runtime.txt -o requirements/dev.txt pyproject.toml
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra dev -o requirements/dev.txt pyproject.toml
+	cp requirements/dev.txt requirements/runtime.txt
+	$(COMPILE) -o requirements/runtime.txt pyproject.toml
 	$(COMPILE) --build-deps-for editable --only-build-deps -o requirements/build.txt pyproject.toml
 	$(COMPILE) $(if $(UPGRADE),--upgrade) -o requirements/node.txt requirements/node.in
 	npm $(if $(UPGRADE),update,install) --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund

@@ -48,9 +48,28 @@ def _split_commas(value: object) -> object:
 Names = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
 Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split_commas)]
 Tokens = Annotated[tuple[Annotated[SecretStr, Field(min_length=16)], ...], BeforeValidator(_split_commas)]
+
+
+def _shaped(pattern: str, what: str) -> AfterValidator:
+    """A check that a text is `what`, which says so to whoever wrote another."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"must be {what}")
+        return value
+
+    return AfterValidator(check)
+
+
+_PLAIN_NAME = _shaped(r"[a-z0-9](?:-?[a-z0-9])*", "lower-case letters, digits and single dashes between them")
 # A queue's name has 3 to 63 characters; "-poison" takes seven of them.
-QueueName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:-?[a-z0-9])*$", min_length=3, max_length=56)]
-ContainerName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:-?[a-z0-9])*$", min_length=3, max_length=63)]
+QueueName = Annotated[str, StringConstraints(min_length=3, max_length=56), _PLAIN_NAME]
+ContainerName = Annotated[str, StringConstraints(min_length=3, max_length=63), _PLAIN_NAME]
+AccountName = Annotated[
+    str, _shaped(r"[a-z0-9]{3,24}", "a storage account's name, 3 to 24 lower-case letters and digits")
+]
+ApiVersion = Annotated[str, _shaped(r"\d{4}-\d\d-\d\d(-preview)?", "a date such as 2025-09-01, maybe with -preview")]
+Url = Annotated[str, _shaped(r"https?://[^\s/\[\]]+(/\S*)?", "an http or https URL")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -62,14 +81,16 @@ def variable(name: str, default: Any = ..., **constraints: Any) -> Any:
 class Settings(BaseModel):
     """What both programs need: the queue, the credential, the cloud and the logs' format."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
 
     tenant_id: str | None = variable("AZURE_TENANT_ID", None)
     client_id: str | None = variable("AZURE_CLIENT_ID", None)
     client_secret: SecretStr | None = variable("AZURE_CLIENT_SECRET", None)
     cloud_name: Literal["AzureCloud", "AzureUSGovernment", "AzureChinaCloud"] = variable("AZURE_CLOUD", "AzureCloud")
     connection_string: SecretStr | None = variable("AZURE_STORAGE_CONNECTION_STRING", None)
-    storage_account: str | None = variable("AZURE_STORAGE_ACCOUNT", None, pattern=r"^[a-z0-9]{3,24}$")
+    storage_account: AccountName | None = variable("AZURE_STORAGE_ACCOUNT", None)
     queue: QueueName = variable("ACI_HOOKS_QUEUE", "aci-hooks-updates")
     log_format: Literal["json", "console"] = variable("ACI_HOOKS_LOG_FORMAT", "json")
 
@@ -104,9 +125,7 @@ class IngressSettings(Settings):
     sender_secrets: dict[Literal[SENDERS], Secrets] = Field(default_factory=dict)  # type: ignore[valid-type]
     gcr_audience: Names = variable("ACI_HOOKS_GCR_AUDIENCE", ())
     gcr_email: Names = variable("ACI_HOOKS_GCR_EMAIL", ())
-    gcr_jwks_url: str = variable(
-        "ACI_HOOKS_GCR_JWKS_URL", "https://www.googleapis.com/oauth2/v3/certs", pattern=r"^https?://[^\s/\[\]]+(/\S*)?$"
-    )
+    gcr_jwks_url: Url = variable("ACI_HOOKS_GCR_JWKS_URL", "https://www.googleapis.com/oauth2/v3/certs")
     gcr_issuer: Names = variable("ACI_HOOKS_GCR_ISSUER", ("https://accounts.google.com", "accounts.google.com"))
     nexus_registry: Annotated[str, AfterValidator(check_registry)] | None = variable("ACI_HOOKS_NEXUS_REGISTRY", None)
     port: Port = variable("PORT", 8080)
@@ -139,7 +158,7 @@ class WorkerSettings(Settings):
     targets_file: str | None = variable("ACI_HOOKS_TARGETS", None)
     records: ContainerName = variable("ACI_HOOKS_RECORDS", "aci-hooks")
     arm_endpoint_override: str | None = variable("ACI_HOOKS_ARM_ENDPOINT", None)
-    arm_api_version: str = variable("ACI_HOOKS_ARM_API_VERSION", "2025-09-01", pattern=r"^\d{4}-\d\d-\d\d(-preview)?$")
+    arm_api_version: ApiVersion = variable("ACI_HOOKS_ARM_API_VERSION", "2025-09-01")
     worker_port: Port = variable("ACI_HOOKS_WORKER_PORT", 8081)
     concurrency: int = variable("ACI_HOOKS_CONCURRENCY", 8, ge=1, le=256)
     visibility_timeout: int = variable("ACI_HOOKS_VISIBILITY_TIMEOUT", 30, ge=2, le=604800)

@@ -42,7 +42,12 @@ def test_the_docs_show_the_table_as_it_is() -> None:
 
 @pytest.mark.parametrize("policy", ["any", "same-tag", "glob:*", r"regex:v\d+"])
 def test_policies_without_an_order_leave_it_to_time(policy: str) -> None:
+    assert not parse_policy(policy).ordered
     assert parse_policy(policy).outranks("v2", "v1") is None
+
+
+def test_versions_have_an_order() -> None:
+    assert parse_policy("semver").ordered
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import tomllib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -40,10 +41,12 @@ def imports(tree: ast.AST) -> Iterator[str]:
             yield node.module
 
 
+def tool(name: str) -> Any:
+    return tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][name]
+
+
 def pure_modules() -> list[str]:
-    contracts = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
-        "contracts"
-    ]
+    contracts = tool("importlinter")["contracts"]
     return next(list(one["source_modules"]) for one in contracts if one["name"].startswith("the pure modules"))
 
 
@@ -62,6 +65,13 @@ def test_the_pure_modules_know_no_clock_no_environment_and_no_disk() -> None:
         if any(name == module or name.startswith(f"{module}.") for module in pure)
     }
     assert found - HANDED_IN == set()
+
+
+def test_every_pure_module_is_to_be_covered() -> None:
+    covered = {
+        file.removesuffix(".py").removesuffix("/*").replace("/", ".") for file in tool("coverage")["report"]["include"]
+    }
+    assert covered == set(pure_modules())
 
 
 def test_only_the_main_modules_read_the_environment() -> None:

@@ -81,6 +81,8 @@ def test_every_problem_is_told_at_once() -> None:
         ("ACI_HOOKS_ROLLBACK", "perhaps"),
         ("ACI_HOOKS_SWEEP_INTERVAL", "-1"),
         ("ACI_HOOKS_LOG_FORMAT", "xml"),
+        ("ACI_HOOKS_SOAK", "inf"),
+        ("ACI_HOOKS_ROLLOUT_TIMEOUT", "nan"),
         ("AZURE_STORAGE_ACCOUNT", "Acme"),
     ],
 )
@@ -158,6 +160,22 @@ class TestIngress:
         for name in ("ACI_HOOKS_GCR_AUDIENCE", "ACI_HOOKS_GCR_EMAIL"):
             (problem,) = problems(IngressSettings, INGRESS | {name: "x"})
             assert problem == "ACI_HOOKS_GCR_AUDIENCE: set it and ACI_HOOKS_GCR_EMAIL both, or neither"
+
+    @pytest.mark.parametrize(
+        ("url", "wrong"),
+        [
+            ("http://keys.example/certs", "is no https URL; plain http"),
+            ("keys.example", "must be an http or https URL"),
+        ],
+    )
+    def test_googles_keys_never_cross_a_network_in_the_clear(self, url: str, wrong: str) -> None:
+        (problem,) = problems(IngressSettings, INGRESS | {"ACI_HOOKS_GCR_JWKS_URL": url})
+        assert problem.startswith(f"ACI_HOOKS_GCR_JWKS_URL: {wrong}")
+        read_settings(IngressSettings, INGRESS | {"ACI_HOOKS_GCR_JWKS_URL": "http://127.0.0.1:8000/certs"})
+
+    def test_a_senders_secrets_are_more_than_commas(self) -> None:
+        (problem,) = problems(IngressSettings, INGRESS | {"ACI_HOOKS_SECRET_GHCR": ", ,"})
+        assert problem == "ACI_HOOKS_SECRET_GHCR: holds no secret, only commas"
 
     def test_secrets_of_a_sender_are_gathered(self) -> None:
         settings = read_settings(IngressSettings, INGRESS | {"ACI_HOOKS_SECRET_GHCR": "one,two"})

@@ -1,0 +1,40 @@
+"""RemoteError's text, and how long a server asks its clients to wait."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.errors import LONGEST_RETRY_AFTER, RemoteError, retry_after
+
+NOON = 1_767_268_800.0
+"""2026-01-01, 12:00 UTC."""
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "7"}, 7),
+        ({"retry-after": " 7 "}, 7),
+        ({"Retry-After": "0"}, 0),
+        ({"Retry-After": "86400"}, LONGEST_RETRY_AFTER),
+        ({"Retry-After": "Thu, 01 Jan 2026 12:01:30 GMT"}, 90),
+        ({"Retry-After": "Thu, 01 Jan 2026 11:00:00 GMT"}, 0),
+        ({"Retry-After": "Fri, 02 Jan 2026 12:00:00 GMT"}, LONGEST_RETRY_AFTER),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "-7"}, None),
+        ({"Retry-After": "7.5"}, None),
+        ({"Retry-After": ""}, None),
+        ({}, None),
+    ],
+)
+def test_how_long_to_wait(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after(headers, NOON) == seconds
+
+
+def test_a_date_says_nothing_without_a_clock() -> None:
+    assert retry_after({"Retry-After": "Thu, 01 Jan 2026 12:01:30 GMT"}) is None
+
+
+@pytest.mark.parametrize(("status", "text"), [(409, "arm: Busy (409): try later"), (None, "arm: Busy: try later")])
+def test_an_error_says_who_and_what(status: int | None, text: str) -> None:
+    assert str(RemoteError("arm", status, "Busy", "try later")) == text
