@@ -1,6 +1,6 @@
 """The catalogue: every target, and which of them a push concerns, from a list of groups that is read now and then.
 
-A push costs no list call of its own: the list is renewed in the background, and at once when a push finds nothing.
+A push costs no list call of its own: a list is good for a minute, and for less where it does not know what is asked.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import structlog
@@ -16,13 +16,14 @@ import structlog
 from shared.errors import RemoteError
 from shared.image import ImageReference
 from shared.message import TargetId
+from worker.failures import classify, passes
 from worker.group import ContainerGroup
 from worker.targets import BadTags, Target, find_targets, merge, target_from_tags
 
 REFRESH = 60.0
-"""Seconds after which the list of groups is renewed in the background."""
+"""Seconds that a list of groups is good for."""
 REFRESH_ON_MISS = 5.0
-"""Seconds that it must be old before a push that found nothing renews it."""
+"""Seconds that it is good for where it has nothing for a push."""
 
 log = structlog.get_logger()
 
@@ -42,14 +43,17 @@ class Scope:
     resource_group: str | None = None
     discover: bool = False
 
+    def __str__(self) -> str:
+        return f"resource group {self.resource_group}" if self.resource_group else f"subscription {self.subscription}"
+
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """What was configured and listed at one moment: `images` has each group's containers and images."""
+class Listing:
+    """What one scope held: the targets that its groups' tags make, each container's image, and what is wrong there."""
 
-    at: float
     targets: tuple[Target, ...] = ()
     images: dict[TargetId, dict[str, str]] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
 
 
 class Catalogue:
@@ -67,68 +71,82 @@ class Catalogue:
         self._scopes = scopes
         self._lister = lister
         self._monotonic = monotonic
-        self._listed = Listed(at=-REFRESH)
+        self._listings: dict[Scope, Listing] = {}
+        self._listed_at = float("-inf")
         self._refreshing = threading.Lock()
 
     def concerned(self, image: ImageReference) -> tuple[Target, ...]:
         """The targets that a push of this image's repository may concern. Raises RemoteError if none can be known."""
-        if not self._scopes():
-            return find_targets(image.name, self._configured(), {})
-        age = self._monotonic() - self._listed.at
-        if self._listed.at < 0:
-            self.refresh()
-        elif age > REFRESH:
-            threading.Thread(target=self._refresh_quietly, name="catalogue", daemon=True).start()
+        if self._scopes():
+            self._renew(REFRESH)
         found = self._find(image)
-        if not found and age > REFRESH_ON_MISS:
-            self.refresh()
+        if not found and self._scopes():
+            self._renew(REFRESH_ON_MISS)
             found = self._find(image)
         return found
 
     def get(self, target_id: TargetId) -> Target | None:
         """One target by its id, None if it is none any more. Raises RemoteError."""
-        return next((target for target in self.known() if target.id == target_id), None)
+        found = self._get(target_id)
+        if found is None and self._discovers():
+            # Another worker may have seen a group that our list is too old for.
+            self._renew(0)
+            found = self._get(target_id)
+        return found
 
     def known(self) -> tuple[Target, ...]:
-        """Every target, after a first look where resource tags make some. Raises RemoteError."""
-        if self._listed.at < 0 and any(scope.discover for scope in self._scopes()):
-            self.refresh()
+        """Every target, after a look where resource tags make some. Raises RemoteError."""
+        if self._discovers():
+            self._renew(REFRESH)
         return self.all()
 
     def all(self) -> tuple[Target, ...]:
         """Every target that is known now."""
-        return merge(self._configured(), self._listed.targets)
+        discovered = [target for listing in self._listings.values() for target in listing.targets]
+        return merge(self._configured(), discovered)
 
-    def refresh(self) -> None:
-        """List the groups now, unless another thread is at it: then wait for that one. Raises RemoteError."""
-        asked = self._monotonic()
-        with self._refreshing:
-            if self._listed.at < asked:
-                self._listed = self._list()
+    def problems(self) -> tuple[str, ...]:
+        """What keeps groups from being targets, a sentence each: tags that are no policies, places that are not listed."""
+        return tuple(problem for listing in self._listings.values() for problem in listing.problems)
+
+    def _get(self, target_id: TargetId) -> Target | None:
+        return next((target for target in self.all() if target.id == target_id), None)
 
     def _find(self, image: ImageReference) -> tuple[Target, ...]:
-        return find_targets(image.name, self.all(), self._listed.images)
+        images = {target: seen for listing in self._listings.values() for target, seen in listing.images.items()}
+        return find_targets(image.name, self.all(), images)
 
-    def _refresh_quietly(self) -> None:
-        if not self._refreshing.acquire(blocking=False):
+    def _discovers(self) -> bool:
+        return any(scope.discover for scope in self._scopes())
+
+    def _renew(self, good_for: float) -> None:
+        """List the groups if the list is older than that, unless another thread does: then wait for that one."""
+        asked = self._monotonic()
+        if asked - self._listed_at < good_for:
             return
-        try:
-            self._listed = self._list()
-        except RemoteError as error:
-            log.warning("groups not listed", error=str(error))
-        finally:
-            self._refreshing.release()
+        with self._refreshing:
+            if self._listed_at < asked:
+                at = self._monotonic()
+                self._listings = {scope: self._list(scope) for scope in self._scopes()}
+                self._listed_at = at
 
-    def _list(self) -> Listed:
-        at = self._monotonic()
-        targets, images = [], {}
-        for scope in self._scopes():
-            for group in self._lister.list(scope.subscription, scope.resource_group):
-                target_id = group.id
-                images[target_id] = group.images
-                made = target_from_tags(target_id, group.tags) if scope.discover else None
-                if isinstance(made, BadTags):
-                    log.error("resource tags are no policy", target=str(target_id), problems=list(made.problems))
-                elif made:
-                    targets.append(made)
-        return Listed(at, tuple(targets), images)
+    def _list(self, scope: Scope) -> Listing:
+        try:
+            groups = list(self._lister.list(scope.subscription, scope.resource_group))
+        except RemoteError as error:
+            # Whoever asks comes again, and learns of new groups then; but one place that is gone, or forbidden for
+            # good, holds up no other. Without a list of its groups a target of the file is asked for itself.
+            if scope.discover and passes(classify(error)):
+                raise
+            log.warning("groups not listed", scope=str(scope), error=str(error))
+            before = self._listings.get(scope, Listing()) if scope.discover else Listing()
+            return replace(before, problems=(f"{scope} can't be listed: {error}",))
+        made = [target_from_tags(group.id, group.tags) for group in groups] if scope.discover else []
+        bad = [f"{one.id}: {problem}" for one in made if isinstance(one, BadTags) for problem in one.problems]
+        for problem in bad:
+            log.error("resource tags are no policy", problem=problem)
+        return Listing(
+            targets=tuple(one for one in made if isinstance(one, Target)),
+            images={group.id: group.images for group in groups},
+            problems=tuple(bad),
+        )

@@ -68,6 +68,11 @@ def classify(error: BaseException) -> Failure:
     return Permanent(code, detail)
 
 
+def passes(failure: Failure) -> bool:
+    """Will it pass by itself, as far as anybody can tell? What is tried a few times on the off chance may not."""
+    return isinstance(failure, Transient) and failure.limit is None
+
+
 def _heals(error: RemoteError) -> bool:
     # 401: a token that ran out, or a credential being replaced. 409 on a group: somebody is at work on it.
     return error.status is None or error.status in {401, 408, 409, 412} or error.status >= 500

@@ -1,0 +1,153 @@
+"""The catalogue: which targets there are by a list that may be old, incomplete, or not to be had."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.errors import RemoteError
+from shared.image import ImageReference
+from shared.message import TargetId
+from worker.catalogue import REFRESH, REFRESH_ON_MISS, Catalogue, Scope
+from worker.group import ContainerGroup
+from worker.policy import AnyTag
+from worker.targets import ContainerRule, Target
+
+SHOP = ImageReference.parse("acme/shop:2")
+GONE = RemoteError("arm", 404, "ResourceGroupNotFound", "no such group")
+FORBIDDEN = RemoteError("arm", 403, "AuthorizationFailed", "no")
+DOWN = RemoteError("arm", 503, "ServiceUnavailable", "later")
+LISTED = Target(
+    TargetId(subscription="sub", resource_group="files", container_group="listed"), {"web": ContainerRule(AnyTag())}
+)
+
+
+class Azure:
+    """What lists groups: by resource group, their names, or the error that the list call meets."""
+
+    def __init__(self, **places: list[str] | RemoteError) -> None:
+        self.places = places
+        self.calls = 0
+
+    def list(self, subscription: str, resource_group: str | None = None) -> list[ContainerGroup]:
+        self.calls += 1
+        place = self.places[resource_group or "all"]
+        if isinstance(place, RemoteError):
+            raise place
+        return [_group(subscription, resource_group or "all", name) for name in place]
+
+
+class Seconds:
+    """A clock."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        self.now += 0.001
+        return self.now
+
+
+def _group(subscription: str, resource_group: str, name: str) -> ContainerGroup:
+    tag = "no policy" if name.startswith("bad") else "any"
+    path = f"/subscriptions/{subscription}/resourceGroups/{resource_group}/providers/x/containerGroups/{name}"
+    containers = [{"name": "web", "properties": {"image": "acme/shop:1"}}]
+    return ContainerGroup({"id": path, "tags": {"aci-hooks.policy": tag}, "properties": {"containers": containers}})
+
+
+def made(azure: Azure, clock: Seconds, *discovered: str, files: bool = False) -> Catalogue:
+    scopes = [Scope("sub", place, discover=True) for place in discovered]
+    if files:
+        scopes.append(Scope("sub", "files"))
+    return Catalogue(lambda: (LISTED,) if files else (), lambda: tuple(scopes), azure, monotonic=clock)
+
+
+def names(targets: tuple[Target, ...]) -> list[str]:
+    return [target.id.container_group for target in targets]
+
+
+def id_of(name: str, place: str = "web") -> TargetId:
+    return TargetId(subscription="sub", resource_group=place, container_group=name)
+
+
+def test_a_list_is_good_for_many_pushes_but_not_for_ever() -> None:
+    azure, clock = Azure(web=["shop"]), Seconds()
+    catalogue = made(azure, clock, "web")
+    for _ in range(10):
+        assert names(catalogue.concerned(SHOP)) == ["shop"]
+    assert azure.calls == 1
+    azure.places["web"] = ["shop", "new"]
+    clock.now += REFRESH
+    # FINDING: after a quiet time a push was matched with a list of any age, and groups made since missed it.
+    assert names(catalogue.concerned(SHOP)) == ["shop", "new"]
+
+
+def test_where_nothing_is_found_the_list_is_renewed_sooner() -> None:
+    azure, clock = Azure(web=[]), Seconds()
+    catalogue = made(azure, clock, "web")
+    assert names(catalogue.concerned(SHOP)) == []
+    azure.places["web"] = ["new"]
+    assert names(catalogue.concerned(SHOP)) == []
+    clock.now += REFRESH_ON_MISS
+    assert names(catalogue.concerned(SHOP)) == ["new"]
+
+
+def test_a_target_that_another_worker_found_is_looked_for_before_it_is_said_to_be_none() -> None:
+    # FINDING: a worker whose list was older completed the message as "no target any more", and the push was lost.
+    azure, clock = Azure(web=["shop"]), Seconds()
+    catalogue = made(azure, clock, "web")
+    catalogue.concerned(SHOP)
+    azure.places["web"] = ["shop", "new"]
+    assert catalogue.get(id_of("new")) is not None
+    assert catalogue.get(id_of("none")) is None
+
+
+def test_a_target_of_the_file_needs_no_list() -> None:
+    azure = Azure(files=DOWN)
+    assert made(azure, Seconds(), files=True).get(LISTED.id) == LISTED
+    assert azure.calls == 0
+
+
+@pytest.mark.parametrize("error", [GONE, FORBIDDEN])
+def test_a_place_that_is_gone_or_forbidden_holds_up_no_other(error: RemoteError) -> None:
+    # FINDING: one deleted resource group made a dead letter of every push.
+    catalogue = made(Azure(web=["shop"], gone=error, files=error), Seconds(), "gone", "web", files=True)
+    assert names(catalogue.concerned(SHOP)) == ["shop", "listed"]
+    assert names(catalogue.known()) == ["shop", "listed"]
+    assert [problem.partition(" can't")[0] for problem in catalogue.problems()] == [
+        "resource group gone",
+        "resource group files",
+    ]
+
+
+def test_what_was_discovered_before_stays_known_when_a_place_is_forbidden_later() -> None:
+    azure, clock = Azure(web=["shop"]), Seconds()
+    catalogue = made(azure, clock, "web")
+    catalogue.concerned(SHOP)
+    azure.places["web"] = FORBIDDEN
+    clock.now += REFRESH
+    assert names(catalogue.concerned(SHOP)) == ["shop"]
+
+
+def test_while_a_list_fails_for_a_time_nobody_says_that_there_is_nothing() -> None:
+    catalogue = made(Azure(web=DOWN), Seconds(), "web")
+    for ask in (lambda: catalogue.concerned(SHOP), lambda: catalogue.get(id_of("shop")), catalogue.known):
+        with pytest.raises(RemoteError):
+            ask()
+
+
+def test_of_a_place_of_the_file_that_can_not_be_listed_every_target_may_be_concerned() -> None:
+    assert names(made(Azure(files=DOWN), Seconds(), files=True).concerned(SHOP)) == ["listed"]
+
+
+def test_a_group_whose_tags_are_no_policy_is_no_target_and_a_problem() -> None:
+    catalogue = made(Azure(web=["bad", "shop"]), Seconds(), "web")
+    assert names(catalogue.concerned(SHOP)) == ["shop"]
+    (problem,) = catalogue.problems()
+    assert problem.startswith("web/bad: the tag aci-hooks.policy: ")
+
+
+def test_nothing_is_listed_where_the_file_says_everything() -> None:
+    azure = Azure()
+    catalogue = Catalogue(lambda: (LISTED,), lambda: (), azure)
+    assert names(catalogue.concerned(SHOP)) == ["listed"]
+    assert (catalogue.get(id_of("none")), azure.calls) == (None, 0)
