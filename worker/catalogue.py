@@ -106,7 +106,7 @@ class Catalogue:
         return merge(self._configured(), discovered)
 
     def problems(self) -> tuple[str, ...]:
-        """What keeps groups from being targets, a sentence each: tags that are no policies, places that are not listed."""
+        """What keeps groups from being targets, a sentence each: tags that are no policies, places not listed."""
         return tuple(problem for listing in self._listings.values() for problem in listing.problems)
 
     def _get(self, target_id: TargetId) -> Target | None:
