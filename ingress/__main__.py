@@ -42,7 +42,8 @@ def main(host: str, port: int | None) -> None:
     Ends with 0 after SIGTERM, once the requests in hand are answered; with 2 if the settings are wrong, naming every
     one of them.
     """
-    environment = {**os.environ, **({"PORT": str(port)} if port else {})}
+    # The option wins, over both forms of its variable.
+    environment = {**os.environ, **({"PORT": str(port), "PORT_FILE": ""} if port else {})}
     try:
         settings = read_settings(IngressSettings, environment)
     except SettingsError as error:

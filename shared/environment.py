@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from shared.settings import variables
+
 Model = TypeVar("Model", bound=BaseModel)
 
 SENDER_SECRET = "ACI_HOOKS_SECRET_"  # noqa: S105 - the beginning of a variable's name
-_PREFIXES = ("ACI_HOOKS_", "AZURE_", "PORT", "RESOURCE_GROUP_NAME", "CONTAINER_GROUP_NAME")
+_FILE = "_FILE"
+_LAST_NEWLINE = re.compile(r"\r?\n\Z")
 
 
 class SettingsError(Exception):
@@ -26,16 +30,18 @@ class SettingsError(Exception):
 def read_settings(model: type[Model], environment: Mapping[str, str]) -> Model:
     """Build `model`, whose fields' aliases are variables' names; raises SettingsError with every problem.
 
-    An empty variable counts as unset. `ACI_HOOKS_SECRET_<SENDER>` variables are gathered in `sender_secrets`.
+    An empty variable or file counts as unset. `ACI_HOOKS_SECRET_<SENDER>` variables are gathered in `sender_secrets`,
+    if the model has such a field. Nothing else of the environment is looked at, and no other file read.
     """
-    values: dict[str, object]
-    values, problems = _resolve_files(environment)
+    known = set(variables(model))
+    prefix = (SENDER_SECRET,) if "sender_secrets" in model.model_fields else ()
+    given, problems = _resolve_files(environment, lambda name: name in known or name.startswith(prefix))
     secrets = {
         name.removeprefix(SENDER_SECRET).lower(): value
-        for name, value in values.items()
+        for name, value in given.items()
         if name.startswith(SENDER_SECRET)
     }
-    values = {**values, "sender_secrets": secrets}
+    values: dict[str, object] = {**given, "sender_secrets": secrets}
     while True:
         try:
             settings = model.model_validate(values)
@@ -57,7 +63,7 @@ def misspelt(names: Iterable[str], known: Iterable[str]) -> list[str]:
     known = set(known)
     warnings = []
     for name in sorted(names):
-        plain = name.removesuffix("_FILE")
+        plain = name.removesuffix(_FILE)
         if not name.startswith("ACI_HOOKS_") or name.startswith(SENDER_SECRET) or plain in known:
             continue
         near = difflib.get_close_matches(plain, known, n=1)
@@ -65,20 +71,26 @@ def misspelt(names: Iterable[str], known: Iterable[str]) -> list[str]:
     return warnings
 
 
-def _resolve_files(environment: Mapping[str, str]) -> tuple[dict[str, object], list[str]]:
-    values: dict[str, object] = {name: value for name, value in environment.items() if value}
-    problems = []
-    for name, path in environment.items():
-        setting = name.removesuffix("_FILE")
-        if setting == name or not path or not setting.startswith(_PREFIXES):
+def _resolve_files(
+    environment: Mapping[str, str], is_setting: Callable[[str], bool]
+) -> tuple[dict[str, str], list[str]]:
+    values, problems = {}, []
+    for name, text in environment.items():
+        setting = name.removesuffix(_FILE)
+        if not text or not is_setting(setting):
             continue
-        if values.get(setting):
+        if setting == name:
+            values[name] = text
+        elif environment.get(setting):
             problems.append(f"{setting}: given twice, as {setting} and as {name}; keep one of them")
-            continue
-        try:
-            values[setting] = Path(path).read_text(encoding="utf-8").removesuffix("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            problems.append(f"{name}: cannot read {path!r}: {error}")
+        else:
+            try:
+                content = _LAST_NEWLINE.sub("", Path(text).read_bytes().decode("utf-8"))
+            except (OSError, UnicodeDecodeError) as error:
+                problems.append(f"{name}: cannot read {text!r}: {error}")
+                continue
+            if content:
+                values[setting] = content
     return values, problems
 
 

@@ -26,6 +26,12 @@ class Model(BaseModel):
         return self
 
 
+class WithSenders(Model):
+    """One that also takes senders' secrets."""
+
+    sender_secrets: dict[str, str] = Field(default_factory=dict)
+
+
 class Anything(Model):
     """Whatever is wrong with the whole of it."""
 
@@ -53,6 +59,24 @@ def test_a_value_can_come_from_a_file_and_loses_one_newline(tmp_path: Path) -> N
     assert settings.name == "größe \n"
 
 
+def test_line_ends_within_a_file_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "name").write_bytes(b"\r\none\r\ntwo\r\n")
+    settings = read_settings(Model, {"ACI_HOOKS_NAME_FILE": str(tmp_path / "name")})
+    assert settings.name == "\r\none\r\ntwo"
+
+
+@pytest.mark.parametrize("content", ["", "\n", "\r\n"])
+def test_an_empty_file_counts_as_unset(tmp_path: Path, content: str) -> None:
+    (tmp_path / "least").write_bytes(content.encode())
+    assert read_settings(Model, {"ACI_HOOKS_LEAST_FILE": str(tmp_path / "least")}).least == 1
+
+
+def test_a_senders_secret_can_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("one,two\n")
+    environment = {"ACI_HOOKS_SECRET_GHCR_FILE": str(tmp_path / "secret"), "ACI_HOOKS_SECRET_ACR": "three"}
+    assert read_settings(WithSenders, environment).sender_secrets == {"ghcr": "one,two", "acr": "three"}
+
+
 def test_a_value_given_twice_is_told() -> None:
     told = "ACI_HOOKS_NAME: given twice, as ACI_HOOKS_NAME and as ACI_HOOKS_NAME_FILE; keep one of them"
     assert problems({"ACI_HOOKS_NAME": "x", "ACI_HOOKS_NAME_FILE": "/nowhere"}) == [told]
@@ -72,8 +96,22 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     assert garbled.startswith(f"ACI_HOOKS_NAME_FILE: cannot read '{tmp_path}/bytes': ")
 
 
-def test_files_of_other_programs_are_not_read() -> None:
-    assert read_settings(Model, {"OTHER_FILE": "/nowhere"}).least == 1
+@pytest.mark.parametrize(
+    "name",
+    [
+        "OTHER_FILE",
+        "AZURE_FEDERATED_TOKEN_FILE",
+        "PORTAGE_CONF_FILE",
+        "ACI_HOOKS_OF_THE_OTHER_PROGRAM_FILE",
+        "ACI_HOOKS_SECRET_GHCR_FILE",  # the model takes none
+    ],
+)
+def test_files_that_are_not_for_this_program_are_not_read(name: str) -> None:
+    assert read_settings(Model, {name: "/nowhere"}).least == 1
+
+
+def test_a_variable_that_is_called_like_a_field_is_no_setting() -> None:
+    assert read_settings(WithSenders, {"least": "5", "sender_secrets": "x"}).least == 1
 
 
 def test_a_check_across_fields_is_told_beside_the_bad_fields() -> None:

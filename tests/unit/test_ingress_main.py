@@ -1,0 +1,45 @@
+"""The command: which port it serves on, and what it says and ends with when it is misconfigured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ingress import __main__ as command
+from tests.ingress_harness import environment
+
+served: list[int] = []
+
+
+class Server:
+    """In the place of the real one: notes its port, and serves nothing."""
+
+    def __init__(self, port: int, **_: Any) -> None:
+        served.append(port)
+
+    def run(self) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    served.clear()
+    monkeypatch.setattr(command, "Server", Server)
+    monkeypatch.setattr(command, "configure_logging", lambda *_: None)
+
+
+def run(*arguments: str, **variables: str) -> Result:
+    return CliRunner().invoke(command.main, arguments, env=environment(**variables))
+
+
+@pytest.mark.parametrize(("arguments", "port"), [((), 7001), (("--port", "7002"), 7002)])
+@pytest.mark.parametrize("variable", ["PORT", "PORT_FILE"])
+def test_the_option_wins_over_the_port_in_either_form(
+    tmp_path: Path, arguments: tuple[str, ...], port: int, variable: str
+) -> None:
+    (tmp_path / "port").write_text("7001\n")
+    result = run(*arguments, **{variable: "7001" if variable == "PORT" else str(tmp_path / "port")})
+    assert (result.exit_code, served) == (0, [port]), result.output
