@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from ingress.delivery import Ignored, Malformed
-from shared.image import DOCKER_HUB, ImageReference
+from shared.image import ImageReference, is_written_as_host
 from shared.push import Push
 
 MAX_PUSHES = 200
@@ -49,10 +49,10 @@ def push_of_tag(
         return Ignored("untagged: a manifest that was pushed by its digest, such as one platform of an image")
     if _BELONGS_TO_A_DIGEST.fullmatch(tag):
         return Ignored("a signature, attestation or other artifact that belongs to an image")
-    if registry != DOCKER_HUB and not _is_written_as_host(registry):
+    if not is_written_as_host(registry.lower()):
         raise Malformed(f"registry {registry[:80]!r} cannot be told from a repository in an image's name")
     try:
-        push = Push.of(
+        return Push.of(
             sender,
             ImageReference(registry, repository, tag, digest),
             pushed_at=pushed_at,
@@ -60,9 +60,6 @@ def push_of_tag(
         )
     except ValidationError as error:
         raise Malformed("; ".join(_explain(one["loc"], one["msg"]) for one in error.errors())) from error
-    if push.registry == DOCKER_HUB and "/" not in push.repository:
-        return push.model_copy(update={"repository": f"library/{push.repository}"})
-    return push
 
 
 def settled(results: Iterable[Push | Ignored]) -> list[Push] | Ignored:
@@ -108,11 +105,6 @@ def host_of(url: str) -> str:
     if not host:
         raise Malformed(f"{url[:80]!r} names no host")
     return host
-
-
-def _is_written_as_host(registry: str) -> bool:
-    # How every container tool tells `registry/repository` from a Docker Hub repository of two parts.
-    return "." in registry or ":" in registry or registry == "localhost"
 
 
 def _explain(location: tuple[int | str, ...], message: str) -> str:

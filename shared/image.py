@@ -8,7 +8,7 @@ two spellings of one repository are equal.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 DOCKER_HUB = "docker.io"
 _HUB_ALIASES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
@@ -46,6 +46,21 @@ def check_repository(text: str) -> str:
     return text
 
 
+def check_repository_at(registry: str, text: str) -> str:
+    """A repository of a normalised registry, Docker Hub's official ones under `library/`; raises InvalidImage."""
+    repository = check_repository(text)
+    is_official = registry == DOCKER_HUB and "/" not in repository
+    return check_repository(f"library/{repository}") if is_official else repository
+
+
+def is_written_as_host(text: str) -> bool:
+    """Does a name that begins with `text/` begin with a registry, rather than with a repository's first part?
+
+    How every container tool tells the two apart. Capitals count as well, as no repository has them.
+    """
+    return "." in text or ":" in text or text == "localhost" or text != text.lower()
+
+
 def check_tag(text: str) -> str:
     """A tag, as it is; raises InvalidImage."""
     if not _TAG.fullmatch(text):
@@ -75,12 +90,11 @@ class ImageReference:
     def parse(cls, text: str) -> ImageReference:
         """Read `[registry/]repository[:tag][@digest]`; raises InvalidImage. No tag is ever made up."""
         name, tag, digest = _split(text)
-        registry, repository = _split_name(name)
-        reference = cls(check_registry(registry), check_repository(repository))
-        if reference.registry == DOCKER_HUB and "/" not in repository:
-            reference = replace(reference, repository=f"library/{repository}")
-        return replace(
-            reference,
+        host, repository = _split_name(name)
+        registry = check_registry(host)
+        return cls(
+            registry,
+            check_repository_at(registry, repository),
             tag=None if tag is None else check_tag(tag),
             digest=None if digest is None else check_digest(digest),
         )
@@ -122,5 +136,4 @@ def _split(text: str) -> tuple[str, str | None, str | None]:
 
 def _split_name(name: str) -> tuple[str, str]:
     first, slash, rest = name.partition("/")
-    is_host = "." in first or ":" in first or first == "localhost" or first != first.lower()
-    return (first, rest) if slash and is_host else (DOCKER_HUB, name)
+    return (first, rest) if slash and is_written_as_host(first) else (DOCKER_HUB, name)

@@ -5,9 +5,17 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
 
-from shared.image import ImageReference, check_digest, check_registry, check_repository, check_tag
+from shared.image import ImageReference, check_digest, check_registry, check_repository_at, check_tag
 
 CLOCK_SKEW = timedelta(hours=1)
 """How far ahead of ours a sender's clock may be. A push that claims a later time is ordered by when it was received:
@@ -19,18 +27,24 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 class Push(BaseModel):
     """A push, as every sender's payload is normalised to it. Bad parts raise pydantic's ValidationError.
 
-    `pushed_at` is the sender's time, None where it sends none; `digest` likewise.
+    Docker Hub's official images are put under `library/`. `pushed_at` is the sender's time, None where it sends none;
+    `digest` likewise.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     sender: Text
     registry: Annotated[str, AfterValidator(check_registry)]
-    repository: Annotated[str, AfterValidator(check_repository)]
+    repository: str
     tag: Annotated[str, AfterValidator(check_tag)]
     digest: Annotated[str, AfterValidator(check_digest)] | None = None
     pushed_at: AwareDatetime | None = None
     pusher: Text | None = None
+
+    @field_validator("repository")
+    @classmethod
+    def _in_full(cls, repository: str, others: ValidationInfo) -> str:
+        return check_repository_at(others.data.get("registry", ""), repository)
 
     @classmethod
     def of(cls, sender: str, image: ImageReference, **rest: object) -> Push:
@@ -48,8 +62,8 @@ class Push(BaseModel):
 
     @property
     def image(self) -> ImageReference:
-        """The pushed image by its tag alone, Docker Hub's official images under `library/`."""
-        return ImageReference.parse(f"{self.registry}/{self.repository}:{self.tag}")
+        """The pushed image by its tag alone."""
+        return ImageReference(self.registry, self.repository, self.tag)
 
     def order(self, received_at: datetime) -> tuple[datetime, datetime]:
         """What two pushes are compared by: when it was pushed, then when it was received."""

@@ -120,6 +120,16 @@ REQUESTS = [
     Hostile(
         "a repository of 256 letters", 400, to("dockerhub"), hub(repository={"repo_name": "a" * 256}), detail="repo"
     ),
+    *(
+        Hostile(
+            f"{letters} letters that library/ makes too many",
+            400,
+            to("dockerhub"),
+            hub(repository={"repo_name": "a" * letters}),
+            detail="repository",
+        )
+        for letters in (248, 255)
+    ),
     Hostile("a URL for an image", 400, to("generic"), image("https://evil.test/a:v1"), detail="image"),
     Hostile("an image with spaces", 400, to("generic"), image("acme/shop :v2"), detail="image"),
     Hostile("a short digest", 400, to("generic"), image("acme/shop:v2@sha256:123"), detail="digest"),

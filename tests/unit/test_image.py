@@ -45,6 +45,7 @@ LONG_DIGEST = "sha512:" + "0a" * 64
         (f"shop:{'t' * 128}", "docker.io", "library/shop", "t" * 128, None),
         ("shop:_under.score-9", "docker.io", "library/shop", "_under.score-9", None),
         (f"ghcr.io/{'r' * 255}", "ghcr.io", "r" * 255, None, None),
+        ("r" * 247, "docker.io", f"library/{'r' * 247}", None, None),
     ],
 )
 def test_a_reference_is_read_and_normalised(
@@ -70,6 +71,7 @@ def test_a_reference_is_read_and_normalised(
         ("acme/shop\n", "'acme/shop\\n' is not a repository"),
         ("acme shop", "'acme shop' is not a repository"),
         (f"ghcr.io/{'r' * 256}", "is not a repository"),
+        ("r" * 248, "is not a repository"),
         ("-bad.io/shop", "'-bad.io' is not a registry host"),
         ("bad-.io/shop", "'bad-.io' is not a registry host"),
         ("bad.io:port/shop", "'bad.io:port' is not a registry host"),

@@ -15,7 +15,7 @@ from tests.unit.builders import at, digest, push
 
 def test_its_parts_are_normalised_and_checked() -> None:
     made = push(registry="Index.Docker.io", repository="nginx", digest=digest("x"), pusher="ann", unknown=1)
-    assert (made.registry, made.repository, made.pusher) == ("docker.io", "nginx", "ann")
+    assert (made.registry, made.repository, made.pusher) == ("docker.io", "library/nginx", "ann")
     assert str(made.image) == "docker.io/library/nginx:2"
 
 
@@ -26,6 +26,7 @@ def test_its_parts_are_normalised_and_checked() -> None:
         ("repository", "Acme/Shop"),
         ("repository", "shop:2"),
         ("repository", "../shop"),
+        ("repository", "x" * 256),
         ("tag", "-x"),
         ("tag", ""),
         ("tag", None),
@@ -42,6 +43,21 @@ def test_a_bad_part_is_refused_by_its_name(part: str, value: Any) -> None:
     with pytest.raises(ValidationError) as caught:
         push(**{part: value})
     assert [error["loc"] for error in caught.value.errors()] == [(part,)]
+
+
+def test_an_official_image_has_room_for_library() -> None:
+    longest = "x" * (255 - len("library/"))
+    assert push(registry="docker.io", repository=longest).image.repository == f"library/{longest}"
+    for too_long in (f"{longest}x", "x" * 255):
+        with pytest.raises(ValidationError, match="is not a repository"):
+            push(registry="docker.io", repository=too_long)
+    assert push(registry="ghcr.io", repository="x" * 255).image.repository == "x" * 255
+
+
+def test_a_repository_is_told_beside_its_registry() -> None:
+    with pytest.raises(ValidationError) as caught:
+        push(registry="not a host", repository="Shop")
+    assert [error["loc"] for error in caught.value.errors()] == [("registry",), ("repository",)]
 
 
 def test_it_is_made_of_an_image_with_a_tag() -> None:
