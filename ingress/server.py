@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
+import selectors
 import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
@@ -19,10 +22,13 @@ from ingress import problems
 from ingress.problems import Problem
 
 _THREADS = 32
-_READ_LIMIT = 10.0
-"""Seconds that a request may take to arrive, beyond which its connection is shut: a thread waits for it meanwhile."""
+# Seconds that a client may take, as a thread waits for it meanwhile: to send the head of a request once it began to, to
+# send the body, to take the answer after that (the outbox's time limit included), and to close its end.
+_HEAD_LIMIT, _BODY_LIMIT, _ANSWER_LIMIT, _FAREWELL = 3.0, 10.0, 6.0, 2.0
+_LAST_CALL = 3.0
+"""Seconds after SIGTERM in which requests may still arrive."""
 _GRACE = 20
-"""Seconds that requests in hand have after SIGTERM."""
+"""Seconds that requests in hand have after SIGTERM. docker-compose.yml waits for longer."""
 
 _STATUSES: dict[type[Exception], int] = {
     errors.LimitRequestLine: 414,
@@ -91,32 +97,66 @@ class Log(Logger):
 
 
 class Worker(ThreadWorker):
-    """The threaded worker, with a limit on how slowly a request may arrive, and with problems for error pages."""
+    """The threaded worker, which no slow client can hold up, and with problems for error pages.
+
+    Threads are few and connections are many, so a thread is given to one only when something came over it, and has
+    deadlines from then on. They are kept by the main loop, which shuts the socket that a thread waits at.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._arriving: dict[TConn, float] = {}
-        self._arriving_lock = threading.Lock()
+        self._deadlines: dict[TConn, float] = {}
+        self._deadlines_lock = threading.Lock()
+        self._last_call = math.inf
+
+    def enqueue_req(self, conn: TConn) -> None:
+        """Give the connection to a thread, a new one not before something came: gunicorn has threads wait for that."""
+        if conn.initialized or conn.data_ready:
+            super().enqueue_req(conn)
+            return
+        conn.sock.setblocking(False)
+        conn.timeout = time.monotonic() + self.cfg.keepalive
+        self.pending_conns.append(conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
 
     def handle(self, conn: TConn) -> Any:
         """Serve one request of a connection, in a thread."""
-        with self._arriving_lock:
-            self._arriving[conn] = time.monotonic() + _READ_LIMIT
+        self._set_deadline(conn, _HEAD_LIMIT)
         try:
-            return super().handle(conn)
+            stays_open = super().handle(conn)
+            if not stays_open:
+                self._set_deadline(conn, _FAREWELL)
+                _drain(conn.sock)
+            return stays_open
         finally:
-            with self._arriving_lock:
-                self._arriving.pop(conn, None)
+            with self._deadlines_lock:
+                self._deadlines.pop(conn, None)
+
+    def handle_request(self, req: Any, conn: TConn) -> Any:
+        """Answer a request, whose head has arrived."""
+        self._set_deadline(conn, _BODY_LIMIT)
+        return super().handle_request(req, conn)
+
+    def _set_deadline(self, conn: TConn, seconds: float) -> None:
+        with self._deadlines_lock:
+            self._deadlines[conn] = time.monotonic() + seconds
 
     def murder_pending(self) -> None:
-        """Called about once a second. Also ends the reading of requests that are overdue, as gunicorn does not."""
-        super().murder_pending()
+        """Called about once a second, during shutdown too. Ends every wait that is overdue."""
         now = time.monotonic()
-        with self._arriving_lock:
-            overdue = [conn for conn, deadline in self._arriving.items() if now > deadline]
-        for conn in overdue:
-            with contextlib.suppress(OSError):
-                conn.sock.shutdown(socket.SHUT_RD)  # its thread reads the end; the answer can still be written
+        if not self.alive:
+            self._last_call = min(self._last_call, now + _LAST_CALL)
+            for conn in self.pending_conns:
+                conn.timeout = min(conn.timeout or 0.0, self._last_call)
+        super().murder_pending()
+        with self._deadlines_lock:
+            deadlines = [(conn, min(deadline, self._last_call)) for conn, deadline in self._deadlines.items()]
+        for conn, deadline in deadlines:
+            if now > deadline:
+                # First its thread reads the end, and can still answer; one that is stuck in answering gets an error.
+                way = socket.SHUT_RDWR if now > deadline + _ANSWER_LIMIT else socket.SHUT_RD
+                with contextlib.suppress(OSError):
+                    conn.sock.shutdown(way)
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
         """Answer what gunicorn could not parse, or what failed outside the application, with a problem."""
@@ -130,6 +170,17 @@ class Worker(ThreadWorker):
             self.log.error("unexpected error", exc_info=exc)
         with contextlib.suppress(OSError):
             client.sendall(_response(problem))
+
+
+def _drain(sock: socket.socket) -> None:
+    """Wait until the client closes too, as bytes of it that nobody read would cost it the answer (RFC 9112 §9.6).
+
+    gunicorn does that in its main loop, which serves nobody meanwhile; after this it finds nothing left to wait for.
+    """
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_WR)
+        while sock.recv(65536):
+            pass
 
 
 def _response(problem: Problem) -> bytes:

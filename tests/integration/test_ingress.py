@@ -242,6 +242,40 @@ def test_senders_that_dawdle_are_cut_off(ingress: IngressProcess) -> None:
             connection.close()
 
 
+CLIENTS = {  # what they send, and the seconds within which the ingress is there for others
+    "that say nothing": (b"", IN_TIME),
+    "that say one letter": (b"P", 15.0),
+    "that keep their end open": (b"GET /healthz HTTP/1.0\r\n\r\n", 15.0),
+}
+
+
+def slow_client(port: int, sent: bytes) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port))
+    connection.sendall(sent)
+    return connection
+
+
+@pytest.mark.parametrize("what", CLIENTS)
+def test_slow_clients_do_not_hold_up_others(ingress: IngressProcess, what: str) -> None:
+    sent, patience = CLIENTS[what]
+    slow = [slow_client(ingress.port, sent) for _ in range(64)]
+    try:
+        answers = [ingress.ask("GET", "/healthz") for _ in range(5)]
+        assert {answer.status for answer in answers} == {200}
+        assert sum(answer.seconds for answer in answers) < patience
+    finally:
+        for connection in slow:
+            connection.close()
+
+
+@pytest.mark.parametrize("sent", [b"", b"P", HEAD + SIZE + b"\r\n" + PUSH[:10]], ids=["nothing", "a letter", "half"])
+def test_sigterm_waits_for_no_slow_client(azurite: Any, sent: bytes) -> None:
+    with ingress_process(environment(), azurite.connection_string) as process:
+        slow = slow_client(process.port, sent)
+        assert process.program.terminate(8) == 0
+        slow.close()
+
+
 def test_the_processs_log_holds_no_secret(ingress: IngressProcess) -> None:
     ingress.exchange(f"POST {PATH} {SECRET}\r\n\r\n".encode())
     ingress.exchange(f"POST {PATH} HTTP/1.1\r\n{SECRET}\r\n\r\n".encode())
