@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from ingress.delivery import Ignored, Malformed
+from ingress.payload import Node
 from shared.image import ImageReference, is_written_as_host
 from shared.push import Push
 
@@ -22,16 +23,17 @@ _DIGEST = re.compile(r"sha(256|512)(:|__).+", re.ASCII)
 # cosign and the OCI referrers fallback keep what belongs to a digest under such tags:
 # github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema
 _BELONGS_TO_A_DIGEST = re.compile(r"sha(256|512)-[0-9a-f]{16,}(\.\w+)?", re.ASCII)
-_MANIFESTS = frozenset(
-    {
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.docker.distribution.manifest.v1+json",
-        "application/vnd.docker.distribution.manifest.v1+prettyjws",
-        "application/vnd.docker.distribution.manifest.v2+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-    }
+_INDEXES = frozenset(
+    {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
 )
+_MANIFESTS = _INDEXES | {
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v1+prettyjws",
+    "application/vnd.docker.distribution.manifest.v2+json",
+}
+# A chart, a signature, an attestation or any other artifact has the manifest of an image, with another config.
+_CONFIGS = frozenset({"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"})
 
 
 def push_of_tag(
@@ -63,14 +65,17 @@ def push_of_tag(
 
 
 def settled(results: Iterable[Push | Ignored]) -> list[Push] | Ignored:
-    """All pushes, those of one tag merged into the last; if there is none, why. Raises Malformed if too many."""
-    pushes: dict[str, Push] = {}
+    """All pushes, the newest of each tag; if there is none, why. Raises Malformed if too many.
+
+    Without the times of both, the newer of two pushes is the later one in the list.
+    """
+    pushes: dict[ImageReference, Push] = {}
     reasons: dict[str, None] = {}
     for result in results:
         if isinstance(result, Ignored):
             reasons[result.reason] = None
-        else:
-            pushes[f"{result.registry}/{result.repository}:{result.tag}"] = result
+        elif not _is_older(result, pushes.get(result.image)):
+            pushes[result.image] = result
     if len(pushes) > MAX_PUSHES:
         raise Malformed(f"{len(pushes)} pushes in one delivery, more than {MAX_PUSHES}")
     if pushes:
@@ -78,9 +83,32 @@ def settled(results: Iterable[Push | Ignored]) -> list[Push] | Ignored:
     return Ignored("; ".join(list(reasons)[:_MAX_REASONS]) or "the delivery holds no event")
 
 
-def is_manifest(media_type: str | None) -> bool:
-    """Can a container be run from what has this media type? A sender that names none is believed."""
-    return media_type is None or media_type in _MANIFESTS
+def settled_batch(events: Iterable[Node], read: Callable[[Node], Push | Ignored]) -> list[Push] | Ignored:
+    """What `read` makes of every event, settled. One that is malformed costs no other its turn.
+
+    Raises Malformed if every one of them is, or if there are too many pushes.
+    """
+    results: list[Push | Ignored] = []
+    odd: list[Malformed] = []
+    for event in events:
+        try:
+            results.append(read(event))
+        except Malformed as error:
+            odd.append(error)
+    if odd and not results:
+        raise odd[0]
+    return settled([*results, *(Ignored(f"an event that is none of a registry: {error}") for error in odd)])
+
+
+def why_no_image(manifest: str | None, config: str | None = None) -> Ignored | None:
+    """Why no container can be run from what has these media types; None if one can. A missing one is believed."""
+    if is_chart(manifest) or is_chart(config):
+        return Ignored("a Helm chart")
+    if manifest is not None and manifest not in _MANIFESTS:
+        return Ignored(f"media type {manifest[:80]!r} is no image")
+    if config is None or config in _CONFIGS or manifest in _INDEXES:
+        return None
+    return Ignored(f"media type {config[:80]!r} is no image, but an artifact such as a signature or an attestation")
 
 
 def is_chart(media_type: str | None) -> bool:
@@ -105,6 +133,10 @@ def host_of(url: str) -> str:
     if not host:
         raise Malformed(f"{url[:80]!r} names no host")
     return host
+
+
+def _is_older(push: Push, other: Push | None) -> bool:
+    return bool(other and push.pushed_at and other.pushed_at and push.pushed_at < other.pushed_at)
 
 
 def _explain(location: tuple[int | str, ...], message: str) -> str:

@@ -9,11 +9,12 @@ a new subscription is confirmed by giving its code back
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 
 from ingress.authentication import Bearer, FixedHeader
-from ingress.delivery import Delivery, Handshake, Ignored, Malformed, Outcome
+from ingress.delivery import Delivery, Handshake, Ignored, Outcome
 from ingress.payload import Node, read_json
-from ingress.pushes import is_chart, is_manifest, push_of_tag, settled
+from ingress.pushes import push_of_tag, settled, settled_batch, why_no_image
 from shared.push import Push
 
 ACCEPTS = (Bearer(), FixedHeader("Authorization"))
@@ -35,29 +36,21 @@ def parse(delivery: Delivery) -> Outcome:
 
 def _event_grid(sender: str, events: list[Node]) -> Outcome:
     for event in events:
-        if event["eventType"].optional_text() == _VALIDATION:
+        if isinstance(event.value, dict) and event.value.get("eventType") == _VALIDATION:
             return Handshake({"validationResponse": event["data"]["validationCode"].text()})
-    return settled([_event(sender, event) for event in events])
+    return settled_batch(events, partial(_event, sender))
 
 
 def _event(sender: str, event: Node) -> Push | Ignored:
     kind = event["eventType"].text()
     if kind != _PUSHED:
         return Ignored(f"event type {kind[:80]!r} is no image push")
-    try:
-        return _push(sender, event["data"], event["eventTime"].time())
-    except Malformed as odd:  # the other events of the batch still count
-        return Ignored(f"an event that is none of a registry: {odd}")
+    return _push(sender, event["data"], event["eventTime"].time())
 
 
 def _push(sender: str, event: Node, pushed_at: datetime | None) -> Push | Ignored:
     target = event["target"]
-    media_type = target["mediaType"].label()
-    if is_chart(media_type):
-        return Ignored("a Helm chart")
-    if not is_manifest(media_type):
-        return Ignored(f"media type {str(media_type)[:80]!r} is no image")
-    return push_of_tag(
+    return why_no_image(target["mediaType"].label()) or push_of_tag(
         sender,
         event["request"]["host"].text(),
         target["repository"].text(),

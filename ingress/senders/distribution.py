@@ -10,7 +10,7 @@ from __future__ import annotations
 from ingress.authentication import Bearer, FixedHeader
 from ingress.delivery import Delivery, Ignored, Malformed, Outcome
 from ingress.payload import Node, read_json
-from ingress.pushes import host_of, is_manifest, push_of_tag, settled
+from ingress.pushes import host_of, push_of_tag, settled, why_no_image
 from shared.push import Push
 
 ACCEPTS = (Bearer(), FixedHeader("Authorization"))
@@ -33,10 +33,7 @@ def _event(sender: str, event: Node) -> Push | Ignored:
 
 def _push(sender: str, event: Node) -> Push | Ignored:
     target = event["target"]
-    media_type = target["mediaType"].label()
-    if not is_manifest(media_type):
-        return Ignored(f"media type {str(media_type)[:80]!r} is no image")
-    return push_of_tag(
+    return why_no_image(target["mediaType"].label()) or push_of_tag(
         sender,
         event["request"]["host"].optional_text() or host_of(target["url"].text()),
         target["repository"].text(),

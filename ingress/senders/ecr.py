@@ -10,7 +10,7 @@ import re
 from ingress.authentication import BasicPassword, FixedHeader
 from ingress.delivery import Delivery, Ignored, Malformed, Outcome
 from ingress.payload import Node, read_json
-from ingress.pushes import is_chart, is_manifest, push_of_tag, settled
+from ingress.pushes import push_of_tag, settled, why_no_image
 
 ACCEPTS = (FixedHeader("X-Api-Key"), BasicPassword())
 
@@ -28,12 +28,8 @@ def parse(delivery: Delivery) -> Outcome:
     action, result = detail["action-type"].text(), detail["result"].text()
     if (action, result) != ("PUSH", "SUCCESS"):
         return Ignored(f"action {action[:40]!r} with result {result[:40]!r} is no push")
-    if is_chart(detail["artifact-media-type"].label()):
-        return Ignored("a Helm chart")
-    media_type = detail["manifest-media-type"].label()
-    if not is_manifest(media_type):
-        return Ignored(f"media type {str(media_type)[:80]!r} is no image")
-    push = push_of_tag(
+    no_image = why_no_image(detail["manifest-media-type"].label(), detail["artifact-media-type"].label())
+    push = no_image or push_of_tag(
         delivery.sender,
         _registry(event),
         detail["repository-name"].text(),

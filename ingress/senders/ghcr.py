@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 from ingress.authentication import Hmac
 from ingress.delivery import Delivery, Ignored, Malformed, Outcome
 from ingress.payload import Node, read_json
-from ingress.pushes import push_of_tag, settled
+from ingress.pushes import push_of_tag, settled, why_no_image
 
 ACCEPTS = (Hmac("X-Hub-Signature-256", "sha256", prefix=b"sha256="),)
 
@@ -24,7 +24,7 @@ _FORM = b"payload="
 def parse(delivery: Delivery) -> Outcome:
     """The push of the tag that a package's version now carries."""
     event = (delivery.header("X-GitHub-Event") or b"").decode("ascii", "replace")
-    if not event:
+    if not event or "," in event:  # with commas a server joins the values of a header that is repeated
         raise Malformed("the header X-GitHub-Event is missing or repeated")
     if event not in _EVENTS:
         return Ignored(f"event {event[:40]!r} is no package")
@@ -42,13 +42,14 @@ def parse(delivery: Delivery) -> Outcome:
 def _push(sender: str, package: Node, pusher: str | None) -> Outcome:
     version = package["package_version"]
     metadata = version["container_metadata"]
-    tag = metadata["tag"]
-    push = push_of_tag(
+    tag, manifest = metadata["tag"], metadata["manifest"]
+    no_image = why_no_image(manifest["media_type"].label(), manifest["config"]["media_type"].label())
+    push = no_image or push_of_tag(
         sender,
         _registry(version["package_url"].label()),
         _repository(package),
         tag["name"].optional_text(),
-        digest=tag["digest"].optional_text() or metadata["manifest"]["digest"].optional_text(),
+        digest=tag["digest"].optional_text() or manifest["digest"].optional_text(),
         # Not created_at: a version that a tag is moved back to was created long ago.
         pushed_at=version["updated_at"].time(),
         pusher=pusher,

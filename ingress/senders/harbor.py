@@ -5,12 +5,10 @@ goharbor.io/docs/main/working-with-projects/project-configuration/configure-webh
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from ingress.authentication import FixedHeader
 from ingress.delivery import Delivery, Ignored, Outcome
 from ingress.payload import Node, read_json
-from ingress.pushes import host_of, push_of_tag, settled
+from ingress.pushes import host_of, push_of_tag, settled_batch
 from shared.push import Push
 
 ACCEPTS = (FixedHeader("Authorization"),)
@@ -28,21 +26,19 @@ def parse(delivery: Delivery) -> Outcome:
     event = body["data" if is_cloud_event else "event_data"]
     pushed_at = body["time" if is_cloud_event else "occur_at"].time()
     repository, pusher = _repository(event["repository"]), body["operator"].label()
-    return settled([_push(delivery.sender, one, repository, pushed_at, pusher) for one in event["resources"].items()])
 
+    def push(resource: Node) -> Push | Ignored:
+        return push_of_tag(
+            delivery.sender,
+            host_of(resource["resource_url"].text()),
+            repository,
+            resource["tag"].optional_text(),
+            digest=resource["digest"].optional_text(),
+            pushed_at=pushed_at,
+            pusher=pusher,
+        )
 
-def _push(
-    sender: str, resource: Node, repository: str, pushed_at: datetime | None, pusher: str | None
-) -> Push | Ignored:
-    return push_of_tag(
-        sender,
-        host_of(resource["resource_url"].text()),
-        repository,
-        resource["tag"].optional_text(),
-        digest=resource["digest"].optional_text(),
-        pushed_at=pushed_at,
-        pusher=pusher,
-    )
+    return settled_batch(event["resources"].items(), push)
 
 
 def _repository(repository: Node) -> str:

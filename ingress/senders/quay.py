@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ingress.delivery import Delivery, Ignored, Outcome
 from ingress.payload import Node, read_json
-from ingress.pushes import push_of_tag, settled, split_host
+from ingress.pushes import push_of_tag, settled_batch, split_host
 
 # What "Test Notification" sends: made-up tags of the real repository, and a count that real pushes do not carry.
 _TEST_TAGS = ["latest", "foo"]
@@ -20,14 +20,14 @@ def parse(delivery: Delivery) -> Outcome:
     tags = _tags(body["updated_tags"])
     if tags is None:
         return Ignored("an event of Quay's that updates no tags, such as a build or a scan")
-    if tags == _TEST_TAGS and body["pruned_image_count"].value is not None:
+    if [tag.value for tag in tags] == _TEST_TAGS and body["pruned_image_count"].value is not None:
         return Ignored("Quay's test notification")
-    return settled(push_of_tag(delivery.sender, registry, repository, tag) for tag in tags)
+    return settled_batch(tags, lambda tag: push_of_tag(delivery.sender, registry, repository, tag.text()))
 
 
-def _tags(updated: Node) -> list[str] | None:
+def _tags(updated: Node) -> list[Node] | None:
     if updated.value is None:
         return None
     if isinstance(updated.value, dict):  # the form of 2013: {tag: image id}
-        return [Node(tag, updated.path).text() for tag in updated.value]
-    return [tag.text() for tag in updated.items()]
+        return [Node(tag, updated.path) for tag in updated.value]
+    return updated.items()

@@ -15,6 +15,7 @@ from ingress.authentication import Oidc
 from ingress.delivery import Delivery, Handshake, Ignored, Malformed, Outcome
 from ingress.pushes import settled
 from ingress.senders import all_senders
+from shared.image import ImageReference
 from shared.push import Push
 from shared.settings import SENDERS
 from tests.ingress_harness import NEXUS_REGISTRY
@@ -152,18 +153,32 @@ images = st.builds(
     tag=st.sampled_from(["v1", "v2", "latest"]),
     digest=st.none() | st.sampled_from(["sha256:" + "1" * 64, "sha256:" + "2" * 64]),
 )
+timed = st.tuples(images, st.integers(0, 3)).map(
+    lambda one: one[0].model_copy(update={"pushed_at": NOW.replace(day=one[1] + 1)})
+)
+ignorable = st.builds(Ignored, st.sampled_from(["untagged", "a delete", "a chart", "a pull"]))
 
 
 @BOUNDED
-@given(st.lists(images | st.builds(Ignored, st.sampled_from(["untagged", "a delete", "a chart", "a pull"]))))
+@given(st.lists(images | ignorable))
 def test_settling_keeps_the_last_push_of_every_tag(results: list[Push | Ignored]) -> None:
-    outcome = settled(results)
+    check_settled(results, {push.image: push for push in results if isinstance(push, Push)})
+
+
+@BOUNDED
+@given(st.lists(timed | ignorable))
+def test_settling_keeps_the_newest_push_of_every_tag(results: list[Push | Ignored]) -> None:
     pushes = [one for one in results if isinstance(one, Push)]
-    last = {push.image: push for push in pushes}
-    if not pushes:
+    by_time = sorted(pushes, key=lambda push: push.pushed_at or NOW)  # a stable order: of equal times the last counts
+    check_settled(results, {push.image: push for push in by_time})
+
+
+def check_settled(results: list[Push | Ignored], expected: dict[ImageReference, Push]) -> None:
+    outcome = settled(results)
+    if not expected:
         assert isinstance(outcome, Ignored)
         assert outcome.reason
         return
     assert isinstance(outcome, list)
-    assert {push.image: push for push in outcome} == last
-    assert len(outcome) == len(last)
+    assert {push.image: push for push in outcome} == expected
+    assert len(outcome) == len(expected)
