@@ -73,7 +73,7 @@ class UpdateMessage(BaseModel):
     kind: Literal["push", "rollout"]
     push: Push
     received_at: AwareDatetime
-    traceparent: str | None = None
+    traceparent: Annotated[str, StringConstraints(max_length=128)] | None = None
     target: TargetId | None = None
     attempts: NonNegativeInt = 0
     dequeued: NonNegativeInt = 0
@@ -95,7 +95,8 @@ class UpdateMessage(BaseModel):
 
     def encode(self) -> str:
         """The message as it goes onto the queue; raises ValueError beyond MAX_MESSAGE bytes."""
-        text = to_base64(self.model_dump_json(exclude_none=True))
+        unused = {name for name in ("target", "attempts", "dequeued") if not getattr(self, name)}
+        text = to_base64(self.model_dump_json(exclude=unused))
         if len(text) > MAX_MESSAGE:
             raise ValueError(f"the message has {len(text)} bytes, more than {MAX_MESSAGE}")
         return text
@@ -125,13 +126,14 @@ class DeadLetter(BaseModel):
             return text
         if isinstance(self.message, str):
             return self.message
-        # A character may take six bytes in JSON, so it is halved until it fits.
-        detail = self.detail.removesuffix(" […]")
-        return self.model_copy(update={"detail": detail[: min(len(detail) // 2, MAX_LETTER // 16)] + " […]"}).encode()
+        # A character may take six bytes in JSON, and a message half of the letter.
+        return self.model_copy(update={"detail": self.detail[: MAX_LETTER // 32] + " […]"}).encode()
 
 
 def decode(text: str) -> UpdateMessage:
     """Read a message off the updates queue; raises Undecodable, saying what is wrong with it."""
+    if len(text) > MAX_MESSAGE:
+        raise Undecodable(f"{len(text)} bytes, more than the {MAX_MESSAGE} that a message may have")
     try:
         return UpdateMessage.model_validate_json(from_base64(text))
     except ValidationError as error:

@@ -102,13 +102,9 @@ class Queue:
         """Lease up to `limit` messages (at most MAX_BATCH), oldest first as far as the queue keeps an order."""
         limit = min(limit, MAX_BATCH)
         expires = self._clock() + self._visibility_timeout
-        messages = self._call(
-            lambda: list(
-                self._client.receive_messages(
-                    messages_per_page=limit, max_messages=limit, visibility_timeout=self._visibility_timeout
-                )
-            )
-        )
+        options = {"messages_per_page": limit, "visibility_timeout": self._visibility_timeout}
+        # One page is one request: the SDK's iterator over messages would ask again to see that there are no more.
+        messages = self._call(lambda: list(next(self._client.receive_messages(**options).by_page(), ())))
         return [LeasedMessage(message, expires) for message in messages]
 
     def renew(self, message: LeasedMessage) -> None:
@@ -162,10 +158,19 @@ class Queue:
             return call()
 
 
-def dead_letter(queue: Queue, poison: Queue, message: LeasedMessage, letter: DeadLetter) -> None:
-    """Send the letter, then delete the message: a crash in between makes a second letter, never none."""
-    poison.send(letter.encode())
-    queue.complete(message)
+def dead_letter(
+    queue: Queue,
+    poison: Queue,
+    message: LeasedMessage,
+    letter: DeadLetter,
+    retrying: Callable[[Callable[[], None]], None] = lambda call: call(),
+) -> None:
+    """Send the letter, then delete the message: a crash in between makes a second letter, never none.
+
+    `retrying` is around each of the two alone, so that a failing deletion sends no more letters.
+    """
+    retrying(lambda: poison.send(letter.encode()))
+    retrying(lambda: queue.complete(message))
 
 
 def open_queues(

@@ -15,7 +15,7 @@ from shared.image import ImageReference, InvalidImage, rewrite
 from shared.message import UpdateMessage
 from worker.group import ContainerGroup
 from worker.policy import Policy, Skip
-from worker.record import ContainerRecord, Failure, Good, Record, Wanted
+from worker.record import MANUAL, ContainerRecord, Failure, Good, Record, Wanted
 from worker.targets import ContainerRule, Target
 
 Verdict = Literal["wanted", "unchanged", "superseded", "ignored", "failed"]
@@ -93,7 +93,7 @@ def overtaken(record: Record, message: UpdateMessage, target: Target, now: datet
         for name, one in record.containers.items()
         if one.repository == message.push.image.name and target.rule_for(name)
     }
-    if not known:
+    if not known or record.owned_by(message.id):
         return None
     for name, one in known.items():
         rule = target.rule_for(name)
@@ -104,6 +104,14 @@ def overtaken(record: Record, message: UpdateMessage, target: Target, now: datet
             return None
         record = _consider(record, name, one, candidate)
     return record
+
+
+def still_followed(record: Record, group: ContainerGroup, target: Target) -> Record:
+    """The record without the containers that are gone, and without what is wanted of those that nobody follows now."""
+    images = group.images
+    gone = [name for name in record.containers if name not in images]
+    unwanted = [name for name in record.open() if name not in gone and target.rule_for(name) is None]
+    return record.without([*gone, *unwanted]) if gone or unwanted else record
 
 
 def admit(
@@ -155,7 +163,8 @@ def _admit_one(
         return record, Ruling(name, "wanted" if wanted.is_open else _ended(wanted), "admitted before")
     if one.failure_of(message.id):
         return record, Ruling(name, "failed", "failed before")
-    if again := next((failure for failure in one.failures if candidate.repeats(failure)), None):
+    by_hand = message.push.sender == MANUAL
+    if again := next((failure for failure in one.failures if not by_hand and candidate.repeats(failure)), None):
         return record, Ruling(name, "ignored", f"this push failed before, at {again.at:%Y-%m-%d %H:%M:%S} UTC")
     if wanted is not None and wanted.status != "failed":
         if not candidate.beats(wanted):
@@ -189,7 +198,8 @@ def _next_wanted(
     running = group.images[name]
     wanted = candidate.wanted(written, same_tag=same_tag, running=running)
     before = one.wanted
-    if before and before.message.push.tag == candidate.message.push.tag and before.status != "failed":
+    there = before is not None and (before.is_open or before.image == running)
+    if before and there and before.message.push.tag == candidate.message.push.tag and before.status != "failed":
         if candidate.digest and candidate.digest == before.digest:
             return _continued(wanted, before)
         covered = before.began_at is None or candidate.message.order[0] <= before.began_at

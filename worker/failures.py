@@ -21,6 +21,16 @@ _THROTTLED = frozenset({"TooManyRequests", "SubscriptionRequestsThrottled", "Ope
 _SOON = frozenset({"RegistryErrorResponse", "ServiceUnavailable", "InternalServerError", "ServerTimeout", "BadGateway"})
 _A_FEW_TIMES = frozenset({"InaccessibleImage", "AuthorizationFailed", "LinkedAuthorizationFailed", "ManifestUnknown"})
 _SLOW = frozenset({"ContainerGroupQuotaReached"})
+# With whatever status: that of some is not documented, and 409 is often a passing one.
+_NEVER = frozenset(
+    {
+        "InvalidContainerGroupUpdate",
+        "InvalidEnvironmentVariable",
+        "InvalidImageRegistryPassword",
+        "InvalidRequestContent",
+        "InvalidStorageAccountKey",
+    }
+)
 _WRAPPER = "MultipleErrorsOccurred"
 
 
@@ -28,7 +38,8 @@ _WRAPPER = "MultipleErrorsOccurred"
 class Transient:
     """Worth another try: not before `retry_after` seconds if given, at most `limit` tries if given.
 
-    What is merely throttled is not a failed attempt (`counts` is False): it would work, only not now.
+    `pause` is the shortest time in seconds that makes sense where the server names none. What is merely throttled is
+    not a failed attempt (`counts` is False): it would work, only not now.
     """
 
     code: str
@@ -36,6 +47,7 @@ class Transient:
     retry_after: float | None = None
     limit: int | None = None
     counts: bool = True
+    pause: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +70,11 @@ def classify(error: BaseException) -> Failure:
     if error.status == 429 or code in _THROTTLED:
         return Transient(code, detail, error.retry_after, counts=False)
     if code == "ContainerGroupTransitioning":
-        return Transient(code, detail, max(error.retry_after or 0, TRANSITION_PAUSE))
+        return Transient(code, detail, error.retry_after, pause=TRANSITION_PAUSE)
     if code in _SLOW:
-        return Transient(code, detail, max(error.retry_after or 0, SLOWLY))
+        return Transient(code, detail, error.retry_after, pause=SLOWLY)
+    if code in _NEVER:
+        return Permanent(code, detail)
     if code in _A_FEW_TIMES:
         return Transient(code, detail, error.retry_after, limit=SHORT)
     if code in _SOON or _heals(error):
@@ -73,14 +87,20 @@ def passes(failure: Failure) -> bool:
     return isinstance(failure, Transient) and failure.limit is None
 
 
+def nothing_done(error: RemoteError) -> bool:
+    """After this answer to a change of a group, is it certain that the group was not changed?"""
+    return error.service != "arm" or (error.status is not None and error.status < 500 and error.status != 408)
+
+
 def _heals(error: RemoteError) -> bool:
     # 401: a token that ran out, or a credential being replaced. 409 on a group: somebody is at work on it.
     return error.status is None or error.status in {401, 408, 409, 412} or error.status >= 500
 
 
 def _inner_code(error: RemoteError) -> str:
-    known = (*_THROTTLED, *_SOON, *_A_FEW_TIMES, *_SLOW, "ContainerGroupTransitioning")
-    return next((code for code in sorted(known) if code in error.message), error.code)
+    passing = (*_THROTTLED, *_SOON, *_A_FEW_TIMES, *_SLOW, "ContainerGroupTransitioning")
+    known = [*sorted(_NEVER), *sorted(passing)]
+    return next((code for code in known if code in error.message), error.code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,4 +125,5 @@ class Retry:
         """
         bound = min(self.longest, self.base * 2 ** min(max(attempts - 1, 0), 30))
         jitter = chance.uniform(0, bound)
-        return failure.retry_after + min(jitter, 1.0) if failure.retry_after is not None else jitter
+        asked = jitter if failure.retry_after is None else failure.retry_after + min(jitter, 1.0)
+        return max(failure.pause, asked)

@@ -132,26 +132,30 @@ class ContainerGroup:
     def _withheld_variables(self) -> Iterator[str]:
         for one in [*self._containers(), *(self._properties.get("initContainers") or [])]:
             for variable in one["properties"].get("environmentVariables") or []:
-                if not {"value", "secureValue", "secureValueReference"} & variable.keys():
+                if not _holds(variable, "value", "secureValue", "secureValueReference"):
                     yield f"env/{one['name']}/{variable['name']}"
 
     def _withheld_passwords(self) -> Iterator[str]:
         for credential in self._properties.get("imageRegistryCredentials") or []:
-            if not {"password", "passwordReference", "identity"} & credential.keys():
+            if not _holds(credential, "password", "passwordReference", "identity"):
                 yield f"registry/{credential['server']}"
 
     def _withheld_volumes(self) -> Iterator[str]:
         for volume in self._properties.get("volumes") or []:
             share = volume.get("azureFile")
-            if share is not None and not {"storageAccountKey", "storageAccountKeyReference"} & share.keys():
+            if share is not None and not _holds(share, "storageAccountKey", "storageAccountKeyReference"):
                 yield f"volume/{volume['name']}/storage-account-key"
             if volume.get("secret") == {}:
                 yield f"volume/{volume['name']}/secret/<file>"
 
     def _withheld_workspace_key(self) -> Iterator[str]:
         analytics = (self._properties.get("diagnostics") or {}).get("logAnalytics")
-        if analytics is not None and not {"workspaceKey", "workspaceKeyReference"} & analytics.keys():
+        if analytics is not None and not _holds(analytics, "workspaceKey", "workspaceKeyReference"):
             yield "log-analytics/workspace-key"
+
+
+def _holds(place: Json, *keys: str) -> bool:
+    return any(place.get(key) is not None for key in keys)
 
 
 def missing_secrets(withheld: Sequence[str], configured: Collection[str]) -> list[str]:

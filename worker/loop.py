@@ -50,8 +50,11 @@ class Worker:
         self._freed = threading.Condition()
 
     def stop(self) -> None:
-        """Set `stopping`: receive nothing more, and let `run` return once the steps in hand are done. Signal-safe."""
-        self.stopping.set()
+        """Set `stopping`: receive nothing more, and let `run` return once the steps in hand are done.
+
+        For signal handlers, too: one may have interrupted the main thread where it holds the event's lock.
+        """
+        threading.Thread(target=self.stopping.set, name="stop", daemon=True).start()
 
     def run(self, *, drain: bool = False) -> None:
         """Work. Returns when stopped or, with `drain`, when no message is left, be it visible or leased or delayed."""
@@ -126,22 +129,26 @@ class Worker:
                 leased.text, "Undecodable", detail, leased.dequeue_count, leased.inserted_at, datetime.now(UTC)
             )
         unsettled = leased.dequeue_count - 1 - update.dequeued
-        if update.attempts + unsettled >= self._pace.max_attempts:
+        if unsettled > 0 and update.attempts + unsettled >= self._pace.max_attempts:
             detail = f"received {unsettled} times in a row without being settled: its worker died or stalled each time"
             tried = update.model_copy(update={"attempts": update.attempts + unsettled})
             return self._stepper.give_up(tried, "WorkerCrash", detail)
         return self._stepper.run(update, leased.is_held)
 
     def _settle(self, leased: LeasedMessage, settlement: Settlement) -> None:
-        SETTLED.labels(type(settlement).__name__).inc()
         match settlement:
             case Complete():
                 briefly(lambda: self._updates.complete(leased))
+                SETTLED.labels("completed").inc()
             case Reschedule(message, delay):
                 text = message.model_copy(update={"dequeued": leased.dequeue_count}).encode()
                 briefly(lambda: self._updates.reschedule(leased, text, delay))
+                SETTLED.labels("rescheduled").inc()
             case DeadLetterIt(letter):
-                briefly(lambda: dead_letter(self._updates, self._poison, leased, letter))
+                if not leased.is_held():  # whoever has it now sends the letter
+                    raise LeaseLost(leased.id)
+                dead_letter(self._updates, self._poison, leased, letter, briefly)
+                SETTLED.labels("dead-lettered").inc()
 
     def _renew_leases(self) -> None:
         while not self._done.wait(self._pace.visibility_timeout / 4):

@@ -5,30 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from shared.image import ImageReference, rewrite
+from shared.image import ImageReference
 from shared.message import UpdateMessage
 from shared.push import Push
-from worker.record import ContainerRecord, Good, Hold, Record, Wanted
+from worker.record import ROLLBACK, ContainerRecord, Good, Hold, Record, Wanted
+from worker.rollback import brought_back
 
 UNKNOWN_TAG = "unknown"
 """Stands for the tag of an image that was deployed by its digest before anybody noted a tag."""
 
 
 class NothingToRollBackTo(ValueError):
-    """The record knows no good image before the ones that run."""
+    """The record knows no good image before the ones that run, or the group is on its way back already."""
 
 
 def hold(record: Record, reason: str, now: datetime) -> Record:
-    """No update until it is released; pushes are admitted and wait."""
-    return record.but(hold=Hold(reason=reason, since=now))
+    """No update until it is released; pushes are admitted and wait. A rollback under way goes on."""
+    return record.but(hold=Hold(reason=reason, since=now, allows=record.hold.allows if record.hold else None))
 
 
 def release(record: Record, now: datetime) -> Record:
     """Updates go on: what is wanted by now, the newest push of each container, is to be applied."""
-    released = record.but(hold=None)
-    for name, wanted in record.open().items():
-        released = released.admit(name, wanted.but(admitted_at=now))
-    return released
+    return record.but(hold=None).refresh(record.open(), now)
 
 
 def roll_back(record: Record, new_id: Callable[[], str], now: datetime) -> tuple[Record, UpdateMessage]:
@@ -36,32 +34,36 @@ def roll_back(record: Record, new_id: Callable[[], str], now: datetime) -> tuple
 
     Returns the record and the message that carries it out. Raises NothingToRollBackTo.
     """
-    found = {name: good for name, one in record.containers.items() if (good := _before(one))}
+    if record.hold and record.rolling_back:
+        raise NothingToRollBackTo(f"{record.target} is on its way back already, since {record.hold.since:%H:%M:%S} UTC")
+    found = {
+        name: (good, image)
+        for name, one in record.containers.items()
+        if (good := _before(one)) and (image := brought_back(one, good))
+    }
     if not found:
         raise NothingToRollBackTo(f"no good image before the ones that run is known for {record.target}")
-    pushes = {name: _push(record.containers[name], good, now) for name, good in found.items()}
+    pushes = {name: _push(record.containers[name], good, now) for name, (good, _) in found.items()}
     first = next(iter(pushes.values()))
     message = UpdateMessage(id=new_id(), kind="rollout", push=first, received_at=now, target=record.target)
-    for name, good in found.items():
+    for name, (good, image) in found.items():
         own = message.model_copy(update={"push": pushes[name]})
-        image = _image(record.containers[name], good)
         record = record.admit(name, Wanted(message=own, image=image, digest=good.digest, admitted_at=now))
     held = Hold(reason="rolled back", since=now, allows=message.id)
     return record.but(hold=held), message
 
 
 def _before(one: ContainerRecord) -> Good | None:
-    if one.wanted is None or not one.goods:
+    wanted = one.wanted
+    if wanted is None:
         return None
-    # An open or failed push runs in place of the last good image; a finished one is the last good image itself.
-    return one.goods[0] if one.wanted.status != "done" else next(iter(one.goods[1:]), None)
-
-
-def _image(one: ContainerRecord, good: Good) -> str:
-    moved = one.wanted is not None and one.wanted.message.push.tag == good.tag
-    return rewrite(good.image, digest=good.digest) if moved and good.digest else good.image
+    failure = one.failure_of(wanted.message.id)
+    taken_back = failure is not None and failure.settled == "rolled-back"
+    on_the_group = wanted.status != "done" and wanted.began_at and not taken_back
+    # What was begun and is not proven runs in place of the last good image; otherwise that one runs itself.
+    return next(iter(one.goods if on_the_group else one.goods[1:]), None)
 
 
 def _push(one: ContainerRecord, good: Good, now: datetime) -> Push:
     image = ImageReference.parse(f"{one.repository}:{good.tag or UNKNOWN_TAG}")
-    return Push.of("rollback", image, pushed_at=now).model_copy(update={"digest": good.digest})
+    return Push.of(ROLLBACK, image, pushed_at=now).model_copy(update={"digest": good.digest})

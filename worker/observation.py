@@ -35,25 +35,28 @@ def observe(situation: Situation, images: Mapping[str, str], since: datetime) ->
     health = {name: group.health(name, since) for name in images}
     there = all(group.images.get(name) == image for name, image in images.items())
     started = all(not isinstance(one, Pending) or one.started for one in health.values())
+    under_way = situation.record.rollout
+    # An operation that had failed before this change says nothing of it until the change shows.
+    failed = group.failed and ((there and started) or not (under_way and under_way.failed_before))
     if group.in_transition or (there and (started or situation.now < since + rules.lease)):
         # What still runs, or runs again, in place of these images says nothing of them.
-        return _judge(situation, health if there else {}, since)
-    under_way = situation.record.rollout
-    if group.failed and under_way and under_way.by == situation.message.id:
+        return _judge(situation, health if there else {}, since, failed=failed)
+    if failed and under_way and under_way.by == situation.message.id:
         return Broken("ProvisioningFailed", _evidence(group, "the operation failed"))
     if situation.change_in_flight():
         return Pending("a change may be on its way")
     if under_way and under_way.tries >= MOST_TRIES:
-        return Broken("NoEffect", f"the change was sent {under_way.tries} times and never took effect")
+        what = f"the change was sent {under_way.tries} times and never took effect"
+        return Broken("NoEffect", _evidence(group, what))
     return Missing()
 
 
-def _judge(situation: Situation, health: Mapping[str, Health], since: datetime) -> Sight:
+def _judge(situation: Situation, health: Mapping[str, Health], since: datetime, *, failed: bool) -> Sight:
     group, rules, now = situation.group, situation.rules, situation.now
     for name, one in health.items():
         if isinstance(one, Broken):
             return Broken(one.code, f"{name}: {one.evidence}")
-    if group.failed:
+    if failed:
         return Broken("ProvisioningFailed", _evidence(group, "the operation failed"))
     pending = [f"{name} {one.reason}" for name, one in health.items() if isinstance(one, Pending)]
     if group.in_transition:

@@ -6,8 +6,9 @@ out. Everything here is a value; the transitions return a new record.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from itertools import dropwhile
 from typing import Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -19,6 +20,10 @@ OUTCOMES_KEPT = 50
 GOODS_KEPT = 5
 FAILURES_KEPT = 10
 RUNNERS_UP_KEPT = 5
+LONGEST_DETAIL = 2000
+"""Characters of evidence that are kept of each failure and outcome: a record is read and written at every step."""
+MANUAL, ROLLBACK = "manual", "rollback"
+"""The senders of what an operator pushes, and goes back to."""
 
 Result = Literal["updated", "unchanged", "superseded", "ignored", "held", "rolled-back", "failed"]
 """How a push ended for a target. `rolled-back` and `failed` are dead-lettered."""
@@ -116,8 +121,9 @@ class ContainerRecord(Value):
 class Rollout(Value):
     """A change of the group under way: begun `since` by message `by`, with these images (container → image).
 
-    `returning` are the containers that it brings back to their last good image. `address` is the group's before it;
-    `tries` counts how often the same change was sent.
+    `returning` are the containers that it brings back to their last good image. `address` is the group's before the
+    first of the changes that have not ended yet; `tries` counts how often the same change was sent; `failed_before`:
+    the group's operation before it had failed already, which says nothing of this one.
     """
 
     by: str
@@ -127,6 +133,7 @@ class Rollout(Value):
     returning: frozenset[str] = frozenset()
     address: dict[str, str] = Field(default_factory=dict)
     tries: int = 1
+    failed_before: bool = False
 
 
 class Hold(Value):
@@ -171,6 +178,12 @@ class Record(Value):
         found = {name: one.failure_of(message_id) for name, one in self.containers.items()}
         return {name: failure for name, failure in found.items() if failure is not None}
 
+    @property
+    def rolling_back(self) -> bool:
+        """Is the group on its way back by hand? Until it is there, nothing else is admitted."""
+        allowed = self.hold and self.hold.allows
+        return allowed is not None and any(wanted.message.id == allowed for wanted in self.open().values())
+
     def open(self) -> dict[str, Wanted]:
         """Every container's wanted push that has not ended yet."""
         return {name: one.wanted for name, one in self.containers.items() if one.wanted and one.wanted.is_open}
@@ -212,9 +225,10 @@ class Record(Value):
         owned = {name: wanted for name, wanted in self.owned_by(message.id).items() if wanted.is_open}
         for name, wanted in owned.items():
             digest = digests.get(name) or wanted.digest
-            good = Good(image=wanted.image, tag=message.push.tag, digest=digest, order=message.order)
-            goods = (good, *(one for one in self.containers[name].goods if one.image != good.image or wanted.restart))
-            done = wanted.but(status="done", digest=digest)
+            push, order = wanted.message.push, wanted.message.order
+            good = Good(image=wanted.image, tag=push.tag, digest=digest, order=order)
+            goods = _proven(good, self.containers[name].goods, wanted)
+            done = wanted.but(status="done", digest=wanted.digest or digest)
             record = record._with(name, wanted=done, goods=goods[:GOODS_KEPT], runners_up=())
         return record._closed().ended(message, tuple(owned), "updated", detail, now)
 
@@ -225,9 +239,10 @@ class Record(Value):
             one = self.containers[name]
             if one.wanted is None or one.wanted.message.id != message.id:
                 continue
-            failure = Failure(message=message, digest=one.wanted.digest, code=code, detail=detail, at=now)
+            failed = one.wanted
+            failure = Failure(message=failed.message, digest=failed.digest, code=code, detail=_cut(detail), at=now)
             failures = (failure, *one.failures)[:FAILURES_KEPT]
-            record = record._with(name, wanted=one.wanted.but(status="failed"), failures=failures)
+            record = record._with(name, wanted=failed.but(status="failed"), failures=failures)
         return record
 
     def resume(self, message: UpdateMessage, result: FailedResult, detail: str, now: datetime) -> Record:
@@ -238,7 +253,7 @@ class Record(Value):
             one = record.containers[name]
             changes: dict[str, object] = {
                 "failures": tuple(
-                    failure.but(settled=result, detail=detail) if failure.message.id == message.id else failure
+                    failure.but(settled=result, detail=_cut(detail)) if failure.message.id == message.id else failure
                     for failure in one.failures
                 )
             }
@@ -264,10 +279,24 @@ class Record(Value):
     ) -> Record:
         """Note how a push ended; the last OUTCOMES_KEPT are kept, newest first, one a push and result."""
         outcome = Outcome(
-            at=now, id=message.id, image=str(message.push.image), containers=containers, result=result, detail=detail
+            at=now,
+            id=message.id,
+            image=str(message.push.image),
+            containers=containers,
+            result=result,
+            detail=_cut(detail),
         )
         others = (one for one in self.outcomes if (one.id, one.result) != (outcome.id, outcome.result))
         return self.but(outcomes=(outcome, *others)[:OUTCOMES_KEPT])
+
+    def redacted(self, redact: Callable[[str], str]) -> Record:
+        """The same with every detail redacted: it may hold what an outside system said."""
+        containers = {
+            name: one.but(failures=tuple(failure.but(detail=redact(failure.detail)) for failure in one.failures))
+            for name, one in self.containers.items()
+        }
+        outcomes = tuple(one.but(detail=redact(one.detail)) for one in self.outcomes)
+        return self.but(containers=containers, outcomes=outcomes)
 
     def known(self, container: str, repository: str, good: Good) -> Record:
         """Know this container; what it runs when it is first seen is its first good image."""
@@ -276,7 +305,20 @@ class Record(Value):
             one = ContainerRecord(repository=repository, goods=(good,))
         return self.but(containers={**self.containers, container: one})
 
-    def forgive(self, message_id: str) -> Record:
+    def without(self, containers: Iterable[str]) -> Record:
+        """Forget these containers, whatever was wanted of them."""
+        gone = set(containers)
+        return self.but(containers={name: one for name, one in self.containers.items() if name not in gone})._closed()
+
+    def refresh(self, names: Iterable[str], now: datetime) -> Record:
+        """The open pushes of these containers are as if they had been admitted now: they have all their time again."""
+        record = self
+        for name in names:
+            one = self.containers[name].wanted
+            record = record._with(name, wanted=one and one.but(admitted_at=now))
+        return record
+
+    def forgive(self, message_id: str, now: datetime) -> Record:
         """Forget that a message's push failed, so that it can be tried again."""
         record = self
         for name in self.failures_of(message_id):
@@ -284,7 +326,7 @@ class Record(Value):
             record = record._with(name, failures=kept)
         for name, wanted in self.owned_by(message_id).items():
             if wanted.status == "failed":
-                record = record._with(name, wanted=wanted.but(status="open", began_at=None))
+                record = record._with(name, wanted=wanted.but(status="open", began_at=None, admitted_at=now))
         return record
 
     def _with(self, container: str, **changes: object) -> Record:
@@ -293,6 +335,17 @@ class Record(Value):
     def _closed(self) -> Record:
         watched = self.rollout and (self.rollout.returning or any(one.began_at for one in self.open().values()))
         return self if watched else self.but(rollout=None)
+
+
+def _proven(good: Good, before: tuple[Good, ...], wanted: Wanted) -> tuple[Good, ...]:
+    """The good images with one more before them. What an operator went back over is none to go back to any more."""
+    if wanted.message.push.sender == ROLLBACK:
+        before = tuple(dropwhile(lambda one: not _is(good.image, one.image, one.digest), before))
+    return (good, *(one for one in before if one.image != good.image or wanted.restart))
+
+
+def _cut(detail: str) -> str:
+    return detail if len(detail) <= LONGEST_DETAIL else f"{detail[: LONGEST_DETAIL - 4]} […]"
 
 
 def _is(image: str, written: str, digest: str | None) -> bool:

@@ -34,7 +34,9 @@ def _retrying(worth_it: Callable[[BaseException], bool]) -> Retrying:
 
 def _passes(error: BaseException) -> bool:
     failure = classify(error)
-    return isinstance(error, RemoteError) and isinstance(failure, Transient) and (failure.retry_after or 0) <= PATIENCE
+    if not isinstance(error, RemoteError) or not isinstance(failure, Transient):
+        return False
+    return max(failure.retry_after or 0, failure.pause) <= PATIENCE
 
 
 def _wait(state: RetryCallState) -> float:

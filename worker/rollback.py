@@ -9,9 +9,9 @@ from shared.image import rewrite
 from shared.message import UpdateMessage
 from worker.health import Broken, Pending
 from worker.observation import Missing, Steady, observe
-from worker.record import ContainerRecord, FailedResult, Record
+from worker.record import ContainerRecord, FailedResult, Good, Record
 from worker.situation import Situation
-from worker.steps import GiveUp, RollBack, Step
+from worker.steps import GiveUp, RollBack, Step, Wait
 
 
 def after_failure(situation: Situation) -> Step:
@@ -36,7 +36,7 @@ def after_failure(situation: Situation) -> Step:
         case Steady(left) if left > timedelta(0):
             return situation.wait(under_way.since, "rolled back, and watched for a while", left)
         case Steady():
-            return _give_up(situation, f"{detail}; {_rolled_back(situation, images)}", "rolled-back")
+            return _give_up(situation, f"{detail}; rolled back to {', '.join(sorted(images.values()))}", "rolled-back")
         case Broken(_, evidence):
             return _give_up(situation, f"{detail}; the rollback failed: {evidence}")
 
@@ -51,15 +51,26 @@ def refused(record: Record, message: UpdateMessage, code: str, detail: str, now:
     return GiveUp(failed.resume(message, "failed", detail, now), code, detail)
 
 
-def restored(one: ContainerRecord) -> str | None:
-    """The image that brings a container back to its last good one; None if that is not known.
+def given_up(record: Record, message: UpdateMessage, code: str, detail: str, now: datetime) -> GiveUp | Wait:
+    """A message that was tried often enough. A change that it has begun may be on the group: that is undone first."""
+    open_ = {name: wanted for name, wanted in record.owned_by(message.id).items() if wanted.is_open}
+    if record.failures_of(message.id) or not any(wanted.began_at for wanted in open_.values()):
+        return refused(record, message, code, detail, now)
+    failed = record.fail(message, dict.fromkeys(open_, (code, detail)), now)
+    return Wait(failed, timedelta(0), f"{code}: to be rolled back")
 
-    Where the failed push moved the tag that the good image stood for, only the good one's digest brings it back.
+
+def restored(one: ContainerRecord) -> str | None:
+    """The image that brings a container back to its last good one; None if that is not known."""
+    return brought_back(one, one.good) if one.good else None
+
+
+def brought_back(one: ContainerRecord, good: Good) -> str | None:
+    """The image that brings a container back to this good one; None if that is not known.
+
+    Where the push that is wanted now moved the tag that the good image stood for, only its digest brings it back.
     """
-    wanted, good = one.wanted, one.good
-    if good is None:
-        return None
-    if wanted is None or good.tag != wanted.message.push.tag or "@" in good.image:
+    if one.wanted is None or good.tag != one.wanted.message.push.tag or "@" in good.image:
         return good.image
     return rewrite(good.image, digest=good.digest) if good.digest else None
 
@@ -71,12 +82,14 @@ def _no_rollback(situation: Situation, mine: Mapping[str, ContainerRecord], imag
         return "ACI_HOOKS_ROLLBACK is off"
     if len(images) < len(mine):
         return f"no good image is known for {', '.join(sorted(mine.keys() - images.keys()))}"
-    return situation.blocked()
+    return None
 
 
 def _roll_back(situation: Situation, images: dict[str, str]) -> Step:
     record, rules = situation.record, situation.rules
     code, detail = _first_failure(record, situation.message)
+    if why := situation.blocked():
+        return _give_up(situation, f"{detail}; not rolled back: {why}")
     if situation.group.in_transition:
         failed_at = max(failure.at for failure in record.failures_of(situation.message.id).values())
         if situation.now > failed_at + 2 * rules.timeout:
@@ -87,7 +100,7 @@ def _roll_back(situation: Situation, images: dict[str, str]) -> Step:
     staying = _images_of_others(situation)
     going_back = situation.going_back(images)
     intent = situation.intent({**staying, **going_back, **images}, returning=[*going_back, *images])
-    return RollBack(record.begin(intent))
+    return RollBack(record.begin(intent), unsent=record)
 
 
 def _images_of_others(situation: Situation) -> dict[str, str]:
@@ -97,16 +110,12 @@ def _images_of_others(situation: Situation) -> dict[str, str]:
     return {name: image for name, image in begun.items() if running.get(name) == image}
 
 
-def _rolled_back(situation: Situation, images: Mapping[str, str]) -> str:
-    before = situation.record.rollout.address if situation.record.rollout else {}
-    after = situation.group.address
-    moved = f"; THE ADDRESS CHANGED from {before} to {after}" if before and before != after else ""
-    return f"rolled back to {', '.join(sorted(images.values()))}{moved}"
-
-
 def _give_up(situation: Situation, detail: str, result: FailedResult = "failed") -> GiveUp:
     code, _ = _first_failure(situation.record, situation.message)
-    return GiveUp(situation.record.resume(situation.message, result, detail, situation.now), code, detail, result)
+    moved = situation.moved()
+    detail += str(moved or "")
+    record = situation.record.resume(situation.message, result, detail, situation.now)
+    return GiveUp(record, code, detail, result, moved)
 
 
 def _first_failure(record: Record, message: UpdateMessage) -> tuple[str, str]:

@@ -63,7 +63,8 @@ def _apply(situation: Situation, owned: Mapping[str, Wanted]) -> Apply:
     going_back = situation.going_back(wanted)
     images = {**going_back, **{name: one.image for name, one in wanted.items()}}
     restart = all(one.restart for one in wanted.values()) and images.items() <= situation.group.images.items()
-    return Apply(situation.record.begin(situation.intent(images, restart=restart, returning=going_back)))
+    intent = situation.intent(images, restart=restart, returning=going_back)
+    return Apply(situation.record.begin(intent), unsent=situation.record)
 
 
 def _watch(situation: Situation, owned: Mapping[str, Wanted], since: datetime) -> Step:
@@ -84,14 +85,12 @@ def _watch(situation: Situation, owned: Mapping[str, Wanted], since: datetime) -
 
 
 def _finish(situation: Situation, owned: Mapping[str, Wanted], since: datetime) -> Finish:
-    record, group = situation.record, situation.group
-    digests = {name: group.running_digest(name, since) for name in owned}
+    digests = {name: situation.group.running_digest(name, since) for name in owned}
     detail = "; ".join(_say_running(name, wanted, digests[name]) for name, wanted in sorted(owned.items()))
-    before = record.rollout.address if record.rollout else {}
-    moved = (before, group.address) if before and before != group.address else None
-    if moved:
-        detail += f"; THE ADDRESS CHANGED from {before} to {group.address}"
-    return Finish(record.succeed(situation.message, digests, situation.now, detail), "updated", detail, moved)
+    moved = situation.moved()
+    detail += str(moved or "")
+    record = situation.record.succeed(situation.message, digests, situation.now, detail)
+    return Finish(record, "updated", detail, moved)
 
 
 def _say_running(name: str, wanted: Wanted, digest: str | None) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from shared.message import UpdateMessage
 from worker.group import ContainerGroup, missing_secrets
 from worker.record import Record, Rollout
-from worker.steps import Wait
+from worker.steps import Moved, Wait
 from worker.targets import hold_reason
 
 LONGEST_WAIT = timedelta(seconds=60)
@@ -79,8 +79,13 @@ class Situation:
         failed = {name for name, one in containers.items() if one.wanted and one.wanted.status == "failed"}
         return {name: under_way.images[name] for name in (under_way.returning & failed) - set(mine)}
 
+    def moved(self) -> Moved | None:
+        """Is the group's address another one than before the change under way?"""
+        before = self.record.rollout.address if self.record.rollout else {}
+        return Moved(before, self.group.address) if before and before != self.group.address else None
+
     def intent(self, images: dict[str, str], *, restart: bool = False, returning: Iterable[str] = ()) -> Rollout:
-        """The change that brings these images onto the group; a repeated one remembers its first address."""
+        """The change that brings these images onto the group; it remembers the address before the one under way."""
         before = self.record.rollout
         repeated = before if before and (before.by, before.images) == (self.message.id, images) else None
         return Rollout(
@@ -89,8 +94,9 @@ class Situation:
             images=images,
             restart=restart,
             returning=frozenset(returning),
-            address=repeated.address if repeated else self.group.address,
+            address=before.address if before else self.group.address,
             tries=repeated.tries + 1 if repeated else 1,
+            failed_before=self.group.failed,
         )
 
     def change_in_flight(self) -> bool:

@@ -5,98 +5,34 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Protocol
+from dataclasses import replace
+from datetime import datetime
 
 import structlog
 
 from shared.errors import RemoteError
-from shared.image import ImageReference
 from shared.message import TargetId, UpdateMessage
 from shared.queue import LeaseLost
-from shared.telemetry import ADDRESS_CHANGES, OUTCOMES, STEP_FAILURES
-from worker.admission import admit, overtaken
-from worker.failures import Permanent, Retry, Transient, classify
+from shared.telemetry import STEP_FAILURES
+from worker.admission import admit, overtaken, still_followed
+from worker.endings import Endings, fresh
+from worker.failures import Permanent, Retry, Transient, classify, nothing_done, passes
 from worker.group import ContainerGroup
-from worker.notify import Notice, Noticed
-from worker.record import FailedResult, Record, Result, Rollout
+from worker.ports import Ports
+from worker.record import Record
 from worker.records import Conflict
 from worker.retrying import briefly
-from worker.rollback import refused
+from worker.rollback import given_up
 from worker.rollout import next_step, past_result
-from worker.settlement import Complete, Reschedule, Settlement, dead_lettered
+from worker.settlement import Complete, Reschedule, Settlement
 from worker.situation import Rules
-from worker.steps import Apply, Finish, GiveUp, RollBack, Step, Wait
+from worker.steps import Apply, Finish, GiveUp, RollBack, Step, Wait, redacted
 from worker.targets import Target
 
 CONFLICTS = 5
 """Times that a step decides anew because somebody else wrote the record first, before it leaves it to later."""
 
 log = structlog.get_logger()
-
-
-class Groups(Protocol):
-    """Container groups in Azure; worker.arm.Arm."""
-
-    def get(self, target: TargetId) -> ContainerGroup:
-        """The group as it is."""
-
-    def put(self, target: TargetId, definition: bytes) -> None:
-        """Bring a definition onto it."""
-
-    def restart(self, target: TargetId) -> None:
-        """Restart it."""
-
-
-class RecordStore(Protocol):
-    """The records; worker.records.Records."""
-
-    def load(self, target: TargetId) -> tuple[Record, str | None]:
-        """A record and its ETag."""
-
-    def save(self, record: Record, etag: str | None) -> str:
-        """Compare and swap; raises Conflict."""
-
-
-class Glances(Protocol):
-    """What spares reads while many groups are waited for; worker.watch.Watch."""
-
-    def glance(self, target: TargetId) -> ContainerGroup | None:
-        """The group without instance views if it is in transition for certain."""
-
-    def waits(self, target: TargetId) -> None:
-        """It is being waited for."""
-
-
-class TargetCatalogue(Protocol):
-    """The targets; worker.catalogue.Catalogue."""
-
-    def concerned(self, image: ImageReference) -> tuple[Target, ...]:
-        """The targets that a push may concern."""
-
-    def get(self, target_id: TargetId) -> Target | None:
-        """One target."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """The outside systems of a step: ARM, the records, the targets, the queue's `send`, secrets and the registry.
-
-    `resolve` reads secrets (path → source) into values; `digest` gives a pushed image's digest, None if not known;
-    `redact` hides secrets in what an outside system said; `tell` notifies people.
-    """
-
-    groups: Groups
-    records: RecordStore
-    targets: TargetCatalogue
-    watch: Glances
-    send: Callable[[UpdateMessage], None]
-    resolve: Callable[[dict[str, str]], dict[str, str]]
-    digest: Callable[[UpdateMessage], str | None]
-    redact: Callable[[str], str] = str
-    tell: Callable[[Notice], None] = lambda _notice: None
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 class Stepper:
@@ -106,6 +42,7 @@ class Stepper:
         self._ports = ports
         self._rules = rules
         self._retry = retry
+        self._endings = Endings(ports)
         self._chance = chance or random.Random()  # noqa: S311 - jitter, not cryptography
 
     def run(self, message: UpdateMessage, held: Callable[[], bool]) -> Settlement:
@@ -138,15 +75,21 @@ class Stepper:
     def give_up(self, message: UpdateMessage, code: str, detail: str) -> Settlement:
         """Fail the message's push in its record, where it has one, and dead-letter it."""
         if message.target is None:
-            return self._dead_letter(message, code, detail, "failed")
+            return self._endings.dead_letter(message, code, detail)
         for _ in range(CONFLICTS):
-            record, etag = briefly(lambda: self._ports.records.load(message.target))  # type: ignore[arg-type]
-            step = refused(record, message, code, detail, self._ports.now())
+            try:
+                record, etag = self._load(message.target)
+            # A record that can't be read, now or ever, must not keep its messages going round for ever.
+            except Exception as error:
+                if isinstance(error, RemoteError) and passes(classify(error)):
+                    raise
+                return self._endings.dead_letter(message, code, detail)
+            step = given_up(record, message, code, detail, self._ports.now())
             try:
                 self._save(record, step.record, etag)
             except Conflict:
                 continue
-            return self._give_up(message, step)
+            return self._endings.give_up(message, step) if isinstance(step, GiveUp) else self._wait(message, step)
         return Reschedule(message, self._chance.uniform(0, 1))
 
     def _push(self, message: UpdateMessage) -> Settlement:
@@ -154,16 +97,14 @@ class Stepper:
         for target in concerned:
             self._ports.send(message.for_target(target.id))
         if not concerned:
-            self._ended(message, "ignored", f"no target runs {message.push.image.name}")
-        else:
-            log.info("targets found", targets=[str(target.id) for target in concerned])
+            return self._endings.ignore(message, f"no target runs {message.push.image.name}")
+        log.info("targets found", targets=[str(target.id) for target in concerned])
         return Complete()
 
     def _rollout(self, message: UpdateMessage, target_id: TargetId, held: Callable[[], bool]) -> Settlement:
         target = self._ports.targets.get(target_id)
         if target is None:
-            self._ended(message, "ignored", "it is no target any more")
-            return Complete()
+            return self._endings.ignore(message, "it is no target any more")
         for _ in range(CONFLICTS):
             try:
                 return self._decide(message, target, held)
@@ -173,28 +114,30 @@ class Stepper:
 
     def _decide(self, message: UpdateMessage, target: Target, held: Callable[[], bool]) -> Settlement:
         now = self._ports.now()
-        record, etag = briefly(lambda: self._ports.records.load(target.id))
+        record, etag = self._load(target.id)
         if known := _without_azure(record, message, target, now):
             self._save(record, known.record, etag)
-            return self._finish(message, known)
+            return self._endings.finish(message, known)
         group = self._ports.watch.glance(target.id) or self._ports.groups.get(target.id)
-        step = self._next_step(record, group, message, target, now)
+        step = redacted(self._next_step(record, group, message, target, now), self._ports.redact)
         etag = self._save(record, step.record, etag)
         match step:
             case Apply() | RollBack():
                 return self._change(message, target, group, step, held, etag)
-            case Wait(_, delay, reason):
+            case Wait():
                 self._ports.watch.waits(target.id)
-                log.info("waiting", reason=reason, again_in=round(delay.total_seconds(), 1))
-                return Reschedule(message.model_copy(update={"attempts": 0}), delay.total_seconds())
+                return self._wait(message, step)
             case Finish():
-                return self._finish(message, step)
+                return self._endings.finish(message, step)
             case GiveUp():
-                return self._give_up(message, step)
+                return self._endings.give_up(message, step)
 
     def _next_step(
         self, record: Record, group: ContainerGroup, message: UpdateMessage, target: Target, now: datetime
     ) -> Step:
+        record = still_followed(record, group, target)
+        if record.rolling_back and not record.owned_by(message.id):
+            return Wait(record, self._rules.check_interval, "the group is on its way back, by hand")
         if not record.owned_by(message.id) and not record.failures_of(message.id):
             admission = admit(record, group, message, target, self._ports.digest(message), now)
             ruling = admission.verdict()
@@ -217,24 +160,13 @@ class Stepper:
         held: Callable[[], bool],
         etag: str | None,
     ) -> Settlement:
-        rollout = step.record.rollout
-        if rollout is None:
-            raise ValueError("a change has its intent in the record")
-        secrets = self._ports.resolve(dict(target.secrets)) if group.withheld() else {}
-        if not held():
-            raise LeaseLost(message.id)
-        verb = "restarting" if rollout.restart else "applying"
-        log.info("rolling back" if isinstance(step, RollBack) else verb, images=rollout.images)
         self._ports.watch.waits(target.id)
         try:
-            if rollout.restart:
-                self._ports.groups.restart(target.id)
-            else:
-                self._ports.groups.put(target.id, group.definition(rollout.images, secrets))
+            self._send(target, group, step, lambda: _insist(held, message))
         except RemoteError as error:
-            self._uncount(step.record, rollout, etag)
-            alone = rollout.images.keys() <= step.record.owned_by(message.id).keys()
-            if alone or not isinstance(classify(error), Permanent):
+            self._take_back(step, error, etag)
+            alone = step.rollout.images.keys() <= step.record.owned_by(message.id).keys()
+            if alone or message.attempts or isinstance(step, RollBack) or not isinstance(classify(error), Permanent):
                 raise
             log.warning("refused together with other pushes, trying alone", code=error.code)
             return Reschedule(message.model_copy(update={"attempts": message.attempts + 1}), 0)
@@ -243,16 +175,32 @@ class Stepper:
             raise LeaseLost(message.id)
         return Reschedule(message.model_copy(update={"attempts": 0}), self._rules.check_interval.total_seconds())
 
-    def _uncount(self, record: Record, rollout: Rollout, etag: str | None) -> None:
-        """A change that Azure did not accept, being throttled say, was no try. Best effort: it is but a count."""
+    def _send(self, target: Target, group: ContainerGroup, step: Apply | RollBack, insist: Callable[[], None]) -> None:
+        rollout = step.rollout
+        secrets = self._ports.resolve(dict(target.secrets)) if group.withheld() else {}
+        insist()
+        verb = "restarting" if rollout.restart else "applying"
+        log.info("rolling back" if isinstance(step, RollBack) else verb, images=rollout.images)
+        if rollout.restart:
+            self._ports.groups.restart(target.id)
+        else:
+            self._ports.groups.put(target.id, group.definition(rollout.images, secrets))
+
+    def _take_back(self, step: Apply | RollBack, error: RemoteError, etag: str | None) -> None:
+        """A change that Azure refused was never begun, and one that may not have come through was no try.
+
+        Best effort: a record that somebody else has written since is theirs.
+        """
+        tried = step.rollout.but(tries=step.rollout.tries - 1)
+        record = step.unsent if nothing_done(error) else step.record.but(rollout=tried)
         with contextlib.suppress(Conflict, RemoteError):
-            self._ports.records.save(record.but(rollout=rollout.but(tries=rollout.tries - 1)), etag)
+            self._ports.records.save(record, etag)
 
     def _heal(self, target: Target) -> None:
         """A change was sent after its lease ran out and may have overwritten a newer one: have everything looked at."""
         log.warning("lease lost while changing the group; having its owners look again", target=str(target.id))
         for _ in range(CONFLICTS):
-            record, etag = briefly(lambda: self._ports.records.load(target.id))
+            record, etag = self._load(target.id)
             reopened = record.reopen()
             try:
                 self._save(record, reopened, etag)
@@ -262,43 +210,18 @@ class Stepper:
                 self._ports.send(fresh(wanted.message))
             return
 
+    def _load(self, target: TargetId) -> tuple[Record, str | None]:
+        return briefly(lambda: self._ports.records.load(target))
+
     def _save(self, before: Record, after: Record, etag: str | None) -> str | None:
         if after == before:
             return etag
         return briefly(lambda: self._ports.records.save(after, etag))
 
-    def _finish(self, message: UpdateMessage, step: Finish) -> Settlement:
-        if step.moved:
-            ADDRESS_CHANGES.inc()
-            log.error("THE ADDRESS OF THE GROUP CHANGED", before=dict(step.moved[0]), after=dict(step.moved[1]))
-            self._tell(message, "address changed", step.detail)
-        self._ended(message, step.result, step.detail)
-        return Complete()
-
-    def _give_up(self, message: UpdateMessage, step: GiveUp) -> Settlement:
-        for name in step.record.failures_of(message.id):
-            wanted = step.record.containers[name].wanted
-            if wanted and wanted.is_open:
-                self._ports.send(fresh(wanted.message))
-        return self._dead_letter(message, step.code, step.detail, step.result)
-
-    def _dead_letter(self, message: UpdateMessage, code: str, detail: str, result: FailedResult) -> Settlement:
-        self._ended(message, result, detail, code=code)
-        return dead_lettered(message, code, detail, max(1, message.attempts), message.received_at, self._ports.now())
-
-    def _ended(self, message: UpdateMessage, outcome: Result, detail: str, **more: str) -> None:
-        OUTCOMES.labels(outcome).inc()
-        log.info("ended", outcome=outcome, detail=detail, **more)
-        if outcome in {"updated", "rolled-back", "failed"}:
-            self._tell(message, outcome, detail)
-
-    def _tell(self, message: UpdateMessage, outcome: Noticed, detail: str) -> None:
-        self._ports.tell(Notice(outcome, str(message.push.image), str(message.target or "any target"), detail))
-
-
-def fresh(message: UpdateMessage) -> UpdateMessage:
-    """The message as it is sent anew: nothing of its earlier deliveries counts."""
-    return message.model_copy(update={"attempts": 0, "dequeued": 0})
+    def _wait(self, message: UpdateMessage, step: Wait) -> Settlement:
+        delay = step.delay.total_seconds()
+        log.info("waiting", reason=step.reason, again_in=round(delay, 1))
+        return Reschedule(message.model_copy(update={"attempts": 0}), delay)
 
 
 def _without_azure(record: Record, message: UpdateMessage, target: Target, now: datetime) -> Finish | None:
@@ -308,3 +231,8 @@ def _without_azure(record: Record, message: UpdateMessage, target: Target, now: 
         return Finish(record, *past_result(record, message))
     after = overtaken(record, message, target, now)
     return None if after is None else Finish(after, "superseded", "a newer push is wanted")
+
+
+def _insist(held: Callable[[], bool], message: UpdateMessage) -> None:
+    if not held():
+        raise LeaseLost(message.id)

@@ -16,19 +16,25 @@ from typing import Protocol
 import structlog
 
 from shared.errors import RemoteError
-from shared.image import ImageReference
+from shared.image import ImageReference, InvalidImage
 from shared.message import TargetId, UpdateMessage
 from shared.push import Push
 from worker.admission import matching_containers
+from worker.endings import fresh
 from worker.group import ContainerGroup
 from worker.policy import Policy, Update
+from worker.ports import Groups, RecordStore
 from worker.record import ContainerRecord, Record
+from worker.records import Conflict
 from worker.registry import Found
-from worker.step import Groups, RecordStore, fresh
 from worker.targets import Target, hold_reason
 
 SENDER = "sweep"
 log = structlog.get_logger()
+
+
+class CannotTell(Exception):
+    """A registry could not say what is wanted of it."""
 
 
 class Images(Protocol):
@@ -43,7 +49,10 @@ class Images(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a sweep did for one target: the pushes that were missed, the messages woken, what it could not find out."""
+    """What a sweep did for one target: the pushes that were missed, the messages woken, what it could not find out.
+
+    `held`: nothing was compared, as the group is held or was stopped, which is no trouble.
+    """
 
     target: TargetId
     missed: tuple[Push, ...] = ()
@@ -54,7 +63,7 @@ class Swept:
 
 @dataclass(frozen=True, slots=True)
 class Sweeper:
-    """Sweeps through the adapters; `settle_time`: how long a wanted push may take before its message counts as lost."""
+    """Sweeps through the adapters; `settle_time`: beyond how long of silence a push's message counts as lost."""
 
     groups: Groups
     records: RecordStore
@@ -69,40 +78,63 @@ class Sweeper:
         for target in targets:
             try:
                 yield self._sweep(target)
-            except RemoteError as error:
-                yield Swept(target.id, problem=str(error))
+            # Whatever a group or a record looks like: the others are swept, and again the next time.
+            except Exception as error:
+                if not isinstance(error, RemoteError):
+                    log.exception("target not swept", target=str(target.id))
+                yield Swept(target.id, problem=str(error) or type(error).__name__)
 
     def _sweep(self, target: Target) -> Swept:
-        record, _ = self.records.load(target.id)
+        record, etag = self.records.load(target.id)
         group = self.groups.get(target.id)
-        if record.hold or hold_reason(group.tags) or group.stopped:
+        if hold_reason(group.tags) or group.stopped:
             return Swept(target.id, problem="held or stopped", held=True)
-        woken = [wanted for wanted in record.open().values() if wanted.admitted_at < self.now() - self.settle_time]
-        for wanted in woken:
-            self.send(fresh(wanted.message))
-        asked_at = self.now()
-        missed = tuple(self._missed(target, group, record, asked_at))
+        woken = self._wake(record, etag)
+        if record.hold:
+            return Swept(target.id, woken=woken, problem="held", held=True)
+        problems: list[str] = []
+        missed = self._missed(target, group, record, problems)
         for push in missed:
-            message = UpdateMessage(id=self.new_id(), kind="rollout", push=push, received_at=asked_at, target=target.id)
+            message = UpdateMessage(
+                id=self.new_id(), kind="rollout", push=push, received_at=self.now(), target=target.id
+            )
             self.send(message)
             log.info("missed push found", image=str(push.image), digest=push.digest, target=str(target.id))
-        return Swept(target.id, missed, len(woken))
+        return Swept(target.id, missed, woken, "; ".join(problems) or None)
 
-    def _missed(self, target: Target, group: ContainerGroup, record: Record, asked_at: datetime) -> Iterator[Push]:
-        seen = set()
+    def _wake(self, record: Record, etag: str | None) -> int:
+        lost = lost_messages(record, self.now() - self.settle_time)
+        if not lost:
+            return 0
+        names = [name for name, wanted in record.open().items() if wanted.message.id in lost]
+        try:
+            self.records.save(record.refresh(names, self.now()), etag)
+        except Conflict:
+            return 0  # somebody is at work on it
+        for message in lost.values():
+            self.send(fresh(message))
+        return len(lost)
+
+    def _missed(self, target: Target, group: ContainerGroup, record: Record, problems: list[str]) -> tuple[Push, ...]:
+        """The pushes that no webhook told of; what could not be found out is added to `problems`."""
+        found: dict[Push, None] = {}
         for name, running in group.images.items():
             one = record.containers.get(name)
             rule = target.rule_for(name)
             if rule is None or (one and one.wanted and one.wanted.is_open):
                 continue
-            image = rule.image or ImageReference.parse(running)
-            if name not in matching_containers(group.images, image, target):
+            try:
+                image = rule.image or ImageReference.parse(running)
+                if name not in matching_containers(group.images, image, target):
+                    continue
+                tag = ImageReference.parse(running).followed_tag or (one.tag_of(running) if one else None)
+                push = self._newer(image, tag, rule.policy, one, _running_digests(group, name, one))
+            except (CannotTell, InvalidImage) as error:
+                problems.append(f"{name}: {error}")
                 continue
-            tag = ImageReference.parse(running).followed_tag or (one.tag_of(running) if one else None)
-            push = self._newer(image, tag, rule.policy, one, _running_digest(group, name, one), asked_at)
-            if push and push not in seen:
-                seen.add(push)
-                yield push
+            if push:
+                found[push] = None
+        return tuple(found)
 
     def _newer(
         self,
@@ -110,20 +142,21 @@ class Sweeper:
         tag: str | None,
         policy: Policy,
         one: ContainerRecord | None,
-        running: str | None,
-        asked_at: datetime,
+        running: frozenset[str],
     ) -> Push | None:
         best = self._best_tag(image, tag, policy, one)
         if best is None:
             return None
         found = self.registry.lookup(ImageReference(image.registry, image.repository, best))
-        if not isinstance(found, Found) or (best == tag and (running is None or found.digest == running)):
+        if not isinstance(found, Found):
+            raise CannotTell(str(getattr(found, "detail", found)))
+        if best == tag and (not running or found.digest in running):
             return None
         failures = one.failures if one else ()
         if any(failure.message.push.tag == best and failure.digest in {None, found.digest} for failure in failures):
             return None
         pushed = ImageReference(image.registry, image.repository, best, found.digest)
-        return Push.of(SENDER, pushed, pushed_at=asked_at)
+        return Push.of(SENDER, pushed, pushed_at=self.now())
 
     def _best_tag(
         self, image: ImageReference, tag: str | None, policy: Policy, one: ContainerRecord | None
@@ -150,9 +183,34 @@ def sweep_regularly(
                 sweep()
         except RemoteError as error:
             log.warning("sweep failed, trying again later", error=str(error))
+        # This thread is the only one that sweeps.
+        except Exception:
+            log.exception("sweep failed, trying again later")
 
 
-def _running_digest(group: ContainerGroup, name: str, one: ContainerRecord | None) -> str | None:
+def lost_messages(record: Record, silent_since: datetime) -> dict[str, UpdateMessage]:
+    """The messages that should be on the queue and, nothing having been heard of them since, are not: id → message.
+
+    One that ended as held for another reason than the record's own hold waits for nothing but this.
+    """
+    held = {outcome.id: outcome.at for outcome in record.outcomes if outcome.result == "held"}
+    found = {}
+    for one in record.containers.values():
+        wanted = one.wanted
+        if wanted is None or (record.hold and record.hold.allows != wanted.message.id):
+            continue
+        failure = one.failure_of(wanted.message.id)
+        under_way = wanted.is_open or (failure is not None and failure.settled is None)
+        heard_of = max(at for at in (wanted.admitted_at, wanted.began_at, failure and failure.at) if at)
+        held_at = held.get(wanted.message.id)
+        let_go = wanted.is_open and held_at is not None and held_at >= heard_of
+        if under_way and (let_go or heard_of < silent_since):
+            found[wanted.message.id] = wanted.message
+    return found
+
+
+def _running_digests(group: ContainerGroup, name: str, one: ContainerRecord | None) -> frozenset[str]:
+    """Every digest by which the running image is known: an index and what was pulled of it are two."""
     written = ImageReference.parse(group.images[name]).digest
     known = one.wanted.digest if one and one.wanted and one.wanted.status == "done" else None
-    return written or group.running_digest(name) or known
+    return frozenset({written} if written else {group.running_digest(name), known}) - {None}  # type: ignore[return-value]

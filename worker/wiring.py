@@ -22,11 +22,12 @@ from worker.catalogue import Catalogue, Scope
 from worker.failures import Retry
 from worker.loop import Pace, Worker
 from worker.notify import Notifier
+from worker.ports import Ports
 from worker.records import Records, open_records
 from worker.registry import Absent, Found, Registry, Unknown
 from worker.secrets import Secrets
 from worker.situation import Rules
-from worker.step import Ports, Stepper
+from worker.step import Stepper
 from worker.sweep import Sweeper
 from worker.targets import Target, single_target
 from worker.targets_file import TargetsError, TargetsFile
@@ -88,6 +89,7 @@ class Deployment:
 
     def sweeper(self) -> Sweeper:
         """What sweeps its targets."""
+        rules = self.rules()
         return Sweeper(
             groups=self.arm,
             records=self.records,
@@ -95,7 +97,8 @@ class Deployment:
             send=self.send,
             new_id=lambda: uuid.uuid4().hex,
             now=lambda: datetime.now(UTC),
-            settle_time=timedelta(seconds=2 * self.settings.visibility_timeout),
+            # A living message is heard of within that: twice the time-out in transition, or in its own rollout.
+            settle_time=2 * rules.timeout + rules.soak + rules.lease,
         )
 
     def digest(self, message: UpdateMessage) -> str | None:

@@ -23,12 +23,14 @@ from shared.message import TargetId, UpdateMessage, decode, decode_letter
 from shared.push import Push
 from shared.queue import LeasedMessage, LeaseLost, dead_letter
 from tests.fakes import Clock, FixedTargets, MemoryQueue, MemoryRecords, NoGlances, SimulatedGroups
+from worker.endings import fresh
 from worker.failures import Retry
 from worker.manual import hold, release
+from worker.ports import Ports
 from worker.record import Record
 from worker.settlement import Complete, DeadLetterIt, Reschedule, Settlement
 from worker.situation import Rules
-from worker.step import Ports, Stepper, fresh
+from worker.step import Stepper
 from worker.targets import single_target
 
 SHOP = TargetId(subscription="sub", resource_group="web", container_group="shop")

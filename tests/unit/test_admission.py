@@ -24,7 +24,7 @@ from tests.unit.builders import (
     running,
     wanted,
 )
-from worker.admission import Admission, Ruling, admit, matching_containers, overtaken
+from worker.admission import Admission, Ruling, admit, matching_containers, overtaken, still_followed
 from worker.group import ContainerGroup
 from worker.policy import Policy, SameTag, parse_policy
 from worker.record import ContainerRecord, Good, Record, Wanted
@@ -340,6 +340,47 @@ class TestRunnersUp:
         newest = wanted(message("3", pushed=10))
         assert self.lose(container(newest), tag="1", digest=SECOND) == [(f"acme/shop@{SECOND}", False)]
         assert self.lose(container(newest), tag="1") == [("acme/shop:1", True)]
+
+
+class TestByHand:
+    def test_an_operator_may_try_a_push_again_that_failed(self) -> None:
+        moved = message("2", digest=FIRST)
+        now = container(failures=(failure(moved),))
+        assert consider(message("2", name="again", pushed=9, digest=FIRST), now).rulings[0].verdict == "ignored"
+        by_hand = message("2", name="again", pushed=9, digest=FIRST, sender="manual")
+        assert consider(by_hand, now).rulings[0].verdict == "wanted"
+
+
+class TestChangedByHand:
+    """Somebody else has changed the group since."""
+
+    @pytest.mark.parametrize("known", [FIRST, None])
+    def test_the_same_push_again_is_brought_in_again(self, known: str | None) -> None:
+        # FINDING: it was "unchanged", though the group ran another image by then.
+        done = container(wanted(message("2", digest=known), status="done", began=0), goods=(good("2", digest=known),))
+        again = message("2", name="again", pushed=0, digest=known).model_copy(update={"received_at": at(30)})
+        assert consider(again, done, group({"web": "acme/shop:1"})).rulings[0].verdict == "wanted"
+        assert consider(again, done, group({"web": "acme/shop:2"})).rulings[0].verdict == "unchanged"
+
+
+class TestStillFollowed:
+    BOTH = record({"web": container(wanted(message("2"))), "blue": container(wanted(message("3")))})
+
+    def test_a_record_of_what_is_there_stays_as_it_is(self) -> None:
+        assert still_followed(self.BOTH, group({"web": "acme/shop:1", "blue": "acme/shop:1"}), ANY) is self.BOTH
+
+    def test_a_container_that_is_gone_is_forgotten(self) -> None:
+        # FINDING: it was waited for by ten PUTs of a group that was as it should be.
+        assert still_followed(self.BOTH, group(), ANY).open().keys() == {"web"}
+
+    def test_what_is_wanted_of_a_container_that_nobody_follows_now_is_forgotten(self) -> None:
+        # FINDING: a push that waited when its container was taken off the targets file came in with another one's.
+        shown = group({"web": "acme/shop:1", "blue": "acme/shop:1"})
+        assert still_followed(self.BOTH, shown, target()).open().keys() == {"web"}
+
+    def test_what_ended_there_is_not(self) -> None:
+        now = record({"blue": container(wanted(message("3"), status="failed"), failures=(failure(message("3")),))})
+        assert still_followed(now, group({"blue": "acme/shop:3"}), target()) is now
 
 
 class TestOvertaken:

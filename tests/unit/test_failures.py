@@ -7,7 +7,7 @@ import random
 import pytest
 
 from shared.errors import RemoteError
-from worker.failures import SHORT, SLOWLY, TRANSITION_PAUSE, Failure, Permanent, Retry, Transient, classify
+from worker.failures import SHORT, Failure, Permanent, Retry, Transient, classify, nothing_done, passes
 
 RETRY = Retry(max_attempts=8, base=5, longest=600)
 
@@ -21,9 +21,15 @@ def said(status: int | None, code: str, text: str = "so it was") -> str:
 
 
 def passing(
-    status: int | None, code: str, retry_after: float | None = None, limit: int | None = None, *, counts: bool = True
+    status: int | None,
+    code: str,
+    retry_after: float | None = None,
+    limit: int | None = None,
+    *,
+    counts: bool = True,
+    pause: float = 0,
 ) -> Transient:
-    return Transient(code, said(status, code), retry_after, limit, counts)
+    return Transient(code, said(status, code), retry_after, limit, counts, pause)
 
 
 @pytest.mark.parametrize(
@@ -33,10 +39,10 @@ def passing(
         (429, "Http429", None, passing(429, "Http429", counts=False)),
         (409, "SubscriptionRequestsThrottled", 3, passing(409, "SubscriptionRequestsThrottled", 3, counts=False)),
         (403, "OperationNotAllowedThrottled", None, passing(403, "OperationNotAllowedThrottled", counts=False)),
-        (409, "ContainerGroupTransitioning", None, passing(409, "ContainerGroupTransitioning", TRANSITION_PAUSE)),
-        (409, "ContainerGroupTransitioning", 60, passing(409, "ContainerGroupTransitioning", 60)),
-        (409, "ContainerGroupQuotaReached", None, passing(409, "ContainerGroupQuotaReached", SLOWLY)),
-        (409, "ContainerGroupQuotaReached", 300, passing(409, "ContainerGroupQuotaReached", 300)),
+        (409, "ContainerGroupTransitioning", None, passing(409, "ContainerGroupTransitioning", pause=10)),
+        (409, "ContainerGroupTransitioning", 60, passing(409, "ContainerGroupTransitioning", 60, pause=10)),
+        (409, "ContainerGroupQuotaReached", None, passing(409, "ContainerGroupQuotaReached", pause=60)),
+        (409, "ContainerGroupQuotaReached", 300, passing(409, "ContainerGroupQuotaReached", 300, pause=60)),
         (400, "InaccessibleImage", None, passing(400, "InaccessibleImage", limit=SHORT)),
         (403, "AuthorizationFailed", 9, passing(403, "AuthorizationFailed", 9, limit=SHORT)),
         (403, "LinkedAuthorizationFailed", None, passing(403, "LinkedAuthorizationFailed", limit=SHORT)),
@@ -49,11 +55,10 @@ def passing(
         *((status, "Other", None, passing(status, "Other")) for status in (None, 401, 408, 409, 412, 500, 502, 599)),
         *((status, "Other", None, Permanent("Other", said(status, "Other"))) for status in (400, 403, 404, 413, 499)),
         (404, "ResourceNotFound", None, Permanent("ResourceNotFound", said(404, "ResourceNotFound"))),
-        (
-            400,
-            "InvalidContainerGroupUpdate",
-            5,
-            Permanent("InvalidContainerGroupUpdate", said(400, "InvalidContainerGroupUpdate")),
+        *(
+            (status, code, 5, Permanent(code, said(status, code)))
+            for status in (400, 409, 500)
+            for code in ("InvalidContainerGroupUpdate", "InvalidImageRegistryPassword", "InvalidStorageAccountKey")
         ),
     ],
 )
@@ -82,6 +87,31 @@ def test_several_errors_are_taken_for_the_one_that_is_known(inner: str, code: st
 def test_of_several_known_errors_the_first_by_name_counts() -> None:
     text = "'RegistryErrorResponse': 'x', 'InaccessibleImage': 'y'"
     assert classify(error(400, "MultipleErrorsOccurred", text)).code == "InaccessibleImage"
+
+
+def test_of_several_errors_one_for_good_is_enough() -> None:
+    text = "'RegistryErrorResponse': 'x', 'InvalidEnvironmentVariable': 'y'"
+    assert isinstance(classify(error(409, "MultipleErrorsOccurred", text)), Permanent)
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [(Permanent("c", "d"), False), (Transient("c", "d"), True), (Transient("c", "d", limit=3), False)],
+)
+def test_what_passes_by_itself(failure: Failure, *, expected: bool) -> None:
+    assert passes(failure) is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(400, True), (409, True), (429, True), (408, False), (500, False), (503, False), (None, False)],
+)
+def test_after_which_answers_a_group_is_certainly_as_it_was(status: int | None, *, expected: bool) -> None:
+    assert nothing_done(error(status, "Any")) is expected
+
+
+def test_what_failed_before_azure_was_asked_changed_nothing() -> None:
+    assert nothing_done(RemoteError("secrets", None, "SecretUnavailable", "no"))
 
 
 def test_an_inner_code_counts_only_where_several_errors_are_wrapped() -> None:
@@ -133,6 +163,14 @@ class TestDelay:
     @pytest.mark.parametrize(("attempts", "delay"), [(1, 18), (9, 18)])
     def test_a_retry_after_wins(self, attempts: int, delay: float) -> None:
         assert RETRY.delay(Transient("c", "d", retry_after=17), attempts, Highest()) == delay
+
+    @pytest.mark.parametrize(("retry_after", "delay"), [(None, 10), (3, 10), (17, 18)])
+    def test_a_pause_is_the_least(self, retry_after: float | None, delay: float) -> None:
+        assert RETRY.delay(Transient("c", "d", retry_after, pause=10), 1, Highest()) == delay
+
+    def test_after_a_pause_it_goes_on_growing(self) -> None:
+        # FINDING: a group in transition was tried eight times in 80 seconds, and given up.
+        assert RETRY.delay(Transient("c", "d", pause=10), 7, Highest()) == 320
 
     def test_a_retry_after_of_nothing_is_one_too(self) -> None:
         assert RETRY.delay(Transient("c", "d", retry_after=0), 9, Highest()) == 1

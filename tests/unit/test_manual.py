@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from shared.message import UpdateMessage
-from tests.unit.builders import REPOSITORY, at, container, digest, failure, good, message, record, wanted
+from tests.unit.builders import REPOSITORY, at, container, digest, failure, good, message, record, rollout, wanted
 from worker.manual import NothingToRollBackTo, hold, release, roll_back
-from worker.record import ContainerRecord, Good, Hold, Record
+from worker.record import ContainerRecord, Failure, Good, Hold, Record, Wanted
 
 TWO = message("2")
 ONE_GOOD = digest("one")
@@ -26,6 +26,10 @@ class TestHold:
     def test_the_reason_and_the_time_are_kept(self) -> None:
         held = hold(record({"web": updated()}), "sale", at(60))
         assert held == record({"web": updated()}, hold=Hold(reason="sale", since=at(60)))
+
+    def test_a_rollback_under_way_goes_on(self) -> None:
+        now, sent = back(record({"web": updated(TWO, good("1"))}))
+        assert hold(now, "incident", at(700)).hold == Hold(reason="incident", since=at(700), allows=sent.id)
 
     def test_a_second_hold_takes_the_place_of_the_first(self) -> None:
         held = hold(hold(record(), "sale", at(60)), "still on sale", at(90))
@@ -60,25 +64,50 @@ class TestRollBack:
         _, sent = back(record({"web": updated(TWO, good("1"))}))
         assert sent.order == (at(600), at(600)) > TWO.order
 
-    @pytest.mark.parametrize("status", ["open", "failed"])
-    def test_what_is_not_proven_goes_back_to_the_last_good_image(self, status: str) -> None:
-        failures = (failure(TWO),) if status == "failed" else ()
-        now, _ = back(record({"web": container(wanted(TWO, status=status), failures=failures)}))
-        assert {name: one.image for name, one in now.open().items()} == {"web": "acme/shop:1"}
+    @pytest.mark.parametrize(
+        ("running", "failures", "image"),
+        [
+            (wanted(TWO, began=0), (), "acme/shop:1"),
+            (wanted(TWO, began=0, status="failed"), (failure(TWO),), "acme/shop:1"),
+            (wanted(TWO, began=0, status="failed"), (failure(TWO, settled="failed"),), "acme/shop:1"),
+            # FINDING: it "went back" to what ran already, and restarted it.
+            (wanted(TWO, began=0, status="failed"), (failure(TWO, settled="rolled-back"),), "acme/shop:0"),
+            (wanted(TWO), (), "acme/shop:0"),
+        ],
+        ids=["begun", "failed", "not rolled back", "rolled back", "waiting"],
+    )
+    def test_what_runs_may_be_the_last_good_image_itself(
+        self, running: Wanted, failures: tuple[Failure, ...], image: str
+    ) -> None:
+        one = container(running, failures=failures, goods=(good("1"), good("0")))
+        now, sent = back(record({"web": one}))
+        assert now.owned_by(sent.id)["web"].image == image
+
+    def test_one_after_the_other_goes_further_back(self) -> None:
+        # FINDING: the second rollback went forward again, to what the first one had left.
+        now, first = back(record({"web": updated(message("3"), good("2"), good("1"))}))
+        now = now.begin(rollout(first.id, {"web": "acme/shop:2"})).succeed(first, {}, at(700), "")
+        assert [one.image for one in now.containers["web"].goods] == ["acme/shop:2", "acme/shop:1"]
+        again, second = roll_back(now, lambda: "again", at(800))
+        assert again.owned_by(second.id)["web"].image == "acme/shop:1"
+
+    def test_not_twice_at_once(self) -> None:
+        now, _ = back(record({"web": updated(TWO, good("1"))}))
+        with pytest.raises(NothingToRollBackTo, match="on its way back already, since 12:10:00 UTC"):
+            back(now)
 
     def test_a_tag_that_moved_goes_back_by_digest(self) -> None:
         before = good("latest", digest=ONE_GOOD)
         now, sent = back(record({"web": updated(message("latest"), before)}))
         assert (now.open()["web"].image, sent.push.digest) == (f"acme/shop@{ONE_GOOD}", ONE_GOOD)
 
-    @pytest.mark.parametrize(
-        "before",
-        [good("1", digest=ONE_GOOD), good("latest")],
-        ids=["another tag needs none", "none is known"],
-    )
-    def test_otherwise_by_tag(self, before: Good) -> None:
-        now, _ = back(record({"web": updated(message("latest"), before)}))
-        assert now.open()["web"].image == before.image
+    def test_another_tag_needs_no_digest(self) -> None:
+        now, _ = back(record({"web": updated(message("latest"), good("1", digest=ONE_GOOD))}))
+        assert now.open()["web"].image == "acme/shop:1"
+
+    def test_a_tag_that_moved_from_nobody_knows_what_brings_nothing_back(self) -> None:
+        with pytest.raises(NothingToRollBackTo):
+            back(record({"web": updated(message("latest"), good("latest"))}))
 
     def test_an_image_of_no_known_tag(self) -> None:
         before = good(None, f"acme/shop@{ONE_GOOD}", digest=ONE_GOOD)

@@ -72,13 +72,18 @@ class TestUpdateMessage:
                 "registry": "docker.io",
                 "repository": "acme/shop",
                 "tag": "2",
+                "digest": None,
                 "pushed_at": "2026-01-01T12:00:00Z",
+                "pusher": None,
             },
             "received_at": "2026-01-01T12:00:00Z",
+            "traceparent": None,
             "target": {"subscription": "sub", "resource_group": "web", "container_group": "shop"},
-            "attempts": 0,
-            "dequeued": 0,
         }
+
+    def test_what_a_worker_adds_is_there_once_it_has(self) -> None:
+        shape = json.loads(base64.b64decode(FULL.encode()))
+        assert (shape["attempts"], shape["dequeued"]) == (3, 4)
 
     def test_fields_of_a_later_version_are_ignored(self) -> None:
         shape = json.loads(base64.b64decode(FULL.encode())) | {"mood": "fine"}
@@ -130,6 +135,16 @@ class TestUndecodable:
         with pytest.raises(Undecodable, match=r"push\.tag: Value error, '-x' is not a tag"):
             decode(to_base64(json.dumps(shape)))
 
+    def test_what_is_too_large_for_a_message_is_none_of_ours(self) -> None:
+        # FINDING: it did not fit into its own dead letter, whose detail was cut without end.
+        assert decode(to_base64(FULL.model_dump_json() + " " * 100)) == FULL
+        with pytest.raises(Undecodable, match="32772 bytes, more than the 32768"):
+            decode("x" * (MAX_MESSAGE + 4))
+
+    def test_a_trace_is_no_place_to_write_much(self) -> None:
+        with pytest.raises(Undecodable, match="traceparent: "):
+            decode(to_base64(FULL.model_dump_json().replace("00-", "0" * 200)))
+
     def test_only_so_many_parts_are_named(self) -> None:
         with pytest.raises(Undecodable) as caught:
             decode_letter(to_base64("{}"))
@@ -147,12 +162,14 @@ class TestDeadLetter:
     def test_a_long_detail_is_cut_to_fit(self) -> None:
         cut = decode_letter(letter(detail="ü" * MAX_LETTER).encode())
         assert cut.message == FULL
-        assert cut.detail == "ü" * (MAX_LETTER // 16) + " […]"
+        assert cut.detail == "ü" * (MAX_LETTER // 32) + " […]"
 
     def test_a_detail_is_cut_by_what_it_takes_in_json(self) -> None:
         # FINDING: cut to a fixed count of characters, of which each may take six bytes, it was cut without end.
-        cut = decode_letter(letter(message=largest(), detail="\x01" * MAX_LETTER).encode())
-        assert cut.message == largest()
+        most = FULL.model_copy(update={"id": "x" * (MAX_MESSAGE // 4 * 3 - 700)})
+        assert len(letter().model_copy(update={"message": most, "detail": "\x01" * MAX_LETTER}).encode()) <= MAX_LETTER
+        cut = decode_letter(letter(detail="\x01" * MAX_LETTER).encode())
+        assert cut.message == FULL
         assert cut.detail.endswith("\x01 […]")
 
     def test_a_detail_that_fits_stays_whole(self) -> None:

@@ -31,6 +31,9 @@ OLD, NEW = {"web": "acme/shop:1"}, {"web": "acme/shop:2"}
 OWN, OTHERS = rollout("2"), rollout("7")
 
 
+AGAIN = rollout("2", failed_before=True)
+
+
 def see(shown: ContainerGroup, seconds: float, under_way: Rollout | None = OWN, attempts: int = 0) -> Sight:
     """What is seen of :2, begun at noon, so many seconds later."""
     of = message("2", attempts=attempts)
@@ -146,3 +149,22 @@ def test_a_failed_operation_is_ones_own_fault_alone_while_the_image_is_not_there
 ) -> None:
     sight: Any = see(group(OLD, state="Failed"), 60, under_way)
     assert sight == (Broken("ProvisioningFailed", "the operation failed") if broken else Missing())
+
+
+def test_a_failure_from_before_the_change_is_not_taken_for_its_own() -> None:
+    # FINDING: on a group whose last operation had failed, a good push that Azure throttled once counted as failed.
+    assert see(group(OLD, state="Failed"), 60, AGAIN) == Missing()
+    assert see(group(NEW, {"web": running(-60)}, state="Failed"), 5, AGAIN) == Pending(
+        "web has not been started anew yet"
+    )
+
+
+def test_once_the_change_shows_a_failure_is_its_own() -> None:
+    sight = see(group(NEW, {"web": running(5)}, state="Failed"), 10, AGAIN)
+    assert sight == Broken("ProvisioningFailed", "the operation failed")
+
+
+def test_what_never_took_effect_tells_the_warnings_too() -> None:
+    view = running(-60) | {"events": [event("Quota", 5, "no cores left", "Warning")]}
+    sight: Any = see(group(OLD, {"web": view}), 60, rollout("2", tries=MOST_TRIES))
+    assert sight.evidence.endswith("; warnings: Quota: no cores left")

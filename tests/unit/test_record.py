@@ -20,6 +20,7 @@ from tests.unit.builders import (
 from worker.record import (
     FAILURES_KEPT,
     GOODS_KEPT,
+    LONGEST_DETAIL,
     OUTCOMES_KEPT,
     RUNNERS_UP_KEPT,
     ContainerRecord,
@@ -149,6 +150,18 @@ class TestSucceed:
     ) -> None:
         after = self.succeed(container(wanted(TWO, began=0).but(digest=known)), running)
         assert web(after).good == good("2", pushed=0, digest=kept)
+
+    def test_the_pushed_digest_stays_that_of_the_push(self) -> None:
+        # What a platform pulls of an index may have another one, and the same push comes again by its own.
+        after = self.succeed(container(wanted(TWO, began=0).but(digest=digest("told"))), digest("seen"))
+        assert web(after).wanted == wanted(TWO, began=0, status="done").but(digest=digest("told"))
+
+    def test_each_container_by_its_own_push(self) -> None:
+        # An operator's rollback is one message for several repositories.
+        own = TWO.model_copy(update={"push": message("7", repository="acme/jobs").push})
+        now = record({"web": container(wanted(TWO, began=0)), "jobs": container(wanted(own, began=0))})
+        after = now.succeed(TWO, {}, at(40), "")
+        assert {name: one.good.tag for name, one in after.containers.items() if one.good} == {"web": "2", "jobs": "7"}
 
     def test_an_image_is_good_once_but_for_one_that_was_restarted_into_another(self) -> None:
         again, older = good("2"), good("1")
@@ -298,14 +311,53 @@ class TestKnown:
 class TestForgive:
     def test_a_failed_push_may_be_tried_again(self) -> None:
         failed = container(wanted(TWO, status="failed", began=0), failures=(failure(TWO), failure(ONE)))
-        after = record({"web": failed}).forgive("2")
-        assert web(after).wanted == wanted(TWO)
+        after = record({"web": failed}).forgive("2", at(600))
+        assert web(after).wanted == wanted(TWO).but(admitted_at=at(600))
         assert web(after).failures == (failure(ONE),)
 
     @pytest.mark.parametrize("now", [wanted(THREE, status="failed"), wanted(TWO, status="done"), None])
     def test_nothing_else_changes(self, now: Wanted | None) -> None:
-        after = record({"web": container(now, failures=(failure(TWO),)), "blue": container()}).forgive("2")
+        after = record({"web": container(now, failures=(failure(TWO),)), "blue": container()}).forgive("2", at(600))
         assert after == record({"web": container(now), "blue": container()})
+
+
+class TestWithout:
+    def test_the_container_and_its_rollout_are_forgotten(self) -> None:
+        now = record({"web": container(wanted(TWO, began=0)), "blue": container()}, rollout=rollout())
+        assert now.without(["web"]) == record({"blue": container()})
+
+    def test_a_rollout_that_is_watched_for_another_goes_on(self) -> None:
+        both = record({"web": container(wanted(TWO, began=0)), "blue": container(wanted(TWO))}, rollout=rollout())
+        assert both.without(["blue"]).rollout == rollout()
+
+
+class TestRefresh:
+    def test_what_is_open_has_all_its_time_again(self) -> None:
+        now = record({"web": container(wanted(TWO)), "blue": container(wanted(THREE))})
+        after = now.refresh(["web"], at(600))
+        assert after.open() == {"web": wanted(TWO).but(admitted_at=at(600)), "blue": wanted(THREE)}
+
+    def test_a_container_of_which_nothing_is_wanted_stays_so(self) -> None:
+        assert record({"web": container()}).refresh(["web"], at(600)) == record({"web": container()})
+
+
+class TestDetails:
+    """What outside systems said is kept, but neither whole nor with secrets in it."""
+
+    def test_it_is_cut(self) -> None:
+        now = record({"web": container(wanted(TWO))}).fail(TWO, {"web": ("C", "x" * 5000)}, at(60))
+        now = now.resume(TWO, "failed", "y" * 5000, at(60))
+        assert (len(web(now).failures[0].detail), len(now.outcomes[0].detail)) == (LONGEST_DETAIL, LONGEST_DETAIL)
+        assert now.outcomes[0].detail.endswith("y […]")
+
+    def test_one_that_fits_stays_whole(self) -> None:
+        now = record().ended(TWO, (), "failed", "x" * LONGEST_DETAIL, at(60))
+        assert now.outcomes[0].detail == "x" * LONGEST_DETAIL
+
+    def test_it_is_redacted(self) -> None:
+        now = record({"web": container(wanted(TWO))}).fail(TWO, {"web": ("C", "says hunter2")}, at(60))
+        now = now.resume(TWO, "failed", "says hunter2", at(60)).redacted(lambda text: text.replace("hunter2", "***"))
+        assert (web(now).failures[0].detail, now.outcomes[0].detail) == ("says ***", "says ***")
 
 
 class TestTagOf:

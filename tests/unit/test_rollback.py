@@ -28,7 +28,7 @@ from tests.unit.builders import (
 from worker.group import ContainerGroup
 from worker.manual import hold
 from worker.record import ContainerRecord, Good, Record, Wanted
-from worker.rollback import after_failure, refused, restored
+from worker.rollback import after_failure, given_up, refused, restored
 from worker.situation import Rules, Situation
 from worker.steps import GiveUp, RollBack, Step, Wait
 
@@ -197,6 +197,12 @@ class TestNoRollback:
             (hold(record({"web": failed()}), "audit", at(0)), group(NEW), RULES, "by hand: audit"),
             (
                 record({"web": failed()}),
+                group(NEW, shown="Stopped"),
+                RULES,
+                "stopped by its owner: an update would start it",
+            ),
+            (
+                record({"web": failed()}),
                 group(NEW, imageRegistryCredentials=[{"server": "r.io", "username": "u"}]),
                 RULES,
                 "Azure does not give back these secrets, and an update must carry them; configure each under "
@@ -214,6 +220,34 @@ class TestNoRollback:
     def test_a_settled_failure_stays_as_it_was(self) -> None:
         now = record({"web": container(failures=(failure(TWO, settled="failed", detail="so it was"),))})
         assert step(now, group(OLD)) == GiveUp(now, "CrashLoop", "so it was", "failed")
+
+    def test_a_hold_that_comes_while_it_is_watched_does_not_unsay_it(self) -> None:
+        # FINDING: the letter said "not rolled back", though it was.
+        result = step(hold(returning(), "audit", at(80)), group(OLD, {"web": running(70)}), 100)
+        assert isinstance(result, GiveUp)
+        assert (result.result, result.detail) == ("rolled-back", "web: it crashes; rolled back to acme/shop:1")
+
+
+class TestGivenUp:
+    """Tried often enough."""
+
+    def test_what_may_be_on_the_group_is_rolled_back_first(self) -> None:
+        # FINDING: a push whose group could not be read for a while was given up while its image crashed there.
+        now = record({"web": container(wanted(TWO, began=0)), "blue": container(wanted(TWO))}, rollout=rollout())
+        result = given_up(now, TWO, "ServiceUnavailable", "later", at(60))
+        assert isinstance(result, Wait)
+        assert (result.delay, result.reason) == (timedelta(0), "ServiceUnavailable: to be rolled back")
+        assert result.record.failures_of("2").keys() == {"web", "blue"}
+        assert isinstance(step(result.record, group(NEW, {"web": crash_loop(30)})), RollBack)
+
+    @pytest.mark.parametrize(
+        "now",
+        [record(), record({"web": container(wanted(TWO))}), returning()],
+        ids=["unknown", "not begun", "its rollback, too"],
+    )
+    def test_otherwise_that_is_the_end(self, now: Record) -> None:
+        expected = refused(now, TWO, "ServiceUnavailable", "later", at(60))
+        assert given_up(now, TWO, "ServiceUnavailable", "later", at(60)) == expected
 
 
 class TestRefused:

@@ -32,7 +32,7 @@ from worker.manual import hold
 from worker.record import Record
 from worker.rollout import next_step, past_result
 from worker.situation import Rules
-from worker.steps import Apply, Finish, GiveUp, RollBack, Step, Wait
+from worker.steps import Apply, Finish, GiveUp, Moved, RollBack, Step, Wait
 
 TWO = message("2")
 OLD, NEW = {"web": "acme/shop:1"}, {"web": "acme/shop:2"}
@@ -212,7 +212,7 @@ class TestWatch:
         now = begun(address={"ip": "20.50.0.9"})
         result = step(now, group(NEW, {"web": running(10)}), 40)
         assert isinstance(result, Finish)
-        assert result.moved == ({"ip": "20.50.0.9"}, group().address)
+        assert result.moved == Moved({"ip": "20.50.0.9"}, group().address)
         assert "; THE ADDRESS CHANGED from {'ip': '20.50.0.9'} to " in result.detail
 
     @pytest.mark.parametrize("address", [{}, group().address])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 
 import click
 
@@ -106,7 +107,7 @@ def _chosen(letters: list[Letter], letter_ids: tuple[str, ...]) -> list[Letter]:
 def _forgive(deployment: Deployment, message: UpdateMessage) -> None:
     while message.target:
         record, etag = deployment.records.load(message.target)
-        forgiven = record.forgive(message.id)
+        forgiven = record.forgive(message.id, datetime.now(UTC))
         if forgiven == record:
             return
         try:

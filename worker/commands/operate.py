@@ -15,12 +15,12 @@ from shared.push import Push
 from shared.telemetry import new_traceparent
 from worker.commands.groups import GROUP_HELP, find_group
 from worker.commands.output import console, print_json, print_table
+from worker.endings import fresh
 from worker.manual import NothingToRollBackTo, roll_back
 from worker.manual import hold as hold_record
 from worker.manual import release as release_record
 from worker.record import Record
 from worker.records import Conflict
-from worker.step import fresh
 from worker.wiring import Deployment
 
 

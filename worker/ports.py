@@ -1,0 +1,78 @@
+"""The ports of a step: what it needs of the outside systems. worker.wiring plugs the adapters in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from shared.image import ImageReference
+from shared.message import TargetId, UpdateMessage
+from worker.group import ContainerGroup
+from worker.notify import Notice
+from worker.record import Record
+from worker.targets import Target
+
+
+class Groups(Protocol):
+    """Container groups in Azure; worker.arm.Arm."""
+
+    def get(self, target: TargetId) -> ContainerGroup:
+        """The group as it is."""
+
+    def put(self, target: TargetId, definition: bytes) -> None:
+        """Bring a definition onto it."""
+
+    def restart(self, target: TargetId) -> None:
+        """Restart it."""
+
+
+class RecordStore(Protocol):
+    """The records; worker.records.Records."""
+
+    def load(self, target: TargetId) -> tuple[Record, str | None]:
+        """A record and its ETag."""
+
+    def save(self, record: Record, etag: str | None) -> str:
+        """Compare and swap; raises Conflict."""
+
+
+class Glances(Protocol):
+    """What spares reads while many groups are waited for; worker.watch.Watch."""
+
+    def glance(self, target: TargetId) -> ContainerGroup | None:
+        """The group without instance views if it is in transition for certain."""
+
+    def waits(self, target: TargetId) -> None:
+        """It is being waited for."""
+
+
+class TargetCatalogue(Protocol):
+    """The targets; worker.catalogue.Catalogue."""
+
+    def concerned(self, image: ImageReference) -> tuple[Target, ...]:
+        """The targets that a push may concern."""
+
+    def get(self, target_id: TargetId) -> Target | None:
+        """One target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The outside systems of a step: ARM, the records, the targets, the queue's `send`, secrets and the registry.
+
+    `resolve` reads secrets (path → source) into values; `digest` gives a pushed image's digest, None if not known;
+    `redact` hides secrets in what an outside system said; `tell` notifies people.
+    """
+
+    groups: Groups
+    records: RecordStore
+    targets: TargetCatalogue
+    watch: Glances
+    send: Callable[[UpdateMessage], None]
+    resolve: Callable[[dict[str, str]], dict[str, str]]
+    digest: Callable[[UpdateMessage], str | None]
+    redact: Callable[[str], str] = str
+    tell: Callable[[Notice], None] = lambda _notice: None
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
