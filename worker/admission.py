@@ -15,7 +15,8 @@ from shared.image import ImageReference, InvalidImage, rewrite
 from shared.message import UpdateMessage
 from worker.group import ContainerGroup
 from worker.policy import Policy, Skip
-from worker.record import MANUAL, ContainerRecord, Failure, Good, Record, Wanted
+from worker.record import Record
+from worker.record_parts import MANUAL, ContainerRecord, Failure, Good, Wanted
 from worker.targets import ContainerRule, Target
 
 Verdict = Literal["wanted", "unchanged", "superseded", "ignored", "failed"]

@@ -8,7 +8,7 @@ from shared.message import UpdateMessage
 from shared.telemetry import ADDRESS_CHANGES, OUTCOMES
 from worker.notify import Notice, Noticed
 from worker.ports import Ports
-from worker.record import FailedResult, Result
+from worker.record_parts import FailedResult, Result
 from worker.settlement import Complete, Settlement, dead_lettered
 from worker.steps import Finish, GiveUp, Moved
 

@@ -8,7 +8,8 @@ from datetime import datetime
 from shared.image import ImageReference
 from shared.message import UpdateMessage
 from shared.push import Push
-from worker.record import ROLLBACK, ContainerRecord, Good, Hold, Record, Wanted
+from worker.record import Record
+from worker.record_parts import ROLLBACK, ContainerRecord, Good, Hold, Wanted
 from worker.rollback import brought_back
 
 UNKNOWN_TAG = "unknown"

@@ -9,7 +9,8 @@ from shared.image import rewrite
 from shared.message import UpdateMessage
 from worker.health import Broken, Pending
 from worker.observation import Missing, Steady, observe
-from worker.record import ContainerRecord, FailedResult, Good, Record
+from worker.record import Record
+from worker.record_parts import ContainerRecord, FailedResult, Good
 from worker.situation import Situation
 from worker.steps import GiveUp, RollBack, Step, Wait
 

@@ -9,7 +9,8 @@ from shared.message import UpdateMessage
 from worker.group import ContainerGroup
 from worker.health import Broken, Pending
 from worker.observation import Missing, Steady, observe
-from worker.record import Record, Result, Wanted
+from worker.record import Record
+from worker.record_parts import Result, Wanted
 from worker.rollback import after_failure, refused
 from worker.situation import Rules, Situation
 from worker.steps import Apply, Finish, Step, Wait

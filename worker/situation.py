@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 from shared.message import UpdateMessage
 from worker.group import ContainerGroup, missing_secrets
-from worker.record import Record, Rollout
+from worker.record import Record
+from worker.record_parts import Rollout
 from worker.steps import Moved, Wait
 from worker.targets import hold_reason
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from worker.record import FailedResult, Record, Result, Rollout
+from worker.record import Record
+from worker.record_parts import FailedResult, Result, Rollout
 
 
 @dataclass(frozen=True, slots=True)

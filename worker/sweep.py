@@ -24,7 +24,8 @@ from worker.endings import fresh
 from worker.group import ContainerGroup
 from worker.policy import Policy, Update
 from worker.ports import Groups, RecordStore
-from worker.record import ContainerRecord, Record
+from worker.record import Record
+from worker.record_parts import ContainerRecord
 from worker.records import Conflict
 from worker.registry import Found
 from worker.targets import Target, hold_reason

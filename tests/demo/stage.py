@@ -17,7 +17,7 @@ from tests.azurite import Azurite
 from tests.demo.deliveries import Registry, Webhook
 from tests.ingress_harness import environment as ingress_environment
 from tests.processes import INGRESS, SIMULATOR, WORKER, Processes, Program, free_ports
-from worker.record import Outcome
+from worker.record_parts import Outcome
 from worker.records import open_records
 
 CONTAINER = "web"

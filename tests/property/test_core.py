@@ -22,7 +22,8 @@ from worker.group import ContainerGroup, missing_secrets
 from worker.health import Broken, Healthy, Pending, container_health
 from worker.manual import hold
 from worker.policy import parse_policy
-from worker.record import ContainerRecord, Record
+from worker.record import Record
+from worker.record_parts import ContainerRecord
 from worker.rollout import next_step
 from worker.steps import Apply, Finish, GiveUp, RollBack, Wait
 from worker.targets import ContainerRule, Target

@@ -11,7 +11,8 @@ from shared.message import TargetId, UpdateMessage
 from shared.push import Push
 from tests.fakes import EPOCH
 from worker.group import ContainerGroup
-from worker.record import ContainerRecord, Failure, Good, Record, Rollout, Wanted
+from worker.record import Record
+from worker.record_parts import ContainerRecord, Failure, Good, Rollout, Wanted
 from worker.situation import Rules
 
 SHOP = TargetId(subscription="sub", resource_group="web", container_group="shop")

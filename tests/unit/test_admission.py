@@ -27,7 +27,8 @@ from tests.unit.builders import (
 from worker.admission import Admission, Ruling, admit, matching_containers, overtaken, still_followed
 from worker.group import ContainerGroup
 from worker.policy import Policy, SameTag, parse_policy
-from worker.record import ContainerRecord, Good, Record, Wanted
+from worker.record import Record
+from worker.record_parts import ContainerRecord, Good, Wanted
 from worker.targets import ContainerRule, Target, single_target
 
 ANY = single_target(SHOP)

@@ -7,7 +7,8 @@ import pytest
 from shared.message import UpdateMessage
 from tests.unit.builders import REPOSITORY, at, container, digest, failure, good, message, record, rollout, wanted
 from worker.manual import NothingToRollBackTo, hold, release, roll_back
-from worker.record import ContainerRecord, Failure, Good, Hold, Record, Wanted
+from worker.record import Record
+from worker.record_parts import ContainerRecord, Failure, Good, Hold, Wanted
 
 TWO = message("2")
 ONE_GOOD = digest("one")

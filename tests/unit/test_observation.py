@@ -24,7 +24,7 @@ from tests.unit.builders import (
 from worker.group import ContainerGroup
 from worker.health import Broken, Pending
 from worker.observation import MOST_TRIES, Missing, Sight, Steady, observe
-from worker.record import Rollout
+from worker.record_parts import Rollout
 from worker.situation import Situation
 
 OLD, NEW = {"web": "acme/shop:1"}, {"web": "acme/shop:2"}

@@ -26,7 +26,8 @@ from worker.group import ContainerGroup
 from worker.manual import hold
 from worker.planning import MASK, Plan, difference, plan
 from worker.policy import parse_policy
-from worker.record import ContainerRecord, Record
+from worker.record import Record
+from worker.record_parts import ContainerRecord
 from worker.targets import ContainerRule, Target
 
 TWO = message("2")

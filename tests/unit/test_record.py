@@ -17,17 +17,8 @@ from tests.unit.builders import (
     rollout,
     wanted,
 )
-from worker.record import (
-    FAILURES_KEPT,
-    GOODS_KEPT,
-    LONGEST_DETAIL,
-    OUTCOMES_KEPT,
-    RUNNERS_UP_KEPT,
-    ContainerRecord,
-    Good,
-    Record,
-    Wanted,
-)
+from worker.record import FAILURES_KEPT, LONGEST_DETAIL, OUTCOMES_KEPT, RUNNERS_UP_KEPT, Record
+from worker.record_parts import GOODS_KEPT, ContainerRecord, Good, Wanted
 
 ONE, TWO, THREE = message("1", pushed=-10), message("2"), message("3", pushed=10)
 

@@ -27,7 +27,8 @@ from tests.unit.builders import (
 )
 from worker.group import ContainerGroup
 from worker.manual import hold
-from worker.record import ContainerRecord, Good, Record, Wanted
+from worker.record import Record
+from worker.record_parts import ContainerRecord, Good, Wanted
 from worker.rollback import after_failure, given_up, refused, restored
 from worker.situation import Rules, Situation
 from worker.steps import GiveUp, RollBack, Step, Wait

@@ -14,7 +14,8 @@ from tests.fakes import Clock, MemoryRecords
 from tests.unit.builders import SHOP, at, container, digest, event, failure, group, message, record, running, wanted
 from worker.group import ContainerGroup
 from worker.manual import hold
-from worker.record import Hold, Record
+from worker.record import Record
+from worker.record_parts import Hold
 from worker.registry import Absent, Found, Lookup, Unknown
 from worker.sweep import Sweeper, Swept, lost_messages
 from worker.targets import Target, single_target
