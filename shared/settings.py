@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from shared.cloud import CLOUDS, Cloud
+from shared.connection_string import connection_problems, tidied
 from shared.image import check_registry
 
 _LABEL = re.compile(r"[A-Za-z](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
@@ -40,6 +41,12 @@ SENDERS = (
 )
 """Every sender that a webhook may name in its path."""
 
+SENDERS_WITHOUT_SECRETS = frozenset({"dockerhub", "quay", "gcr"})
+"""Those for which ACI_HOOKS_SECRET_<SENDER> means nothing: they can send no secret but the token in the URL, or none
+that is ours to choose."""
+
+_SHORTEST_TOKEN = 16
+
 
 def _split_commas(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -47,7 +54,22 @@ def _split_commas(value: object) -> object:
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
 Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split_commas)]
-Tokens = Annotated[tuple[Annotated[SecretStr, Field(min_length=16)], ...], BeforeValidator(_split_commas)]
+
+
+def _check_token(token: SecretStr) -> SecretStr:
+    text = token.get_secret_value()
+    if len(text) < _SHORTEST_TOKEN:
+        raise ValueError(f"must have at least {_SHORTEST_TOKEN} characters")
+    if not {"", ".", ".."}.isdisjoint(text.split("/")):
+        raise ValueError(
+            "must not begin or end with a slash, nor hold two in a row or a dot or two alone between slashes: "
+            "clients and proxies change such a path, and so the token in it"
+        )
+    return token
+
+
+Tokens = Annotated[tuple[Annotated[SecretStr, AfterValidator(_check_token)], ...], BeforeValidator(_split_commas)]
+ConnectionString = Annotated[SecretStr, AfterValidator(lambda text: SecretStr(tidied(text.get_secret_value())))]
 
 
 def _shaped(pattern: str, what: str) -> AfterValidator:
@@ -89,10 +111,13 @@ class Settings(BaseModel):
     client_id: str | None = variable("AZURE_CLIENT_ID", None)
     client_secret: SecretStr | None = variable("AZURE_CLIENT_SECRET", None)
     cloud_name: Literal["AzureCloud", "AzureUSGovernment", "AzureChinaCloud"] = variable("AZURE_CLOUD", "AzureCloud")
-    connection_string: SecretStr | None = variable("AZURE_STORAGE_CONNECTION_STRING", None)
+    connection_string: ConnectionString | None = variable("AZURE_STORAGE_CONNECTION_STRING", None)
     storage_account: AccountName | None = variable("AZURE_STORAGE_ACCOUNT", None)
     queue: QueueName = variable("ACI_HOOKS_QUEUE", "aci-hooks-updates")
     log_format: Literal["json", "console"] = variable("ACI_HOOKS_LOG_FORMAT", "json")
+
+    services: ClassVar[tuple[str, ...]] = ("Queue",)
+    """What of the storage account the program uses."""
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -102,7 +127,10 @@ class Settings(BaseModel):
 
     def problems(self) -> Iterator[str]:
         """What does not fit together, a line each, beginning with the variable's name."""
-        if not self.connection_string and not self.storage_account:
+        if self.connection_string:
+            for problem in connection_problems(self.connection_string.get_secret_value(), self.services):
+                yield f"AZURE_STORAGE_CONNECTION_STRING: {problem}"
+        elif not self.storage_account:
             yield (
                 "AZURE_STORAGE_CONNECTION_STRING: not set; set it, or set AZURE_STORAGE_ACCOUNT to the account's "
                 "name to use the Azure credential"
@@ -134,10 +162,11 @@ class IngressSettings(Settings):
     def problems(self) -> Iterator[str]:
         """What does not fit together."""
         yield from super().problems()
-        if not (self.webhook_tokens or self.sender_secrets or self.gcr_audience):
+        if not (self.webhook_tokens or self.gcr_audience or self.sender_secrets.keys() - SENDERS_WITHOUT_SECRETS):
             yield (
                 "ACI_HOOKS_WEBHOOK_TOKENS: not set, so no webhook could be let in; set it to one or more secrets "
-                "of at least 16 characters, or set ACI_HOOKS_SECRET_<SENDER>"
+                f"of at least {_SHORTEST_TOKEN} characters, or set ACI_HOOKS_SECRET_<SENDER> of a sender that uses one "
+                f"(not {', '.join(sorted(SENDERS_WITHOUT_SECRETS))})"
             )
         for sender, secrets in self.sender_secrets.items():
             if not secrets:
@@ -151,6 +180,8 @@ class IngressSettings(Settings):
 
 class WorkerSettings(Settings):
     """What `aci-hooks-worker` needs beside that. Times are in seconds."""
+
+    services: ClassVar[tuple[str, ...]] = ("Queue", "Blob")
 
     subscription: str | None = variable("AZURE_SUBSCRIPTION_ID", None)
     resource_group: str | None = variable("RESOURCE_GROUP_NAME", None)

@@ -43,3 +43,14 @@ def test_the_option_wins_over_the_port_in_either_form(
     (tmp_path / "port").write_text("7001\n")
     result = run(*arguments, **{variable: "7001" if variable == "PORT" else str(tmp_path / "port")})
     assert (result.exit_code, served) == (0, [port]), result.output
+
+
+def test_every_problem_is_told_before_anything_is_served() -> None:
+    result = run(
+        AZURE_STORAGE_CONNECTION_STRING="AccountName=acme7;AccountKey=cut-off",
+        ACI_HOOKS_WEBHOOK_TOKENS="/begins-with-a-slash",
+        ACI_HOOKS_MAX_BODY="0",
+    )
+    assert (result.exit_code, served) == (2, [])
+    names = [line.split(":")[1].split()[0] for line in result.output.splitlines()]
+    assert sorted(names) == ["ACI_HOOKS_MAX_BODY", "ACI_HOOKS_WEBHOOK_TOKENS", "AZURE_STORAGE_CONNECTION_STRING"]

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from azure.storage.blob import BlobServiceClient
+from azure.storage.queue import QueueClient
 
 from shared.environment import SettingsError, read_settings
-from shared.settings import IngressSettings, Settings, WorkerSettings, is_local, variables
+from shared.settings import (
+    SENDERS_WITHOUT_SECRETS,
+    IngressSettings,
+    Settings,
+    WorkerSettings,
+    is_local,
+    variables,
+)
 
 STORAGE = {"AZURE_STORAGE_CONNECTION_STRING": "UseDevelopmentStorage=true"}
 TARGET = {"AZURE_SUBSCRIPTION_ID": "sub", "RESOURCE_GROUP_NAME": "web", "CONTAINER_GROUP_NAME": "shop"}
@@ -129,6 +138,69 @@ def test_a_token_never_crosses_a_network_in_the_clear(url: str, problem: str | N
         assert told.startswith(f"ACI_HOOKS_ARM_ENDPOINT: {problem}")
 
 
+KEY = "AccountKey=bm8ga2V5IGF0IGFsbA=="
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"DefaultEndpointsProtocol=https;AccountName=acme7;{KEY};EndpointSuffix=core.windows.net",
+        f"AccountName=acme7;{KEY}",
+        f"accountname=acme7;{KEY.upper().replace('BM8', 'bm8')};;",
+        f"\n AccountName=acme7 ;\r\n {KEY} ;\n",
+        f"AccountName=acme7;{KEY};BlobEndpoint=http://127.0.0.1:1/acme7;QueueEndpoint=http://127.0.0.1:2/acme7",
+        "BlobEndpoint=https://a.example/;QueueEndpoint=https://a.example/;SharedAccessSignature=sv=1&sig=a%3D",
+        "UseDevelopmentStorage=true",
+    ],
+)
+def test_a_connection_string_that_clients_can_be_made_of(text: str) -> None:
+    settings = read_settings(WorkerSettings, TARGET | {"AZURE_STORAGE_CONNECTION_STRING": text})
+    assert settings.connection_string
+    tidy = settings.connection_string.get_secret_value()
+    QueueClient.from_connection_string(tidy, "queue")
+    BlobServiceClient.from_connection_string(tidy)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("not-shown", "must be parts like Name=value, with semicolons between them"),
+        (f"AccountName=not-shown;{KEY};=x", "must be parts like Name=value, with semicolons between them"),
+        ("https://not-shown.queue.core.windows.net", "must be parts like Name=value, with semicolons between them"),
+        ("UseDevelopmentStorage=not-shown", "holds neither AccountName nor QueueEndpoint"),
+        (KEY, "holds neither AccountName nor QueueEndpoint"),
+        (f"AccountName=;{KEY}", "holds neither AccountName nor QueueEndpoint"),
+        ("AccountName=not-shown", "holds neither AccountName and AccountKey nor SharedAccessSignature"),
+        (
+            f"QueueEndpoint=https://a.example;{KEY}",
+            "holds neither AccountName and AccountKey nor SharedAccessSignature",
+        ),
+        ("AccountName=acme7;AccountKey=not-shown", "its AccountKey is not base64: perhaps a part of it is missing"),
+        ("AccountName=acme7;AccountKey=größe", "its AccountKey is not base64: perhaps a part of it is missing"),
+        (f"AccountName=acme7;{KEY};QueueEndpoint=not-shown:1/acme7", "its QueueEndpoint is no http or https URL"),
+        (f"AccountName=acme7;{KEY};QueueEndpoint=http://[not-shown", "its QueueEndpoint is no http or https URL"),
+        (f"AccountName=acme7;{KEY};QueueEndpoint=https://", "its QueueEndpoint is no http or https URL"),
+    ],
+)
+def test_a_broken_connection_string_is_told_and_not_shown(text: str, wrong: str) -> None:
+    told = problems(Settings, {"AZURE_STORAGE_CONNECTION_STRING": text})
+    assert told[0] == f"AZURE_STORAGE_CONNECTION_STRING: {wrong}"
+    assert "not-shown" not in "".join(told)
+
+
+def test_the_worker_has_blobs_too() -> None:
+    text = "QueueEndpoint=https://a.example/;SharedAccessSignature=sv=1&sig=a"
+    read_settings(Settings, {"AZURE_STORAGE_CONNECTION_STRING": text})
+    assert problems(WorkerSettings, TARGET | {"AZURE_STORAGE_CONNECTION_STRING": text}) == [
+        "AZURE_STORAGE_CONNECTION_STRING: holds neither AccountName nor BlobEndpoint"
+    ]
+
+
+def test_a_connection_string_of_spaces_counts_as_unset() -> None:
+    (problem,) = problems(Settings, {"AZURE_STORAGE_CONNECTION_STRING": " ;\n"})
+    assert problem.startswith("AZURE_STORAGE_CONNECTION_STRING: not set")
+
+
 @pytest.mark.parametrize("cloud", ["AzureCloud", "AzureUSGovernment", "AzureChinaCloud"])
 def test_each_cloud_has_its_own_resource_manager(cloud: str) -> None:
     settings = read_settings(WorkerSettings, WORKER | {"AZURE_CLOUD": cloud})
@@ -148,13 +220,29 @@ class TestIngress:
 
     def test_a_short_token_is_told_by_its_place_and_not_shown(self) -> None:
         (problem,) = problems(IngressSettings, INGRESS | {"ACI_HOOKS_WEBHOOK_TOKENS": f"{TOKEN},too-short"})
-        assert problem.startswith("ACI_HOOKS_WEBHOOK_TOKENS (entry 2): ")
-        assert "too-short" not in problem
+        assert problem == "ACI_HOOKS_WEBHOOK_TOKENS (entry 2): must have at least 16 characters"
+
+    @pytest.mark.parametrize("token", ["/{}", "{}/", "{}//{}", "./{}", "{}/../{}", "{}/.."])
+    def test_a_token_that_no_path_can_carry_is_told_and_not_shown(self, token: str) -> None:
+        (problem,) = problems(IngressSettings, INGRESS | {"ACI_HOOKS_WEBHOOK_TOKENS": token.format(TOKEN, TOKEN)})
+        assert problem.startswith("ACI_HOOKS_WEBHOOK_TOKENS (entry 1): must not begin or end with a slash")
+        assert TOKEN not in problem
+
+    @pytest.mark.parametrize("token", ["{}/{}", ".{}", "{}/...", "{}?#%&=+;", "größe-{}"])
+    def test_a_token_may_hold_other_characters(self, token: str) -> None:
+        read_settings(IngressSettings, INGRESS | {"ACI_HOOKS_WEBHOOK_TOKENS": token.format(TOKEN, TOKEN)})
 
     def test_somebody_must_be_let_in(self) -> None:
         (problem,) = problems(IngressSettings, STORAGE)
         assert problem.startswith("ACI_HOOKS_WEBHOOK_TOKENS: not set")
         read_settings(IngressSettings, STORAGE | {"ACI_HOOKS_SECRET_GHCR": "x"})
+
+    def test_a_secret_that_its_sender_cannot_send_lets_nobody_in(self) -> None:
+        useless = {f"ACI_HOOKS_SECRET_{sender.upper()}": "x" for sender in SENDERS_WITHOUT_SECRETS}
+        (problem,) = problems(IngressSettings, STORAGE | useless)
+        assert problem.startswith("ACI_HOOKS_WEBHOOK_TOKENS: not set")
+        assert "(not dockerhub, gcr, quay)" in problem
+        read_settings(IngressSettings, STORAGE | useless | {"ACI_HOOKS_SECRET_GHCR": "x"})
 
     def test_googles_audience_and_email_go_together(self) -> None:
         for name in ("ACI_HOOKS_GCR_AUDIENCE", "ACI_HOOKS_GCR_EMAIL"):

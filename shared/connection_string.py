@@ -1,0 +1,55 @@
+"""The connection string of a storage account: what is wrong with it, before a client fails over it at every call. Pure.
+
+learn.microsoft.com/azure/storage/common/storage-configure-connection-string. Nothing of its text is ever told.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Iterator
+from urllib.parse import urlsplit
+
+
+def tidied(text: str) -> str:
+    """The same without spaces and line breaks around its parts, which the SDK would take for parts of their names."""
+    return ";".join(part.strip() for part in text.split(";") if part.strip())
+
+
+def connection_problems(text: str, services: Iterable[str]) -> Iterator[str]:
+    """Why no client of `services` (Queue, Blob) can be made of the tidied `text`."""
+    parts = [part.partition("=") for part in text.split(";")]
+    if not all(name and equals for name, equals, _ in parts):
+        yield "must be parts like Name=value, with semicolons between them"
+        return
+    values = {name.upper(): value for name, _, value in parts if value}
+    if values.get("USEDEVELOPMENTSTORAGE") == "true":  # Azurite on this machine
+        return
+    for service in services:
+        endpoint = values.get(f"{service.upper()}ENDPOINT")
+        if endpoint is None and "ACCOUNTNAME" not in values:
+            yield f"holds neither AccountName nor {service}Endpoint"
+        elif endpoint is not None and not _is_url(endpoint):
+            yield f"its {service}Endpoint is no http or https URL"
+    key = values.get("ACCOUNTKEY")
+    if key is not None and "ACCOUNTNAME" in values:
+        if not _is_base64(key):
+            yield "its AccountKey is not base64: perhaps a part of it is missing"
+    elif "SHAREDACCESSSIGNATURE" not in values:
+        yield "holds neither AccountName and AccountKey nor SharedAccessSignature"
+
+
+def _is_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+    except ValueError:
+        return False
+    return url.scheme in {"http", "https"} and bool(url.hostname)
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return True
