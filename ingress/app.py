@@ -23,7 +23,7 @@ from ingress.problems import Problem
 from ingress.receiver import Receiver, Reply
 from ingress.senders import all_senders
 from shared.errors import RemoteError
-from shared.settings import SENDERS, IngressSettings
+from shared.settings import SENDERS, SENDERS_WITHOUT_SECRETS, IngressSettings
 from shared.telemetry import new_traceparent, trace_id
 
 _log = structlog.get_logger()
@@ -40,12 +40,10 @@ def create_app(settings: IngressSettings, outbox: Outbox, keys: KeyServer | None
         emails=settings.gcr_email,
         find_key=(keys or KeyServer(settings.gcr_jwks_url)).find,
     )
-    senders = all_senders(oidc, settings.nexus_registry)
-    for name in settings.sender_secrets:
-        if not senders[name].uses_secrets:
-            _log.warning("unused setting", sender=name, detail="this sender has no secret of its own; use a token")
+    for name in sorted(settings.sender_secrets.keys() & SENDERS_WITHOUT_SECRETS):
+        _log.warning("unused setting", sender=name, detail="this sender has no secret of its own; use a token")
     receiver = Receiver(
-        senders=senders,
+        senders=all_senders(oidc, settings.nexus_registry),
         tokens=[token.get_secret_value().encode() for token in settings.webhook_tokens],
         secrets={
             sender: [secret.get_secret_value().encode() for secret in secrets]
@@ -79,9 +77,10 @@ def _webhooks(receiver: Receiver, max_body: int) -> Blueprint:
             [(name, value.encode("latin-1", "replace")) for name, value in request.headers],
             _read_body(max_body),
             received_at=datetime.now(UTC),
-            url_token=token.encode("utf-8", "replace") if token else None,
+            # A slash at a URL's end says nothing, and no token ends with one.
+            url_token=token.removesuffix("/").encode("utf-8", "replace") if token else None,
         )
-        answer = receiver.receive(delivery, g.started, g.traceparent)
+        answer = receiver.receive(delivery, time.monotonic(), g.traceparent)
         g.answer = answer
         return _problem(answer) if isinstance(answer, Problem) else _json(answer.status, answer.body)
 
@@ -161,7 +160,9 @@ def _record(response: Response, metrics: Metrics) -> Response:
     """One line and one count for a delivery, whatever became of it. Its path is written without the token."""
     if not request.path.startswith(_PREFIX) or request.method == "OPTIONS":
         return response
-    sender = (request.view_args or {}).get("sender", "unknown")
+    # From the path, as a request that was refused for its method has no view.
+    named, _, token = request.path.removeprefix(_PREFIX).partition("/")
+    sender = named if named in SENDERS else "unknown"
     answer: Reply | None = g.get("answer") if isinstance(g.get("answer"), Reply) else None
     outcome = answer.outcome if answer else _OUTCOMES.get(response.status_code, "refused")
     metrics.deliveries.labels(sender, outcome).inc()
@@ -170,7 +171,7 @@ def _record(response: Response, metrics: Metrics) -> Response:
         sender=sender,
         outcome=outcome,
         status=response.status_code,
-        path=f"{_PREFIX}{sender}{'/***' if (request.view_args or {}).get('token') else ''}",
+        path=f"{_PREFIX}{sender}{'/***' if token else ''}",
         trace_id=trace_id(g.get("traceparent")),
         seconds=round(time.monotonic() - g.started, 4),
         **_facts(response, answer),

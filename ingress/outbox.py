@@ -13,8 +13,8 @@ from shared.errors import RemoteError
 from shared.message import UpdateMessage
 
 TIME_LIMIT = 4.0
-"""Seconds from a request's start until its answer is decided. Senders wait five or more, but for Distribution, which
-gives up after one and sends again."""
+"""Seconds from a request's last byte until its answer is decided. Senders wait five or more, but for Distribution,
+which gives up after one and sends again."""
 CLIENT_TIMEOUTS = (1.0, 1.6)
 """Seconds for the queue's client to connect and to read: two attempts fit into the time limit."""
 
@@ -41,12 +41,12 @@ class Outbox:
         self._sends = TimeLimit("queue", _SLOTS, clock)
         self._probes = TimeLimit("queue", _PROBES, clock)
 
-    def send(self, messages: Sequence[UpdateMessage], started: float) -> None:
-        """Put every message onto the queue; raises RemoteError if that is not certain TIME_LIMIT after `started`.
+    def send(self, messages: Sequence[UpdateMessage], arrived: float) -> None:
+        """Put every message onto the queue; raises RemoteError if that is not certain TIME_LIMIT after `arrived`.
 
         Some of the messages may be there then: the sender's next try repeats them, and workers bear repetition.
         """
-        deadline = started + TIME_LIMIT
+        deadline = arrived + TIME_LIMIT
         self._sends.run(lambda: self._send_all([message.encode() for message in messages], deadline), deadline)
 
     def check(self) -> None:

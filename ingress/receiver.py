@@ -39,8 +39,8 @@ class Receiver:
     metrics: Metrics
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex
 
-    def receive(self, delivery: Delivery, started: float, traceparent: str) -> Reply | Problem:
-        """Verify, then parse, then enqueue. `started` is when the request came, by the outbox's clock."""
+    def receive(self, delivery: Delivery, arrived: float, traceparent: str) -> Reply | Problem:
+        """Verify, then parse, then enqueue. `arrived` is when the whole of it was there, by the outbox's clock."""
         sender = self.senders[delivery.sender]
         try:
             if not self._is_authentic(delivery, sender):
@@ -50,7 +50,7 @@ class Receiver:
                 return Reply(200, "ignored", {"status": "ignored", "reason": outcome.reason})
             if isinstance(outcome, Handshake):
                 return Reply(200, "handshake", outcome.answer)
-            return self._enqueue(delivery, outcome, started, traceparent)
+            return self._enqueue(delivery, outcome, arrived, traceparent)
         except Malformed as error:
             return problems.malformed(str(error))
         except RemoteError as error:
@@ -64,7 +64,7 @@ class Receiver:
             accepts=sender.accepts,
         )
 
-    def _enqueue(self, delivery: Delivery, pushes: list[Push], started: float, traceparent: str) -> Reply:
+    def _enqueue(self, delivery: Delivery, pushes: list[Push], arrived: float, traceparent: str) -> Reply:
         delivery_id = self.new_id()
         ids = [delivery_id] if len(pushes) == 1 else [f"{delivery_id}.{n}" for n in range(1, len(pushes) + 1)]
         messages = [
@@ -74,7 +74,7 @@ class Receiver:
             for message_id, push in zip(ids, pushes, strict=True)
         ]
         with self.metrics.enqueue_seconds.time():
-            self.outbox.send(messages, started)
+            self.outbox.send(messages, arrived)
         self.metrics.pushes.labels(delivery.sender).inc(len(pushes))
         body = {
             "status": "queued",

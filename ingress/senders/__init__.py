@@ -31,11 +31,6 @@ class Sender:
     parse: Callable[[Delivery], Outcome]
     accepts: tuple[Scheme, ...] = ()
 
-    @property
-    def uses_secrets(self) -> bool:
-        """Does ACI_HOOKS_SECRET_<SENDER> mean anything here?"""
-        return any(not isinstance(scheme, Oidc) for scheme in self.accepts)
-
 
 def all_senders(oidc: Oidc, nexus_registry: str | None) -> dict[str, Sender]:
     """Every sender by its name in the webhook's path. `oidc` is whom Pub/Sub's tokens must be from."""

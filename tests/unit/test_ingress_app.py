@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import structlog
 from flask import abort
 
+from ingress.app import create_app
 from ingress.openapi import describe
+from ingress.outbox import Outbox
+from shared.environment import read_settings
 from shared.errors import RemoteError
 from shared.message import UpdateMessage
-from tests.ingress_harness import SECRET, TOKEN, RecordingQueue, bearer, client_for
+from shared.settings import IngressSettings
+from tests.ingress_harness import SECRET, TOKEN, RecordingQueue, bearer, client_for, environment
 from tests.samples import load
 
 PUSH = load("dockerhub", "push")
@@ -146,6 +151,11 @@ def test_a_slash_at_the_end_is_no_redirect(queue: RecordingQueue) -> None:
     assert client_for(queue).post("/webhooks/dockerhub/", data=PUSH.body, headers=headers).status_code == 202
 
 
+def test_a_slash_behind_the_token_is_none_of_it(queue: RecordingQueue) -> None:
+    assert client_for(queue).post(f"/webhooks/dockerhub/{TOKEN}/", data=PUSH.body).status_code == 202
+    assert client_for(queue).post(f"/webhooks/dockerhub/{TOKEN}//", data=PUSH.body).status_code == 401
+
+
 def test_a_token_may_hold_slashes_and_other_letters(queue: RecordingQueue) -> None:
     client = client_for(queue, ACI_HOOKS_WEBHOOK_TOKENS="a/token+with=slashes, schlüssel-für-die-tür")
     for written in ("a/token+with=slashes", "a%2Ftoken%2Bwith%3Dslashes", "schl%C3%BCssel-f%C3%BCr-die-t%C3%BCr"):
@@ -178,6 +188,26 @@ def test_a_body_that_is_not_as_announced(queue: RecordingQueue, stream: io.Bytes
     assert (answer.status_code, answer.content_type) == (status, "application/problem+json")
 
 
+def test_the_time_that_a_body_takes_is_not_the_queues(queue: RecordingQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            nonlocal now
+            now += 9
+            return super().read(size)
+
+    monkeypatch.setattr("ingress.app.time", SimpleNamespace(monotonic=lambda: now))
+    app = create_app(read_settings(IngressSettings, environment()), Outbox(queue, lambda: now))
+    with structlog.testing.capture_logs() as lines:
+        answer = app.test_client().post(
+            f"/webhooks/dockerhub/{TOKEN}",
+            environ_overrides={"wsgi.input": Slow(PUSH.body), "CONTENT_LENGTH": str(len(PUSH.body))},
+        )
+    assert answer.status_code == 202
+    assert [line["seconds"] for line in lines] == [9.0]
+
+
 def test_a_defect_of_the_framework_is_a_503(queue: RecordingQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     client = client_for(queue)
     monkeypatch.setitem(client.application.view_functions, "service.healthz", lambda: abort(500))
@@ -191,14 +221,25 @@ def test_the_log_has_one_line_and_never_a_secret(queue: RecordingQueue) -> None:
         client.post(f"/webhooks/dockerhub/{TOKEN}", data=PUSH.body)
         client.post("/webhooks/ecr", data=b"{}", headers={"X-Api-Key": SECRET})
         client.post(f"/webhooks/{TOKEN}", data=PUSH.body)
+        client.get(f"/webhooks/dockerhub/{TOKEN}")
+        client.put("/webhooks/quay")
     assert [(line["event"], line["sender"], line["outcome"], line["status"]) for line in lines] == [
         ("delivery", "dockerhub", "queued", 202),
         ("delivery", "ecr", "malformed", 400),
         ("delivery", "unknown", "refused", 404),
+        ("delivery", "dockerhub", "refused", 405),
+        ("delivery", "quay", "refused", 405),
     ]
     assert lines[0]["images"] == ["docker.io/acme/shop:v2"]
     assert lines[0]["id"] == queue.sent[0].id
-    assert lines[0]["path"] == "/webhooks/dockerhub/***"
+    paths = [
+        "/webhooks/dockerhub/***",
+        "/webhooks/ecr",
+        "/webhooks/unknown",
+        "/webhooks/dockerhub/***",
+        "/webhooks/quay",
+    ]
+    assert [line["path"] for line in lines] == paths
     assert lines[0]["trace_id"] == str(queue.sent[0].traceparent).split("-")[1]
     assert TOKEN not in repr(lines)
     assert SECRET not in repr(lines)
@@ -233,6 +274,13 @@ def test_a_secret_that_its_sender_cannot_send_is_pointed_out(queue: RecordingQue
     with structlog.testing.capture_logs() as lines:
         client_for(queue, ACI_HOOKS_SECRET_QUAY="whatever", ACI_HOOKS_SECRET_GCR="whatever")
     assert {line["sender"] for line in lines if line["event"] == "unused setting"} == {"quay", "gcr"}
+
+
+def test_a_repeated_event_header_is_refused(queue: RecordingQueue) -> None:
+    headers = [("X-GitHub-Event", "package"), ("X-GitHub-Event", "package")]
+    answer = client_for(queue).post(f"/webhooks/ghcr/{TOKEN}", data=load("ghcr", "push").body, headers=headers)
+    assert answer.status_code == 400
+    assert "X-GitHub-Event" in answer.get_json()["detail"]
 
 
 def test_messages_survive_their_encoding(queue: RecordingQueue) -> None:

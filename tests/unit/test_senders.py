@@ -13,7 +13,7 @@ from ingress.pushes import MAX_PUSHES
 from ingress.senders import all_senders
 from shared.image import ImageReference
 from shared.push import Push
-from shared.settings import SENDERS
+from shared.settings import SENDERS, SENDERS_WITHOUT_SECRETS
 from tests.ingress_harness import NEXUS_REGISTRY, TOKEN, RecordingQueue, client_for
 from tests.samples import Sample, all_samples, load
 
@@ -68,6 +68,11 @@ def test_answer(sample: Sample) -> None:
 def test_every_sender_has_samples_of_each_kind(sender: str) -> None:
     statuses = {sample.expected["status"] for sample in SAMPLES if sample.sender == sender}
     assert statuses == {200, 202, 400}
+
+
+def test_the_settings_know_which_senders_have_no_secrets() -> None:
+    without = {name for name, sender in PARSERS.items() if all(isinstance(scheme, Oidc) for scheme in sender.accepts)}
+    assert without == SENDERS_WITHOUT_SECRETS
 
 
 def test_nexus_without_its_registry_is_ignored_and_says_so() -> None:
