@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import UTC, datetime
 
 import pytest
@@ -100,14 +101,25 @@ def test_tokens_are_for_the_url_and_bearer_alone() -> None:
     assert not accepted(delivery(("X-Api-Key", b"common")))
 
 
-def test_every_scheme_is_asked_and_every_secret_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    compared: list[bytes] = []
+@pytest.mark.parametrize(
+    ("right", "compared"),
+    [
+        ({b"1"}, [b"1", b"2", b"1", b"2"]),
+        ({b"3"}, [b"1", b"2", b"1", b"2", b"3", b"4", b"3", b"4"]),
+        ((), [b"1", b"2", b"1", b"2", b"3", b"4", b"3", b"4"]),
+    ],
+)
+def test_every_scheme_of_a_kind_is_asked_and_every_secret_compared(
+    monkeypatch: pytest.MonkeyPatch, right: Container[bytes], compared: list[bytes]
+) -> None:
+    seen: list[bytes] = []
 
     def compare(_given: bytes, secret: bytes) -> bool:
-        compared.append(secret)
-        return True
+        seen.append(secret)
+        return secret in right
 
     monkeypatch.setattr("ingress.authentication.hmac.compare_digest", compare)
     given = delivery(("X-Api-Key", b"x"), token=b"x")
-    assert is_authentic(given, tokens=(b"1", b"2"), secrets=(b"3", b"4"), accepts=(FixedHeader("X-Api-Key"),))
-    assert compared == [b"1", b"2", b"1", b"2", b"3", b"4"]
+    accepts = (FixedHeader("X-Api-Key"), BasicPassword())
+    assert is_authentic(given, tokens=(b"1", b"2"), secrets=(b"3", b"4"), accepts=accepts) is bool(right)
+    assert seen == compared

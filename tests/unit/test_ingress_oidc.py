@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jwt
@@ -139,6 +141,42 @@ def test_a_rotated_key_is_found_after_a_pause(issuer: KeyIssuer) -> None:
     clock.now += 31
     assert keys.find("second")
     assert keys.find("first") is None
+
+
+def test_the_token_in_the_url_needs_no_keys_beside_a_signed_one(issuer: KeyIssuer) -> None:
+    issuer.answer = (500, b"")
+    queue = RecordingQueue()
+    client = client_for(queue, jwks_url=issuer.url)
+    headers = {"Authorization": f"Bearer {issuer.token()}"}
+    assert client.post(f"/webhooks/gcr/{TOKEN}", data=PUSH, headers=headers).status_code == 202
+    assert issuer.fetches == 0
+    assert client.post("/webhooks/gcr/another-token", data=PUSH, headers=headers).status_code == 503
+
+
+def test_a_known_key_is_found_while_another_is_fetched(issuer: KeyIssuer) -> None:
+    clock = Clock()
+    keys = KeyServer(issuer.url, clock)
+    assert keys.find("first")
+    clock.now += 31
+    fetching, go_on = threading.Event(), threading.Event()
+
+    def answer() -> bytes:
+        fetching.set()
+        assert go_on.wait(10)
+        return b""
+
+    issuer.document = answer  # type: ignore[method-assign]
+    with ThreadPoolExecutor(2) as pool:
+        forged = pool.submit(keys.find, "made-up")
+        assert fetching.wait(10)
+        known = pool.submit(keys.find, "first")
+        try:
+            assert known.result(1)  # a fetch is given three seconds
+            assert not forged.done()
+        finally:
+            go_on.set()
+        with pytest.raises(RemoteError):
+            forged.result()
 
 
 @pytest.mark.parametrize(
