@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -18,7 +19,7 @@ def translated(service: str) -> Iterator[None]:
     except HttpResponseError as error:
         code, message = _code_and_message(error)
         headers: Mapping[str, str] = getattr(error.response, "headers", {})
-        raise RemoteError(service, error.status_code, code, message, retry_after(headers)) from error
+        raise RemoteError(service, error.status_code, code, message, retry_after(headers, time.time())) from error
     except AzureError as error:
         raise RemoteError(service, None, "Unreachable", str(error.message or type(error).__name__)) from error
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from types import SimpleNamespace
 
+import pytest
+from azure.core.exceptions import HttpResponseError
+
+from shared.azure_errors import translated
 from shared.errors import LONGEST_RETRY_AFTER, RemoteError, retry_after
 
 NOON = 1_767_268_800.0
@@ -33,6 +37,16 @@ def test_how_long_to_wait(headers: dict[str, str], seconds: float | None) -> Non
 
 def test_a_date_says_nothing_without_a_clock() -> None:
     assert retry_after({"Retry-After": "Thu, 01 Jan 2026 12:01:30 GMT"}) is None
+
+
+def test_azures_errors_know_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.azure_errors.time", SimpleNamespace(time=lambda: NOON))
+    response = SimpleNamespace(
+        status_code=503, reason="", headers={"Retry-After": "Thu, 01 Jan 2026 12:01:30 GMT"}, text=lambda *_: ""
+    )
+    with pytest.raises(RemoteError) as caught, translated("queue"):
+        raise HttpResponseError("busy", response=response)
+    assert (caught.value.status, caught.value.retry_after) == (503, 90)
 
 
 @pytest.mark.parametrize(("status", "text"), [(409, "arm: Busy (409): try later"), (None, "arm: Busy: try later")])
