@@ -13,6 +13,7 @@ from typing import Literal
 import httpx
 import structlog
 
+from shared.errors import RemoteError
 from shared.settings import is_local
 
 CAPACITY = 100
@@ -80,8 +81,8 @@ def _client() -> httpx.Client:
 class Notifier:
     """Posts every notice to every URL, from a thread of its own. Any number of threads may tell it.
 
-    `urls` is asked for each notice, in that thread: it may read secrets, and they may change. The URLs are secrets:
-    the log knows them by their place in the list.
+    `urls` is asked for each notice, in that thread, and so is `read`, which turns each of them into the URL itself: it
+    may read secrets, and they may change. The URLs are secrets: the log knows them by their place in the targets file.
     """
 
     def __init__(
@@ -89,11 +90,13 @@ class Notifier:
         urls: Callable[[], list[str]],
         post: Callable[[str, Mapping[str, str]], int] = post_json,
         *,
+        read: Callable[[str], str] = str,
         hide: Callable[[str], str] = str,
         capacity: int = CAPACITY,
     ) -> None:
         self._urls = urls
         self._post = post
+        self._read = read
         self._hide = hide
         self._capacity = capacity
         self._waiting: deque[Notice] = deque()
@@ -134,8 +137,7 @@ class Notifier:
             try:
                 self._deliver(notice)
             except Exception as error:
-                # Its text may hold a URL.
-                log.warning("notification not delivered", outcome=notice.outcome, why=type(error).__name__)
+                log.warning("notification not delivered", outcome=notice.outcome, why=_why(error))
 
     def _next(self) -> Notice | None:
         with self._changed:
@@ -144,15 +146,21 @@ class Notifier:
 
     def _deliver(self, notice: Notice) -> None:
         body = render(notice, self._hide)
-        for place, url in enumerate(self._urls(), 1):
+        for number, url in enumerate(self._urls()):
             if why := self._trouble(url, body):
-                log.warning("notification not delivered", outcome=notice.outcome, url=f"number {place}", why=why)
+                log.warning("notification not delivered", outcome=notice.outcome, source=f"notify[{number}]", why=why)
 
-    def _trouble(self, url: str, body: Mapping[str, str]) -> str | None:
-        if not is_acceptable(url):
-            return "it is not https"
+    def _trouble(self, source: str, body: Mapping[str, str]) -> str | None:
         try:
+            url = self._read(source)
+            if not is_acceptable(url):
+                return "it is not https"
             status = self._post(url, body)
         except Exception as error:
-            return type(error).__name__
+            return _why(error)
         return None if 200 <= status < 300 else f"answered {status}"
+
+
+def _why(error: Exception) -> str:
+    # A secret that can't be read is told by its source; the text of any other error may hold a URL.
+    return error.message if isinstance(error, RemoteError) else type(error).__name__

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import threading
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,6 +14,9 @@ from azure.keyvault.secrets import SecretClient
 
 from shared.azure_errors import translated
 from shared.errors import RemoteError
+
+_TIMEOUTS = {"connection_timeout": 5, "read_timeout": 20}
+"""Seconds; azure-core's own are 300."""
 
 
 class Secrets:
@@ -23,34 +29,67 @@ class Secrets:
         learn: Callable[[str], None],
     ) -> None:
         self._environment = environment
-        self._credential = credential
+        self._credential = cache(credential)
         self._learn = learn
+        self._vaults: dict[str, SecretClient] = {}
+        self._lock = threading.Lock()
 
     def resolve(self, sources: Mapping[str, str]) -> dict[str, str]:
-        """Read each source (path → source); raises RemoteError naming the path and source of what can't be read."""
-        return {path: self.read(source, path) for path, source in sources.items()}
+        """Read each source (path → source); raises RemoteError naming the path and source of all that can't be read."""
+        values, errors = {}, []
+        for path, source in sources.items():
+            try:
+                values[path] = self.read(source, path)
+            except RemoteError as error:
+                errors.append(error)
+        if errors:
+            first, why = errors[0], "; ".join(error.message for error in errors)
+            raise RemoteError(first.service, first.status, first.code, why, first.retry_after) from first
+        return values
 
     def read(self, source: str, path: str) -> str:
         """One secret; `path` is what it is for. A file loses one trailing newline."""
         kind, _, place = source.partition(":")
         try:
             value = {"env": self._from_environment, "file": _from_file, "keyvault": self._from_key_vault}[kind](place)
-        except (KeyError, OSError, UnicodeDecodeError) as error:
-            why = f"the secret for {path} can't be read from {source}: {error}"
+        except RemoteError as error:
+            why = f"the secret for {path} can't be read from {source}: {error.message}"
+            raise RemoteError(error.service, error.status, error.code, why, error.retry_after) from error
+        except _Unreadable as error:
+            why = f"the secret for {path} can't be read: {source} {error}"
             raise RemoteError("secrets", None, "SecretUnavailable", why) from error
         self._learn(value)
         return value
 
     def _from_environment(self, name: str) -> str:
+        if name not in self._environment:
+            raise _Unreadable("is not set")
         return self._environment[name]
 
     def _from_key_vault(self, url: str) -> str:
         parts = urlsplit(url)
         _, _, name, *version = parts.path.split("/")
         with translated("key vault"):
-            client = SecretClient(f"{parts.scheme}://{parts.netloc}", self._credential(), retry_total=0)
-            return client.get_secret(name, version[0] if version else None).value or ""
+            vault = self._vault(f"{parts.scheme}://{parts.netloc}")
+            return vault.get_secret(name, version[0] if version else None).value or ""
+
+    def _vault(self, url: str) -> SecretClient:
+        with self._lock:
+            if url not in self._vaults:
+                self._vaults[url] = SecretClient(url, self._credential(), retry_total=0, **_TIMEOUTS)
+            return self._vaults[url]
+
+
+class _Unreadable(Exception):
+    """There is no such secret; the text follows on its source's name."""
 
 
 def _from_file(path: str) -> str:
-    return Path(path).read_text(encoding="utf-8").removesuffix("\n")
+    try:
+        # As bytes: read as text, a file with CRLF would lose its CRs.
+        text = Path(path).read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise _Unreadable(f"is not UTF-8 text at byte {error.start}, and only texts can be sent") from error
+    except OSError as error:
+        raise _Unreadable(f"can't be read: {error.strerror}") from error
+    return re.sub(r"\r?\n\Z", "", text)

@@ -133,7 +133,9 @@ def nobody_listens() -> list[str]:
         return [f"http://127.0.0.1:{listener.getsockname()[1]}{SECRET_PATH}"]
 
 
-@pytest.mark.parametrize(("urls", "why"), [(broken_source, "RemoteError"), (nobody_listens, "ConnectError")])
+@pytest.mark.parametrize(
+    ("urls", "why"), [(broken_source, "the secret can't be read"), (nobody_listens, "ConnectError")]
+)
 def test_a_failure_is_a_warning_and_no_more(urls: Callable[[], list[str]], why: str) -> None:
     with capture_logs() as logs:
         notifier = Notifier(urls)
@@ -142,6 +144,18 @@ def test_a_failure_is_a_warning_and_no_more(urls: Callable[[], list[str]], why: 
         notifier.close()
     assert [(line["log_level"], line["why"]) for line in logs] == [("warning", why)] * 2
     assert "s3cret" not in str(logs)
+
+
+def test_a_source_that_can_not_be_read_is_named_and_keeps_nothing_from_the_others(chat: Chat) -> None:
+    def read(source: str) -> str:
+        return chat.url if source == "env:CHAT" else broken_source()[0]
+
+    with capture_logs() as logs:
+        notifier = Notifier(lambda: ["env:CHAT", "env:NONE", "env:CHAT"], read=read)
+        notifier.tell(NOTICE)
+        notifier.close()
+    assert chat.posted.qsize() == 2
+    assert [(line["source"], line["why"]) for line in logs] == [("notify[1]", "the secret can't be read")]
 
 
 @pytest.mark.parametrize("status", [302, 404, 429, 500])
