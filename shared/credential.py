@@ -2,19 +2,56 @@
 
 from __future__ import annotations
 
-from azure.core.credentials import TokenCredential
+import re
+from typing import Any
+
+from azure.core.credentials import AccessToken, TokenCredential
+from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import ClientSecretCredential, DefaultAzureCredential
 
 from shared.settings import Settings
+
+_MENDS = "set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, use a managed identity, or run az login"
 
 
 def azure_credential(settings: Settings) -> TokenCredential:
     """A service principal if all of its three settings are there, else DefaultAzureCredential (managed identity, …)."""
     if settings.tenant_id and settings.client_id and settings.client_secret:
-        return ClientSecretCredential(
-            settings.tenant_id,
-            settings.client_id,
-            settings.client_secret.get_secret_value(),
-            authority=settings.cloud.authority,
+        return Brief(
+            ClientSecretCredential(
+                settings.tenant_id,
+                settings.client_id,
+                settings.client_secret.get_secret_value(),
+                authority=settings.cloud.authority,
+            )
         )
-    return DefaultAzureCredential(authority=settings.cloud.authority)
+    return Brief(DefaultAzureCredential(authority=settings.cloud.authority))
+
+
+class NoToken(ClientAuthenticationError):
+    """No token was to be had, for the reason given in one line."""
+
+    error_code = "CredentialUnavailable"
+
+
+class Brief:
+    """A credential whose errors are a line each: azure-identity writes a paragraph for every source that it tried."""
+
+    def __init__(self, credential: TokenCredential) -> None:
+        self._credential = credential
+
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        """A token. Raises NoToken."""
+        try:
+            return self._credential.get_token(*scopes, **options)
+        except ClientAuthenticationError as error:
+            raise NoToken(message=in_a_line(str(error.message))) from error
+
+
+def in_a_line(message: str) -> str:
+    """What an error of azure-identity comes down to."""
+    managed = re.search(r"\tManagedIdentityCredential: (.*)", message)
+    if managed:  # one of the many that DefaultAzureCredential tried, and the one that is meant in production
+        return f"no credential found ({managed[1].rstrip('. ')}): {_MENDS}"
+    # Microsoft Entra's ids and times, which differ with every try, stand at the end.
+    return re.split(r"\n| Trace ID:", message.strip(), maxsplit=1)[0]

@@ -75,13 +75,13 @@ def configure_logging(log_format: Literal["json", "console"], redaction: Redacti
         structlog.processors.format_exc_info,
         redaction,
     ]
-    renderer: Processor = (
-        structlog.processors.JSONRenderer()
+    renderers: list[Processor] = (
+        [structlog.processors.JSONRenderer()]
         if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else [for_people, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), sort_keys=False)]
     )
     structlog.configure(
-        processors=[*shared, renderer],
+        processors=[*shared, *renderers],
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         cache_logger_on_first_use=True,
@@ -89,10 +89,19 @@ def configure_logging(log_format: Literal["json", "console"], redaction: Redacti
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    # It warns of every error that it raises as well, a page long.
+    logging.getLogger("azure.identity").setLevel(logging.ERROR)
+
+
+def for_people(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """What happened and why before what it happened to; no trace, which only programs follow."""
+    first = {key: event[key] for key in ("outcome", "code", "reason", "detail") if key in event}
+    return {**first, **{key: value for key, value in event.items() if key not in first and key != "trace_id"}}
 
 
 def new_traceparent(received: str | None = None) -> str:
