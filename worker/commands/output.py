@@ -3,28 +3,43 @@
 from __future__ import annotations
 
 import json
-import sys
+import shutil
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 import click
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 WIDE = 160
-"""Columns where nobody's terminal sets them."""
+"""Columns where neither a terminal nor COLUMNS says how many there are."""
+ROOMY = 120
+"""Columns below which a wide table would break up ids and names."""
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """A table on stdout, nothing cut; the sentence `empty` where there are no rows."""
-    table = Table(*columns, show_lines=False)
-    for column in table.columns:
-        column.overflow = "fold"
-    for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else str(cell) for cell in row))
-    console().print(table if table.row_count else empty, markup=False)
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str, titled: int = 0) -> None:
+    """A table on stdout, nothing cut; the sentence `empty` where there are no rows.
+
+    With `titled`, and in less than ROOMY columns, each row is a block: so many cells as its title, the others beneath.
+    """
+    out = console()
+    rows = list(rows)
+    if not rows:
+        out.print(empty, markup=False)
+    elif titled and out.width < ROOMY:
+        for row in rows:
+            _print_block(out, columns, [str(cell) for cell in row], titled)
+    else:
+        table = Table(*columns, show_lines=False)
+        for number, column in enumerate(table.columns):
+            column.overflow = "fold"
+            column.no_wrap = number < titled
+        for row in rows:
+            table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+        out.print(table)
 
 
 def print_json(value: Any) -> None:
@@ -33,10 +48,27 @@ def print_json(value: Any) -> None:
 
 
 def console() -> Console:
-    """The console of stdout, as wide as the terminal or WIDE."""
-    return Console(highlight=False) if sys.stdout.isatty() else Console(width=WIDE, highlight=False)
+    """The console of stdout, as wide as COLUMNS or the terminal says, else WIDE."""
+    return Console(width=shutil.get_terminal_size((WIDE, 0)).columns, highlight=False)
 
 
 def when(at: datetime | None) -> str:
     """A time as people read it, in UTC."""
     return f"{at:%Y-%m-%d %H:%M:%S}" if at else ""
+
+
+def count_of(number: int, noun: str) -> str:
+    """`1 message`, `2 messages`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def example(arguments: str) -> str:
+    """What stands at the end of a command's help."""
+    return f"Example: aci-hooks-worker {arguments}"
+
+
+def _print_block(out: Console, columns: Sequence[str], cells: Sequence[str], titled: int) -> None:
+    out.print(Text("  ".join(cell for cell in cells[:titled] if cell), style="bold"))
+    for name, cell in zip(columns[titled:], cells[titled:], strict=True):
+        if cell:
+            out.print(Padding(Text(f"{name}: {cell}", overflow="fold"), (0, 0, 0, 2)))
