@@ -1,14 +1,15 @@
-"""The dead letters: list, find, redrive and purge. A letter's id is the queue's own id of its message."""
+"""The dead letters: lease, find, redrive and purge them. A letter's id is the queue's own id of its message."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from shared.errors import RemoteError
 from shared.message import DeadLetter, Undecodable, UpdateMessage, decode_letter
-from shared.queue import MAX_BATCH, LeasedMessage, Queue
+from shared.queue import MAX_BATCH, LeasedMessage, LeaseLost, Queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,44 +43,79 @@ class Letter:
         }
 
 
+UNREADABLE = "can't be put back, as it can't be read; see it with `show`, delete it with `purge`"
+TAKEN = "somebody else is at work on it; look again with `dead-letters list`"
+
+
 @contextmanager
 def leased_letters(poison: Queue) -> Iterator[list[Letter]]:
     """All dead letters, leased as long as the block runs, then given back but for those that were completed.
 
-    A peek would show the first 32 alone. Raises RemoteError.
+    A peek would show the first 32 alone. What somebody else has leased is not among them. Raises RemoteError.
     """
-    letters: list[Letter] = []
+    letters: dict[str, Letter] = {}
     try:
-        seen: set[str] = set()
-        while batch := [leased for leased in poison.receive(MAX_BATCH) if leased.id not in seen]:
-            seen |= {leased.id for leased in batch}
-            letters += [Letter(leased.id, _read(leased.text), leased) for leased in batch]
-        letters.sort(key=lambda letter: letter.leased.inserted_at)
-        yield letters
+        known = -1
+        while len(letters) > known:
+            known = len(letters)
+            letters |= {one.id: Letter(one.id, _read(one.text), one) for one in poison.receive(MAX_BATCH)}
+        yield sorted(letters.values(), key=lambda letter: letter.leased.inserted_at)
     finally:
-        for letter in letters:
+        for letter in letters.values():
             if not letter.leased.settled:
-                poison.reschedule(letter.leased, letter.leased.text, 0)
+                # What can't be given back comes back when its lease ends.
+                with suppress(LeaseLost, RemoteError):
+                    poison.reschedule(letter.leased, letter.leased.text, 0)
 
 
 def redrive(
     letters: list[Letter], updates: Queue, poison: Queue, forgive: Callable[[UpdateMessage], None]
-) -> list[str]:
-    """Put the letters' messages back onto the updates queue as new; the ids of those that can't be: undecodable ones.
+) -> dict[str, str]:
+    """Put the letters' messages back onto the updates queue as new; the ids of those that can't be, and why.
 
     `forgive` forgets that the push failed, or else it would not be tried again. Send, then delete: a crash in between
     leaves the letter, never nothing.
     """
-    left = []
+    left = {}
     for letter in letters:
         message = letter.message
         if message is None:
-            left.append(letter.id)
+            left[letter.id] = UNREADABLE
             continue
-        forgive(message)
-        updates.send(message.model_copy(update={"attempts": 0, "dequeued": 0}).encode())
-        poison.complete(letter.leased)
+        try:
+            poison.renew(letter.leased)  # so that nobody else sends it meanwhile
+            forgive(message)
+            updates.send(message.model_copy(update={"attempts": 0, "dequeued": 0}).encode())
+            poison.complete(letter.leased)
+        except LeaseLost:
+            left[letter.id] = TAKEN
     return left
+
+
+def purge(letters: list[Letter], poison: Queue) -> dict[str, str]:
+    """Delete the letters for good; the ids of those that can't be, and why."""
+    left = {}
+    for letter in letters:
+        try:
+            poison.complete(letter.leased)
+        except LeaseLost:
+            left[letter.id] = TAKEN
+    return left
+
+
+def find(letters: list[Letter], wanted: Iterable[str]) -> list[Letter]:
+    """The letters of these ids or unique beginnings of ids, once each. Raises LookupError naming what fits none."""
+    found: dict[str, Letter] = {}
+    problems = []
+    for beginning in wanted:
+        fitting = [letter for letter in letters if beginning and letter.id.startswith(beginning)]
+        if len(fitting) == 1:
+            found[fitting[0].id] = fitting[0]
+        else:
+            problems.append(f"{len(fitting) or 'no'} dead letters have an id that begins with {beginning!r}")
+    if problems:
+        raise LookupError("; ".join(problems))
+    return list(found.values())
 
 
 def _read(text: str) -> DeadLetter | str:

@@ -2,89 +2,124 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import click
 
 from shared.message import UpdateMessage
-from worker.commands.output import console, print_json, print_table
-from worker.dead_letters import Letter, leased_letters, redrive
+from worker.commands.output import console, example, print_json, print_table
+from worker.dead_letters import Letter, find, leased_letters
+from worker.dead_letters import purge as purge_letters
+from worker.dead_letters import redrive as redrive_letters
 from worker.records import Conflict
 from worker.wiring import Deployment
 
+ID_HELP = "An ID may be cut short, as long as it fits one letter alone."
 
-@click.group("dead-letters")
+
+@click.group("dead-letters", short_help="What could not be done: list, show, redrive, purge.")
 def dead_letters() -> None:
     """What could not be done: look at it, try it again, or throw it away."""
 
 
-@dead_letters.command("list")
+@dead_letters.command("list", epilog=example("dead-letters list --json"))
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_context
 def list_(context: click.Context, *, as_json: bool) -> None:
     """List every dead letter, oldest first."""
-    deployment: Deployment = context.obj()
-    with leased_letters(deployment.poison) as letters:
+    with _leased(context.obj()) as letters:
         summaries = [letter.summary() for letter in letters]
     if as_json:
         print_json(summaries)
         return
     rows = [
-        (one["id"], one["image"] or "", _short(one["target"]), one["code"], one["detail"], one["attempts"])
+        (one["id"], one["code"], one["image"] or "", _short(one["target"]), one["detail"], one["attempts"])
         for one in summaries
     ]
-    print_table(("id", "image", "target", "code", "detail", "attempts"), rows, empty="no dead letters")
+    columns = ("id", "code", "image", "target", "detail", "attempts")
+    print_table(columns, rows, empty="no dead letters", titled=2)
 
 
-@dead_letters.command()
+@dead_letters.command(
+    help=f"Show one dead letter with its message. {ID_HELP}",
+    short_help="Show one dead letter with its message.",
+    epilog=example("dead-letters show 5b1f"),
+)
 @click.argument("letter_id", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="JSON, as it lies in the queue.")
+@click.option("--json", "as_json", is_flag=True, help="JSON, as it lies in the queue; a string if it is no letter.")
 @click.pass_context
 def show(context: click.Context, *, letter_id: str, as_json: bool) -> None:
-    """Show one dead letter with its message."""
-    deployment: Deployment = context.obj()
-    with leased_letters(deployment.poison) as letters:
-        letter = _chosen(letters, (letter_id,))[0]
-        text = letter.content if isinstance(letter.content, str) else letter.content.model_dump_json(exclude_none=True)
+    """`aci-hooks-worker dead-letters show ID`."""
+    with _leased(context.obj()) as letters:
+        (letter,) = _chosen(letters, (letter_id,))
+    content = letter.content
+    if isinstance(content, str):
+        click.echo(json.dumps(content) if as_json else f"not a letter of ours; its raw text:\n{content}")
+        return
+    text = content.model_dump_json(exclude_none=True)
     if as_json:
         click.echo(text)
-    elif isinstance(letter.content, str):
-        click.echo(f"not a letter of ours; its raw text:\n{text}")
     else:
         console().print_json(text)
 
 
-@dead_letters.command("redrive")
+@dead_letters.command(
+    help=f"Try them again, as if they had just been received. A push that a newer one has overtaken stays superseded. "
+    f"{ID_HELP}",
+    short_help="Try them again.",
+    epilog=example("dead-letters redrive 5b1f 77c0"),
+)
 @click.argument("letter_ids", metavar="ID…", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Every dead letter.")
 @click.pass_context
-def redrive_(context: click.Context, *, letter_ids: tuple[str, ...], everything: bool) -> None:
-    """Try them again, as if they had just been received. A push that a newer one has overtaken stays superseded."""
+def redrive(context: click.Context, *, letter_ids: tuple[str, ...], everything: bool) -> None:
+    """`aci-hooks-worker dead-letters redrive ID…`."""
     deployment: Deployment = context.obj()
-    with leased_letters(deployment.poison) as letters:
+    with _leased(deployment) as letters:
         chosen = letters if _all(letter_ids, everything=everything) else _chosen(letters, letter_ids)
-        left = redrive(chosen, deployment.updates, deployment.poison, lambda message: _forgive(deployment, message))
-    click.echo(f"{len(chosen) - len(left)} put back onto the queue")
-    for letter_id in left:
-        click.echo(
-            f"{letter_id}: can't be put back, as it can't be read; see it with `show`, delete it with `purge`", err=True
+        left = redrive_letters(
+            chosen, deployment.updates, deployment.poison, lambda message: _forgive(deployment, message)
         )
-    sys.exit(1 if left else 0)
+    _report(f"{len(chosen) - len(left)} put back onto the queue", left)
 
 
-@dead_letters.command()
+@dead_letters.command(
+    help=f"Delete them for good. {ID_HELP}",
+    short_help="Delete them for good.",
+    epilog=example("dead-letters purge --all"),
+)
 @click.argument("letter_ids", metavar="ID…", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Every dead letter.")
 @click.pass_context
 def purge(context: click.Context, *, letter_ids: tuple[str, ...], everything: bool) -> None:
-    """Delete them for good."""
+    """`aci-hooks-worker dead-letters purge ID…`."""
     deployment: Deployment = context.obj()
-    with leased_letters(deployment.poison) as letters:
+    with _leased(deployment) as letters:
         chosen = letters if _all(letter_ids, everything=everything) else _chosen(letters, letter_ids)
-        for letter in chosen:
-            deployment.poison.complete(letter.leased)
-    click.echo(f"{len(chosen)} deleted")
+        left = purge_letters(chosen, deployment.poison)
+    _report(f"{len(chosen) - len(left)} deleted", left)
+
+
+@contextmanager
+def _leased(deployment: Deployment) -> Iterator[list[Letter]]:
+    """All dead letters that can be had; says so if some can't, as another command has leased them."""
+    with leased_letters(deployment.poison) as letters:
+        if (more := deployment.poison.count() - len(letters)) > 0:
+            are = "is in somebody else's" if more == 1 else "are in somebody else's"
+            again = deployment.settings.visibility_timeout
+            click.echo(f"{more} more {are} hands; look again in {again} s", err=True)
+        yield letters
+
+
+def _report(done: str, left: dict[str, str]) -> None:
+    click.echo(done)
+    for letter_id, why in left.items():
+        click.echo(f"{letter_id}: {why}", err=True)
+    sys.exit(1 if left else 0)
 
 
 def _short(target: dict[str, str] | None) -> str:
@@ -98,10 +133,10 @@ def _all(letter_ids: tuple[str, ...], *, everything: bool) -> bool:
 
 
 def _chosen(letters: list[Letter], letter_ids: tuple[str, ...]) -> list[Letter]:
-    by_id = {letter.id: letter for letter in letters}
-    if unknown := [letter_id for letter_id in letter_ids if letter_id not in by_id]:
-        raise click.ClickException(f"no dead letter has the id {', '.join(unknown)}; see `dead-letters list`")
-    return [by_id[letter_id] for letter_id in letter_ids]
+    try:
+        return find(letters, letter_ids)
+    except LookupError as error:
+        raise click.ClickException(f"{error}; see `dead-letters list`") from error
 
 
 def _forgive(deployment: Deployment, message: UpdateMessage) -> None:

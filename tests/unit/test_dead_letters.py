@@ -1,0 +1,118 @@
+"""Dead letters: found by the beginnings of their ids, redriven once, and left alone where somebody else has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from shared.message import DeadLetter, UpdateMessage, decode
+from tests.fakes import Clock, MemoryQueue
+from tests.unit.builders import at, message
+from worker.dead_letters import TAKEN, UNREADABLE, Letter, find, leased_letters, purge, redrive
+
+LEASE = 30
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def updates(clock: Clock) -> MemoryQueue:
+    return MemoryQueue(clock, LEASE)
+
+
+@pytest.fixture
+def poison(clock: Clock) -> MemoryQueue:
+    queue = MemoryQueue(clock, LEASE, "poison")
+    for of in ("1", "2"):
+        queue.send(letter(message(of, attempts=3)))
+    return queue
+
+
+def letter(of: UpdateMessage | str) -> str:
+    return DeadLetter(
+        reason="r", code="C", detail="d", attempts=1, first_received_at=at(0), dead_lettered_at=at(1), message=of
+    ).encode()
+
+
+def forgive(_message: UpdateMessage) -> None:
+    """Nobody keeps a record here."""
+
+
+def test_what_is_looked_at_is_given_back(poison: MemoryQueue) -> None:
+    with leased_letters(poison) as letters:
+        assert [one.id for one in letters] == ["message-1", "message-2"]
+        assert poison.receive(32) == []
+    assert len(poison.receive(32)) == 2
+
+
+def test_what_somebody_else_has_is_not_among_them(poison: MemoryQueue) -> None:
+    poison.receive(1)
+    with leased_letters(poison) as letters:
+        assert [one.id for one in letters] == ["message-2"]
+
+
+def test_a_redriven_message_is_new(updates: MemoryQueue, poison: MemoryQueue) -> None:
+    with leased_letters(poison) as letters:
+        assert redrive(letters, updates, poison, forgive) == {}
+    assert [(one.id, one.attempts) for one in map(decode, updates.texts)] == [("1", 0), ("2", 0)]
+    assert poison.count() == 0
+
+
+def test_what_can_not_be_read_is_not_redriven(clock: Clock, updates: MemoryQueue) -> None:
+    poison = MemoryQueue(clock, LEASE)
+    poison.send("not a letter")
+    poison.send(letter("not a message"))
+    with leased_letters(poison) as letters:
+        assert set(redrive(letters, updates, poison, forgive).values()) == {UNREADABLE}
+    assert (updates.count(), poison.count()) == (0, 2)
+
+
+def redriven(letters: list[Letter], updates: MemoryQueue, poison: MemoryQueue) -> dict[str, str]:
+    return redrive(letters, updates, poison, forgive)
+
+
+def purged(letters: list[Letter], _updates: MemoryQueue, poison: MemoryQueue) -> dict[str, str]:
+    return purge(letters, poison)
+
+
+@pytest.mark.parametrize("do", [redriven, purged])
+def test_what_somebody_else_took_meanwhile_is_left_to_them(
+    do: Callable[[list[Letter], MemoryQueue, MemoryQueue], dict[str, str]],
+    clock: Clock,
+    updates: MemoryQueue,
+    poison: MemoryQueue,
+) -> None:
+    # FINDING: a traceback of LeaseLost; and a redrive had sent the message by then.
+    with leased_letters(poison) as letters:
+        clock.advance(LEASE)
+        poison.receive(32)
+        assert do(letters, updates, poison) == {"message-1": TAKEN, "message-2": TAKEN}
+    assert (updates.count(), poison.count()) == (0, 2)
+
+
+def test_a_letter_named_twice_is_one(poison: MemoryQueue) -> None:
+    with leased_letters(poison) as letters:
+        assert [one.id for one in find(letters, ["message-1", "message-1"])] == ["message-1"]
+
+
+def test_a_unique_beginning_names_a_letter(poison: MemoryQueue) -> None:
+    with leased_letters(poison) as letters:
+        letters[0] = Letter("5b1f", letters[0].content, letters[0].leased)
+        assert [one.id for one in find(letters, ["5", "m"])] == ["5b1f", "message-2"]
+
+
+@pytest.mark.parametrize(
+    ("ids", "why"),
+    [
+        (["message"], "2 dead letters have an id that begins with 'message'"),
+        (["x", "message-1", "y"], "no dead letters have an id that begins with 'x'; no .*'y'"),
+        ([""], "no dead letters"),
+    ],
+)
+def test_what_names_no_letter_or_several_names_none(poison: MemoryQueue, ids: list[str], why: str) -> None:
+    with leased_letters(poison) as letters, pytest.raises(LookupError, match=why):
+        find(letters, ids)
