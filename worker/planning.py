@@ -55,14 +55,21 @@ def plan(
 
 
 def difference(group: ContainerGroup, images: dict[str, str], secret_paths: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """The lines of a unified diff between the group's definition and the one with these images, secrets masked."""
+    """The lines of a diff between each container and the same with these images, secrets masked, headed by its name."""
     secrets = dict.fromkeys(secret_paths, MASK)
-    before, after = (_lines(group.definition(changed, secrets)) for changed in ({}, images))
-    return tuple(difflib.unified_diff(before, after, "running", "planned", lineterm="", n=2))
+    before, after = (_containers(group.definition(changed, secrets)) for changed in ({}, images))
+    lines = [
+        # Line numbers would be those of nothing that anybody can look at.
+        f"@@ container {name} @@" if line.startswith("@@") else line
+        for name, running in before.items()
+        for line in list(difflib.unified_diff(running, after[name], lineterm="", n=2))[2:]
+    ]
+    return ("--- running", "+++ planned", *lines) if lines else ()
 
 
-def _lines(definition: bytes) -> list[str]:
-    return json.dumps(_masked(json.loads(definition)), indent=2, ensure_ascii=False).splitlines()
+def _containers(definition: bytes) -> dict[str, list[str]]:
+    containers = json.loads(definition)["properties"]["containers"]
+    return {one["name"]: json.dumps(_masked(one), indent=2, ensure_ascii=False).splitlines() for one in containers}
 
 
 def _masked(value: object, *, hide: bool = False) -> object:

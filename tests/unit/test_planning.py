@@ -54,8 +54,8 @@ class TestAction:
     def test_an_update_shows_what_changes_and_why(self) -> None:
         seen = planned()
         assert (seen.action, seen.reasons) == ("update", ("web: 2 was pushed, and any follows every tag",))
-        assert seen.diff[:2] == ("--- running", "+++ planned")
-        changed = [" ".join(line.split()) for line in seen.diff[2:] if line[0] in "+-"]
+        assert seen.diff[:3] == ("--- running", "+++ planned", "@@ container web @@")
+        changed = [" ".join(line.split()) for line in seen.diff[3:] if line[0] in "+-"]
         assert changed == ['- "image": "acme/shop:1"', '+ "image": "acme/shop:2"']
 
     def test_a_tag_that_moved_to_nobody_knows_what_is_a_restart_without_a_difference(self) -> None:
@@ -134,3 +134,10 @@ class TestDifference:
 
     def test_nothing_changes(self) -> None:
         assert difference(group(), {"web": "acme/shop:1"}) == ()
+
+    def test_each_change_stands_under_its_container(self) -> None:
+        shown = group({"web": "acme/shop:1", "proxy": "nginx:1", "worker": "acme/shop:1"})
+        seen = difference(shown, {"web": "acme/shop:2", "worker": "acme/shop:2"})
+        headed = [line for line in seen if line.startswith("@@")]
+        assert headed == ["@@ container web @@", "@@ container worker @@"]
+        assert not any("nginx" in line for line in seen)
