@@ -125,6 +125,17 @@ class Queue:
 
         message.with_receipt(delete, settles=True)
 
+    def exists(self) -> bool:
+        """Is it there?"""
+        try:
+            with translated("queue"):
+                self._client.get_queue_properties()
+        except RemoteError as error:
+            if error.code != "QueueNotFound":
+                raise
+            return False
+        return True
+
     def count(self) -> int:
         """How many messages there are, leased and delayed ones included; none where the queue is not there yet."""
         try:

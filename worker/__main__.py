@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from datetime import timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import NoReturn
 
 import click
@@ -22,6 +22,7 @@ from worker.commands.check import check
 from worker.commands.dead_letters import dead_letters
 from worker.commands.inspect import history, plan
 from worker.commands.operate import hold, push, release, rollback, sweep
+from worker.commands.output import example
 from worker.monitoring import serve_monitoring
 from worker.sweep import sweep_regularly
 from worker.targets_file import TargetsError
@@ -36,18 +37,27 @@ class Opening:
 
     def __init__(self, command: str | None) -> None:
         self._command = command
+        self._redaction = Redaction()
+
+    @cached_property
+    def settings(self) -> WorkerSettings:
+        """The settings; reading them sets up the logs. Raises SettingsError, with a hint at each misspelt variable."""
+        hints = misspelt(os.environ, [*variables(WorkerSettings), *variables(IngressSettings)])
+        try:
+            settings = read_settings(WorkerSettings, os.environ)
+        except SettingsError as error:
+            raise SettingsError([*error.problems, *hints]) from error
+        for secret in settings.secret_values():
+            self._redaction.learn(secret)
+        for_a_person = self._command != "run" and sys.stderr.isatty()
+        configure_logging("console" if for_a_person else settings.log_format, self._redaction)
+        for hint in hints:
+            log.warning(hint)
+        return settings
 
     def deployment(self) -> Deployment:
-        """Settings, logs and adapters. Raises SettingsError or TargetsError."""
-        redaction = Redaction()
-        settings = read_settings(WorkerSettings, os.environ)
-        for secret in settings.secret_values():
-            redaction.learn(secret)
-        for_a_person = self._command != "run" and sys.stderr.isatty()
-        configure_logging("console" if for_a_person else settings.log_format, redaction)
-        for warning in misspelt(os.environ, [*variables(WorkerSettings), *variables(IngressSettings)]):
-            log.warning(warning)
-        return wire(settings, os.environ, redaction)
+        """The adapters. Raises SettingsError or TargetsError."""
+        return wire(self.settings, os.environ, self._redaction)
 
     def __call__(self) -> Deployment:
         """The same; ends the program with exit code 2 and every error if anything is wrong."""
@@ -76,7 +86,12 @@ class Commands(click.Group):
 def main(context: click.Context) -> None:
     """Bring pushed images onto running Azure container groups, in place.
 
-    Everything is configured by environment variables; the README lists them.
+    Everything is configured by environment variables; the README lists them. These it can't do without:
+
+    \b
+      AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT for its name
+      ACI_HOOKS_TARGETS, a file; or for one container group alone:
+      AZURE_SUBSCRIPTION_ID, RESOURCE_GROUP_NAME and CONTAINER_GROUP_NAME
 
     \b
       aci-hooks-worker check                  is everything there that a rollout needs?
@@ -91,7 +106,11 @@ def main(context: click.Context) -> None:
     context.obj = Opening(context.invoked_subcommand)
 
 
-@main.command(help="Work on the queue until SIGTERM or SIGINT; then finish the steps in hand and exit 0.")
+@main.command(
+    help="Work on the queue until SIGTERM or SIGINT; then finish the steps in hand and exit 0.",
+    short_help="Work on the queue until SIGTERM.",
+    epilog=example("run --drain"),
+)
 @click.option("--drain", is_flag=True, help="Exit 0 once the queue is empty: no message visible and none in flight.")
 @click.pass_context
 def run(context: click.Context, *, drain: bool) -> None:

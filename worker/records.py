@@ -31,7 +31,13 @@ class Records:
     """The records of all groups, one blob each. Every method raises RemoteError."""
 
     def __init__(self, client: ContainerClient) -> None:
+        self.name = client.container_name
         self._client = client
+
+    def exists(self) -> bool:
+        """Is the blob container there?"""
+        with translated("records"):
+            return self._client.exists()
 
     def ensure(self) -> None:
         """Create the blob container unless it exists."""

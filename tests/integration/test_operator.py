@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tests.processes import wait_until
-from tests.site import IP, Site, definition, outcomes
+from tests.site import IP, SUBSCRIPTION, Site, definition, outcomes
 
 READS = {"GET", "HEAD"}
 
@@ -71,11 +76,17 @@ def test_plan_shows_the_difference_masks_secrets_and_reads_only(site: Site) -> N
         "    secrets:\n      env/web/DB_PASSWORD: env:DB\n"
     )
     out = site.command("plan", "acme/shop:v2", ACI_HOOKS_TARGETS=str(file), DB="hunter22hunter22")
-    assert '-          "image": "acme/shop:v1"' in out.replace("  -", "-").replace("  +", "+")
-    assert '"image": "acme/shop:v2"' in out
+    changed = [" ".join(line.split()) for line in out.splitlines() if line.startswith(("  @", "  -", "  +"))]
+    shown = [
+        "--- running",
+        "+++ planned",
+        "@@ container web @@",
+        '- "image": "acme/shop:v1",',
+        '+ "image": "acme/shop:v2",',
+    ]
+    assert changed == shown
     assert "hunter22" not in out
     assert "visible-or-not" not in out
-    assert "sidecar" not in {line[3:] for line in out.splitlines() if line.startswith(("  +", "  -"))}
     assert {request["method"] for request in site.arm.log(since=before)} <= READS
     assert (site.updates.count(), site.record().containers) == (0, {})
 
@@ -86,6 +97,27 @@ def test_plan_says_why_a_push_would_be_skipped(site: Site, tmp_path: Path) -> No
     (plan,) = site.json_of("plan", "acme/shop:2.0.0", ACI_HOOKS_TARGETS=file)
     assert plan["action"] == "skip"
     assert plan["reasons"] == ["web: 2.0.0 is a major update of 1.4.2, and semver:minor stays within 1"]
+
+
+def test_plan_goes_on_where_one_target_can_not_be_read(site: Site, tmp_path: Path) -> None:
+    file = targets_file(tmp_path, "gone", "shop")
+    gone, shop = site.json_of("plan", "acme/shop:v2", expect=1, ACI_HOOKS_TARGETS=file)
+    assert (gone["target"]["container_group"], gone["action"]) == ("gone", "fail")
+    assert "ResourceNotFound" in gone["reasons"][0]
+    assert (shop["target"]["container_group"], shop["action"]) == ("shop", "update")
+
+
+def test_plan_says_that_an_image_is_in_no_registry_beside_what_the_policy_says(site: Site, tmp_path: Path) -> None:
+    file = targets_file(tmp_path, "shop", "shop-2")
+    with empty_registry() as (host, asked):
+        for name in ("shop", "shop-2"):
+            site.group(name, {"web": f"{host}/acme/shop:v1"})
+        plans = site.json_of("plan", f"{host}/acme/shop:v2", ACI_HOOKS_TARGETS=file)
+    absent = "not in its registry yet: a push of it now would be a dead letter"
+    assert [one["action"] for one in plans] == ["update"] * 2
+    assert [one["reasons"] for one in plans] == [["web: v2 was pushed, and any follows every tag", absent]] * 2
+    # Once, not for every target.
+    assert asked == ["HEAD", "GET"]
 
 
 def test_check_is_content_with_a_site_that_is_in_order(site: Site) -> None:
@@ -106,23 +138,114 @@ def test_check_reports_every_mistake_of_a_targets_file_with_its_line(site: Site,
     assert "container_group" in problems[0]
     assert "targets.yaml:4:" in problems[1]
     assert "any" in problems[1]
+    # It hides nothing else.
+    assert {"updates queue", "poison queue", "records"} <= {row["check"] for row in rows}
 
 
-def test_check_names_secrets_that_are_not_configured(site: Site) -> None:
+def test_check_names_everything_that_is_wrong_with_a_target(site: Site, tmp_path: Path) -> None:
     site.group("shop", {"web": "acme/shop:v1"}, diagnostics={"logAnalytics": {"workspaceId": "w", "workspaceKey": "k"}})
-    rows = site.json_of("check", expect=1)
-    (wrong,) = [row for row in rows if not row["ok"]]
-    assert "log-analytics/workspace-key" in wrong["detail"]
+    file = targets_file(tmp_path, "shop", more="    secrets: {env/api/A: 'env:A', env/api/B: 'env:B'}\n")
+    Path(file).write_text(Path(file).read_text().replace("web: {", "api: {"))
+    rows = site.json_of("check", expect=1, ACI_HOOKS_TARGETS=file)
+    problems = [row["detail"] for row in rows if not row["ok"]]
+    assert problems[0] == "the group has no container api; it has web"
+    assert "log-analytics/workspace-key" in problems[1]
+    assert all(f"env/api/{name} can't be read: env:{name} is not set" in problems[2] for name in "AB")
+    assert {row["check"] for row in rows if not row["ok"]} == {"target web/shop"}
+
+
+def test_check_reads_the_secrets_of_registries_and_notifications_and_the_tags_of_groups(
+    site: Site, tmp_path: Path
+) -> None:
+    tagged = definition({"web": "acme/shop:v1"}) | {"tags": {"aci-hooks.policy": "semver:minro"}}
+    site.arm.put_group(SUBSCRIPTION, "web", "tagged", tagged)
+    more = (
+        "discover: {resource_groups: [web]}\nregistries: {ghcr.io: {username: 'env:USER_', password: 'env:TOKEN'}}\n"
+        "notify: ['env:CHAT', 'env:PLAIN']\n"
+    )
+    file = targets_file(tmp_path, "shop", more=more)
+    rows = site.json_of("check", expect=1, ACI_HOOKS_TARGETS=file, USER_="acme", PLAIN="http://chat.example/hook")
+    problems = {row["check"]: row["detail"] for row in rows if not row["ok"]}
+    assert problems.keys() == {"discovery", "registry ghcr.io", "notify[0]", "notify[1]"}
+    assert "web/tagged: the tag aci-hooks.policy: 'semver:minro'" in problems["discovery"]
+    assert problems["registry ghcr.io"].endswith("registries/ghcr.io.password can't be read: env:TOKEN is not set")
+    assert "env:CHAT is not set" in problems["notify[0]"]
+    assert problems["notify[1]"] == "env:PLAIN holds no https URL"
+
+
+def test_check_tells_what_is_held_from_what_is_ok(site: Site) -> None:
+    tagged = definition({"web": "acme/shop:v1"}) | {"tags": {"aci-hooks.hold": "audit"}}
+    site.arm.put_group(SUBSCRIPTION, "web", "shop", tagged, state="Stopped")
+    site.command("hold", "shop", "--reason", "sale")
+    (row,) = [row for row in site.json_of("check") if row["check"] == "target web/shop"]
+    held = "held by hand: sale; held by a resource tag: audit; stopped by its owner; web any"
+    assert row == {"check": "target web/shop", "ok": True, "detail": held}
+    assert "HELD" in site.command("check")
+
+
+def test_check_tells_an_empty_queue_from_one_that_does_not_exist_and_makes_none(site: Site) -> None:
+    site.environment |= {"ACI_HOOKS_QUEUE": "nowhere", "ACI_HOOKS_RECORDS": "nowhere"}
+    for _ in range(2):
+        rows = {row["check"]: row["detail"] for row in site.json_of("check")}
+        absent = "does not exist yet; the worker makes it when it starts"
+        assert rows["updates queue"] == rows["records"] == f"nowhere {absent}"
+        assert rows["poison queue"] == f"nowhere-poison {absent}"
+    assert "missing" in site.command("check")
+
+
+def test_a_variable_that_is_misspelt_is_named_beside_the_one_that_is_missing(site: Site) -> None:
+    del site.environment["CONTAINER_GROUP_NAME"]
+    out = site.command("history", expect=2, ACI_HOOKS_TARGET="targets.yaml")
+    assert "CONTAINER_GROUP_NAME: not set" in out
+    assert "ACI_HOOKS_TARGET is not a setting; did you mean ACI_HOOKS_TARGETS?" in out
+
+
+def test_a_hold_over_a_hold_says_what_it_was_and_needs_a_reason(site: Site) -> None:
+    assert "say why" in site.command("hold", "shop", "--reason", " ", expect=2)
+    site.command("hold", "shop", "--reason", "sale")
+    out = site.command("hold", "shop", "--reason", "audit")
+    assert "web/shop is held: audit (before, since " in out
+    assert out.rstrip().endswith(": sale)")
+
+
+def test_release_says_what_still_holds_a_group(site: Site) -> None:
+    assert "web/shop was not held by hand\n" in site.command("release", "shop")
+    site.command("hold", "shop", "--reason", "sale")
+    site.push("acme/shop:v2")
+    site.drain()
+    tagged = definition({"web": "acme/shop:v1"}) | {"tags": {"aci-hooks.hold": "audit"}}
+    site.arm.put_group(SUBSCRIPTION, "web", "shop", tagged)
+    out = site.command("release", "shop")
+    still = "held by a resource tag: audit; waiting: acme/shop:v2"
+    assert f"web/shop is released, but its updates still wait: {still}" in out
+
+
+def test_dead_letters_by_the_beginnings_of_their_ids(site: Site) -> None:
+    for text in ("not ours", "not ours either"):
+        site.poison.send(text)
+    first, second = site.dead_letters()
+    lengths = (n for n in range(1, 37) if first["id"][:n] != second["id"][:n])
+    short = first["id"][: next(lengths)]
+    assert site.command("dead-letters", "show", short, "--json").splitlines() == ['"not ours"']
+    assert "1 deleted" in site.command("dead-letters", "purge", short, first["id"], short)
+    (taken,) = site.poison.receive(1)
+    out = site.command("dead-letters", "list")
+    assert "no dead letters" in out
+    assert "1 more is in somebody else's hands" in out
+    site.poison.complete(taken)
 
 
 def test_push_by_hand(site: Site) -> None:
     assert "queued docker.io/acme/shop:v2" in site.command("push", "acme/shop:v2")
+    queued = json.loads(site.command("push", "acme/shop:v2", "--json"))
+    assert (len(queued["id"]), queued["image"]) == (32, "docker.io/acme/shop:v2")
     site.drain()
     assert site.images()["web"] == "acme/shop:v2"
     assert "say which tag" in site.command("push", "acme/shop", expect=2)
 
 
 def test_a_wanted_push_whose_message_was_lost_is_woken_by_a_sweep(site: Site) -> None:
+    site.group("shop", {"web": "acme/shop:v1"})
     site.arm.fault("error", method="PUT", group="shop", times=99)
     site.push("acme/shop:v2")
     worker = site.worker()
@@ -131,15 +254,51 @@ def test_a_wanted_push_whose_message_was_lost_is_woken_by_a_sweep(site: Site) ->
     site.lose_messages()
     assert list(site.record().open()) == ["web"]
     site.arm.clear_faults()
-    # A wanted push counts as lost only after two visibility timeouts.
+    # A wanted push counts as lost only once its rollout must have timed out.
+    site.environment["ACI_HOOKS_ROLLOUT_TIMEOUT"] = "1"
     wait_until(lambda: site.json_of("sweep")[0]["woken"] == 1, 30, "the sweep that wakes it")
+    del site.environment["ACI_HOOKS_ROLLOUT_TIMEOUT"]
     site.drain()
     assert site.images()["web"] == "acme/shop:v2"
 
 
 def targets(folder: Path, policy: str) -> str:
     """A targets file with this policy for the container `web` of `shop`."""
+    return targets_file(folder, "shop", policy=policy)
+
+
+def targets_file(folder: Path, *names: str, policy: str = "any", more: str = "") -> str:
+    """A targets file with these groups; `more` comes after the last of them."""
     file = folder / "targets.yaml"
     rule = f"containers: {{web: {{policy: '{policy}'}}}}"
-    file.write_text(f"targets:\n  - container_group: shop\n    resource_group: web\n    {rule}\n")
+    groups = [f"  - container_group: {name}\n    resource_group: web\n    {rule}\n" for name in names]
+    file.write_text(f"targets:\n{''.join(groups)}{more}")
     return str(file)
+
+
+@contextmanager
+def empty_registry() -> Iterator[tuple[str, list[str]]]:
+    """A registry without any image: its host, and the methods that it was asked with."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.command)
+            body = b'{"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}'
+            self.send_response(404)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *args: object) -> None:
+            """Silent."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}", asked
+        server.shutdown()

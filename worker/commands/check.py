@@ -5,102 +5,175 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal, Protocol
 
 import click
 from rich.text import Text
 
 from shared.environment import SettingsError
 from shared.errors import RemoteError
-from worker.commands.output import console, print_json, print_table
-from worker.group import missing_secrets
+from shared.queue import Queue, open_queues
+from shared.settings import WorkerSettings
+from worker.commands.groups import held_back
+from worker.commands.output import console, count_of, example, print_json, print_table
+from worker.group import ContainerGroup, missing_secrets
+from worker.notify import is_acceptable
+from worker.records import Records, open_records
 from worker.targets import Target
-from worker.targets_file import TargetsError
+from worker.targets_file import TargetsError, TargetsFile
+from worker.targets_source import TargetsSource
 from worker.wiring import Deployment
+
+State = Literal["ok", "HELD", "missing", "FAILED"]
+_STYLES: dict[State, str] = {"ok": "green", "HELD": "yellow", "missing": "yellow", "FAILED": "bold red"}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was checked; `problem` None: it is in order."""
+    """One thing that was checked. Only FAILED is a failure: a hold is meant, and what is missing will be made."""
 
     what: str
-    problem: str | None = None
     detail: str = ""
+    state: State = "ok"
+
+
+class Opening(Protocol):
+    """What opens the deployment step by step, so that one mistake hides no other; worker.__main__'s."""
+
+    @property
+    def settings(self) -> WorkerSettings:
+        """The settings; raises SettingsError."""
+
+    def deployment(self) -> Deployment:
+        """Everything; raises TargetsError, too."""
 
 
 @click.command(
-    help="Check settings, targets file, storage, every target and its secrets. Reads only; exit 1 on a problem."
+    help="Check settings, targets file, storage, every target and every secret. Reads only; exit 1 on a failure.",
+    short_help="Is everything there that a rollout needs?",
+    epilog=example("check --json"),
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_context
 def check(context: click.Context, *, as_json: bool) -> None:
     """`aci-hooks-worker check`."""
     with console().status("checking…"):
-        findings = list(_check(context.obj.deployment))
+        findings = list(_check(context.obj))
     if as_json:
-        print_json(
-            [{"check": one.what, "ok": one.problem is None, "detail": one.problem or one.detail} for one in findings]
-        )
+        print_json([{"check": one.what, "ok": one.state != "FAILED", "detail": one.detail} for one in findings])
     else:
-        rows = [
-            (
-                Text("ok", "green") if one.problem is None else Text("FAILED", "bold red"),
-                one.what,
-                one.problem or one.detail,
-            )
-            for one in findings
-        ]
+        rows = [(Text(one.state, _STYLES[one.state]), one.what, one.detail) for one in findings]
         print_table(("", "checked", "result"), rows, empty="nothing to check")
-    sys.exit(1 if any(one.problem for one in findings) else 0)
+    sys.exit(1 if any(one.state == "FAILED" for one in findings) else 0)
 
 
-def _check(open_deployment: Callable[[], Deployment]) -> Iterator[Finding]:
+def _check(opening: Opening) -> Iterator[Finding]:
     try:
-        deployment = open_deployment()
+        settings = opening.settings
     except SettingsError as error:
-        yield from (Finding("settings", problem) for problem in error.problems)
-        return
-    except TargetsError as error:
-        yield Finding("settings")
-        yield from (Finding("targets file", problem) for problem in str(error).splitlines())
+        yield from (Finding("settings", problem, "FAILED") for problem in error.problems)
         return
     yield Finding("settings")
-    if deployment.settings.targets_file:
-        yield Finding("targets file", detail=deployment.settings.targets_file)
-    yield _try("updates queue", lambda: f"{deployment.updates.count()} messages in {deployment.updates.name}")
-    yield _try("poison queue", lambda: f"{deployment.poison.count()} dead letters in {deployment.poison.name}")
-    yield _try("records", lambda: f"{sum(1 for _ in deployment.records.all())} in {deployment.settings.records}")
+    file = None
+    try:
+        if settings.targets_file:
+            file = TargetsSource(Path(settings.targets_file), settings.subscription, lambda _: None).current()
+            yield Finding("targets file", settings.targets_file)
+    except TargetsError as error:
+        yield from (Finding("targets file", problem, "FAILED") for problem in str(error).splitlines())
+        yield from _check_storage(settings)
+        return
+    yield from _check_storage(settings)
+    deployment = opening.deployment()
     yield from _check_targets(deployment)
+    if file:
+        yield from _check_sources(deployment, file)
+
+
+def _check_storage(settings: WorkerSettings) -> Iterator[Finding]:
+    updates, poison = open_queues(settings)
+    records = open_records(settings)
+    yield _try("updates queue", lambda: _store(settings, "queue", updates, updates.count, "message"))
+    yield _try("poison queue", lambda: _store(settings, "queue", poison, poison.count, "dead letter"))
+    yield _try("records", lambda: _store(settings, "container", records, lambda: len(list(records.all())), "record"))
+
+
+def _store(
+    settings: WorkerSettings, kind: str, store: Queue | Records, count: Callable[[], int], noun: str
+) -> tuple[str, State]:
+    if store.exists():
+        return f"{count_of(count(), noun)} in {store.name}", "ok"
+    # A key may do everything. A role may not, and those that the README asks for create nothing.
+    if settings.connection_string:
+        return f"{store.name} does not exist yet; the worker makes it when it starts", "missing"
+    make = f"az storage {kind} create --account-name {settings.storage_account} -n {store.name} --auth-mode login"
+    return f"{store.name} does not exist; the worker makes it if its role allows that, else: {make}", "FAILED"
 
 
 def _check_targets(deployment: Deployment) -> Iterator[Finding]:
     try:
         targets = deployment.catalogue.known()
     except RemoteError as error:
-        yield Finding("discovery", str(error))
+        yield Finding("discovery", str(error), "FAILED")
         return
+    yield from (Finding("discovery", problem, "FAILED") for problem in deployment.catalogue.problems())
     if not targets:
-        yield Finding("targets", "none: the targets file lists none and discovery found none")
+        yield Finding("targets", "none: the targets file lists none and discovery found none", "FAILED")
     for target in targets:
-        yield _try(f"target {target.id}", lambda target=target: _check_target(deployment, target))  # type: ignore[misc]
+        yield from _check_target(deployment, target)
 
 
-def _check_target(deployment: Deployment, target: Target) -> str:
-    group = deployment.arm.get(target.id)
-    if unknown := sorted(target.containers.keys() - group.images.keys()):
-        raise _Wrong(f"the group has no container {', '.join(unknown)}; it has {', '.join(sorted(group.images))}")
-    if missing := missing_secrets(group.withheld(), target.secrets.keys()):
-        raise _Wrong(f"Azure withholds secrets that are not configured: {', '.join(missing)}")
-    deployment.secrets.resolve(target.secrets)
-    policies = (f"{name} {rule.policy}" for name in group.images if (rule := target.rule_for(name)))
-    return "; ".join(policies)
-
-
-class _Wrong(Exception):
-    """A check failed; the text says how."""
-
-
-def _try(what: str, look: Callable[[], str]) -> Finding:
+def _check_target(deployment: Deployment, target: Target) -> Iterator[Finding]:
+    what = f"target {target.id}"
     try:
-        return Finding(what, detail=look())
-    except (RemoteError, _Wrong) as error:
-        return Finding(what, str(error))
+        group = deployment.arm.get(target.id)
+        record, _ = deployment.records.load(target.id)
+    except RemoteError as error:
+        yield Finding(what, str(error), "FAILED")
+        return
+    problems = list(_problems(deployment, target, group))
+    yield from (Finding(what, problem, "FAILED") for problem in problems)
+    policies = [f"{name} {rule.policy}" for name in group.images if (rule := target.rule_for(name))]
+    if held := held_back(record, group):
+        yield Finding(what, "; ".join([*held, *policies]), "HELD")
+    elif not problems:
+        yield Finding(what, "; ".join(policies))
+
+
+def _problems(deployment: Deployment, target: Target, group: ContainerGroup) -> Iterator[str]:
+    if unknown := sorted(target.containers.keys() - group.images.keys()):
+        yield f"the group has no container {', '.join(unknown)}; it has {', '.join(sorted(group.images))}"
+    if missing := missing_secrets(group.withheld(), target.secrets.keys()):
+        yield f"Azure withholds secrets that are not configured: {', '.join(missing)}"
+    try:
+        deployment.secrets.resolve(target.secrets)
+    except RemoteError as error:
+        yield str(error)
+
+
+def _check_sources(deployment: Deployment, file: TargetsFile) -> Iterator[Finding]:
+    """The secrets that belong to no target."""
+    for host, login in file.registries.items():
+        sources = {f"registries/{host}.username": login.username, f"registries/{host}.password": login.password}
+        yield _try(f"registry {host}", partial(_check_login, deployment, sources))
+    for number, source in enumerate(file.notify):
+        yield _try(f"notify[{number}]", partial(_check_notify, deployment, source, f"notify[{number}]"))
+
+
+def _check_login(deployment: Deployment, sources: dict[str, str]) -> tuple[str, State]:
+    deployment.secrets.resolve(sources)
+    return "", "ok"
+
+
+def _check_notify(deployment: Deployment, source: str, place: str) -> tuple[str, State]:
+    acceptable = is_acceptable(deployment.secrets.read(source, place))
+    return ("", "ok") if acceptable else (f"{source} holds no https URL", "FAILED")
+
+
+def _try(what: str, look: Callable[[], tuple[str, State]]) -> Finding:
+    try:
+        return Finding(what, *look())
+    except RemoteError as error:
+        return Finding(what, str(error), "FAILED")

@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 
 import click
 
+from shared.errors import RemoteError
 from shared.image import ImageReference, InvalidImage
 from shared.message import TargetId, UpdateMessage
 from shared.push import Push
 from shared.telemetry import new_traceparent
-from worker.commands.groups import GROUP_HELP, find_group
-from worker.commands.output import console, print_json, print_table
+from worker.commands.groups import GROUP_HELP, find_group, held_back
+from worker.commands.output import console, example, print_json, print_table, when
 from worker.endings import fresh
 from worker.manual import NothingToRollBackTo, roll_back
 from worker.manual import hold as hold_record
@@ -24,18 +25,30 @@ from worker.records import Conflict
 from worker.wiring import Deployment
 
 
-@click.command(help="Enqueue a push of IMAGE by hand, as if its registry had sent a webhook.")
+@click.command(
+    help="Enqueue a push of IMAGE by hand, as if its registry had sent a webhook.",
+    short_help="Enqueue a push of IMAGE by hand.",
+    epilog=example("push acme/shop:v2"),
+)
 @click.argument("image")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, with the id of the message.")
 @click.pass_context
-def push(context: click.Context, *, image: str) -> None:
+def push(context: click.Context, *, image: str, as_json: bool) -> None:
     """`aci-hooks-worker push IMAGE`."""
     message = pushed(image)
     deployment: Deployment = context.obj()
     deployment.send(message)
-    click.echo(f"queued {message.push.image} as {message.id}")
+    if as_json:
+        print_json({"id": message.id, "image": str(message.push.image)})
+    else:
+        click.echo(f"queued {message.push.image} as {message.id}")
 
 
-@click.command(help="Compare every target with its registry once; enqueue what was missed and wake what was lost.")
+@click.command(
+    help="Compare every target with its registry once; enqueue what was missed and wake what was lost.",
+    short_help="Enqueue what no webhook told, by the registries.",
+    epilog=example("sweep"),
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_context
 def sweep(context: click.Context, *, as_json: bool) -> None:
@@ -64,33 +77,53 @@ def sweep(context: click.Context, *, as_json: bool) -> None:
     sys.exit(1 if any(one.problem and not one.held for one in results) else 0)
 
 
-@click.command(help=f"Stop updates of GROUP; pushes are admitted and wait. {GROUP_HELP}")
+@click.command(
+    help=f"Stop updates of GROUP; pushes are admitted and wait. {GROUP_HELP}",
+    short_help="Stop updates of GROUP; pushes wait.",
+    epilog=example('hold shop --reason "sale until Monday"'),
+)
 @click.argument("group")
 @click.option("--reason", required=True, help="Why, for whoever looks at its history.")
 @click.pass_context
 def hold(context: click.Context, *, group: str, reason: str) -> None:
     """`aci-hooks-worker hold GROUP --reason R`."""
+    reason = reason.strip()
+    if not reason:
+        raise click.BadParameter("say why", param_hint="--reason")
     deployment: Deployment = context.obj()
     target = find_group(deployment, group)
-    _change(deployment, target, lambda record: hold_record(record, reason, datetime.now(UTC)))
-    click.echo(f"{target} is held: {reason}")
+    before, _ = _change(deployment, target, lambda record: hold_record(record, reason, datetime.now(UTC)))
+    earlier = f" (before, since {when(before.hold.since)} UTC: {before.hold.reason})" if before.hold else ""
+    click.echo(f"{target} is held: {reason}{earlier}")
 
 
-@click.command(help=f"Let updates of GROUP go on, with the newest push of each container. {GROUP_HELP}")
+@click.command(
+    help=f"Let updates of GROUP go on, with the newest push of each container. {GROUP_HELP}",
+    short_help="Let updates of GROUP go on, with the newest push.",
+    epilog=example("release shop"),
+)
 @click.argument("group")
 @click.pass_context
 def release(context: click.Context, *, group: str) -> None:
     """`aci-hooks-worker release GROUP`."""
     deployment: Deployment = context.obj()
     target = find_group(deployment, group)
-    record = _change(deployment, target, lambda record: release_record(record, datetime.now(UTC)))
+    before, record = _change(deployment, target, lambda record: release_record(record, datetime.now(UTC)))
     for wanted in record.open().values():
         deployment.send(fresh(wanted.message))
+    done = f"{target} {'is released' if before.hold else 'was not held by hand'}"
     images = ", ".join(sorted(wanted.image for wanted in record.open().values()))
-    click.echo(f"{target} is released{f'; applying {images}' if images else ''}")
+    if still := _still_held(deployment, record):
+        click.echo(f"{done}, but its updates still wait: {still}{f'; waiting: {images}' if images else ''}")
+    else:
+        click.echo(f"{done}{f'; applying {images}' if images else ''}")
 
 
-@click.command(help=f"Bring GROUP back to the good images before, and hold it there until released. {GROUP_HELP}")
+@click.command(
+    help=f"Bring GROUP back to the good images before, and hold it there until released. {GROUP_HELP}",
+    short_help="Bring GROUP back to the good images before, and hold it.",
+    epilog=example("rollback web/shop"),
+)
 @click.argument("group")
 @click.pass_context
 def rollback(context: click.Context, *, group: str) -> None:
@@ -105,7 +138,7 @@ def rollback(context: click.Context, *, group: str) -> None:
         return changed
 
     try:
-        record = _change(deployment, target, change)
+        _, record = _change(deployment, target, change)
     except NothingToRollBackTo as error:
         raise click.ClickException(str(error)) from error
     deployment.send(messages[-1])
@@ -126,7 +159,17 @@ def pushed(image: str) -> UpdateMessage:
     return UpdateMessage(id=uuid.uuid4().hex, kind="push", push=push, received_at=now, traceparent=new_traceparent())
 
 
-def _change(deployment: Deployment, target: TargetId, change: Callable[[Record], Record]) -> Record:
+def _still_held(deployment: Deployment, record: Record) -> str:
+    """What keeps the group's updates back though no record does; nothing if that can't be told."""
+    try:
+        return " and ".join(held_back(record, deployment.arm.get(record.target)))
+    except RemoteError as error:
+        click.echo(f"can't tell whether it is held by a resource tag or stopped: {error}", err=True)
+        return ""
+
+
+def _change(deployment: Deployment, target: TargetId, change: Callable[[Record], Record]) -> tuple[Record, Record]:
+    """The record before and after the change."""
     while True:
         record, etag = deployment.records.load(target)
         changed = change(record)
@@ -134,4 +177,4 @@ def _change(deployment: Deployment, target: TargetId, change: Callable[[Record],
             deployment.records.save(changed, etag)
         except Conflict:
             continue
-        return changed
+        return record, changed
