@@ -1,0 +1,45 @@
+"""docs/operations.md says what is to be done about every dead letter that this code can write."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from shared.credential import NoToken
+from tests.processes import PROJECT
+from worker import failures, settlement
+
+PAGE = (PROJECT / "docs" / "operations.md").read_text(encoding="utf-8")
+CODE = re.compile(r"[A-Z][a-z]+([A-Z][a-z]+)*")
+WRITERS = {"Broken", "RemoteError", "refused", "give_up", "dead_lettered", "bad_answer"}
+
+
+def written() -> Iterator[str]:
+    """The codes that are written in the code where an error or a failure is made."""
+    for path in sorted([*(PROJECT / "worker").glob("*.py"), *(PROJECT / "shared").glob("*.py")]):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and name_of(node.func) in WRITERS:
+                texts = (one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str))
+                yield from (text for text in texts if CODE.fullmatch(text))
+
+
+def name_of(called: ast.expr) -> str:
+    return called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+
+
+def known_to_failures() -> frozenset[str]:
+    """Azure's codes that the worker knows, but for throttling, which no number of times makes a failure."""
+    groups = [value for value in vars(failures).values() if isinstance(value, frozenset)]
+    return frozenset[str]().union(*groups) - failures._THROTTLED
+
+
+def documented() -> set[str]:
+    rows = re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE)
+    return {code for row in rows for code in re.findall(r"`(\w+)`", row)}
+
+
+def test_every_code_is_explained() -> None:
+    codes = {NoToken.error_code, *written(), *settlement.EXPLANATIONS, *known_to_failures()}
+    assert {"CrashLoop", "StuckInTransition", "WorkerCrash", "InaccessibleImage", "SecretUnavailable"} <= codes
+    assert codes - documented() == set()
