@@ -44,15 +44,16 @@ def main(host: str, port: int | None) -> None:
     """
     # The option wins, over both forms of its variable.
     environment = {**os.environ, **({"PORT": str(port), "PORT_FILE": ""} if port else {})}
+    hints = misspelt(environment, {*variables(IngressSettings), *variables(WorkerSettings)})
     try:
         settings = read_settings(IngressSettings, environment)
     except SettingsError as error:
-        for problem in error.problems:
+        for problem in [*error.problems, *hints]:
             click.echo(f"aci-hooks-ingress: {problem}", err=True)
         sys.exit(_MISCONFIGURED)
     configure_logging(settings.log_format, Redaction(settings.secret_values()))
-    for warning in misspelt(environment, {*variables(IngressSettings), *variables(WorkerSettings)}):
-        _log.warning("unknown setting", detail=warning)
+    for hint in hints:
+        _log.warning("unknown setting", detail=hint)
     url = f"http://{host}:{settings.port}"
     Server(
         load=lambda: _assemble(settings),

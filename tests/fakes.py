@@ -111,6 +111,10 @@ class MemoryQueue(Queue):
         """All messages, leased and delayed ones included."""
         return len(self._entries)
 
+    def lose(self, which: Callable[[str], bool]) -> None:
+        """Forget messages by their content, as no queue should; those that are leased can't be settled any more."""
+        self._entries = [entry for entry in self._entries if not which(entry.text)]
+
     @property
     def texts(self) -> list[str]:
         """Every message's content."""

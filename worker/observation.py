@@ -38,7 +38,9 @@ def observe(situation: Situation, images: Mapping[str, str], since: datetime) ->
     under_way = situation.record.rollout
     # An operation that had failed before this change says nothing of it until the change shows.
     failed = group.failed and ((there and started) or not (under_way and under_way.failed_before))
-    if group.in_transition or (there and (started or situation.now < since + rules.lease)):
+    # What this message sent and got an error for need not be waited for: it would be in transition by now.
+    may_start = not situation.message.attempts and situation.now < since + rules.lease
+    if group.in_transition or (there and (started or may_start)):
         # What still runs, or runs again, in place of these images says nothing of them.
         return _judge(situation, health if there else {}, since, failed=failed)
     if failed and under_way and under_way.by == situation.message.id:

@@ -154,7 +154,9 @@ def wire(settings: WorkerSettings, environment: Mapping[str, str], redaction: Re
         secrets=secrets,
         registry=Registry(lambda host: _registry_login(file(), secrets, host)),
         redaction=redaction,
-        notifier=Notifier(lambda: [secrets.read(url, "notify") for url in file().notify], hide=redaction.text),
+        notifier=Notifier(
+            lambda: list(file().notify), read=lambda source: secrets.read(source, "notify"), hide=redaction.text
+        ),
     )
 
 

@@ -19,18 +19,21 @@ from hypothesis import HealthCheck, currently_in_test_context, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from shared.image import ImageReference
 from shared.message import TargetId, UpdateMessage, decode, decode_letter
 from shared.push import Push
 from shared.queue import LeasedMessage, LeaseLost, dead_letter
 from tests.fakes import Clock, FixedTargets, MemoryQueue, MemoryRecords, NoGlances, SimulatedGroups
 from worker.endings import fresh
 from worker.failures import Retry
-from worker.manual import hold, release
+from worker.manual import NothingToRollBackTo, hold, release, roll_back
 from worker.ports import Ports
 from worker.record import Record
+from worker.registry import Unknown
 from worker.settlement import Complete, DeadLetterIt, Reschedule, Settlement
 from worker.situation import Rules
 from worker.step import Stepper
+from worker.sweep import Sweeper, lost_messages
 from worker.targets import single_target
 
 SHOP = TargetId(subscription="sub", resource_group="web", container_group="shop")
@@ -48,12 +51,25 @@ RULES = Rules(
     check_interval=timedelta(seconds=5),
     lease=timedelta(seconds=LEASE),
 )
+SETTLE = 2 * RULES.timeout + RULES.soak + RULES.lease
 Quality = Literal["good", "crash-loop", "late-crash", "unpullable", "inaccessible", "exits-1"]
 BAD: tuple[Quality, ...] = ("crash-loop", "late-crash", "unpullable", "inaccessible")
 
 
 class Killed(BaseException):
     """The worker died here."""
+
+
+class NoRegistry:
+    """A registry that is out of reach."""
+
+    def lookup(self, image: ImageReference) -> Unknown:
+        """Nobody can tell."""
+        return Unknown("out of reach")
+
+    def tags(self, image: ImageReference) -> list[str]:
+        """None are known."""
+        return []
 
 
 @dataclass(frozen=True)
@@ -108,6 +124,19 @@ class World:
                     self._in_hand.pop()
                     self._interruption = None
 
+    def sweep(self) -> None:
+        """One round of a sweep whose registry knows nothing."""
+        sweeper = Sweeper(
+            groups=self.azure,
+            records=self.records,
+            registry=NoRegistry(),
+            send=lambda message: self.updates.send(message.encode()),
+            new_id=lambda: "swept",
+            now=self.clock.now,
+            settle_time=SETTLE,
+        )
+        assert len(list(sweeper.sweep([single_target(SHOP)]))) == 1
+
     def renew(self, leased: LeasedMessage) -> None:
         """What the renewer of a living worker does."""
         self.updates.renew(leased)
@@ -149,6 +178,8 @@ class RolloutMachine(RuleBasedStateMachine):
         self.world = World()
         self.pushes: list[Delivered] = []
         self.late: list[Delivered] = []
+        self.by_hand: dict[str, set[str]] = {}
+        self.lost: set[str] = set()
         self.calm = True
 
     @initialize()
@@ -286,12 +317,36 @@ class RolloutMachine(RuleBasedStateMachine):
             for wanted in released.open().values():
                 self.world.updates.send(fresh(wanted.message).encode())
 
+    @rule()
+    def roll_back(self) -> None:
+        """An operator goes back to the good images before, and holds the group there."""
+        record, etag = self.world.records.load(SHOP)
+        number = len(self.by_hand) + 1
+        try:
+            rolled, message = roll_back(record, lambda: f"by-hand-{number}", self.world.clock.now())
+        except NothingToRollBackTo:
+            return
+        self.calm = False
+        self.world.records.save(rolled, etag)
+        self.world.updates.send(message.encode())
+        self.by_hand[message.id] = set(rolled.owned_by(message.id))
+
+    @rule(which=st.integers(0, 9))
+    def a_message_is_lost(self, which: int) -> None:
+        """The queue loses the message of what is wanted: the sweep finds out in the end."""
+        there = sorted(lost_messages(self._record(), self.world.clock.now() + SETTLE))
+        if there:
+            self.calm = False
+            lost = there[which % len(there)]
+            self.lost.add(lost)
+            self.world.updates.lose(lambda text: decode(text).id == lost)
+
     @invariant()
     def what_is_wanted_has_its_message(self) -> None:
         record = self._record()
         known = {decode(text).id for text in self.world.updates.texts}
         if not record.hold:
-            assert {wanted.message.id for wanted in record.open().values()} <= known
+            assert {wanted.message.id for wanted in record.open().values()} <= known | self.lost
 
     @invariant()
     def nothing_but_images_changes(self) -> None:
@@ -309,6 +364,10 @@ class RolloutMachine(RuleBasedStateMachine):
         self.world.azure.clear_faults()
         self.release()
         self._drain()
+        if self.lost:
+            self.world.clock.advance(SETTLE.total_seconds() + 1)
+            self.world.sweep()
+            self._drain()
         self._no_push_is_lost()
         self._no_older_push_won()
         self._no_group_is_broken()
@@ -330,14 +389,16 @@ class RolloutMachine(RuleBasedStateMachine):
         letters = [decode_letter(text).message for text in self.world.poison.texts]
         dead = {letter.id for letter in letters if isinstance(letter, UpdateMessage)}
         for one in self.pushes:
-            outcomes = self.world.outcomes[one.message.id]
-            assert outcomes, one.message.id
+            outcomes = self.world.outcomes.get(one.message.id, set())
             assert (one.message.id in dead) == bool(outcomes & {"failed", "rolled-back"})
+        for message_id in {one.message.id for one in self.pushes} | self.by_hand.keys():
+            # Of one that was overtaken after the queue had lost it, nobody can tell.
+            assert self.world.outcomes.get(message_id) or message_id in self.lost, message_id
         assert not self._record().open()
 
     def _no_older_push_won(self) -> None:
         running = self.world.azure.truth(SHOP)["digests"]
-        for container in REPOSITORIES:
+        for container in REPOSITORIES.keys() - set().union(*self.by_hand.values()):
             good = [one for one in self.pushes if (one.container, one.quality) == (container, "good")]
             newest = max(good, key=lambda one: one.message.order, default=None)
             if newest:
