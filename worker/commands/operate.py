@@ -21,6 +21,7 @@ from worker.manual import NothingToRollBackTo, roll_back
 from worker.manual import hold as hold_record
 from worker.manual import release as release_record
 from worker.record import Record
+from worker.record_parts import MANUAL
 from worker.records import Conflict
 from worker.wiring import Deployment
 
@@ -73,7 +74,7 @@ def sweep(context: click.Context, *, as_json: bool) -> None:
             (one.target, ", ".join(str(push.image) for push in one.missed), one.woken, one.problem or "")
             for one in results
         ]
-        print_table(("target", "missed pushes enqueued", "woken", "not swept because"), rows, empty="no targets")
+        print_table(("target", "missed pushes enqueued", "woken", "problem"), rows, empty="no targets")
     sys.exit(1 if any(one.problem and not one.held for one in results) else 0)
 
 
@@ -112,7 +113,7 @@ def release(context: click.Context, *, group: str) -> None:
     for wanted in record.open().values():
         deployment.send(fresh(wanted.message))
     done = f"{target} {'is released' if before.hold else 'was not held by hand'}"
-    images = ", ".join(sorted(wanted.image for wanted in record.open().values()))
+    images = ", ".join(sorted(_wanted_images(record)))
     if still := _still_held(deployment, record):
         click.echo(f"{done}, but its updates still wait: {still}{f'; waiting: {images}' if images else ''}")
     else:
@@ -138,12 +139,14 @@ def rollback(context: click.Context, *, group: str) -> None:
         return changed
 
     try:
-        _, record = _change(deployment, target, change)
+        before, record = _change(deployment, target, change)
     except NothingToRollBackTo as error:
         raise click.ClickException(str(error)) from error
     deployment.send(messages[-1])
     images = ", ".join(sorted(wanted.image for wanted in record.owned_by(messages[-1].id).values()))
     click.echo(f"{target} goes back to {images}, and is held there until `aci-hooks-worker release {group}`")
+    if dropped := sorted(_wanted_images(before) - _wanted_images(record)):
+        click.echo(f"not rolled out any more: {', '.join(dropped)}")
 
 
 def pushed(image: str) -> UpdateMessage:
@@ -155,8 +158,12 @@ def pushed(image: str) -> UpdateMessage:
     if reference.tag is None:
         raise click.BadParameter(f"say which tag, as in {reference.name}:v2", param_hint="IMAGE")
     now = datetime.now(UTC)
-    push = Push.of("manual", reference, pushed_at=now)
+    push = Push.of(MANUAL, reference, pushed_at=now)
     return UpdateMessage(id=uuid.uuid4().hex, kind="push", push=push, received_at=now, traceparent=new_traceparent())
+
+
+def _wanted_images(record: Record) -> set[str]:
+    return {wanted.image for wanted in record.open().values()}
 
 
 def _still_held(deployment: Deployment, record: Record) -> str:
