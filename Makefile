@@ -43,8 +43,9 @@ $(AZURITE): package.json package-lock.json | node
 demo: setup ## A push from webhook to container group: v1 to v2, then a bad image rolled back (SENDER=ghcr, KEEP=1)
 	@python -m tests.demo $(if $(SENDER),--sender $(SENDER)) $(if $(filter-out 0,$(KEEP)),--keep)
 
+# Three at a time, whatever the machine: most of them wait for processes of their own.
 test: setup ## All tests, on a real Azurite, and every branch of the pure modules (ARGS="-k words" for some tests)
-	python -m pytest $(or $(ARGS),--cov)
+	python -m pytest $(or $(ARGS),--cov -n 3 --dist worksteal)
 
 check: setup ## Lint, format, types and import contracts
 	ruff check

@@ -118,6 +118,7 @@ class TestDifference:
             {"storageAccountKey": "hidden"},
             {"workspaceKey": "hidden"},
             {"secret": {"tls.pem": "hidden"}},
+            {"password": ["hidden"]},
         ],
         ids=str,
     )
