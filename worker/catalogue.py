@@ -134,9 +134,9 @@ class Catalogue:
         try:
             groups = list(self._lister.list(scope.subscription, scope.resource_group))
         except RemoteError as error:
-            # Whoever asks comes again, and learns of new groups then; but one place that is gone, or forbidden for
+            # Whoever asks comes again, and has the whole truth then; but one place that is gone, or forbidden for
             # good, holds up no other. Without a list of its groups a target of the file is asked for itself.
-            if scope.discover and passes(classify(error)):
+            if passes(classify(error)):
                 raise
             log.warning("groups not listed", scope=str(scope), error=str(error))
             before = self._listings.get(scope, Listing()) if scope.discover else Listing()

@@ -135,8 +135,11 @@ def test_while_a_list_fails_for_a_time_nobody_says_that_there_is_nothing() -> No
             ask()
 
 
-def test_of_a_place_of_the_file_that_can_not_be_listed_every_target_may_be_concerned() -> None:
-    assert names(made(Azure(files=DOWN), Seconds(), files=True).concerned(SHOP)) == ["listed"]
+def test_of_a_place_of_the_file_that_nobody_may_list_every_target_may_be_concerned() -> None:
+    other = ImageReference.parse("acme/other:2")
+    assert names(made(Azure(files=FORBIDDEN), Seconds(), files=True).concerned(other)) == ["listed"]
+    with pytest.raises(RemoteError):
+        made(Azure(files=DOWN), Seconds(), files=True).concerned(other)
 
 
 def test_a_group_whose_tags_are_no_policy_is_no_target_and_a_problem() -> None:
