@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AwareDatetime,
@@ -16,8 +16,10 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeInt,
+    SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 
@@ -84,6 +86,11 @@ class UpdateMessage(BaseModel):
             raise ValueError("a rollout message names its target")
         return self
 
+    @model_serializer(mode="wrap")
+    def _without_unused(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        unused = [name for name in ("target", "attempts", "dequeued") if not getattr(self, name)]
+        return {name: value for name, value in serialize(self).items() if name not in unused}
+
     @property
     def order(self) -> tuple[datetime, datetime]:
         """What decides which of two pushes is the newer one."""
@@ -95,8 +102,7 @@ class UpdateMessage(BaseModel):
 
     def encode(self) -> str:
         """The message as it goes onto the queue; raises ValueError beyond MAX_MESSAGE bytes."""
-        unused = {name for name in ("target", "attempts", "dequeued") if not getattr(self, name)}
-        text = to_base64(self.model_dump_json(exclude=unused))
+        text = to_base64(self.model_dump_json())
         if len(text) > MAX_MESSAGE:
             raise ValueError(f"the message has {len(text)} bytes, more than {MAX_MESSAGE}")
         return text
@@ -121,7 +127,7 @@ class DeadLetter(BaseModel):
 
         A raw message that is too large for an envelope goes as it came: nothing of it may be lost.
         """
-        text = to_base64(self.model_dump_json(exclude_none=True))
+        text = to_base64(self.model_dump_json())
         if len(text) <= MAX_LETTER:
             return text
         if isinstance(self.message, str):

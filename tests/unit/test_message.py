@@ -35,7 +35,7 @@ def letter(**changes: Any) -> DeadLetter:
 
 def largest(beyond: int = 0) -> UpdateMessage:
     """A message of just so many bytes as a message may have, or of some more."""
-    used = len(FULL.model_copy(update={"traceparent": ""}).model_dump_json(exclude_none=True))
+    used = len(FULL.model_copy(update={"traceparent": ""}).model_dump_json())
     return FULL.model_copy(update={"traceparent": "x" * (MAX_MESSAGE // 4 * 3 - used + beyond)})
 
 
@@ -159,6 +159,10 @@ class TestDeadLetter:
     def test_it_survives_the_queue(self, of: UpdateMessage | str) -> None:
         assert decode_letter(letter(message=of).encode()) == letter(message=of)
 
+    def test_it_holds_the_message_as_it_was(self) -> None:
+        whole = json.loads(base64.b64decode(letter(message=message("2")).encode()))
+        assert whole["message"] == json.loads(base64.b64decode(message("2").encode()))
+
     def test_a_long_detail_is_cut_to_fit(self) -> None:
         cut = decode_letter(letter(detail="ü" * MAX_LETTER).encode())
         assert cut.message == FULL
@@ -173,7 +177,7 @@ class TestDeadLetter:
         assert cut.detail.endswith("\x01 […]")
 
     def test_a_detail_that_fits_stays_whole(self) -> None:
-        room = MAX_LETTER // 4 * 3 - len(letter(detail="").model_dump_json(exclude_none=True))
+        room = MAX_LETTER // 4 * 3 - len(letter(detail="").model_dump_json())
         whole = letter(detail="x" * room)
         assert len(whole.encode()) == MAX_LETTER
         assert decode_letter(whole.encode()) == whole

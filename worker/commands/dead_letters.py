@@ -60,7 +60,7 @@ def show(context: click.Context, *, letter_id: str, as_json: bool) -> None:
     if isinstance(content, str):
         click.echo(json.dumps(content) if as_json else f"not a letter of ours; its raw text:\n{content}")
         return
-    text = content.model_dump_json(exclude_none=True)
+    text = content.model_dump_json()
     if as_json:
         click.echo(text)
     else:
