@@ -403,6 +403,10 @@ class TestOvertaken:
             ({"web": container(NEWEST, repository="docker.io/acme/other")}, "it is another repository's"),
             ({"web": container(NEWEST), "blue": container()}, "nothing is wanted there"),
             ({"web": container(wanted(message("2")))}, "it is the wanted one itself"),
+            (
+                {"web": container(NEWEST), "jobs": container(wanted(message("2")), repository="x")},
+                "it is wanted elsewhere, as a rollback by hand of two repositories may be",
+            ),
             ({"web": container(NEWEST.but(status="failed"))}, "the newer one failed"),
             ({"web": container(wanted(message("1", pushed=-10)))}, "it is newer itself"),
             ({"web": container(NEWEST, failures=(failure(message("2")),))}, "it failed, and has to be settled"),

@@ -64,6 +64,7 @@ class TestRollBack:
     def test_it_is_newer_than_every_push_before_it(self) -> None:
         _, sent = back(record({"web": updated(TWO, good("1"))}))
         assert sent.order == (at(600), at(600)) > TWO.order
+        assert sent.push.pushed_at == at(600)
 
     @pytest.mark.parametrize(
         ("running", "failures", "image"),
@@ -101,6 +102,7 @@ class TestRollBack:
         before = good("latest", digest=ONE_GOOD)
         now, sent = back(record({"web": updated(message("latest"), before)}))
         assert (now.open()["web"].image, sent.push.digest) == (f"acme/shop@{ONE_GOOD}", ONE_GOOD)
+        assert now.open()["web"].digest == ONE_GOOD
 
     def test_another_tag_needs_no_digest(self) -> None:
         now, _ = back(record({"web": updated(message("latest"), good("1", digest=ONE_GOOD))}))

@@ -31,7 +31,7 @@ from worker.record import Record
 from worker.record_parts import ContainerRecord, Good, Wanted
 from worker.rollback import after_failure, given_up, refused, restored
 from worker.situation import Rules, Situation
-from worker.steps import GiveUp, RollBack, Step, Wait
+from worker.steps import GiveUp, Moved, RollBack, Step, Wait
 
 TWO = message("2")
 OLD, NEW = {"web": "acme/shop:1"}, {"web": "acme/shop:2"}
@@ -81,7 +81,8 @@ class TestBegin:
     def test_the_last_good_image_is_put_back(self) -> None:
         result = step(record({"web": failed()}, rollout=rollout()), group(NEW, {"web": crash_loop(30)}))
         assert isinstance(result, RollBack)
-        assert result.record.rollout == rollout("2", OLD, since=60, returning=frozenset({"web"}))
+        assert result.rollout == rollout("2", OLD, since=60, returning=frozenset({"web"}))
+        assert result.unsent == record({"web": failed()}, rollout=rollout())
 
     def test_it_is_put_back_although_nothing_is_under_way_any_more(self) -> None:
         assert isinstance(step(record({"web": failed()}), group(NEW)), RollBack)
@@ -151,6 +152,7 @@ class TestWatch:
         result = step(returning(address={"ip": "20.50.0.9"}), group(OLD, {"web": running(70)}), 100)
         assert isinstance(result, GiveUp)
         assert "rolled back to acme/shop:1; THE ADDRESS CHANGED from {'ip': '20.50.0.9'} to " in result.detail
+        assert result.moved == Moved({"ip": "20.50.0.9"}, group().address)
 
     def test_an_address_that_was_not_known_has_not_changed(self) -> None:
         result = step(returning(address={}), group(OLD, {"web": running(70)}), 100)

@@ -71,6 +71,7 @@ class TestStart:
         assert isinstance(result, Apply)
         assert result.record.rollout is not None
         assert result.record.rollout.images == {"web": "acme/shop:2", "jobs": "acme/jobs:5"}
+        assert result.unsent == now
         assert all(one.began_at == at(0) for one in result.record.open().values())
 
     @pytest.mark.parametrize("why", ["failed before", "held group"])
