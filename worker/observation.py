@@ -70,7 +70,7 @@ def _judge(situation: Situation, health: Mapping[str, Health], since: datetime, 
     left = _left(health, rules.soak, now)
     if left and now > since + rules.timeout + rules.soak:
         return Broken("RolloutTimeout", _evidence(group, "it does not come to rest"))
-    return Steady(left)
+    return Steady(max(left, situation.others_in_flight()))
 
 
 def _left(health: Mapping[str, Health], soak: timedelta, now: datetime) -> timedelta:

@@ -121,7 +121,8 @@ class Rollout(Value):
 
     `returning` are the containers that it brings back to their last good image. `address` is the group's before the
     first of the changes that have not ended yet; `tries` counts how often the same change was sent; `failed_before`:
-    the group's operation before it had failed already, which says nothing of this one.
+    the group's operation before it had failed already, which says nothing of this one. `after` is when another change
+    was begun last, whose PUT may still be on its way when this one's has long arrived.
     """
 
     by: str
@@ -132,6 +133,7 @@ class Rollout(Value):
     address: dict[str, str] = Field(default_factory=dict)
     tries: int = 1
     failed_before: bool = False
+    after: AwareDatetime | None = None
 
 
 class Hold(Value):

@@ -98,7 +98,13 @@ class Situation:
             address=before.address if before else self.group.address,
             tries=repeated.tries + 1 if repeated else 1,
             failed_before=self.group.failed,
+            after=repeated.after if repeated else before and before.since,
         )
+
+    def others_in_flight(self) -> timedelta:
+        """For how long a change before the one under way may still arrive, and undo it."""
+        after = self.record.rollout.after if self.record.rollout else None
+        return max(timedelta(0), after + self.rules.lease - self.now) if after else timedelta(0)
 
     def change_in_flight(self) -> bool:
         """May the change that was begun last still be on its way to Azure without showing there?"""

@@ -171,8 +171,10 @@ class Stepper:
             log.warning("refused together with other pushes, trying alone", code=error.code)
             return Reschedule(message.model_copy(update={"attempts": message.attempts + 1}), 0)
         if not held():
-            self._heal(target)
+            self._heal(target, "its lease was lost meanwhile")
             raise LeaseLost(message.id)
+        if self._another_was_begun(step):
+            self._heal(target, "another change was begun meanwhile")
         return Reschedule(message.model_copy(update={"attempts": 0}), self._rules.check_interval.total_seconds())
 
     def _send(self, target: Target, group: ContainerGroup, step: Apply | RollBack, insist: Callable[[], None]) -> None:
@@ -196,9 +198,14 @@ class Stepper:
         with contextlib.suppress(Conflict, RemoteError):
             self._ports.records.save(record, etag)
 
-    def _heal(self, target: Target) -> None:
-        """A change was sent after its lease ran out and may have overwritten a newer one: have everything looked at."""
-        log.warning("lease lost while changing the group; having its owners look again", target=str(target.id))
+    def _another_was_begun(self, step: Apply | RollBack) -> bool:
+        with contextlib.suppress(RemoteError):
+            return self._load(step.record.target)[0].rollout != step.rollout
+        return False
+
+    def _heal(self, target: Target, why: str) -> None:
+        """A change may have arrived after a newer one that has ended: have its message look at the group again."""
+        log.warning("a change may have overwritten a newer one; looking again", why=why)
         for _ in range(CONFLICTS):
             record, etag = self._load(target.id)
             reopened = record.reopen()
@@ -206,8 +213,8 @@ class Stepper:
                 self._save(record, reopened, etag)
             except Conflict:
                 continue
-            for wanted in reopened.open().values():
-                self._ports.send(fresh(wanted.message))
+            for name in reopened.open().keys() - record.open().keys():
+                self._ports.send(fresh(reopened.open()[name].message))
             return
 
     def _load(self, target: TargetId) -> tuple[Record, str | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -30,6 +30,7 @@ from tests.unit.builders import (
 from worker.group import ContainerGroup
 from worker.manual import hold
 from worker.record import Record
+from worker.record_parts import Rollout
 from worker.rollout import next_step, past_result
 from worker.situation import Rules
 from worker.steps import Apply, Finish, GiveUp, Moved, RollBack, Step, Wait
@@ -63,6 +64,21 @@ class TestStart:
         assert under_way.address == group().address
         assert not under_way.restart
         assert result.record.open()["web"].began_at == at(7)
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            (None, None),
+            (rollout("7", {"jobs": "acme/jobs:4"}, since=-60), at(-60)),
+            (rollout("2", {"web": "acme/shop:0"}, since=-60, after=at(-90)), at(-60)),
+            (rollout("2", since=-60, after=at(-90)), at(-90)),
+        ],
+        ids=["alone", "after another's", "after another of its own", "sent again"],
+    )
+    def test_it_knows_of_the_change_before_it(self, before: Rollout | None, after: datetime | None) -> None:
+        result = step(record({"web": container(wanted(TWO))}, rollout=before), group(OLD))
+        assert isinstance(result, Apply)
+        assert result.rollout.after == after
 
     def test_every_open_push_of_the_group_goes_with_it(self) -> None:
         jobs = wanted(message("5", repository="acme/jobs"), "acme/jobs:5")

@@ -46,11 +46,13 @@ DOWN = RemoteError("arm", 503, "ServiceUnavailable", "later")
 
 @dataclass
 class Azure:
-    """One group as it is told to look, and the errors that its next changes meet; `put` keeps what was sent."""
+    """One group as it is told to look, and the errors that its next changes meet; `put_` is what was sent, and
+    `meanwhile` what happens while a change is on its way."""
 
     shown: ContainerGroup | RemoteError = field(default_factory=group)
     errors: list[RemoteError] = field(default_factory=list)
     put_: list[bytes] = field(default_factory=list)
+    meanwhile: Callable[[], None] = lambda: None
 
     def get(self, target: TargetId) -> ContainerGroup:
         if isinstance(self.shown, RemoteError):
@@ -59,6 +61,7 @@ class Azure:
 
     def put(self, target: TargetId, definition: bytes) -> None:
         self.put_.append(definition)
+        self.meanwhile()
         if self.errors:
             raise self.errors.pop(0)
 
@@ -160,6 +163,32 @@ class TestChange:
         assert isinstance(given_up, DeadLetterIt)
         assert given_up.letter.code == "MissingSecrets"
         assert bench.azure.put_ == []
+
+    @pytest.mark.parametrize("held", [True, False])
+    def test_what_arrives_after_a_newer_change_has_ended_is_looked_at(self, held: bool) -> None:
+        # FINDING: a PUT that took long undid a newer push, whose message was done by then.
+        bench = Bench()
+        newer = message("3", pushed=60)
+        leases = iter([True, held])
+
+        def another_is_faster() -> None:
+            record, etag = bench.records.load(SHOP)
+            done = container(wanted(newer, status="done", began=0), repository=record.containers["web"].repository)
+            bench.records.save(record.but(containers={"web": done}, rollout=None), etag)
+
+        bench.azure.meanwhile = another_is_faster
+        if held:
+            assert isinstance(bench.stepper.run(TWO, lambda: next(leases)), Reschedule)
+        else:
+            with pytest.raises(LeaseLost):
+                bench.stepper.run(TWO, lambda: next(leases))
+        assert [one.id for one in bench.sent] == ["3"]
+        assert bench.record.open().keys() == {"web"}
+
+    def test_what_nobody_overtook_is_not(self) -> None:
+        bench = Bench()
+        bench.run()
+        assert bench.sent == []
 
     def test_without_its_lease_it_sends_nothing(self) -> None:
         bench = Bench()
