@@ -187,7 +187,7 @@ def test_check_tells_an_empty_queue_from_one_that_does_not_exist_and_makes_none(
     site.environment |= {"ACI_HOOKS_QUEUE": "nowhere", "ACI_HOOKS_RECORDS": "nowhere"}
     for _ in range(2):
         rows = {row["check"]: row["detail"] for row in site.json_of("check")}
-        absent = "does not exist yet; the worker makes it when it starts"
+        absent = "does not exist yet; the worker makes it when it needs it"
         assert rows["updates queue"] == rows["records"] == f"nowhere {absent}"
         assert rows["poison queue"] == f"nowhere-poison {absent}"
     assert "missing" in site.command("check")

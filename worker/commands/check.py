@@ -107,7 +107,7 @@ def _store(
         return f"{count_of(count(), noun)} in {store.name}", "ok"
     # A key may do everything. A role may not, and those that the README asks for create nothing.
     if settings.connection_string:
-        return f"{store.name} does not exist yet; the worker makes it when it starts", "missing"
+        return f"{store.name} does not exist yet; the worker makes it when it needs it", "missing"
     make = f"az storage {kind} create --account-name {settings.storage_account} -n {store.name} --auth-mode login"
     return f"{store.name} does not exist; the worker makes it if its role allows that, else: {make}", "FAILED"
 
