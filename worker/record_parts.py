@@ -122,7 +122,7 @@ class Rollout(Value):
     `returning` are the containers that it brings back to their last good image. `address` is the group's before the
     first of the changes that have not ended yet; `tries` counts how often the same change was sent; `failed_before`:
     the group's operation before it had failed already, which says nothing of this one. `after` is when another change
-    was begun last, whose PUT may still be on its way when this one's has long arrived.
+    was begun last whose PUT had not been seen on the group, and may arrive after this one's.
     """
 
     by: str

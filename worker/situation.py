@@ -98,8 +98,16 @@ class Situation:
             address=before.address if before else self.group.address,
             tries=repeated.tries + 1 if repeated else 1,
             failed_before=self.group.failed,
-            after=repeated.after if repeated else before and before.since,
+            after=self._before_in_flight(repeated),
         )
+
+    def _before_in_flight(self, repeated: Rollout | None) -> datetime | None:
+        """When a change was begun last that has not been seen on the group, and that is not simply sent again."""
+        before = self.record.rollout
+        if before is None:
+            return None
+        arrived = all(self.group.images.get(name) == image for name, image in before.images.items())
+        return before.after if repeated or arrived else before.since
 
     def others_in_flight(self) -> timedelta:
         """For how long a change before the one under way may still arrive, and undo it."""

@@ -81,7 +81,7 @@ class TestBegin:
     def test_the_last_good_image_is_put_back(self) -> None:
         result = step(record({"web": failed()}, rollout=rollout()), group(NEW, {"web": crash_loop(30)}))
         assert isinstance(result, RollBack)
-        assert result.rollout == rollout("2", OLD, since=60, returning=frozenset({"web"}), after=at(0))
+        assert result.rollout == rollout("2", OLD, since=60, returning=frozenset({"web"}))
         assert result.unsent == record({"web": failed()}, rollout=rollout())
 
     def test_it_is_put_back_although_nothing_is_under_way_any_more(self) -> None:

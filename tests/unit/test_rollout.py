@@ -72,8 +72,10 @@ class TestStart:
             (rollout("7", {"jobs": "acme/jobs:4"}, since=-60), at(-60)),
             (rollout("2", {"web": "acme/shop:0"}, since=-60, after=at(-90)), at(-60)),
             (rollout("2", since=-60, after=at(-90)), at(-90)),
+            (rollout("7", OLD, since=-60), None),
+            (rollout("7", OLD, since=-60, after=at(-90)), at(-90)),
         ],
-        ids=["alone", "after another's", "after another of its own", "sent again"],
+        ids=["alone", "another's", "another of its own", "sent again", "that arrived", "that arrived, after one"],
     )
     def test_it_knows_of_the_change_before_it(self, before: Rollout | None, after: datetime | None) -> None:
         result = step(record({"web": container(wanted(TWO))}, rollout=before), group(OLD))
