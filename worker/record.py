@@ -143,12 +143,13 @@ class Record(Value):
             record = record.but(rollout=record.rollout.but(returning=returning))
         return record._closed().ended(message, tuple(failures), result, detail, now)
 
-    def reopen(self) -> Record:
-        """Look again at everything that was brought here: somebody may have overwritten it."""
+    def reopen(self, images: Mapping[str, str], now: datetime) -> Record:
+        """What was brought here and is not among the group's images any more, being overwritten, is wanted again."""
         record = self
         for name, one in self.containers.items():
-            if one.wanted and one.wanted.status == "done" and one.wanted.began_at:
-                record = record._with(name, wanted=one.wanted.but(status="open"))
+            wanted = one.wanted
+            if wanted and wanted.status == "done" and wanted.began_at and images.get(name) != wanted.image:
+                record = record._with(name, wanted=wanted.but(status="open", began_at=None, admitted_at=now))
         return record
 
     def ended(

@@ -204,11 +204,14 @@ class Stepper:
         return False
 
     def _heal(self, target: Target, why: str) -> None:
-        """A change may have arrived after a newer one that has ended: have its message look at the group again."""
+        """A change may have arrived after a newer one that has ended, and have overwritten it: have that made good."""
         log.warning("a change may have overwritten a newer one; looking again", why=why)
+        images: dict[str, str] = {}  # without an answer, everything is brought here once more
+        with contextlib.suppress(RemoteError):
+            images = self._ports.groups.get(target.id).images
         for _ in range(CONFLICTS):
             record, etag = self._load(target.id)
-            reopened = record.reopen()
+            reopened = record.reopen(images, self._ports.now())
             try:
                 self._save(record, reopened, etag)
             except Conflict:

@@ -260,15 +260,19 @@ class TestResume:
 
 
 class TestReopen:
-    def test_what_was_brought_here_is_looked_at_again(self) -> None:
+    def test_what_was_brought_here_and_is_gone_is_wanted_again(self) -> None:
+        # Found by chaos: everything was looked at again, and what ran well for long was overdue by then.
         statuses = {
-            "brought": wanted(TWO, status="done", began=0),
+            "there": wanted(TWO, status="done", began=0),
+            "overwritten": wanted(TWO, status="done", began=0),
             "found": wanted(TWO, status="done"),
             "failed": wanted(TWO, status="failed", began=0),
             "open": wanted(TWO),
         }
         now = record({name: container(one) for name, one in statuses.items()} | {"new": container()})
-        assert now.reopen().open().keys() == {"brought", "open"}
+        images = dict.fromkeys(now.containers, "acme/shop:1") | {"there": "acme/shop:2"}
+        after = now.reopen(images, at(90))
+        assert after.open() == {"overwritten": wanted(TWO).but(admitted_at=at(90)), "open": wanted(TWO)}
 
 
 class TestEnded:
