@@ -1,0 +1,16 @@
+"""`make demo`, the README's first command, as it runs there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tests.processes import PROJECT
+
+
+def test_the_demo_shows_what_it_promises() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.demo"], cwd=PROJECT, capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("✓") == 5
