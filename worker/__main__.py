@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sys
-import threading
-from datetime import timedelta
 from functools import cached_property, partial
 from typing import NoReturn
 
@@ -18,18 +17,20 @@ from shared.errors import RemoteError
 from shared.queue import Queue
 from shared.settings import IngressSettings, WorkerSettings, variables
 from shared.telemetry import MESSAGES, Redaction, configure_logging
+from worker.background import regularly
 from worker.commands.check import check
 from worker.commands.dead_letters import dead_letters
 from worker.commands.inspect import history, plan
 from worker.commands.operate import hold, push, release, rollback, sweep
 from worker.commands.output import example
 from worker.monitoring import serve_monitoring
-from worker.sweep import sweep_regularly
 from worker.targets_file import TargetsError
 from worker.wiring import Deployment, wire
 
 log = structlog.get_logger()
 MISCONFIGURED = 2
+LOOK = 5.0
+"""Seconds between two looks at the targets file, and at the age of the list of groups."""
 
 
 class Opening:
@@ -131,9 +132,10 @@ def run(context: click.Context, *, drain: bool) -> None:
         deployment.ensure_storage()
     except RemoteError as error:
         log.warning("storage not ready yet, working on", error=str(error))
+    regularly("list of groups", worker.stopping, lambda: LOOK, deployment.latecomers.look)
     if settings.sweep_interval:
-        timer = (worker.stopping, timedelta(seconds=settings.sweep_interval), deployment.claim_sweep, deployment.sweep)
-        threading.Thread(target=sweep_regularly, args=timer, name="sweep", daemon=True).start()
+        jittered = partial(random.uniform, settings.sweep_interval / 2, settings.sweep_interval)
+        regularly("sweep", worker.stopping, jittered, deployment.sweep_if_due)
     log.info("worker started", queue=deployment.updates.name, drain=drain)
     worker.run(drain=drain)
     deployment.notifier.close()

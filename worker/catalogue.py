@@ -1,6 +1,7 @@
 """The catalogue: every target, and which of them a push concerns, from a list of groups that is read now and then.
 
-A push costs no list call of its own: a list is good for a minute, and for less where it does not know what is asked.
+A push costs no list call: a running worker renews the list before it is too old, and a push waits for one only where
+the list does not know what is asked. For what is tagged between two lists there is worker.latecomers.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from worker.targets import BadTags, Target, find_targets, merge, target_from_tag
 
 REFRESH = 60.0
 """Seconds that a list of groups is good for."""
+RENEW = 45.0
+"""Seconds after which a running worker renews it in the background."""
 REFRESH_ON_MISS = 5.0
 """Seconds that it is good for where it has nothing for a push."""
 
@@ -77,21 +80,40 @@ class Catalogue:
 
     def concerned(self, image: ImageReference) -> tuple[Target, ...]:
         """The targets that a push of this image's repository may concern. Raises RemoteError if none can be known."""
-        if self._scopes():
-            self._renew(REFRESH)
-        found = self._find(image)
-        if not found and self._scopes():
+        self._renew(REFRESH)
+        found = self.find(image)
+        if not found:
             self._renew(REFRESH_ON_MISS)
-            found = self._find(image)
+            found = self.find(image)
         return found
+
+    def find(self, image: ImageReference) -> tuple[Target, ...]:
+        """The same by the list as it is, however old."""
+        images = {target: seen for listing in self._listed() for target, seen in listing.images.items()}
+        return find_targets(image.name, self.all(), images)
+
+    @property
+    def lists(self) -> bool:
+        """Does anything depend on a list?"""
+        return bool(self._scopes())
+
+    @property
+    def listed_at(self) -> float:
+        """When, by the monotonic clock, the list was begun."""
+        return self._listed_at
+
+    def renew(self) -> None:
+        """List the groups if the list will soon be too old. Raises RemoteError."""
+        self._renew(RENEW)
 
     def get(self, target_id: TargetId) -> Target | None:
         """One target by its id, None if it is none any more. Raises RemoteError."""
-        found = self._get(target_id)
-        if found is None and self._discovers():
-            # Another worker may have seen a group that our list is too old for.
-            self._renew(0)
-            found = self._get(target_id)
+        found = next((target for target in self._configured() if target.id == target_id), None)
+        # Another worker may have seen a group that our list is too old for.
+        for good_for in (REFRESH, 0) if self._discovers() else ():
+            if found is None:
+                self._renew(good_for)
+                found = next((target for target in self.all() if target.id == target_id), None)
         return found
 
     def known(self) -> tuple[Target, ...]:
@@ -102,33 +124,35 @@ class Catalogue:
 
     def all(self) -> tuple[Target, ...]:
         """Every target that is known now."""
-        discovered = [target for listing in self._listings.values() for target in listing.targets]
+        discovered = [target for listing in self._listed() for target in listing.targets]
         return merge(self._configured(), discovered)
 
     def problems(self) -> tuple[str, ...]:
         """What keeps groups from being targets, a sentence each: tags that are no policies, places not listed."""
-        return tuple(problem for listing in self._listings.values() for problem in listing.problems)
+        return tuple(problem for listing in self._listed() for problem in listing.problems)
 
-    def _get(self, target_id: TargetId) -> Target | None:
-        return next((target for target in self.all() if target.id == target_id), None)
-
-    def _find(self, image: ImageReference) -> tuple[Target, ...]:
-        images = {target: seen for listing in self._listings.values() for target, seen in listing.images.items()}
-        return find_targets(image.name, self.all(), images)
+    def _listed(self) -> list[Listing]:
+        """Of each scope that is asked for now, as far as it has been listed."""
+        listings = self._listings
+        return [listings[scope] for scope in self._scopes() if scope in listings]
 
     def _discovers(self) -> bool:
         return any(scope.discover for scope in self._scopes())
 
     def _renew(self, good_for: float) -> None:
         """List the groups if the list is older than that, unless another thread does: then wait for that one."""
-        asked = self._monotonic()
-        if asked - self._listed_at < good_for:
+        scopes, since = self._scopes(), self._monotonic() - good_for
+        if self._is_of(scopes, since):
             return
         with self._refreshing:
-            if self._listed_at < asked:
+            if not self._is_of(scopes, since):
                 at = self._monotonic()
-                self._listings = {scope: self._list(scope) for scope in self._scopes()}
+                self._listings = {scope: self._list(scope) for scope in scopes}
                 self._listed_at = at
+
+    def _is_of(self, scopes: tuple[Scope, ...], since: float) -> bool:
+        """Is the list one of all these scopes, begun since then?"""
+        return not scopes or (self._listed_at >= since and self._listings.keys() >= set(scopes))
 
     def _list(self, scope: Scope) -> Listing:
         try:

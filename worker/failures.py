@@ -14,6 +14,8 @@ from shared.errors import RemoteError
 
 SHORT = 3
 """Tries for what heals only now and then: an image pushed a moment ago, a role assigned a moment ago."""
+UNKNOWN = 5
+"""Looks at a target that this worker does not know: another one may have a newer targets file or list of groups."""
 SLOWLY = 60.0
 TRANSITION_PAUSE = 10.0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -63,7 +63,8 @@ class Ports:
     """The outside systems of a step: ARM, the records, the targets, the queue's `send`, secrets and the registry.
 
     `resolve` reads secrets (path → source) into values; `digest` gives a pushed image's digest, None if not known;
-    `redact` hides secrets in what an outside system said; `tell` notifies people.
+    `redact` hides secrets in what an outside system said; `tell` notifies people; `fanned_out` remembers which
+    targets a push was sent to.
     """
 
     groups: Groups
@@ -75,4 +76,5 @@ class Ports:
     digest: Callable[[UpdateMessage], str | None]
     redact: Callable[[str], str] = str
     tell: Callable[[Notice], None] = lambda _notice: None
+    fanned_out: Callable[[UpdateMessage, Iterable[TargetId]], None] = lambda _message, _targets: None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)

@@ -16,7 +16,7 @@ from shared.queue import LeaseLost
 from shared.telemetry import STEP_FAILURES
 from worker.admission import admit, overtaken, still_followed
 from worker.endings import Endings, fresh
-from worker.failures import Permanent, Retry, Transient, classify, nothing_done, passes
+from worker.failures import UNKNOWN, Permanent, Retry, Transient, classify, nothing_done, passes
 from worker.group import ContainerGroup
 from worker.ports import Ports
 from worker.record import Record
@@ -96,6 +96,7 @@ class Stepper:
         concerned = self._ports.targets.concerned(message.push.image)
         for target in concerned:
             self._ports.send(message.for_target(target.id))
+        self._ports.fanned_out(message, (target.id for target in concerned))
         if not concerned:
             return self._endings.ignore(message, f"no target runs {message.push.image.name}")
         log.info("targets found", targets=[str(target.id) for target in concerned])
@@ -104,13 +105,22 @@ class Stepper:
     def _rollout(self, message: UpdateMessage, target_id: TargetId, held: Callable[[], bool]) -> Settlement:
         target = self._ports.targets.get(target_id)
         if target is None:
-            return self._endings.ignore(message, "it is no target any more")
+            return self._no_target(message)
         for _ in range(CONFLICTS):
             try:
                 return self._decide(message, target, held)
             except Conflict:
                 log.debug("record written by another worker, deciding anew")
         return Reschedule(message, self._chance.uniform(0, 1))
+
+    def _no_target(self, message: UpdateMessage) -> Settlement:
+        attempts = message.attempts + 1
+        unknown = Transient("UnknownTarget", "no target here; another worker may know it", limit=UNKNOWN)
+        if self._retry.is_over(unknown, attempts):
+            return self._endings.ignore(message, "it is no target any more")
+        delay = self._retry.delay(unknown, attempts, self._chance)
+        log.info("waiting", reason=unknown.detail, again_in=round(delay, 1))
+        return Reschedule(message.model_copy(update={"attempts": attempts}), delay)
 
     def _decide(self, message: UpdateMessage, target: Target, held: Callable[[], bool]) -> Settlement:
         now = self._ports.now()

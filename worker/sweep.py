@@ -5,8 +5,6 @@ A webhook that never came, because the ingress was down or the sender tried only
 
 from __future__ import annotations
 
-import random
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -172,21 +170,6 @@ class Sweeper:
             if other != tag and other not in failed and isinstance(policy.decide(tag, other), Update)
         )
         return reduce(lambda best, other: other if policy.outranks(other, best) else best, allowed, tag)
-
-
-def sweep_regularly(
-    stopping: threading.Event, interval: timedelta, claim: Callable[[], bool], sweep: Callable[[], None]
-) -> None:
-    """Sweep about once in each `interval` until `stopping`; of all the replicas the one whose `claim` is granted."""
-    while not stopping.wait(interval.total_seconds() * random.uniform(0.5, 1)):  # noqa: S311 - jitter
-        try:
-            if claim():
-                sweep()
-        except RemoteError as error:
-            log.warning("sweep failed, trying again later", error=str(error))
-        # This thread is the only one that sweeps.
-        except Exception:
-            log.exception("sweep failed, trying again later")
 
 
 def lost_messages(record: Record, silent_since: datetime) -> dict[str, UpdateMessage]:

@@ -15,15 +15,16 @@ _Stamp = tuple[int, int, int]
 class TargetsSource:
     """The targets file at `path`. Raises TargetsError if its first version is unreadable or broken.
 
-    `report` is called once for each later version that is broken, with all its problems, from the thread that found
-    it. Any thread may ask for `current`, as often as it likes: the file is looked at once in `interval` seconds.
+    `report` is called once for each later version, with what it says or, if it is broken, all its problems, from the
+    thread that found it. Any thread may ask for `current`, as often as it likes: the file is looked at once in
+    `interval` seconds.
     """
 
     def __init__(
         self,
         path: Path,
         default_subscription: str | None,
-        report: Callable[[TargetsError], None],
+        report: Callable[[TargetsFile | TargetsError], None],
         *,
         monotonic: Callable[[], float] = time.monotonic,
         interval: float = 1.0,
@@ -62,6 +63,7 @@ class TargetsSource:
             return
         self._text = text
         self._file = self._parse(text)
+        self._report(self._file)
 
     def _look(self) -> _Stamp | None:
         """What differs between two versions of the file, an atomic replacement included; None if it is not there."""

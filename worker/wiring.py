@@ -20,6 +20,7 @@ from shared.telemetry import Redaction
 from worker.arm import Arm, open_arm
 from worker.catalogue import Catalogue, Scope
 from worker.failures import Retry
+from worker.latecomers import Latecomers
 from worker.loop import Pace, Worker
 from worker.notify import Notifier
 from worker.ports import Ports
@@ -47,6 +48,7 @@ class Deployment:
     records: Records
     arm: Arm
     catalogue: Catalogue
+    latecomers: Latecomers
     secrets: Secrets
     registry: Registry
     redaction: Redaction
@@ -66,6 +68,7 @@ class Deployment:
             digest=self.digest,
             redact=self.redaction.text,
             tell=self.notifier.tell,
+            fanned_out=self.latecomers.fanned_out,
         )
         pace = Pace(
             concurrency=settings.concurrency,
@@ -126,16 +129,14 @@ class Deployment:
         for store in (self.updates, self.poison, self.records):
             store.ensure()
 
-    def sweep(self) -> None:
-        """Sweep every target, the results in the log alone."""
+    def sweep_if_due(self) -> None:
+        """Sweep every target, the results in the log alone, if no other worker has lately. Raises RemoteError."""
+        if not self.records.claim("sweep", datetime.now(UTC), timedelta(seconds=self.settings.sweep_interval)):
+            return
         for swept in self.sweeper().sweep(self.catalogue.known()):
             log.info(
                 "swept", target=str(swept.target), missed=len(swept.missed), woken=swept.woken, problem=swept.problem
             )
-
-    def claim_sweep(self) -> bool:
-        """Is it this worker's turn to sweep?"""
-        return self.records.claim("sweep", datetime.now(UTC), timedelta(seconds=self.settings.sweep_interval))
 
 
 def wire(settings: WorkerSettings, environment: Mapping[str, str], redaction: Redaction) -> Deployment:
@@ -144,13 +145,15 @@ def wire(settings: WorkerSettings, environment: Mapping[str, str], redaction: Re
     arm = open_arm(settings)
     file = _targets_file(settings)
     secrets = Secrets(environment, lambda: azure_credential(settings), redaction.learn)
+    catalogue = Catalogue(lambda: file().targets, lambda: _scopes(file()), arm)
     return Deployment(
         settings=settings,
         updates=updates,
         poison=poison,
         records=open_records(settings),
         arm=arm,
-        catalogue=Catalogue(lambda: file().targets, lambda: _scopes(file()), arm),
+        catalogue=catalogue,
+        latecomers=Latecomers(catalogue, lambda message: updates.send(message.encode())),
         secrets=secrets,
         registry=Registry(lambda host: _registry_login(file(), secrets, host)),
         redaction=redaction,
@@ -203,5 +206,8 @@ def _needs_list(target: Target) -> bool:
     return target.everything is not None or any(rule.image is None for rule in target.containers.values())
 
 
-def _report(error: TargetsError) -> None:
-    log.error("the targets file is broken, keeping the version before", problems=str(error).splitlines())
+def _report(version: TargetsFile | TargetsError) -> None:
+    if isinstance(version, TargetsError):
+        log.error("the targets file is broken, keeping the version before", problems=str(version).splitlines())
+    else:
+        log.info("the targets file has changed", targets=len(version.targets), discovers=version.discover is not None)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.site import RESOURCE_GROUP, SUBSCRIPTION, Site, definition, outcomes
+from tests.processes import wait_until
+from tests.site import RESOURCE_GROUP, SUBSCRIPTION, Site, definition, events, outcomes
 
 # group: (policy, how it is given, what it runs, what it should run after the pushes below)
 GROUPS = {
@@ -55,6 +56,40 @@ def test_each_of_twelve_groups_ends_where_its_policy_says_and_a_failing_one_dela
     letters = many.dead_letters()
     assert {letter["target"]["container_group"] for letter in letters} == {"failing-file"}
     assert {letter["code"] for letter in letters} == {"AuthorizationFailed"}
+
+
+def test_a_target_that_is_tried_again_and_again_delays_none(many: Site) -> None:
+    many.arm.fault("refuse", status=503, code="ServiceUnavailable", retry_after=120, method="PUT", group="failing-file")
+    for tag in PUSHES:
+        many.push(f"acme/shop:{tag}")
+    worker = many.worker()
+
+    def rest_is_there() -> bool:
+        return all(many.images(name)["web"].endswith(f":{after}") for name, (*_, after) in GROUPS.items())
+
+    wait_until(rest_is_there, 60, "every other group where its policy says")
+    assert worker.terminate() == 0
+    failing = [event for event in events(worker) if event.get("target") == "web/failing-file"]
+    assert "step failed" in {event["event"] for event in failing}
+    assert {event["outcome"] for event in failing if event["event"] == "ended"} <= {"superseded"}
+
+
+def test_a_running_worker_takes_up_a_changed_file_and_keeps_the_old_one_for_a_broken_one(many: Site) -> None:
+    file = many.processes.folder / "targets.yaml"
+    text = file.read_text()
+    worker = many.worker()
+    worker.wait_for_log("worker started")
+    file.write_text(text.replace("policy", "polcy"))
+    # Nobody has to push for that.
+    worker.wait_for_log("the targets file is broken, keeping the version before")
+    assert "did you mean `policy`?" in worker.output()
+    many.push("acme/shop:nightly")
+    wait_until(lambda: many.images("any-file")["web"] == "acme/shop:nightly", 20, "the old version in force")
+    file.write_text(text.replace("policy: 'same-tag'", "policy: 'any'"))
+    worker.wait_for_log("the targets file has changed")
+    many.push("acme/shop:weekly")
+    wait_until(lambda: many.images("same-tag-file")["web"] == "acme/shop:weekly", 20, "the new version in force")
+    assert worker.terminate() == 0
 
 
 def test_groups_without_policy_are_left_alone(many: Site) -> None:

@@ -7,7 +7,7 @@ import pytest
 from shared.errors import RemoteError
 from shared.image import ImageReference
 from shared.message import TargetId
-from worker.catalogue import REFRESH, REFRESH_ON_MISS, Catalogue, Scope
+from worker.catalogue import REFRESH, REFRESH_ON_MISS, RENEW, Catalogue, Scope
 from worker.group import ContainerGroup
 from worker.policy import AnyTag
 from worker.targets import ContainerRule, Target
@@ -99,6 +99,39 @@ def test_a_target_that_another_worker_found_is_looked_for_before_it_is_said_to_b
     azure.places["web"] = ["shop", "new"]
     assert catalogue.get(id_of("new")) is not None
     assert catalogue.get(id_of("none")) is None
+
+
+def test_a_running_worker_renews_the_list_before_a_push_has_to() -> None:
+    azure, clock = Azure(web=["shop"]), Seconds()
+    catalogue = made(azure, clock, "web")
+    for _ in range(10):
+        catalogue.renew()
+        catalogue.concerned(SHOP)
+        clock.now += RENEW
+    assert azure.calls == 10
+
+
+def test_whether_a_group_is_a_target_is_not_told_by_an_old_list() -> None:
+    # FINDING: a worker that had handled no push for hours carried a rollout out by a policy that had been taken away.
+    azure, clock = Azure(web=["shop"]), Seconds()
+    catalogue = made(azure, clock, "web")
+    assert catalogue.get(id_of("shop")) is not None
+    azure.places["web"] = []
+    clock.now += REFRESH
+    assert catalogue.get(id_of("shop")) is None
+
+
+def test_where_to_discover_may_change() -> None:
+    # FINDING: what a newer targets file added was not listed for a minute, what it took away stayed for ever.
+    azure, clock = Azure(web=["shop"], batch=["job"]), Seconds()
+    scopes = [Scope("sub", "web", discover=True)]
+    catalogue = Catalogue(lambda: (), lambda: tuple(scopes), azure, monotonic=clock)
+    assert names(catalogue.concerned(SHOP)) == ["shop"]
+    scopes[:] = [Scope("sub", "batch", discover=True)]
+    assert names(catalogue.concerned(SHOP)) == ["job"]
+    scopes.clear()
+    assert names(catalogue.concerned(SHOP)) == []
+    assert (catalogue.get(id_of("shop")), catalogue.problems()) == (None, ())
 
 
 def test_a_target_of_the_file_needs_no_list() -> None:

@@ -26,7 +26,7 @@ from tests.unit.builders import (
     running,
     wanted,
 )
-from worker.failures import Retry
+from worker.failures import UNKNOWN, Retry
 from worker.group import ContainerGroup
 from worker.manual import roll_back
 from worker.notify import Notice
@@ -89,6 +89,7 @@ class Bench:
         self.records = records or MemoryRecords()
         self.sent: list[UpdateMessage] = []
         self.told: list[Notice] = []
+        self.fanned_out: list[tuple[str, list[TargetId]]] = []
         self.resolve: Callable[[dict[str, str]], dict[str, str]] = lambda sources: {}
         if now:
             self.records.save(now, None)
@@ -102,6 +103,7 @@ class Bench:
             digest=lambda message: message.push.digest,
             redact=lambda text: text.replace("hunter2", "***"),
             tell=self.told.append,
+            fanned_out=lambda of, targets: self.fanned_out.append((of.id, list(targets))),
             now=self.clock.now,
         )
         self.stepper = Stepper(ports, RULES, Retry(attempts, 5, 600), random.Random(0))
@@ -291,3 +293,20 @@ def test_a_push_that_no_target_wants_is_ignored() -> None:
     bench = Bench()
     bench.azure.shown = group({"web": "acme/other:1"})
     assert bench.run() == Complete()
+
+
+def test_a_target_that_only_another_worker_knows_is_waited_for() -> None:
+    # FINDING: a worker whose targets file was older ended the push of a target that had just been added.
+    bench = Bench()
+    elsewhere = TWO.for_target(TargetId(subscription="sub", resource_group="web", container_group="new"))
+    ended = bench.run(elsewhere)
+    for _ in range(UNKNOWN - 1):
+        ended = bench.rerun(ended)
+    assert ended == Complete()
+
+
+def test_the_targets_of_a_push_are_remembered() -> None:
+    bench = Bench()
+    bench.run(message("7").model_copy(update={"target": None, "kind": "push"}))
+    assert [one.target for one in bench.sent] == [SHOP]
+    assert bench.fanned_out == [("7", [SHOP])]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.targets_file import TargetsError
+from worker.targets_file import TargetsError, TargetsFile
 from worker.targets_source import TargetsSource
 
 ANY = "discover: {resource_groups: [%s]}"
@@ -20,10 +20,14 @@ class Bench:
 
     path: Path
     now: float = 0.0
-    reports: list[TargetsError] = field(default_factory=list)
+    reports: list[TargetsFile | TargetsError] = field(default_factory=list)
 
     def open(self) -> TargetsSource:
         return TargetsSource(self.path, "s", self.reports.append, monotonic=lambda: self.now)
+
+    @property
+    def problems(self) -> list[str]:
+        return [str(report) for report in self.reports if isinstance(report, TargetsError)]
 
 
 @pytest.fixture
@@ -45,6 +49,7 @@ def test_a_changed_file_is_read_again_after_a_second(bench: Bench) -> None:
     assert groups(source) == ("one",)
     bench.now = 1.0
     assert groups(source) == ("other",)
+    assert bench.reports == [source.current()]
 
 
 def test_an_unchanged_file_stays_the_same_value(bench: Bench) -> None:
@@ -75,16 +80,16 @@ def test_a_broken_version_is_reported_once_and_the_old_one_stays(bench: Bench) -
     for second in range(1, 5):
         bench.now = second
         assert groups(source) == ("one",)
-    (report,) = bench.reports
-    assert str(report).startswith(f"{bench.path}:1: discovr: not a key here")
+    (problem,) = bench.problems
+    assert problem.startswith(f"{bench.path}:1: discovr: not a key here")
     bench.path.write_text("targets: 7")
     bench.now = 5
     assert groups(source) == ("one",)
-    assert len(bench.reports) == 2
+    assert len(bench.problems) == 2
     bench.path.write_text(ANY % "mended")
     bench.now = 6
     assert groups(source) == ("mended",)
-    assert len(bench.reports) == 2
+    assert bench.reports[2:] == [source.current()]
 
 
 def test_a_file_that_vanishes_is_reported_once_and_found_again(bench: Bench) -> None:
@@ -93,7 +98,7 @@ def test_a_file_that_vanishes_is_reported_once_and_found_again(bench: Bench) -> 
     for second in range(1, 4):
         bench.now = second
         assert groups(source) == ("one",)
-    assert [str(report) for report in bench.reports] == [f"{bench.path}: can't be read: No such file or directory"]
+    assert bench.problems == [f"{bench.path}: can't be read: No such file or directory"]
     bench.path.write_text(ANY % "back")
     bench.now = 4
     assert groups(source) == ("back",)
@@ -116,7 +121,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text(bench: Bench) -> None:
 def test_who_comes_while_another_thread_reads_gets_the_old_version(bench: Bench) -> None:
     seen: list[tuple[str, ...] | None] = []
 
-    def report(_: TargetsError) -> None:
+    def report(_: TargetsFile | TargetsError) -> None:
         bench.now += 5
         seen.append(groups(source))  # as another thread would, while the first holds the reading
 

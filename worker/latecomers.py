@@ -1,0 +1,70 @@
+"""Latecomers: targets of a push that the list of groups was too old to know when the push was fanned out.
+
+A push costs no list call, so a group that got its resource tag a moment ago may miss it. Each push is remembered until
+the next list is there, and is sent then to the targets that only that list knows. The memory is this process's own:
+what a crash takes from it is left to the sweep.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import structlog
+
+from shared.message import TargetId, UpdateMessage
+from worker.catalogue import Catalogue
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _FannedOut:
+    at: float
+    message: UpdateMessage
+    targets: frozenset[TargetId]
+
+
+class Latecomers:
+    """Remembers the pushes that were fanned out, for many threads at once; `send` puts a message onto the queue."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        send: Callable[[UpdateMessage], None],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._catalogue = catalogue
+        self._send = send
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._recent: list[_FannedOut] = []
+
+    def fanned_out(self, message: UpdateMessage, targets: Iterable[TargetId]) -> None:
+        """A push has been sent to these targets."""
+        if self._catalogue.lists:
+            with self._lock:
+                self._recent.append(_FannedOut(self._monotonic(), message, frozenset(targets)))
+
+    @property
+    def remembered(self) -> int:
+        """Pushes that wait for a list newer than they are."""
+        return len(self._recent)
+
+    def look(self) -> None:
+        """Renew the list if it is about to grow old, and send to the latecomers. Raises RemoteError."""
+        self._catalogue.renew()
+        for one in self._due():
+            for target in self._catalogue.find(one.message.push.image):
+                if target.id not in one.targets:
+                    log.info("push sent to a target that was listed late", id=one.message.id, target=str(target.id))
+                    self._send(one.message.for_target(target.id))
+            with self._lock:
+                self._recent.remove(one)
+
+    def _due(self) -> list[_FannedOut]:
+        listed_at = self._catalogue.listed_at
+        with self._lock:
+            return [one for one in self._recent if one.at <= listed_at]
