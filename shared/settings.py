@@ -11,17 +11,28 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
-    StringConstraints,
     model_validator,
 )
 
 from shared.cloud import CLOUDS, Cloud
-from shared.connection_string import connection_problems, tidied
+from shared.connection_string import connection_problems
 from shared.image import check_registry
+from shared.setting_kinds import (
+    SHORTEST_TOKEN,
+    AccountName,
+    ApiVersion,
+    ConnectionString,
+    ContainerName,
+    Names,
+    Port,
+    QueueName,
+    Secrets,
+    Tokens,
+    Url,
+)
 
 _LABEL = re.compile(r"[A-Za-z](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
 
@@ -44,55 +55,6 @@ SENDERS = (
 SENDERS_WITHOUT_SECRETS = frozenset({"dockerhub", "quay", "gcr"})
 """Those for which ACI_HOOKS_SECRET_<SENDER> means nothing: they can send no secret but the token in the URL, or none
 that is ours to choose."""
-
-_SHORTEST_TOKEN = 16
-
-
-def _split_commas(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
-Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split_commas)]
-
-
-def _check_token(token: SecretStr) -> SecretStr:
-    text = token.get_secret_value()
-    if len(text) < _SHORTEST_TOKEN:
-        raise ValueError(f"must have at least {_SHORTEST_TOKEN} characters")
-    if not {"", ".", ".."}.isdisjoint(text.split("/")):
-        raise ValueError(
-            "must not begin or end with a slash, nor hold two in a row or a dot or two alone between slashes: "
-            "clients and proxies change such a path, and so the token in it"
-        )
-    return token
-
-
-Tokens = Annotated[tuple[Annotated[SecretStr, AfterValidator(_check_token)], ...], BeforeValidator(_split_commas)]
-ConnectionString = Annotated[SecretStr, AfterValidator(lambda text: SecretStr(tidied(text.get_secret_value())))]
-
-
-def _shaped(pattern: str, what: str) -> AfterValidator:
-    """A check that a text is `what`, which says so to whoever wrote another."""
-
-    def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise ValueError(f"must be {what}")
-        return value
-
-    return AfterValidator(check)
-
-
-_PLAIN_NAME = _shaped(r"[a-z0-9](?:-?[a-z0-9])*", "lower-case letters, digits and single dashes between them")
-# A queue's name has 3 to 63 characters; "-poison" takes seven of them.
-QueueName = Annotated[str, StringConstraints(min_length=3, max_length=56), _PLAIN_NAME]
-ContainerName = Annotated[str, StringConstraints(min_length=3, max_length=63), _PLAIN_NAME]
-AccountName = Annotated[
-    str, _shaped(r"[a-z0-9]{3,24}", "a storage account's name, 3 to 24 lower-case letters and digits")
-]
-ApiVersion = Annotated[str, _shaped(r"\d{4}-\d\d-\d\d(-preview)?", "a date such as 2025-09-01, maybe with -preview")]
-Url = Annotated[str, _shaped(r"https?://[^\s/\[\]]+(/\S*)?", "an http or https URL")]
-Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 def variable(name: str, default: Any = ..., **constraints: Any) -> Any:
@@ -165,7 +127,7 @@ class IngressSettings(Settings):
         if not (self.webhook_tokens or self.gcr_audience or self.sender_secrets.keys() - SENDERS_WITHOUT_SECRETS):
             yield (
                 "ACI_HOOKS_WEBHOOK_TOKENS: not set, so no webhook could be let in; set it to one or more secrets "
-                f"of at least {_SHORTEST_TOKEN} characters, or set ACI_HOOKS_SECRET_<SENDER> of a sender that uses one "
+                f"of at least {SHORTEST_TOKEN} characters, or set ACI_HOOKS_SECRET_<SENDER> of a sender that uses one "
                 f"(not {', '.join(sorted(SENDERS_WITHOUT_SECRETS))})"
             )
         for sender, secrets in self.sender_secrets.items():

@@ -1,0 +1,59 @@
+"""The kinds of values that settings have: lists, secrets, Azure's names, URLs. Each says what is wrong with a value."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints
+
+from shared.connection_string import tidied
+
+SHORTEST_TOKEN = 16
+
+
+def _split_commas(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
+Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split_commas)]
+
+
+def _check_token(token: SecretStr) -> SecretStr:
+    text = token.get_secret_value()
+    if len(text) < SHORTEST_TOKEN:
+        raise ValueError(f"must have at least {SHORTEST_TOKEN} characters")
+    if not {"", ".", ".."}.isdisjoint(text.split("/")):
+        raise ValueError(
+            "must not begin or end with a slash, nor hold two in a row or a dot or two alone between slashes: "
+            "clients and proxies change such a path, and so the token in it"
+        )
+    return token
+
+
+Tokens = Annotated[tuple[Annotated[SecretStr, AfterValidator(_check_token)], ...], BeforeValidator(_split_commas)]
+ConnectionString = Annotated[SecretStr, AfterValidator(lambda text: SecretStr(tidied(text.get_secret_value())))]
+
+
+def _shaped(pattern: str, what: str) -> AfterValidator:
+    """A check that a text is `what`, which says so to whoever wrote another."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"must be {what}")
+        return value
+
+    return AfterValidator(check)
+
+
+_PLAIN_NAME = _shaped(r"[a-z0-9](?:-?[a-z0-9])*", "lower-case letters, digits and single dashes between them")
+# A queue's name has 3 to 63 characters; "-poison" takes seven of them.
+QueueName = Annotated[str, StringConstraints(min_length=3, max_length=56), _PLAIN_NAME]
+ContainerName = Annotated[str, StringConstraints(min_length=3, max_length=63), _PLAIN_NAME]
+AccountName = Annotated[
+    str, _shaped(r"[a-z0-9]{3,24}", "a storage account's name, 3 to 24 lower-case letters and digits")
+]
+ApiVersion = Annotated[str, _shaped(r"\d{4}-\d\d-\d\d(-preview)?", "a date such as 2025-09-01, maybe with -preview")]
+Url = Annotated[str, _shaped(r"https?://[^\s/\[\]]+(/\S*)?", "an http or https URL")]
+Port = Annotated[int, Field(ge=0, le=65535)]
