@@ -15,6 +15,7 @@ LONGEST_PATTERN = 512
 """Characters."""
 _MEMORY = 1 << 20  # bytes for one compiled pattern; RE2 refuses a pattern that needs more
 _GLOB_PART = re.compile(r"\[!?\]?[^\]]*\]|[^\[]", re.DOTALL)
+_LACKING = re.compile(r"perl operator: \(\?<?[=!]|escape sequence: \\[1-9k]")
 _WILDCARDS = {"*": ".*", "?": "."}
 
 
@@ -30,6 +31,8 @@ def compile_glob(pattern: str) -> Any:
     parts = _GLOB_PART.findall(pattern)
     if "".join(parts) != pattern:
         raise ValueError("a [ is never closed")
+    for part in parts:
+        _check_part(part)
     return _compile("".join(_translate(part) for part in parts))
 
 
@@ -40,6 +43,14 @@ def _check(pattern: str) -> None:
         raise ValueError(f"tags are ASCII, and a pattern has at most {LONGEST_PATTERN} characters")
 
 
+def _check_part(part: str) -> None:
+    if part.startswith("[^"):
+        raise ValueError("write [!abc] for any character but these")
+    members = part[1:-1].removeprefix("!") if len(part) > 1 else part
+    if never := "" if part in _WILDCARDS else re.sub(r"[A-Za-z0-9_.+-]", "", members):
+        raise ValueError(f"no tag holds {never[0]!r}; alternatives such as a or b are written regex:(a|b)")
+
+
 @lru_cache(maxsize=1024)
 def _compile(pattern: str) -> Any:
     options = re2.Options()
@@ -48,7 +59,9 @@ def _compile(pattern: str) -> Any:
     try:
         return re2.compile(pattern, options)
     except re2.error as error:
-        raise ValueError(f"RE2 says: {error.args[0].decode(errors='replace')}") from error
+        said = error.args[0].decode(errors="replace")
+        lacking = "; RE2 has neither look-around nor back-references" if _LACKING.search(said) else ""
+        raise ValueError(f"RE2 says: {said}{lacking}") from error
 
 
 def _translate(part: str) -> str:

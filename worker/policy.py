@@ -1,4 +1,4 @@
-"""May a pushed tag replace the one that is running? Policies read from text; what they decide is in policy_kinds."""
+"""Policies read from text. What they decide is in policy_kinds, policy_pattern and policy_semver."""
 
 from __future__ import annotations
 
@@ -6,18 +6,9 @@ import re
 from difflib import get_close_matches
 
 from worker.pattern import LONGEST_PATTERN
-from worker.policy_kinds import (
-    LEVELS,
-    AnyTag,
-    Decision,
-    Glob,
-    Policy,
-    Regex,
-    SameTag,
-    SemVer,
-    Skip,
-    Update,
-)
+from worker.policy_kinds import AnyTag, Decision, Policy, SameTag, Skip, Update
+from worker.policy_pattern import Glob, Regex
+from worker.policy_semver import LEVELS, SemVer
 from worker.semver import parse_range
 
 __all__ = [
@@ -36,7 +27,12 @@ __all__ = [
 
 LONGEST_POLICY = LONGEST_PATTERN + len("regex:")
 """Characters of a policy's spelling."""
-_KINDS = ("any", "same-tag", "semver", "glob", "regex")
+_ALONE = ("any", "same-tag", "semver")
+_KINDS = (*_ALONE, "glob", "regex")
+_BOUNDS = (*LEVELS, *(f"{level}+pre" for level in LEVELS))
+
+# Of versions, as people write it elsewhere: 1.x, 1.4.*, v1.4.
+_LINE = re.compile(r"v?([0-9]+(?:\.[0-9]+){0,2})(?:\.[x*])*", re.IGNORECASE)
 
 
 class InvalidPolicy(ValueError):
@@ -93,16 +89,17 @@ def _read_semver(text: str) -> SemVer:
 
 
 def _nearest(text: str) -> str | None:
-    """A spelling that is near `text` and valid."""
+    """A spelling that is near `text` and valid; never one that admits more than what stands behind its colon."""
     text = text[:LONGEST_POLICY].strip()
     kind, colon, rest = text.partition(":")
-    guesses = [re.sub(r"[,\s]+", " ", text)]
-    guesses += [near + colon + rest for near in get_close_matches(kind.lower(), _KINDS)]
-    guesses += [f"semver:{level}" for level in get_close_matches(rest or kind, LEVELS)]
-    numbers = re.match(r"[0-9]+(?:\.[0-9]+){0,2}", rest or kind)  # of 1.x, 1.4.* or a bare 1.4
-    guesses += [f"semver:~{numbers[0]}"] if numbers else []
-    guesses += [f"semver:{text}", *get_close_matches(kind.lower(), ("any", "same-tag", "semver"))]
-    return next((guess for guess in guesses if _is_policy(guess)), None)
+    word, _, bound = re.sub(r"[^a-z+]+", ":", text.lower()).partition(":")  # of semver=minor or Semver:MINOR
+    levels = [f"semver:{level}" for level in get_close_matches(bound or word, _BOUNDS)]
+    guesses = [re.sub(r"[,\s]+", " ", text), *(levels if get_close_matches(word, ["semver"]) else [])]
+    guesses += [*(near + colon + rest for near in get_close_matches(kind.lower(), _KINDS)), *levels]
+    numbers = _LINE.fullmatch(rest or kind)
+    guesses += [f"semver:~{numbers[1]}"] if numbers else []
+    guesses += [f"semver:{text}", *get_close_matches(kind.lower(), _ALONE if not rest else ("any", "same-tag"))]
+    return next((guess for guess in guesses if guess != text and _is_policy(guess)), None)
 
 
 def _is_policy(text: str) -> bool:

@@ -1,8 +1,8 @@
 """Versions as image tags spell them, their order, and ranges of them.
 
 The order is that of https://semver.org/#spec-item-11. Tags add to it: a `v` in front, one or two numbers instead of
-three, build metadata after `+` or `_` (a tag can't hold a `+`, so Helm and others write `_`), and variants such as
-`-alpine3.19`, which SemVer alone would take for pre-releases.
+three, dates with dashes, build metadata after `+` or `_` (a tag can't hold a `+`, so Helm and others write `_`), and
+variants such as `-alpine3.19`, which SemVer alone would take for pre-releases.
 """
 
 from __future__ import annotations
@@ -22,10 +22,18 @@ _WORDS = (
 _PRE_RELEASE = rf"(?:(?:{_WORDS})[0-9]*|[abm][0-9]+)"
 _SEGMENT = r"[A-Za-z0-9]+(?:\.[A-Za-z0-9]+)*"
 _VERSION = re.compile(
-    rf"v?(?P<numbers>[0-9]+(?:\.[0-9]+)*)(?P<attached>{_PRE_RELEASE})?"
-    rf"(?P<suffix>(?:-{_SEGMENT})*)(?:[+_][A-Za-z0-9._-]+)?",
+    r"v?(?P<numbers>[0-9]{4}-[0-9]{2}(?:-[0-9]{2})?(?![A-Za-z0-9.])|[0-9]+(?:\.[0-9]+)*)"
+    rf"(?P<attached>{_PRE_RELEASE})?(?P<suffix>(?:-{_SEGMENT})*)"
+    rf"(?:\+[A-Za-z0-9._-]+|_(?P<behind>{_SEGMENT}(?:[-_]{_SEGMENT})*))?",
     re.IGNORECASE | re.ASCII,
 )
+# Behind a `_` these words mean what they mean behind a dash; whatever else has a digit (b7, k3s1, 3f2a1bc) is a build.
+_NO_BUILD = re.compile(
+    rf"(?:{_WORDS})[0-9]*(?:\..+)?|[A-Za-z]+|(?:arm|amd|aarch|x86|i386|ppc|s390|riscv)[A-Za-z0-9]*",
+    re.IGNORECASE | re.ASCII,
+)
+_DATE = re.compile(r"v?[0-9]{4}-[0-9]{2}\b")
+_MANY = 100_000
 _STARTS_PRE_RELEASE = re.compile(rf"{_PRE_RELEASE}(?:\..+)?", re.IGNORECASE | re.ASCII)
 _NUMERIC = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _NUMBERED_WORD = re.compile(r"([A-Za-z]+)([0-9]+)")
@@ -56,6 +64,15 @@ class Version:
         )
         return _significant(self.numbers), not identifiers, identifiers
 
+    def may_be_a_build(self, running: Version | None) -> bool:
+        """Does it look like a build's number or a date, where the `running` one does not?"""
+        first, before = self.numbers[0], running.numbers[0] if running else 0
+        return (
+            (len(self.numbers) == 1 and (running is None or len(running.numbers) > 1))
+            or (first >= _MANY and before < first // 10)
+            or (bool(_DATE.match(self.text)) and not (running and _DATE.match(running.text)))
+        )
+
     def shares(self, parts: int, other: Version) -> bool:
         """Whether the first `parts` numbers are equal; numbers not written count as 0."""
         return _padded(self.numbers, parts) == _padded(other.numbers, parts)
@@ -68,8 +85,11 @@ def parse_version(text: str) -> Version | None:
     if match is None:
         return None
     attached = [match["attached"]] if match["attached"] else []
-    pre_release, variant = _split_suffix(attached + match["suffix"].split("-")[1:])
-    return Version(tuple(int(one) for one in match["numbers"].split(".")), pre_release, variant, text)
+    behind = re.split("[-_]", match["behind"] or "")
+    if not _NO_BUILD.fullmatch(behind[0]):
+        behind = behind[1:]
+    pre_release, variant = _split_suffix([*attached, *match["suffix"].split("-")[1:], *behind])
+    return Version(tuple(int(one) for one in re.split("[-.]", match["numbers"])), pre_release, variant, text)
 
 
 def _split_suffix(segments: Sequence[str]) -> tuple[tuple[str, ...], str]:
@@ -108,7 +128,7 @@ def why_not_higher(new: Version, old: Version, policy: str) -> str | None:
     if new.precedence < old.precedence:
         return f"{new} is lower than {old}, and {policy} never goes down"
     if new.precedence == old.precedence and new.text != old.text:
-        return f"{new} is the same version as {old} in another spelling"
+        return f"{new} is the same version as {old}, in another spelling or of another build"
     return None
 
 
