@@ -6,18 +6,19 @@ for, the order of pushing decides. What loses against an open push is kept as a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from shared.image import ImageReference, InvalidImage, rewrite
+from shared.image import ImageReference
 from shared.message import UpdateMessage
+from worker.candidate import Candidate
 from worker.group import ContainerGroup
-from worker.policy import Policy, Skip
+from worker.policy import Skip
 from worker.record import Record
-from worker.record_parts import MANUAL, ContainerRecord, Failure, Good, Wanted
-from worker.targets import ContainerRule, Target
+from worker.record_parts import MANUAL, ContainerRecord, Wanted
+from worker.running import acquainted, good_image, matching_containers, redeployed, running_digest
+from worker.targets import Target
 
 Verdict = Literal["wanted", "unchanged", "superseded", "ignored", "failed"]
 
@@ -44,51 +45,8 @@ class Admission:
         return min(self.rulings, key=lambda ruling: ranked.index(ruling.verdict), default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A push for one container: the policy that judges it, and its image's digest if it is known."""
-
-    message: UpdateMessage
-    policy: Policy
-    digest: str | None
-    now: datetime
-
-    def beats(self, other: Wanted) -> bool:
-        """Is it the newer one, by the policy's order or else by time? A push does not beat itself."""
-        return self._outranks(other.message.push.tag, other.message.order)
-
-    def beats_good(self, good: Good) -> bool:
-        """The same against an image that ran well; one whose push is not known is beaten by every push."""
-        return good.order is None or good.tag is None or self._outranks(good.tag, good.order)
-
-    def _outranks(self, tag: str, order: tuple[datetime, datetime]) -> bool:
-        ranked = self.policy.outranks(self.message.push.tag, tag) if tag != self.message.push.tag else None
-        return self.message.order > order if ranked is None else ranked
-
-    def repeats(self, failure: Failure) -> bool:
-        """Is it the push that failed, delivered again?"""
-        mine, failed = self.message.push, failure.message.push
-        if mine.tag != failed.tag:
-            return False
-        if self.digest and failure.digest:
-            return self.digest == failure.digest
-        return mine.pushed_at is not None and mine.pushed_at == failed.pushed_at
-
-    def wanted(self, written: str, *, same_tag: bool, running: str | None = None) -> Wanted:
-        """Itself as what is wanted: a new tag by its name, a tag that moved by its digest or else by a restart."""
-        push = self.message.push
-        image = rewrite(written, digest=self.digest) if same_tag and self.digest else rewrite(written, tag=push.tag)
-        return Wanted(
-            message=self.message,
-            image=image,
-            restart=image == running,
-            digest=self.digest,
-            admitted_at=self.now,
-        )
-
-
-def overtaken(record: Record, message: UpdateMessage, target: Target, now: datetime) -> Record | None:
-    """The record if newer pushes are wanted wherever this one might go, so that Azure need not be asked; else None."""
+def overtaken(record: Record, message: UpdateMessage, target: Target, now: datetime) -> Admission | None:
+    """Its admission if the wanted pushes rule it out wherever it might go, so that Azure is not asked; else None."""
     known = {
         name: one
         for name, one in record.containers.items()
@@ -96,15 +54,31 @@ def overtaken(record: Record, message: UpdateMessage, target: Target, now: datet
     }
     if not known or record.owned_by(message.id):
         return None
+    rulings = []
     for name, one in known.items():
         rule = target.rule_for(name)
         if rule is None or one.wanted is None or one.wanted.message.id == message.id or one.wanted.status == "failed":
             return None
         candidate = Candidate(message, rule.policy, message.push.digest, now)
-        if one.failure_of(message.id) or candidate.beats(one.wanted):
+        if one.failure_of(message.id) or candidate.beats(one.wanted) or _may_be_redeployed(one.wanted, candidate):
             return None
-        record = _consider(record, name, one, candidate)
-    return record
+        record, ruling = _lost(record, name, one, one.wanted, candidate)
+        rulings.append(ruling)
+    return Admission(record, tuple(rulings))
+
+
+def _lost(
+    record: Record, name: str, one: ContainerRecord, wanted: Wanted, candidate: Candidate
+) -> tuple[Record, Ruling]:
+    reason, older = candidate.objection(wanted)
+    return _consider(record, name, one, candidate), Ruling(name, "superseded" if older else "ignored", reason)
+
+
+def _may_be_redeployed(wanted: Wanted, candidate: Candidate) -> bool:
+    """If its owner has deployed another image meanwhile, might the policy let this push follow that one?"""
+    tag = candidate.message.push.tag
+    admissible = not isinstance(candidate.policy.decide(tag, tag), Skip)
+    return wanted.status == "done" and candidate.message.order > wanted.message.order and admissible
 
 
 def still_followed(record: Record, group: ContainerGroup, target: Target) -> Record:
@@ -128,30 +102,13 @@ def admit(
     `digest` is the pushed image's, from its sender or the registry; None where neither could tell.
     """
     matching = matching_containers(group.images, message.push.image, target)
-    record = _acquainted(record, group, target)
+    record = acquainted(record, group, target)
     rulings = []
     for name, (rule, written) in matching.items():
         candidate = Candidate(message, rule.policy, digest, now)
         record, ruling = _admit_one(record, group, name, written, candidate)
         rulings.append(ruling)
     return Admission(record, tuple(rulings))
-
-
-def matching_containers(
-    images: Mapping[str, str], pushed: ImageReference, target: Target
-) -> dict[str, tuple[ContainerRule, str]]:
-    """The containers that follow the pushed repository: name → its rule and the image to rewrite, as written."""
-    found = {}
-    for name, running in images.items():
-        rule = target.rule_for(name)
-        if rule is None:
-            continue
-        if rule.image is None:
-            if _repository(running) == pushed.name:
-                found[name] = (rule, running)
-        elif rule.image.name == pushed.name:
-            found[name] = (rule, running if _repository(running) == pushed.name else pushed.name)
-    return found
 
 
 def _admit_one(
@@ -167,10 +124,10 @@ def _admit_one(
     by_hand = message.push.sender == MANUAL
     if again := next((failure for failure in one.failures if not by_hand and candidate.repeats(failure)), None):
         return record, Ruling(name, "ignored", f"this push failed before, at {again.at:%Y-%m-%d %H:%M:%S} UTC")
+    by_hand = redeployed(record, one, running)
     if wanted is not None and wanted.status != "failed":
-        if not candidate.beats(wanted):
-            why = f"{wanted.message.push.image} is newer"
-            return _consider(record, name, one, candidate), Ruling(name, "superseded", why)
+        if not candidate.beats(wanted) and not (by_hand and candidate.message.order > wanted.message.order):
+            return _lost(record, name, one, wanted, candidate)
     elif one.good and not candidate.beats_good(one.good):
         return record, Ruling(name, "superseded", f"{one.good.image} is newer")
     elif next_up := _ahead_of(candidate, one):
@@ -183,7 +140,8 @@ def _admit_one(
     next_wanted = _next_wanted(one, group, name, written, candidate, same_tag=tag == message.push.tag)
     verdict: Verdict = "wanted" if next_wanted.is_open else "unchanged"
     reason = decision.reason if next_wanted.is_open else f"{name} runs {message.push.image} already"
-    return record.admit(name, next_wanted), Ruling(name, verdict, reason)
+    before = record.redeployed(name, good_image(group, name)) if by_hand else record
+    return before.admit(name, next_wanted), Ruling(name, verdict, reason)
 
 
 def _next_wanted(
@@ -209,7 +167,7 @@ def _next_wanted(
     settled = before is None or not before.is_open
     # What runs there without having been watched, because another container's change pulled it, may be anything.
     proven = one.good is None or one.good.digest in {None, candidate.digest}
-    if settled and proven and same_tag and candidate.digest and candidate.digest == _digest(group, name, running):
+    if settled and proven and same_tag and candidate.digest and candidate.digest == running_digest(group, name):
         return wanted.but(status="done", image=running, restart=False)
     return wanted
 
@@ -241,36 +199,9 @@ def _ended(wanted: Wanted) -> Verdict:
     return "failed" if wanted.status == "failed" else "unchanged"
 
 
-def _acquainted(record: Record, group: ContainerGroup, target: Target) -> Record:
-    """Know every container that has a rule by what it runs before any change: a change starts all of them anew."""
-    for name, running in group.images.items():
-        rule = target.rule_for(name)
-        own = _repository(running)
-        follows = rule.image.name if rule and rule.image else own
-        if rule is None or follows is None:
-            continue
-        tag = ImageReference.parse(running).followed_tag if own == follows else None
-        record = record.known(name, follows, Good(image=running, tag=tag, digest=_digest(group, name, running)))
-    return record
-
-
 def _running_tag(one: ContainerRecord, running: str, written: str) -> str | None:
     if one.wanted is not None and one.wanted.is_open:
         return one.wanted.message.push.tag
     if running != written:
         return None
     return ImageReference.parse(running).followed_tag or one.tag_of(running)
-
-
-def _digest(group: ContainerGroup, name: str, running: str) -> str | None:
-    try:
-        return ImageReference.parse(running).digest or group.running_digest(name)
-    except InvalidImage:
-        return None
-
-
-def _repository(image: str) -> str | None:
-    try:
-        return ImageReference.parse(image).name
-    except InvalidImage:
-        return None

@@ -127,5 +127,4 @@ class Retry:
         """
         bound = min(self.longest, self.base * 2 ** min(max(attempts - 1, 0), 30))
         jitter = chance.uniform(0, bound)
-        asked = jitter if failure.retry_after is None else failure.retry_after + min(jitter, 1.0)
-        return max(failure.pause, asked)
+        return max(failure.pause, jitter) if failure.retry_after is None else failure.retry_after + min(jitter, 1.0)

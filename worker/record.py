@@ -14,6 +14,7 @@ from pydantic import Field
 
 from shared.message import TargetId, UpdateMessage
 from worker.record_parts import (
+    GOODS_KEPT,
     ContainerRecord,
     FailedResult,
     Failure,
@@ -182,6 +183,11 @@ class Record(Value):
         if one is None or one.repository != repository:
             one = ContainerRecord(repository=repository, goods=(good,))
         return self.but(containers={**self.containers, container: one})
+
+    def redeployed(self, container: str, good: Good) -> Record:
+        """Its owner has brought another image here: that is its last good image now."""
+        others = (one for one in self.containers[container].goods if one.image != good.image)
+        return self._with(container, goods=(good, *others)[:GOODS_KEPT])
 
     def without(self, containers: Iterable[str]) -> Record:
         """Forget these containers, whatever was wanted of them."""

@@ -249,8 +249,15 @@ def _without_azure(record: Record, message: UpdateMessage, target: Target, now: 
     owned = record.owned_by(message.id)
     if owned and all(wanted.status == "done" for wanted in owned.values()) and not record.failures_of(message.id):
         return Finish(record, *past_result(record, message))
-    after = overtaken(record, message, target, now)
-    return None if after is None else Finish(after, "superseded", "a newer push is wanted")
+    admission = overtaken(record, message, target, now)
+    ruling = admission and admission.verdict()
+    if not admission or not ruling:
+        return None
+    if ruling.verdict != "ignored":
+        # A burst of pushes would fill the history with what was superseded before it began.
+        return Finish(admission.record, "superseded", ruling.reason)
+    ended = admission.record.ended(message, (ruling.container,), "ignored", ruling.reason, now)
+    return Finish(ended, "ignored", ruling.reason)
 
 
 def _insist(held: Callable[[], bool], message: UpdateMessage) -> None:

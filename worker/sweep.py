@@ -17,7 +17,6 @@ from shared.errors import RemoteError
 from shared.image import ImageReference, InvalidImage
 from shared.message import TargetId, UpdateMessage
 from shared.push import Push
-from worker.admission import matching_containers
 from worker.endings import fresh
 from worker.group import ContainerGroup
 from worker.policy import Policy, Update
@@ -26,6 +25,7 @@ from worker.record import Record
 from worker.record_parts import ContainerRecord
 from worker.records import Conflict
 from worker.registry import Found
+from worker.running import matching_containers
 from worker.targets import Target, hold_reason
 
 SENDER = "sweep"

@@ -277,6 +277,8 @@ def test_sigterm_waits_for_no_slow_client(azurite: Any, sent: bytes) -> None:
 
 
 def test_the_processs_log_holds_no_secret(ingress: IngressProcess) -> None:
+    assert ingress.ask("POST", PATH, PUSH).status == 202
+    assert len(ingress.received()) == 1
     ingress.exchange(f"POST {PATH} {SECRET}\r\n\r\n".encode())
     ingress.exchange(f"POST {PATH} HTTP/1.1\r\n{SECRET}\r\n\r\n".encode())
     log = ingress.program.output()

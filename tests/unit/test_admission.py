@@ -24,11 +24,12 @@ from tests.unit.builders import (
     running,
     wanted,
 )
-from worker.admission import Admission, Ruling, admit, matching_containers, overtaken, still_followed
+from worker.admission import Admission, Ruling, admit, overtaken, still_followed
 from worker.group import ContainerGroup
 from worker.policy import Policy, SameTag, parse_policy
 from worker.record import Record
 from worker.record_parts import ContainerRecord, Good, Wanted
+from worker.running import matching_containers
 from worker.targets import ContainerRule, Target, single_target
 
 ANY = single_target(SHOP)
@@ -154,7 +155,25 @@ class TestAgainstTheWantedPush:
         result = consider(
             message("1.4.9", pushed=10), now, rule=target("semver"), shown=group({"web": "acme/shop:1.4"})
         )
-        assert ruling(result) == ("superseded", "docker.io/acme/shop:1.5 is newer")
+        assert ruling(result) == ("superseded", "1.4.9 is lower than 1.5, and semver never goes down")
+
+    @pytest.mark.parametrize("status", ["open", "done"])
+    @pytest.mark.parametrize(
+        ("pushed", "reason"),
+        [
+            ("latest", "latest is not a version, and semver follows versions alone"),
+            (
+                "1.6-alpine",
+                "1.6-alpine is the variant alpine, and 1.5 is the plain image: semver stays with the variant",
+            ),
+            ("1.5.0", "1.5.0 is the same version as 1.5, in another spelling or of another build"),
+        ],
+    )
+    def test_what_the_policy_does_not_let_in_is_not_called_older(self, pushed: str, reason: str, status: str) -> None:
+        # FINDING: after the first update every push that was skipped was "superseded: … is newer".
+        now = container(wanted(message("1.5"), status=status))
+        shown = group({"web": "acme/shop:1.5"})
+        assert ruling(consider(message(pushed, pushed=10), now, shown, rule=target("semver"))) == ("ignored", reason)
 
     def test_a_push_that_was_admitted_is_as_it_was(self) -> None:
         for status, verdict in (("open", "wanted"), ("done", "unchanged"), ("failed", "failed")):
@@ -252,6 +271,43 @@ class TestAgainstTheRunningImage:
     def test_a_digest_that_nobody_knows_the_tag_of_follows_no_tag(self) -> None:
         result = consider(message("1"), shown=group({"web": f"acme/shop@{FIRST}"}), rule=target("same-tag"))
         assert ruling(result)[0] == "ignored"
+
+
+class TestRedeployed:
+    """The owner of the group has brought an image there without aci-hooks."""
+
+    DONE = wanted(message("2.1"), status="done")
+    KNOWN = container(DONE, goods=(good("2.1"), good("2.0")))
+    BY_HAND = group({"web": "acme/shop:1.4.2"})
+
+    def test_the_policy_goes_on_from_there(self) -> None:
+        # FINDING: whatever was lower than what had been brought here once was superseded for ever.
+        result = consider(message("1.4.3", pushed=10), self.KNOWN, self.BY_HAND, rule=target("semver:minor"))
+        assert ruling(result) == ("wanted", "1.4.3 is a patch update of 1.4.2")
+
+    def test_what_ran_there_is_what_a_rollback_brings_back(self) -> None:
+        result = consider(message("3", pushed=10), self.KNOWN, self.BY_HAND)
+        assert [one.image for one in result.record.containers["web"].goods][:2] == ["acme/shop:1.4.2", "acme/shop:2.1"]
+
+    def test_a_push_from_before_what_was_brought_here_stays_older(self) -> None:
+        late = consider(message("1.4.3", pushed=-10), self.KNOWN, self.BY_HAND, rule=target("semver"))
+        assert ruling(late)[0] == "superseded"
+
+    @pytest.mark.parametrize(
+        ("now", "shown"),
+        [
+            (record({"web": KNOWN}, rollout=rollout()), BY_HAND),
+            (record({"web": KNOWN.but(failures=(failure(message("1.4.2")),))}), BY_HAND),
+            (record({"web": KNOWN.but(wanted=DONE.but(status="open"))}), BY_HAND),
+            (record({"web": KNOWN}), group({"web": "acme/shop:2.1"})),
+        ],
+        ids=["a change is under way", "it is what failed", "not there yet", "it is what was brought here"],
+    )
+    def test_what_the_worker_did_itself_is_nobodys_deployment(self, now: Record, shown: ContainerGroup) -> None:
+        result = consider(message("3", pushed=10), now, shown)
+        assert result.record.containers["web"].goods[0].image == "acme/shop:2.1"
+        lower = consider(message("1.4.3", pushed=10), now, shown, rule=target("semver"))
+        assert ruling(lower)[0] == "superseded"
 
 
 class TestAfterAFailure:
@@ -393,7 +449,9 @@ class TestOvertaken:
         now = record({"web": container(self.NEWEST), "blue": container(self.NEWEST), "jobs": container(repository="x")})
         after = overtaken(now, message("2"), ANY, at(60))
         assert after is not None
-        kept = {name: [one.message.id for one in after.containers[name].runners_up] for name in after.containers}
+        assert after.verdict() == Ruling("web", "superseded", "docker.io/acme/shop:3 is newer")
+        containers = after.record.containers
+        kept = {name: [one.message.id for one in containers[name].runners_up] for name in containers}
         assert kept == {"web": ["2"], "blue": ["2"], "jobs": []}
 
     @pytest.mark.parametrize(
@@ -425,6 +483,16 @@ class TestOvertaken:
         now = record({"web": container(wanted(message("1.5")), goods=(good("1.4"),))})
         assert overtaken(now, message("1.4.1", pushed=99), target("semver"), at(60)) is not None
         assert overtaken(now, message("1.6", pushed=-99), target("semver"), at(60)) is None
+
+    @pytest.mark.parametrize(
+        ("pushed", "when", "asked"),
+        [("1.4.1", 99, True), ("1.4.1", -99, False), ("latest", 99, False), ("1.6-alpine", 99, True)],
+    )
+    def test_azure_is_asked_where_the_owner_may_have_deployed_what_it_could_follow(
+        self, pushed: str, when: float, *, asked: bool
+    ) -> None:
+        now = record({"web": container(wanted(message("1.5"), status="done"))})
+        assert (overtaken(now, message(pushed, pushed=when), target("semver"), at(60)) is None) == asked
 
 
 class TestMatchingContainers:

@@ -30,11 +30,12 @@ from worker.failures import UNKNOWN, Retry
 from worker.group import ContainerGroup
 from worker.manual import roll_back
 from worker.notify import Notice
+from worker.policy import parse_policy
 from worker.ports import Ports
 from worker.record import Record
 from worker.settlement import Complete, DeadLetterIt, Reschedule, Settlement
 from worker.step import Stepper
-from worker.targets import Target, single_target
+from worker.targets import Target
 
 TWO = message("2")
 BUSY = RemoteError("arm", 409, "ContainerGroupTransitioning", "later")
@@ -83,7 +84,10 @@ class BrokenRecords(MemoryRecords):
 class Bench:
     """A Stepper whose every outside system is at hand."""
 
-    def __init__(self, now: Record | None = None, *, records: MemoryRecords | None = None, attempts: int = 8) -> None:
+    def __init__(
+        self, now: Record | None = None, *, records: MemoryRecords | None = None, attempts: int = 8, policy: str = "any"
+    ) -> None:
+        self.policy = parse_policy(policy)
         self.clock = Clock()
         self.azure = Azure()
         self.records = records or MemoryRecords()
@@ -109,7 +113,7 @@ class Bench:
         self.stepper = Stepper(ports, RULES, Retry(attempts, 5, 600), random.Random(0))
 
     def target(self) -> Target:
-        return single_target(SHOP)
+        return Target(SHOP, everything=self.policy)
 
     def run(self, of: UpdateMessage = TWO, *, held: bool = True) -> Settlement:
         return self.stepper.run(of, lambda: held)
@@ -287,6 +291,20 @@ class TestByHand:
         bench.azure.shown = group({"web": "acme/shop:1"}, {"web": running(10)})
         assert isinstance(bench.run(), DeadLetterIt)
         assert [notice.outcome for notice in bench.told] == ["address changed", "rolled-back"]
+
+
+def test_a_push_that_its_policy_skips_is_in_the_history_with_the_reason() -> None:
+    done = container(wanted(message("1.5"), status="done"), goods=(good("1.5"),))
+    bench = Bench(record({"web": done}), policy="semver")
+    bench.azure.shown = DOWN
+    assert bench.run(message("latest", pushed=9)) == Complete()
+    (outcome,) = bench.record.outcomes
+    assert (outcome.result, outcome.detail) == (
+        "ignored",
+        "latest is not a version, and semver follows versions alone",
+    )
+    assert bench.run(message("1.4", pushed=-9)) == Complete()
+    assert len(bench.record.outcomes) == 1
 
 
 def test_a_push_that_no_target_wants_is_ignored() -> None:
