@@ -52,11 +52,15 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What one scope held: the targets that its groups' tags make, each container's image, and what is wrong there."""
+    """What one scope held: the targets that its groups' tags make, each container's image, and what is wrong there.
+
+    `unknown` is why nobody can tell what is there, though something may be.
+    """
 
     targets: tuple[Target, ...] = ()
     images: dict[TargetId, dict[str, str]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    unknown: RemoteError | None = None
 
 
 class Catalogue:
@@ -75,7 +79,7 @@ class Catalogue:
         self._lister = lister
         self._monotonic = monotonic
         self._listings: dict[Scope, Listing] = {}
-        self._listed_at = float("-inf")
+        self._listed_at = self._known_at = float("-inf")
         self._refreshing = threading.Lock()
 
     def concerned(self, image: ImageReference) -> tuple[Target, ...]:
@@ -85,6 +89,8 @@ class Catalogue:
         if not found:
             self._renew(REFRESH_ON_MISS)
             found = self.find(image)
+        if not found:
+            self._raise_unknown()
         return found
 
     def find(self, image: ImageReference) -> tuple[Target, ...]:
@@ -99,8 +105,8 @@ class Catalogue:
 
     @property
     def listed_at(self) -> float:
-        """When, by the monotonic clock, the list was begun."""
-        return self._listed_at
+        """When, by the monotonic clock, the last list was begun that left nothing unknown."""
+        return self._known_at
 
     def renew(self) -> None:
         """List the groups if the list will soon be too old. Raises RemoteError."""
@@ -114,6 +120,8 @@ class Catalogue:
             if found is None:
                 self._renew(good_for)
                 found = next((target for target in self.all() if target.id == target_id), None)
+        if found is None:
+            self._raise_unknown()
         return found
 
     def known(self) -> tuple[Target, ...]:
@@ -136,6 +144,11 @@ class Catalogue:
         listings = self._listings
         return [listings[scope] for scope in self._scopes() if scope in listings]
 
+    def _raise_unknown(self) -> None:
+        for listing in self._listed():
+            if listing.unknown:
+                raise listing.unknown
+
     def _discovers(self) -> bool:
         return any(scope.discover for scope in self._scopes())
 
@@ -149,6 +162,8 @@ class Catalogue:
                 at = self._monotonic()
                 self._listings = {scope: self._list(scope) for scope in scopes}
                 self._listed_at = at
+                if all(listing.unknown is None for listing in self._listings.values()):
+                    self._known_at = at
 
     def _is_of(self, scopes: tuple[Scope, ...], since: float) -> bool:
         """Is the list one of all these scopes, begun since then?"""
@@ -164,7 +179,10 @@ class Catalogue:
                 raise
             log.warning("groups not listed", scope=str(scope), error=str(error))
             before = self._listings.get(scope, Listing()) if scope.discover else Listing()
-            return replace(before, problems=(f"{scope} can't be listed: {error}",))
+            nothing_there = error.status == 404 or not scope.discover
+            return replace(
+                before, problems=(f"{scope} can't be listed: {error}",), unknown=None if nothing_there else error
+            )
         made = [target_from_tags(group.id, group.tags) for group in groups] if scope.discover else []
         bad = [f"{one.id}: {problem}" for one in made if isinstance(one, BadTags) for problem in one.problems]
         for problem in bad:

@@ -14,6 +14,8 @@ from shared.errors import RemoteError
 
 SHORT = 3
 """Tries for what heals only now and then: an image pushed a moment ago, a role assigned a moment ago."""
+PATIENCE = 3
+"""Times as many tries for the rollback of a group that is seen to be broken: nobody else would mend it."""
 UNKNOWN = 5
 """Looks at a target that this worker does not know: another one may have a newer targets file or list of groups."""
 SLOWLY = 60.0
@@ -113,11 +115,11 @@ class Retry:
     base: float
     longest: float
 
-    def is_over(self, failure: Failure, attempts: int) -> bool:
-        """Has it been tried often enough, `attempts` tries having failed with this one?"""
+    def is_over(self, failure: Failure, attempts: int, patience: int = 1) -> bool:
+        """Has it been tried often enough, `patience` times the limit, `attempts` tries having failed with this one?"""
         if isinstance(failure, Permanent):
             return True
-        limit = min(self.max_attempts, failure.limit or self.max_attempts)
+        limit = patience * min(self.max_attempts, failure.limit or self.max_attempts)
         return failure.counts and attempts >= limit
 
     def delay(self, failure: Transient, attempts: int, chance: random.Random) -> float:

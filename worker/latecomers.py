@@ -17,6 +17,9 @@ import structlog
 from shared.message import TargetId, UpdateMessage
 from worker.catalogue import Catalogue
 
+FORGOTTEN = 3600.0
+"""Seconds after which a push is remembered no more, if no list has told all that long."""
+
 log = structlog.get_logger()
 
 
@@ -65,6 +68,7 @@ class Latecomers:
                 self._recent.remove(one)
 
     def _due(self) -> list[_FannedOut]:
-        listed_at = self._catalogue.listed_at
+        listed_at, forgotten = self._catalogue.listed_at, self._monotonic() - FORGOTTEN
         with self._lock:
+            self._recent = [one for one in self._recent if one.at > forgotten]
             return [one for one in self._recent if one.at <= listed_at]

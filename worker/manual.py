@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from itertools import dropwhile, islice
 
 from shared.image import ImageReference
 from shared.message import UpdateMessage
@@ -33,10 +34,12 @@ def release(record: Record, now: datetime) -> Record:
 def roll_back(record: Record, new_id: Callable[[], str], now: datetime) -> tuple[Record, UpdateMessage]:
     """Every container's good image before the one it runs is wanted, and the group is held until it is released.
 
-    Returns the record and the message that carries it out. Raises NothingToRollBackTo.
+    Returns the record and the message that carries it out: the same ones again where the group is on its way back
+    already, as its message may have been lost. Raises NothingToRollBackTo.
     """
-    if record.hold and record.rolling_back:
-        raise NothingToRollBackTo(f"{record.target} is on its way back already, since {record.hold.since:%H:%M:%S} UTC")
+    if record.hold and record.hold.allows and record.rolling_back:
+        under_way = record.owned_by(record.hold.allows)
+        return record, next(iter(under_way.values())).message
     found = {
         name: (good, image)
         for name, one in record.containers.items()
@@ -61,6 +64,9 @@ def _before(one: ContainerRecord) -> Good | None:
     failure = one.failure_of(wanted.message.id)
     taken_back = failure is not None and failure.settled == "rolled-back"
     on_the_group = wanted.status != "done" and wanted.began_at and not taken_back
+    if on_the_group and wanted.is_open and wanted.message.push.sender == ROLLBACK:
+        further = dropwhile(lambda good: wanted.image not in {good.image, brought_back(one, good)}, one.goods)
+        return next(islice(further, 1, None), None)
     # What was begun and is not proven runs in place of the last good image; otherwise that one runs itself.
     return next(iter(one.goods if on_the_group else one.goods[1:]), None)
 

@@ -29,8 +29,13 @@ class Steady:
 Sight = Missing | Pending | Steady | Broken
 
 
-def observe(situation: Situation, images: Mapping[str, str], since: datetime) -> Sight:
-    """What is to be seen of a change to these images (container → image) that began at `since`."""
+def observe(
+    situation: Situation, images: Mapping[str, str], since: datetime, counted_from: datetime | None = None
+) -> Sight:
+    """What is to be seen of a change to these images (container → image) that began at `since`.
+
+    Its time to become healthy is `counted_from` then, or later if nobody looked at it for a while on purpose.
+    """
     group, rules = situation.group, situation.rules
     health = {name: group.health(name, since) for name in images}
     there = all(group.images.get(name) == image for name, image in images.items())
@@ -42,7 +47,7 @@ def observe(situation: Situation, images: Mapping[str, str], since: datetime) ->
     may_start = not situation.message.attempts and situation.now < since + rules.lease
     if group.in_transition or (there and (started or may_start)):
         # What still runs, or runs again, in place of these images says nothing of them.
-        return _judge(situation, health if there else {}, since, failed=failed)
+        return _judge(situation, health if there else {}, counted_from or since, failed=failed)
     if failed and under_way and under_way.by == situation.message.id:
         return Broken("ProvisioningFailed", _evidence(group, "the operation failed"))
     if situation.change_in_flight():

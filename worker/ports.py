@@ -12,6 +12,7 @@ from shared.message import TargetId, UpdateMessage
 from worker.group import ContainerGroup
 from worker.notify import Notice
 from worker.record import Record
+from worker.retrying import briefly
 from worker.targets import Target
 
 
@@ -78,3 +79,11 @@ class Ports:
     tell: Callable[[Notice], None] = lambda _notice: None
     fanned_out: Callable[[UpdateMessage, Iterable[TargetId]], None] = lambda _message, _targets: None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def load(self, target: TargetId) -> tuple[Record, str | None]:
+        """A record and its ETag. Raises RemoteError after a few tries."""
+        return briefly(lambda: self.records.load(target))
+
+    def save(self, before: Record, after: Record, etag: str | None) -> str | None:
+        """Compare and swap, if there is anything to write; the ETag then. Raises Conflict, RemoteError."""
+        return etag if after == before else briefly(lambda: self.records.save(after, etag))

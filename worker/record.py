@@ -6,7 +6,7 @@ out. Everything here is a value; the transitions return a new record.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Literal
 
@@ -66,6 +66,14 @@ class Record(Value):
     def open(self) -> dict[str, Wanted]:
         """Every container's wanted push that has not ended yet."""
         return {name: one.wanted for name, one in self.containers.items() if one.wanted and one.wanted.is_open}
+
+    def unfinished(self) -> tuple[UpdateMessage, ...]:
+        """The messages of what is to be brought onto the group, or taken back from it, once each."""
+        found = {wanted.message.id: wanted.message for wanted in self.open().values()}
+        for one in self.containers.values():
+            failed = (failure.message for failure in one.failures if one.to_bring_back(failure.message.id))
+            found |= {message.id: message for message in failed}
+        return tuple(found.values())
 
     def admit(self, container: str, wanted: Wanted) -> Record:
         """`wanted` is what the container is to run from now on; an open push before it becomes the first runner-up."""
@@ -135,7 +143,8 @@ class Record(Value):
                     for failure in one.failures
                 )
             }
-            waiting = [wanted for wanted in one.runners_up if not one.failure_of(wanted.message.id)]
+            # One that failed on another container has ended: nobody would carry it out here.
+            waiting = [wanted for wanted in one.runners_up if not self.failures_of(wanted.message.id)]
             if one.wanted and one.wanted.message.id == message.id and waiting:
                 changes |= {"wanted": waiting[0].revived(now), "runners_up": tuple(waiting[1:])}
             record = record._with(name, **changes)
@@ -144,13 +153,23 @@ class Record(Value):
             record = record.but(rollout=record.rollout.but(returning=returning))
         return record._closed().ended(message, tuple(failures), result, detail, now)
 
-    def reopen(self, images: Mapping[str, str], now: datetime) -> Record:
-        """What was brought here and is not among the group's images any more, being overwritten, is wanted again."""
+    def reopen(self, images: Mapping[str, str], names: Collection[str], now: datetime) -> Record:
+        """What a late change has overwritten in these containers of a group that has these images by now.
+
+        What was brought there and is not there any more is wanted again, and what was taken back and is there again is
+        to be taken back once more.
+        """
         record = self
-        for name, one in self.containers.items():
-            wanted = one.wanted
-            if wanted and wanted.status == "done" and wanted.began_at and images.get(name) != wanted.image:
+        for name in self.containers.keys() & set(names):
+            one = self.containers[name]
+            if one.wanted is None or one.wanted.began_at is None:
+                continue
+            wanted, failure = one.wanted, one.failure_of(one.wanted.message.id)
+            if wanted.status == "done" and images.get(name) != wanted.image:
                 record = record._with(name, wanted=wanted.but(status="open", began_at=None, admitted_at=now))
+            elif failure and failure.settled == "rolled-back" and images.get(name, wanted.image) == wanted.image:
+                again = tuple(other.but(settled=None) if other is failure else other for other in one.failures)
+                record = record._with(name, failures=again)
         return record
 
     def ended(

@@ -111,6 +111,20 @@ class ContainerRecord(Value):
             before = dropwhile(lambda one: not _is(good.image, one.image, one.digest), self.goods)
         return (good, *(one for one in before if one.image != good.image or wanted.restart))[:GOODS_KEPT]
 
+    def to_bring_back(self, message_id: str) -> bool:
+        """Did a message's push fail here, with nothing newer that was begun, or that runs, in its place?"""
+        failure, wanted = self.failure_of(message_id), self.wanted
+        if failure is None or failure.settled or wanted is None:
+            return False
+        return wanted.message.id == message_id or not (wanted.began_at or wanted.status == "done")
+
+    @property
+    def goes_back(self) -> bool:
+        """Did some push fail here that is to be undone, or was?"""
+        if self.wanted and self.wanted.status == "failed":
+            return True
+        return any(self.to_bring_back(failure.message.id) for failure in self.failures)
+
     def failure_of(self, message_id: str) -> Failure | None:
         """The failure of a message's push, if it failed here."""
         return next((failure for failure in self.failures if failure.message.id == message_id), None)

@@ -12,7 +12,7 @@ from worker.observation import Missing, Steady, observe
 from worker.record import Record
 from worker.record_parts import ContainerRecord, FailedResult, Good
 from worker.situation import Situation
-from worker.steps import GiveUp, RollBack, Step, Wait
+from worker.steps import Finish, GiveUp, RollBack, Step, Wait
 
 
 def after_failure(situation: Situation) -> Step:
@@ -22,7 +22,7 @@ def after_failure(situation: Situation) -> Step:
     settled = next((one.settled for one in record.failures_of(message.id).values() if one.settled), None)
     if settled:
         return GiveUp(record, code, detail, settled)
-    mine = {name: record.containers[name] for name in record.owned_by(message.id)}
+    mine = {name: one for name, one in record.containers.items() if one.to_bring_back(message.id)}
     images = {name: image for name, one in mine.items() if (image := restored(one))}
     if why := _no_rollback(situation, mine, images):
         return _give_up(situation, f"{detail}; not rolled back: {why}")
@@ -37,7 +37,10 @@ def after_failure(situation: Situation) -> Step:
         case Steady(left) if left > timedelta(0):
             return situation.wait(under_way.since, "rolled back, and watched for a while", left)
         case Steady():
-            return _give_up(situation, f"{detail}; rolled back to {', '.join(sorted(images.values()))}", "rolled-back")
+            detail += f"; rolled back to {', '.join(sorted(images.values()))}"
+            if lost := sorted(mine.keys() - images.keys()):
+                return _give_up(situation, f"{detail}; no good image is known for {', '.join(lost)}")
+            return _give_up(situation, detail, "rolled-back")
         case Broken(_, evidence):
             return _give_up(situation, f"{detail}; the rollback failed: {evidence}")
 
@@ -61,6 +64,12 @@ def given_up(record: Record, message: UpdateMessage, code: str, detail: str, now
     return Wait(failed, timedelta(0), f"{code}: to be rolled back")
 
 
+def seen_broken(record: Record, message: UpdateMessage) -> bool:
+    """Is the message on its way back from what was seen to be broken on the group?"""
+    codes = {failure.code for failure in record.failures_of(message.id).values() if not failure.settled}
+    return bool(codes & {"CrashLoop", "ContainerFailed", "ImagePullFailed", "ProvisioningFailed", "RolloutTimeout"})
+
+
 def restored(one: ContainerRecord) -> str | None:
     """The image that brings a container back to its last good one; None if that is not known."""
     return brought_back(one, one.good) if one.good else None
@@ -69,11 +78,15 @@ def restored(one: ContainerRecord) -> str | None:
 def brought_back(one: ContainerRecord, good: Good) -> str | None:
     """The image that brings a container back to this good one; None if that is not known.
 
-    Where the push that is wanted now moved the tag that the good image stood for, only its digest brings it back.
+    Where a push that is wanted, was, or failed moved the tag that the good image stood for, its digest brings it back.
     """
-    if one.wanted is None or good.tag != one.wanted.message.push.tag or "@" in good.image:
+    now_wanted = {one.wanted.message.push.tag} if one.wanted else set()
+    others = {other.message.push.tag for other in one.runners_up} | {other.message.push.tag for other in one.failures}
+    if "@" in good.image or good.tag not in now_wanted | others:
         return good.image
-    return rewrite(good.image, digest=good.digest) if good.digest else None
+    if good.digest:
+        return rewrite(good.image, digest=good.digest)
+    return None if good.tag in now_wanted else good.image
 
 
 def _no_rollback(situation: Situation, mine: Mapping[str, ContainerRecord], images: Mapping[str, str]) -> str | None:
@@ -81,8 +94,8 @@ def _no_rollback(situation: Situation, mine: Mapping[str, ContainerRecord], imag
         return "a newer push has taken over"
     if not situation.rules.rollback:
         return "ACI_HOOKS_ROLLBACK is off"
-    if len(images) < len(mine):
-        return f"no good image is known for {', '.join(sorted(mine.keys() - images.keys()))}"
+    if not images:
+        return f"no good image is known for {', '.join(sorted(mine))}"
     return None
 
 
@@ -90,7 +103,10 @@ def _roll_back(situation: Situation, images: dict[str, str]) -> Step:
     record, rules = situation.record, situation.rules
     code, detail = _first_failure(record, situation.message)
     if why := situation.blocked():
-        return _give_up(situation, f"{detail}; not rolled back: {why}")
+        # As with what is not proven yet, the release goes on with it: nothing broken may be left behind a hold.
+        why = f"{why}; to be rolled back then: {detail}"
+        held = record.ended(situation.message, tuple(images), "held", why, situation.now)
+        return Finish(held, "held", why)
     if situation.group.in_transition:
         failed_at = max(failure.at for failure in record.failures_of(situation.message.id).values())
         if situation.now > failed_at + 2 * rules.timeout:

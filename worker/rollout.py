@@ -25,6 +25,9 @@ def next_step(record: Record, group: ContainerGroup, message: UpdateMessage, rul
     if not owned:
         return Finish(record, *past_result(record, message))
     if reason := situation.blocked():
+        if record.rolling_back and record.hold and record.hold.allows == message.id:
+            # It waits for the release like any other push, and keeps none from being admitted.
+            record = record.but(hold=record.hold.but(allows=None))
         return Finish(record.ended(message, tuple(owned), "held", reason, now), "held", reason)
     begun = [wanted.began_at for wanted in owned.values() if wanted.began_at]
     if len(begun) == len(owned):
@@ -69,7 +72,8 @@ def _apply(situation: Situation, owned: Mapping[str, Wanted]) -> Apply:
 
 
 def _watch(situation: Situation, owned: Mapping[str, Wanted], since: datetime) -> Step:
-    match observe(situation, {name: one.image for name, one in owned.items()}, since):
+    released = max(since, *(one.admitted_at for one in owned.values()))
+    match observe(situation, {name: one.image for name, one in owned.items()}, since, released):
         case Missing():
             return _start(situation, owned)
         case Pending(reason):

@@ -53,7 +53,9 @@ def redeployed(record: Record, one: ContainerRecord, running: str) -> bool:
     if wanted is None or wanted.status != "done" or record.rollout or running == wanted.image:
         return False
     image = _parsed(running)
-    return not any(image and image.followed_tag == failure.message.push.tag for failure in one.failures)
+    tried = {outcome.image for outcome in record.outcomes if outcome.result in {"superseded", "rolled-back", "failed"}}
+    failed = {failure.message.push.tag for failure in one.failures}
+    return image is not None and str(image) not in tried and image.followed_tag not in failed
 
 
 def running_digest(group: ContainerGroup, name: str) -> str | None:

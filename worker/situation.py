@@ -77,7 +77,7 @@ class Situation:
         if under_way is None:
             return {}
         containers = self.record.containers
-        failed = {name for name, one in containers.items() if one.wanted and one.wanted.status == "failed"}
+        failed = {name for name, one in containers.items() if one.goes_back}
         return {name: under_way.images[name] for name in (under_way.returning & failed) - set(mine)}
 
     def moved(self) -> Moved | None:

@@ -15,22 +15,19 @@ from shared.message import TargetId, UpdateMessage
 from shared.queue import LeaseLost
 from shared.telemetry import STEP_FAILURES
 from worker.admission import admit, overtaken, still_followed
-from worker.endings import Endings, fresh
-from worker.failures import UNKNOWN, Permanent, Retry, Transient, classify, nothing_done, passes
+from worker.change import CONFLICTS, Changes
+from worker.endings import Endings
+from worker.failures import PATIENCE, UNKNOWN, Failure, Permanent, Retry, Transient, classify, passes
 from worker.group import ContainerGroup
 from worker.ports import Ports
 from worker.record import Record
 from worker.records import Conflict
-from worker.retrying import briefly
-from worker.rollback import given_up
+from worker.rollback import given_up, seen_broken
 from worker.rollout import next_step, past_result
 from worker.settlement import Complete, Reschedule, Settlement
 from worker.situation import Rules
 from worker.steps import Apply, Finish, GiveUp, RollBack, Step, Wait, redacted
 from worker.targets import Target
-
-CONFLICTS = 5
-"""Times that a step decides anew because somebody else wrote the record first, before it leaves it to later."""
 
 log = structlog.get_logger()
 
@@ -43,6 +40,7 @@ class Stepper:
         self._rules = rules
         self._retry = retry
         self._endings = Endings(ports)
+        self._changes = Changes(ports, rules.check_interval)
         self._chance = chance or random.Random()  # noqa: S311 - jitter, not cryptography
 
     def run(self, message: UpdateMessage, held: Callable[[], bool]) -> Settlement:
@@ -63,7 +61,7 @@ class Stepper:
         counts = isinstance(failure, Permanent) or failure.counts
         attempts = message.attempts + (1 if counts else 0)
         tried = message.model_copy(update={"attempts": attempts})
-        if self._retry.is_over(failure, attempts):
+        if self._retry.is_over(failure, attempts) and not self._goes_on(tried, failure):
             log.error("step failed for good", code=failure.code, detail=failure.detail, attempts=attempts)
             return self.give_up(tried, failure.code, failure.detail)
         delay = self._retry.delay(failure, attempts, self._chance) if isinstance(failure, Transient) else 0
@@ -72,13 +70,21 @@ class Stepper:
         )
         return Reschedule(tried, delay)
 
+    def _goes_on(self, tried: UpdateMessage, failure: Failure) -> bool:
+        """Is it the rollback of a group that was seen to be broken, and worth some more tries?"""
+        if tried.target is None or self._retry.is_over(failure, tried.attempts, PATIENCE):
+            return False
+        with contextlib.suppress(RemoteError, ValueError):  # a record that can't be read tells nothing
+            return seen_broken(self._ports.load(tried.target)[0], tried)
+        return False
+
     def give_up(self, message: UpdateMessage, code: str, detail: str) -> Settlement:
         """Fail the message's push in its record, where it has one, and dead-letter it."""
         if message.target is None:
             return self._endings.dead_letter(message, code, detail)
         for _ in range(CONFLICTS):
             try:
-                record, etag = self._load(message.target)
+                record, etag = self._ports.load(message.target)
             # A record that can't be read, now or ever, must not keep its messages going round for ever.
             except Exception as error:
                 if isinstance(error, RemoteError) and passes(classify(error)):
@@ -86,7 +92,7 @@ class Stepper:
                 return self._endings.dead_letter(message, code, detail)
             step = given_up(record, message, code, detail, self._ports.now())
             try:
-                self._save(record, step.record, etag)
+                self._ports.save(record, step.record, etag)
             except Conflict:
                 continue
             return self._endings.give_up(message, step) if isinstance(step, GiveUp) else self._wait(message, step)
@@ -124,16 +130,16 @@ class Stepper:
 
     def _decide(self, message: UpdateMessage, target: Target, held: Callable[[], bool]) -> Settlement:
         now = self._ports.now()
-        record, etag = self._load(target.id)
+        record, etag = self._ports.load(target.id)
         if known := _without_azure(record, message, target, now):
-            self._save(record, known.record, etag)
+            self._ports.save(record, known.record, etag)
             return self._endings.finish(message, known)
         group = self._ports.watch.glance(target.id) or self._ports.groups.get(target.id)
         step = redacted(self._next_step(record, group, message, target, now), self._ports.redact)
-        etag = self._save(record, step.record, etag)
+        etag = self._ports.save(record, step.record, etag)
         match step:
             case Apply() | RollBack():
-                return self._change(message, target, group, step, held, etag)
+                return self._changes.carry_out(message, target, group, step, held, etag)
             case Wait():
                 self._ports.watch.waits(target.id)
                 return self._wait(message, step)
@@ -161,83 +167,6 @@ class Stepper:
         rules = replace(self._rules, secrets=frozenset(target.secrets))
         return next_step(record, group, message, rules, now)
 
-    def _change(
-        self,
-        message: UpdateMessage,
-        target: Target,
-        group: ContainerGroup,
-        step: Apply | RollBack,
-        held: Callable[[], bool],
-        etag: str | None,
-    ) -> Settlement:
-        self._ports.watch.waits(target.id)
-        try:
-            self._send(target, group, step, lambda: _insist(held, message))
-        except RemoteError as error:
-            self._take_back(step, error, etag)
-            alone = step.rollout.images.keys() <= step.record.owned_by(message.id).keys()
-            if alone or message.attempts or isinstance(step, RollBack) or not isinstance(classify(error), Permanent):
-                raise
-            log.warning("refused together with other pushes, trying alone", code=error.code)
-            return Reschedule(message.model_copy(update={"attempts": message.attempts + 1}), 0)
-        if not held():
-            self._heal(target, "its lease was lost meanwhile")
-            raise LeaseLost(message.id)
-        if self._another_was_begun(step):
-            self._heal(target, "another change was begun meanwhile")
-        return Reschedule(message.model_copy(update={"attempts": 0}), self._rules.check_interval.total_seconds())
-
-    def _send(self, target: Target, group: ContainerGroup, step: Apply | RollBack, insist: Callable[[], None]) -> None:
-        rollout = step.rollout
-        secrets = self._ports.resolve(dict(target.secrets)) if group.withheld() else {}
-        insist()
-        verb = "restarting" if rollout.restart else "applying"
-        log.info("rolling back" if isinstance(step, RollBack) else verb, images=rollout.images)
-        if rollout.restart:
-            self._ports.groups.restart(target.id)
-        else:
-            self._ports.groups.put(target.id, group.definition(rollout.images, secrets))
-
-    def _take_back(self, step: Apply | RollBack, error: RemoteError, etag: str | None) -> None:
-        """A change that Azure refused was never begun, and one that may not have come through was no try.
-
-        Best effort: a record that somebody else has written since is theirs.
-        """
-        tried = step.rollout.but(tries=step.rollout.tries - 1)
-        record = step.unsent if nothing_done(error) else step.record.but(rollout=tried)
-        with contextlib.suppress(Conflict, RemoteError):
-            self._ports.records.save(record, etag)
-
-    def _another_was_begun(self, step: Apply | RollBack) -> bool:
-        with contextlib.suppress(RemoteError):
-            return self._load(step.record.target)[0].rollout != step.rollout
-        return False
-
-    def _heal(self, target: Target, why: str) -> None:
-        """A change may have arrived after a newer one that has ended, and have overwritten it: have that made good."""
-        log.warning("a change may have overwritten a newer one; looking again", why=why)
-        images: dict[str, str] = {}  # without an answer, everything is brought here once more
-        with contextlib.suppress(RemoteError):
-            images = self._ports.groups.get(target.id).images
-        for _ in range(CONFLICTS):
-            record, etag = self._load(target.id)
-            reopened = record.reopen(images, self._ports.now())
-            try:
-                self._save(record, reopened, etag)
-            except Conflict:
-                continue
-            for name in reopened.open().keys() - record.open().keys():
-                self._ports.send(fresh(reopened.open()[name].message))
-            return
-
-    def _load(self, target: TargetId) -> tuple[Record, str | None]:
-        return briefly(lambda: self._ports.records.load(target))
-
-    def _save(self, before: Record, after: Record, etag: str | None) -> str | None:
-        if after == before:
-            return etag
-        return briefly(lambda: self._ports.records.save(after, etag))
-
     def _wait(self, message: UpdateMessage, step: Wait) -> Settlement:
         delay = step.delay.total_seconds()
         log.info("waiting", reason=step.reason, again_in=round(delay, 1))
@@ -258,8 +187,3 @@ def _without_azure(record: Record, message: UpdateMessage, target: Target, now: 
         return Finish(admission.record, "superseded", ruling.reason)
     ended = admission.record.ended(message, (ruling.container,), "ignored", ruling.reason, now)
     return Finish(ended, "ignored", ruling.reason)
-
-
-def _insist(held: Callable[[], bool], message: UpdateMessage) -> None:
-    if not held():
-        raise LeaseLost(message.id)

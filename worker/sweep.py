@@ -187,7 +187,7 @@ def lost_messages(record: Record, silent_since: datetime) -> dict[str, UpdateMes
         under_way = wanted.is_open or (failure is not None and failure.settled is None)
         heard_of = max(at for at in (wanted.admitted_at, wanted.began_at, failure and failure.at) if at)
         held_at = held.get(wanted.message.id)
-        let_go = wanted.is_open and held_at is not None and held_at >= heard_of
+        let_go = held_at is not None and held_at >= heard_of
         if under_way and (let_go or heard_of < silent_since):
             found[wanted.message.id] = wanted.message
     return found

@@ -266,14 +266,22 @@ class RolloutMachine(RuleBasedStateMachine):
 
         self.world.work(1, (call, die))
 
-    @rule(call=st.integers(0, 14), seconds=st.sampled_from([1, 31, 45]), meanwhile=st.integers(0, 4))
-    def a_worker_stalls(self, call: int, seconds: int, meanwhile: int) -> None:
-        """A step stands still, for longer than its lease perhaps, while other workers go on."""
+    @rule(
+        call=st.integers(0, 14),
+        seconds=st.sampled_from([1, 31, 45]),
+        meanwhile=st.integers(0, 4),
+        longer=st.sampled_from([0, 0, 5, 30]),
+    )
+    def a_worker_stalls(self, call: int, seconds: int, meanwhile: int, longer: int = 0) -> None:
+        """A step stands still, for longer than its lease perhaps, while other workers go on; all the way, maybe."""
 
-        def stall(_: LeasedMessage) -> None:
+        def stall(_message: LeasedMessage) -> None:
             self.calm = False
             self.world.clock.advance(seconds)
             self.world.work(meanwhile)
+            for _ in range(longer):
+                self.world.clock.advance(self.world.updates.next_visible_in)
+                self.world.work(2)
 
         self.world.work(1, (call, stall))
 
@@ -314,8 +322,8 @@ class RolloutMachine(RuleBasedStateMachine):
         if record.hold:
             released = release(record, self.world.clock.now())
             self.world.records.save(released, etag)
-            for wanted in released.open().values():
-                self.world.updates.send(fresh(wanted.message).encode())
+            for message in released.unfinished():
+                self.world.updates.send(fresh(message).encode())
 
     @rule()
     def roll_back(self) -> None:
@@ -471,6 +479,23 @@ class TestFound:
         machine.work(1)
         machine.push("web", quality="good", clock_error=0, on_time=True)
         machine.a_worker_is_slow(call=6, seconds=28, meanwhile=28)
+
+    def test_a_change_that_stalls_past_its_own_rollback_is_rolled_back_again(self, machine: RolloutMachine) -> None:
+        machine.push("web", quality="crash-loop", clock_error=0, on_time=True)
+        machine.work(1)
+        machine.a_worker_stalls(call=6, seconds=45, meanwhile=0, longer=30)
+
+    def test_a_hold_that_comes_before_the_rollback_hides_no_crash_loop(self, machine: RolloutMachine) -> None:
+        machine.push("jobs", quality="crash-loop", clock_error=0, on_time=False)
+        machine.deliver(0)
+        machine.duplicate(0)
+        machine.time_passes(1, 3)
+        machine.hold()
+        machine.release()
+        machine.time_passes(1, 0)
+        machine.a_worker_is_slow(call=0, meanwhile=1, seconds=5)
+        machine.hold()
+        machine.time_passes(1, 3)
 
     def test_a_healthy_rollout_that_nobody_could_look_at_for_long_is_no_failure(self, machine: RolloutMachine) -> None:
         machine.push("web", quality="good", clock_error=0, on_time=True)

@@ -152,6 +152,21 @@ def test_a_place_that_is_gone_or_forbidden_holds_up_no_other(error: RemoteError)
     ]
 
 
+def test_where_a_role_is_missing_nobody_says_that_there_is_nothing() -> None:
+    # FINDING: while a fresh role was not in force yet, pushes were ignored, and a rollout under way was given up.
+    azure, clock = Azure(web=FORBIDDEN, batch=["job"]), Seconds()
+    alone, both = made(azure, clock, "web"), made(azure, clock, "web", "batch")
+    for ask in (lambda: alone.concerned(SHOP), lambda: alone.get(id_of("shop")), lambda: both.get(id_of("shop"))):
+        with pytest.raises(RemoteError, match="AuthorizationFailed"):
+            ask()
+    assert names(both.concerned(SHOP)) == ["job"]
+    assert both.listed_at == float("-inf"), "there may be more"
+    azure.places["web"] = ["shop"]
+    clock.now += REFRESH
+    assert names(both.concerned(SHOP)) == ["shop", "job"]
+    assert both.listed_at > 0
+
+
 def test_what_was_discovered_before_stays_known_when_a_place_is_forbidden_later() -> None:
     azure, clock = Azure(web=["shop"]), Seconds()
     catalogue = made(azure, clock, "web")

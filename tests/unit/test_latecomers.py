@@ -7,9 +7,9 @@ import pytest
 from shared.errors import RemoteError
 from shared.message import UpdateMessage
 from tests.unit.builders import message
-from tests.unit.test_catalogue import DOWN, Azure, Seconds, id_of, made
+from tests.unit.test_catalogue import DOWN, FORBIDDEN, Azure, Seconds, id_of, made
 from worker.catalogue import RENEW, Catalogue
-from worker.latecomers import Latecomers
+from worker.latecomers import FORGOTTEN, Latecomers
 
 
 class Bench:
@@ -76,6 +76,21 @@ def test_what_fails_is_done_with_the_next_look(listing: bool) -> None:
         bench.look()
     bench.azure.places["web"] = ["shop", "new"]
     assert bench.look() == [("2", "new")]
+
+
+def test_a_place_that_may_not_be_listed_yet_is_waited_for_but_not_for_ever() -> None:
+    bench = Bench("web", "batch", web=["shop"], batch=FORBIDDEN)
+    bench.push("2")
+    assert bench.look() == []
+    bench.azure.places["batch"] = ["job"]
+    assert bench.look() == [("2", "job")]
+    bench.azure.places["batch"] = DOWN
+    bench.push("3")
+    bench.clock.now += FORGOTTEN
+    with pytest.raises(RemoteError):
+        bench.look()
+    bench.azure.places["batch"] = ["job", "new"]
+    assert bench.look() == []
 
 
 def test_where_nothing_is_listed_nothing_is_remembered() -> None:

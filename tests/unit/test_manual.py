@@ -93,10 +93,17 @@ class TestRollBack:
         again, second = roll_back(now, lambda: "again", at(800))
         assert again.owned_by(second.id)["web"].image == "acme/shop:1"
 
-    def test_not_twice_at_once(self) -> None:
-        now, _ = back(record({"web": updated(TWO, good("1"))}))
-        with pytest.raises(NothingToRollBackTo, match="on its way back already, since 12:10:00 UTC"):
-            back(now)
+    def test_asked_for_again_it_is_the_same_one(self) -> None:
+        # FINDING: a rollback whose message had not been sent could not be asked for again, and every push waited.
+        now, sent = back(record({"web": updated(TWO, good("1"))}))
+        assert roll_back(now, lambda: "again", at(700)) == (now, sent)
+
+    def test_after_a_release_on_the_way_it_goes_further_back_too(self) -> None:
+        # FINDING: it went forward again, to the image that the first one had left.
+        now, first = back(record({"web": updated(message("3"), good("2"), good("1"))}))
+        now = release(now.begin(rollout(first.id, {"web": "acme/shop:2"}, since=610)), at(620))
+        again, second = roll_back(now, lambda: "again", at(700))
+        assert again.owned_by(second.id)["web"].image == "acme/shop:1"
 
     def test_a_tag_that_moved_goes_back_by_digest(self) -> None:
         before = good("latest", digest=ONE_GOOD)

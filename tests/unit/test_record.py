@@ -254,6 +254,13 @@ class TestResume:
         # FINDING: it was a plain set, at which pydantic warns whenever the record is written.
         assert (after.rollout.returning, type(after.rollout.returning)) == (frozenset({"blue"}), frozenset)
 
+    def test_a_runner_up_that_failed_on_another_container_is_not_wanted_again(self) -> None:
+        # FINDING: its message had ended, and nobody carried it out.
+        three = message("3", pushed=10)
+        web = container(wanted(three, status="failed"), runners_up=(wanted(TWO),), failures=(failure(three),))
+        blue = container(wanted(TWO, status="failed"), failures=(failure(TWO, settled="rolled-back"),))
+        assert record({"web": web, "blue": blue}).resume(three, "rolled-back", "", at(99)).open() == {}
+
     def test_the_rollout_is_over_when_nothing_else_comes_back(self) -> None:
         now = record({"web": self.failed(None)}, rollout=rollout(returning=frozenset({"web"})))
         assert now.resume(TWO, "failed", "", at(99)).rollout is None
@@ -271,8 +278,24 @@ class TestReopen:
         }
         now = record({name: container(one) for name, one in statuses.items()} | {"new": container()})
         images = dict.fromkeys(now.containers, "acme/shop:1") | {"there": "acme/shop:2"}
-        after = now.reopen(images, at(90))
+        after = now.reopen(images, now.containers, at(90))
         assert after.open() == {"overwritten": wanted(TWO).but(admitted_at=at(90)), "open": wanted(TWO)}
+        assert now.reopen(images, {"there"}, at(90)) == now
+
+    @pytest.mark.parametrize(
+        ("images", "again"),
+        [({"web": "acme/shop:2"}, True), ({"web": "acme/shop:1"}, False), ({}, True)],
+        ids=["it is there", "it is not", "nobody knows"],
+    )
+    def test_what_was_taken_back_and_is_there_again_is_taken_back_once_more(
+        self, images: dict[str, str], *, again: bool
+    ) -> None:
+        # FINDING: a change that came after its own rollback left the group in the crash loop.
+        settled, other = failure(TWO, settled="rolled-back"), failure(ONE, settled="failed")
+        now = record({"web": container(wanted(TWO, status="failed", began=0), failures=(settled, other))})
+        after = now.reopen(images, {"web"}, at(90))
+        assert [one.settled for one in after.containers["web"].failures] == [None if again else "rolled-back", "failed"]
+        assert after.unfinished() == ((TWO,) if again else ())
 
 
 class TestEnded:

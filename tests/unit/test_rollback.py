@@ -28,10 +28,10 @@ from tests.unit.builders import (
 from worker.group import ContainerGroup
 from worker.manual import hold
 from worker.record import Record
-from worker.record_parts import ContainerRecord, Good, Wanted
-from worker.rollback import after_failure, given_up, refused, restored
+from worker.record_parts import ContainerRecord, Failure, Good, Wanted
+from worker.rollback import after_failure, given_up, refused, restored, seen_broken
 from worker.situation import Rules, Situation
-from worker.steps import GiveUp, Moved, RollBack, Step, Wait
+from worker.steps import Finish, GiveUp, Moved, RollBack, Step, Wait
 
 TWO = message("2")
 OLD, NEW = {"web": "acme/shop:1"}, {"web": "acme/shop:2"}
@@ -72,6 +72,18 @@ class TestRestored:
     )
     def test_by_tag_unless_the_tag_moved(self, failing: Wanted | None, last_good: Good, image: str | None) -> None:
         assert restored(container(failing, goods=(last_good,))) == image
+
+    @pytest.mark.parametrize("moved_by", ["failure", "runner-up"])
+    def test_by_digest_if_any_push_that_is_known_moved_the_tag(self, moved_by: str) -> None:
+        # FINDING: after a bad latest and a bad v5 it was "rolled back" to latest, which was the bad one by then.
+        bad = message("latest", digest=digest("two"))
+        one = container(wanted(message("v5"), status="failed"), goods=(good("latest", digest=ONE_GOOD),))
+        if moved_by == "failure":
+            one = one.but(failures=(failure(bad, settled="rolled-back"),))
+        else:
+            one = one.but(runners_up=(wanted(bad),))
+        assert restored(one) == f"acme/shop@{ONE_GOOD}"
+        assert restored(one.but(goods=(good("latest"),))) == "acme/shop:latest"
 
     def test_nothing_is_known(self) -> None:
         assert restored(container(wanted(TWO), goods=())) is None
@@ -185,24 +197,23 @@ class TestNoRollback:
         ("now", "shown", "rules", "why"),
         [
             (
-                record({"web": failed(wanted=wanted(message("3")))}),
+                record({"web": failed(wanted=wanted(message("3"), began=50))}),
+                group(NEW),
+                RULES,
+                "a newer push has taken over",
+            ),
+            (
+                record({"web": failed(wanted=wanted(message("3"), status="done"))}),
                 group(NEW),
                 RULES,
                 "a newer push has taken over",
             ),
             (record({"web": failed()}), group(NEW), replace(RULES, rollback=False), "ACI_HOOKS_ROLLBACK is off"),
             (
-                record({"web": failed(), "blue": failed(goods=())}),
+                record({"web": failed(goods=()), "blue": failed(goods=())}),
                 group(NEW),
                 RULES,
-                "no good image is known for blue",
-            ),
-            (hold(record({"web": failed()}), "audit", at(0)), group(NEW), RULES, "by hand: audit"),
-            (
-                record({"web": failed()}),
-                group(NEW, shown="Stopped"),
-                RULES,
-                "stopped by its owner: an update would start it",
+                "no good image is known for blue, web",
             ),
             (
                 record({"web": failed()}),
@@ -219,6 +230,42 @@ class TestNoRollback:
         assert (result.code, result.result) == ("CrashLoop", "failed")
         assert result.detail == f"web: it crashes; not rolled back: {why}"
         assert result.record.outcomes[0].result == "failed"
+
+    @pytest.mark.parametrize(
+        ("now", "shown", "why"),
+        [
+            (hold(record({"web": failed()}), "audit", at(0)), group(NEW), "by hand: audit"),
+            (record({"web": failed()}), group(NEW, shown="Stopped"), "stopped by its owner: an update would start it"),
+            (record({"web": failed()}), group(NEW, tags={"aci-hooks.hold": "x"}), "by a resource tag: x"),
+        ],
+    )
+    def test_a_hold_puts_it_off(self, now: Record, shown: ContainerGroup, why: str) -> None:
+        # FINDING: it was given up, and after the release the image went on crashing.
+        result = step(now, shown)
+        assert isinstance(result, Finish)
+        assert (result.result, result.detail) == ("held", f"{why}; to be rolled back then: web: it crashes")
+        assert result.record.unfinished() == (TWO,)
+        assert isinstance(step(result.record.but(hold=None), group(NEW)), RollBack)
+
+    def test_a_newer_push_that_was_not_begun_has_not_taken_over(self) -> None:
+        # FINDING: the newer one was refused by Azure, and nobody rolled the older one back.
+        now = record({"web": failed(wanted=wanted(message("3"))), "blue": failed(wanted=None)})
+        result = step(now, group(NEW, {"web": crash_loop(30)}))
+        assert isinstance(result, RollBack)
+        assert result.rollout.images == OLD
+
+    def test_what_can_be_brought_back_is_whatever_else_can_not(self) -> None:
+        # FINDING: one container without a good image, or whose push was fine, kept the others on the broken one.
+        fine = container(wanted(TWO, status="done", began=0), goods=(good("2"),))
+        now = record({"web": failed(), "blue": failed(goods=()), "fine": fine})
+        images = dict.fromkeys(now.containers, "acme/shop:2")
+        result = step(now, group(images, {"web": crash_loop(30)}))
+        assert isinstance(result, RollBack)
+        assert result.rollout.images == OLD
+        ended = step(result.record, group(images | OLD, {"web": running(70)}), 120)
+        assert isinstance(ended, GiveUp)
+        assert ended.result == "failed"
+        assert ended.detail == "web: it crashes; rolled back to acme/shop:1; no good image is known for blue"
 
     def test_a_settled_failure_stays_as_it_was(self) -> None:
         now = record({"web": container(failures=(failure(TWO, settled="failed", detail="so it was"),))})
@@ -251,6 +298,20 @@ class TestGivenUp:
     def test_otherwise_that_is_the_end(self, now: Record) -> None:
         expected = refused(now, TWO, "ServiceUnavailable", "later", at(60))
         assert given_up(now, TWO, "ServiceUnavailable", "later", at(60)) == expected
+
+
+class TestSeenBroken:
+    @pytest.mark.parametrize(
+        ("now", "broken"),
+        [
+            (failure(TWO), True),
+            (failure(TWO, code="ServiceUnavailable"), False),
+            (failure(TWO, settled="failed"), False),
+            (failure(message("3")), False),
+        ],
+    )
+    def test_only_what_its_own_push_broke_and_nobody_has_settled(self, now: Failure, *, broken: bool) -> None:
+        assert seen_broken(record({"web": container(failures=(now,))}), TWO) == broken
 
 
 class TestRefused:

@@ -28,7 +28,7 @@ from tests.unit.builders import (
     wanted,
 )
 from worker.group import ContainerGroup
-from worker.manual import hold
+from worker.manual import hold, release
 from worker.record import Record
 from worker.record_parts import Rollout
 from worker.rollout import next_step, past_result
@@ -214,6 +214,13 @@ class TestWatch:
     def test_a_healthy_group_is_watched_to_the_end_of_the_soak(self) -> None:
         result = step(begun(), group(NEW, {"web": running(10)}), 38)
         assert result == Wait(begun(), timedelta(seconds=2), "healthy, and watched for a while")
+
+    def test_after_a_release_it_has_all_its_time_again(self) -> None:
+        # FINDING: what had been held in the middle was overdue at once, and was rolled back.
+        begun = record({"web": container(wanted(TWO, began=0))}, rollout=rollout())
+        now = release(hold(begun, "audit", at(10)), at(4000))
+        shown = group({"web": "acme/shop:2"}, {"web": waiting()}, state="Updating")
+        assert isinstance(next_step(now, shown, TWO, RULES, at(4001)), Wait)
 
     def test_after_the_soak_the_push_is_the_last_good_one(self) -> None:
         of = message("2", digest=digest("two"))

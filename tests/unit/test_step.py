@@ -15,9 +15,11 @@ from tests.fakes import Clock, FixedTargets, MemoryRecords, NoGlances
 from tests.unit.builders import (
     RULES,
     SHOP,
+    Json,
     at,
     container,
     crash_loop,
+    failure,
     good,
     group,
     message,
@@ -33,6 +35,7 @@ from worker.notify import Notice
 from worker.policy import parse_policy
 from worker.ports import Ports
 from worker.record import Record
+from worker.record_parts import Hold
 from worker.settlement import Complete, DeadLetterIt, Reschedule, Settlement
 from worker.step import Stepper
 from worker.targets import Target
@@ -191,6 +194,40 @@ class TestChange:
         assert [one.id for one in bench.sent] == ["3"]
         assert bench.record.open().keys() == {"web"}
 
+    @pytest.mark.parametrize("error", [None, UNCERTAIN])
+    def test_a_stale_definition_that_undid_another_containers_push_is_made_good(
+        self, error: RemoteError | None
+    ) -> None:
+        # FINDING: jobs' slow change carried web's image from before, and web had been told as updated meanwhile.
+        five = message("5", repository="acme/jobs", pushed=1, attempts=1)
+        bench = Bench(record({"web": container(wanted(TWO, began=0))}, rollout=rollout()))
+        bench.azure.shown = stale = group({"web": "acme/shop:1", "jobs": "acme/jobs:4"})
+        bench.clock.advance(RULES.lease.total_seconds())
+        bench.azure.errors = [error] if error else []
+
+        def web_is_done() -> None:
+            now, etag = bench.records.load(SHOP)
+            bench.records.save(now.succeed(TWO, {}, bench.clock.now(), "healthy"), etag)
+            bench.azure.shown = stale
+
+        bench.azure.meanwhile = web_is_done
+        assert isinstance(bench.run(five), Reschedule)
+        assert [one.id for one in bench.sent] == ["2"]
+        assert "web" in bench.record.open()
+
+    def test_what_its_owner_had_deployed_before_is_not_undone(self) -> None:
+        jobs = container(wanted(message("4", repository="acme/jobs"), "acme/jobs:4", status="done", began=0))
+        bench = Bench(record({"jobs": jobs}))
+        bench.azure.shown = group({"web": "acme/shop:1", "jobs": "acme/jobs:by-hand"})
+
+        def somebody_writes() -> None:
+            now, etag = bench.records.load(SHOP)
+            bench.records.save(now.ended(message("9"), (), "ignored", "", at(0)), etag)
+
+        bench.azure.meanwhile = somebody_writes
+        bench.run()
+        assert bench.sent == []
+
     def test_what_nobody_overtook_is_not(self) -> None:
         bench = Bench()
         bench.run()
@@ -250,6 +287,17 @@ class TestGivingUp:
             settlement = bench.rerun(settlement)
         assert isinstance(settlement, DeadLetterIt)
 
+    @pytest.mark.parametrize(("seen", "tries"), [("CrashLoop", 9), ("ServiceUnavailable", 3)])
+    def test_a_rollback_from_what_was_seen_to_be_broken_is_tried_for_longer(self, seen: str, tries: int) -> None:
+        # FINDING: an outage of some minutes left the group in its crash loop.
+        broken = container(wanted(TWO, status="failed", began=0), failures=(failure(TWO, code=seen),))
+        bench = Bench(record({"web": broken}, rollout=rollout()), attempts=3)
+        bench.azure.shown = DOWN
+        settlement = bench.run()
+        for _ in range(tries - 1):
+            settlement = bench.rerun(settlement)
+        assert isinstance(settlement, DeadLetterIt)
+
     def test_while_the_records_are_down_nothing_is_given_up(self) -> None:
         bench = Bench(records=BrokenRecords(RemoteError("records", 503, "ServerBusy", "later")))
         with pytest.raises(RemoteError):
@@ -280,6 +328,32 @@ class TestByHand:
         assert bench.record.owned_by("back").keys() == {"web"}
         bench.run(back)
         assert b"acme/shop:1" in bench.azure.put_[0]
+
+    @pytest.mark.parametrize("how", [{"tags": {"aci-hooks.hold": "audit"}}, {"shown": "Stopped"}])
+    def test_one_that_is_held_itself_keeps_no_push_waiting(self, how: Json) -> None:
+        # FINDING: pushes were looked at every five seconds until somebody released the group.
+        done = container(wanted(TWO, status="done", began=0), goods=(good("2"), good("1")))
+        now, back = roll_back(record({"web": done}), lambda: "back", at(0))
+        bench = Bench(now)
+        bench.azure.shown = group({"web": "acme/shop:2"}, **how)
+        assert bench.run(back) == Complete()
+        assert bench.run(message("3", pushed=60)) == Complete()
+        assert bench.record.hold is not None
+        assert {message.id for message in bench.record.unfinished()} == {"3"}
+
+    def test_what_it_broke_is_rolled_back_although_a_push_waits_behind_its_hold(self) -> None:
+        # FINDING: the push that was held "had taken over", and the group stayed broken behind the hold.
+        hand = message("1", name="back", pushed=10, sender="rollback")
+        one = container(wanted(hand, began=20), goods=(good("2"), good("1")))
+        held = Hold(reason="rolled back", since=at(10), allows="back")
+        bench = Bench(record({"web": one}, hold=held, rollout=rollout("back", {"web": "acme/shop:1"}, since=20)))
+        bench.clock.advance(61)
+        bench.azure.shown = group(views={"web": crash_loop(30)}, state="Updating")
+        failing = bench.run(hand)
+        assert bench.run(message("3", pushed=61)) == Complete()
+        bench.azure.shown = group(views={"web": crash_loop(30)})
+        bench.rerun(failing)
+        assert b"acme/shop:2" in bench.azure.put_[-1]
 
     def test_an_address_that_moved_in_a_rollback_is_told_to_people(self) -> None:
         returning = rollout("2", {"web": "acme/shop:1"}, returning=frozenset({"web"}), address={"ip": "1.1.1.1"})

@@ -110,8 +110,8 @@ def release(context: click.Context, *, group: str) -> None:
     deployment: Deployment = context.obj()
     target = find_group(deployment, group)
     before, record = _change(deployment, target, lambda record: release_record(record, datetime.now(UTC)))
-    for wanted in record.open().values():
-        deployment.send(fresh(wanted.message))
+    for message in record.unfinished():
+        deployment.send(fresh(message))
     done = f"{target} {'is released' if before.hold else 'was not held by hand'}"
     images = ", ".join(sorted(_wanted_images(record)))
     if still := _still_held(deployment, record):
