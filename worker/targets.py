@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Literal
 
@@ -11,6 +12,7 @@ from shared.image import ImageReference, InvalidImage
 from shared.message import TargetId
 from worker.policy import AnyTag, InvalidPolicy, Policy, parse_policy
 
+PREFIX = "aci-hooks."
 POLICY_TAG = "aci-hooks.policy"
 HOLD_TAG = "aci-hooks.hold"
 
@@ -93,9 +95,9 @@ def target_from_tags(target_id: TargetId, tags: Mapping[str, str] | None) -> Tar
     One bad tag holds the whole group back: its container would fall under the policy of the others.
     """
     policies: dict[str, Policy] = {}
-    problems = []
+    problems = unknown_tags(tags)
     for name, value in sorted(_by_name(tags).items()):
-        if name != POLICY_TAG and not name.startswith(f"{POLICY_TAG}."):
+        if not _is_policy_tag(name):
             continue
         try:
             policies[name.removeprefix(POLICY_TAG)] = parse_policy(value)
@@ -108,6 +110,23 @@ def target_from_tags(target_id: TargetId, tags: Mapping[str, str] | None) -> Tar
     everything = policies.pop("", None)
     rules = {name.removeprefix("."): ContainerRule(policy) for name, policy in policies.items()}
     return Target(target_id, rules, everything, source="tags")
+
+
+def unknown_tags(tags: Mapping[str, str] | None) -> list[str]:
+    """A sentence for each resource tag that looks like one of ours and means nothing: a hold may have been meant."""
+    ours = (name for name in sorted(_by_name(tags)) if name.startswith(PREFIX))
+    return [_meant(name) for name in ours if name != HOLD_TAG and not _is_policy_tag(name)]
+
+
+def _meant(name: str) -> str:
+    near = get_close_matches(name.removeprefix(PREFIX), ("policy", "hold"), 1)
+    known = f"there are {POLICY_TAG}, {POLICY_TAG}.<container> and {HOLD_TAG}"
+    return f"the tag {name} means nothing; {f'did you mean {PREFIX}{near[0]}?' if near else known}"
+
+
+def _is_policy_tag(name: str) -> bool:
+    container = name.removeprefix(f"{POLICY_TAG}.")
+    return name == POLICY_TAG or (container != name and container != "")
 
 
 def hold_reason(tags: Mapping[str, str] | None) -> str | None:

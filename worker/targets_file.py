@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from shared.image import ImageReference
+from shared.image import ImageReference, InvalidImage, check_registry
 from shared.message import TargetId
 from worker.policy import parse_policy
 from worker.targets import ContainerRule, Target
@@ -88,8 +88,23 @@ def parse_targets(text: str, default_subscription: str | None, name: str = "targ
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of the targets file."""
-    schema = TargetsModel.model_json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "aci-hooks targets file"}
+    schema = _without_null(TargetsModel.model_json_schema())
+    enough = [{"required": ["targets"]}, {"required": ["discover"]}]
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return {**dialect, **schema, "anyOf": enough, "title": "aci-hooks targets file"}
+
+
+def _without_null(schema: Any) -> Any:
+    """The same where what may be left out is not also written as null: nobody would know what that means."""
+    if isinstance(schema, list):
+        return [_without_null(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {key: _without_null(value) for key, value in schema.items() if (key, value) != ("default", None)}
+    if {"type": "null"} in kept.get("anyOf", []):
+        (only,) = [one for one in kept.pop("anyOf") if one != {"type": "null"}]
+        kept |= only
+    return kept
 
 
 def _validate(document: Document, default_subscription: str | None) -> TargetsModel | None:
@@ -135,6 +150,19 @@ def _model_at(path: Path) -> type[Strict]:
 
 def _report_duplicates(document: Document, default_subscription: str | None) -> None:
     """On the data as written, so that it works beside any other mistake."""
+    _report_twice_named_groups(document, default_subscription)
+    hosts = document.data.get("registries") if isinstance(document.data, dict) else None
+    seen: dict[str, str] = {}
+    for host in hosts if isinstance(hosts, dict) else ():
+        try:
+            first = seen.setdefault(check_registry(host), host)
+        except InvalidImage:
+            continue
+        if first != host:
+            document.report(("registries", host), f"the same registry as {first}")
+
+
+def _report_twice_named_groups(document: Document, default_subscription: str | None) -> None:
     entries = document.data.get("targets") if isinstance(document.data, dict) else None
     seen: dict[str, int] = {}
     for index, entry in enumerate(entries if isinstance(entries, list) else []):

@@ -18,7 +18,7 @@ MISTAKE = "mistake"
 _WORKSPACE_KEY = "log-analytics/workspace-key"
 _CONTAINER = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _SOURCE = (
-    r"^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:[^\0]+"
+    r"^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:[^\x00]+"
     r"|keyvault:https://[A-Za-z0-9.-]+(?::[0-9]+)?/secrets/[A-Za-z0-9-]+(?:/[A-Za-z0-9]+)?/?)$"
 )
 _SECRET_PATH = (
@@ -114,7 +114,7 @@ PolicyText = Annotated[
     str,
     AfterValidator(_check_policy),
     _schema(
-        pattern=r"^(any|same-tag|semver(\+pre)?|semver:.+|glob:.+|regex:.+)$",
+        pattern=r"^(any|same-tag|semver(\+pre)?|semver:(major|minor|patch)(\+pre)?|semver:[<>=^~].*|glob:.+|regex:.+)$",
         examples=["any", "same-tag", "semver:minor", "semver:>=1.4 <2", "semver:minor+pre", "glob:*-main"],
     ),
 ]

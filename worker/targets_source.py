@@ -9,7 +9,7 @@ from pathlib import Path
 
 from worker.targets_file import Problem, TargetsError, TargetsFile, parse_targets
 
-_Stamp = tuple[int, int, int]
+_Stamp = tuple[int, int, int, int]
 
 
 class TargetsSource:
@@ -37,8 +37,9 @@ class TargetsSource:
         self._lock = threading.Lock()
         self._looked_at = monotonic()
         self._stamp: _Stamp | None = self._look()
-        self._text = self._read()
-        self._file = self._parse(self._text)
+        text = self._read()
+        self._text: str | None = text
+        self._file = self._parse(text)
 
     def current(self) -> TargetsFile:
         """The newest valid version."""
@@ -58,7 +59,9 @@ class TargetsSource:
         if stamp == self._stamp:
             return
         self._stamp = stamp
+        before, self._text = self._text, None  # what comes after a version that can't be read is a new one
         text = self._read()
+        self._text = before
         if text == self._text:
             return
         self._text = text
@@ -71,7 +74,7 @@ class TargetsSource:
             stat = self._path.stat()
         except OSError:
             return None
-        return stat.st_mtime_ns, stat.st_size, stat.st_ino
+        return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
 
     def _read(self) -> str:
         try:

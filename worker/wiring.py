@@ -187,9 +187,9 @@ def _registry_login(file: TargetsFile, secrets: Secrets, host: str) -> tuple[str
 
 
 def _scopes(file: TargetsFile) -> tuple[Scope, ...]:
-    """What is listed: where to discover, and where the file's targets are, if there are several to choose from."""
+    """What is listed: where to discover, and where the file's targets are, unless one alone is all there is."""
     scopes: dict[tuple[str, str | None], Scope] = {}
-    if len(file.targets) > 1:
+    if len(file.targets) > 1 or file.discover:
         for target in file.targets:
             if _needs_list(target):
                 place = (target.id.subscription.lower(), target.id.resource_group.lower())

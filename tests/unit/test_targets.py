@@ -97,7 +97,7 @@ def test_a_tag_for_one_container_leaves_the_others_alone() -> None:
     assert target.rule_for("sidecar") is None
 
 
-@pytest.mark.parametrize("tags", [None, {}, {"team": "web"}, {"aci-hooks.policyx": "any"}, {"aci-hooks.hold": "x"}])
+@pytest.mark.parametrize("tags", [None, {}, {"team": "web"}, {"aci-hooksx": "any"}, {"aci-hooks.hold": "x"}])
 def test_other_resource_tags_make_no_target(tags: dict[str, str] | None) -> None:
     assert target_from_tags(SHOP, tags) is None
 
@@ -110,6 +110,23 @@ def test_bad_resource_tags_are_told_all_at_once_and_hold_the_group_back() -> Non
     job, web = bad.problems
     assert job.startswith("the tag aci-hooks.policy.job: 'latest' is not a policy")
     assert web.endswith("did you mean `semver:minor`?")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("aci-hooks.holds", "did you mean aci-hooks.hold?"),
+        ("ACI-Hooks.Polcy", "did you mean aci-hooks.policy?"),
+        ("aci-hooks.policy.", "did you mean aci-hooks.policy?"),
+        ("aci-hooks.x", "there are aci-hooks.policy, aci-hooks.policy.<container> and aci-hooks.hold"),
+    ],
+)
+def test_a_misspelt_tag_holds_the_group_back(name: str, meant: str) -> None:
+    # FINDING: a group whose hold was misspelt was updated, and a misspelt policy was passed over without a word.
+    for tags in ({name: "any"}, {name: "any", "aci-hooks.policy": "any"}):
+        bad = target_from_tags(SHOP, tags)
+        assert isinstance(bad, BadTags)
+        assert bad.problems == (f"the tag {name.lower()} means nothing; {meant}",)
 
 
 @pytest.mark.parametrize(

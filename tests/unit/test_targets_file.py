@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -244,6 +246,38 @@ def test_any_text_is_a_targets_file_or_a_targets_error(text: str) -> None:
 def test_the_shipped_schema_is_that_of_the_model() -> None:
     shipped = json.loads(Path(worker.__path__[0], "targets.schema.json").read_text())
     assert shipped == json_schema(), "run: python -m worker.targets_file > worker/targets.schema.json"
+
+
+@pytest.mark.parametrize(
+    ("text", "valid"),
+    [
+        (EXAMPLE, True),
+        ("discover: {}", True),
+        ("targets: []\ndiscover: {resource_groups: [web]}", True),
+        ("{}", False),
+        ("discover:", False),
+        ("targets: [{container_group: a, resource_group: b, containers: {web: {policy: semver:minro}}}]", False),
+        ("targets: [{container_group: a, resource_group: b, containers: {web: {policy: 'semver:>=1 <2+pre'}}}]", True),
+        ("targets: [{container_group: a, resource_group: b, containers: {web: {polcy: any}}}]", False),
+    ],
+)
+def test_the_schema_says_what_the_program_says(text: str, *, valid: bool) -> None:
+    validator = jsonschema_rs.Draft202012Validator(json_schema())
+    assert validator.is_valid(yaml.load(text, Loader=yaml.BaseLoader)) == valid
+    try:
+        parse_targets(text, "sub")
+    except TargetsError:
+        assert not valid
+    else:
+        assert valid
+
+
+def test_a_registry_is_named_once() -> None:
+    # FINDING: of two spellings of one registry the last one counted, without a word.
+    login = "{username: env:U, password: env:P}"
+    text = f"discover: {{}}\nregistries:\n  docker.io: {login}\n  index.docker.io: {login}\n"
+    with pytest.raises(TargetsError, match=r"the same registry as docker\.io"):
+        parse_targets(text, "sub")
 
 
 def test_the_schema_describes_every_key() -> None:

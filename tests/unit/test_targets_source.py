@@ -42,6 +42,10 @@ def groups(source: TargetsSource) -> tuple[str, ...] | None:
     return discover.resource_groups if discover else None
 
 
+def _denied(_: Path) -> bytes:
+    raise PermissionError(13, "Permission denied")
+
+
 def test_a_changed_file_is_read_again_after_a_second(bench: Bench) -> None:
     source = bench.open()
     bench.path.write_text(ANY % "other")
@@ -99,9 +103,23 @@ def test_a_file_that_vanishes_is_reported_once_and_found_again(bench: Bench) -> 
         bench.now = second
         assert groups(source) == ("one",)
     assert bench.problems == [f"{bench.path}: can't be read: No such file or directory"]
-    bench.path.write_text(ANY % "back")
+    bench.path.write_text(ANY % "one")
     bench.now = 4
-    assert groups(source) == ("back",)
+    assert groups(source) == ("one",)
+    assert bench.reports[1:] == [source.current()], "it is told that it is mended"
+
+
+def test_a_file_that_may_be_read_at_last_is_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    # FINDING: a change of its mode alone was no change.
+    source = bench.open()
+    bench.path.write_text(ANY % "two")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", _denied)  # root may read everything
+        bench.now = 1
+        assert groups(source) == ("one",)
+    bench.path.chmod(0o600)
+    bench.now = 2
+    assert groups(source) == ("two",)
 
 
 def test_the_first_version_must_be_good(bench: Bench) -> None:
