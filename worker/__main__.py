@@ -20,9 +20,10 @@ from shared.telemetry import MESSAGES, Redaction, configure_logging
 from worker.background import regularly
 from worker.commands.check import check
 from worker.commands.dead_letters import dead_letters
-from worker.commands.inspect import history, plan
+from worker.commands.history import history
 from worker.commands.operate import hold, push, release, rollback, sweep
 from worker.commands.output import example
+from worker.commands.plan import plan
 from worker.monitoring import serve_monitoring
 from worker.targets_file import TargetsError
 from worker.wiring import Deployment, wire

@@ -30,11 +30,12 @@ Sight = Missing | Pending | Steady | Broken
 
 
 def observe(
-    situation: Situation, images: Mapping[str, str], since: datetime, counted_from: datetime | None = None
+    situation: Situation, images: Mapping[str, str], since: datetime, released: datetime | None = None
 ) -> Sight:
     """What is to be seen of a change to these images (container → image) that began at `since`.
 
-    Its time to become healthy is `counted_from` then, or later if nobody looked at it for a while on purpose.
+    Its time to become healthy counts from then; anew from when it was `released` after a hold, and from any change of
+    the group that came after it, which starts all containers once more.
     """
     group, rules = situation.group, situation.rules
     health = {name: group.health(name, since) for name in images}
@@ -47,7 +48,8 @@ def observe(
     may_start = not situation.message.attempts and situation.now < since + rules.lease
     if group.in_transition or (there and (started or may_start)):
         # What still runs, or runs again, in place of these images says nothing of them.
-        return _judge(situation, health if there else {}, counted_from or since, failed=failed)
+        counted_from = max(since, released or since, under_way.since if under_way else since)
+        return _judge(situation, health if there else {}, counted_from, failed=failed)
     if failed and under_way and under_way.by == situation.message.id:
         return Broken("ProvisioningFailed", _evidence(group, "the operation failed"))
     if situation.change_in_flight():

@@ -20,12 +20,26 @@ MASK = "***"
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """The image that a container has, and the one that it would get."""
+
+    container: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """What a push would do to one target: `action` is a word, `reasons` a sentence for each container concerned."""
+    """What a push would do to one target: `action` is a word, `reasons` a sentence for each container concerned.
+
+    `restarts` are the containers that would be started anew, `diff` the lines that show the changes.
+    """
 
     target: Target
     action: str
     reasons: tuple[str, ...]
+    changes: tuple[Change, ...] = ()
+    restarts: tuple[str, ...] = ()
     diff: tuple[str, ...] = ()
 
 
@@ -48,10 +62,15 @@ def plan(
         return Plan(target, _word(ruling), reasons)
     step = next_step(admission.record, group, message, replace(rules, secrets=frozenset(target.secrets)), now)
     action, more = _describe(step)
-    rollout = step.record.rollout
-    changes = isinstance(step, Apply) and rollout is not None and not rollout.restart
-    images = rollout.images if changes and rollout else {}
-    return Plan(target, action, (*reasons, *more), difference(group, images, tuple(target.secrets)))
+    images = step.rollout.images if isinstance(step, Apply) and not step.rollout.restart else {}
+    return Plan(
+        target,
+        action,
+        (*reasons, *more),
+        changes=tuple(Change(name, group.images[name], image) for name, image in images.items()),
+        restarts=tuple(group.images) if isinstance(step, Apply) else (),
+        diff=difference(group, images, tuple(target.secrets)),
+    )
 
 
 def difference(group: ContainerGroup, images: dict[str, str], secret_paths: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -75,7 +94,7 @@ def _containers(definition: bytes) -> dict[str, list[str]]:
 def _masked(value: object, *, hide: bool = False) -> object:
     """The definition with every value that may be a secret hidden; plain environment variables often are some, too."""
     if isinstance(value, dict):
-        secret = {"value", "secureValue", "password", "storageAccountKey", "workspaceKey"}
+        secret = {"value", "secureValue", "password", "storageAccountKey", "workspaceKey", "command", "keyValuePairs"}
         return {
             key: _masked(one, hide=hide or key in secret or (key == "secret" and isinstance(one, dict)))
             for key, one in value.items()
@@ -91,9 +110,10 @@ def _word(ruling: Ruling) -> str:
 
 def _describe(step: Step) -> tuple[str, tuple[str, ...]]:
     match step:
-        case Apply(record):
-            restart = record.rollout is not None and record.rollout.restart
-            return ("restart" if restart else "update"), ()
+        case Apply() if step.rollout.restart:
+            return "restart", ("its digest is not known, so that the tag may stand for another image by now",)
+        case Apply():
+            return "update", ()
         case Wait(_, _, reason):
             return "wait", (reason,)
         case Finish(_, result, detail):

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from shared.image import rewrite
 from shared.message import UpdateMessage
+from shared.push import Push
 from worker.health import Broken, Pending
 from worker.observation import Missing, Steady, observe
 from worker.record import Record
@@ -80,13 +81,21 @@ def brought_back(one: ContainerRecord, good: Good) -> str | None:
 
     Where a push that is wanted, was, or failed moved the tag that the good image stood for, its digest brings it back.
     """
-    now_wanted = {one.wanted.message.push.tag} if one.wanted else set()
-    others = {other.message.push.tag for other in one.runners_up} | {other.message.push.tag for other in one.failures}
-    if "@" in good.image or good.tag not in now_wanted | others:
+    now_wanted = one.wanted is not None and one.wanted.message.push.tag == good.tag
+    others = [other.message.push for other in one.runners_up] + [other.message.push for other in one.failures]
+    moved = now_wanted or any(_moved(push, good) for push in others)
+    if "@" in good.image or not moved:
         return good.image
     if good.digest:
         return rewrite(good.image, digest=good.digest)
-    return None if good.tag in now_wanted else good.image
+    return None if now_wanted else good.image
+
+
+def _moved(push: Push, good: Good) -> bool:
+    """Did another push than its own move the tag of a good image?"""
+    if push.digest and good.digest:
+        return push.tag == good.tag and push.digest != good.digest
+    return push.tag == good.tag and (good.order is None or push.pushed_at != good.order[0])
 
 
 def _no_rollback(situation: Situation, mine: Mapping[str, ContainerRecord], images: Mapping[str, str]) -> str | None:

@@ -502,6 +502,18 @@ class TestFound:
         machine.work(2)
         machine.world.clock.advance(10_000)
 
+    def test_another_containers_change_does_not_make_a_healthy_one_overdue(self, machine: RolloutMachine) -> None:
+        machine.azure_has_trouble("error-after", "GET", 1)
+        machine.azure_has_trouble("throttle", "GET", 2)
+        machine.push("web", quality="crash-loop", clock_error=0, on_time=True)
+        machine.time_passes(1, 1)
+        machine.time_passes(1, 1)
+        machine.push("jobs", quality="good", clock_error=0, on_time=True)
+        machine.a_worker_is_slow(call=12, meanwhile=6, seconds=2)
+        machine.push("web", quality="late-crash", clock_error=None, on_time=False)
+        machine.time_passes(1, 4)
+        machine.time_passes(200, 5)
+
     def test_a_rollback_is_not_refused_for_another_containers_image(self, machine: RolloutMachine) -> None:
         machine.push("web", quality="inaccessible", clock_error=0, on_time=False)
         machine.push("jobs", quality="crash-loop", clock_error=0, on_time=False)

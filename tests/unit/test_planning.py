@@ -24,7 +24,7 @@ from tests.unit.builders import (
 )
 from worker.group import ContainerGroup
 from worker.manual import hold
-from worker.planning import MASK, Plan, difference, plan
+from worker.planning import MASK, Change, Plan, difference, plan
 from worker.policy import parse_policy
 from worker.record import Record
 from worker.record_parts import ContainerRecord
@@ -57,10 +57,17 @@ class TestAction:
         assert seen.diff[:3] == ("--- running", "+++ planned", "@@ container web @@")
         changed = [" ".join(line.split()) for line in seen.diff[3:] if line[0] in "+-"]
         assert changed == ['- "image": "acme/shop:1"', '+ "image": "acme/shop:2"']
+        assert seen.changes == (Change("web", "acme/shop:1", "acme/shop:2"),)
+
+    def test_every_container_of_the_group_starts_anew(self) -> None:
+        seen = planned(shown=group({"web": "acme/shop:1", "proxy": "nginx:1"}))
+        assert (seen.restarts, len(seen.changes)) == (("web", "proxy"), 1)
 
     def test_a_tag_that_moved_to_nobody_knows_what_is_a_restart_without_a_difference(self) -> None:
         seen = planned(message("1"))
-        assert (seen.action, seen.reasons, seen.diff) == ("restart", ("web: the tag 1 moved",), ())
+        unknown = "its digest is not known, so that the tag may stand for another image by now"
+        assert (seen.action, seen.reasons, seen.diff) == ("restart", ("web: the tag 1 moved", unknown), ())
+        assert (seen.changes, seen.restarts) == ((), ("web",))
 
     def test_no_container_runs_it(self) -> None:
         seen = planned(message("2", repository="acme/other"))
@@ -119,6 +126,8 @@ class TestDifference:
             {"workspaceKey": "hidden"},
             {"secret": {"tls.pem": "hidden"}},
             {"password": ["hidden"]},
+            {"command": ["serve", "--token=hidden"]},
+            {"keyValuePairs": {"token": "hidden"}},
         ],
         ids=str,
     )

@@ -85,6 +85,22 @@ class TestRestored:
         assert restored(one) == f"acme/shop@{ONE_GOOD}"
         assert restored(one.but(goods=(good("latest"),))) == "acme/shop:latest"
 
+    @pytest.mark.parametrize(
+        ("again", "image"),
+        [
+            ({"pushed": 5}, "acme/shop:latest"),
+            ({"pushed": 5, "digest": ONE_GOOD}, "acme/shop:latest"),
+            ({"pushed": 6, "digest": ONE_GOOD}, "acme/shop:latest"),
+            ({"pushed": 6}, f"acme/shop@{ONE_GOOD}"),
+        ],
+    )
+    def test_the_same_push_delivered_again_moved_nothing(self, again: dict[str, Any], image: str) -> None:
+        # Found by chaos.
+        same = message("latest", name="again", **again)
+        last = good("latest", digest=ONE_GOOD, pushed=5)
+        one = container(wanted(message("v5"), status="failed"), goods=(last,), runners_up=(wanted(same),))
+        assert restored(one) == image
+
     def test_nothing_is_known(self) -> None:
         assert restored(container(wanted(TWO), goods=())) is None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
@@ -16,12 +17,12 @@ from shared.environment import SettingsError
 from shared.errors import RemoteError
 from shared.queue import Queue, open_queues
 from shared.settings import WorkerSettings
-from worker.commands.groups import held_back
+from worker.commands.groups import held_back, names_of
 from worker.commands.output import console, count_of, example, print_json, print_table
 from worker.group import ContainerGroup, missing_secrets
 from worker.notify import is_acceptable
 from worker.records import Records, open_records
-from worker.targets import Target
+from worker.targets import Target, unknown_tags
 from worker.targets_file import TargetsError, TargetsFile
 from worker.targets_source import TargetsSource
 from worker.wiring import Deployment
@@ -114,19 +115,19 @@ def _store(
 
 def _check_targets(deployment: Deployment) -> Iterator[Finding]:
     try:
-        targets = deployment.catalogue.known()
+        deployment.catalogue.known()
     except RemoteError as error:
         yield Finding("discovery", str(error), "FAILED")
-        return
     yield from (Finding("discovery", problem, "FAILED") for problem in deployment.catalogue.problems())
+    targets = deployment.catalogue.all()
     if not targets:
         yield Finding("targets", "none: the targets file lists none and discovery found none", "FAILED")
+    name_of = names_of(target.id for target in targets)
     for target in targets:
-        yield from _check_target(deployment, target)
+        yield from _check_target(deployment, target, f"target {name_of(target.id)}")
 
 
-def _check_target(deployment: Deployment, target: Target) -> Iterator[Finding]:
-    what = f"target {target.id}"
+def _check_target(deployment: Deployment, target: Target, what: str) -> Iterator[Finding]:
     try:
         group = deployment.arm.get(target.id)
         record, _ = deployment.records.load(target.id)
@@ -145,8 +146,13 @@ def _check_target(deployment: Deployment, target: Target) -> Iterator[Finding]:
 def _problems(deployment: Deployment, target: Target, group: ContainerGroup) -> Iterator[str]:
     if unknown := sorted(target.containers.keys() - group.images.keys()):
         yield f"the group has no container {', '.join(unknown)}; it has {', '.join(sorted(group.images))}"
-    if missing := missing_secrets(group.withheld(), target.secrets.keys()):
+    yield from unknown_tags(group.tags)
+    missing = missing_secrets(group.withheld(), target.secrets.keys())
+    if missing:
         yield f"Azure withholds secrets that are not configured: {', '.join(missing)}"
+    for path in sorted(target.secrets.keys() - group.withheld()):
+        if near := get_close_matches(path, missing, 1):
+            yield f"{path} is configured, and is no secret of this group; did you mean {near[0]}?"
     try:
         deployment.secrets.resolve(target.secrets)
     except RemoteError as error:

@@ -1,11 +1,14 @@
-"""Which container group a person means by GROUP on the command line, and what keeps its updates back."""
+"""Which container group a person means by GROUP on the command line, how it is called, and what keeps it back."""
 
 from __future__ import annotations
 
 import difflib
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
 
 import click
 
+from shared.errors import RemoteError
 from shared.message import TargetId
 from worker.group import ContainerGroup
 from worker.record import Record
@@ -13,22 +16,33 @@ from worker.targets import hold_reason
 from worker.wiring import Deployment
 
 GROUP_HELP = "GROUP is a container group's name, or `resource group/name`, or `subscription/resource group/name`."
+_WHOLE = 3
 
 
 def find_group(deployment: Deployment, text: str) -> TargetId:
-    """The one group that `text` names, among the targets and the groups with a record; raises ClickException."""
-    known = {target.id for target in deployment.catalogue.known()} | set(deployment.records.all())
+    """The one group that `text` names, among the targets and the groups with a record; raises ClickException.
+
+    A name that says everything costs no call of Azure Resource Manager, and one that does not needs none to answer:
+    a hold may have to be set while it is down.
+    """
+    near_by = set(deployment.records.all()) | {target.id for target in deployment.catalogue.all()}
     wanted = f"/{text.lower().strip('/')}"
-    found = [target for target in known if f"/{target.key}".endswith(wanted)]
+    if wanted.count("/") == _WHOLE and (found := _named(wanted, near_by)):
+        return found[0]
+    known = near_by | _listed(deployment)
+    found = _named(wanted, known)
     if len(found) == 1:
         return found[0]
     if found:
         names = ", ".join(sorted(target.key for target in found))
         raise click.ClickException(f"{text} may be any of {names}: say which")
-    names_known = sorted(str(target) for target in known)
-    near = difflib.get_close_matches(text, [*names_known, *(name.rpartition("/")[2] for name in names_known)], n=1)
-    hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(names_known) or 'none'}"
-    raise click.ClickException(f"no target and no record is named {text}{hint}")
+    raise _unknown(text, known)
+
+
+def names_of(targets: Iterable[TargetId]) -> Callable[[TargetId], str]:
+    """How to call each of these: with its subscription where resource group and name alone are not enough."""
+    several = Counter(str(target).lower() for target in set(targets))
+    return lambda target: f"{target.subscription}/{target}" if several[str(target).lower()] > 1 else str(target)
 
 
 def held_back(record: Record, group: ContainerGroup) -> list[str]:
@@ -37,3 +51,23 @@ def held_back(record: Record, group: ContainerGroup) -> list[str]:
     by_tag = hold_reason(group.tags)
     reasons = (by_hand, f"held by a resource tag: {by_tag}" if by_tag else "")
     return [*filter(None, reasons), *(["stopped by its owner"] if group.stopped else [])]
+
+
+def _listed(deployment: Deployment) -> set[TargetId]:
+    try:
+        return {target.id for target in deployment.catalogue.known()}
+    except RemoteError as error:
+        click.echo(f"not all targets could be listed: {error}", err=True)
+        return set()
+
+
+def _named(wanted: str, known: Collection[TargetId]) -> list[TargetId]:
+    return [target for target in known if f"/{target.key}".endswith(wanted)]
+
+
+def _unknown(text: str, known: Collection[TargetId]) -> click.ClickException:
+    name_of = names_of(known)
+    names_known = sorted(name_of(target) for target in known)
+    near = difflib.get_close_matches(text, [*names_known, *(name.rpartition("/")[2] for name in names_known)], n=1)
+    hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(names_known) or 'none'}"
+    return click.ClickException(f"no target and no record is named {text}{hint}")

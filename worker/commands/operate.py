@@ -14,7 +14,7 @@ from shared.image import ImageReference, InvalidImage
 from shared.message import TargetId, UpdateMessage
 from shared.push import Push
 from shared.telemetry import new_traceparent
-from worker.commands.groups import GROUP_HELP, find_group, held_back
+from worker.commands.groups import GROUP_HELP, find_group, held_back, names_of
 from worker.commands.output import console, example, print_json, print_table, when
 from worker.endings import fresh
 from worker.manual import NothingToRollBackTo, roll_back
@@ -23,6 +23,7 @@ from worker.manual import release as release_record
 from worker.record import Record
 from worker.record_parts import MANUAL
 from worker.records import Conflict
+from worker.sweep import Swept
 from worker.wiring import Deployment
 
 
@@ -57,25 +58,21 @@ def sweep(context: click.Context, *, as_json: bool) -> None:
     deployment: Deployment = context.obj()
     with console().status("sweeping…"):
         results = list(deployment.sweeper().sweep(deployment.catalogue.known()))
+    unseen = deployment.catalogue.problems()
     if as_json:
-        print_json(
-            [
-                {
-                    "target": one.target.model_dump(),
-                    "missed": [push.model_dump(mode="json") for push in one.missed],
-                    "woken": one.woken,
-                    "problem": one.problem,
-                }
-                for one in results
-            ]
-        )
+        places: list[dict[str, object]] = [
+            {"target": None, "missed": [], "woken": 0, "problem": problem} for problem in unseen
+        ]
+        print_json([*map(_as_json, results), *places])
     else:
+        name_of = names_of(one.target for one in results)
         rows = [
-            (one.target, ", ".join(str(push.image) for push in one.missed), one.woken, one.problem or "")
+            (name_of(one.target), ", ".join(str(push.image) for push in one.missed), one.woken, one.problem or "")
             for one in results
         ]
+        rows += [("", "", 0, problem) for problem in unseen]
         print_table(("target", "missed pushes enqueued", "woken", "problem"), rows, empty="no targets")
-    sys.exit(1 if any(one.problem and not one.held for one in results) else 0)
+    sys.exit(1 if unseen or any(one.problem and not one.held for one in results) else 0)
 
 
 @click.command(
@@ -160,6 +157,15 @@ def pushed(image: str) -> UpdateMessage:
     now = datetime.now(UTC)
     push = Push.of(MANUAL, reference, pushed_at=now)
     return UpdateMessage(id=uuid.uuid4().hex, kind="push", push=push, received_at=now, traceparent=new_traceparent())
+
+
+def _as_json(one: Swept) -> dict[str, object]:
+    return {
+        "target": one.target.model_dump(),
+        "missed": [push.model_dump(mode="json") for push in one.missed],
+        "woken": one.woken,
+        "problem": one.problem,
+    }
 
 
 def _wanted_images(record: Record) -> set[str]:

@@ -1,0 +1,58 @@
+"""`aci-hooks-worker history`: how the last pushes ended. Reads only."""
+
+from __future__ import annotations
+
+import click
+
+from worker.commands.groups import GROUP_HELP, find_group, names_of
+from worker.commands.output import example, print_json, print_table, when
+from worker.record import Record
+from worker.wiring import Deployment
+
+
+@click.command(
+    help=f"Show how the last pushes ended, of every target or of GROUP. {GROUP_HELP}",
+    short_help="How did the last pushes end, and what is held?",
+    epilog=example("history web/shop"),
+)
+@click.argument("group", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@click.pass_context
+def history(context: click.Context, *, group: str | None, as_json: bool) -> None:
+    """`aci-hooks-worker history [GROUP]`."""
+    deployment: Deployment = context.obj()
+    targets = [find_group(deployment, group)] if group else sorted(deployment.records.all(), key=lambda one: one.key)
+    records = [deployment.records.load(target)[0] for target in targets]
+    if as_json:
+        print_json([_history(record) for record in records])
+        return
+    name_of = names_of(targets)
+    rows = [
+        (
+            name_of(record.target),
+            when(outcome.at),
+            outcome.result,
+            outcome.image,
+            ", ".join(outcome.containers),
+            outcome.detail,
+        )
+        for record in records
+        for outcome in record.outcomes
+    ]
+    columns = ("target", "at (UTC)", "result", "image", "containers", "detail")
+    print_table(columns, rows, empty="nothing has been rolled out yet", titled=3)
+    for record in records:
+        if record.hold:
+            click.echo(f"{name_of(record.target)} is held since {when(record.hold.since)} UTC: {record.hold.reason}")
+        for name, wanted in record.open().items():
+            what = f"{name} is to run {wanted.image} (since {when(wanted.admitted_at)} UTC)"
+            click.echo(f"{name_of(record.target)}: {what}")
+
+
+def _history(record: Record) -> dict[str, object]:
+    return {
+        "target": record.target.model_dump(),
+        "hold": record.hold.model_dump(mode="json") if record.hold else None,
+        "wanted": {name: wanted.image for name, wanted in record.open().items()},
+        "outcomes": [outcome.model_dump(mode="json") for outcome in record.outcomes],
+    }

@@ -1,0 +1,114 @@
+"""`aci-hooks-worker plan`: what a push would do to each target, and why. Reads only."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from rich.text import Text
+
+from shared.errors import RemoteError
+from shared.message import TargetId, UpdateMessage
+from worker.commands.groups import names_of
+from worker.commands.operate import pushed
+from worker.commands.output import console, example, print_json
+from worker.planning import Plan
+from worker.planning import plan as plan_target
+from worker.targets import Target
+from worker.wiring import Deployment
+
+_LINES = {"+": "green", "-": "red", "@": "cyan"}
+_ACTIONS = {"update": "bold green", "restart": "bold green", "fail": "bold red", "held": "bold yellow"}
+
+
+@click.command(
+    help="Show what a push of IMAGE would do to each target, and why. Reads only; exit 1 if it would fail anywhere, "
+    "or a place could not be looked at.",
+    short_help="What would a push of IMAGE do, and why?",
+    epilog=example("plan acme/shop:v2"),
+)
+@click.argument("image")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@click.pass_context
+def plan(context: click.Context, *, image: str, as_json: bool) -> None:
+    """`aci-hooks-worker plan IMAGE`."""
+    message = pushed(image)
+    deployment: Deployment = context.obj()
+    with console().status("reading the targets…"):
+        plans = _plans(deployment, message)
+    unseen = deployment.catalogue.problems()
+    if as_json:
+        failed: dict[str, Any] = {"target": None, "action": "fail", "changes": [], "restarts": [], "diff": ""}
+        print_json([*map(_as_json, plans), *({**failed, "reasons": [problem]} for problem in unseen)])
+    else:
+        name_of = names_of(one.target.id for one in plans)
+        for one in plans:
+            _print(one, name_of)
+        for problem in unseen:
+            console().print(Text(f"not looked at: {problem}", style="bold red"))
+        click.echo(_summary(plans) if plans else f"no target runs {message.push.image.name}: a push of it is ignored")
+    sys.exit(1 if unseen or any(one.action == "fail" for one in plans) else 0)
+
+
+def _plans(deployment: Deployment, message: UpdateMessage) -> list[Plan]:
+    targets = deployment.catalogue.concerned(message.push.image)
+    digest, absent = _digest(deployment, message) if targets else (None, ())
+    return [_plan(deployment, target, message, digest, absent) for target in targets]
+
+
+def _plan(
+    deployment: Deployment, target: Target, message: UpdateMessage, digest: str | None, absent: tuple[str, ...]
+) -> Plan:
+    try:
+        group = deployment.arm.get(target.id)
+        record, _ = deployment.records.load(target.id)
+        one = plan_target(target, group, record, message, digest, deployment.rules(), datetime.now(UTC))
+        one = replace(one, reasons=(*one.reasons, *absent))
+        if one.changes and group.withheld():
+            deployment.secrets.resolve(dict(target.secrets))
+    except RemoteError as error:
+        return Plan(target, "fail", (str(error),))
+    return one
+
+
+def _digest(deployment: Deployment, message: UpdateMessage) -> tuple[str | None, tuple[str, ...]]:
+    """The pushed image's digest, and what is to be said if its registry has no such image."""
+    try:
+        return deployment.digest(message), ()
+    except RemoteError as error:
+        if error.code != "ManifestUnknown":
+            raise
+        return None, ("not in its registry yet: a push of it now would be a dead letter",)
+
+
+def _as_json(one: Plan) -> dict[str, Any]:
+    return {
+        "target": one.target.id.model_dump(),
+        "action": one.action,
+        "reasons": one.reasons,
+        "changes": [{"container": each.container, "from": each.before, "to": each.after} for each in one.changes],
+        "restarts": one.restarts,
+        "diff": "\n".join(one.diff),
+    }
+
+
+def _print(one: Plan, name_of: Callable[[TargetId], str]) -> None:
+    out = console()
+    action = Text(one.action, style=_ACTIONS.get(one.action, "bold"))
+    out.print(Text(f"{name_of(one.target.id)}: ", style="bold").append(action))
+    for reason in one.reasons:
+        out.print(Text(f"  {reason}"))
+    if one.restarts:
+        out.print(Text(f"  starts anew: {', '.join(one.restarts)}"))
+    for line in one.diff:
+        out.print(Text(f"  {line}", style=_LINES.get(line[:1], "")))
+
+
+def _summary(plans: list[Plan]) -> str:
+    counted = Counter(one.action for one in plans)
+    return f"in all: {', '.join(f'{count} {action}' for action, count in counted.most_common())}"
