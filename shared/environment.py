@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -46,7 +46,7 @@ def read_settings(model: type[Model], environment: Mapping[str, str]) -> Model:
         try:
             settings = model.model_validate(values)
         except ValidationError as error:
-            found = [(one["loc"], one["msg"]) for one in error.errors()]
+            found = [(one["loc"], _message(one)) for one in error.errors()]
             problems += _new(problems, found)
             bad = {str(location[0]) for location, _ in found if location}
             # Checks across fields run only once every field is valid: set the bad ones aside and look again.
@@ -98,6 +98,15 @@ def _new(problems: list[str], found: list[tuple[tuple[int | str, ...], str]]) ->
     named = {problem.partition(":")[0].partition(" ")[0] for problem in problems}
     lines = [line for location, message in found for line in _explain(location, message).splitlines()]
     return [line for line in lines if line.partition(":")[0] not in named]
+
+
+def _message(error: Any) -> str:
+    """What one of pydantic's errors says; of a value that is none of a few, which they are and which is near."""
+    if error["type"] != "literal_error":
+        return str(error["msg"])
+    known = {one.lower(): one for one in re.findall(r"'([^']+)'", error["ctx"]["expected"])}
+    near = difflib.get_close_matches(str(error["input"]).lower(), known, 1)
+    return f"must be one of {', '.join(known.values())}{f'; did you mean {known[near[0]]}?' if near else ''}"
 
 
 def _explain(location: tuple[int | str, ...], message: str) -> str:

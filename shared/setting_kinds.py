@@ -55,5 +55,6 @@ AccountName = Annotated[
     str, _shaped(r"[a-z0-9]{3,24}", "a storage account's name, 3 to 24 lower-case letters and digits")
 ]
 ApiVersion = Annotated[str, _shaped(r"\d{4}-\d\d-\d\d(-preview)?", "a date such as 2025-09-01, maybe with -preview")]
+AzureName = Annotated[str, _shaped(r"[^/\\\s]{1,128}", "a name of 1 to 128 characters without slashes or spaces")]
 Url = Annotated[str, _shaped(r"https?://[^\s/\[\]]+(/\S*)?", "an http or https URL")]
 Port = Annotated[int, Field(ge=0, le=65535)]

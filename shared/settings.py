@@ -24,6 +24,7 @@ from shared.setting_kinds import (
     SHORTEST_TOKEN,
     AccountName,
     ApiVersion,
+    AzureName,
     ConnectionString,
     ContainerName,
     Names,
@@ -145,9 +146,9 @@ class WorkerSettings(Settings):
 
     services: ClassVar[tuple[str, ...]] = ("Queue", "Blob")
 
-    subscription: str | None = variable("AZURE_SUBSCRIPTION_ID", None)
-    resource_group: str | None = variable("RESOURCE_GROUP_NAME", None)
-    container_group: str | None = variable("CONTAINER_GROUP_NAME", None)
+    subscription: AzureName | None = variable("AZURE_SUBSCRIPTION_ID", None)
+    resource_group: AzureName | None = variable("RESOURCE_GROUP_NAME", None)
+    container_group: AzureName | None = variable("CONTAINER_GROUP_NAME", None)
     targets_file: str | None = variable("ACI_HOOKS_TARGETS", None)
     records: ContainerName = variable("ACI_HOOKS_RECORDS", "aci-hooks")
     arm_endpoint_override: str | None = variable("ACI_HOOKS_ARM_ENDPOINT", None)

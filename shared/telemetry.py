@@ -19,6 +19,7 @@ OUTCOMES = Counter("aci_hooks_outcomes_total", "Pushes that ended for a target",
 SETTLED = Counter("aci_hooks_settled_total", "Messages settled", ["settlement"])
 STEP_FAILURES = Counter("aci_hooks_step_failures_total", "Steps that failed", ["code"])
 MESSAGES = Gauge("aci_hooks_queue_messages", "Messages on a queue, leased and delayed ones included", ["queue"])
+TARGETS_FILE_VALID = Gauge("aci_hooks_targets_file_valid", "Is the newest version of the file in force?", ["file"])
 ADDRESS_CHANGES = Counter("aci_hooks_address_changes_total", "Rollouts after which a group's address had changed")
 
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")

@@ -235,14 +235,16 @@ class SimulatedGroups:
         self.probe("after get")
         return ContainerGroup(body)
 
-    def put(self, target: TargetId, definition: bytes) -> None:
+    def put(self, target: TargetId, definition: bytes, insist: Callable[[], None]) -> None:
         """Bring a definition onto the group."""
+        insist()
         self.probe("before put")
         self._arm("PUT", target, body=definition)
         self.probe("after put")
 
-    def restart(self, target: TargetId) -> None:
+    def restart(self, target: TargetId, insist: Callable[[], None]) -> None:
         """Restart the group."""
+        insist()
         self.probe("before restart")
         self._arm("POST", target, "/restart")
         self.probe("after restart")

@@ -24,6 +24,7 @@ from worker.commands.history import history
 from worker.commands.operate import hold, push, release, rollback, sweep
 from worker.commands.output import example
 from worker.commands.plan import plan
+from worker.commands.schema import schema
 from worker.monitoring import serve_monitoring
 from worker.targets_file import TargetsError
 from worker.wiring import Deployment, wire
@@ -82,7 +83,11 @@ class Commands(click.Group):
             raise click.ClickException(str(error)) from error
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Commands,
+    # While a shell completes a line, no command runs that could open it.
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110, "obj": Opening(None)},
+)
 @click.version_option(package_name="aci-hooks")
 @click.pass_context
 def main(context: click.Context) -> None:
@@ -102,8 +107,13 @@ def main(context: click.Context) -> None:
       aci-hooks-worker dead-letters list      what could not be done, and why?
 
     \b
-    For completion in bash, and alike in zsh and fish:
+    Exit codes: 0 done, 1 something failed or could not be looked at, 2 wrong settings or arguments.
+
+    \b
+    Completion of commands, options and groups, for ~/.bashrc, ~/.zshrc, ~/.config/fish/config.fish:
       eval "$(_ACI_HOOKS_WORKER_COMPLETE=bash_source aci-hooks-worker)"
+      eval "$(_ACI_HOOKS_WORKER_COMPLETE=zsh_source aci-hooks-worker)"
+      _ACI_HOOKS_WORKER_COMPLETE=fish_source aci-hooks-worker | source
     """
     context.obj = Opening(context.invoked_subcommand)
 
@@ -143,7 +153,7 @@ def run(context: click.Context, *, drain: bool) -> None:
     log.info("worker stopped")
 
 
-for command in (check, dead_letters, history, hold, plan, push, release, rollback, sweep):
+for command in (check, dead_letters, history, hold, plan, push, release, rollback, schema, sweep):
     main.add_command(command)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -72,9 +72,12 @@ class Arm:
         ARM_CALLS.labels("get").inc()
         return briefly(get)
 
-    def put(self, target: TargetId, definition: bytes) -> None:
+    def put(self, target: TargetId, definition: bytes, insist: Callable[[], None]) -> None:
         """Bring a definition onto the group and return when ARM has accepted it. An error without an answer, and any
-        5xx, may come after it took effect."""
+        5xx, may come after it took effect.
+
+        `insist` is called before each try, when there is a token: what it raises ends them, with nothing sent.
+        """
 
         def put() -> None:
             with translated("arm"):
@@ -83,19 +86,24 @@ class Arm:
                     target.container_group,
                     definition,
                     polling=False,
+                    raw_request_hook=lambda _: insist(),
                     **self._call,
                 )
 
         ARM_CALLS.labels("put").inc()
         briefly_if_untouched(put)
 
-    def restart(self, target: TargetId) -> None:
-        """Restart every container of the group and return when ARM has accepted it."""
+    def restart(self, target: TargetId, insist: Callable[[], None]) -> None:
+        """Restart every container of the group and return when ARM has accepted it. `insist` as for `put`."""
 
         def restart() -> None:
             with translated("arm"):
                 self._groups(target.subscription).begin_restart(
-                    target.resource_group, target.container_group, polling=False, **self._call
+                    target.resource_group,
+                    target.container_group,
+                    polling=False,
+                    raw_request_hook=lambda _: insist(),
+                    **self._call,
                 )
 
         ARM_CALLS.labels("restart").inc()

@@ -19,7 +19,7 @@ from shared.image import ImageReference
 from shared.message import TargetId
 from worker.failures import classify, passes
 from worker.group import ContainerGroup
-from worker.targets import BadTags, Target, find_targets, merge, target_from_tags
+from worker.targets import BadTags, Target, find_targets, hold_reason, merge, target_from_tags
 
 REFRESH = 60.0
 """Seconds that a list of groups is good for."""
@@ -54,12 +54,14 @@ class Scope:
 class Listing:
     """What one scope held: the targets that its groups' tags make, each container's image, and what is wrong there.
 
-    `unknown` is why nobody can tell what is there, though something may be.
+    `held` are the groups with a tag that holds them, `unknown` is why nobody can tell what is there, though something
+    may be.
     """
 
     targets: tuple[Target, ...] = ()
     images: dict[TargetId, dict[str, str]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    held: frozenset[TargetId] = frozenset()
     unknown: RemoteError | None = None
 
 
@@ -139,6 +141,10 @@ class Catalogue:
         """What keeps groups from being targets, a sentence each: tags that are no policies, places not listed."""
         return tuple(problem for listing in self._listed() for problem in listing.problems)
 
+    def held(self) -> frozenset[TargetId]:
+        """The groups that a resource tag holds, as far as they are listed."""
+        return frozenset().union(*(listing.held for listing in self._listed()))
+
     def _listed(self) -> list[Listing]:
         """Of each scope that is asked for now, as far as it has been listed."""
         listings = self._listings
@@ -191,4 +197,5 @@ class Catalogue:
             targets=tuple(one for one in made if isinstance(one, Target)),
             images={group.id: group.images for group in groups},
             problems=tuple(bad),
+            held=frozenset(group.id for group in groups if hold_reason(group.tags)),
         )

@@ -54,8 +54,12 @@ class Changes:
             if not still_held:
                 raise LeaseLost(message.id)
 
+        def insist() -> None:
+            if not held():
+                raise LeaseLost(message.id)
+
         try:
-            self._send(target, group, step, lambda: _insist(held, message))
+            self._send(target, group, step, insist)
         except RemoteError as error:
             if not nothing_done(error):
                 make_good()
@@ -71,13 +75,12 @@ class Changes:
     def _send(self, target: Target, group: ContainerGroup, step: Apply | RollBack, insist: Callable[[], None]) -> None:
         rollout = step.rollout
         secrets = self._ports.resolve(dict(target.secrets)) if group.withheld() else {}
-        insist()
         verb = "restarting" if rollout.restart else "applying"
         log.info("rolling back" if isinstance(step, RollBack) else verb, images=rollout.images)
         if rollout.restart:
-            self._ports.groups.restart(target.id)
+            self._ports.groups.restart(target.id, insist)
         else:
-            self._ports.groups.put(target.id, group.definition(rollout.images, secrets))
+            self._ports.groups.put(target.id, group.definition(rollout.images, secrets), insist)
 
     def _take_back(self, step: Apply | RollBack, error: RemoteError, etag: str | None) -> None:
         """A change that Azure refused was never begun, and one that may not have come through was no try.
@@ -111,11 +114,6 @@ class Changes:
                     log.warning("a late change has overwritten a newer one; making that good", container=name)
                     self._ports.send(fresh(one.wanted.message))
             return
-
-
-def _insist(held: Callable[[], bool], message: UpdateMessage) -> None:
-    if not held():
-        raise LeaseLost(message.id)
 
 
 def _brought_by_us(record: Record, group: ContainerGroup) -> frozenset[str]:

@@ -1,8 +1,9 @@
 """Latecomers: targets of a push that the list of groups was too old to know when the push was fanned out.
 
 A push costs no list call, so a group that got its resource tag a moment ago may miss it. Each push is remembered until
-the next list is there, and is sent then to the targets that only that list knows. The memory is this process's own:
-what a crash takes from it is left to the sweep.
+the next list is there, and is sent then to the targets that only that list knows. What waits for a hold by a resource
+tag goes on in the same way, once a list shows that the tag is gone. The memory is this process's own: what a crash
+takes from it is left to the sweep.
 """
 
 from __future__ import annotations
@@ -31,19 +32,25 @@ class _FannedOut:
 
 
 class Latecomers:
-    """Remembers the pushes that were fanned out, for many threads at once; `send` puts a message onto the queue."""
+    """Remembers the pushes that were fanned out, for many threads at once.
+
+    `send` puts a message onto the queue, `wake` sends what a group has been waiting for since it was held.
+    """
 
     def __init__(
         self,
         catalogue: Catalogue,
         send: Callable[[UpdateMessage], None],
+        wake: Callable[[TargetId], object],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalogue = catalogue
         self._send = send
+        self._wake = wake
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._recent: list[_FannedOut] = []
+        self._held: frozenset[TargetId] = frozenset()
 
     def fanned_out(self, message: UpdateMessage, targets: Iterable[TargetId]) -> None:
         """A push has been sent to these targets."""
@@ -57,8 +64,9 @@ class Latecomers:
         return len(self._recent)
 
     def look(self) -> None:
-        """Renew the list if it is about to grow old, and send to the latecomers. Raises RemoteError."""
+        """Renew the list if it is about to grow old, send to the latecomers, and wake. Raises RemoteError."""
         self._catalogue.renew()
+        self._wake_released()
         for one in self._due():
             for target in self._catalogue.find(one.message.push.image):
                 if target.id not in one.targets:
@@ -66,6 +74,14 @@ class Latecomers:
                     self._send(one.message.for_target(target.id))
             with self._lock:
                 self._recent.remove(one)
+
+    def _wake_released(self) -> None:
+        held = self._catalogue.held()
+        for target in self._held - held:
+            log.info("no resource tag holds the group any more", target=str(target))
+            self._wake(target)
+            self._held -= {target}
+        self._held |= held
 
     def _due(self) -> list[_FannedOut]:
         listed_at, forgotten = self._catalogue.listed_at, self._monotonic() - FORGOTTEN

@@ -22,11 +22,11 @@ class Groups(Protocol):
     def get(self, target: TargetId) -> ContainerGroup:
         """The group as it is."""
 
-    def put(self, target: TargetId, definition: bytes) -> None:
-        """Bring a definition onto it."""
+    def put(self, target: TargetId, definition: bytes, insist: Callable[[], None]) -> None:
+        """Bring a definition onto it; `insist` raises if it must not be sent any more, at the last moment."""
 
-    def restart(self, target: TargetId) -> None:
-        """Restart it."""
+    def restart(self, target: TargetId, insist: Callable[[], None]) -> None:
+        """Restart it; `insist` as above."""
 
 
 class RecordStore(Protocol):

@@ -83,6 +83,10 @@ class Sweeper:
                     log.exception("target not swept", target=str(target.id))
                 yield Swept(target.id, problem=str(error) or type(error).__name__)
 
+    def wake(self, target: TargetId) -> int:
+        """Send what a group that is not held any more has been waiting for; how many messages. Raises RemoteError."""
+        return self._wake(*self.records.load(target))
+
     def _sweep(self, target: Target) -> Swept:
         record, etag = self.records.load(target.id)
         group = self.groups.get(target.id)

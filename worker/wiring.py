@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property, partial
 from pathlib import Path
 
 import structlog
@@ -16,7 +17,7 @@ from shared.image import ImageReference
 from shared.message import TargetId, UpdateMessage
 from shared.queue import Queue, open_queues
 from shared.settings import WorkerSettings
-from shared.telemetry import Redaction
+from shared.telemetry import TARGETS_FILE_VALID, Redaction
 from worker.arm import Arm, open_arm
 from worker.catalogue import Catalogue, Scope
 from worker.failures import Retry
@@ -38,7 +39,7 @@ from worker.watch import Watch
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Deployment:
     """Everything that the commands work with."""
 
@@ -48,11 +49,15 @@ class Deployment:
     records: Records
     arm: Arm
     catalogue: Catalogue
-    latecomers: Latecomers
     secrets: Secrets
     registry: Registry
     redaction: Redaction
     notifier: Notifier
+
+    @cached_property
+    def latecomers(self) -> Latecomers:
+        """What looks at the list of groups now and then."""
+        return Latecomers(self.catalogue, self.send, lambda target: self.sweeper().wake(target))
 
     def worker(self) -> Worker:
         """A worker that is ready to run."""
@@ -145,15 +150,13 @@ def wire(settings: WorkerSettings, environment: Mapping[str, str], redaction: Re
     arm = open_arm(settings)
     file = _targets_file(settings)
     secrets = Secrets(environment, lambda: azure_credential(settings), redaction.learn)
-    catalogue = Catalogue(lambda: file().targets, lambda: _scopes(file()), arm)
     return Deployment(
         settings=settings,
         updates=updates,
         poison=poison,
         records=open_records(settings),
         arm=arm,
-        catalogue=catalogue,
-        latecomers=Latecomers(catalogue, lambda message: updates.send(message.encode())),
+        catalogue=Catalogue(lambda: file().targets, lambda: _scopes(file()), arm),
         secrets=secrets,
         registry=Registry(lambda host: _registry_login(file(), secrets, host)),
         redaction=redaction,
@@ -166,7 +169,10 @@ def wire(settings: WorkerSettings, environment: Mapping[str, str], redaction: Re
 def _targets_file(settings: WorkerSettings) -> Callable[[], TargetsFile]:
     """What the targets file says by now; without one, the one target of the environment."""
     if settings.targets_file:
-        return TargetsSource(Path(settings.targets_file), settings.subscription, _report).current
+        path = settings.targets_file
+        source = TargetsSource(Path(path), settings.subscription, partial(_report, path))
+        TARGETS_FILE_VALID.labels(path).set(1)
+        return source.current
     group = TargetId.model_validate(
         {
             "subscription": settings.subscription,
@@ -206,7 +212,8 @@ def _needs_list(target: Target) -> bool:
     return target.everything is not None or any(rule.image is None for rule in target.containers.values())
 
 
-def _report(version: TargetsFile | TargetsError) -> None:
+def _report(path: str, version: TargetsFile | TargetsError) -> None:
+    TARGETS_FILE_VALID.labels(path).set(isinstance(version, TargetsFile))
     if isinstance(version, TargetsError):
         log.error("the targets file is broken, keeping the version before", problems=str(version).splitlines())
     else:

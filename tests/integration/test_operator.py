@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from tests.processes import wait_until
+import pytest
+
+from tests.processes import PROJECT, wait_until
 from tests.site import IP, SUBSCRIPTION, Site, definition, outcomes
 
 READS = {"GET", "HEAD"}
@@ -233,6 +239,81 @@ def test_dead_letters_by_the_beginnings_of_their_ids(site: Site) -> None:
     assert "no dead letters" in out
     assert "1 more is in somebody else's hands" in out
     site.poison.complete(taken)
+
+
+def test_a_hold_by_resource_tag_that_is_removed_lets_the_push_go_on(site: Site, tmp_path: Path) -> None:
+    body, policy = definition({"web": "acme/shop:v1"}), {"aci-hooks.policy": "any"}
+    site.arm.put_group(SUBSCRIPTION, "web", "shop", body | {"tags": policy | {"aci-hooks.hold": "audit"}})
+    file = tmp_path / "targets.yaml"
+    file.write_text("discover: {resource_groups: [web]}\n")
+    worker = site.worker(ACI_HOOKS_TARGETS=str(file))
+    site.push("acme/shop:v2")
+    worker.wait_for_log('"outcome": "held"')
+    worker.wait_for_log("targets found")
+    time.sleep(6)  # a look at the list, which has the tag
+    site.arm.put_group(SUBSCRIPTION, "web", "shop", body | {"tags": policy})
+    wait_until(lambda: site.images()["web"] == "acme/shop:v2", 90, "the push going on")
+    assert worker.terminate() == 0
+
+
+def test_a_hold_needs_no_list_where_the_group_is_named_in_full(site: Site, tmp_path: Path) -> None:
+    # FINDING: while Azure Resource Manager was down nobody could hold a group.
+    site.environment["ACI_HOOKS_TARGETS"] = targets_file(tmp_path, "shop", more="discover: {}\n")
+    site.environment["ACI_HOOKS_ARM_ENDPOINT"] = "http://127.0.0.1:9"
+    out = site.command("hold", f"{SUBSCRIPTION}/web/shop", "--reason", "trouble")
+    assert out == "web/shop is held: trouble\n"
+    assert "not all targets could be listed" in site.command("release", "shop")
+    assert site.record().hold is None
+
+
+def test_what_could_not_be_looked_at_is_said(site: Site, tmp_path: Path) -> None:
+    # FINDING: a resource group that does not exist, or may not be listed, looked like one without targets.
+    file = targets_file(tmp_path, "shop", more="discover: {resource_groups: [wbe]}\n")
+    site.environment["ACI_HOOKS_TARGETS"] = file
+    out = site.command("plan", "acme/shop:v2", expect=1)
+    assert "web/shop: update" in out
+    assert "in all: 1 update" in out
+    assert "not looked at: resource group wbe can't be listed" in out
+    update, unseen = site.json_of("plan", "acme/shop:v2", expect=1)
+    assert update["changes"] == [{"container": "web", "from": "acme/shop:v1", "to": "acme/shop:v2"}]
+    assert update["restarts"] == ["web", "proxy"]
+    assert (unseen["target"], unseen["action"]) == (None, "fail")
+    *_, place = site.json_of("sweep", expect=1)
+    assert "resource group wbe can't be listed" in place["problem"]
+
+
+def test_plan_says_that_a_secret_could_not_be_read(site: Site, tmp_path: Path) -> None:
+    containers = definition({"web": "acme/shop:v1"})["properties"]["containers"]
+    containers[0]["properties"]["environmentVariables"] = [{"name": "TOKEN", "secureValue": "hunter22hunter22"}]
+    site.group("shop", {}, containers=containers)
+    file = targets_file(tmp_path, "shop", more="    secrets: {env/web/TOKEN: env:NOT_SET_ANYWHERE}\n")
+    (plan,) = site.json_of("plan", "acme/shop:v2", expect=1, ACI_HOOKS_TARGETS=file)
+    assert plan["action"] == "fail"
+    assert "NOT_SET_ANYWHERE" in plan["reasons"][-1]
+
+
+def test_two_groups_of_one_name_are_told_apart_by_their_subscriptions(site: Site, tmp_path: Path) -> None:
+    other = "00000000-0000-0000-0000-000000000002"
+    site.arm.put_group(other, "web", "shop", definition({"web": "acme/shop:v1"}))
+    file = targets_file(tmp_path, "shop", "shop", more=f"    subscription: {other}\n")
+    out = site.command("plan", "acme/shop:v2", ACI_HOOKS_TARGETS=file)
+    assert f"{SUBSCRIPTION}/web/shop: update" in out
+    assert f"{other}/web/shop: update" in out
+
+
+@pytest.mark.parametrize(("typed", "completed"), [("s", "plain,shop"), ("W", "plain,web/shop"), ("x", "")])
+def test_a_shell_completes_groups(site: Site, typed: str, completed: str) -> None:
+    words = {"_ACI_HOOKS_WORKER_COMPLETE": "bash_complete", "COMP_WORDS": f"aci-hooks-worker hold {typed}"}
+    command = [Path(sys.executable).with_name("aci-hooks-worker")]
+    for environment, expected in ((site.environment, completed), ({}, "")):
+        given = {**environment, **words, "COMP_CWORD": "2", "PATH": os.environ["PATH"]}
+        ended = subprocess.run(command, env=given, capture_output=True, text=True, check=True)
+        assert ended.stdout.strip() == expected
+
+
+def test_schema_prints_what_is_shipped(site: Site) -> None:
+    shipped = (PROJECT / "worker" / "targets.schema.json").read_text(encoding="utf-8")
+    assert json.loads(site.command("schema")) == json.loads(shipped)
 
 
 def test_push_by_hand(site: Site) -> None:

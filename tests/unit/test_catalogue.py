@@ -48,10 +48,11 @@ class Seconds:
 
 
 def _group(subscription: str, resource_group: str, name: str) -> ContainerGroup:
-    tag = "no policy" if name.startswith("bad") else "any"
+    tags = {"aci-hooks.policy": "no policy" if name.startswith("bad") else "any"}
+    tags |= {"aci-hooks.hold": "audit"} if name.startswith("held") else {}
     path = f"/subscriptions/{subscription}/resourceGroups/{resource_group}/providers/x/containerGroups/{name}"
     containers = [{"name": "web", "properties": {"image": "acme/shop:1"}}]
-    return ContainerGroup({"id": path, "tags": {"aci-hooks.policy": tag}, "properties": {"containers": containers}})
+    return ContainerGroup({"id": path, "tags": tags, "properties": {"containers": containers}})
 
 
 def made(azure: Azure, clock: Seconds, *discovered: str, files: bool = False) -> Catalogue:

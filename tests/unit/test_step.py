@@ -63,13 +63,14 @@ class Azure:
             raise self.shown
         return self.shown
 
-    def put(self, target: TargetId, definition: bytes) -> None:
+    def put(self, target: TargetId, definition: bytes, insist: Callable[[], None]) -> None:
+        insist()
         self.put_.append(definition)
         self.meanwhile()
         if self.errors:
             raise self.errors.pop(0)
 
-    def restart(self, target: TargetId) -> None:
+    def restart(self, target: TargetId, insist: Callable[[], None]) -> None:
         raise AssertionError("nobody asked for a restart")
 
 

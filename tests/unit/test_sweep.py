@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -51,10 +52,10 @@ class Groups:
             raise one
         return one
 
-    def put(self, target: TargetId, definition: bytes) -> None:
+    def put(self, target: TargetId, definition: bytes, insist: Callable[[], None]) -> None:
         raise AssertionError("a sweep changes no group")
 
-    def restart(self, target: TargetId) -> None:
+    def restart(self, target: TargetId, insist: Callable[[], None]) -> None:
         raise AssertionError("a sweep changes no group")
 
 

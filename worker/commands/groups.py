@@ -39,6 +39,19 @@ def find_group(deployment: Deployment, text: str) -> TargetId:
     raise _unknown(text, known)
 
 
+def complete_group(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """What GROUP may become in a shell: the groups of the targets file and those with a record."""
+    try:
+        deployment: Deployment = context.obj.deployment()
+        known = {target.id for target in deployment.catalogue.all()} | set(deployment.records.all())
+    # Whatever is wrong is told by the command itself, not in the middle of a line that is being typed.
+    except Exception:
+        return []
+    alone = Counter(target.container_group for target in known)
+    names = {*map(names_of(known), known), *(name for name, count in alone.items() if count == 1)}
+    return sorted(name for name in names if name.lower().startswith(incomplete.lower()))
+
+
 def names_of(targets: Iterable[TargetId]) -> Callable[[TargetId], str]:
     """How to call each of these: with its subscription where resource group and name alone are not enough."""
     several = Counter(str(target).lower() for target in set(targets))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from worker.commands.groups import GROUP_HELP, find_group, names_of
+from worker.commands.groups import GROUP_HELP, complete_group, find_group, names_of
 from worker.commands.output import example, print_json, print_table, when
 from worker.record import Record
 from worker.wiring import Deployment
@@ -15,7 +15,7 @@ from worker.wiring import Deployment
     short_help="How did the last pushes end, and what is held?",
     epilog=example("history web/shop"),
 )
-@click.argument("group", required=False)
+@click.argument("group", required=False, shell_complete=complete_group)
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_context
 def history(context: click.Context, *, group: str | None, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import uuid
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from shared.image import ImageReference, InvalidImage
 from shared.message import TargetId, UpdateMessage
 from shared.push import Push
 from shared.telemetry import new_traceparent
-from worker.commands.groups import GROUP_HELP, find_group, held_back, names_of
+from worker.commands.groups import GROUP_HELP, complete_group, find_group, held_back, names_of
 from worker.commands.output import console, example, print_json, print_table, when
 from worker.endings import fresh
 from worker.manual import NothingToRollBackTo, roll_back
@@ -44,6 +45,10 @@ def push(context: click.Context, *, image: str, as_json: bool) -> None:
         print_json({"id": message.id, "image": str(message.push.image)})
     else:
         click.echo(f"queued {message.push.image} as {message.id}")
+    # Only a remark: what can't be told now, the worker will find out.
+    with contextlib.suppress(RemoteError):
+        if not deployment.catalogue.concerned(message.push.image):
+            click.echo(f"no target runs {message.push.image.name} now: as it is, the push will be ignored", err=True)
 
 
 @click.command(
@@ -80,7 +85,7 @@ def sweep(context: click.Context, *, as_json: bool) -> None:
     short_help="Stop updates of GROUP; pushes wait.",
     epilog=example('hold shop --reason "sale until Monday"'),
 )
-@click.argument("group")
+@click.argument("group", shell_complete=complete_group)
 @click.option("--reason", required=True, help="Why, for whoever looks at its history.")
 @click.pass_context
 def hold(context: click.Context, *, group: str, reason: str) -> None:
@@ -100,7 +105,7 @@ def hold(context: click.Context, *, group: str, reason: str) -> None:
     short_help="Let updates of GROUP go on, with the newest push.",
     epilog=example("release shop"),
 )
-@click.argument("group")
+@click.argument("group", shell_complete=complete_group)
 @click.pass_context
 def release(context: click.Context, *, group: str) -> None:
     """`aci-hooks-worker release GROUP`."""
@@ -122,7 +127,7 @@ def release(context: click.Context, *, group: str) -> None:
     short_help="Bring GROUP back to the good images before, and hold it.",
     epilog=example("rollback web/shop"),
 )
-@click.argument("group")
+@click.argument("group", shell_complete=complete_group)
 @click.pass_context
 def rollback(context: click.Context, *, group: str) -> None:
     """`aci-hooks-worker rollback GROUP`."""

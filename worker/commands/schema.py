@@ -1,0 +1,19 @@
+"""`aci-hooks-worker schema`: the JSON Schema of the targets file, for editors and linters."""
+
+from __future__ import annotations
+
+import click
+
+from worker.commands.output import example, print_json
+from worker.targets_file import json_schema
+
+
+@click.command(
+    help="Print the JSON Schema of the targets file. Editors complete and check the file by it: with "
+    "`# yaml-language-server: $schema=targets.schema.json` as its first line, for instance.",
+    short_help="The JSON Schema of the targets file, for editors.",
+    epilog=example("schema > targets.schema.json"),
+)
+def schema() -> None:
+    """`aci-hooks-worker schema`."""
+    print_json(json_schema())
