@@ -126,6 +126,8 @@ def _explain(error: Any) -> tuple[Path, str, str | None]:
     path = tuple(part for part in error["loc"] if part != "[key]")
     if error["type"] == MISTAKE:
         return path, error["ctx"]["what"], error["ctx"]["nearest"]
+    if error["type"] == "model_type" and path[2:3] == ("containers",):
+        return path, "must be a mapping, as in {policy: any}", None
     if error["type"] != "extra_forbidden":
         return path, _MESSAGES.get(error["type"], "not what belongs here"), None
     fields = _model_at(path).model_fields

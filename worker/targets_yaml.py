@@ -77,6 +77,7 @@ def read_yaml(text: str) -> Document:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         said = " ".join(part for part in (error.context, error.problem) if part)
+        said += "; indent with spaces" if "'\\t'" in said else ""
         document.problems.append(Problem(line, "", f"not YAML: {said}"))
     except _TooMuch as error:
         document.problems.append(Problem(None, "", str(error)))

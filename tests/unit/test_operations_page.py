@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
+from shared.cloud import CLOUDS
 from shared.credential import NoToken
 from tests.processes import PROJECT
 from worker import failures, settlement
@@ -43,3 +44,12 @@ def test_every_code_is_explained() -> None:
     codes = {NoToken.error_code, *written(), *settlement.EXPLANATIONS, *known_to_failures()}
     assert {"CrashLoop", "StuckInTransition", "WorkerCrash", "InaccessibleImage", "SecretUnavailable"} <= codes
     assert codes - documented() == set()
+
+
+def test_the_clouds_are_those_of_the_program() -> None:
+    rows = [line for line in PAGE.splitlines() if line.startswith("| `Azure")]
+    told = {tuple(cell.strip(" `") for cell in row.split("|")[1:5]) for row in rows}
+    assert told == {
+        (name, cloud.authority, cloud.resource_manager.removeprefix("https://"), cloud.storage_suffix)
+        for name, cloud in CLOUDS.items()
+    }

@@ -163,7 +163,12 @@ def test_what_may_be_a_secret_is_never_repeated() -> None:
         ("targets: !!python/object/apply:os.system [x]", "are not supported"),
         (target("containers: {}"), "containers: must not be empty"),
         (target("containers: {web: }"), "t.yaml:4: targets[0].containers.web: must be a mapping"),
-        (target("containers: {web: any}"), "must be a mapping"),
+        (target("containers: {web: any}"), "must be a mapping, as in {policy: any}"),
+        (
+            "targets:\n\t- x",
+            "t.yaml:2: not YAML: while scanning for the next token found character '\\t' that cannot start any "
+            "token; indent with spaces",
+        ),
         (target("containers: {web: {policy: }}"), "policy: must be a text"),
         (target("containers: {web: {polcy: any}}"), "polcy: not a key here, where policy, image may stand"),
         (target("containers: {web: {policy: any, image: Acme/Shop}}"), "did you mean `acme/shop`?"),
