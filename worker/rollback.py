@@ -23,6 +23,10 @@ def after_failure(situation: Situation) -> Step:
     settled = next((one.settled for one in record.failures_of(message.id).values() if one.settled), None)
     if settled:
         return GiveUp(record, code, detail, settled)
+    # A push that failed on one container has failed on all of them.
+    open_ = [name for name, wanted in record.owned_by(message.id).items() if wanted.is_open]
+    record = record.fail(message, dict.fromkeys(open_, (code, detail)), situation.now)
+    situation = situation.with_record(record)
     mine = {name: one for name, one in record.containers.items() if one.to_bring_back(message.id)}
     images = {name: image for name, one in mine.items() if (image := restored(one))}
     if why := _no_rollback(situation, mine, images):

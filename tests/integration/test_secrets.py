@@ -64,6 +64,19 @@ def configure(site: Site, tmp_path: Path) -> None:
     site.environment |= SECRETS | {"ACI_HOOKS_TARGETS": str(file)}
 
 
+def test_plan_shows_the_change_and_no_secret_and_reads_only(site: Site, tmp_path: Path) -> None:
+    rich_group(site)
+    configure(site, tmp_path)
+    before = site.arm.log()[-1]["n"] if site.arm.log() else 0
+    for arguments in (("plan", "acme/shop:v2"), ("plan", "acme/shop:v2", "--json")):
+        out = site.command(*arguments)
+        assert "acme/shop:v1" in out
+        assert "acme/shop:v2" in out
+        assert not [value for value in (*SECRETS.values(), TLS_IN_BASE64) if value in out]
+    assert {request["method"] for request in site.arm.log(since=before)} <= {"GET", "HEAD"}
+    assert (site.updates.count(), site.effective_puts()) == (0, 0)
+
+
 def test_all_five_kinds_survive_an_update(site: Site, tmp_path: Path) -> None:
     rich_group(site)
     configure(site, tmp_path)

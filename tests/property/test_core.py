@@ -193,6 +193,21 @@ def test_admitting_a_push_again_changes_nothing(
         assert (ruling.verdict == "wanted") <= (chosen is not None and chosen.message.id == of.id)
 
 
+@given(records(), groups, messages(), policies, digests)
+def test_a_skip_changes_nothing(now: Record, shown: ContainerGroup, of: Any, target: Target, known: str | None) -> None:
+    result = admit(now, shown, of, target, known, at(0))
+    for ruling in result.rulings:
+        before, after = now.containers.get(ruling.container), result.record.containers[ruling.container]
+        if ruling.verdict != "ignored":
+            continue
+        if before is None or before.repository != after.repository:
+            assert (after.wanted, after.runners_up, after.failures) == (None, (), ())  # it is only known now
+        else:
+            assert after.but(runners_up=before.runners_up) == before
+    kept = ("rollout", "hold", "outcomes") if all(one.verdict == "ignored" for one in result.rulings) else ()
+    assert [getattr(result.record, name) for name in kept] == [getattr(now, name) for name in kept]
+
+
 @given(st.lists(messages(), min_size=1, max_size=6, unique_by=lambda one: one.id), st.randoms())
 def test_in_whatever_order_pushes_come_the_newest_is_wanted(pushes: list[Any], chance: random.Random) -> None:
     pushes = [one.model_copy(update={"push": one.push.model_copy(update={"digest": None})}) for one in pushes]

@@ -36,7 +36,6 @@ LONG_DIGEST = "sha512:" + "0a" * 64
         ("localhost/shop", "localhost", "shop", None, None),
         ("localhost:5000/shop:2", "localhost:5000", "shop", "2", None),
         ("registry:5000/shop", "registry:5000", "shop", None, None),
-        ("REGISTRY/shop", "registry", "shop", None, None),
         ("[::1]:5000/shop:2", "[::1]:5000", "shop", "2", None),
         (f"acme/shop@{DIGEST}", "docker.io", "acme/shop", None, DIGEST),
         (f"acme/shop:2@{DIGEST}", "docker.io", "acme/shop", "2", DIGEST),
@@ -59,6 +58,8 @@ def test_a_reference_is_read_and_normalised(
     [
         ("", "'' is not a repository"),
         ("acme/Shop", "'acme/Shop' is not a repository"),
+        # Found by a property: as a host in lower case it would be the first part of a repository.
+        ("Acme/shop", "'Acme' is neither: a repository is lower-case, a registry has a dot or a port"),
         ("acme//shop", "'acme//shop' is not a repository"),
         ("/shop", "'/shop' is not a repository"),
         ("acme/shop/", "'acme/shop/' is not a repository"),

@@ -270,6 +270,13 @@ class TestNoRollback:
         assert isinstance(result, RollBack)
         assert result.rollout.images == OLD
 
+    def test_it_is_no_more_wanted_elsewhere(self) -> None:
+        # Found by a property: what was still open elsewhere was left behind by a message that had ended.
+        blue = container(wanted(TWO, began=0))
+        result = step(record({"web": failed(), "blue": blue}), group(dict.fromkeys(("web", "blue"), "acme/shop:2")))
+        assert isinstance(result, RollBack)
+        assert result.rollout.images == {"web": "acme/shop:1", "blue": "acme/shop:1"}
+
     def test_what_can_be_brought_back_is_whatever_else_can_not(self) -> None:
         # FINDING: one container without a good image, or whose push was fine, kept the others on the broken one.
         fine = container(wanted(TWO, status="done", began=0), goods=(good("2"),))
