@@ -124,9 +124,9 @@ def _admit_one(
     by_hand = message.push.sender == MANUAL
     if again := next((failure for failure in one.failures if not by_hand and candidate.repeats(failure)), None):
         return record, Ruling(name, "ignored", f"this push failed before, at {again.at:%Y-%m-%d %H:%M:%S} UTC")
-    by_hand = redeployed(record, one, running)
+    moved_on = redeployed(record, one, running)
     if wanted is not None and wanted.status != "failed":
-        if not candidate.beats(wanted) and not (by_hand and candidate.message.order > wanted.message.order):
+        if not candidate.beats(wanted) and not (moved_on and candidate.message.order > wanted.message.order):
             return _lost(record, name, one, wanted, candidate)
     elif one.good and not candidate.beats_good(one.good):
         return record, Ruling(name, "superseded", f"{one.good.image} is newer")
@@ -140,7 +140,7 @@ def _admit_one(
     next_wanted = _next_wanted(one, group, name, written, candidate, same_tag=tag == message.push.tag)
     verdict: Verdict = "wanted" if next_wanted.is_open else "unchanged"
     reason = decision.reason if next_wanted.is_open else f"{name} runs {message.push.image} already"
-    before = record.redeployed(name, good_image(group, name)) if by_hand else record
+    before = record.redeployed(name, good_image(group, name)) if moved_on else record
     return before.admit(name, next_wanted), Ruling(name, verdict, reason)
 
 
