@@ -28,7 +28,7 @@ from worker.admission import Admission, Ruling, admit, overtaken, still_followed
 from worker.group import ContainerGroup
 from worker.policy import Policy, SameTag, parse_policy
 from worker.record import Record
-from worker.record_parts import ContainerRecord, Good, Wanted
+from worker.record_parts import ContainerRecord, Good, Result, Wanted
 from worker.running import matching_containers
 from worker.targets import ContainerRule, Target, single_target
 
@@ -288,6 +288,14 @@ class TestRedeployed:
     def test_what_ran_there_is_what_a_rollback_brings_back(self) -> None:
         result = consider(message("3", pushed=10), self.KNOWN, self.BY_HAND)
         assert [one.image for one in result.record.containers["web"].goods][:2] == ["acme/shop:1.4.2", "acme/shop:2.1"]
+
+    @pytest.mark.parametrize("result", ["superseded", "rolled-back", "failed"])
+    def test_what_the_worker_brought_here_once_is_nobodys_deployment_either(self, result: Result) -> None:
+        late = record({"web": self.KNOWN}).ended(message("1.4.2"), ("web",), result, "", at(0))
+        assert consider(message("3", pushed=10), late, self.BY_HAND).record.containers["web"].goods[0] == good("2.1")
+        updated = record({"web": self.KNOWN}).ended(message("1.4.2"), ("web",), "updated", "", at(0))
+        gone_back = consider(message("3", pushed=10), updated, self.BY_HAND).record.containers["web"].goods[0]
+        assert gone_back.image == "acme/shop:1.4.2"
 
     def test_a_push_from_before_what_was_brought_here_stays_older(self) -> None:
         late = consider(message("1.4.3", pushed=-10), self.KNOWN, self.BY_HAND, rule=target("semver"))

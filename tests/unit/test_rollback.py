@@ -328,6 +328,10 @@ class TestSeenBroken:
         ("now", "broken"),
         [
             (failure(TWO), True),
+            (failure(TWO, code="ContainerFailed"), True),
+            (failure(TWO, code="ImagePullFailed"), True),
+            (failure(TWO, code="ProvisioningFailed"), True),
+            (failure(TWO, code="RolloutTimeout"), True),
             (failure(TWO, code="ServiceUnavailable"), False),
             (failure(TWO, settled="failed"), False),
             (failure(message("3")), False),

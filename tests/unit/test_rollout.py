@@ -220,7 +220,15 @@ class TestWatch:
         begun = record({"web": container(wanted(TWO, began=0))}, rollout=rollout())
         now = release(hold(begun, "audit", at(10)), at(4000))
         shown = group({"web": "acme/shop:2"}, {"web": waiting()}, state="Updating")
-        assert isinstance(next_step(now, shown, TWO, RULES, at(4001)), Wait)
+        assert next_step(now, shown, TWO, RULES, at(4001)).record.failures_of("2") == {}
+        overdue = 4001 + RULES.timeout.total_seconds()
+        assert next_step(now, shown, TWO, RULES, at(overdue)).record.failures_of("2").keys() == {"web"}
+
+    def test_another_change_gives_it_all_its_time_again(self) -> None:
+        # Found by the state machine: it was overdue as soon as another container's change put the group in transition.
+        now = record({"web": container(wanted(TWO, began=0))}, rollout=rollout("5", {"jobs": "x:1"}, since=4000))
+        shown = group({"web": "acme/shop:2"}, {"web": waiting()}, state="Updating")
+        assert next_step(now, shown, TWO, RULES, at(4001)).record.failures_of("2") == {}
 
     def test_after_the_soak_the_push_is_the_last_good_one(self) -> None:
         of = message("2", digest=digest("two"))

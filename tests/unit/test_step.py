@@ -340,6 +340,7 @@ class TestByHand:
         assert bench.run(back) == Complete()
         assert bench.run(message("3", pushed=60)) == Complete()
         assert bench.record.hold is not None
+        assert (bench.record.hold.reason, bench.record.hold.allows) == ("rolled back", None)
         assert {message.id for message in bench.record.unfinished()} == {"3"}
 
     def test_what_it_broke_is_rolled_back_although_a_push_waits_behind_its_hold(self) -> None:
