@@ -140,7 +140,9 @@ def _admit_one(
     next_wanted = _next_wanted(one, group, name, written, candidate, same_tag=tag == message.push.tag)
     verdict: Verdict = "wanted" if next_wanted.is_open else "unchanged"
     reason = decision.reason if next_wanted.is_open else f"{name} runs {message.push.image} already"
-    before = record.redeployed(name, good_image(group, name)) if moved_on else record
+    good = good_image(group, name)
+    good = good if running == written else good.but(tag=None)  # a tag of another repository
+    before = record.redeployed(name, good) if moved_on else record
     return before.admit(name, next_wanted), Ruling(name, verdict, reason)
 
 

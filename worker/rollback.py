@@ -20,9 +20,9 @@ def after_failure(situation: Situation) -> Step:
     """The next step of a message whose push failed on at least one container."""
     record, message = situation.record, situation.message
     code, detail = _first_failure(record, message)
-    settled = next((one.settled for one in record.failures_of(message.id).values() if one.settled), None)
-    if settled:
-        return GiveUp(record, code, detail, settled)
+    settled = [one.settled for one in record.failures_of(message.id).values()]
+    if settled[0] and all(settled):
+        return GiveUp(record, code, detail, settled[0])
     # A push that failed on one container has failed on all of them.
     open_ = [name for name, wanted in record.owned_by(message.id).items() if wanted.is_open]
     record = record.fail(message, dict.fromkeys(open_, (code, detail)), situation.now)

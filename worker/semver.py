@@ -22,7 +22,7 @@ _WORDS = (
 _PRE_RELEASE = rf"(?:(?:{_WORDS})[0-9]*|[abm][0-9]+)"
 _SEGMENT = r"[A-Za-z0-9]+(?:\.[A-Za-z0-9]+)*"
 _VERSION = re.compile(
-    r"v?(?P<numbers>[0-9]{4}-[0-9]{2}(?:-[0-9]{2})?(?![A-Za-z0-9.])|[0-9]+(?:\.[0-9]+)*)"
+    r"v?(?P<numbers>[0-9]{4}-[0-9]{2}(?:-[0-9]{2}(?:\.[0-9]+)*)?(?![A-Za-z0-9.])|[0-9]+(?:\.[0-9]+)*)"
     rf"(?P<attached>{_PRE_RELEASE})?(?P<suffix>(?:-{_SEGMENT})*)"
     rf"(?:\+[A-Za-z0-9._-]+|_(?P<behind>{_SEGMENT}(?:[-_]{_SEGMENT})*))?",
     re.IGNORECASE | re.ASCII,

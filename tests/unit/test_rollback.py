@@ -294,6 +294,11 @@ class TestNoRollback:
         now = record({"web": container(failures=(failure(TWO, settled="failed", detail="so it was"),))})
         assert step(now, group(OLD)) == GiveUp(now, "CrashLoop", "so it was", "failed")
 
+    def test_what_was_settled_on_one_container_hides_nothing_on_another(self) -> None:
+        # FINDING: a late change that had brought both back was undone on neither.
+        side = container(wanted(message("3"), status="done"), failures=(failure(TWO, settled="rolled-back"),))
+        assert isinstance(step(record({"side": side, "web": failed()}), group(NEW | {"side": "acme/shop:3"})), RollBack)
+
     def test_a_hold_that_comes_while_it_is_watched_does_not_unsay_it(self) -> None:
         # FINDING: the letter said "not rolled back", though it was.
         result = step(hold(returning(), "audit", at(80)), group(OLD, {"web": running(70)}), 100)
