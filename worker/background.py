@@ -23,6 +23,5 @@ def _repeat(name: str, stopping: threading.Event, pause: Callable[[], float], wo
             work()
         except RemoteError as error:
             log.warning(f"{name} failed, trying again later", error=str(error))
-        # This thread is the only one that does it.
-        except Exception:
+        except Exception:  # whatever it is, this thread is the only one that does the work
             log.exception(f"{name} failed, trying again later")

@@ -81,6 +81,8 @@ class Latecomers:
             log.info("no resource tag holds the group any more", target=str(target))
             self._wake(target)
             self._held -= {target}
+        for target in held - self._held:
+            log.info("a resource tag holds the group", target=str(target))
         self._held |= held
 
     def _due(self) -> list[_FannedOut]:

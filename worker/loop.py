@@ -113,8 +113,7 @@ class Worker:
                 log.warning("lease lost, leaving the message to whoever has it now")
             except RemoteError as error:
                 log.warning("message not settled, it will be delivered again", error=str(error))
-            # A thread that died silently would keep its place in the worker for ever.
-            except Exception:
+            except Exception:  # a thread that died silently would keep its place in the worker for ever
                 log.exception("message not settled, it will be delivered again")
             finally:
                 with self._freed:

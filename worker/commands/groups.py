@@ -8,11 +8,13 @@ from collections.abc import Callable, Collection, Iterable
 
 import click
 
+from shared.environment import SettingsError
 from shared.errors import RemoteError
 from shared.message import TargetId
 from worker.group import ContainerGroup
 from worker.record import Record
 from worker.targets import hold_reason
+from worker.targets_file import TargetsError
 from worker.wiring import Deployment
 
 GROUP_HELP = "GROUP is a container group's name, or `resource group/name`, or `subscription/resource group/name`."
@@ -44,9 +46,8 @@ def complete_group(context: click.Context, _parameter: click.Parameter, incomple
     try:
         deployment: Deployment = context.obj.deployment()
         known = {target.id for target in deployment.catalogue.all()} | set(deployment.records.all())
-    # Whatever is wrong is told by the command itself, not in the middle of a line that is being typed.
-    except Exception:
-        return []
+    except (SettingsError, TargetsError, RemoteError):
+        return []  # the command itself says what is wrong, not the middle of a line that is being typed
     alone = Counter(target.container_group for target in known)
     names = {*map(names_of(known), known), *(name for name, count in alone.items() if count == 1)}
     return sorted(name for name in names if name.lower().startswith(incomplete.lower()))
