@@ -184,8 +184,8 @@ class Catalogue:
             if passes(classify(error)):
                 raise
             log.warning("groups not listed", scope=str(scope), error=str(error))
-            before = self._listings.get(scope, Listing()) if scope.discover else Listing()
             nothing_there = error.status == 404 or not scope.discover
+            before = Listing() if nothing_there else self._listings.get(scope, Listing())
             return replace(
                 before, problems=(f"{scope} can't be listed: {error}",), unknown=None if nothing_there else error
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
@@ -50,7 +50,7 @@ class Changes:
             """What may have come to its end while the change was on its way."""
             still_held = held()
             if not still_held or self._written_since(target.id, etag):
-                self._heal(target.id, _brought_by_us(step.record, group))
+                self._heal(step.record, group)
             if not still_held:
                 raise LeaseLost(message.id)
 
@@ -97,14 +97,14 @@ class Changes:
             return self._ports.load(target)[1] != etag
         return False
 
-    def _heal(self, target: TargetId, names: Collection[str]) -> None:
+    def _heal(self, before: Record, group: ContainerGroup) -> None:
         """The change may have come after a newer one that has ended, and have overwritten it: have that made good."""
         images: dict[str, str] = {}  # without an answer, everything is brought here once more
         with contextlib.suppress(RemoteError):
-            images = self._ports.groups.get(target).images
+            images = self._ports.groups.get(before.target).images
         for _ in range(CONFLICTS):
-            record, etag = self._ports.load(target)
-            reopened = record.reopen(images, names, self._ports.now())
+            record, etag = self._ports.load(before.target)
+            reopened = record.reopen(images, _brought_by_us(record, before, group), self._ports.now())
             try:
                 self._ports.save(record, reopened, etag)
             except Conflict:
@@ -116,8 +116,10 @@ class Changes:
             return
 
 
-def _brought_by_us(record: Record, group: ContainerGroup) -> frozenset[str]:
-    """The containers that their owner had not brought to another image before."""
-    done = {name: one.wanted for name, one in record.containers.items() if one.wanted and one.wanted.status == "done"}
+def _brought_by_us(record: Record, before: Record, group: ContainerGroup) -> frozenset[str]:
+    """The containers but for those whose owner had brought them to another image when the record was `before`."""
+    done = {name: one.wanted for name, one in before.containers.items() if one.wanted and one.wanted.status == "done"}
     elsewhere = {name for name, wanted in done.items() if group.images.get(name) != wanted.image}
-    return frozenset(record.containers.keys() - elsewhere)
+    # A push that was wanted there since has taken it back from the owner.
+    still = {name for name in elsewhere if name in record.owned_by(done[name].message.id)}
+    return frozenset(record.containers.keys() - still)

@@ -128,7 +128,9 @@ class Worker:
                 leased.text, "Undecodable", detail, leased.dequeue_count, leased.inserted_at, datetime.now(UTC)
             )
         unsettled = leased.dequeue_count - 1 - update.dequeued
-        if unsettled > 0 and update.attempts + unsettled >= self._pace.max_attempts:
+        # Beyond the limit it is in its extra tries, which no single crash ends.
+        failed = update.attempts if update.attempts < self._pace.max_attempts else 0
+        if unsettled > 0 and failed + unsettled >= self._pace.max_attempts:
             detail = f"received {unsettled} times in a row without being settled: its worker died or stalled each time"
             tried = update.model_copy(update={"attempts": update.attempts + unsettled})
             return self._stepper.give_up(tried, "WorkerCrash", detail)

@@ -28,7 +28,7 @@ def hold(record: Record, reason: str, now: datetime) -> Record:
 
 def release(record: Record, now: datetime) -> Record:
     """Updates go on: what is wanted by now, the newest push of each container, is to be applied."""
-    return record.but(hold=None).refresh(record.open(), now)
+    return record.but(hold=None).refresh([message.id for message in record.unfinished()], now)
 
 
 def roll_back(record: Record, new_id: Callable[[], str], now: datetime) -> tuple[Record, UpdateMessage]:

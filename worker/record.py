@@ -69,10 +69,7 @@ class Record(Value):
 
     def unfinished(self) -> tuple[UpdateMessage, ...]:
         """The messages of what is to be brought onto the group, or taken back from it, once each."""
-        found = {wanted.message.id: wanted.message for wanted in self.open().values()}
-        for one in self.containers.values():
-            failed = (failure.message for failure in one.failures if one.to_bring_back(failure.message.id))
-            found |= {message.id: message for message in failed}
+        found = {message.id: message for one in self.containers.values() for message, _ in one.unfinished()}
         return tuple(found.values())
 
     def admit(self, container: str, wanted: Wanted) -> Record:
@@ -213,12 +210,16 @@ class Record(Value):
         gone = set(containers)
         return self.but(containers={name: one for name, one in self.containers.items() if name not in gone})._closed()
 
-    def refresh(self, names: Iterable[str], now: datetime) -> Record:
-        """The open pushes of these containers are as if they had been admitted now: they have all their time again."""
+    def refresh(self, ids: Collection[str], now: datetime) -> Record:
+        """What these messages have not finished has all its time again, as if it had been admitted, or failed, now."""
         record = self
-        for name in names:
-            one = self.containers[name].wanted
-            record = record._with(name, wanted=one and one.but(admitted_at=now))
+        for name, one in self.containers.items():
+            unfinished = {message.id for message, _ in one.unfinished()} & set(ids)
+            failures = tuple(each.but(at=now) if each.message.id in unfinished else each for each in one.failures)
+            changes: dict[str, object] = {"failures": failures}
+            if one.wanted and one.wanted.is_open and one.wanted.message.id in unfinished:
+                changes["wanted"] = one.wanted.but(admitted_at=now)
+            record = record._with(name, **changes)
         return record
 
     def forgive(self, message_id: str, now: datetime) -> Record:

@@ -118,6 +118,14 @@ class ContainerRecord(Value):
             return False
         return wanted.message.id == message_id or not (wanted.began_at or wanted.status == "done")
 
+    def unfinished(self) -> tuple[tuple[UpdateMessage, datetime], ...]:
+        """The messages of what is to be brought here or taken back, each with when it was last heard of."""
+        failed = [(one.message, one.at) for one in self.failures if self.to_bring_back(one.message.id)]
+        if self.wanted is None or not self.wanted.is_open:
+            return tuple(failed)
+        heard_of = max(self.wanted.admitted_at, self.wanted.began_at or self.wanted.admitted_at)
+        return (*failed, (self.wanted.message, heard_of))
+
     @property
     def goes_back(self) -> bool:
         """Did some push fail here that is to be undone, or was?"""

@@ -34,7 +34,8 @@ def after_failure(situation: Situation) -> Step:
     under_way = record.rollout
     if under_way is None or not images.keys() <= under_way.returning:
         return _roll_back(situation, images)
-    match observe(situation, images, under_way.since):
+    failed_at = max(failure.at for failure in record.failures_of(message.id).values())
+    match observe(situation, images, under_way.since, failed_at):
         case Missing():
             return _roll_back(situation, images)
         case Pending(reason):

@@ -54,8 +54,11 @@ def redeployed(record: Record, one: ContainerRecord, running: str) -> bool:
         return False
     image = _parsed(running)
     tried = {outcome.image for outcome in record.outcomes if outcome.result in {"superseded", "rolled-back", "failed"}}
-    failed = {failure.message.push.tag for failure in one.failures}
-    return image is not None and str(image) not in tried and image.followed_tag not in failed
+    if image is None or str(image) in tried:
+        return False
+    if image.followed_tag is None:  # outcomes have no digests: any of those pushes may have been this one
+        return not tried and image.digest not in {failure.digest for failure in one.failures}
+    return image.followed_tag not in {failure.message.push.tag for failure in one.failures}
 
 
 def running_digest(group: ContainerGroup, name: str) -> str | None:

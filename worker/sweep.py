@@ -5,6 +5,7 @@ A webhook that never came, because the ingress was down or the sender tried only
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +18,7 @@ from shared.errors import RemoteError
 from shared.image import ImageReference, InvalidImage
 from shared.message import TargetId, UpdateMessage
 from shared.push import Push
+from worker.change import CONFLICTS
 from worker.endings import fresh
 from worker.group import ContainerGroup
 from worker.policy import Policy, Update
@@ -84,15 +86,24 @@ class Sweeper:
                 yield Swept(target.id, problem=str(error) or type(error).__name__)
 
     def wake(self, target: TargetId) -> int:
-        """Send what a group that is not held any more has been waiting for; how many messages. Raises RemoteError."""
-        return self._wake(*self.records.load(target))
+        """Send what a group that is not held any more has been waiting for; how many messages.
+
+        Raises RemoteError, and Conflict if others write the record all the time.
+        """
+        for _ in range(CONFLICTS):
+            with contextlib.suppress(Conflict):
+                return self._wake(*self.records.load(target))
+        raise Conflict(f"the record of {target} was written by others {CONFLICTS} times in a row")
 
     def _sweep(self, target: Target) -> Swept:
         record, etag = self.records.load(target.id)
         group = self.groups.get(target.id)
         if hold_reason(group.tags) or group.stopped:
             return Swept(target.id, problem="held or stopped", held=True)
-        woken = self._wake(record, etag)
+        try:
+            woken = self._wake(record, etag)
+        except Conflict:
+            woken = 0  # somebody is at work on it
         if record.hold:
             return Swept(target.id, woken=woken, problem="held", held=True)
         problems: list[str] = []
@@ -109,11 +120,7 @@ class Sweeper:
         lost = lost_messages(record, self.now() - self.settle_time)
         if not lost:
             return 0
-        names = [name for name, wanted in record.open().items() if wanted.message.id in lost]
-        try:
-            self.records.save(record.refresh(names, self.now()), etag)
-        except Conflict:
-            return 0  # somebody is at work on it
+        self.records.save(record.refresh(lost.keys(), self.now()), etag)
         for message in lost.values():
             self.send(fresh(message))
         return len(lost)
@@ -184,16 +191,12 @@ def lost_messages(record: Record, silent_since: datetime) -> dict[str, UpdateMes
     held = {outcome.id: outcome.at for outcome in record.outcomes if outcome.result == "held"}
     found = {}
     for one in record.containers.values():
-        wanted = one.wanted
-        if wanted is None or (record.hold and record.hold.allows != wanted.message.id):
-            continue
-        failure = one.failure_of(wanted.message.id)
-        under_way = wanted.is_open or (failure is not None and failure.settled is None)
-        heard_of = max(at for at in (wanted.admitted_at, wanted.began_at, failure and failure.at) if at)
-        held_at = held.get(wanted.message.id)
-        let_go = held_at is not None and held_at >= heard_of
-        if under_way and (let_go or heard_of < silent_since):
-            found[wanted.message.id] = wanted.message
+        for message, heard_of in one.unfinished():
+            if record.hold and record.hold.allows != message.id:
+                continue
+            let_go = message.id in held and held[message.id] >= heard_of
+            if let_go or heard_of < silent_since:
+                found[message.id] = message
     return found
 
 

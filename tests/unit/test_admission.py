@@ -297,6 +297,20 @@ class TestRedeployed:
         gone_back = consider(message("3", pushed=10), updated, self.BY_HAND).record.containers["web"].goods[0]
         assert gone_back.image == "acme/shop:1.4.2"
 
+    @pytest.mark.parametrize("how", ["failed", "superseded"])
+    def test_an_image_by_digest_may_be_one_that_the_worker_brought(self, how: str) -> None:
+        # FINDING: one that had failed, brought back by a late change, became the image to go back to.
+        one, outcomes = self.KNOWN, record()
+        if how == "failed":
+            one = one.but(failures=(failure(message("2", digest=FIRST), settled="rolled-back"),))
+        else:
+            outcomes = outcomes.ended(message("2"), ("web",), "superseded", "", at(0))
+        shown = group({"web": f"acme/shop@{FIRST}"})
+        result = consider(message("3", pushed=10), outcomes.but(containers={"web": one}), shown)
+        assert result.record.containers["web"].goods[0] == good("2.1")
+        by_hand = consider(message("3", pushed=10), self.KNOWN, shown).record.containers["web"].goods[0]
+        assert by_hand.image == f"acme/shop@{FIRST}"
+
     def test_a_push_from_before_what_was_brought_here_stays_older(self) -> None:
         late = consider(message("1.4.3", pushed=-10), self.KNOWN, self.BY_HAND, rule=target("semver"))
         assert ruling(late)[0] == "superseded"

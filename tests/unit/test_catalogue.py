@@ -177,6 +177,16 @@ def test_what_was_discovered_before_stays_known_when_a_place_is_forbidden_later(
     assert names(catalogue.concerned(SHOP)) == ["shop"]
 
 
+def test_what_was_discovered_in_a_place_that_is_gone_is_gone() -> None:
+    # FINDING: its targets lived on until the worker was started again.
+    azure, clock = Azure(web=["shop"]), Seconds()
+    catalogue = made(azure, clock, "web")
+    catalogue.concerned(SHOP)
+    azure.places["web"] = GONE
+    clock.now += REFRESH
+    assert catalogue.concerned(SHOP) == ()
+
+
 def test_while_a_list_fails_for_a_time_nobody_says_that_there_is_nothing() -> None:
     catalogue = made(Azure(web=DOWN), Seconds(), "web")
     for ask in (lambda: catalogue.concerned(SHOP), lambda: catalogue.get(id_of("shop")), catalogue.known):

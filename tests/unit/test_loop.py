@@ -94,6 +94,17 @@ def test_attempts_alone_are_no_crash() -> None:
     assert site.codes == ["ResourceGroupNotFound"]
 
 
+@pytest.mark.parametrize(("attempts", "code"), [(3, "ResourceGroupNotFound"), (2, "WorkerCrash")])
+def test_a_crash_does_not_end_the_extra_tries_of_a_rollback(attempts: int, code: str) -> None:
+    # FINDING: the first one did.
+    site = Site()
+    site.updates.send(message("2", attempts=attempts).encode())
+    site.updates.receive(1)
+    site.clock.advance(60)
+    site.drain()
+    assert site.codes == [code]
+
+
 def test_the_newest_push_of_a_batch_comes_first_and_what_is_unreadable_before_it() -> None:
     clock = Clock()
     queue = MemoryQueue(clock)

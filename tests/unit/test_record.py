@@ -352,11 +352,16 @@ class TestWithout:
 class TestRefresh:
     def test_what_is_open_has_all_its_time_again(self) -> None:
         now = record({"web": container(wanted(TWO)), "blue": container(wanted(THREE))})
-        after = now.refresh(["web"], at(600))
+        after = now.refresh(["2"], at(600))
         assert after.open() == {"web": wanted(TWO).but(admitted_at=at(600)), "blue": wanted(THREE)}
 
     def test_a_container_of_which_nothing_is_wanted_stays_so(self) -> None:
-        assert record({"web": container()}).refresh(["web"], at(600)) == record({"web": container()})
+        assert record({"web": container()}).refresh(["2"], at(600)) == record({"web": container()})
+
+    def test_a_rollback_that_was_put_off_has_all_its_time_too(self) -> None:
+        failed = container(wanted(TWO, status="failed"), failures=(failure(TWO), failure(ONE, settled="failed")))
+        after = record({"web": failed}).refresh(["1", "2"], at(600))
+        assert [one.at for one in after.containers["web"].failures] == [at(600), at(60)]
 
 
 class TestDetails:

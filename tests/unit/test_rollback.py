@@ -26,7 +26,7 @@ from tests.unit.builders import (
     wanted,
 )
 from worker.group import ContainerGroup
-from worker.manual import hold
+from worker.manual import hold, release
 from worker.record import Record
 from worker.record_parts import ContainerRecord, Failure, Good, Wanted
 from worker.rollback import after_failure, given_up, refused, restored, seen_broken
@@ -262,6 +262,15 @@ class TestNoRollback:
         assert (result.result, result.detail) == ("held", f"{why}; to be rolled back then: web: it crashes")
         assert result.record.unfinished() == (TWO,)
         assert isinstance(step(result.record.but(hold=None), group(NEW)), RollBack)
+
+    @pytest.mark.parametrize("begun", [False, True])
+    def test_after_a_hold_a_transition_is_waited_for_as_ever(self, *, begun: bool) -> None:
+        # FINDING: it was given up at once, as its time had passed behind the hold.
+        held = hold(returning() if begun else record({"web": failed()}), "audit", at(70))
+        now = release(held, at(9000))
+        shown = group(OLD if begun else NEW, {"web": waiting()}, state="Updating")
+        assert isinstance(step(now, shown, 9001), Wait)
+        assert isinstance(step(now, shown, 9001 + 2 * RULES.timeout.total_seconds()), GiveUp)
 
     def test_a_newer_push_that_was_not_begun_has_not_taken_over(self) -> None:
         # FINDING: the newer one was refused by Azure, and nobody rolled the older one back.

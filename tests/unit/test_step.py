@@ -229,6 +229,22 @@ class TestChange:
         bench.run()
         assert bench.sent == []
 
+    def test_a_push_that_took_it_back_from_its_owner_meanwhile_is_made_good(self) -> None:
+        # FINDING: it stayed "done" while the group ran what the owner had deployed before.
+        jobs = {"repository": "docker.io/acme/jobs"}
+        four = wanted(message("4", repository="acme/jobs"), "acme/jobs:4", status="done", began=0)
+        bench = Bench(record({"jobs": container(four, **jobs)}))
+        bench.azure.shown = group({"web": "acme/shop:1", "jobs": "acme/jobs:by-hand"})
+        five = wanted(message("5", repository="acme/jobs"), "acme/jobs:5", status="done", began=1)
+
+        def five_is_done() -> None:
+            now, etag = bench.records.load(SHOP)
+            bench.records.save(now.but(containers=now.containers | {"jobs": container(five, **jobs)}), etag)
+
+        bench.azure.meanwhile = five_is_done
+        bench.run()
+        assert [one.id for one in bench.sent] == ["5"]
+
     def test_what_nobody_overtook_is_not(self) -> None:
         bench = Bench()
         bench.run()

@@ -13,10 +13,12 @@ from shared.image import ImageReference
 from shared.message import TargetId, UpdateMessage
 from tests.fakes import Clock, MemoryRecords
 from tests.unit.builders import SHOP, at, container, digest, event, failure, group, message, record, running, wanted
+from worker.change import CONFLICTS
 from worker.group import ContainerGroup
 from worker.manual import hold
 from worker.record import Record
 from worker.record_parts import Hold
+from worker.records import Conflict
 from worker.registry import Absent, Found, Lookup, Unknown
 from worker.sweep import Sweeper, Swept, lost_messages
 from worker.targets import Target, single_target
@@ -59,11 +61,23 @@ class Groups:
         raise AssertionError("a sweep changes no group")
 
 
+class Contested(MemoryRecords):
+    """Records that somebody else writes first, so many times."""
+
+    conflicts = 0
+
+    def save(self, record: Record, etag: str | None) -> str:
+        if self.conflicts:
+            self.conflicts -= 1
+            raise Conflict("somebody was faster")
+        return super().save(record, etag)
+
+
 class Round:
     """One sweep of `shop`, an hour after noon."""
 
     def __init__(self, now: Record | None = None, registry: Registry | None = None, **shown: Any) -> None:
-        self.records = MemoryRecords()
+        self.records = Contested()
         if now:
             self.records.save(now, None)
         self.sent: list[UpdateMessage] = []
@@ -110,9 +124,12 @@ ROLLING_BACK = BEGUN.but(hold=Hold(reason="rolled back", since=at(0), allows="2"
         (hold(WAITING, "sale", at(0)), at(9999), False),
         (ROLLING_BACK, at(9999), True),
         (ended_as_held(WAITING, at(5)), at(0), True),
-        (ended_as_held(WAITING.refresh(["web"], at(9)), at(5)), at(0), False),
+        (ended_as_held(WAITING.refresh(["2"], at(9)), at(5)), at(0), False),
         (ended_as_held(DONE, at(5)), at(0), False),
         (record({"web": container()}), at(9999), False),
+        (ended_as_held(FAILED, at(70)), at(0), True),
+        # FINDING: each sweep sent a rollback that a hold had put off once more.
+        (ended_as_held(FAILED, at(70)).refresh(["2"], at(99)), at(0), False),
     ],
 )
 def test_which_messages_are_lost(now: Record, silent_since: datetime, *, lost: bool) -> None:
@@ -136,6 +153,26 @@ class TestWake:
         for shown in (group(shown="Stopped"), group(tags={"aci-hooks.hold": "x"})):
             done = Round(WAITING, shop=shown)
             assert (done.run()[0].held, done.sent) == (True, [])
+
+    def test_what_is_to_be_taken_back_is_woken_beside_a_newer_push(self) -> None:
+        # FINDING: it was forgotten once a newer push had been admitted while the group was held.
+        newer = message("3", pushed=70)
+        one = container(wanted(newer), failures=(failure(TWO),))
+        done = Round(ended_as_held(record({"web": one}), at(80)))
+        assert [one.woken for one in done.run()] == [2]
+        assert {one.id for one in done.sent} == {"2", "3"}
+
+    @pytest.mark.parametrize(("conflicts", "woken"), [(0, True), (CONFLICTS - 1, True), (CONFLICTS, False)])
+    def test_somebody_who_writes_meanwhile_does_not_stop_it(self, conflicts: int, *, woken: bool) -> None:
+        # FINDING: what met a write of another worker was woken by nobody else.
+        done = Round(ended_as_held(WAITING, at(5)))
+        done.records.conflicts = conflicts
+        if woken:
+            assert done.sweeper.wake(SHOP) == 1
+        else:
+            with pytest.raises(Conflict, match="web/shop was written by others"):
+                done.sweeper.wake(SHOP)
+        assert [one.id for one in done.sent] == (["2"] if woken else [])
 
 
 class TestMissed:
