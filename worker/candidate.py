@@ -33,8 +33,10 @@ class Candidate:
         return self.message.order > order if ranked is None else ranked
 
     def objection(self, wanted: Wanted) -> tuple[str, bool]:
-        """Why it does not take the place of `wanted`, which it does not beat, and whether that is the newer one of two
-        that the policy can compare."""
+        """Why it does not take the place of `wanted`, which it does not beat, as a sentence; and: is that one newer?
+
+        Of two that the policy can't compare neither is.
+        """
         tag, before = self.message.push.tag, wanted.message.push.tag
         decision = self.policy.decide(before, tag)
         if isinstance(decision, Skip):

@@ -54,12 +54,11 @@ class Regex:
         """Update if `pushed` matches and, with a group `version`, is higher than the running tag."""
         if not is_tag(pushed):
             return not_a_tag(pushed)
-        match = compile_regex(self.pattern).fullmatch(pushed)
-        if not match:
+        if not compile_regex(self.pattern).fullmatch(pushed):
             return Skip(f"{pushed} does not match {self}")
-        if pushed == running and not self.ordered:
-            return moved(pushed)
-        return self._compare(running, pushed) if self.ordered else Update(f"{pushed} matches {self}")
+        if self.ordered:
+            return self._compare(running, pushed)
+        return moved(pushed) if pushed == running else Update(f"{pushed} matches {self}")
 
     def outranks(self, pushed: str, wanted: str) -> bool | None:
         """By the group `version`, as SemVer does; None without one, and for two tags of one version."""

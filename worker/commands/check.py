@@ -114,13 +114,15 @@ def _store(
 
 
 def _check_targets(deployment: Deployment) -> Iterator[Finding]:
+    unseen = []
     try:
         deployment.catalogue.known()
     except RemoteError as error:
-        yield Finding("discovery", str(error), "FAILED")
-    yield from (Finding("discovery", problem, "FAILED") for problem in deployment.catalogue.problems())
+        unseen.append(str(error))
+    unseen += deployment.catalogue.problems()
+    yield from (Finding("discovery", problem, "FAILED") for problem in unseen)
     targets = deployment.catalogue.all()
-    if not targets:
+    if not targets and not unseen:
         yield Finding("targets", "none: the targets file lists none and discovery found none", "FAILED")
     name_of = names_of(target.id for target in targets)
     for target in targets:
