@@ -22,10 +22,10 @@ from shared.queue import MAX_BATCH, LeasedMessage, Queue
 from tests.arm_simulator.messages import Answer, Request
 from tests.arm_simulator.reports import GroupTruth, Stats
 from tests.arm_simulator.simulator import Simulator
-from worker.group import ContainerGroup
+from worker.adapters.record_blobs import Conflict, Records
+from worker.groups.group import ContainerGroup
 from worker.record import Record
-from worker.records import Conflict, Records
-from worker.targets import Target
+from worker.targets.target import Target
 
 Probe = Callable[[str], None]
 EPOCH = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -18,7 +18,7 @@ from shared.settings import WorkerSettings
 from tests.arm_simulator import ArmSimulator
 from tests.azurite import Azurite
 from tests.processes import WORKER, Processes, Program, wait_until
-from worker.records import open_records
+from worker.adapters.record_blobs import open_records
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 RESOURCE_GROUP = "web"

@@ -17,7 +17,7 @@ from shared.errors import RemoteError
 from shared.queue import Queue
 from shared.settings import IngressSettings, WorkerSettings, variables
 from shared.telemetry import MESSAGES, Redaction, configure_logging
-from worker.background import regularly
+from worker.adapters.monitoring import serve_monitoring
 from worker.commands.check import check
 from worker.commands.dead_letters import dead_letters
 from worker.commands.history import history
@@ -25,8 +25,8 @@ from worker.commands.operate import hold, push, release, rollback, sweep
 from worker.commands.output import example
 from worker.commands.plan import plan
 from worker.commands.schema import schema
-from worker.monitoring import serve_monitoring
-from worker.targets_file import TargetsError
+from worker.controller.background import regularly
+from worker.targets.file import TargetsError
 from worker.wiring import Deployment, wire
 
 log = structlog.get_logger()

@@ -13,12 +13,12 @@ from typing import Literal
 from shared.image import ImageReference
 from shared.message import UpdateMessage
 from worker.candidate import Candidate
-from worker.group import ContainerGroup
-from worker.policy import Skip
+from worker.groups.group import ContainerGroup
+from worker.policies.parse import Skip
 from worker.record import Record
 from worker.record_parts import MANUAL, ContainerRecord, Wanted
 from worker.running import acquainted, good_image, matching_containers, redeployed, running_digest
-from worker.targets import Target
+from worker.targets.target import Target
 
 Verdict = Literal["wanted", "unchanged", "superseded", "ignored", "failed"]
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from shared.image import rewrite
 from shared.message import UpdateMessage
-from worker.policy import Policy, Skip
+from worker.policies.parse import Policy, Skip
 from worker.record_parts import Failure, Good, Wanted
 
 

@@ -11,15 +11,15 @@ import structlog
 from shared.errors import RemoteError
 from shared.message import TargetId, UpdateMessage
 from shared.queue import LeaseLost
+from worker.adapters.record_blobs import Conflict
 from worker.endings import fresh
-from worker.failures import Permanent, classify, nothing_done
-from worker.group import ContainerGroup
+from worker.failures.classify import Permanent, classify, nothing_done
+from worker.groups.group import ContainerGroup
 from worker.ports import Ports
 from worker.record import Record
-from worker.records import Conflict
 from worker.settlement import Reschedule, Settlement
 from worker.steps import Apply, RollBack
-from worker.targets import Target
+from worker.targets.target import Target
 
 CONFLICTS = 5
 """Times that a step decides anew because somebody else wrote the record first, before it leaves it to later."""

@@ -6,7 +6,7 @@ import structlog
 
 from shared.message import UpdateMessage
 from shared.telemetry import ADDRESS_CHANGES, OUTCOMES
-from worker.notify import Notice, Noticed
+from worker.adapters.notifications import Notice, Noticed
 from worker.ports import Ports
 from worker.record_parts import FailedResult, Result
 from worker.settlement import Complete, Settlement, dead_lettered

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import structlog
 
 from shared.message import TargetId, UpdateMessage
-from worker.catalogue import Catalogue
+from worker.discovery.catalogue import Catalogue
 
 FORGOTTEN = 3600.0
 """Seconds after which a push is remembered no more, if no list has told all that long."""

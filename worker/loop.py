@@ -15,7 +15,7 @@ from shared.errors import RemoteError
 from shared.message import Undecodable, UpdateMessage, decode
 from shared.queue import MAX_BATCH, LeasedMessage, LeaseLost, Queue, dead_letter
 from shared.telemetry import SETTLED, trace_id
-from worker.retrying import briefly
+from worker.failures.retrying import briefly
 from worker.settlement import Complete, DeadLetterIt, Reschedule, Settlement, dead_lettered
 from worker.step import Stepper
 

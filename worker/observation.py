@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from worker.group import ContainerGroup
-from worker.health import Broken, Health, Healthy, Pending
+from worker.groups.group import ContainerGroup
+from worker.groups.health import Broken, Health, Healthy, Pending
 from worker.situation import Situation
 
 MOST_TRIES = 5

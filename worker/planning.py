@@ -9,12 +9,12 @@ from datetime import datetime
 
 from shared.message import UpdateMessage
 from worker.admission import Ruling, admit
-from worker.group import ContainerGroup
+from worker.groups.group import ContainerGroup
 from worker.record import Record
 from worker.rollout import next_step
 from worker.situation import Rules
 from worker.steps import Apply, Finish, GiveUp, RollBack, Step, Wait
-from worker.targets import Target
+from worker.targets.target import Target
 
 MASK = "***"
 

@@ -9,15 +9,15 @@ from typing import Protocol
 
 from shared.image import ImageReference
 from shared.message import TargetId, UpdateMessage
-from worker.group import ContainerGroup
-from worker.notify import Notice
+from worker.adapters.notifications import Notice
+from worker.failures.retrying import briefly
+from worker.groups.group import ContainerGroup
 from worker.record import Record
-from worker.retrying import briefly
-from worker.targets import Target
+from worker.targets.target import Target
 
 
 class Groups(Protocol):
-    """Container groups in Azure; worker.arm.Arm."""
+    """Container groups in Azure; worker.adapters.arm.Arm."""
 
     def get(self, target: TargetId) -> ContainerGroup:
         """The group as it is."""
@@ -30,7 +30,7 @@ class Groups(Protocol):
 
 
 class RecordStore(Protocol):
-    """The records; worker.records.Records."""
+    """The records; worker.adapters.record_blobs.Records."""
 
     def load(self, target: TargetId) -> tuple[Record, str | None]:
         """A record and its ETag."""
@@ -40,7 +40,7 @@ class RecordStore(Protocol):
 
 
 class Glances(Protocol):
-    """What spares reads while many groups are waited for; worker.watch.Watch."""
+    """What spares reads while many groups are waited for; worker.adapters.transitions.Watch."""
 
     def glance(self, target: TargetId) -> ContainerGroup | None:
         """The group without instance views if it is in transition for certain."""
@@ -50,7 +50,7 @@ class Glances(Protocol):
 
 
 class TargetCatalogue(Protocol):
-    """The targets; worker.catalogue.Catalogue."""
+    """The targets; worker.discovery.catalogue.Catalogue."""
 
     def concerned(self, image: ImageReference) -> tuple[Target, ...]:
         """The targets that a push may concern."""

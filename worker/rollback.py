@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from shared.image import rewrite
 from shared.message import UpdateMessage
 from shared.push import Push
-from worker.health import Broken, Pending
+from worker.groups.health import Broken, Pending
 from worker.observation import Missing, Steady, observe
 from worker.record import Record
 from worker.record_parts import ContainerRecord, FailedResult, Good

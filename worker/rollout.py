@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from shared.message import UpdateMessage
-from worker.group import ContainerGroup
-from worker.health import Broken, Pending
+from worker.groups.group import ContainerGroup
+from worker.groups.health import Broken, Pending
 from worker.observation import Missing, Steady, observe
 from worker.record import Record
 from worker.record_parts import Result, Wanted

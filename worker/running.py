@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from shared.image import ImageReference, InvalidImage
-from worker.group import ContainerGroup
+from worker.groups.group import ContainerGroup
 from worker.record import Record
 from worker.record_parts import ContainerRecord, Good
-from worker.targets import ContainerRule, Target
+from worker.targets.target import ContainerRule, Target
 
 
 def matching_containers(

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from shared.message import UpdateMessage
-from worker.group import ContainerGroup, missing_secrets
+from worker.groups.group import ContainerGroup, missing_secrets
 from worker.record import Record
 from worker.record_parts import Rollout
 from worker.steps import Moved, Wait
-from worker.targets import hold_reason
+from worker.targets.target import hold_reason
 
 LONGEST_WAIT = timedelta(seconds=60)
 

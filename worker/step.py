@@ -14,20 +14,20 @@ from shared.errors import RemoteError
 from shared.message import TargetId, UpdateMessage
 from shared.queue import LeaseLost
 from shared.telemetry import STEP_FAILURES
+from worker.adapters.record_blobs import Conflict
 from worker.admission import admit, overtaken, still_followed
 from worker.change import CONFLICTS, Changes
 from worker.endings import Endings
-from worker.failures import PATIENCE, UNKNOWN, Failure, Permanent, Retry, Transient, classify, passes
-from worker.group import ContainerGroup
+from worker.failures.classify import PATIENCE, UNKNOWN, Failure, Permanent, Retry, Transient, classify, passes
+from worker.groups.group import ContainerGroup
 from worker.ports import Ports
 from worker.record import Record
-from worker.records import Conflict
 from worker.rollback import given_up, seen_broken
 from worker.rollout import next_step, past_result
 from worker.settlement import Complete, Reschedule, Settlement
 from worker.situation import Rules
 from worker.steps import Apply, Finish, GiveUp, RollBack, Step, Wait, redacted
-from worker.targets import Target
+from worker.targets.target import Target
 
 log = structlog.get_logger()
 

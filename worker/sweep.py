@@ -18,17 +18,17 @@ from shared.errors import RemoteError
 from shared.image import ImageReference, InvalidImage
 from shared.message import TargetId, UpdateMessage
 from shared.push import Push
+from worker.adapters.record_blobs import Conflict
+from worker.adapters.registry.client import Found
 from worker.change import CONFLICTS
 from worker.endings import fresh
-from worker.group import ContainerGroup
-from worker.policy import Policy, Update
+from worker.groups.group import ContainerGroup
+from worker.policies.parse import Policy, Update
 from worker.ports import Groups, RecordStore
 from worker.record import Record
 from worker.record_parts import ContainerRecord
-from worker.records import Conflict
-from worker.registry import Found
 from worker.running import matching_containers
-from worker.targets import Target, hold_reason
+from worker.targets.target import Target, hold_reason
 
 SENDER = "sweep"
 log = structlog.get_logger()
@@ -39,7 +39,7 @@ class CannotTell(Exception):
 
 
 class Images(Protocol):
-    """What a registry tells of its images; worker.registry.Registry."""
+    """What a registry tells of its images; worker.adapters.registry.client.Registry."""
 
     def lookup(self, image: ImageReference) -> object:
         """Found, Absent or Unknown."""

@@ -18,23 +18,23 @@ from shared.message import TargetId, UpdateMessage
 from shared.queue import Queue, open_queues
 from shared.settings import WorkerSettings
 from shared.telemetry import TARGETS_FILE_VALID, Redaction
-from worker.arm import Arm, open_arm
-from worker.catalogue import Catalogue, Scope
-from worker.failures import Retry
+from worker.adapters.arm import Arm, open_arm
+from worker.adapters.notifications import Notifier
+from worker.adapters.record_blobs import Records, open_records
+from worker.adapters.registry.client import Absent, Found, Registry, Unknown
+from worker.adapters.secret_sources import Secrets
+from worker.adapters.targets_source import TargetsSource
+from worker.adapters.transitions import Watch
+from worker.discovery.catalogue import Catalogue, Scope
+from worker.failures.classify import Retry
 from worker.latecomers import Latecomers
 from worker.loop import Pace, Worker
-from worker.notify import Notifier
 from worker.ports import Ports
-from worker.records import Records, open_records
-from worker.registry import Absent, Found, Registry, Unknown
-from worker.secrets import Secrets
 from worker.situation import Rules
 from worker.step import Stepper
 from worker.sweep import Sweeper
-from worker.targets import Target, single_target
-from worker.targets_file import TargetsError, TargetsFile
-from worker.targets_source import TargetsSource
-from worker.watch import Watch
+from worker.targets.file import TargetsError, TargetsFile
+from worker.targets.target import Target, single_target
 
 log = structlog.get_logger()
 

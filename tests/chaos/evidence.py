@@ -17,8 +17,8 @@ from shared.queue import Queue
 from tests.arm_simulator.reports import GroupTruth, LogEntry, Stats
 from tests.chaos.senders import Accepted
 from tests.chaos.stage import RESOURCE_GROUP, Stage
+from worker.adapters.record_blobs import Records
 from worker.record import Record
-from worker.records import Records
 
 _BATCH = 32
 _AN_HOUR = 3600

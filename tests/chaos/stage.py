@@ -19,7 +19,7 @@ from shared.settings import WorkerSettings
 from tests.arm_simulator import SimulatorClient
 from tests.azurite import Azurite
 from tests.processes import INGRESS, SIMULATOR, WORKER, ProcessError, Processes, Program, free_ports
-from worker.records import Records, open_records
+from worker.adapters.record_blobs import Records, open_records
 
 SUBSCRIPTION = "00000000-0000-0000-0000-00000000c405"
 RESOURCE_GROUP = "chaos"

@@ -16,8 +16,8 @@ from shared.message import TargetId, decode_letter
 from shared.queue import LeaseLost, Queue, dead_letter
 from tests.fakes import Clock, MemoryQueue, MemoryRecords
 from tests.unit.builders import SHOP, at, container, message, record, rollout, wanted
+from worker.adapters.record_blobs import Conflict, Records
 from worker.manual import hold
-from worker.records import Conflict, Records
 from worker.settlement import dead_lettered
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from shared.errors import RemoteError
 from shared.image import ImageReference
 from tests.registry_server import PASSWORD, USER, RegistryServer, free_ports, sha256, skopeo_push, wait_until
-from worker import registry as module
-from worker.registry import PAUSE, Absent, Found, Registry, Unknown
+from worker.adapters.registry import client as module
+from worker.adapters.registry.client import PAUSE, Absent, Found, Registry, Unknown
 
 Headers = Mapping[str, str]
 Answer = tuple[int, Headers, bytes]

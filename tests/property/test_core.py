@@ -17,16 +17,16 @@ from shared.message import Undecodable, decode, decode_letter
 from tests.unit.builders import RULES, SHOP, at, container, digest, failure, good, group, message, record, wanted
 from tests.unit.test_group import RICH, differences
 from worker.admission import admit
-from worker.failures import Permanent, Retry, Transient, classify
-from worker.group import ContainerGroup, missing_secrets
-from worker.health import Broken, Healthy, Pending, container_health
+from worker.failures.classify import Permanent, Retry, Transient, classify
+from worker.groups.group import ContainerGroup, missing_secrets
+from worker.groups.health import Broken, Healthy, Pending, container_health
 from worker.manual import hold
-from worker.policy import parse_policy
+from worker.policies.parse import parse_policy
 from worker.record import Record
 from worker.record_parts import ContainerRecord
 from worker.rollout import next_step
 from worker.steps import Apply, Finish, GiveUp, RollBack, Wait
-from worker.targets import ContainerRule, Target
+from worker.targets.target import ContainerRule, Target
 
 tags = st.sampled_from(["1", "2", "1.4", "1.5.0", "latest"])
 seconds = st.integers(-100, 2000)

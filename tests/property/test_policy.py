@@ -9,7 +9,7 @@ from typing import NamedTuple, cast
 from hypothesis import assume, event, example, given
 from hypothesis import strategies as st
 
-from worker.policy import InvalidPolicy, Policy, SemVer, Skip, Update, parse_policy
+from worker.policies.parse import InvalidPolicy, Policy, SemVer, Skip, Update, parse_policy
 
 numbers = st.integers(0, 12)
 VARIANTS = ["", "-alpine", "-slim-bookworm", "-alpine3.19"]

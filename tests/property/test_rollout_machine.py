@@ -24,17 +24,17 @@ from shared.message import TargetId, UpdateMessage, decode, decode_letter
 from shared.push import Push
 from shared.queue import LeasedMessage, LeaseLost, dead_letter
 from tests.fakes import Clock, FixedTargets, MemoryQueue, MemoryRecords, NoGlances, SimulatedGroups
+from worker.adapters.registry.client import Unknown
 from worker.endings import fresh
-from worker.failures import Retry
+from worker.failures.classify import Retry
 from worker.manual import NothingToRollBackTo, hold, release, roll_back
 from worker.ports import Ports
 from worker.record import Record
-from worker.registry import Unknown
 from worker.settlement import Complete, DeadLetterIt, Reschedule, Settlement
 from worker.situation import Rules
 from worker.step import Stepper
 from worker.sweep import Sweeper, lost_messages
-from worker.targets import single_target
+from worker.targets.target import single_target
 
 SHOP = TargetId(subscription="sub", resource_group="web", container_group="shop")
 REPOSITORIES = {"web": "acme/shop", "jobs": "acme/jobs"}

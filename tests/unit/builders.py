@@ -10,7 +10,7 @@ from typing import Any
 from shared.message import TargetId, UpdateMessage
 from shared.push import Push
 from tests.fakes import EPOCH
-from worker.group import ContainerGroup
+from worker.groups.group import ContainerGroup
 from worker.record import Record
 from worker.record_parts import ContainerRecord, Failure, Good, Rollout, Wanted
 from worker.situation import Rules

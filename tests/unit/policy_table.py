@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import yaml
 
-from worker.policy import Decision, Skip, Update
+from worker.policies.parse import Decision, Skip, Update
 
 TABLE = Path(__file__).with_suffix(".yaml")
 PAGE = Path(__file__).parents[2] / "docs" / "policies.md"

@@ -25,12 +25,12 @@ from tests.unit.builders import (
     wanted,
 )
 from worker.admission import Admission, Ruling, admit, overtaken, still_followed
-from worker.group import ContainerGroup
-from worker.policy import Policy, SameTag, parse_policy
+from worker.groups.group import ContainerGroup
+from worker.policies.parse import Policy, SameTag, parse_policy
 from worker.record import Record
 from worker.record_parts import ContainerRecord, Good, Result, Wanted
 from worker.running import matching_containers
-from worker.targets import ContainerRule, Target, single_target
+from worker.targets.target import ContainerRule, Target, single_target
 
 ANY = single_target(SHOP)
 FIRST, SECOND, THIRD = digest("first"), digest("second"), digest("third")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from shared.errors import RemoteError
-from worker.background import regularly
+from worker.controller.background import regularly
 
 
 def test_it_goes_on_after_failures_and_ends_with_the_worker() -> None:

@@ -7,10 +7,10 @@ import pytest
 from shared.errors import RemoteError
 from shared.image import ImageReference
 from shared.message import TargetId
-from worker.catalogue import REFRESH, REFRESH_ON_MISS, RENEW, Catalogue, Scope
-from worker.group import ContainerGroup
-from worker.policy import AnyTag
-from worker.targets import ContainerRule, Target
+from worker.discovery.catalogue import REFRESH, REFRESH_ON_MISS, RENEW, Catalogue, Scope
+from worker.groups.group import ContainerGroup
+from worker.policies.parse import AnyTag
+from worker.targets.target import ContainerRule, Target
 
 SHOP = ImageReference.parse("acme/shop:2")
 GONE = RemoteError("arm", 404, "ResourceGroupNotFound", "no such group")

@@ -9,7 +9,7 @@ import pytest
 from shared.message import DeadLetter, UpdateMessage, decode
 from tests.fakes import Clock, MemoryQueue
 from tests.unit.builders import at, message
-from worker.dead_letters import TAKEN, UNREADABLE, Letter, find, leased_letters, purge, redrive
+from worker.controller.dead_letters import TAKEN, UNREADABLE, Letter, find, leased_letters, purge, redrive
 
 LEASE = 30
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from shared.errors import RemoteError
-from worker.failures import SHORT, Failure, Permanent, Retry, Transient, classify, nothing_done, passes
+from worker.failures.classify import SHORT, Failure, Permanent, Retry, Transient, classify, nothing_done, passes
 
 RETRY = Retry(max_attempts=8, base=5, longest=600)
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tests.unit.builders import SHOP, Json, at, digest, event, group, running, waiting
-from worker.group import ContainerGroup, missing_secrets
-from worker.health import Broken, Healthy, Pending
+from worker.groups.group import ContainerGroup, missing_secrets
+from worker.groups.health import Broken, Healthy, Pending
 
 RICH: Json = {
     "id": "/subscriptions/Sub/resourceGroups/web/providers/Microsoft.ContainerInstance/containerGroups/shop",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.builders import Json, at, crash_loop, digest, event, running
-from worker.health import Broken, Health, Healthy, Pending, container_health, pulled_digest
+from worker.groups.health import Broken, Health, Healthy, Pending, container_health, pulled_digest
 
 PULL_FAILED = 'Failed to pull image "acme/shop:2": rpc error: code = NotFound'
 

@@ -8,7 +8,7 @@ from shared.errors import RemoteError
 from shared.message import TargetId, UpdateMessage
 from tests.unit.builders import message
 from tests.unit.test_catalogue import DOWN, FORBIDDEN, Azure, Seconds, id_of, made
-from worker.catalogue import RENEW, Catalogue
+from worker.discovery.catalogue import RENEW, Catalogue
 from worker.latecomers import FORGOTTEN, Latecomers
 
 

@@ -11,11 +11,11 @@ from shared.message import UpdateMessage, decode_letter
 from shared.queue import LeasedMessage
 from tests.fakes import Clock, FixedTargets, MemoryQueue, MemoryRecords, NoGlances, SimulatedGroups
 from tests.unit.builders import RULES, SHOP, message
-from worker.failures import Retry
+from worker.failures.classify import Retry
 from worker.loop import Pace, Worker, newest_first
 from worker.ports import Ports
 from worker.step import Stepper
-from worker.targets import single_target
+from worker.targets.target import single_target
 
 PACE = Pace(concurrency=1, poll_min=0.01, poll_max=0.01, visibility_timeout=30, max_attempts=3)
 

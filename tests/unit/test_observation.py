@@ -21,8 +21,8 @@ from tests.unit.builders import (
     waiting,
     wanted,
 )
-from worker.group import ContainerGroup
-from worker.health import Broken, Pending
+from worker.groups.group import ContainerGroup
+from worker.groups.health import Broken, Pending
 from worker.observation import MOST_TRIES, Missing, Sight, Steady, observe
 from worker.record_parts import Rollout
 from worker.situation import Situation

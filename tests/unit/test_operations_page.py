@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from shared.cloud import CLOUDS
 from shared.credential import NoToken
 from tests.processes import PROJECT
-from worker import failures, settlement
+from worker import settlement
+from worker.failures import classify as failures
 
 PAGE = (PROJECT / "docs" / "operations.md").read_text(encoding="utf-8")
 CODE = re.compile(r"[A-Z][a-z]+([A-Z][a-z]+)*")
@@ -18,7 +19,7 @@ WRITERS = {"Broken", "RemoteError", "refused", "give_up", "dead_lettered", "bad_
 
 def written() -> Iterator[str]:
     """The codes that are written in the code where an error or a failure is made."""
-    for path in sorted([*(PROJECT / "worker").glob("*.py"), *(PROJECT / "shared").glob("*.py")]):
+    for path in sorted([*(PROJECT / "worker").rglob("*.py"), *(PROJECT / "shared").glob("*.py")]):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and name_of(node.func) in WRITERS:
                 texts = (one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str))

@@ -22,13 +22,13 @@ from tests.unit.builders import (
     rollout,
     wanted,
 )
-from worker.group import ContainerGroup
+from worker.groups.group import ContainerGroup
 from worker.manual import hold
 from worker.planning import MASK, Change, Plan, difference, plan
-from worker.policy import parse_policy
+from worker.policies.parse import parse_policy
 from worker.record import Record
 from worker.record_parts import ContainerRecord
-from worker.targets import ContainerRule, Target
+from worker.targets.target import ContainerRule, Target
 
 TWO = message("2")
 THREE = message("3", pushed=60)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.policy_table import PAGE, Row, read_table, render
-from worker.policy import (
+from worker.policies.parse import (
     AnyTag,
     Glob,
     InvalidPolicy,
@@ -17,7 +17,7 @@ from worker.policy import (
     Update,
     parse_policy,
 )
-from worker.semver import Range, Version, describe_change, parse_range, parse_version
+from worker.policies.versions import Range, Version, describe_change, parse_range, parse_version
 
 TABLE = read_table()
 

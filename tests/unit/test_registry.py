@@ -10,8 +10,8 @@ import pytest
 
 from shared.errors import RemoteError
 from shared.image import ImageReference
-from worker import registry as module
-from worker.registry import MOST_TAGS, PAUSE, Absent, Found, Registry, Unknown
+from worker.adapters.registry import client as module
+from worker.adapters.registry.client import MOST_TAGS, PAUSE, Absent, Found, Registry, Unknown
 
 DIGEST = f"sha256:{'ab' * 32}"
 MANIFEST = b'{"schemaVersion": 2}'

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.errors import RemoteError
 from shared.image import ImageReference
-from worker.registry_token import (
+from worker.adapters.registry.auth import (
     DEFAULT_LIFE,
     LONGEST_LIFE,
     MARGIN,

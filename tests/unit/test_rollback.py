@@ -25,7 +25,7 @@ from tests.unit.builders import (
     waiting,
     wanted,
 )
-from worker.group import ContainerGroup
+from worker.groups.group import ContainerGroup
 from worker.manual import hold, release
 from worker.record import Record
 from worker.record_parts import ContainerRecord, Failure, Good, Wanted

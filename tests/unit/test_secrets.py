@@ -10,7 +10,7 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 
 from shared.errors import RemoteError
-from worker.secrets import Secrets
+from worker.adapters.secret_sources import Secrets
 
 CREDENTIAL: Any = object()
 
@@ -75,7 +75,7 @@ def vaults(monkeypatch: pytest.MonkeyPatch) -> list[Vault]:
         opened.append(Vault(url, credential, options))
         return opened[-1]
 
-    monkeypatch.setattr("worker.secrets.SecretClient", open_vault)
+    monkeypatch.setattr("worker.adapters.secret_sources.SecretClient", open_vault)
     return opened
 
 

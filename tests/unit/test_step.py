@@ -28,17 +28,17 @@ from tests.unit.builders import (
     running,
     wanted,
 )
-from worker.failures import UNKNOWN, Retry
-from worker.group import ContainerGroup
+from worker.adapters.notifications import Notice
+from worker.failures.classify import UNKNOWN, Retry
+from worker.groups.group import ContainerGroup
 from worker.manual import roll_back
-from worker.notify import Notice
-from worker.policy import parse_policy
+from worker.policies.parse import parse_policy
 from worker.ports import Ports
 from worker.record import Record
 from worker.record_parts import Hold
 from worker.settlement import Complete, DeadLetterIt, Reschedule, Settlement
 from worker.step import Stepper
-from worker.targets import Target
+from worker.targets.target import Target
 
 TWO = message("2")
 BUSY = RemoteError("arm", 409, "ContainerGroupTransitioning", "later")

@@ -13,15 +13,15 @@ from shared.image import ImageReference
 from shared.message import TargetId, UpdateMessage
 from tests.fakes import Clock, MemoryRecords
 from tests.unit.builders import SHOP, at, container, digest, event, failure, group, message, record, running, wanted
+from worker.adapters.record_blobs import Conflict
+from worker.adapters.registry.client import Absent, Found, Lookup, Unknown
 from worker.change import CONFLICTS
-from worker.group import ContainerGroup
+from worker.groups.group import ContainerGroup
 from worker.manual import hold
 from worker.record import Record
 from worker.record_parts import Hold
-from worker.records import Conflict
-from worker.registry import Absent, Found, Lookup, Unknown
 from worker.sweep import Sweeper, Swept, lost_messages
-from worker.targets import Target, single_target
+from worker.targets.target import Target, single_target
 
 TWO = message("2")
 SETTLE = timedelta(seconds=1800)

@@ -6,8 +6,8 @@ import pytest
 
 from shared.image import ImageReference
 from shared.message import TargetId
-from worker.policy import AnyTag, SameTag, SemVer
-from worker.targets import (
+from worker.policies.parse import AnyTag, SameTag, SemVer
+from worker.targets.target import (
     BadTags,
     ContainerRule,
     Target,

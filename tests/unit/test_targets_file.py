@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import worker
 from shared.message import TargetId
-from worker.policy import SameTag, SemVer
-from worker.targets_file import Discover, RegistrySources, TargetsError, TargetsFile, json_schema, parse_targets
+from worker.policies.parse import SameTag, SemVer
+from worker.targets.file import Discover, RegistrySources, TargetsError, TargetsFile, json_schema, parse_targets
 
 EXAMPLE = """\
 targets:
@@ -250,7 +250,7 @@ def test_any_text_is_a_targets_file_or_a_targets_error(text: str) -> None:
 
 def test_the_shipped_schema_is_that_of_the_model() -> None:
     shipped = json.loads(Path(worker.__path__[0], "targets.schema.json").read_text())
-    assert shipped == json_schema(), "run: python -m worker.targets_file > worker/targets.schema.json"
+    assert shipped == json_schema(), "run: python -m worker.targets.file > worker/targets.schema.json"
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from worker.targets_file import TargetsError, TargetsFile
-from worker.targets_source import TargetsSource
+from worker.adapters.targets_source import TargetsSource
+from worker.targets.file import TargetsError, TargetsFile
 
 ANY = "discover: {resource_groups: [%s]}"
 

@@ -17,14 +17,14 @@ from shared.environment import SettingsError
 from shared.errors import RemoteError
 from shared.queue import Queue, open_queues
 from shared.settings import WorkerSettings
-from worker.commands.groups import held_back, names_of
+from worker.adapters.notifications import is_acceptable
+from worker.adapters.record_blobs import Records, open_records
+from worker.adapters.targets_source import TargetsSource
+from worker.commands.naming import held_back, names_of
 from worker.commands.output import console, count_of, example, print_json, print_table
-from worker.group import ContainerGroup, missing_secrets
-from worker.notify import is_acceptable
-from worker.records import Records, open_records
-from worker.targets import Target, unknown_tags
-from worker.targets_file import TargetsError, TargetsFile
-from worker.targets_source import TargetsSource
+from worker.groups.group import ContainerGroup, missing_secrets
+from worker.targets.file import TargetsError, TargetsFile
+from worker.targets.target import Target, unknown_tags
 from worker.wiring import Deployment
 
 State = Literal["ok", "HELD", "missing", "FAILED"]

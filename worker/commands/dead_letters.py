@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 import click
 
 from shared.message import UpdateMessage
+from worker.adapters.record_blobs import Conflict
 from worker.commands.output import console, example, print_json, print_table
-from worker.dead_letters import Letter, find, leased_letters
-from worker.dead_letters import purge as purge_letters
-from worker.dead_letters import redrive as redrive_letters
-from worker.records import Conflict
+from worker.controller.dead_letters import Letter, find, leased_letters
+from worker.controller.dead_letters import purge as purge_letters
+from worker.controller.dead_letters import redrive as redrive_letters
 from worker.wiring import Deployment
 
 ID_HELP = "An ID may be cut short, as long as it fits one letter alone."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from worker.commands.groups import GROUP_HELP, complete_group, find_group, names_of
+from worker.commands.naming import GROUP_HELP, complete_group, find_group, names_of
 from worker.commands.output import example, print_json, print_table, when
 from worker.record import Record
 from worker.wiring import Deployment

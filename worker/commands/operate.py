@@ -15,7 +15,8 @@ from shared.image import ImageReference, InvalidImage
 from shared.message import TargetId, UpdateMessage
 from shared.push import Push
 from shared.telemetry import new_traceparent
-from worker.commands.groups import GROUP_HELP, complete_group, find_group, held_back, names_of
+from worker.adapters.record_blobs import Conflict
+from worker.commands.naming import GROUP_HELP, complete_group, find_group, held_back, names_of
 from worker.commands.output import console, example, print_json, print_table, when
 from worker.endings import fresh
 from worker.manual import NothingToRollBackTo, roll_back
@@ -23,7 +24,6 @@ from worker.manual import hold as hold_record
 from worker.manual import release as release_record
 from worker.record import Record
 from worker.record_parts import MANUAL
-from worker.records import Conflict
 from worker.sweep import Swept
 from worker.wiring import Deployment
 

@@ -14,12 +14,12 @@ from rich.text import Text
 
 from shared.errors import RemoteError
 from shared.message import TargetId, UpdateMessage
-from worker.commands.groups import names_of
+from worker.commands.naming import names_of
 from worker.commands.operate import pushed
 from worker.commands.output import console, example, print_json
 from worker.planning import Plan
 from worker.planning import plan as plan_target
-from worker.targets import Target
+from worker.targets.target import Target
 from worker.wiring import Deployment
 
 _LINES = {"+": "green", "-": "red", "@": "cyan"}

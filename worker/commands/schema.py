@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from worker.commands.output import example, print_json
-from worker.targets_file import json_schema
+from worker.targets.file import json_schema
 
 
 @click.command(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from difflib import get_close_matches
 
-from worker.pattern import LONGEST_PATTERN
-from worker.policy_kinds import AnyTag, Decision, Policy, SameTag, Skip, Update
-from worker.policy_pattern import Glob, Regex
-from worker.policy_semver import LEVELS, SemVer
-from worker.semver import parse_range
+from worker.policies.compile import LONGEST_PATTERN
+from worker.policies.patterns import Glob, Regex
+from worker.policies.policy import AnyTag, Decision, Policy, SameTag, Skip, Update
+from worker.policies.semver import LEVELS, SemVer
+from worker.policies.versions import parse_range
 
 __all__ = [
     "AnyTag",

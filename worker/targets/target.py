@@ -10,7 +10,7 @@ from typing import Literal
 
 from shared.image import ImageReference, InvalidImage
 from shared.message import TargetId
-from worker.policy import AnyTag, InvalidPolicy, Policy, parse_policy
+from worker.policies.parse import AnyTag, InvalidPolicy, Policy, parse_policy
 
 PREFIX = "aci-hooks."
 POLICY_TAG = "aci-hooks.policy"

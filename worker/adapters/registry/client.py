@@ -17,7 +17,7 @@ import structlog
 
 from shared.errors import RemoteError
 from shared.image import ImageReference, InvalidImage, check_digest, check_tag
-from worker.registry_token import (
+from worker.adapters.registry.auth import (
     BASIC_LIFE,
     SERVICE,
     Answer,

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from worker.targets_file import Problem, TargetsError, TargetsFile, parse_targets
+from worker.targets.file import Problem, TargetsError, TargetsFile, parse_targets
 
 _Stamp = tuple[int, int, int, int]
 

@@ -1,6 +1,7 @@
 """What a policy is and what it answers, and the two kinds that look at no more than the tags themselves.
 
-Policies are pure values; worker.policy reads them from text. No answer takes long: a tag has at most 128 characters.
+Policies are pure values; worker.policies.parse reads them from text. No answer takes long: a tag has at most 128
+characters.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.message import TargetId
-from worker.health import Health, Healthy, container_health, pulled_digest
+from worker.groups.health import Health, Healthy, container_health, pulled_digest
 
 Json = dict[str, Any]
 

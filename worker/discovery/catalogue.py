@@ -17,9 +17,9 @@ import structlog
 from shared.errors import RemoteError
 from shared.image import ImageReference
 from shared.message import TargetId
-from worker.failures import classify, passes
-from worker.group import ContainerGroup
-from worker.targets import BadTags, Target, find_targets, hold_reason, merge, target_from_tags
+from worker.failures.classify import classify, passes
+from worker.groups.group import ContainerGroup
+from worker.targets.target import BadTags, Target, find_targets, hold_reason, merge, target_from_tags
 
 REFRESH = 60.0
 """Seconds that a list of groups is good for."""
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 
 class Lister(Protocol):
-    """What lists container groups; worker.arm.Arm does."""
+    """What lists container groups; worker.adapters.arm.Arm does."""
 
     def list(self, subscription: str, resource_group: str | None = None) -> Iterable[ContainerGroup]:
         """Every group of a subscription or resource group."""

@@ -1,7 +1,7 @@
 """Azure Resource Manager: read, list, PUT and restart container groups. The one importer of its SDK.
 
 Bodies go in and out as the bytes that ARM gave: the SDK's models would drop every property that its version does not
-know. The SDK's own retries are off: worker.retrying and the queue are the retry layers.
+know. The SDK's own retries are off: worker.failures.retrying and the queue are the retry layers.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from shared.errors import RemoteError
 from shared.message import TargetId
 from shared.settings import WorkerSettings
 from shared.telemetry import ARM_CALLS
-from worker.group import ContainerGroup
-from worker.health import CLOCK_TOLERANCE
-from worker.retrying import briefly, briefly_if_untouched
+from worker.failures.retrying import briefly, briefly_if_untouched
+from worker.groups.group import ContainerGroup
+from worker.groups.health import CLOCK_TOLERANCE
 
 _TOKEN_LIFE = 3600
 

@@ -1,6 +1,6 @@
 """The targets file: parsed and validated as a whole, every mistake at once with its line and what was meant.
 
-`python -m worker.targets_file` prints the JSON Schema that is shipped as worker/targets.schema.json.
+`python -m worker.targets.file` prints the JSON Schema that is shipped as worker/targets.schema.json.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from shared.image import ImageReference, InvalidImage, check_registry
 from shared.message import TargetId
-from worker.policy import parse_policy
-from worker.targets import ContainerRule, Target
-from worker.targets_model import (
+from worker.policies.parse import parse_policy
+from worker.targets.document import Document, Path, Problem, TargetsError, read_yaml, spell
+from worker.targets.model import (
     MISTAKE,
     DiscoverModel,
     RegistryModel,
@@ -27,7 +27,7 @@ from worker.targets_model import (
     TargetModel,
     TargetsModel,
 )
-from worker.targets_yaml import Document, Path, Problem, TargetsError, read_yaml, spell
+from worker.targets.target import ContainerRule, Target
 
 __all__ = ["Discover", "Problem", "RegistrySources", "TargetsError", "TargetsFile", "json_schema", "parse_targets"]
 

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from shared.image import ImageReference, InvalidImage, check_registry
 from shared.message import Segment
-from worker.policy import InvalidPolicy, parse_policy
+from worker.policies.parse import InvalidPolicy, parse_policy
 
 MISTAKE = "mistake"
 """The type of this module's own validation errors; `nearest` in their context may say what was meant."""

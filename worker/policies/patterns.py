@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from worker.pattern import compile_glob, compile_regex
-from worker.policy_kinds import Decision, Skip, Unordered, Update, is_tag, moved, not_a_tag, not_comparable
-from worker.semver import Version, outranks, parse_version, why_not_higher
+from worker.policies.compile import compile_glob, compile_regex
+from worker.policies.policy import Decision, Skip, Unordered, Update, is_tag, moved, not_a_tag, not_comparable
+from worker.policies.versions import Version, outranks, parse_version, why_not_higher
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ import click
 from shared.environment import SettingsError
 from shared.errors import RemoteError
 from shared.message import TargetId
-from worker.group import ContainerGroup
+from worker.groups.group import ContainerGroup
 from worker.record import Record
-from worker.targets import hold_reason
-from worker.targets_file import TargetsError
+from worker.targets.file import TargetsError
+from worker.targets.target import hold_reason
 from worker.wiring import Deployment
 
 GROUP_HELP = "GROUP is a container group's name, or `resource group/name`, or `subscription/resource group/name`."

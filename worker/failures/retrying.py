@@ -8,7 +8,7 @@ from typing import TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
 from shared.errors import RemoteError
-from worker.failures import Transient, classify
+from worker.failures.classify import Transient, classify
 
 Result = TypeVar("Result")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from worker.policy_kinds import Decision, Skip, Update, is_tag, moved, not_a_tag, not_comparable
-from worker.semver import Range, Version, describe_change, outranks, parse_version, why_not_higher
+from worker.policies.policy import Decision, Skip, Update, is_tag, moved, not_a_tag, not_comparable
+from worker.policies.versions import Range, Version, describe_change, outranks, parse_version, why_not_higher
 
 Level = Literal["major", "minor", "patch"]
 LEVELS: tuple[Level, ...] = ("major", "minor", "patch")
