@@ -18,8 +18,9 @@ from tests.unit.builders import RULES, SHOP, at, container, digest, failure, goo
 from tests.unit.test_group import RICH, differences
 from worker.admission import admit
 from worker.failures.classify import Permanent, Retry, Transient, classify
-from worker.groups.group import ContainerGroup, missing_secrets
+from worker.groups.group import ContainerGroup
 from worker.groups.health import Broken, Healthy, Pending, container_health
+from worker.groups.withheld import missing_secrets
 from worker.manual import hold
 from worker.policies.parse import parse_policy
 from worker.record import Record

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from tests.unit.builders import SHOP, Json, at, digest, event, group, running, waiting
-from worker.groups.group import ContainerGroup, missing_secrets
+from worker.groups.group import ContainerGroup
 from worker.groups.health import Broken, Healthy, Pending
+from worker.groups.withheld import missing_secrets
 
 RICH: Json = {
     "id": "/subscriptions/Sub/resourceGroups/web/providers/Microsoft.ContainerInstance/containerGroups/shop",
@@ -202,6 +203,14 @@ class TestDefinition:
         assert {path for path, _, _ in differences(raw, put(raw, {}, SECRETS))} >= READ_ONLY
         variable = put(raw, {}, SECRETS)["properties"]["containers"][0]["properties"]["environmentVariables"][1]
         assert variable == {"name": "PASSWORD", "value": "open"}
+
+    def test_of_two_entries_with_one_name_the_withheld_one_gets_the_secret(self) -> None:
+        # Regression: the other one got a password beside its identity, which Azure refuses.
+        with_identity = {"server": "index.docker.io", "identity": "/subscriptions/sub/ids/one"}
+        raw = but("properties.imageRegistryCredentials.0", with_identity)
+        first, second = put(raw, {}, SECRETS)["properties"]["imageRegistryCredentials"]
+        assert first == with_identity
+        assert second == {"server": "index.docker.io", "username": "acme", "password": "p-hub"}
 
     def test_text_goes_out_as_utf8(self) -> None:
         assert "--größe".encode() in ContainerGroup(RICH).definition({}, {})

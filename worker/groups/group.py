@@ -6,21 +6,21 @@ does not know stays as it came. Shapes: learn.microsoft.com/rest/api/container-i
 
 from __future__ import annotations
 
-import base64
 import copy
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from shared.message import TargetId
 from worker.groups.health import Health, Healthy, container_health, pulled_digest
+from worker.groups.withheld import every_container, put_secrets, withheld_places
+from worker.groups.withheld import missing_secrets as missing_secrets  # for those who still look for it here
 
 Json = dict[str, Any]
 
 _SETTLED = frozenset({"succeeded", "failed", "canceled", "unhealthy", ""})
-_SECRET_FILE = 3  # slashes in volume/<name>/secret/<file>
 _READ_ONLY = ("id", "name", "type", "systemData")
 _READ_ONLY_PROPERTIES = ("provisioningState", "instanceView", "isCreatedFromStandbyPool")
 
@@ -99,12 +99,7 @@ class ContainerGroup:
 
     def withheld(self) -> list[str]:
         """The paths, in the targets file's spelling, of every secret that a PUT must carry and a GET leaves out."""
-        return [
-            *self._withheld_variables(),
-            *self._withheld_passwords(),
-            *self._withheld_volumes(),
-            *self._withheld_workspace_key(),
-        ]
+        return [place.path for place in withheld_places(self._properties)]
 
     def definition(self, images: Mapping[str, str], secrets: Mapping[str, str]) -> bytes:
         """The body of a PUT: the group as it is with these images (container → image) and these secrets (path → value).
@@ -119,7 +114,7 @@ class ContainerGroup:
         for one in properties.get("containers") or []:
             if one["name"] in images:
                 one["properties"]["image"] = images[one["name"]]
-        _put_secrets(properties, {path: secrets[path] for path in secrets if _provides(path, self.withheld())})
+        put_secrets(properties, secrets)
         return json.dumps(body, ensure_ascii=False).encode()
 
     @property
@@ -129,50 +124,12 @@ class ContainerGroup:
     def _containers(self) -> list[Json]:
         return list(self._properties.get("containers") or [])
 
-    def _withheld_variables(self) -> Iterator[str]:
-        for one in [*self._containers(), *(self._properties.get("initContainers") or [])]:
-            for variable in one["properties"].get("environmentVariables") or []:
-                if not _holds(variable, "value", "secureValue", "secureValueReference"):
-                    yield f"env/{one['name']}/{variable['name']}"
-
-    def _withheld_passwords(self) -> Iterator[str]:
-        for credential in self._properties.get("imageRegistryCredentials") or []:
-            if not _holds(credential, "password", "passwordReference", "identity"):
-                yield f"registry/{credential['server']}"
-
-    def _withheld_volumes(self) -> Iterator[str]:
-        for volume in self._properties.get("volumes") or []:
-            share = volume.get("azureFile")
-            if share is not None and not _holds(share, "storageAccountKey", "storageAccountKeyReference"):
-                yield f"volume/{volume['name']}/storage-account-key"
-            if volume.get("secret") == {}:
-                yield f"volume/{volume['name']}/secret/<file>"
-
-    def _withheld_workspace_key(self) -> Iterator[str]:
-        analytics = (self._properties.get("diagnostics") or {}).get("logAnalytics")
-        if analytics is not None and not _holds(analytics, "workspaceKey", "workspaceKeyReference"):
-            yield "log-analytics/workspace-key"
-
-
-def _holds(place: Json, *keys: str) -> bool:
-    return any(place.get(key) is not None for key in keys)
-
-
-def missing_secrets(withheld: Sequence[str], configured: Collection[str]) -> list[str]:
-    """Which of the `withheld` paths no `configured` path provides."""
-    return [path for path in withheld if not any(_provides(one, [path]) for one in configured)]
-
-
-def _provides(path: str, withheld: Sequence[str]) -> bool:
-    # Of a secret volume ARM withholds the files' names too, so any of its files provides it.
-    return path in withheld or (path.count("/") == _SECRET_FILE and f"{path.rpartition('/')[0]}/<file>" in withheld)
-
 
 def _drop_read_only(body: Json, properties: Json) -> None:
     for name in _READ_ONLY_PROPERTIES:
         properties.pop(name, None)
-    for one in [*(properties.get("containers") or []), *(properties.get("initContainers") or [])]:
-        one["properties"].pop("instanceView", None)
+    for container in every_container(properties):
+        container["properties"].pop("instanceView", None)
     (properties.get("ipAddress") or {}).pop("fqdn", None)
     identity = body.get("identity") or {}
     for name in ("principalId", "tenantId"):
@@ -180,31 +137,3 @@ def _drop_read_only(body: Json, properties: Json) -> None:
     for assigned in (identity.get("userAssignedIdentities") or {}).values():
         for name in ("principalId", "clientId"):
             (assigned or {}).pop(name, None)
-
-
-def _put_secrets(properties: Json, secrets: Mapping[str, str]) -> None:
-    for one in [*(properties.get("containers") or []), *(properties.get("initContainers") or [])]:
-        for variable in one["properties"].get("environmentVariables") or []:
-            _fill(variable, "secureValue", secrets, f"env/{one['name']}/{variable['name']}")
-    for credential in properties.get("imageRegistryCredentials") or []:
-        _fill(credential, "password", secrets, f"registry/{credential['server']}")
-    for volume in properties.get("volumes") or []:
-        if volume.get("azureFile") is not None:
-            path = f"volume/{volume['name']}/storage-account-key"
-            _fill(volume["azureFile"], "storageAccountKey", secrets, path)
-        if volume.get("secret") == {}:
-            files = f"volume/{volume['name']}/secret/"
-            # ARM wants a secret volume's files in base64.
-            volume["secret"] = {
-                path.removeprefix(files): base64.b64encode(value.encode()).decode()
-                for path, value in secrets.items()
-                if path.startswith(files)
-            }
-    analytics = (properties.get("diagnostics") or {}).get("logAnalytics")
-    if analytics is not None:
-        _fill(analytics, "workspaceKey", secrets, "log-analytics/workspace-key")
-
-
-def _fill(place: Json, key: str, secrets: Mapping[str, str], path: str) -> None:
-    if path in secrets:
-        place[key] = secrets[path]

@@ -11,19 +11,14 @@ from pydantic_core import PydanticCustomError
 
 from shared.image import ImageReference, InvalidImage, check_registry
 from shared.message import Segment
+from worker.groups import secret_paths
 from worker.policies.parse import InvalidPolicy, parse_policy
 
 MISTAKE = "mistake"
 """The type of this module's own validation errors; `nearest` in their context may say what was meant."""
-_WORKSPACE_KEY = "log-analytics/workspace-key"
-_CONTAINER = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _SOURCE = (
     r"^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:[^\x00]+"
     r"|keyvault:https://[A-Za-z0-9.-]+(?::[0-9]+)?/secrets/[A-Za-z0-9-]+(?:/[A-Za-z0-9]+)?/?)$"
-)
-_SECRET_PATH = (
-    rf"^(?:env/{_CONTAINER}/[^/\s]+|registry/\S+|volume/[^/\s]+/storage-account-key"
-    r"|volume/[^/\s]+/secret/[^/\s]+|log-analytics/workspace-key)$"
 )
 _FORMS = {
     "env": "env:NAME",
@@ -71,10 +66,10 @@ def _check_host(text: str) -> str:
 
 
 def _check_container(text: str) -> str:
-    if not re.fullmatch(_CONTAINER, text) or len(text) > 63:
+    if not re.fullmatch(secret_paths.CONTAINER, text) or len(text) > 63:
         nearest = text.lower().replace("_", "-")
         what = f"{text[:80]!r} can't be a container: lower-case letters, digits and -, at most 63"
-        raise _mistake(what, nearest if re.fullmatch(_CONTAINER, nearest) else None)
+        raise _mistake(what, nearest if re.fullmatch(secret_paths.CONTAINER, nearest) else None)
     return text
 
 
@@ -91,19 +86,9 @@ def _check_source(text: str) -> str:
 
 
 def _check_secret_path(text: str) -> str:
-    if re.fullmatch(_SECRET_PATH, text):
-        return text
-    kind, *rest = text.split("/")
-    kinds = get_close_matches(kind, ("env", "registry", "volume", "log-analytics"), 1)
-    guesses = ["/".join([near, *rest]) for near in kinds] + [_WORKSPACE_KEY]
-    if rest:
-        guesses.append(f"volume/{rest[0]}/{f'secret/{rest[2]}' if len(rest) > 2 else 'storage-account-key'}")
-    nearest = get_close_matches(text, [guess for guess in guesses if re.fullmatch(_SECRET_PATH, guess)], 1)
-    raise _mistake(
-        "not the path of a secret: env/<container>/<NAME>, registry/<server>, volume/<name>/storage-account-key, "
-        f"volume/<name>/secret/<file> or {_WORKSPACE_KEY}",
-        nearest[0] if nearest else None,
-    )
+    if not re.fullmatch(secret_paths.PATTERN, text):
+        raise _mistake(f"not the path of a secret: {secret_paths.FORMS}", secret_paths.nearest_path(text))
+    return text
 
 
 def _schema(**keywords: Any) -> WithJsonSchema:
@@ -120,9 +105,9 @@ PolicyText = Annotated[
 ]
 ImageText = Annotated[str, AfterValidator(_check_image), _schema(examples=["acme/shop-worker", "ghcr.io/acme/shop"])]
 HostText = Annotated[str, AfterValidator(_check_host), _schema(pattern=r"^[^/\s]+$")]
-ContainerText = Annotated[str, AfterValidator(_check_container), _schema(pattern=f"^{_CONTAINER}$")]
+ContainerText = Annotated[str, AfterValidator(_check_container), _schema(pattern=f"^{secret_paths.CONTAINER}$")]
 SourceText = Annotated[str, AfterValidator(_check_source), _schema(pattern=_SOURCE, examples=list(_FORMS.values()))]
-SecretPathText = Annotated[str, AfterValidator(_check_secret_path), _schema(pattern=_SECRET_PATH)]
+SecretPathText = Annotated[str, AfterValidator(_check_secret_path), _schema(pattern=secret_paths.PATTERN)]
 
 
 def _needs_default(value: object, info: ValidationInfo) -> object:
