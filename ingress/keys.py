@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import jwt
 
-from ingress.time_limit import TimeLimit
 from shared.errors import RemoteError
+from shared.time_limit import TimeLimit
 
 _TIME_LIMIT = 3.0
 _LIFESPAN = 3600.0

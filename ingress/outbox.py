@@ -8,9 +8,9 @@ from typing import Protocol
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixed
 
-from ingress.time_limit import TimeLimit
 from shared.errors import RemoteError
 from shared.message import UpdateMessage
+from shared.time_limit import TimeLimit
 
 TIME_LIMIT = 4.0
 """Seconds from a request's last byte until its answer is decided. Senders wait five or more, but for Distribution,

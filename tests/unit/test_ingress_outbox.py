@@ -1,4 +1,4 @@
-"""The outbox and its time limit: one quick retry, an answer in time whatever hangs, and no pile of stuck threads."""
+"""The outbox: one quick retry, an answer in time whatever hangs, and no pile of stuck threads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 
 from ingress import outbox as outbox_module
 from ingress.outbox import Outbox
-from ingress.time_limit import TimeLimit
 from shared.errors import RemoteError
 from shared.message import UpdateMessage
 from shared.push import Push
@@ -170,42 +169,3 @@ def test_what_nobody_waits_for_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> N
     assert taken < 1.5
     time.sleep(0.5)
     assert len(queue.sent) <= 3
-
-
-def test_what_the_call_raises_reaches_the_caller() -> None:
-    limit = TimeLimit("queue", slots=1)
-    with pytest.raises(TimeoutError, match="the call's own"):
-        limit.run(lambda: (_ for _ in ()).throw(TimeoutError("the call's own")), time.monotonic() + 5)
-    assert limit.run(lambda: 7, time.monotonic() + 5) == 7
-
-
-def test_a_burst_waits_for_its_turn() -> None:
-    limit = TimeLimit("queue", slots=2)
-    results: list[int] = []
-
-    def take_a_little(number: int) -> int:
-        time.sleep(0.005)
-        return number
-
-    def work(number: int) -> None:
-        results.append(limit.run(lambda: take_a_little(number), time.monotonic() + 4))
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(32)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(results) == list(range(32))
-
-
-def test_no_thread_left_gives_the_slot_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    limit = TimeLimit("queue", slots=1)
-
-    def refuse(_thread: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(RuntimeError, match="new thread"):
-            limit.run(lambda: 7, time.monotonic() + 1)
-    assert limit.run(lambda: 7, time.monotonic() + 1) == 7

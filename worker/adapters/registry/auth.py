@@ -1,38 +1,30 @@
-"""How a registry wants to be asked, and how its answers are read: challenges, tokens, errors; where secrets may go.
+"""How a registry wants to be asked: challenges, tokens, and the memory of what was granted.
 
 Sources: distribution.github.io/distribution/spec/auth/token (the Bearer scheme), RFC 9110 §11.6.1 (the header).
-All pure but for Authorisations, the memory of what was granted, and `within`.
+All pure but for Authorisations, which remembers.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import threading
 from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
 
 import httpx
 
-from shared.errors import RemoteError, retry_after
-from shared.image import DOCKER_HUB, ImageReference
-from shared.settings import is_local
+from shared.image import ImageReference
+from worker.adapters.registry.answers import Answer, bad_answer, json_object
+from worker.adapters.registry.urls import safe_url
 
-Result = TypeVar("Result")
-SERVICE = "registry"
 LONGEST_CHALLENGE, LONGEST_TOKEN, REMEMBERED = 8192, 16384, 1024
 DEFAULT_LIFE, LONGEST_LIFE, BASIC_LIFE = 60.0, 3600.0, 300.0
 """Seconds that a grant is used: of a token whose server does not say (the specification's own figure), of any token,
 and of a user name and password."""
 MARGIN = 10.0
 """Seconds before its expiry in which a token is not used any more: it must outlast the request, and clocks differ."""
-_HUB_HOST = "registry-1.docker.io"
-_CODE = re.compile(r"[A-Z_]{1,40}")
 
 _PIECE = re.compile(
     r"""[\s,]*(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+)"""
@@ -55,17 +47,6 @@ class Authorisation:
     """The value of an Authorization header, None for none; `anonymous`: no credentials stand behind it."""
 
     header: str | None = field(default=None, repr=False)
-    anonymous: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer, and whether it was given to an anonymous request."""
-
-    url: httpx.URL
-    status: int
-    headers: httpx.Headers
-    body: bytes
     anonymous: bool = True
 
 
@@ -116,34 +97,6 @@ def token_url(challenge: Challenge, image: ImageReference, local: bool) -> httpx
     return realm.copy_with(params=query)
 
 
-def safe_url(text: str, base: httpx.URL | None, local: bool) -> httpx.URL:
-    """A URL that a registry sent us to, relative to `base`: https, or plain http from one local host to another.
-
-    Raises RemoteError, which does not repeat the URL: its query may be as good as a secret.
-    """
-    try:
-        url = base.join(text) if base else httpx.URL(text)
-    except (httpx.InvalidURL, ValueError) as error:
-        raise bad_answer("a URL of it is malformed") from error
-    plain = url.scheme == "http" and local and is_local(url.host)
-    if not url.host or url.userinfo or (url.port or 0) > 65535 or not (url.scheme == "https" or plain):
-        raise bad_answer("a URL of it is not https, or can't be asked")
-    return url
-
-
-def base_url(image: ImageReference) -> httpx.URL:
-    """Where the protocol's URLs of the image's repository begin: https, or plain http at a local host."""
-    host = image.registry if image.registry.endswith("]") else image.registry.rsplit(":", 1)[0]
-    local = is_local(host.strip("[]"))
-    address = _HUB_HOST if image.registry == DOCKER_HUB else image.registry
-    return safe_url(f"{'http' if local else 'https'}://{address}/v2/{image.repository}/", None, local)
-
-
-def same_origin(one: httpx.URL, other: httpx.URL) -> bool:
-    """Do both lead to the same server, so that what it granted may be shown to it? RFC 6454."""
-    return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
-
-
 def read_token(body: bytes) -> tuple[str, float]:
     """The token in a token server's answer, and the seconds that it lives. Raises RemoteError if there is none."""
     answer = json_object(body)
@@ -157,64 +110,6 @@ def read_token(body: bytes) -> tuple[str, float]:
 def basic(username: str, password: str) -> str:
     """The Authorization header of the Basic scheme, RFC 7617."""
     return f"Basic {b64encode(f'{username}:{password}'.encode()).decode()}"
-
-
-def json_object(body: bytes) -> dict[str, Any]:
-    """The JSON object that the body is; empty if it is anything else."""
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def digest_of(answer: Answer, like: str) -> str:
-    """The digest of a manifest's bytes, by the algorithm of the digest `like`. Raises RemoteError for anything else."""
-    if json_object(answer.body).get("schemaVersion") != 2:
-        raise bad_answer("its answer is no image manifest")
-    algorithm = like.split(":")[0]
-    return f"{algorithm}:{hashlib.new(algorithm, answer.body).hexdigest()}"
-
-
-def absence(answer: Answer) -> str:
-    """The code with which a registry says 404; raises RemoteError for a 404 that may mean something else."""
-    match json_object(answer.body):
-        case {"errors": [{"code": str(code)}, *_]} if _CODE.fullmatch(code):
-            # A target runs an image of this repository: if strangers can't see it, it is rather private than gone.
-            if code in {"UNAUTHORIZED", "DENIED"} or (code == "NAME_UNKNOWN" and answer.anonymous):
-                raise refusal(replace(answer, status=403))
-            return code
-    raise bad_answer("it answered 404, but not as a registry does")
-
-
-def refusal(answer: Answer) -> RemoteError:
-    """The error for an answer that is neither a 200 nor a 404."""
-    if answer.status not in {401, 403}:
-        return RemoteError(
-            SERVICE, answer.status, f"Http{answer.status}", f"answered {answer.status}", retry_after(answer.headers)
-        )
-    private = "private, and no credentials are configured for it"
-    refused = "the credentials that are configured for it were refused"
-    return RemoteError(SERVICE, answer.status, "Unauthorized", private if answer.anonymous else refused)
-
-
-def bad_answer(what: str) -> RemoteError:
-    """The error for an answer that is none of a registry."""
-    return RemoteError(SERVICE, None, "BadGateway", what)
-
-
-def within(seconds: float, call: Callable[[], Result]) -> Result:
-    """What the call returns or raises; TimeoutError when it takes longer, and then it is left to itself."""
-    outcome: Future[Result] = Future()
-
-    def run() -> None:
-        try:
-            outcome.set_result(call())
-        except BaseException as error:
-            outcome.set_exception(error)
-
-    threading.Thread(target=run, name="registry", daemon=True).start()
-    return outcome.result(seconds)
 
 
 class Authorisations:

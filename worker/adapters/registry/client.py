@@ -11,33 +11,27 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TypeVar
 
 import httpx
 import structlog
 
 from shared.errors import RemoteError
 from shared.image import ImageReference, InvalidImage, check_digest, check_tag
+from shared.time_limit import within
+from worker.adapters.registry.answers import SERVICE, Answer, absence, bad_answer, digest_of, json_object, refusal
 from worker.adapters.registry.auth import (
     BASIC_LIFE,
-    SERVICE,
-    Answer,
     Authorisation,
     Authorisations,
-    Result,
-    absence,
-    bad_answer,
-    base_url,
     basic,
     challenge_of,
-    digest_of,
-    json_object,
     read_token,
-    refusal,
-    safe_url,
-    same_origin,
     token_url,
-    within,
 )
+from worker.adapters.registry.urls import base_url, safe_url, same_origin
+
+Result = TypeVar("Result")
 
 CONNECT_SECONDS, READ_SECONDS = 2.0, 5.0
 LOOKUP_SECONDS, TAGS_SECONDS = 8.0, 30.0
@@ -123,10 +117,11 @@ class Registry:
         deadline = time.monotonic() + seconds
         try:
             # In a thread: no timeout of a socket covers the resolver, or a server that sends a byte a second.
-            return within(seconds, lambda: ask(image, deadline))
+            return within(seconds, lambda: ask(image, deadline), SERVICE)
         except (httpx.TransportError, TimeoutError, UnicodeError) as error:
             self._paused[image.registry] = self._clock() + PAUSE
-            raise RemoteError(SERVICE, None, "Unreachable", f"unreachable ({type(error).__name__})") from error
+            why = f"no answer within {seconds:g} s" if isinstance(error, TimeoutError) else type(error).__name__
+            raise RemoteError(SERVICE, None, "Unreachable", f"unreachable ({why})") from error
 
     def _look_up(self, image: ImageReference, deadline: float) -> Lookup:
         path = f"manifests/{image.digest or image.followed_tag}"

@@ -1,8 +1,7 @@
-"""Challenges, tokens, URLs and what is remembered of them: tables, and the parser on anything at all."""
+"""Challenges, tokens, and what is remembered of them: tables, and the parser on anything at all."""
 
 import json
 import time
-from contextlib import suppress
 
 import httpx
 import pytest
@@ -11,36 +10,24 @@ from hypothesis import strategies as st
 
 from shared.errors import RemoteError
 from shared.image import ImageReference
+from worker.adapters.registry.answers import Answer
 from worker.adapters.registry.auth import (
     DEFAULT_LIFE,
     LONGEST_LIFE,
     MARGIN,
     REMEMBERED,
-    Answer,
     Authorisation,
     Authorisations,
     Challenge,
-    absence,
-    base_url,
     basic,
     challenge_of,
-    digest_of,
     parse_challenges,
     read_token,
-    refusal,
-    safe_url,
-    same_origin,
     token_url,
-    within,
 )
 
 SHOP = ImageReference.parse("ghcr.io/acme/shop:v1")
 HUB = {"realm": "https://auth.docker.io/token", "service": "registry.docker.io", "scope": "repository:a/b:pull"}
-
-
-def answer(status: int = 200, body: bytes = b"", anonymous: bool = True, **headers: str) -> Answer:
-    fields = httpx.Headers({name.replace("_", "-"): value for name, value in headers.items()})
-    return Answer(httpx.URL("https://ghcr.io/v2/"), status, fields, body, anonymous)
 
 
 @pytest.mark.parametrize(
@@ -149,56 +136,6 @@ def test_a_token_is_asked_for_where_it_is_safe(parameters: dict[str, str], local
         assert str(token_url(challenge, SHOP, local)) == url
 
 
-@given(st.text(), st.booleans(), st.booleans())
-def test_whatever_url_a_registry_sends_is_safe_or_refused(text: str, local: bool, relative: bool) -> None:
-    try:
-        url = safe_url(text, httpx.URL("https://ghcr.io/v2/") if relative else None, local)
-    except RemoteError:
-        return
-    assert url.host
-    assert url.scheme == "https" or local
-
-
-@pytest.mark.parametrize(
-    ("image", "base"),
-    [
-        ("nginx", "https://registry-1.docker.io/v2/library/nginx/"),
-        ("index.docker.io/acme/shop", "https://registry-1.docker.io/v2/acme/shop/"),
-        ("ghcr.io/acme/shop", "https://ghcr.io/v2/acme/shop/"),
-        ("registry.example.com:8443/shop", "https://registry.example.com:8443/v2/shop/"),
-        ("127.0.0.1:5000/shop", "http://127.0.0.1:5000/v2/shop/"),
-        ("127.1.2.3/shop", "http://127.1.2.3/v2/shop/"),
-        ("localhost/shop", "http://localhost/v2/shop/"),
-        ("registry:5000/shop", "http://registry:5000/v2/shop/"),
-        ("[::1]:5000/shop", "http://[::1]:5000/v2/shop/"),
-        ("[fe80:0::1]/shop", "https://[fe80:0::1]/v2/shop/"),
-        ("10.0.0.4:5000/shop", "https://10.0.0.4:5000/v2/shop/"),
-    ],
-)
-def test_plain_http_is_for_local_hosts(image: str, base: str) -> None:
-    assert str(base_url(ImageReference.parse(image))) == base
-
-
-@pytest.mark.parametrize("registry", ["host.example:99999", "[:::::]", "[ffffff::1]:5000"])
-def test_a_registry_that_is_no_host_is_a_remote_error(registry: str) -> None:
-    with pytest.raises(RemoteError, match="URL of it"):
-        base_url(ImageReference(registry, "acme/shop"))
-
-
-@pytest.mark.parametrize(
-    ("other", "same"),
-    [
-        ("https://ghcr.io:443/x", True),
-        ("https://GHCR.io/y", True),
-        ("http://ghcr.io/", False),
-        ("https://ghcr.io:8443/", False),
-        ("https://ghcr.io.evil.example/", False),
-    ],
-)
-def test_an_origin_is_scheme_host_and_port(other: str, same: bool) -> None:
-    assert same_origin(httpx.URL("https://ghcr.io/"), httpx.URL(other)) is same
-
-
 @pytest.mark.parametrize(
     ("body", "token"),
     [
@@ -235,66 +172,6 @@ def test_what_is_no_token_is_refused(body: bytes) -> None:
         read_token(body)
 
 
-@given(
-    st.binary()
-    | st.recursive(
-        st.none() | st.text() | st.integers(),
-        lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["errors", "code", "schemaVersion"]), inner),
-    ).map(lambda value: json.dumps(value).encode())
-)
-def test_any_body_is_read_without_another_error_than_ours(body: bytes) -> None:
-    for read in (absence, refusal, lambda given_answer: digest_of(given_answer, "sha256:")):
-        with suppress(RemoteError):
-            read(answer(404, body))
-
-
-@pytest.mark.parametrize(
-    ("code", "anonymous", "absent"),
-    [
-        ("MANIFEST_UNKNOWN", True, True),
-        ("MANIFEST_UNKNOWN", False, True),
-        ("NOT_FOUND", True, True),
-        ("NAME_UNKNOWN", False, True),
-        ("NAME_UNKNOWN", True, False),
-        ("DENIED", False, False),
-        ("UNAUTHORIZED", True, False),
-        ("no code", True, False),
-    ],
-)
-def test_not_every_404_means_that_nothing_is_there(code: str, anonymous: bool, absent: bool) -> None:
-    given_answer = answer(404, json.dumps({"errors": [{"code": code}]}).encode(), anonymous)
-    if absent:
-        assert absence(given_answer) == code
-    else:
-        with pytest.raises(RemoteError):
-            absence(given_answer)
-
-
-@pytest.mark.parametrize(
-    ("status", "anonymous", "message", "retry_after"),
-    [
-        (401, True, "private, and no credentials", None),
-        (403, True, "private, and no credentials", None),
-        (403, False, "were refused", None),
-        (429, True, "answered 429", 7.0),
-        (503, True, "answered 503", 7.0),
-        (418, True, "answered 418", 7.0),
-    ],
-)
-def test_a_refusal_says_why(status: int, anonymous: bool, message: str, retry_after: float | None) -> None:
-    error = refusal(answer(status, anonymous=anonymous, Retry_After="7"))
-    assert message in error.message
-    assert (error.status, error.retry_after) == (status, retry_after)
-
-
-def test_a_digest_is_of_the_bytes_of_a_manifest() -> None:
-    manifest = answer(body=b'{"schemaVersion": 2}')
-    assert digest_of(manifest, "sha256:").startswith("sha256:")
-    assert len(digest_of(manifest, f"sha512:{'a' * 128}")) == len("sha512:") + 128
-    with pytest.raises(RemoteError, match="no image manifest"):
-        digest_of(answer(body=b"<html>Welcome to the hotel's network</html>"), "sha256:")
-
-
 def test_a_user_name_and_password_may_hold_anything() -> None:
     assert basic("Aladdin", "open sesame") == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
     assert basic("jürgen", "ключ\n").isascii()
@@ -321,11 +198,3 @@ def test_a_bounded_number_of_grants_is_remembered() -> None:
 
 def test_a_grant_does_not_show_itself() -> None:
     assert "s3cret" not in repr(Authorisation("Bearer s3cret"))
-
-
-def test_within_returns_raises_or_times_out() -> None:
-    assert within(5, lambda: 1) == 1
-    with pytest.raises(KeyError):
-        within(5, lambda: dict[str, int]()["missing"])
-    with pytest.raises(TimeoutError):
-        within(0.01, lambda: time.sleep(0.2))

@@ -1,0 +1,103 @@
+"""Waiting for a call that may hang no longer than its answer is of use: `within`, and TimeLimit for a busy service.
+
+No timeout of a client covers everything: `getaddrinfo` has none at all, and a server that sends one byte a second
+never lets a socket's timeout run out. So the call runs in a thread of its own, which is left behind when it is late:
+Python can't end a thread from outside. It is a daemon, so it can't hold up the end of the process either.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from typing import TypeVar
+
+from shared.errors import RemoteError
+
+Result = TypeVar("Result")
+
+_STUCK = 1.0
+"""Seconds without any slot changing hands after which waiting for one is pointless."""
+_GLANCE = 0.05
+"""Seconds between two looks at whether it has come to that."""
+
+
+class OutOfTime(TimeoutError):
+    """The call did not end in time. A TimeoutError that the call itself raises is not one of these."""
+
+
+def within(seconds: float, call: Callable[[], Result], name: str) -> Result:
+    """What `call` returns or raises, from a thread called `name`; raises OutOfTime if it takes longer than `seconds`.
+
+    An abandoned call runs on until it ends by itself. Whoever may abandon many of them wants a TimeLimit.
+    """
+    return _result(_start(call, name), seconds)
+
+
+class TimeLimit:
+    """Runs calls to one service, at most `slots` at once, and abandons those that are late. For many threads.
+
+    An abandoned call keeps its slot until it ends, so a service that hangs holds at most `slots` threads; while all of
+    them hang, a new call fails at once.
+    """
+
+    def __init__(self, service: str, slots: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._service = service
+        self._clock = clock
+        self._free = threading.BoundedSemaphore(slots)
+        self._last_moved = clock()
+
+    def run(self, call: Callable[[], Result], deadline: float) -> Result:
+        """What `call` returns or raises; raises RemoteError if there is neither by `deadline`, a time of the clock."""
+        self._take_slot(deadline)
+        try:
+            running = _start(lambda: self._in_slot(call), self._service)
+        except RuntimeError:  # the machine has no thread left
+            self._free.release()
+            raise
+        try:
+            return _result(running, max(0.0, deadline - self._clock()))
+        except OutOfTime as late:
+            raise RemoteError(self._service, None, "Timeout", "no answer in time") from late
+
+    def _take_slot(self, deadline: float) -> None:
+        is_mine = self._free.acquire(blocking=False)
+        while not is_mine:
+            now = self._clock()
+            all_hang = now - self._last_moved > _STUCK
+            if now > deadline or all_hang:
+                raise RemoteError(self._service, None, "Busy", "earlier calls are still waiting for their answers")
+            is_mine = self._free.acquire(timeout=_GLANCE)
+        self._last_moved = self._clock()
+
+    def _in_slot(self, call: Callable[[], Result]) -> Result:
+        try:
+            return call()
+        finally:
+            self._last_moved = self._clock()
+            self._free.release()
+
+
+def _start(call: Callable[[], Result], name: str) -> Future[Result]:
+    """Run `call` in a thread; raises RuntimeError if the machine has none left."""
+    future: Future[Result] = Future()
+
+    def carry_out() -> None:
+        try:
+            result = call()
+        except BaseException as error:  # whoever waits raises it
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    threading.Thread(target=carry_out, name=name, daemon=True).start()
+    return future
+
+
+def _result(future: Future[Result], seconds: float) -> Result:
+    # Not future.result(seconds): its TimeoutError could not be told from one that the call raised.
+    wait([future], seconds)
+    if not future.done():
+        raise OutOfTime
+    return future.result()
