@@ -1,5 +1,6 @@
 """A client of the control surface, for tests, demos and chaos runs against a simulator in another process."""
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, cast
 from urllib.parse import quote
@@ -35,6 +36,19 @@ class SimulatorClient:
         """A group as it really is, secrets included."""
         return cast(GroupTruth, self._call("GET", _group_path(subscription, resource_group, name)))
 
+    def act(self, action: str, subscription: str, resource_group: str, name: str) -> GroupTruth:
+        """Stops, starts or restarts a group, as its owner would: `stop`, `start`, `restart`.
+
+        Refused while it is in transition. It counts as no request to ARM, and no fault meets it.
+        """
+        path = f"{_group_path(subscription, resource_group, name)}/{action}"
+        return cast(GroupTruth, self._call("POST", path))
+
+    def tag(self, subscription: str, resource_group: str, name: str, tags: Mapping[str, str]) -> GroupTruth:
+        """Replaces a group's resource tags, as its owner would; like `act` no request to ARM."""
+        path = f"{_group_path(subscription, resource_group, name)}/tags"
+        return cast(GroupTruth, self._call("PUT", path, dict(tags)))
+
     def groups(self) -> list[GroupTruth]:
         return cast(list[GroupTruth], self._call("GET", "/groups")["groups"])
 
@@ -61,14 +75,16 @@ class SimulatorClient:
         times: int | None = None,
         rate: float | None = None,
         seconds: float | None = None,
+        name: str | None = None,
     ) -> None:
         """Adds a fault for the requests of this method and to this group (a glob); see faults.KINDS."""
         body = {"fault": fault, "status": status, "code": code, "message": message, "retry_after": retry_after}
-        body |= {"method": method, "group": group, "times": times, "rate": rate, "seconds": seconds}
+        body |= {"method": method, "group": group, "times": times, "rate": rate, "seconds": seconds, "name": name}
         self._call("POST", "/faults", _given(body))
 
-    def clear_faults(self) -> None:
-        self._call("DELETE", "/faults")
+    def clear_faults(self, name: str | None = None) -> None:
+        """Takes away the faults that were given this name, or all."""
+        self._call("DELETE", "/faults", **({} if name is None else {"name": name}))
 
     def options(self, **values: float | str) -> Json:
         """Changes the options that are given, and gives back all of them; see options.Options."""

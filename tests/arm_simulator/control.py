@@ -13,7 +13,7 @@ from .view import timestamp
 from .world import PLACED_STATES, World
 
 PREFIX = "/_simulator"
-_GROUP = re.compile(r"/groups/(?P<subscription>[^/]+)/(?P<resource_group>[^/]+)/(?P<name>[^/]+)")
+_GROUP = re.compile(r"/groups/(?P<subscription>[^/]+)/(?P<resource_group>[^/]+)/(?P<name>[^/]+)(?P<act>/\w+)?")
 
 
 class ControlSurface:
@@ -41,7 +41,9 @@ class ControlSurface:
         path = request.path.removeprefix(PREFIX).rstrip("/")
         try:
             if named := _GROUP.fullmatch(path):
-                return Answer(200, self._group(GroupKey(**named.groupdict()), request))
+                key = GroupKey(*named.group("subscription", "resource_group", "name"))
+                act = named["act"]
+                return Answer(200, self._owner(key, act, request) if act else self._group(key, request))
             handler = self._handlers.get((request.method, path))
             if handler is None:
                 raise ArmError(404, "NotFound", f"There is no {request.method} {request.path}.")
@@ -58,6 +60,21 @@ class ControlSurface:
         if state not in PLACED_STATES:
             raise ArmError(400, "InvalidState", f"unknown state {state!r}; the states are {', '.join(PLACED_STATES)}")
         return {**self._truth(self._world.place(key, request.json_object(), state))}
+
+    def _owner(self, key: GroupKey, act: str, request: Request) -> Json:
+        """What the group's owner does to it: no request of the journal, and no fault meets it."""
+        match request.method, act:
+            case "PUT", "/tags":
+                self._world.patch_tags(key, {"tags": request.json_object()})
+            case "POST", "/stop":
+                self._world.stop(key)
+            case "POST", "/start":
+                self._world.start(key)
+            case "POST", "/restart":
+                self._world.restart(key)
+            case _:
+                raise ArmError(405, "MethodNotAllowed", f"There is no {request.method} {act} of a group.")
+        return {**self._truth(self._world.find(key))}
 
     def _groups(self, request: Request) -> Json:
         return {"groups": [self._truth(group) for group in self._world.groups()]}
@@ -89,7 +106,7 @@ class ControlSurface:
         return {"fault": fault.fault}
 
     def _delete_faults(self, request: Request) -> Json:
-        self._faults.clear()
+        self._faults.clear(request.parameters.get("name"))
         return {}
 
     def _put_options(self, request: Request) -> Json:

@@ -24,6 +24,7 @@ _FILTERS_AND_DETAILS: dict[str, type | tuple[type, ...]] = {
     "times": int,
     "rate": (int, float),
     "seconds": (int, float),
+    "name": str,
 }
 
 
@@ -43,6 +44,8 @@ class Fault:
     rate: float = 1.0
     seconds: float = 30.0
     """How long a stall lasts."""
+    name: str = ""
+    """By which it can be taken away again without the others."""
 
     @property
     def takes_effect(self) -> bool:
@@ -103,8 +106,9 @@ class Faults:
     def add(self, fault: Fault) -> None:
         self._faults.append(fault)
 
-    def clear(self) -> None:
-        self._faults.clear()
+    def clear(self, name: str | None = None) -> None:
+        """Takes away the faults of this name, or all."""
+        self._faults = [fault for fault in self._faults if name is not None and fault.name != name]
 
     def draw(self, method: str, key: GroupKey | None) -> Fault | None:
         """The fault that this request meets, if any; counts it as met."""

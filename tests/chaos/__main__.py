@@ -16,6 +16,7 @@ from tests.chaos import bursts
 from tests.chaos.plan import draw
 from tests.chaos.report import show
 from tests.chaos.run import run
+from tests.processes import PROJECT
 
 
 def main() -> int:
@@ -31,7 +32,7 @@ def main() -> int:
 def _run(arguments: argparse.Namespace, console: Console, folder: Path) -> bool:
     plan = draw(arguments.seed, arguments.pushes, arguments.seconds, workers=arguments.workers)
     console.print(f"{len(plan.pushes)} pushes in {plan.seconds:g} s, seed {plan.seed}; logs in {folder}", markup=False)
-    done = run(plan, folder)
+    done = run(plan, folder, arguments.checkout.resolve())
     show(done, console)
     return not done.verdict.violations
 
@@ -58,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED") or secrets.randbelow(1_000_000)))
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=20, help="of two containers pushed at once, for bursts")
+    parser.add_argument("--checkout", type=Path, default=PROJECT, help="whose workers and ingresses (this project's)")
     parser.add_argument("--logs", help="a folder to keep all logs in; else they are kept only if a law was broken")
     return parser
 

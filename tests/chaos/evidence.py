@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from azure.storage.queue import QueueClient
 
-from shared.errors import RemoteError
-from shared.message import UpdateMessage, decode_letter
+from shared.message import Undecodable, from_base64
 from shared.queue import Queue
 from tests.arm_simulator.reports import GroupTruth, LogEntry, Stats
+from tests.chaos.census import Sample
+from tests.chaos.records import Json, Records, UnreadableRecord, group_of
 from tests.chaos.senders import Accepted
 from tests.chaos.stage import RESOURCE_GROUP, Stage
-from worker.adapters.record_blobs import Records
-from worker.record import Record
 
 _BATCH = 32
 _AN_HOUR = 3600
@@ -38,27 +37,42 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One dead letter: of which message, for which group, and why."""
+    """One dead letter: of which message, for which group, of which image, and why."""
 
     id: str
     group: str | None
+    image: str
     code: str
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class LeftAlone:
+    """A group whose owner had it stopped, or held by a tag, from one moment to the next."""
+
+    group: str
+    why: str
+    since: datetime
+    until: datetime
+
+
 @dataclass(frozen=True)
 class Evidence:
-    """All that the laws look at. Groups go by their names; `addresses` are their IPs before the run."""
+    """All that the laws look at. Groups go by their names; `addresses` are the IPs that they should have, and `puts`
+    the times at which a PUT changed them."""
 
     accepted: list[Accepted]
     ended: list[Ended]
     letters: list[Letter]
     left: int
-    records: dict[str, Record]
+    records: dict[str, Json]
     groups: dict[str, GroupTruth]
     addresses: Mapping[str, str | None]
     exit_codes: Mapping[str, int]
     stats: Stats
+    puts: dict[str, list[datetime]]
+    left_alone: Sequence[LeftAlone] = ()
+    samples: Sequence[Sample] = ()
     unreadable: list[str] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
     log_problems: Counter[str] = field(default_factory=Counter)
@@ -71,6 +85,8 @@ def gather(
     accepted: list[Accepted],
     addresses: Mapping[str, str | None],
     exit_codes: Mapping[str, int],
+    left_alone: Sequence[LeftAlone] = (),
+    samples: Sequence[Sample] = (),
 ) -> Evidence:
     """Everything, once the workers have ended."""
     log: list[LogEntry] = stage.arm.log()
@@ -86,17 +102,28 @@ def gather(
         addresses=addresses,
         exit_codes=exit_codes,
         stats=stage.arm.stats(),
+        puts=_puts(log),
+        left_alone=left_alone,
+        samples=samples,
         faults=Counter(entry["fault"] for entry in log if entry["fault"]),
         log_problems=_problems(stage.folder),
     )
 
 
-def _records(records: Records, unreadable: list[str]) -> Iterator[tuple[str, Record]]:
-    for target in records.all():
+def _records(records: Records, unreadable: list[str]) -> Iterator[tuple[str, Json]]:
+    for name in records.all():
         try:
-            yield target.container_group, records.load(target)[0]
-        except RemoteError as error:
-            unreadable.append(f"{target}: {error}")
+            yield group_of(name), records.load(name)
+        except UnreadableRecord as error:
+            unreadable.append(str(error))
+
+
+def _puts(log: list[LogEntry]) -> dict[str, list[datetime]]:
+    puts: dict[str, list[datetime]] = {}
+    for entry in log:
+        if entry["method"] == "PUT" and entry["effective"] and entry["group"]:
+            puts.setdefault(entry["group"].rpartition("/")[2], []).append(datetime.fromisoformat(entry["time"]))
+    return puts
 
 
 def events(log: Path) -> Iterator[dict[str, object]]:
@@ -140,10 +167,17 @@ def _letters(stage: Stage, queue: str) -> Iterator[Letter]:
     client = QueueClient.from_connection_string(stage.azurite.connection_string, queue)
     while messages := list(client.receive_messages(max_messages=_BATCH, visibility_timeout=_AN_HOUR)):
         for message in messages:
-            letter = decode_letter(message.content)
-            about = letter.message
-            if isinstance(about, UpdateMessage):
-                group = about.target.container_group if about.target else None
-                yield Letter(about.id, group, letter.code, letter.detail)
-            else:
-                yield Letter("undecodable", None, letter.code, letter.detail)
+            yield _letter(message.content)
+
+
+def _letter(text: str) -> Letter:
+    try:
+        letter: Json = json.loads(from_base64(text))
+    except (Undecodable, ValueError):
+        return Letter("undecodable", None, "", "", text)
+    about, code, detail = letter["message"], letter["code"], letter["detail"]
+    if not isinstance(about, dict):
+        return Letter("undecodable", None, "", code, detail)
+    group, push = (about.get("target") or {}).get("container_group"), about["push"]
+    image = f"{push['registry']}/{push['repository']}:{push['tag']}@{push.get('digest')}"
+    return Letter(about["id"], group, image, code, detail)

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby, pairwise
+from statistics import median
 
 from tests.chaos.evidence import Ended, Evidence
-from tests.chaos.plan import Plan, Push, Repository
+from tests.chaos.plan import HOLD_TAG, Plan, Push, Repository
+from tests.chaos.records import unrest
 
-FINAL = frozenset({"updated", "unchanged", "superseded", "ignored", "held", "rolled-back", "failed"})
+FINAL = frozenset({"updated", "unchanged", "superseded", "ignored", "rolled-back", "failed"})
 DEAD = frozenset({"rolled-back", "failed"})
-_REVIVED = {("superseded", later) for later in ("updated", "unchanged", "rolled-back", "failed", "ignored", "held")}
-"""A push that was overtaken is wanted again when the one that overtook it has failed."""
-_RELEASED = {("held", later) for later in FINAL}
+MOST_LETTERS = 1.1
+"""Letters for each bad push of a group, and two more: a worker that is killed while it tells tells again."""
+MOST_MESSAGES = 2
+"""Messages on the queue for each group."""
+GRACE = timedelta(seconds=20)
+"""How long a PUT may come after its group was looked at: a worker was frozen in between, and then ARM was late."""
 _TOLD_AGAIN = {("updated", "superseded"), ("unchanged", "superseded"), ("updated", "unchanged")}
 """A worker was killed between writing how a push ended and settling its message; meanwhile a newer one was wanted."""
 
@@ -34,6 +39,9 @@ def judge(plan: Plan, evidence: Evidence) -> Verdict:
     verdict = Verdict()
     _conservation(plan, evidence, verdict)
     verdict.violations += _letters(evidence)
+    verdict.violations += _few_letters(evidence)
+    verdict.violations += _few_messages(plan, evidence)
+    verdict.violations += _left_alone(evidence)
     verdict.violations += _newest_good(plan, evidence)
     verdict.violations += _no_older_over_newer(plan, evidence)
     verdict.violations += _good_and_bad(plan, evidence)
@@ -69,11 +77,7 @@ def _final(outcomes: list[str]) -> str:
 
 
 def _note_change(verdict: Verdict, where: str, before: str, after: str) -> None:
-    if (before, after) in _REVIVED:
-        verdict.notes["superseded pushes wanted again, as the newer one failed"] += 1
-    elif (before, after) in _RELEASED:
-        verdict.notes["held pushes that went on after the release"] += 1
-    elif (before, after) in _TOLD_AGAIN:
+    if (before, after) in _TOLD_AGAIN:
         verdict.notes["ends told again after a kill"] += 1
     else:
         verdict.violations.append(f"TWO ENDS: {where} was {before}, then {after}")
@@ -89,12 +93,45 @@ def _letters(evidence: Evidence) -> Iterator[str]:
         yield f"STRAY LETTER: the poison queue has {push} for {group}, which no worker told to have failed"
 
 
+def letters_a_bad_push(evidence: Evidence) -> tuple[int, int]:
+    """Dead letters, and how many different pushes (each for one group) they are of."""
+    return len(evidence.letters), len({(letter.image, letter.group) for letter in evidence.letters})
+
+
+def _few_letters(evidence: Evidence) -> Iterator[str]:
+    """A push that fails on a group makes one letter, however often it is delivered and whoever is killed."""
+    letters, pushes = letters_a_bad_push(evidence)
+    if letters > max(MOST_LETTERS * pushes, pushes + 2):
+        yield f"MANY LETTERS: {letters} of {pushes} pushes that failed"
+
+
+def _few_messages(plan: Plan, evidence: Evidence) -> Iterator[str]:
+    """A group has one timer; for a moment it may have two. Pushes come and go, and so do looks that no record names."""
+    live = [(sample.live[group], group) for sample in evidence.samples for group in sample.live]
+    most, group = max(live, default=(0, ""))
+    if most > MOST_MESSAGES:
+        yield f"MANY TIMERS: {most} looks of {group} at one time, all of which its record names"
+    usual = median(sample.count for sample in evidence.samples) if evidence.samples else 0
+    if usual > MOST_MESSAGES * len(plan.groups):
+        yield f"MANY MESSAGES: {usual:g} on the queue most of the time, for {len(plan.groups)} groups"
+
+
+def _left_alone(evidence: Evidence) -> Iterator[str]:
+    """No PUT to a group that is stopped or held by a tag, once every worker can have seen it."""
+    for one in evidence.left_alone:
+        for at in evidence.puts.get(one.group, []):
+            if one.since + GRACE < at < one.until:
+                yield f"NOT LEFT ALONE: {one.group} was {one.why} since {one.since:%T}, and PUT at {at:%T}"
+
+
 def _newest_good(plan: Plan, evidence: Evidence) -> Iterator[str]:
     """Every container runs the newest good push of its repository, and its group is well."""
     for name, containers in plan.groups.items():
         group = evidence.groups[name]
         if (group["state"], group["provisioning_state"]) != ("Running", "Succeeded"):
             yield f"BROKEN GROUP: {name} is {group['state']}, {group['provisioning_state']}"
+        if HOLD_TAG in group["definition"].get("tags", {}):
+            yield f"TAG CAME BACK: {name} is held by a tag that its owner has taken off"
         running = dict(_images(group["definition"]))
         for container, repository in containers.items():
             if problem := _not_newest(plan, repository, running[container], group["digests"][container]):
@@ -180,13 +217,10 @@ def _all_quiet(evidence: Evidence) -> Iterator[str]:
         yield f"LEFT OVER: {evidence.left} messages on the queue"
     yield from (f"UNREADABLE RECORD: {one}" for one in evidence.unreadable)
     for name, record in evidence.records.items():
-        for container, wanted in record.open().items():
-            yield f"LEFT OPEN: {name}/{container} still wants {wanted.image}"
-        if record.rollout:
-            yield f"LEFT OPEN: {name} has a rollout under way, by {record.rollout.by}"
+        yield from (f"LEFT OPEN: {name} {why}" for why in unrest(record))
     for name, before in evidence.addresses.items():
         if (after := evidence.groups[name]["ip"]) != before:
-            yield f"ADDRESS CHANGED: {name} had {before} and has {after}"
+            yield f"ADDRESS CHANGED: {name} should have {before} and has {after}"
     for name, code in evidence.exit_codes.items():
         if code:
             yield f"EXIT CODE: {name} ended with {code} after SIGTERM"

@@ -1,22 +1,32 @@
-"""The mischief: carries out a plan's acts at their times, and counts them."""
+"""The mischief: carries out a plan's acts at their times, and counts them.
+
+What owners do to their groups on the way is kept: for how long they were to be left alone, and their new addresses.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
 
-from tests.arm_simulator import SimulatorClient
-from tests.chaos.plan import Act, Plan
+from tests.arm_simulator import SimulatorClient, SimulatorRefusedError
+from tests.arm_simulator.reports import GroupTruth
+from tests.chaos.evidence import LeftAlone
+from tests.chaos.plan import HOLD_TAG, OUTAGES, Act, Plan
 from tests.chaos.stage import Stage
-from tests.processes import ProcessError
+from tests.processes import ProcessError, wait_until
 
 FAULT_RATE = 0.10
 STALL = 2.5
 """Seconds that a stalled request of ARM takes: less than a worker's lease."""
 FAULTS = ("throttle", "conflict", "error", "error-after", "reset", "reset-after", "stall")
 _TRIES = 10
+_OWNERS_PATIENCE = 30.0
+"""Seconds for which an owner tries again while the group is in transition."""
 
 
 class Mischief:
@@ -28,11 +38,13 @@ class Mischief:
         self._stopping = threading.Event()
         self.counts: Counter[str] = Counter()
         self.problems: list[str] = []
+        self.left_alone: list[LeftAlone] = []
+        self.addresses: dict[str, str | None] = {}
 
     def run(self, began: float) -> None:
         """Do every act at its time after `began`, a time by time.time(), until `stop`; returns when all are over."""
         # In threads of their own: a start of Azurite takes seconds, in which the others' mischief goes on.
-        with ThreadPoolExecutor(16, thread_name_prefix="mischief") as threads:
+        with ThreadPoolExecutor(48, thread_name_prefix="mischief") as threads:
             for act in self._plan.acts:
                 if self._stopping.wait(max(0.0, began + act.at - time.time())):
                     return
@@ -63,10 +75,70 @@ class Mischief:
                 slot.thaw()
             case "restart azurite":
                 stage.restart_azurite(lambda: self._stopping.wait(act.seconds))
+            case "ARM outage" | "ARM read outage":
+                with self._outage(act, "GET" if act.kind == "ARM read outage" else None):
+                    self._stopping.wait(act.seconds)
             case "hold":
-                self._command("hold", f"g{act.victim:02}", "--reason", "chaos")
+                self._command("hold", _group(act), "--reason", "chaos")
                 self._stopping.wait(act.seconds)
-                self._command("release", f"g{act.victim:02}")
+                self._command("release", _group(act))
+            case "stop group":
+                self._stop_and_start(act)
+            case "tag group":
+                self._tag_and_untag(act)
+
+    @contextmanager
+    def _outage(self, act: Act, method: str | None) -> Iterator[None]:
+        """What the dice of the other faults let pass fails, too."""
+        name = f"outage at {act.at}"
+        match OUTAGES[act.victim]:
+            case "unavailable":
+                self._stage.arm.fault("error", status=503, method=method, name=name)
+            case "throttled":
+                self._stage.arm.fault("throttle", retry_after=2, method=method, name=name)
+            case _:
+                self._stage.arm.fault("reset", method=method, name=name)
+        try:
+            yield
+        finally:
+            self._stage.arm.clear_faults(name)
+
+    def _stop_and_start(self, act: Act) -> None:
+        group = _group(act)
+        self._as_owner("stop", group)
+        self._leave_alone(act, "stopped", lambda truth: truth["state"] == "Stopped")
+        # Whatever the address is then: a stopped group has none to keep.
+        self.addresses[group] = self._as_owner("start", group)["ip"]
+
+    def _tag_and_untag(self, act: Act) -> None:
+        group = _group(act)
+        self._stage.tag(group, {HOLD_TAG: "chaos"})
+        self._leave_alone(act, "held by a tag", lambda truth: HOLD_TAG in truth["definition"].get("tags", {}))
+        self._stage.tag(group, {})
+
+    def _leave_alone(self, act: Act, why: str, holds: Callable[[GroupTruth], bool]) -> None:
+        since = datetime.now(UTC)
+        self._stopping.wait(act.seconds)
+        until = datetime.now(UTC)
+        if holds(self._stage.truth(_group(act))):
+            self.left_alone.append(LeftAlone(_group(act), why, since, until))
+        else:
+            # A PUT that was under way began before it: it deploys what a group looked like before.
+            self.counts[f"no longer {why}, by a PUT"] += 1
+
+    def _as_owner(self, action: str, group: str) -> GroupTruth:
+        """Like `az container stop`, and again for as long as the group is in transition."""
+        done: list[GroupTruth] = []
+
+        def accepted() -> bool:
+            try:
+                done.append(self._stage.owner(action, group))
+            except SimulatorRefusedError:
+                return False
+            return True
+
+        wait_until(accepted, _OWNERS_PATIENCE, f"the owner's {action} of {group} was not accepted")
+        return done[0]
 
     def _command(self, *arguments: str) -> None:
         """What an operator does by hand, and once more if it failed: storage may be away."""
@@ -78,6 +150,10 @@ class Mischief:
             except ProcessError:
                 program.kill()
         raise program.error(f"{' '.join(arguments)} did not work in {_TRIES} tries")
+
+
+def _group(act: Act) -> str:
+    return f"g{act.victim:02}"
 
 
 def set_faults(arm: SimulatorClient, rate: float = FAULT_RATE, kinds: tuple[str, ...] = FAULTS) -> None:

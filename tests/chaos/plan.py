@@ -22,8 +22,14 @@ CRASHING, UNPULLABLE = 0.10, 0.05
 DUPLICATES = 0.12
 LATE = 8.0
 """Seconds by which a delivery may come later than it was pushed, so that older pushes arrive after newer ones."""
+LONG = 0.2
+"""The share of the run for which every fourth group that is stopped or held by a tag stays so."""
 LAST_PUSH = 0.85
 """The share of the run by which everything was pushed."""
+HOLD_TAG = "aci-hooks.hold"
+"""The resource tag by which an owner stops all updates of a group."""
+OUTAGES = ("unavailable", "cut off", "throttled")
+"""The ways in which ARM is away."""
 _FIRST_TAG = {"any": "v0", "same-tag": "stable", "semver": "1.0.0", "rolling": "latest", "nobody": "v0"}
 
 
@@ -94,10 +100,16 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One mischief, `at` seconds from the start, for so many `seconds`, done to the victim of that number."""
+    """One mischief, `at` seconds from the start, for so many `seconds`, done to the victim of that number.
+
+    The victim of an outage is a number of OUTAGES.
+    """
 
     at: float
-    kind: Literal["kill worker", "freeze worker", "kill ingress", "freeze ingress", "restart azurite", "hold"]
+    kind: Literal[
+        "kill worker", "freeze worker", "kill ingress", "freeze ingress", "restart azurite",
+        "ARM outage", "ARM read outage", "hold", "stop group", "tag group",
+    ]  # fmt: skip
     victim: int = 0
     seconds: float = 0.0
 
@@ -140,7 +152,17 @@ def draw(seed: int, pushes: int, seconds: float, workers: int = 4, ingresses: in
         ingresses=ingresses,
         groups=groups,
         pushes=tuple(_pushes(dice, groups, pushes, seconds)),
-        acts=tuple(sorted(_acts(dice, seconds, workers, ingresses, visibility), key=lambda act: act.at)),
+        acts=tuple(
+            sorted(
+                (
+                    *_acts(dice, seconds, workers, ingresses, visibility),
+                    *_outages(dice, seconds),
+                    *_owners(dice, "stop group", seconds),
+                    *_owners(dice, "tag group", seconds),
+                ),
+                key=lambda act: act.at,
+            )
+        ),
     )
 
 
@@ -231,3 +253,25 @@ def _acts(dice: Random, seconds: float, workers: int, ingresses: int, visibility
     for number in range(restarts):
         yield Act((number + dice.uniform(0.3, 0.7)) * seconds / restarts, "restart azurite", 0, dice.uniform(0.2, 2))
     yield Act(0.35 * seconds, "hold", dice.randrange(GROUPS), 0.25 * seconds)
+
+
+def _outages(dice: Random, seconds: float) -> Iterator[Act]:
+    """ARM is away, for reads or for everything, one time after the other."""
+    outages = max(2, round(seconds / 50))
+    each = seconds / outages
+    for number in range(outages):
+        begins = (number + dice.uniform(0.1, 0.5)) * each
+        kind: Literal["ARM outage", "ARM read outage"] = "ARM read outage" if number % 2 else "ARM outage"
+        yield Act(begins, kind, dice.randrange(len(OUTAGES)), dice.uniform(0.1, 0.5) * each)
+
+
+def _owners(dice: Random, kind: Literal["stop group", "tag group"], seconds: float) -> Iterator[Act]:
+    """Owners put their groups to sleep, or hold tags on them, each group for one time after the other."""
+    free = dict.fromkeys(range(GROUPS), 0.0)
+    begins = sorted(dice.uniform(0.05, 0.9) * seconds for _ in range(max(4, round(seconds / 15))))
+    for number, at in enumerate(begins):
+        group = dice.choice([group for group, free_at in free.items() if free_at <= at] or list(free))
+        pause = LONG * seconds if number % 4 == 1 else dice.uniform(0.5, min(8.0, seconds / 5))
+        if free[group] <= at:
+            free[group] = at + pause + 1
+            yield Act(at, kind, group, pause)

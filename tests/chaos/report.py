@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from statistics import median
 
 from rich.console import Console
 from rich.table import Table
 
+from tests.chaos.laws import letters_a_bad_push
 from tests.chaos.run import Run
+
+_LOST = ("LOST", "NO LETTER")
+_OLDER = ("OLDER OVER NEWER", "NOT NEWEST")
+_BROKEN = ("BROKEN GROUP", "ADDRESS CHANGED", "UNREADABLE RECORD", "EXIT CODE")
 
 
 def show(run: Run, console: Console) -> None:
@@ -25,6 +31,7 @@ def _figures(run: Run) -> Table:
     evidence, plan, done = run.evidence, run.plan, run.mischief
     deliveries = len(evidence.accepted)
     puts, restarts = evidence.stats["effective_puts"], evidence.stats["restarts"]
+    letters, failed = letters_a_bad_push(evidence)
     table = Table(title=f"chaos, seed {plan.seed}", show_header=False)
     rows: dict[str, object] = {
         "pushes": f"{len({one.push.number for one in evidence.accepted})} of {len(plan.pushes)}",
@@ -34,17 +41,31 @@ def _figures(run: Run) -> Table:
         "kills (worker, ingress)": f"{done['kill worker']}, {done['kill ingress']}",
         "freezes (worker, ingress)": f"{done['freeze worker']}, {done['freeze ingress']}",
         "Azurite restarts": done["restart azurite"],
+        "outages of ARM (all requests, reads)": f"{done['ARM outage']}, {done['ARM read outage']}",
+        "owners' stops, tags": f"{done['stop group']}, {done['tag group']}"
+        + "".join(f"; {count} {what}" for what, count in sorted(done.items()) if what.startswith("no longer")),
         "faults of ARM": f"{sum(evidence.faults.values())} ({_in_a_row(evidence.faults)})",
         "ARM requests (reads, lists, writes)": f"{evidence.stats['reads']}, {evidence.stats['lists']}, "
         f"{evidence.stats['writes']}",
         "PUTs that took effect, restarts": f"{puts}, {restarts}",
         "PUTs per push": f"{puts / max(1, len(plan.pushes)):.2f}",
-        "dead letters": len(evidence.letters),
+        "dead letters": f"{letters} of {failed} pushes and groups: {letters / max(1, failed):.2f} each",
+        "messages on the queue": _messages(run),
         "seconds (active, until quiet)": f"{plan.seconds:.0f}, {run.quiet:.1f}",
     }
     for name, value in rows.items():
         table.add_row(name, str(value))
     return table
+
+
+def _messages(run: Run) -> str:
+    samples = run.evidence.samples
+    if not samples:
+        return "not looked at"
+    usual, most = median(one.count for one in samples), max(one.count for one in samples)
+    live = max((count for one in samples for count in one.live.values()), default=0)
+    void = max(one.void for one in samples)
+    return f"median {usual:g}, at most {most}; live looks a group at most {live}, void ones {void}"
 
 
 def _counts(title: str, counts: Mapping[str, int], most: int | None = None) -> Table:
@@ -60,7 +81,11 @@ def _in_a_row(counts: Mapping[str, int]) -> str:
 
 def _show_violations(run: Run, console: Console) -> None:
     found = run.verdict.violations
-    console.print(f"violations: {len(found)}", style="bold red" if found else "bold green")
+    lost, older, broken = (sum(one.startswith(kinds) for one in found) for kinds in (_LOST, _OLDER, _BROKEN))
+    console.print(
+        f"violations: {len(found)} ({lost} lost, {older} older over newer, {broken} broken)",
+        style="bold red" if found else "bold green",
+    )
     for one in found[:40]:
         console.print(f"  {one}", markup=False, highlight=False)
     if not found:

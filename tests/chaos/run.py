@@ -12,15 +12,16 @@ import yaml
 
 from shared.errors import RemoteError
 from shared.queue import Queue
+from tests.chaos.census import Census
 from tests.chaos.evidence import Evidence, gather
 from tests.chaos.laws import Verdict, judge
 from tests.chaos.mischief import Mischief, set_faults
 from tests.chaos.plan import Plan, Push
 from tests.chaos.senders import Senders
 from tests.chaos.stage import RESOURCE_GROUP, Stage
-from tests.processes import ProcessError
+from tests.processes import PROJECT, ProcessError
 
-QUIET = 180.0
+QUIET = 240.0
 """Seconds that the workers have to come to rest once the mischief is over."""
 
 
@@ -37,22 +38,24 @@ class Run:
     quiet: float
 
 
-def run(plan: Plan, folder: Path) -> Run:
-    """Carry a plan out; every log stays in `folder`."""
-    with Stage(folder, targets_file(plan)) as stage:
+def run(plan: Plan, folder: Path, checkout: Path = PROJECT) -> Run:
+    """Carry a plan out, with the workers and ingresses of `checkout`; every log stays in `folder`."""
+    with Stage(folder, targets_file(plan), checkout=checkout) as stage:
         updates, _, records = stage.open()
         _set_up(stage, plan)
         addresses = {group["name"]: group["ip"] for group in stage.arm.groups()}
         senders = Senders(plan, stage.urls, lambda push: _move_tag(stage, push))
         mischief = Mischief(stage, plan)
-        began = time.time()
-        _active_phase(plan, senders, mischief, began)
+        with Census(stage.azurite.connection_string, updates.name, records) as census:
+            _active_phase(plan, senders, mischief, time.time())
         stage.arm.clear_faults()
         rested = time.time()
         _quiet_phase(stage, senders, updates)
         quiet = time.time() - rested
+        addresses |= mischief.addresses
         exit_codes = _stop_workers(stage)
-        evidence = gather(stage, updates, records, senders.accepted, addresses, exit_codes)
+        told = (senders.accepted, addresses, exit_codes, mischief.left_alone, census.samples)
+        evidence = gather(stage, updates, records, *told)
     verdict = judge(plan, evidence)
     verdict.violations += [*mischief.problems, *(f"REFUSED: {one}" for one in senders.refused)]
     return Run(plan, folder, evidence, verdict, mischief.counts, senders.answers, quiet)

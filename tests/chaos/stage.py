@@ -1,10 +1,14 @@
-"""The stage: Azurite, the ARM simulator, ingresses and workers as processes to be killed, frozen and restarted."""
+"""The stage: Azurite, the ARM simulator, ingresses and workers as processes to be killed, frozen and restarted.
+
+The workers and ingresses may be those of another checkout, to see what an older version does to the same.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
@@ -17,9 +21,10 @@ from shared.environment import read_settings
 from shared.queue import Queue, open_queues
 from shared.settings import WorkerSettings
 from tests.arm_simulator import SimulatorClient
+from tests.arm_simulator.reports import GroupTruth
 from tests.azurite import Azurite
-from tests.processes import INGRESS, SIMULATOR, WORKER, ProcessError, Processes, Program, free_ports
-from worker.adapters.record_blobs import Records, open_records
+from tests.chaos.records import Records
+from tests.processes import INGRESS, PROJECT, SIMULATOR, WORKER, ProcessError, Processes, Program, free_ports
 
 SUBSCRIPTION = "00000000-0000-0000-0000-00000000c405"
 RESOURCE_GROUP = "chaos"
@@ -79,8 +84,20 @@ class Slot:
 class Stage:
     """Everything that a run needs, from `with` to its end; all logs and data are in `folder`."""
 
-    def __init__(self, folder: Path, targets: str, **settings: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        targets: str,
+        *,
+        checkout: Path = PROJECT,
+        storage: Callable[[Path], Azurite] = Azurite,
+        **settings: str,
+    ) -> None:
+        """`checkout` is where the workers and the ingresses come from; `storage` starts Azurite on a folder."""
         self.folder = folder
+        self.worker = from_checkout(checkout, WORKER)
+        self._ingress = from_checkout(checkout, INGRESS)
+        self._storage = storage
         self._targets = targets
         self._settings = settings
         self._exits = ExitStack()
@@ -90,7 +107,7 @@ class Stage:
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
-            self.azurite = undo.enter_context(Azurite(self.folder / "azurite"))
+            self.azurite = undo.enter_context(self._storage(self.folder / "azurite"))
             self.processes = undo.enter_context(Processes(self.folder))
             self._start_simulator(undo)
             self._exits = undo.pop_all()
@@ -126,22 +143,23 @@ class Stage:
     def open(self) -> tuple[Queue, Queue, Records]:
         """Clients of its own for the updates queue, the poison queue and the records; all three exist afterwards."""
         settings = read_settings(WorkerSettings, dict(self.environment))
-        stores = (*open_queues(settings), open_records(settings))
-        for store in stores:
+        updates, poison = open_queues(settings)
+        records = Records(self.azurite.connection_string, settings.records)
+        for store in (updates, poison, records):
             store.ensure()
-        return stores
+        return updates, poison, records
 
     def start_workers(self, count: int) -> None:
         """So many more workers, which need not be ready when this returns."""
         for _ in range(count):
             name = f"worker-{len(self.workers) + 1}"
-            self.workers.append(Slot(name, self._starter(name, (*WORKER, "run"), self.environment)))
+            self.workers.append(Slot(name, self._starter(name, (*self.worker, "run"), self.environment)))
 
     def start_ingresses(self, count: int) -> None:
         """So many more ingresses, each ready when this returns."""
         for port in free_ports(count):
             name = f"ingress-{len(self.ingresses) + 1}"
-            command = (*INGRESS, "--host", "127.0.0.1", "--port", str(port))
+            command = (*self._ingress, "--host", "127.0.0.1", "--port", str(port))
             slot = Slot(name, self._starter(name, command, self._ingress_environment))
             self.ingresses.append(slot)
             self.urls.append(f"http://127.0.0.1:{port}")
@@ -155,11 +173,23 @@ class Stage:
 
     def command(self, *arguments: str) -> Program:
         """Another command of aci-hooks-worker, begun."""
-        return self.processes.start("commands", WORKER, *arguments, environment=self.environment)
+        return self.processes.start("commands", self.worker, *arguments, environment=self.environment)
 
     def place(self, group: str, images: Mapping[str, str], tags: Mapping[str, str] | None = None) -> None:
         """Put a running group with a public IP into the simulator."""
         self.arm.put_group(SUBSCRIPTION, RESOURCE_GROUP, group, definition(images, tags or {}))
+
+    def owner(self, action: str, group: str) -> GroupTruth:
+        """What the group's owner does to it: `stop`, `start` or `restart`. Refused while it is in transition."""
+        return self.arm.act(action, SUBSCRIPTION, RESOURCE_GROUP, group)
+
+    def tag(self, group: str, tags: Mapping[str, str]) -> None:
+        """Give the group these resource tags and no others, as its owner would."""
+        self.arm.tag(SUBSCRIPTION, RESOURCE_GROUP, group, tags)
+
+    def truth(self, group: str) -> GroupTruth:
+        """The group as it really is."""
+        return self.arm.group(SUBSCRIPTION, RESOURCE_GROUP, group)
 
     def restart_azurite(self, pause: Callable[[], object]) -> None:
         """Stop Azurite in order, `pause`, and start it again on the same data and ports."""
@@ -175,6 +205,16 @@ class Stage:
 
     def _starter(self, name: str, command: tuple[str, ...], environment: Mapping[str, str]) -> Callable[[], Program]:
         return lambda: self.processes.start(name, command, environment=environment)
+
+
+def from_checkout(checkout: Path, command: tuple[str, ...]) -> tuple[str, ...]:
+    """The command, run in another checkout of the project, with that one's environment if it has one of its own."""
+    if checkout == PROJECT:
+        return command
+    own = checkout / ".venv" / "bin" / "python"
+    python = str(own if own.exists() else sys.executable)
+    # A Python that is given a module looks for it in the working directory first. `exec` keeps the process's id.
+    return ("sh", "-c", 'cd "$0" && exec "$@"', str(checkout), python, *command[1:])
 
 
 def answers_at_all(connection_string: str) -> bool:
