@@ -7,7 +7,8 @@ import pytest
 from shared.errors import RemoteError
 from shared.image import ImageReference
 from shared.message import TargetId
-from worker.discovery.catalogue import REFRESH, REFRESH_ON_MISS, RENEW, Catalogue, Scope
+from worker.discovery.catalogue import REFRESH, REFRESH_ON_MISS, RENEW, Catalogue
+from worker.discovery.scopes import Scope
 from worker.groups.group import ContainerGroup
 from worker.policies.parse import AnyTag
 from worker.targets.target import ContainerRule, Target

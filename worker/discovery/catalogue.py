@@ -17,6 +17,7 @@ import structlog
 from shared.errors import RemoteError
 from shared.image import ImageReference
 from shared.message import TargetId
+from worker.discovery.scopes import Scope as Scope  # worker.wiring still looks for it here
 from worker.failures.classify import classify, passes
 from worker.groups.group import ContainerGroup
 from worker.targets.target import BadTags, Target, find_targets, hold_reason, merge, target_from_tags
@@ -36,18 +37,6 @@ class Lister(Protocol):
 
     def list(self, subscription: str, resource_group: str | None = None) -> Iterable[ContainerGroup]:
         """Every group of a subscription or resource group."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """A subscription, or a resource group of it, whose groups are listed; `discover`: their resource tags count."""
-
-    subscription: str
-    resource_group: str | None = None
-    discover: bool = False
-
-    def __str__(self) -> str:
-        return f"resource group {self.resource_group}" if self.resource_group else f"subscription {self.subscription}"
 
 
 @dataclass(frozen=True, slots=True)
