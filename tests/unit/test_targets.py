@@ -1,4 +1,4 @@
-"""Targets: which rule a container has, which targets a push concerns, and what resource tags say."""
+"""Targets: which rule a container has, and which targets a push concerns."""
 
 from __future__ import annotations
 
@@ -7,16 +7,7 @@ import pytest
 from shared.image import ImageReference
 from shared.message import TargetId
 from worker.policies.parse import AnyTag, SameTag, SemVer
-from worker.targets.target import (
-    BadTags,
-    ContainerRule,
-    Target,
-    find_targets,
-    hold_reason,
-    merge,
-    single_target,
-    target_from_tags,
-)
+from worker.targets.target import ContainerRule, Target, find_targets, merge, single_target
 
 SHOP = TargetId(subscription="s", resource_group="web", container_group="shop")
 API = TargetId(subscription="s", resource_group="web", container_group="api")
@@ -79,68 +70,6 @@ def test_every_target_that_a_push_concerns_is_found() -> None:
     targets = [Target(SHOP, {"web": RULE}), Target(API, {"api": RULE}), Target(API, {"worker": NAMED})]
     groups = {SHOP: {"web": "acme/shop:1"}, API: {"api": "acme/shop:2"}}
     assert find_targets(WEB, targets, groups) == tuple(targets[:2])
-
-
-def test_resource_tags_make_a_target() -> None:
-    tags = {"aci-hooks.policy": "any", "aci-hooks.policy.web": "semver:>=1.4 <2", "team": "web"}
-    target = target_from_tags(SHOP, tags)
-    assert isinstance(target, Target)
-    assert (target.id, target.source, target.everything) == (SHOP, "tags", AnyTag())
-    assert str(target.containers["web"].policy) == "semver:>=1.4 <2"
-    assert target.rule_for("sidecar") == ContainerRule(AnyTag())
-
-
-def test_a_tag_for_one_container_leaves_the_others_alone() -> None:
-    target = target_from_tags(SHOP, {"ACI-Hooks.Policy.web": "same-tag"})
-    assert isinstance(target, Target)
-    assert target.rule_for("web") == ContainerRule(SameTag())
-    assert target.rule_for("sidecar") is None
-
-
-@pytest.mark.parametrize("tags", [None, {}, {"team": "web"}, {"aci-hooksx": "any"}, {"aci-hooks.hold": "x"}])
-def test_other_resource_tags_make_no_target(tags: dict[str, str] | None) -> None:
-    assert target_from_tags(SHOP, tags) is None
-
-
-def test_bad_resource_tags_are_told_all_at_once_and_hold_the_group_back() -> None:
-    tags = {"aci-hooks.policy": "any", "aci-hooks.policy.web": "semver:minro", "aci-hooks.policy.job": "latest"}
-    bad = target_from_tags(SHOP, tags)
-    assert isinstance(bad, BadTags)
-    assert bad.id == SHOP
-    job, web = bad.problems
-    assert job.startswith("the tag aci-hooks.policy.job: 'latest' is not a policy")
-    assert web.endswith("did you mean `semver:minor`?")
-
-
-@pytest.mark.parametrize(
-    ("name", "meant"),
-    [
-        ("aci-hooks.holds", "did you mean aci-hooks.hold?"),
-        ("ACI-Hooks.Polcy", "did you mean aci-hooks.policy?"),
-        ("aci-hooks.policy.", "did you mean aci-hooks.policy?"),
-        ("aci-hooks.x", "there are aci-hooks.policy, aci-hooks.policy.<container> and aci-hooks.hold"),
-    ],
-)
-def test_a_misspelt_tag_holds_the_group_back(name: str, meant: str) -> None:
-    # FINDING: a group whose hold was misspelt was updated, and a misspelt policy was passed over without a word.
-    for tags in ({name: "any"}, {name: "any", "aci-hooks.policy": "any"}):
-        bad = target_from_tags(SHOP, tags)
-        assert isinstance(bad, BadTags)
-        assert bad.problems == (f"the tag {name.lower()} means nothing; {meant}",)
-
-
-@pytest.mark.parametrize(
-    ("tags", "reason"),
-    [
-        (None, None),
-        ({"aci-hooks.policy": "any"}, None),
-        ({"aci-hooks.hold": " migration until Monday "}, "migration until Monday"),
-        ({"Aci-Hooks.Hold": "audit"}, "audit"),
-        ({"aci-hooks.hold": ""}, "the resource tag aci-hooks.hold"),
-    ],
-)
-def test_hold(tags: dict[str, str] | None, reason: str | None) -> None:
-    assert hold_reason(tags) == reason
 
 
 def test_the_file_wins_over_tags() -> None:

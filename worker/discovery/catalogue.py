@@ -20,7 +20,8 @@ from shared.message import TargetId
 from worker.discovery.scopes import Scope as Scope  # worker.wiring still looks for it here
 from worker.failures.classify import classify, passes
 from worker.groups.group import ContainerGroup
-from worker.targets.target import BadTags, Target, find_targets, hold_reason, merge, target_from_tags
+from worker.targets.tags import BadTags, hold_reason, target_from_tags
+from worker.targets.target import Target, find_targets, merge
 
 REFRESH = 60.0
 """Seconds that a list of groups is good for."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Scope:
     """A subscription, or one resource group of it, whose container groups are listed.
 
-    With `discover`, the groups whose resource tags say so become targets too; without, only their images are wanted.
+    With `discover`, groups become targets by their resource tags. Without, the list tells only of the file's targets
+    what they run and whether a tag holds them.
     """
 
     subscription: str
