@@ -17,6 +17,7 @@ _MEMORY = 1 << 20  # bytes for one compiled pattern; RE2 refuses a pattern that 
 _GLOB_PART = re.compile(r"\[!?\]?[^\]]*\]|[^\[]", re.DOTALL)
 _LACKING = re.compile(r"perl operator: \(\?<?[=!]|escape sequence: \\[1-9k]")
 _WILDCARDS = {"*": ".*", "?": "."}
+_OF_TAGS = re.compile(r"[A-Za-z0-9_.+-]+")
 
 
 def compile_regex(pattern: str) -> Any:
@@ -46,9 +47,11 @@ def _check(pattern: str) -> None:
 def _check_part(part: str) -> None:
     if part.startswith("[^"):
         raise ValueError("write [!abc] for any character but these")
-    members = part[1:-1].removeprefix("!") if len(part) > 1 else part
-    if never := "" if part in _WILDCARDS else re.sub(r"[A-Za-z0-9_.+-]", "", members):
-        raise ValueError(f"no tag holds {never[0]!r}; alternatives such as a or b are written regex:(a|b)")
+    if part in _WILDCARDS:
+        return
+    foreign = _OF_TAGS.sub("", _members(part))
+    if foreign:
+        raise ValueError(f"no tag holds {foreign[0]!r}; alternatives such as a or b are written regex:(a|b)")
 
 
 @lru_cache(maxsize=1024)
@@ -67,8 +70,16 @@ def _compile(pattern: str) -> Any:
 def _translate(part: str) -> str:
     if part in _WILDCARDS:
         return _WILDCARDS[part]
-    if len(part) == 1:
+    if not _is_set(part):
         return re.escape(part)
-    negated = part[1] == "!"
-    members = re.sub(r"([\\\[\]^])", r"\\\1", part[2 if negated else 1 : -1])
-    return f"[{'^' if negated else ''}{members}]"
+    members = re.sub(r"([\\\[\]^])", r"\\\1", _members(part))
+    return f"[^{members}]" if part.startswith("[!") else f"[{members}]"
+
+
+def _is_set(part: str) -> bool:
+    return len(part) > 1
+
+
+def _members(part: str) -> str:
+    """The characters between the brackets of a set; any other part is its own only member."""
+    return part[1:-1].removeprefix("!") if _is_set(part) else part

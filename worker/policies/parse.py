@@ -1,8 +1,9 @@
-"""Policies read from text. What they decide is in policy_kinds, policy_pattern and policy_semver."""
+"""Policies read from text. What they decide is in the modules beside this one: policy, patterns and semver."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from difflib import get_close_matches
 
 from worker.policies.compile import LONGEST_PATTERN
@@ -27,7 +28,8 @@ __all__ = [
 
 LONGEST_POLICY = LONGEST_PATTERN + len("regex:")
 """Characters of a policy's spelling."""
-_ALONE = ("any", "same-tag", "semver")
+_UNBOUNDED = ("any", "same-tag")
+_ALONE = (*_UNBOUNDED, "semver")
 _KINDS = (*_ALONE, "glob", "regex")
 _BOUNDS = (*LEVELS, *(f"{level}+pre" for level in LEVELS))
 
@@ -56,50 +58,82 @@ def parse_policy(text: str) -> Policy:
 
 
 def _read(text: str) -> Policy:
+    """The policy; raises ValueError with what is wrong with the text."""
     if len(text) > LONGEST_POLICY or not (text.isascii() and text.isprintable()):
         raise ValueError(f"tags are printable ASCII, and a policy has at most {LONGEST_POLICY} characters")
-    kind, colon, rest = text.strip().partition(":")
+    text = text.strip()
+    kind, colon, pattern = text.partition(":")
     match kind:
-        case "any" | "same-tag" if not colon:
-            return AnyTag() if kind == "any" else SameTag()
+        case "any" if not colon:
+            return AnyTag()
+        case "same-tag" if not colon:
+            return SameTag()
         case "semver":
-            return _read_semver(text.strip())
+            return _read_semver(text)
         case "semver+pre" if not colon:
-            return _read_semver(text.strip())
+            return SemVer(pre_releases=True)
         case "glob":
-            return Glob(rest)
+            return Glob(pattern)
         case "regex":
-            return Regex(rest)
+            return Regex(pattern)
         case _:
             raise ValueError("write any, same-tag, semver, semver:<bound>, glob:<pattern> or regex:<pattern>")
 
 
 def _read_semver(text: str) -> SemVer:
-    plain = text.removesuffix("+pre")
-    _, colon, bound = plain.partition(":")
+    """`semver` or `semver:<bound>`, with or without `+pre` at its end."""
+    without_pre = text.removesuffix("+pre")
+    pre_releases = without_pre != text
+    _, colon, bound = without_pre.partition(":")
     if not colon:
-        return SemVer(pre_releases=plain != text)
+        return SemVer(pre_releases=pre_releases)
     for level in LEVELS:
         if bound == level:
-            return SemVer(level, plain != text)
+            return SemVer(level, pre_releases)
     try:
-        return SemVer(parse_range(bound), plain != text)
+        return SemVer(parse_range(bound), pre_releases)
     except ValueError as error:
         raise ValueError(f"semver takes major, minor, patch or a range, and {error}") from error
 
 
 def _nearest(text: str) -> str | None:
-    """A spelling that is near `text` and valid; never one that admits more than what stands behind its colon."""
+    """A valid spelling that is near `text`; never one that admits more than what stands behind its colon."""
     text = text[:LONGEST_POLICY].strip()
+    return next((guess for guess in _guesses(text) if guess != text and _is_policy(guess)), None)
+
+
+def _guesses(text: str) -> Iterator[str]:
+    """What may have been meant, the likeliest first. Not all of it is a policy."""
     kind, colon, rest = text.partition(":")
-    word, _, bound = re.sub(r"[^a-z+]+", ":", text.lower()).partition(":")  # of semver=minor or Semver:MINOR
-    levels = [f"semver:{level}" for level in get_close_matches(bound or word, _BOUNDS)]
-    guesses = [re.sub(r"[,\s]+", " ", text), *(levels if get_close_matches(word, ["semver"]) else [])]
-    guesses += [*(near + colon + rest for near in get_close_matches(kind.lower(), _KINDS)), *levels]
-    numbers = _LINE.fullmatch(rest or kind)
-    guesses += [f"semver:~{numbers[1]}"] if numbers else []
-    guesses += [f"semver:{text}", *get_close_matches(kind.lower(), _ALONE if not rest else ("any", "same-tag"))]
-    return next((guess for guess in guesses if guess != text and _is_policy(guess)), None)
+    levels = _guessed_levels(text)
+    yield re.sub(r"[,\s]+", " ", text)  # semver:>=1.4, <2
+    if _is_like_semver(text):
+        yield from levels
+    for known in get_close_matches(kind.lower(), _KINDS):  # semvar:>=1.4, Regex:.*
+        yield known + colon + rest
+    yield from levels  # minor
+    line = _LINE.fullmatch(rest or kind)
+    if line:  # 1.4.x
+        yield f"semver:~{line[1]}"
+    yield f"semver:{text}"  # >=1.4
+    # Not semver for semver:<something>: without its bound it would admit more.
+    yield from get_close_matches(kind.lower(), _UNBOUNDED if rest else _ALONE)
+
+
+def _words(text: str) -> list[str]:
+    """The words of a policy in whatever punctuation and case: semver and minor of Semver=MINOR."""
+    return re.split(r"[^a-z+]+", text.lower())
+
+
+def _is_like_semver(text: str) -> bool:
+    return bool(get_close_matches(_words(text)[0], ["semver"]))
+
+
+def _guessed_levels(text: str) -> list[str]:
+    """The levels that its second word is near, or its only one."""
+    word, *others = _words(text)
+    bound = ":".join(others) or word
+    return [f"semver:{level}" for level in get_close_matches(bound, _BOUNDS)]
 
 
 def _is_policy(text: str) -> bool:

@@ -92,5 +92,5 @@ class Regex:
         return f"regex:{self.pattern}"
 
 
-def _same(one: Version, other: Version) -> bool:
-    return one.variant == other.variant and one.precedence == other.precedence
+def _same(new: Version, old: Version) -> bool:
+    return new.variant == old.variant and new.precedence == old.precedence

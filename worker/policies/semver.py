@@ -33,7 +33,7 @@ class SemVer:
             return Skip(f"{pushed} is not a version, and {self} follows versions alone")
         if running is not None and old is None:
             return Skip(not_comparable(running, pushed, self))
-        problem = self._out_of_reach(new, old) or self._not_for_all(new, old)
+        problem = self._out_of_reach(new, old) or self._not_asked_for(new, old)
         if problem:
             return Skip(problem)
         if old is None:
@@ -45,22 +45,31 @@ class SemVer:
         return outranks(_version(pushed), _version(wanted))
 
     def _out_of_reach(self, new: Version, old: Version | None) -> str | None:
+        """Why `new` is outside the bound, or not higher than `old`; None if it is neither."""
         if isinstance(self.bound, Range) and new not in self.bound:
             return f"{new} is outside {self.bound.text}"
         if old is None:
             return None
         problem = why_not_higher(new, old, str(self))
-        fixed = 0 if isinstance(self.bound, Range) else LEVELS.index(self.bound)
-        if problem or new.shares(fixed, old):
+        if problem or isinstance(self.bound, Range):
             return problem
-        line = ".".join(str(one) for one in (*old.numbers, 0)[:fixed])
+        # How many of the numbers an update leaves as they are: none, the first, the first two.
+        kept = LEVELS.index(self.bound)
+        if new.shares(kept, old):
+            return None
+        line = ".".join(str(number) for number in (*old.numbers, 0)[:kept])
         return f"{new} is {describe_change(new, old)} {old}, and {self} stays within {line}"
 
-    def _not_for_all(self, new: Version, old: Version | None) -> str | None:
-        closed = isinstance(self.bound, Range) and self.bound.high is not None
-        if new.may_be_a_build(old) and not closed:
+    def _not_asked_for(self, new: Version, old: Version | None) -> str | None:
+        """Why `new` is of a kind that must be asked for, by running one or by the policy; None if it is not.
+
+        A range with an upper end asks for builds and dates: they can't leap over it.
+        """
+        has_upper_end = isinstance(self.bound, Range) and self.bound.high is not None
+        if new.may_be_a_build(old) and not has_upper_end:
             return f"{new} may be a build or a date: such a number is a version for those who run one"
-        if new.pre_release and not self.pre_releases and not (old and old.pre_release):
+        runs_pre_release = old is not None and bool(old.pre_release)
+        if new.pre_release and not (self.pre_releases or runs_pre_release):
             return f"{new} is a pre-release: they are for those who run one, or say {replace(self, pre_releases=True)}"
         if new.variant and old is None:
             return f"{new} is the variant {new.variant}, and the image runs by digest: deploy a tag of its variant once"
@@ -68,7 +77,8 @@ class SemVer:
 
     def __str__(self) -> str:
         bound = self.bound.text if isinstance(self.bound, Range) else self.bound
-        return f"semver{'' if bound == 'major' else f':{bound}'}{'+pre' if self.pre_releases else ''}"
+        kind = "semver" if bound == "major" else f"semver:{bound}"
+        return f"{kind}+pre" if self.pre_releases else kind
 
 
 def _version(tag: str | None) -> Version | None:

@@ -22,10 +22,20 @@ _WORDS = (
 _PRE_RELEASE = rf"(?:(?:{_WORDS})[0-9]*|[abm][0-9]+)"
 _SEGMENT = r"[A-Za-z0-9]+(?:\.[A-Za-z0-9]+)*"
 _VERSION = re.compile(
-    r"v?(?P<numbers>[0-9]{4}-[0-9]{2}(?:-[0-9]{2}(?:\.[0-9]+)*)?(?![A-Za-z0-9.])|[0-9]+(?:\.[0-9]+)*)"
-    rf"(?P<attached>{_PRE_RELEASE})?(?P<suffix>(?:-{_SEGMENT})*)"
-    rf"(?:\+[A-Za-z0-9._-]+|_(?P<behind>{_SEGMENT}(?:[-_]{_SEGMENT})*))?",
-    re.IGNORECASE | re.ASCII,
+    rf"""
+    v?
+    (?P<numbers>
+        [0-9]{{4}}-[0-9]{{2}} (?: -[0-9]{{2}} (?: \.[0-9]+ )* )? (?![A-Za-z0-9.])  # a date: 2026-01, 2026-01-31.2
+      | [0-9]+ (?: \.[0-9]+ )*
+    )
+    (?P<attached> {_PRE_RELEASE} )?  # 1.5.0rc1
+    (?P<suffix> (?: -{_SEGMENT} )* )  # 1.5.0-rc.1-alpine3.19
+    (?:
+        \+[A-Za-z0-9._-]+  # build metadata, as SemVer writes it
+      | _(?P<behind> {_SEGMENT} (?: [-_]{_SEGMENT} )* )  # and as tags do, where a variant may stand as well
+    )?
+    """,
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
 # Behind a `_` these words mean what they mean behind a dash; whatever else has a digit (b7, k3s1, 3f2a1bc) is a build.
 _NO_BUILD = re.compile(
@@ -34,6 +44,7 @@ _NO_BUILD = re.compile(
 )
 _DATE = re.compile(r"v?[0-9]{4}-[0-9]{2}\b")
 _MANY = 100_000
+"""From here on a first number is rather a build's or a date (20260131) than a major version."""
 _STARTS_PRE_RELEASE = re.compile(rf"{_PRE_RELEASE}(?:\..+)?", re.IGNORECASE | re.ASCII)
 _NUMERIC = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _NUMBERED_WORD = re.compile(r"([A-Za-z]+)([0-9]+)")
@@ -59,19 +70,18 @@ class Version:
     @property
     def precedence(self) -> tuple[Numbers, bool, tuple[tuple[bool, int, str], ...]]:
         """Orders versions of one variant: 1.4 equals 1.4.0, and a pre-release comes before its release."""
-        identifiers = tuple(
-            (False, int(one), "") if one.isdigit() else (True, 0, one.lower()) for one in self.pre_release
-        )
-        return _significant(self.numbers), not identifiers, identifiers
+        is_release = not self.pre_release
+        return _significant(self.numbers), is_release, tuple(_rank(identifier) for identifier in self.pre_release)
 
     def may_be_a_build(self, running: Version | None) -> bool:
         """Does it look like a build's number or a date, where the `running` one does not?"""
+        runs_single_number = running is not None and len(running.numbers) == 1
+        if len(self.numbers) == 1 and not runs_single_number:
+            return True
         first, before = self.numbers[0], running.numbers[0] if running else 0
-        return (
-            (len(self.numbers) == 1 and (running is None or len(running.numbers) > 1))
-            or (first >= _MANY and before < first // 10)
-            or (bool(_DATE.match(self.text)) and not (running and _DATE.match(running.text)))
-        )
+        leaps = first >= _MANY and before < first // 10
+        runs_date = running is not None and _DATE.match(running.text)
+        return leaps or bool(_DATE.match(self.text) and not runs_date)
 
     def shares(self, parts: int, other: Version) -> bool:
         """Whether the first `parts` numbers are equal; numbers not written count as 0."""
@@ -81,15 +91,20 @@ class Version:
 @lru_cache(maxsize=4096)
 def parse_version(text: str) -> Version | None:
     """The version, of any count of numbers, that `text` spells; None if it spells none or is longer than a tag."""
-    match = _VERSION.fullmatch(text) if len(text) <= _LONGEST else None
+    if len(text) > _LONGEST:
+        return None
+    match = _VERSION.fullmatch(text)
     if match is None:
         return None
+    numbers = tuple(int(number) for number in re.split("[-.]", match["numbers"]))
     attached = [match["attached"]] if match["attached"] else []
+    suffix = match["suffix"].split("-")[1:]
     behind = re.split("[-_]", match["behind"] or "")
-    if not _NO_BUILD.fullmatch(behind[0]):
+    is_build_metadata = not _NO_BUILD.fullmatch(behind[0])
+    if is_build_metadata:
         behind = behind[1:]
-    pre_release, variant = _split_suffix([*attached, *match["suffix"].split("-")[1:], *behind])
-    return Version(tuple(int(one) for one in re.split("[-.]", match["numbers"])), pre_release, variant, text)
+    pre_release, variant = _split_suffix([*attached, *suffix, *behind])
+    return Version(numbers, pre_release, variant, text)
 
 
 def _split_suffix(segments: Sequence[str]) -> tuple[tuple[str, ...], str]:
@@ -98,20 +113,28 @@ def _split_suffix(segments: Sequence[str]) -> tuple[tuple[str, ...], str]:
     A pre-release begins with one of the known words, or is a number right after the version (SemVer's 1.4.2-0), and
     takes the numbers behind it along (`dev-20260101`). What is left names the variant.
     """
-    start = next((i for i, one in enumerate(segments) if _starts_pre_release(i, one)), len(segments))
-    end = start + 1
+    starts = [index for index, segment in enumerate(segments) if _starts_pre_release(index, segment)]
+    if not starts:
+        return (), "-".join(segments)
+    start, end = starts[0], starts[0] + 1
     while end < len(segments) and _NUMERIC.fullmatch(segments[end]):
         end += 1
     identifiers: list[str] = []
-    for one in ".".join(segments[start:end]).split("."):
-        numbered = _NUMBERED_WORD.fullmatch(one)
+    for identifier in ".".join(segments[start:end]).split("."):
         # Read strictly, rc10 would come before rc9; nobody who writes it means that.
-        identifiers += numbered.groups() if numbered else [one] if one else []
+        numbered_word = _NUMBERED_WORD.fullmatch(identifier)
+        identifiers += numbered_word.groups() if numbered_word else [identifier]
     return tuple(identifiers), "-".join([*segments[:start], *segments[end:]])
 
 
 def _starts_pre_release(index: int, segment: str) -> bool:
     return bool(_STARTS_PRE_RELEASE.fullmatch(segment) or (index == 0 and _NUMERIC.fullmatch(segment)))
+
+
+def _rank(identifier: str) -> tuple[bool, int, str]:
+    """Orders the identifiers of pre-releases: numbers by their value, and before words (semver.org/#spec-item-11)."""
+    is_word = not identifier.isdigit()
+    return (is_word, 0, identifier.lower()) if is_word else (is_word, int(identifier), "")
 
 
 def outranks(new: Version | None, old: Version | None) -> bool | None:
@@ -166,19 +189,19 @@ def parse_range(text: str) -> Range:
     A comparator looks at the numbers that it names: `<=1.4` and `=1.4` admit 1.4.9, `>1.4` begins at 1.5.
     """
     comparators = re.sub(r"(?<=[<>=^~])\s+", "", text).split()
-    low: Numbers = ()
-    high: Numbers | None = None
+    if not comparators:
+        raise ValueError("there is none after the colon")
+    lows: list[Numbers] = []
+    highs: list[Numbers] = []
     for comparator in comparators:
         match = _COMPARATOR.fullmatch(comparator)
         if match is None:
             raise ValueError(f"{comparator!r} is no comparator such as >=1.4, <2, ^1.4 or ~1.4.2")
-        one_low, one_high = _bounds(match[1], tuple(int(one) for one in match[2].split(".")))
-        low = max(low, _significant(one_low))
-        if one_high is not None:
-            one_high = _significant(one_high)
-            high = one_high if high is None else min(high, one_high)
-    if not comparators:
-        raise ValueError("there is none after the colon")
+        first, beyond = _bounds(match[1], tuple(int(number) for number in match[2].split(".")))
+        lows.append(_significant(first))
+        if beyond is not None:
+            highs.append(_significant(beyond))
+    low, high = max(lows), min(highs, default=None)
     if high is not None and low >= high:
         raise ValueError(f"no version is within {text.strip()}")
     return Range(" ".join(comparators), low, high)
@@ -186,17 +209,18 @@ def parse_range(text: str) -> Range:
 
 def _bounds(operator: str, version: Numbers) -> tuple[Numbers, Numbers | None]:
     """The first version inside, and the first one beyond."""
-    first_nonzero = next((i for i, one in enumerate(version, 1) if one), len(version))
-    low, high = {
+    # ^1.4 goes up to 2, ^0.4 up to 0.5: the first number that is not 0 stays, as npm and Cargo read it.
+    kept = next((place for place, number in enumerate(version, 1) if number), len(version))
+    first, beyond = {
         ">=": (version, None),
         ">": (_after(version), None),
         "<": ((), version),
         "<=": ((), _after(version)),
         "=": (version, _after(version)),
         "~": (version, _after(version[:2])),
-        "^": (version, _after(version[:first_nonzero])),
+        "^": (version, _after(version[:kept])),
     }[operator]
-    return low, high
+    return first, beyond
 
 
 def _after(numbers: Numbers) -> Numbers:
