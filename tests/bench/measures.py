@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _SAMPLES_A_SECOND = 10
@@ -20,12 +20,17 @@ _SAMPLES_A_SECOND = 10
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the report: what, how much, and beside what it is to be seen."""
+    """One line of the report: what, how much in which unit, and beside what it is to be seen."""
 
     part: str
     what: str
-    value: str
+    value: float
+    unit: str = ""
     beside: str = ""
+
+    def __str__(self) -> str:
+        digits = 0 if self.value == int(self.value) or self.value >= 100 else 1 if self.value >= 10 else 2
+        return f"{self.value:,.{digits}f} {self.unit}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +99,25 @@ def peak_memory(pid: int) -> Iterator[Peak]:
         peak.look(pid)
 
 
-def show(figures: list[Figure], console: Console) -> None:
-    """Print them as one table."""
-    table = Table("", "measured", "value", "beside", title="bench")
+def show(figures: list[Figure], console: Console, against: list[Figure] | None = None, other: str = "") -> None:
+    """Print them as one table; with those of another checkout in a second column, and what the first are of them."""
+    table = Table("", "measured", Column("value", justify="right"), title="bench")
+    if against is not None:
+        table.add_column(other, justify="right")
+        table.add_column("ratio", justify="right")
+    table.add_column("beside")
+    others = {(figure.part, figure.what): figure for figure in against or ()}
     part = ""
     for figure in figures:
-        table.add_row(figure.part if figure.part != part else "", figure.what, figure.value, figure.beside)
+        cells = [figure.part if figure.part != part else "", figure.what, str(figure)]
+        if against is not None:
+            cells += _beside(figure, others.get((figure.part, figure.what)))
+        table.add_row(*cells, figure.beside)
         part = figure.part
     console.print(table)
+
+
+def _beside(figure: Figure, other: Figure | None) -> list[str]:
+    if other is None:
+        return ["", ""]
+    return [str(other), f"{figure.value / other.value:.2f}" if other.value else ""]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import secrets
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,14 +12,12 @@ from urllib.parse import urlsplit
 
 from azure.storage.queue import QueueClient
 
-from shared.image import ImageReference
-from shared.message import TargetId, UpdateMessage
-from shared.push import Push
+from tests.bench import wire
 from tests.bench.measures import Figure, Load, load
 from tests.chaos.bursts import targets_file
 from tests.chaos.evidence import events
-from tests.chaos.stage import RESOURCE_GROUP, SUBSCRIPTION, TOKEN, Stage
-from tests.processes import WORKER, wait_until
+from tests.chaos.stage import TOKEN, Stage
+from tests.processes import wait_until
 
 THREADS = 8
 """Callers at a time on both sides; also a worker's default of steps at a time."""
@@ -30,31 +27,30 @@ _BATCH = 32
 _NEVER = -1
 
 
-def ingress(folder: Path, count: int) -> Iterator[Figure]:
+def ingress(folder: Path, checkout: Path, count: int) -> Iterator[Figure]:
     """202s per second and their latency, and the same number of messages sent with the bare SDK."""
-    with Stage(folder, targets_file({"shop": ["web"]})) as stage:
+    with Stage(folder, targets_file({"shop": ["web"]}), checkout=checkout) as stage:
         updates, _, _ = stage.open()
         stage.start_ingresses(1)
         post = _Poster(stage.urls[0])
         bare = _client(stage, updates.name)
-        text = _message(0).encode()
+        text = _push(0)
         load(post, count // 10, THREADS)
         load(lambda _: bare.send_message(text, time_to_live=_NEVER), count // 10, THREADS)
         ours = load(post, count, THREADS)
         plain = load(lambda _: bare.send_message(text, time_to_live=_NEVER), count, THREADS)
         yield _rate("ingress", "202s per second", ours, plain, "send_message")
         for share in (0.5, 0.99):
-            what = f"202, {share:.0%} within"
-            value, beside = f"{ours.quantile(share):.1f} ms", f"{plain.quantile(share):.1f} ms with send_message"
-            yield Figure("ingress", what, value, beside)
+            beside = f"{plain.quantile(share):.1f} ms with send_message"
+            yield Figure("ingress", f"202, {share:.0%} within", ours.quantile(share), "ms", beside)
 
 
-def worker(folder: Path, count: int) -> Iterator[Figure]:
+def worker(folder: Path, checkout: Path, count: int) -> Iterator[Figure]:
     """Superseded rollouts per second of one worker, and the same number of messages received and deleted bare."""
-    with Stage(folder, targets_file({"shop": ["web"]}), ACI_HOOKS_SOAK="0") as stage:
+    with Stage(folder, targets_file({"shop": ["web"]}), checkout=checkout, ACI_HOOKS_SOAK="0") as stage:
         updates, _, _ = stage.open()
         stage.place("shop", {"web": f"{_IMAGE}:v0"})
-        updates.send(_message(count + 1).encode())
+        updates.send(_push(count + 1))
         _drain(stage, "first")
         _fill(stage, updates.name, count)
         log = _drain(stage, "superseded")
@@ -64,12 +60,12 @@ def worker(folder: Path, count: int) -> Iterator[Figure]:
         bare = _client(stage, updates.name)
         batches = load(lambda _: _receive_and_delete(bare), -(-count // _BATCH), THREADS)
         plain = count / batches.seconds
-        what = "superseded rollouts per second"
-        yield Figure("worker", what, f"{ours:.0f}", f"{plain:.0f} bare receive + delete: {ours / plain:.2f} of it")
+        beside = f"{plain:.0f} bare receive + delete: {ours / plain:.2f} of it"
+        yield Figure("worker", "superseded rollouts per second", ours, "/s", beside)
 
 
 def _rate(part: str, what: str, ours: Load, plain: Load, bare: str) -> Figure:
-    return Figure(part, what, f"{ours.rate:.0f}", f"{plain.rate:.0f} bare {bare}: {ours.rate / plain.rate:.2f} of it")
+    return Figure(part, what, ours.rate, "/s", f"{plain.rate:.0f} bare {bare}: {ours.rate / plain.rate:.2f} of it")
 
 
 class _Poster:
@@ -98,24 +94,20 @@ def _client(stage: Stage, queue: str) -> QueueClient:
     return QueueClient.from_connection_string(stage.azurite.connection_string, queue)
 
 
-def _message(order: int) -> UpdateMessage:
+def _push(order: int, group: str | None = None) -> str:
     """A push; of two, the one with the higher `order` is the newer one."""
-    image, now = ImageReference.parse(f"{_IMAGE}:v{order}"), datetime.now(UTC)
-    push = Push.of("bench", image, pushed_at=_LONG_AGO + timedelta(seconds=order))
-    return UpdateMessage(id=secrets.token_hex(16), kind="push", push=push, received_at=now)
+    return wire.push(f"{_IMAGE}:v{order}", _LONG_AGO + timedelta(seconds=order), group)
 
 
 def _fill(stage: Stage, queue: str, count: int) -> None:
     """Rollout messages of older pushes than the one that runs."""
-    target = TargetId(subscription=SUBSCRIPTION, resource_group=RESOURCE_GROUP, container_group="shop")
     client = _client(stage, queue)
-    old = _message(0)
-    texts = [old.model_copy(update={"id": secrets.token_hex(16)}).for_target(target).encode() for _ in range(count)]
+    texts = [_push(0, "shop") for _ in range(count)]
     load(lambda number: client.send_message(texts[number], time_to_live=_NEVER), count, THREADS)
 
 
 def _drain(stage: Stage, name: str) -> Path:
-    program = stage.processes.start(name, WORKER, "run", "--drain", environment=stage.environment)
+    program = stage.processes.start(name, stage.worker, "run", "--drain", environment=stage.environment)
     wait_until(lambda: not program.running, 180, "the queue is not empty")
     if program.exit_code:
         raise program.error(f"exit code {program.exit_code}")
