@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,10 @@ import pytest
 
 from tests.arm_simulator import ArmSimulator, SimulatorRefusedError
 from tests.chaos import bursts
-from tests.chaos.plan import HOLD_TAG, draw
+from tests.chaos.census import Sample
+from tests.chaos.evidence import Evidence, LeftAlone, Letter
+from tests.chaos.laws import judge
+from tests.chaos.plan import HOLD_TAG, Plan, draw
 from tests.chaos.run import run
 from tests.chaos.stage import definition
 
@@ -50,6 +56,43 @@ def test_what_owners_do_is_no_request_to_arm_and_outages_end_one_by_one() -> Non
 def test_the_same_seed_draws_the_same_plan() -> None:
     assert draw(SEED, 300, 60) == draw(SEED, 300, 60)
     assert draw(SEED, 300, 60) != draw(SEED + 1, 300, 60)
+
+
+_NOTHING = Evidence(
+    accepted=[],
+    ended=[],
+    letters=[],
+    left=0,
+    records={},
+    groups={},
+    addresses={},
+    exit_codes={},
+    stats={"reads": 0, "writes": 0, "lists": 0, "effective_puts": 0, "restarts": 0, "faults": 0, "by_group": {}},
+    puts={},
+)
+_NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+_BREACHES: dict[str, dict[str, Any]] = {
+    "MANY LETTERS": {"letters": [Letter("1", "g00", "acme/shop:v1", "CrashLoop", "")] * 4},
+    "MANY TIMERS": {"samples": [Sample(count=3, pushes=0, void=0, live=Counter(g00=3))]},
+    "MANY MESSAGES": {"samples": [Sample(count=3, pushes=0, void=0)]},
+    "NOT LEFT ALONE": {
+        "left_alone": [LeftAlone("g00", "stopped", _NOON, _NOON + timedelta(minutes=2))],
+        "puts": {"g00": [_NOON + timedelta(minutes=1)]},
+    },
+    "LEFT OVER": {"left": 1},
+    "LEFT OPEN": {"records": {"g00": {"timer": {"token": "t", "due": "2026-01-01T12:00:00Z"}}}},
+}
+
+
+@pytest.mark.parametrize("law", _BREACHES)
+def test_a_breach_of_a_law_is_seen(law: str) -> None:
+    plan = Plan(seed=0, seconds=1, workers=1, ingresses=1, groups={"g00": {}}, pushes=(), acts=())
+    containers: Any = {"properties": {"containers": []}}
+    group: Any = {"state": "Running", "provisioning_state": "Succeeded", "definition": containers}
+    well = replace(_NOTHING, groups={"g00": group})
+    assert judge(plan, well).violations == []
+    broken = [one for one in judge(plan, replace(well, **_BREACHES[law])).violations if one.startswith(law)]
+    assert len(broken) == 1
 
 
 @pytest.mark.parametrize("backlog", [False, True], ids=["while the workers run", "before they start"])
