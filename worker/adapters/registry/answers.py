@@ -52,23 +52,26 @@ def absence(answer: Answer) -> str:
     match json_object(answer.body):
         case {"errors": [{"code": str(code)}, *_]} if _CODE.fullmatch(code):
             # A target runs an image of this repository: if strangers can't see it, it is rather private than gone.
-            if code in {"UNAUTHORIZED", "DENIED"} or (code == "NAME_UNKNOWN" and answer.anonymous):
+            hidden_from_strangers = code == "NAME_UNKNOWN" and answer.anonymous
+            if code in {"UNAUTHORIZED", "DENIED"} or hidden_from_strangers:
                 raise refusal(replace(answer, status=403))
             return code
+    # A proxy's page, or another server's at this address: it says nothing of the image.
     raise bad_answer("it answered 404, but not as a registry does")
 
 
 def refusal(answer: Answer) -> RemoteError:
-    """The error for an answer that is neither a 200 nor a 404."""
+    """The error for an answer that does not give what was asked for."""
     if answer.status not in {401, 403}:
-        return RemoteError(
-            SERVICE, answer.status, f"Http{answer.status}", f"answered {answer.status}", retry_after(answer.headers)
-        )
-    private = "private, and no credentials are configured for it"
-    refused = "the credentials that are configured for it were refused"
-    return RemoteError(SERVICE, answer.status, "Unauthorized", private if answer.anonymous else refused)
+        code, message = f"Http{answer.status}", f"answered {answer.status}"
+        return RemoteError(SERVICE, answer.status, code, message, retry_after(answer.headers))
+    if answer.anonymous:
+        message = "private, and no credentials are configured for it"
+    else:
+        message = "the credentials that are configured for it were refused"
+    return RemoteError(SERVICE, answer.status, "Unauthorized", message)
 
 
 def bad_answer(what: str) -> RemoteError:
-    """The error for an answer that is none of a registry."""
+    """The error for an answer that can't be a registry's."""
     return RemoteError(SERVICE, None, "BadGateway", what)

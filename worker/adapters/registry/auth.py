@@ -10,7 +10,7 @@ import re
 import threading
 from base64 import b64encode
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import httpx
@@ -19,17 +19,26 @@ from shared.image import ImageReference
 from worker.adapters.registry.answers import Answer, bad_answer, json_object
 from worker.adapters.registry.urls import safe_url
 
-LONGEST_CHALLENGE, LONGEST_TOKEN, REMEMBERED = 8192, 16384, 1024
-DEFAULT_LIFE, LONGEST_LIFE, BASIC_LIFE = 60.0, 3600.0, 300.0
-"""Seconds that a grant is used: of a token whose server does not say (the specification's own figure), of any token,
-and of a user name and password."""
+LONGEST_CHALLENGE, LONGEST_TOKEN = 8192, 16384
+"""Characters."""
+REMEMBERED = 1024
+"""Grants that are kept in memory."""
+DEFAULT_LIFE = 60.0
+"""Seconds that a token is used for whose server does not say how long it lives; the specification's own figure."""
+LONGEST_LIFE = 3600.0
+"""Seconds that any token is used for."""
+BASIC_LIFE = 300.0
+"""Seconds until a user name and password are read from their sources again."""
 MARGIN = 10.0
 """Seconds before its expiry in which a token is not used any more: it must outlast the request, and clocks differ."""
 
+# A scheme, or a parameter with its value: Bearer, realm="https://auth.docker.io/token", service=x
 _PIECE = re.compile(
-    r"""[\s,]*(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+)"""
-    r"""(?:\s*(?P<equals>=)\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s,"]*)))?""",
-    re.DOTALL,
+    r"""
+    [\s,]* (?P<name> [!\#$%&'*+.^_`|~0-9A-Za-z-]+ )
+    (?: \s* (?P<equals>=) \s* (?: " (?P<quoted> (?: [^"\\] | \\. )* ) " | (?P<plain> [^\s,"]* ) ) )?
+    """,
+    re.VERBOSE | re.DOTALL,
 )
 _TOKEN = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_TOKEN}}}")
 
@@ -53,22 +62,15 @@ class Authorisation:
 def parse_challenges(headers: Iterable[str]) -> tuple[Challenge, ...]:
     """Every challenge in the WWW-Authenticate headers. Total: what can't be understood is passed over."""
     found: list[tuple[str, dict[str, str]]] = []
-    parameters: dict[str, str] | None
-    for text in headers:
-        text = text[:LONGEST_CHALLENGE]
-        at, parameters = 0, None
-        while at < len(text):
-            piece = _PIECE.match(text, at)
-            if piece is None:
-                # Whatever stands here, the next element begins behind the next comma.
-                at = text.find(",", at) + 1 or len(text)
-                continue
-            at = piece.end()
-            if not piece["equals"]:
+    for header in headers:
+        parameters: dict[str, str] | None = None  # of the challenge that is being read
+        for piece in _pieces(header[:LONGEST_CHALLENGE]):
+            name = piece["name"].lower()
+            if not piece["equals"]:  # a name by itself begins a challenge
                 parameters = {}
-                found.append((piece["name"].lower(), parameters))
+                found.append((name, parameters))
             elif parameters is not None:
-                parameters.setdefault(piece["name"].lower(), _value(piece))
+                parameters.setdefault(name, _value(piece))
     return tuple(Challenge(scheme, parameters) for scheme, parameters in found)
 
 
@@ -76,7 +78,7 @@ def challenge_of(answer: Answer) -> Challenge:
     """The challenge to meet: Bearer before Basic, which shows the password with every request. Raises RemoteError."""
     by_scheme: dict[str, Challenge] = {}
     for challenge in parse_challenges(answer.headers.get_list("WWW-Authenticate")):
-        if challenge.scheme == "basic" or (challenge.scheme == "bearer" and challenge.parameters.get("realm")):
+        if _can_be_met(challenge):
             by_scheme.setdefault(challenge.scheme, challenge)
     if not by_scheme:
         raise bad_answer("it wants an authorisation of a kind that is not known")
@@ -89,7 +91,7 @@ def token_url(challenge: Challenge, image: ImageReference, local: bool) -> httpx
     The challenge's scope is asked for, since registries differ (Azure's wants `metadata_read` for a list of tags);
     without one, the right to pull. Raises RemoteError for a realm that nothing may be sent to.
     """
-    realm = safe_url(challenge.parameters.get("realm", ""), None, local)
+    realm = safe_url(challenge.parameters.get("realm", ""), base=None, local=local)
     scopes = challenge.parameters.get("scope", "").split() or [f"repository:{image.repository}:pull"]
     query = [*realm.params.multi_items(), *(("scope", scope) for scope in scopes)]
     if service := challenge.parameters.get("service"):
@@ -104,7 +106,9 @@ def read_token(body: bytes) -> tuple[str, float]:
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
         raise bad_answer("its token server's answer holds no token")
     life = answer.get("expires_in")
-    return value, min(life, LONGEST_LIFE) if isinstance(life, int | float) and life > 0 else DEFAULT_LIFE
+    if isinstance(life, int | float) and life > 0:
+        return value, min(life, LONGEST_LIFE)
+    return value, DEFAULT_LIFE
 
 
 def basic(username: str, password: str) -> str:
@@ -139,6 +143,29 @@ class Authorisations:
                 self._granted.popitem(last=False)
 
 
+def _pieces(header: str) -> Iterator[re.Match[str]]:
+    """The names, each with its value if it has one, that a header is made of. What can't be understood is skipped.
+
+    By hand and not by splitting at commas: they part challenges as well as parameters, and stand in quoted values.
+    """
+    at = 0
+    while at < len(header):
+        piece = _PIECE.match(header, at)
+        if piece is None:
+            # Whatever stands here, the next element begins behind the next comma.
+            at = header.find(",", at) + 1 or len(header)
+        else:
+            yield piece
+            at = piece.end()
+
+
 def _value(piece: re.Match[str]) -> str:
     quoted: str | None = piece["quoted"]
-    return piece["plain"] or "" if quoted is None else re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL)
+    if quoted is None:
+        return piece["plain"] or ""
+    return re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL)
+
+
+def _can_be_met(challenge: Challenge) -> bool:
+    names_token_server = bool(challenge.parameters.get("realm"))
+    return challenge.scheme == "basic" or (challenge.scheme == "bearer" and names_token_server)

@@ -37,9 +37,15 @@ CONNECT_SECONDS, READ_SECONDS = 2.0, 5.0
 LOOKUP_SECONDS, TAGS_SECONDS = 8.0, 30.0
 PAUSE = 30.0
 """Seconds for which a registry that could not be reached is left alone."""
-LARGEST_BODY, LARGEST_ERROR = 4 * 1024 * 1024, 64 * 1024  # the first is the specification's limit for a manifest
-MOST_TAGS, MOST_PAGES, PAGE = 5000, 100, 1000
-REDIRECTS, _REDIRECTED = 3, frozenset({301, 302, 303, 307, 308})
+LARGEST_BODY = 4 * 1024 * 1024
+"""Bytes: what the distribution specification asks every registry to take as a manifest."""
+LARGEST_ERROR = 64 * 1024
+MOST_TAGS, MOST_PAGES = 5000, 100
+PAGE = 1000
+"""Tags that a page may hold."""
+REDIRECTS = 3
+_REDIRECTED = frozenset({301, 302, 303, 307, 308})
+# A Link header (RFC 8288) that leads to the next page: </v2/acme/shop/tags/list?last=v9>; rel="next"
 _NEXT = re.compile(r"""<([^<>\s]{1,2048})>[^<]*;\s*rel="?next\b""", re.IGNORECASE)
 _KINDS = ("oci.image.index.v1", "docker.distribution.manifest.list.v2", "oci.image.manifest.v1")
 _MANIFESTS = ", ".join(f"application/vnd.{kind}+json" for kind in (*_KINDS, "docker.distribution.manifest.v2"))
@@ -126,9 +132,10 @@ class Registry:
     def _look_up(self, image: ImageReference, deadline: float) -> Lookup:
         path = f"manifests/{image.digest or image.followed_tag}"
         answer = self._ask("HEAD", image, path, deadline)
-        if answer.status == 200 and (digest := _checked(check_digest, answer.headers.get("Docker-Content-Digest"))):
+        digest = _checked(check_digest, answer.headers.get("Docker-Content-Digest"))
+        if answer.status == 200 and digest:
             return _found(image, digest)
-        # No digest, or a 404 that may be a proxy's in front of the registry: the body tells.
+        # Not every registry sends the header, and a 404 may be that of a proxy in front of it: the body tells.
         answer = self._ask("GET", image, path, deadline)
         if answer.status == 404:
             return Absent(f"{image} is not in its registry ({absence(answer)})")
@@ -142,23 +149,25 @@ class Registry:
             if answer.status == 404:
                 raise refusal(answer)
             tags += _tags_in(answer)
-            following = _NEXT.search(answer.headers.get("Link", ""))
-            path = following[1] if following else ""
-            if not path or len(tags) > MOST_TAGS:
+            next_page = _NEXT.search(answer.headers.get("Link", ""))
+            if next_page is None and len(tags) <= MOST_TAGS:
+                return tags
+            if next_page is None or len(tags) > MOST_TAGS:
                 break
-        if path or len(tags) > MOST_TAGS:
-            log.warning("too many tags, the rest is not looked at", repository=image.name, tags=len(tags))
+            path = next_page[1]
+        log.warning("too many tags, the rest is not looked at", repository=image.name, tags=len(tags))
         return tags[:MOST_TAGS]
 
     def _ask(self, method: str, image: ImageReference, path: str, deadline: float) -> Answer:
         """A 200 or 404, authorised as far as the registry wanted it; raises RemoteError or httpx.TransportError."""
         base = base_url(image)
-        url, key = safe_url(path, base, base.scheme == "http"), (image.registry, image.repository)
+        url = safe_url(path, base, local=base.scheme == "http")
         if not same_origin(url, base):
             raise bad_answer("it sends us to another host for its next page")
-        granted = self._authorisations.get(key)
+        granted = self._authorisations.get((image.registry, image.repository))
         answer = self._follow(method, url, granted, deadline)
-        if answer.status == 401 and same_origin(answer.url, url):
+        is_own_challenge = answer.status == 401 and same_origin(answer.url, url)
+        if is_own_challenge:  # and not that of a server that we were redirected to
             granted = self._authorise(image, answer, deadline)
             answer = self._follow(method, url, granted, deadline)
         if answer.status not in {200, 404}:
@@ -166,30 +175,34 @@ class Registry:
         return answer
 
     def _authorise(self, image: ImageReference, answer: Answer, deadline: float) -> Authorisation:
+        """Meet the challenge in `answer`, with our credentials if there are any; raises RemoteError."""
         challenge = challenge_of(answer)
         credentials = self._credentials(image.registry)
-        own = Authorisation(basic(*credentials), anonymous=False) if credentials else Authorisation()
+        ours = Authorisation(basic(*credentials), anonymous=False) if credentials else Authorisation()
         if challenge.scheme == "basic":
-            granted, seconds = own, BASIC_LIFE
+            granted, seconds = ours, BASIC_LIFE
         else:
-            url = token_url(challenge, image, answer.url.scheme == "http")
-            server = self._send("GET", url, own, deadline)
-            if server.status != 200:
-                raise refusal(server)
-            token, seconds = read_token(server.body)
-            granted = replace(own, header=f"Bearer {token}")
+            # Strangers get a token too, for what is public.
+            url = token_url(challenge, image, local=answer.url.scheme == "http")
+            token_answer = self._send("GET", url, ours, deadline)
+            if token_answer.status != 200:
+                raise refusal(token_answer)
+            token, seconds = read_token(token_answer.body)
+            granted = replace(ours, header=f"Bearer {token}")
         self._authorisations.keep((image.registry, image.repository), granted, seconds)
         return granted
 
     def _follow(self, method: str, url: httpx.URL, granted: Authorisation, deadline: float) -> Answer:
         """Send, and follow redirects; the authorisation stays with the origin that it was granted by."""
-        at = url
+        here = url
         for _ in range(REDIRECTS + 1):
-            answer = self._send(method, at, granted if same_origin(at, url) else Authorisation(), deadline)
+            shown = granted if same_origin(here, url) else Authorisation()
+            answer = self._send(method, here, shown, deadline)
             location = answer.headers.get("Location")
             if location is None or answer.status not in _REDIRECTED:
+                # By how the registry was asked: a host that it redirects to is shown no credentials in any case.
                 return replace(answer, anonymous=granted.anonymous)
-            at = safe_url(location, at, url.scheme == "http")
+            here = safe_url(location, here, local=url.scheme == "http")
         raise bad_answer("it redirects again and again")
 
     def _send(self, method: str, url: httpx.URL, granted: Authorisation, deadline: float) -> Answer:
@@ -198,13 +211,14 @@ class Registry:
             headers["Authorization"] = granted.header
         request = self._client.build_request(method, url, headers=headers)
         try:
-            answer = self._once(request, deadline)
+            answer = self._exchange(request, deadline)
         except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
             # Most likely a kept connection that the server has closed meanwhile.
-            answer = self._once(request, deadline)
+            answer = self._exchange(request, deadline)
         return replace(answer, anonymous=granted.anonymous)
 
-    def _once(self, request: httpx.Request, deadline: float) -> Answer:
+    def _exchange(self, request: httpx.Request, deadline: float) -> Answer:
+        """Send one request and read its answer whole; raises TimeoutError past the deadline."""
         left = max(deadline - time.monotonic(), 0.01)
         timeout = httpx.Timeout(min(READ_SECONDS, left), connect=min(CONNECT_SECONDS, left))
         request.extensions["timeout"] = timeout.as_dict()
@@ -224,18 +238,27 @@ class Registry:
 
 
 def _found(image: ImageReference, digest: str) -> Found:
-    if image.digest and image.digest != digest and image.digest.split(":")[0] == digest.split(":")[0]:
+    if image.digest is None:
+        return Found(digest)
+    # Digests by different algorithms can't be compared; the one that was asked for stands then.
+    is_comparable = image.digest.split(":")[0] == digest.split(":")[0]
+    if is_comparable and image.digest != digest:
         raise bad_answer("it answered with another image than the one asked for")
-    return Found(image.digest or digest)
+    return Found(image.digest)
 
 
-def _checked(check: Callable[[str], str], text: object) -> str | None:
+def _checked(check: Callable[[str], str], value: object) -> str | None:
+    """The value as `check` gives it back; None if it is not a text, or one that `check` refuses."""
+    if not isinstance(value, str):
+        return None
     try:
-        return check(text) if isinstance(text, str) else None
+        return check(value)
     except InvalidImage:
         return None
 
 
 def _tags_in(answer: Answer) -> list[str]:
     tags = json_object(answer.body).get("tags")
-    return [tag for tag in tags if _checked(check_tag, tag)] if isinstance(tags, list) else []
+    if not isinstance(tags, list):
+        return []
+    return [tag for tag in tags if _checked(check_tag, tag)]

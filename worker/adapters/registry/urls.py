@@ -24,20 +24,29 @@ def safe_url(text: str, base: httpx.URL | None, local: bool) -> httpx.URL:
         url = base.join(text) if base else httpx.URL(text)
     except (httpx.InvalidURL, ValueError) as error:
         raise bad_answer("a URL of it is malformed") from error
-    plain = url.scheme == "http" and local and is_local(url.host)
-    if not url.host or url.userinfo or (url.port or 0) > 65535 or not (url.scheme == "https" or plain):
+    between_local_hosts = local and is_local(url.host)
+    is_private = url.scheme == "https" or (url.scheme == "http" and between_local_hosts)
+    can_be_asked = bool(url.host) and not url.userinfo and (url.port or 0) <= 65535
+    if not (is_private and can_be_asked):
         raise bad_answer("a URL of it is not https, or can't be asked")
     return url
 
 
 def base_url(image: ImageReference) -> httpx.URL:
     """Where the protocol's URLs of the image's repository begin: https, or plain http at a local host."""
-    host = image.registry if image.registry.endswith("]") else image.registry.rsplit(":", 1)[0]
-    local = is_local(host.strip("[]"))
+    local = is_local(_host(image.registry))
+    scheme = "http" if local else "https"
     address = _HUB_HOST if image.registry == DOCKER_HUB else image.registry
-    return safe_url(f"{'http' if local else 'https'}://{address}/v2/{image.repository}/", None, local)
+    return safe_url(f"{scheme}://{address}/v2/{image.repository}/", base=None, local=local)
 
 
-def same_origin(one: httpx.URL, other: httpx.URL) -> bool:
+def same_origin(url: httpx.URL, other: httpx.URL) -> bool:
     """Do both lead to the same server, so that what it granted may be shown to it? RFC 6454."""
-    return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
+    return (url.scheme, url.host, url.port) == (other.scheme, other.host, other.port)
+
+
+def _host(registry: str) -> str:
+    """The host of `host[:port]`, an IPv6 address without its brackets."""
+    has_port = not registry.endswith("]")  # [::1] has colons, but no port
+    host = registry.rsplit(":", 1)[0] if has_port else registry
+    return host.strip("[]")
