@@ -45,13 +45,14 @@ class TargetsError(ValueError):
 
     def __init__(self, name: str, problems: Iterable[Problem]) -> None:
         self.name = name
-        self.problems = tuple(sorted(problems, key=lambda one: one.line or 0))
+        self.problems = tuple(sorted(problems, key=lambda problem: problem.line or 0))
         super().__init__(name, self.problems)
 
     def __str__(self) -> str:
-        return "\n".join(
-            f"{self.name}:{one.line}: {one}" if one.line else f"{self.name}: {one}" for one in self.problems
-        )
+        return "\n".join(f"{self._place(problem)}: {problem}" for problem in self.problems)
+
+    def _place(self, problem: Problem) -> str:
+        return f"{self.name}:{problem.line}" if problem.line else self.name
 
 
 @dataclass
@@ -64,7 +65,8 @@ class Document:
 
     def report(self, path: Path, what: str, nearest: str | None = None) -> None:
         """Add a problem at `path`, or at the nearest part around it that was written."""
-        line = next((self.lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in self.lines), None)
+        outwards = [path[:end] for end in range(len(path), -1, -1)]
+        line = next((self.lines[place] for place in outwards if place in self.lines), None)
         self.problems.append(Problem(line, spell(path), what, nearest))
 
 
@@ -77,7 +79,8 @@ def read_yaml(text: str) -> Document:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         said = " ".join(part for part in (error.context, error.problem) if part)
-        said += "; indent with spaces" if "'\\t'" in said else ""
+        if "'\\t'" in said:
+            said += "; indent with spaces"
         document.problems.append(Problem(line, "", f"not YAML: {said}"))
     except _TooMuch as error:
         document.problems.append(Problem(None, "", str(error)))
@@ -113,7 +116,7 @@ class _Reader:
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
-            return [self.read(one, (*path, index)) for index, one in enumerate(node.value)]
+            return [self.read(element, (*path, index)) for index, element in enumerate(node.value)]
         return None if node.tag.endswith(":null") else str(node.value)
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> Data:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from shared.image import ImageReference, InvalidImage, check_registry
 from shared.message import TargetId
 from worker.policies.parse import parse_policy
-from worker.targets.document import Document, Path, Problem, TargetsError, read_yaml, spell
+from worker.targets.document import Data, Document, Path, Problem, TargetsError, read_yaml, spell
 from worker.targets.model import (
     MISTAKE,
     DiscoverModel,
@@ -95,14 +95,18 @@ def json_schema() -> dict[str, Any]:
 
 
 def _without_null(schema: Any) -> Any:
-    """The same where what may be left out is not also written as null: nobody would know what that means."""
+    """The same schema, but for null where a key may be left out: nobody would know what a written null means.
+
+    pydantic writes `key: X | None = None` as `{"anyOf": [X, {"type": "null"}], "default": null}`; this leaves X.
+    """
     if isinstance(schema, list):
-        return [_without_null(one) for one in schema]
+        return [_without_null(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
     kept = {key: _without_null(value) for key, value in schema.items() if (key, value) != ("default", None)}
-    if {"type": "null"} in kept.get("anyOf", []):
-        (only,) = [one for one in kept.pop("anyOf") if one != {"type": "null"}]
+    null = {"type": "null"}
+    if null in kept.get("anyOf", []):
+        (only,) = [alternative for alternative in kept.pop("anyOf") if alternative != null]
         kept |= only
     return kept
 
@@ -112,7 +116,7 @@ def _validate(document: Document, default_subscription: str | None) -> TargetsMo
     try:
         return TargetsModel.model_validate({} if document.data is None else document.data, context=context)
     except ValidationError as error:
-        mistakes = [_explain(one) for one in error.errors(include_url=False, include_input=False)]
+        mistakes = [_explain(detail) for detail in error.errors(include_url=False, include_input=False)]
     meant = {(*path[:-1], nearest) for path, _, nearest in mistakes if path}
     for path, what, nearest in mistakes:
         # A misspelt key is one mistake, not also a missing one.
@@ -123,16 +127,19 @@ def _validate(document: Document, default_subscription: str | None) -> TargetsMo
 
 def _explain(error: Any) -> tuple[Path, str, str | None]:
     """Path, what is wrong, and what was meant, of one of pydantic's errors. Never the input, which may be a secret."""
+    # pydantic puts "[key]" behind a mapping's key that is itself wrong.
     path = tuple(part for part in error["loc"] if part != "[key]")
-    if error["type"] == MISTAKE:
+    kind = error["type"]
+    if kind == MISTAKE:
         return path, error["ctx"]["what"], error["ctx"]["nearest"]
-    if error["type"] == "model_type" and path[2:3] == ("containers",):
+    if kind == "extra_forbidden":
+        fields = _model_at(path).model_fields
+        near = get_close_matches(str(path[-1]), fields, 1, cutoff=0.5)
+        return path, f"not a key here, where {', '.join(fields)} may stand", near[0] if near else None
+    is_in_containers = path[2:3] == ("containers",)
+    if kind == "model_type" and is_in_containers:
         return path, "must be a mapping, as in {policy: any}", None
-    if error["type"] != "extra_forbidden":
-        return path, _MESSAGES.get(error["type"], "not what belongs here"), None
-    fields = _model_at(path).model_fields
-    near = get_close_matches(str(path[-1]), fields, 1, cutoff=0.5)
-    return path, f"not a key here, where {', '.join(fields)} may stand", near[0] if near else None
+    return path, _MESSAGES.get(kind, "not what belongs here"), None
 
 
 def _model_at(path: Path) -> type[Strict]:
@@ -151,11 +158,42 @@ def _model_at(path: Path) -> type[Strict]:
 
 
 def _report_duplicates(document: Document, default_subscription: str | None) -> None:
-    """On the data as written, so that it works beside any other mistake."""
-    _report_twice_named_groups(document, default_subscription)
-    hosts = document.data.get("registries") if isinstance(document.data, dict) else None
+    """Report groups and registries that are there twice, by the data as written: that works beside other mistakes."""
+    if not isinstance(document.data, dict):
+        return
+    _report_groups_named_twice(document, document.data.get("targets"), default_subscription)
+    _report_registries_named_twice(document, document.data.get("registries"))
+
+
+def _report_groups_named_twice(document: Document, entries: Data, default_subscription: str | None) -> None:
+    if not isinstance(entries, list):
+        return
+    seen: dict[str, int] = {}
+    for index, entry in enumerate(entries):
+        group = _group_in(entry, default_subscription)
+        if group is None:
+            continue
+        first = seen.setdefault(group.lower(), index)
+        if first != index:
+            path = ("targets", first)
+            document.report(("targets", index), f"the same group as {spell(path)}, line {document.lines[path]}")
+
+
+def _group_in(entry: Data, default_subscription: str | None) -> str | None:
+    """The group that an entry of `targets` names, by subscription, resource group and name; None if one is missing."""
+    if not isinstance(entry, dict):
+        return None
+    subscription = entry.get("subscription") or default_subscription
+    names = (subscription, entry.get("resource_group"), entry.get("container_group"))
+    texts = [name for name in names if isinstance(name, str)]
+    return "/".join(texts) if len(texts) == len(names) else None
+
+
+def _report_registries_named_twice(document: Document, hosts: Data) -> None:
+    if not isinstance(hosts, dict):
+        return
     seen: dict[str, str] = {}
-    for host in hosts if isinstance(hosts, dict) else ():
+    for host in hosts:
         try:
             first = seen.setdefault(check_registry(host), host)
         except InvalidImage:
@@ -164,38 +202,22 @@ def _report_duplicates(document: Document, default_subscription: str | None) -> 
             document.report(("registries", host), f"the same registry as {first}")
 
 
-def _report_twice_named_groups(document: Document, default_subscription: str | None) -> None:
-    entries = document.data.get("targets") if isinstance(document.data, dict) else None
-    seen: dict[str, int] = {}
-    for index, entry in enumerate(entries if isinstance(entries, list) else []):
-        entry = entry if isinstance(entry, dict) else {}
-        names = (
-            entry.get("subscription") or default_subscription,
-            entry.get("resource_group"),
-            entry.get("container_group"),
-        )
-        if not all(isinstance(name, str) for name in names):
-            continue
-        first = seen.setdefault("/".join(map(str, names)).lower(), index)
-        if first != index:
-            path = ("targets", first)
-            document.report(("targets", index), f"the same group as {spell(path)}, line {document.lines[path]}")
-
-
 def _build(model: TargetsModel, default_subscription: str) -> TargetsFile:
-    discover = (
-        None
-        if model.discover is None
-        else Discover(
-            tuple(model.discover.subscriptions or [default_subscription]),
-            None if model.discover.resource_groups is None else tuple(model.discover.resource_groups),
-        )
-    )
     return TargetsFile(
-        tuple(_build_target(target, default_subscription) for target in model.targets),
-        discover,
-        {host: RegistrySources(one.username, one.password) for host, one in model.registries.items()},
-        tuple(model.notify),
+        targets=tuple(_build_target(target, default_subscription) for target in model.targets),
+        discover=_build_discover(model.discover, default_subscription) if model.discover else None,
+        registries={
+            host: RegistrySources(registry.username, registry.password) for host, registry in model.registries.items()
+        },
+        notify=tuple(model.notify),
+    )
+
+
+def _build_discover(discover: DiscoverModel, default_subscription: str) -> Discover:
+    groups = discover.resource_groups
+    return Discover(
+        subscriptions=tuple(discover.subscriptions or [default_subscription]),
+        resource_groups=None if groups is None else tuple(groups),
     )
 
 

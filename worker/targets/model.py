@@ -43,7 +43,8 @@ def _check_image(text: str) -> str:
     try:
         image = ImageReference.parse(text)
     except InvalidImage as error:
-        raise _mistake(str(error), text.lower() if _is_image(text.lower()) else None) from None
+        in_lower_case = text.lower()  # which is most often all that it takes
+        raise _mistake(str(error), in_lower_case if _is_image(in_lower_case) else None) from None
     if image.tag or image.digest:
         raise _mistake("name the repository alone: the policy chooses the tag", image.name)
     return text
@@ -80,9 +81,9 @@ def _check_source(text: str) -> str:
     scheme, colon, _ = text.partition(":")
     if colon and scheme in _FORMS:
         raise _mistake(f"not a source of a secret: write it as {_FORMS[scheme]}")
-    near = get_close_matches(scheme, _FORMS, 1)
+    near = get_close_matches(scheme, _FORMS, 1) if colon else []
     what = "not a source of a secret, which begins with env:, file: or keyvault:"
-    raise _mistake(what, f"{near[0]}:" if colon and near else None)
+    raise _mistake(what, f"{near[0]}:" if near else None)
 
 
 def _check_secret_path(text: str) -> str:

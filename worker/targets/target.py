@@ -50,24 +50,29 @@ def find_targets(
 ) -> tuple[Target, ...]:
     """The targets that a push of the repository `push_name` (an ImageReference.name) may concern.
 
-    `groups` holds, for the groups that are known, each container's image as written. Of a group that is not known
-    the rules that name their image decide; a rule that names none may be concerned, and its rollout will see.
+    `groups` holds, for the groups that are known, each container's image as written. A target whose group is not known
+    counts as concerned if a rule of it names that repository, or names none: its rollout will see.
     """
     return tuple(target for target in targets if _concerns(target, push_name, groups.get(target.id)))
 
 
 def _concerns(target: Target, push_name: str, images: Mapping[str, str] | None) -> bool:
     rules = target.containers.values()
-    if any(rule.image and rule.image.name == push_name for rule in rules):
+    is_named = any(rule.image is not None and rule.image.name == push_name for rule in rules)
+    if is_named:
         return True
     if images is None:
         return target.everything is not None or any(rule.image is None for rule in rules)
-    return any(
-        rule is not None and rule.image is None and _name(image) == push_name
-        for rule, image in ((target.rule_for(container), image) for container, image in images.items())
-    )
+    return any(_follows(target, container, image, push_name) for container, image in images.items())
 
 
+def _follows(target: Target, container: str, image: str, push_name: str) -> bool:
+    """Does a container follow the repository `push_name` because its running image is of that one?"""
+    rule = target.rule_for(container)
+    return rule is not None and rule.image is None and _name(image) == push_name
+
+
+# Every push asks for the names of all the running images again.
 @lru_cache(maxsize=8192)
 def _name(image: str) -> str | None:
     try:
