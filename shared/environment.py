@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +17,18 @@ Model = TypeVar("Model", bound=BaseModel)
 SENDER_SECRET = "ACI_HOOKS_SECRET_"  # noqa: S105 - the beginning of a variable's name
 _FILE = "_FILE"
 _LAST_NEWLINE = re.compile(r"\r?\n\Z")
+# Of pydantic's errors: docs.pydantic.dev/latest/errors/validation_errors
+_MESSAGES = {
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_parsing": "must be true or false",
+    "greater_than": "must be more than {gt:.10g}",
+    "greater_than_equal": "must be at least {ge:.10g}",
+    "less_than_equal": "must be at most {le:.10g}",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+}
 
 
 class SettingsError(Exception):
@@ -33,88 +45,128 @@ def read_settings(model: type[Model], environment: Mapping[str, str]) -> Model:
     An empty variable or file counts as unset. `ACI_HOOKS_SECRET_<SENDER>` variables are gathered in `sender_secrets`,
     if the model has such a field. Nothing else of the environment is looked at, and no other file read.
     """
-    known = set(variables(model))
-    prefix = (SENDER_SECRET,) if "sender_secrets" in model.model_fields else ()
-    given, problems = _resolve_files(environment, lambda name: name in known or name.startswith(prefix))
-    secrets = {
-        name.removeprefix(SENDER_SECRET).lower(): value
-        for name, value in given.items()
-        if name.startswith(SENDER_SECRET)
-    }
-    values: dict[str, object] = {**given, "sender_secrets": secrets}
-    while True:
-        try:
-            settings = model.model_validate(values)
-        except ValidationError as error:
-            found = [(one["loc"], _message(one)) for one in error.errors()]
-            problems += _new(problems, found)
-            bad = {str(location[0]) for location, _ in found if location}
-            # Checks across fields run only once every field is valid: set the bad ones aside and look again.
-            values = {name: value for name, value in values.items() if name not in bad}
-            if bad:
-                continue
-        if problems:
-            raise SettingsError(problems)
-        return settings
+    names = set(variables(model))
+    takes_sender_secrets = "sender_secrets" in model.model_fields
+
+    def is_setting(name: str) -> bool:
+        return name in names or (takes_sender_secrets and name.startswith(SENDER_SECRET))
+
+    given, problems = _resolve_files(environment, is_setting)
+    settings, found = _validate(model, {**given, "sender_secrets": _by_sender(given)})
+    problems += _without_named(found, {_name_in(problem) for problem in problems})
+    if settings is None or problems:
+        raise SettingsError(problems)
+    return settings
 
 
 def misspelt(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """A warning for each variable that looks like one of ours and is none, with the nearest name that is."""
+    """A warning for each variable that looks like a setting of ours and is not one, with the nearest name that is."""
     known = set(known)
     warnings = []
     for name in sorted(names):
-        plain = name.removesuffix(_FILE)
-        if not name.startswith("ACI_HOOKS_") or name.startswith(SENDER_SECRET) or plain in known:
-            continue
-        near = difflib.get_close_matches(plain, known, n=1)
-        warnings.append(f"{name} is not a setting{f'; did you mean {near[0]}?' if near else ''}")
+        setting = name.removesuffix(_FILE)
+        looks_like_ours = name.startswith("ACI_HOOKS_") and not name.startswith(SENDER_SECRET)
+        if looks_like_ours and setting not in known:
+            near = difflib.get_close_matches(setting, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            warnings.append(f"{name} is not a setting{hint}")
     return warnings
 
 
 def _resolve_files(
     environment: Mapping[str, str], is_setting: Callable[[str], bool]
 ) -> tuple[dict[str, str], list[str]]:
+    """The value of each setting that is given, from its variable or its file; and what is wrong with the files."""
     values, problems = {}, []
     for name, text in environment.items():
         setting = name.removesuffix(_FILE)
         if not text or not is_setting(setting):
             continue
-        if setting == name:
-            values[name] = text
-        elif environment.get(setting):
+        names_a_file = setting != name
+        if not names_a_file:
+            values[setting] = text
+            continue
+        if environment.get(setting):
             problems.append(f"{setting}: given twice, as {setting} and as {name}; keep one of them")
-        else:
-            try:
-                content = _LAST_NEWLINE.sub("", Path(text).read_bytes().decode("utf-8"))
-            except (OSError, UnicodeDecodeError) as error:
-                problems.append(f"{name}: cannot read {text!r}: {error}")
-                continue
-            if content:
-                values[setting] = content
+            continue
+        try:
+            content = _content(Path(text))
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(f"{name}: cannot read {text!r}: {error}")
+            continue
+        if content:
+            values[setting] = content
     return values, problems
 
 
-def _new(problems: list[str], found: list[tuple[tuple[int | str, ...], str]]) -> list[str]:
-    named = {problem.partition(":")[0].partition(" ")[0] for problem in problems}
-    lines = [line for location, message in found for line in _explain(location, message).splitlines()]
-    return [line for line in lines if line.partition(":")[0] not in named]
+def _content(path: Path) -> str:
+    # Editors and `echo` end a file with a newline, which belongs to no value. Not read_text, which changes the others.
+    return _LAST_NEWLINE.sub("", path.read_bytes().decode("utf-8"))
+
+
+def _by_sender(given: Mapping[str, str]) -> dict[str, str]:
+    """The senders' secrets among the values, by sender: ghcr for ACI_HOOKS_SECRET_GHCR."""
+    return {
+        name.removeprefix(SENDER_SECRET).lower(): value
+        for name, value in given.items()
+        if name.startswith(SENDER_SECRET)
+    }
+
+
+def _validate(model: type[Model], values: Mapping[str, object]) -> tuple[Model | None, list[str]]:
+    """The settings, or what is wrong with them: a line for each problem.
+
+    Checks across fields run only once every field is valid. So that theirs are told too, the bad values are set aside,
+    as if they were not given, and the rest is looked at again.
+    """
+    problems: list[str] = []
+    while True:
+        try:
+            return model.model_validate(values), problems
+        except ValidationError as error:
+            errors = error.errors()
+        found = [line for each in errors for line in _explain(each["loc"], _message(each)).splitlines()]
+        problems += _without_named(found, {_name_in(problem) for problem in problems})
+        bad = {str(each["loc"][0]) for each in errors if each["loc"]}
+        if not bad:
+            return None, problems
+        values = {name: value for name, value in values.items() if name not in bad}
+
+
+def _name_in(problem: str) -> str:
+    """The variable that a line of problems begins with: `NAME: …` or `NAME (entry 2): …`."""
+    return problem.partition(":")[0].partition(" ")[0]
+
+
+def _without_named(problems: Iterable[str], named: Collection[str]) -> list[str]:
+    """The problems of other variables than those: a value that is wrong in itself may be called missing after that."""
+    return [problem for problem in problems if problem.partition(":")[0] not in named]
 
 
 def _message(error: Any) -> str:
-    """What one of pydantic's errors says; of a value that is none of a few, which they are and which is near."""
-    if error["type"] != "literal_error":
-        return str(error["msg"])
-    known = {one.lower(): one for one in re.findall(r"'([^']+)'", error["ctx"]["expected"])}
-    near = difflib.get_close_matches(str(error["input"]).lower(), known, 1)
-    return f"must be one of {', '.join(known.values())}{f'; did you mean {known[near[0]]}?' if near else ''}"
+    """What one of pydantic's errors says, in our words."""
+    if error["type"] == "literal_error":
+        return _not_one_of(error["ctx"]["expected"], str(error["input"]))
+    if error["type"] in _MESSAGES:
+        return _MESSAGES[error["type"]].format_map(error.get("ctx", {}))
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
+def _not_one_of(expected: str, given: str) -> str:
+    """For a value that is none of a few (`'json' or 'console'`): which they are, and which is near."""
+    known = {value.lower(): value for value in re.findall(r"'([^']+)'", expected)}
+    near = difflib.get_close_matches(given.lower(), known, 1)
+    hint = f"; did you mean {known[near[0]]}?" if near else ""
+    return f"must be one of {', '.join(known.values())}{hint}"
 
 
 def _explain(location: tuple[int | str, ...], message: str) -> str:
-    message = message.removeprefix("Value error, ")
+    """`NAME: message` for a place in the model. Checks of the model as a whole name the place themselves."""
     if not location:
         return message
     name, *rest = (str(part) for part in location)
     if name == "sender_secrets" and rest:
         name = SENDER_SECRET + rest.pop(0).upper()
-    place = f" (entry {int(rest[0]) + 1})" if rest and rest[0].isdigit() else ""
+    is_in_list = bool(rest) and rest[0].isdigit()
+    place = f" (entry {int(rest[0]) + 1})" if is_in_list else ""
     return f"{name}{place}: {message}"

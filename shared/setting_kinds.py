@@ -13,7 +13,10 @@ SHORTEST_TOKEN = 16
 
 
 def _split_commas(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    parts = (part.strip() for part in value.split(","))
+    return [part for part in parts if part]
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
@@ -24,7 +27,9 @@ def _check_token(token: SecretStr) -> SecretStr:
     text = token.get_secret_value()
     if len(text) < SHORTEST_TOKEN:
         raise ValueError(f"must have at least {SHORTEST_TOKEN} characters")
-    if not {"", ".", ".."}.isdisjoint(text.split("/")):
+    # A token stands in a URL's path, whose segments of this kind are dropped or resolved on the way (RFC 3986 §5.2.4).
+    fragile_segments = {"", ".", ".."}.intersection(text.split("/"))
+    if fragile_segments:
         raise ValueError(
             "must not begin or end with a slash, nor hold two in a row or a dot or two alone between slashes: "
             "clients and proxies change such a path, and so the token in it"
@@ -37,7 +42,7 @@ ConnectionString = Annotated[SecretStr, AfterValidator(lambda text: SecretStr(ti
 
 
 def _shaped(pattern: str, what: str) -> AfterValidator:
-    """A check that a text is `what`, which says so to whoever wrote another."""
+    """A check that a text is `what`: that the pattern matches all of it."""
 
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
@@ -47,8 +52,9 @@ def _shaped(pattern: str, what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+# Of queues and blob containers: learn.microsoft.com/rest/api/storageservices/naming-queues-and-metadata
 _PLAIN_NAME = _shaped(r"[a-z0-9](?:-?[a-z0-9])*", "lower-case letters, digits and single dashes between them")
-# A queue's name has 3 to 63 characters; "-poison" takes seven of them.
+# Three to 63 characters, of which the name of the poison queue takes seven for "-poison".
 QueueName = Annotated[str, StringConstraints(min_length=3, max_length=56), _PLAIN_NAME]
 ContainerName = Annotated[str, StringConstraints(min_length=3, max_length=63), _PLAIN_NAME]
 AccountName = Annotated[

@@ -101,6 +101,27 @@ def test_a_value_out_of_bounds_is_told_by_its_name_alone(name: str, value: str) 
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "wrong"),
+    [
+        ("ACI_HOOKS_CONCURRENCY", "many", "must be a whole number"),
+        ("ACI_HOOKS_CONCURRENCY", "1.5", "must be a whole number"),
+        ("ACI_HOOKS_CONCURRENCY", "0", "must be at least 1"),
+        ("ACI_HOOKS_SOAK", "1m", "must be a number"),
+        ("ACI_HOOKS_SOAK", "inf", "must be a finite number"),
+        ("ACI_HOOKS_CHECK_INTERVAL", "0", "must be more than 0"),
+        ("ACI_HOOKS_RETRY_MAX", "604801", "must be at most 604800"),
+        ("ACI_HOOKS_ROLLBACK", "perhaps", "must be true or false"),
+        ("ACI_HOOKS_QUEUE", "ab", "must have at least 3 characters"),
+        ("ACI_HOOKS_QUEUE", "x" * 57, "must have at most 56 characters"),
+        ("ACI_HOOKS_LOG_FORMAT", "JSOM", "must be one of json, console; did you mean json?"),
+        ("AZURE_CLOUD", "x", "must be one of AzureCloud, AzureUSGovernment, AzureChinaCloud"),
+    ],
+)
+def test_what_is_wrong_with_a_value_is_said_in_plain_words(name: str, value: str, wrong: str) -> None:
+    assert problems(WorkerSettings, WORKER | {name: value}) == [f"{name}: {wrong}"]
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("ACI_HOOKS_QUEUE", "x" * 56),
