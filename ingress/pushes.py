@@ -83,21 +83,26 @@ def settled(results: Iterable[Push | Ignored]) -> list[Push] | Ignored:
     return Ignored("; ".join(list(reasons)[:_MAX_REASONS]) or "the delivery holds no event")
 
 
-def settled_batch(events: Iterable[Node], read: Callable[[Node], Push | Ignored]) -> list[Push] | Ignored:
-    """What `read` makes of every event, settled. One that is malformed costs no other its turn.
+def settled_batch(
+    events: Iterable[Node], read: Callable[[Node], Push | Ignored], *, refuse_if_all_malformed: bool = True
+) -> list[Push] | Ignored:
+    """What `read` makes of every event, settled. A malformed one is ignored, so that the others get their turn.
 
-    Raises Malformed if every one of them is, or if there are too many pushes.
+    Raises Malformed if there are too many pushes, and if every event is malformed: the sender then shows the refusal
+    to whoever set it up. `refuse_if_all_malformed` False is for a sender that would send such a batch for ever.
     """
     results: list[Push | Ignored] = []
-    odd: list[Malformed] = []
+    malformed: list[Malformed] = []
     for event in events:
         try:
             results.append(read(event))
         except Malformed as error:
-            odd.append(error)
-    if odd and not results:
-        raise odd[0]
-    return settled([*results, *(Ignored(f"an event that is none of a registry: {error}") for error in odd)])
+            malformed.append(error)
+            results.append(Ignored(f"malformed event: {error}"))
+    all_malformed = len(malformed) == len(results)
+    if malformed and all_malformed and refuse_if_all_malformed:
+        raise malformed[0]
+    return settled(results)
 
 
 def why_no_image(manifest: str | None, config: str | None = None) -> Ignored | None:

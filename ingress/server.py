@@ -22,9 +22,17 @@ from ingress import problems
 from ingress.problems import Problem
 
 _THREADS = 32
-# Seconds that a client may take, as a thread waits for it meanwhile: to send the head of a request once it began to, to
-# send the body, to take the answer after that (the outbox's time limit included), and to close its end.
-_HEAD_LIMIT, _BODY_LIMIT, _ANSWER_LIMIT, _FAREWELL = 3.0, 10.0, 6.0, 2.0
+
+# While a client takes its time, one of those threads waits for it. So it has so many seconds:
+_HEAD_LIMIT = 3.0
+"""To send the head of a request, from its first byte."""
+_BODY_LIMIT = 10.0
+"""To send the body after that."""
+_ANSWER_LIMIT = 6.0
+"""To take the answer after that, which the outbox may need four seconds for."""
+_FAREWELL = 2.0
+"""To close its end of the connection."""
+
 _LAST_CALL = 3.0
 """Seconds after SIGTERM in which requests may still arrive."""
 _GRACE = 20
@@ -47,7 +55,8 @@ class Server(BaseApplication):
     def __init__(self, load: Callable[[], Any], host: str, port: int, when_ready: Callable[[], None]) -> None:
         self._load = load
         self._when_ready = when_ready
-        self._address = f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
+        is_bare_ipv6 = ":" in host and not host.startswith("[")
+        self._address = f"[{host}]:{port}" if is_bare_ipv6 else f"{host}:{port}"
         super().__init__()
 
     def load_config(self) -> None:
@@ -75,7 +84,7 @@ class Server(BaseApplication):
             "when_ready": lambda _arbiter: self._when_ready(),
         }
         for name, value in settings.items():
-            if name in self.cfg.settings:  # releases differ in the last of them
+            if name in self.cfg.settings:  # not every release of gunicorn has all of them
                 self.cfg.set(name, value)
 
     def load(self) -> Any:
@@ -110,10 +119,14 @@ class Worker(ThreadWorker):
         self._last_call = math.inf
 
     def enqueue_req(self, conn: TConn) -> None:
-        """Give the connection to a thread, a new one not before something came: gunicorn has threads wait for that."""
+        """Give the connection to a thread, a new one not before something came over it.
+
+        gunicorn hands new connections over at once, and a few that send nothing would occupy every thread.
+        """
         if conn.initialized or conn.data_ready:
             super().enqueue_req(conn)
             return
+        # As gunicorn itself waits for the next request of a connection that it keeps alive.
         conn.sock.setblocking(False)
         conn.timeout = time.monotonic() + self.cfg.keepalive
         self.pending_conns.append(conn)
@@ -144,26 +157,32 @@ class Worker(ThreadWorker):
     def murder_pending(self) -> None:
         """Called about once a second, during shutdown too. Ends every wait that is overdue."""
         now = time.monotonic()
-        if not self.alive:
-            self._last_call = min(self._last_call, now + _LAST_CALL)
-            for conn in self.pending_conns:
-                conn.timeout = min(conn.timeout or 0.0, self._last_call)
+        is_stopping = not self.alive
+        if is_stopping:
+            self._shorten_waits(now + _LAST_CALL)
         super().murder_pending()
         with self._deadlines_lock:
             deadlines = [(conn, min(deadline, self._last_call)) for conn, deadline in self._deadlines.items()]
         for conn, deadline in deadlines:
-            if now > deadline:
-                # First its thread reads the end, and can still answer; one that is stuck in answering gets an error.
-                way = socket.SHUT_RDWR if now > deadline + _ANSWER_LIMIT else socket.SHUT_RD
-                with contextlib.suppress(OSError):
-                    conn.sock.shutdown(way)
+            # First its thread reads the end of the stream, and can still answer that the client was too slow. If it is
+            # stuck in answering, it gets an error some seconds later.
+            if now > deadline + _ANSWER_LIMIT:
+                _shut(conn.sock, socket.SHUT_RDWR)
+            elif now > deadline:
+                _shut(conn.sock, socket.SHUT_RD)
+
+    def _shorten_waits(self, last_call: float) -> None:
+        """Let no connection wait for longer than until the last call; the first one that was set stands."""
+        self._last_call = min(self._last_call, last_call)
+        for conn in self.pending_conns:
+            conn.timeout = min(conn.timeout or 0.0, self._last_call)
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
         """Answer what gunicorn could not parse, or what failed outside the application, with a problem."""
         del req, addr
         if isinstance(exc, errors.ParseException):
-            status = next((code for kind, code in _STATUSES.items() if isinstance(exc, kind)), 400)
-            problem = Problem(status, f"not a proper HTTP request: {type(exc).__name__}")
+            statuses = (status for kind, status in _STATUSES.items() if isinstance(exc, kind))
+            problem = Problem(next(statuses, 400), f"not a proper HTTP request: {type(exc).__name__}")
             self.log.warning("refused a request: %s", type(exc).__name__)
         else:
             problem = problems.unavailable("the request cannot be served now")
@@ -173,7 +192,7 @@ class Worker(ThreadWorker):
 
 
 def _drain(sock: socket.socket) -> None:
-    """Wait until the client closes too, as bytes of it that nobody read would cost it the answer (RFC 9112 §9.6).
+    """Wait until the client closes too: closing before all that it sent is read may cost it the answer (RFC 9112 §9.6).
 
     gunicorn does that in its main loop, which serves nobody meanwhile; after this it finds nothing left to wait for.
     """
@@ -181,6 +200,11 @@ def _drain(sock: socket.socket) -> None:
         sock.shutdown(socket.SHUT_WR)
         while sock.recv(65536):
             pass
+
+
+def _shut(sock: socket.socket, way: int) -> None:
+    with contextlib.suppress(OSError):  # it may be closed by now
+        sock.shutdown(way)
 
 
 def _response(problem: Problem) -> bytes:

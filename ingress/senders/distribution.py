@@ -1,16 +1,18 @@
 """CNCF Distribution (Docker's `registry`): envelopes of all kinds of events; pushes of tagged manifests count.
 
-distribution.github.io/distribution/about/notifications. The registry sends an envelope again for ever until it is
-answered with a 2xx or 3xx, and nothing behind it goes out meanwhile. So one odd event is ignored with its reason, and
-only what is no envelope at all is refused.
+distribution.github.io/distribution/about/notifications. The registry repeats an envelope for ever until it is answered
+with a 2xx or 3xx, and sends nothing else meanwhile: a refused event would block all later ones. So malformed events
+are ignored, even if there is nothing else in the envelope, and only a body that is not an envelope is refused.
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 from ingress.authentication import Bearer, FixedHeader
-from ingress.delivery import Delivery, Ignored, Malformed, Outcome
+from ingress.delivery import Delivery, Ignored, Outcome
 from ingress.payload import Node, read_json
-from ingress.pushes import host_of, push_of_tag, settled, why_no_image
+from ingress.pushes import host_of, push_of_tag, settled_batch, why_no_image
 from shared.push import Push
 
 ACCEPTS = (Bearer(), FixedHeader("Authorization"))
@@ -18,20 +20,14 @@ ACCEPTS = (Bearer(), FixedHeader("Authorization"))
 
 def parse(delivery: Delivery) -> Outcome:
     """The pushes among the envelope's `events`."""
-    return settled([_event(delivery.sender, event) for event in read_json(delivery.body)["events"].items()])
+    events = read_json(delivery.body)["events"].items()
+    return settled_batch(events, partial(_event, delivery.sender), refuse_if_all_malformed=False)
 
 
 def _event(sender: str, event: Node) -> Push | Ignored:
-    try:
-        action = event["action"].text()
-        if action != "push":
-            return Ignored(f"action {action[:40]!r} is no push")
-        return _push(sender, event)
-    except Malformed as odd:
-        return Ignored(f"an event that is none of a registry: {odd}")
-
-
-def _push(sender: str, event: Node) -> Push | Ignored:
+    action = event["action"].text()
+    if action != "push":
+        return Ignored(f"action {action[:40]!r} is no push")
     target = event["target"]
     return why_no_image(target["mediaType"].label()) or push_of_tag(
         sender,
