@@ -145,12 +145,9 @@ class Oidc:
     def _is_ours(self, claims: dict[str, Any]) -> bool:
         audience = claims.get("aud")
         audiences = audience if isinstance(audience, list) else [audience]
-        return (
-            claims.get("iss") in self.issuers
-            and any(one in self.audiences for one in audiences)
-            and claims.get("email") in self.emails
-            and claims.get("email_verified") is True
-        )
+        is_for_us = any(name in self.audiences for name in audiences)
+        is_of_ours = claims.get("email") in self.emails and claims.get("email_verified") is True
+        return claims.get("iss") in self.issuers and is_for_us and is_of_ours
 
 
 FOR_EVERY_SENDER: tuple[Scheme, ...] = (UrlToken(), Bearer())

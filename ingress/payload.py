@@ -54,7 +54,8 @@ class Node:
 
     def label(self) -> str | None:
         """A text that only people read, None if there is no usable one."""
-        return self.value if isinstance(self.value, str) and self.value and _is_unicode(self.value) else None
+        is_usable = isinstance(self.value, str) and self.value != "" and _is_unicode(self.value)
+        return self.value if is_usable else None
 
     def time(self) -> datetime | None:
         """A time, from RFC 3339 text or from seconds since 1970; None if there is no usable one."""
@@ -67,7 +68,9 @@ class Node:
                 return None
         except (ValueError, OverflowError, OSError):
             return None
-        return time if time.tzinfo and _EARLIEST <= time.year <= _LATEST else None
+        has_zone = time.tzinfo is not None  # without one it is nobody knows when
+        is_plausible = _EARLIEST <= time.year <= _LATEST
+        return time if has_zone and is_plausible else None
 
     def _fail(self, what: str) -> NoReturn:
         raise Malformed(f"{self.path or 'the body'} {what}")
@@ -98,7 +101,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _is_unicode(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Making pushes of what a sender says: the grammar, what is no image to run, and duplicates. Pure."""
+"""Making pushes of what a sender says: the grammar, what is not an image to run, and duplicates. Pure."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ def push_of_tag(
             pusher=pusher[:_MAX_PUSHER] if pusher else None,
         )
     except ValidationError as error:
-        raise Malformed("; ".join(_explain(one["loc"], one["msg"]) for one in error.errors())) from error
+        problems = [_explain(detail["loc"], detail["msg"]) for detail in error.errors()]
+        raise Malformed("; ".join(problems)) from error
 
 
 def settled(results: Iterable[Push | Ignored]) -> list[Push] | Ignored:
@@ -110,10 +111,10 @@ def why_no_image(manifest: str | None, config: str | None = None) -> Ignored | N
     if is_chart(manifest) or is_chart(config):
         return Ignored("a Helm chart")
     if manifest is not None and manifest not in _MANIFESTS:
-        return Ignored(f"media type {manifest[:80]!r} is no image")
+        return Ignored(f"media type {manifest[:80]!r} is not an image")
     if config is None or config in _CONFIGS or manifest in _INDEXES:
         return None
-    return Ignored(f"media type {config[:80]!r} is no image, but an artifact such as a signature or an attestation")
+    return Ignored(f"media type {config[:80]!r} is not an image, but an artifact such as a signature or an attestation")
 
 
 def is_chart(media_type: str | None) -> bool:
@@ -141,8 +142,11 @@ def host_of(url: str) -> str:
 
 
 def _is_older(push: Push, other: Push | None) -> bool:
-    return bool(other and push.pushed_at and other.pushed_at and push.pushed_at < other.pushed_at)
+    if other is None or push.pushed_at is None or other.pushed_at is None:
+        return False
+    return push.pushed_at < other.pushed_at
 
 
 def _explain(location: tuple[int | str, ...], message: str) -> str:
-    return f"{'.'.join(str(part) for part in location)}: {message.removeprefix('Value error, ')}"
+    place = ".".join(str(part) for part in location)
+    return f"{place}: {message.removeprefix('Value error, ')}"

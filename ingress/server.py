@@ -1,4 +1,4 @@
-"""gunicorn around the application: threads, limits, and answers of our own to what is no proper HTTP."""
+"""gunicorn around the application: threads, limits, and our own answers to requests that are not proper HTTP."""
 
 from __future__ import annotations
 

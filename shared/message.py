@@ -1,4 +1,4 @@
-"""The wire schema of the queue: update messages and dead letters, encoded as base64 of UTF-8 JSON.
+"""The wire schema of the queue: update messages, looks and dead letters, encoded as base64 of UTF-8 JSON.
 
 Base64 is what Azure Functions and the portal's message view expect of a queue.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -15,6 +15,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    NonNegativeFloat,
     NonNegativeInt,
     SerializerFunctionWrapHandler,
     StringConstraints,
@@ -22,6 +23,7 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+from pydantic_core import from_json
 
 from shared.push import Push
 
@@ -29,6 +31,9 @@ MAX_MESSAGE = 32 * 1024
 """Bytes of an encoded update message: half of what a queue takes, so that it still fits into a dead letter."""
 MAX_LETTER = 64 * 1024
 """Bytes of an encoded dead letter: what a queue takes (docs: "Scalability targets for Queue Storage")."""
+
+LATEST = timedelta(days=1)
+"""How far behind its insertion into the queue a message's time may lie: a forged date would outrank every push."""
 
 Segment = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^/\\\s]+$")]
 
@@ -108,6 +113,34 @@ class UpdateMessage(BaseModel):
         return text
 
 
+class Look(BaseModel):
+    """A group's timer: its group is to be looked at. It counts only if the group's record names its `token`.
+
+    `count` is higher than that of every look before it. `attempts` counts the times in a row that nobody could look,
+    `waited` the seconds spent waiting for that to pass; `dequeued` is as for an update message.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
+
+    schema_: Literal["aci-hooks/1"] = Field("aci-hooks/1", alias="schema")
+    kind: Literal["look"] = "look"
+    target: TargetId
+    token: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    count: NonNegativeInt
+    attempts: NonNegativeInt = 0
+    waited: NonNegativeFloat = 0.0
+    dequeued: NonNegativeInt = 0
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        unused = [name for name in ("attempts", "waited", "dequeued") if not getattr(self, name)]
+        return {name: value for name, value in serialize(self).items() if name not in unused}
+
+    def encode(self) -> str:
+        """The look as it goes onto the queue."""
+        return to_base64(self.model_dump_json())
+
+
 class DeadLetter(BaseModel):
     """What could not be done, why, and the whole message to try it again. `message` is raw text if undecodable."""
 
@@ -136,14 +169,24 @@ class DeadLetter(BaseModel):
         return self.model_copy(update={"detail": self.detail[: MAX_LETTER // 32] + " […]"}).encode()
 
 
-def decode(text: str) -> UpdateMessage:
-    """Read a message off the updates queue; raises Undecodable, saying what is wrong with it."""
+def decode(text: str, inserted_at: datetime | None = None) -> UpdateMessage | Look:
+    """Read a message off the updates queue; raises Undecodable, saying what is wrong with it.
+
+    `inserted_at` is when the queue got it: no time in it may be more than a day later. An old time is only old, as
+    redrive, holds and long waits keep it.
+    """
     if len(text) > MAX_MESSAGE:
         raise Undecodable(f"{len(text)} bytes, more than the {MAX_MESSAGE} that a message may have")
+    raw = from_base64(text)
     try:
-        return UpdateMessage.model_validate_json(from_base64(text))
+        message = Look.model_validate_json(raw) if _is_look(raw) else UpdateMessage.model_validate_json(raw)
     except ValidationError as error:
         raise Undecodable(_explain(error)) from error
+    if inserted_at and isinstance(message, UpdateMessage):
+        for name, at in (("received_at", message.received_at), ("push.pushed_at", message.push.pushed_at)):
+            if at and at - inserted_at > LATEST:
+                raise Undecodable(f"{name}: {at} is more than a day after the message came onto the queue")
+    return message
 
 
 def decode_letter(text: str) -> DeadLetter:
@@ -165,6 +208,14 @@ def from_base64(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise Undecodable("not base64") from error
+
+
+def _is_look(raw: bytes) -> bool:
+    try:
+        content = from_json(raw)
+    except ValueError:
+        return False
+    return isinstance(content, dict) and content.get("kind") == "look"
 
 
 def _explain(error: ValidationError) -> str:

@@ -38,7 +38,13 @@ def _check_token(token: SecretStr) -> SecretStr:
 
 
 Tokens = Annotated[tuple[Annotated[SecretStr, AfterValidator(_check_token)], ...], BeforeValidator(_split_commas)]
-ConnectionString = Annotated[SecretStr, AfterValidator(lambda text: SecretStr(tidied(text.get_secret_value())))]
+
+
+def _tidy(text: SecretStr) -> SecretStr:
+    return SecretStr(tidied(text.get_secret_value()))
+
+
+ConnectionString = Annotated[SecretStr, AfterValidator(_tidy)]
 
 
 def _shaped(pattern: str, what: str) -> AfterValidator:

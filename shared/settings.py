@@ -159,6 +159,7 @@ class WorkerSettings(Settings):
     poll_min: float = variable("ACI_HOOKS_POLL_MIN", 0.1, gt=0)
     poll_max: float = variable("ACI_HOOKS_POLL_MAX", 5.0, gt=0)
     max_attempts: int = variable("ACI_HOOKS_MAX_ATTEMPTS", 8, ge=1)
+    outage_patience: float = variable("ACI_HOOKS_OUTAGE_PATIENCE", 21600.0, gt=0, le=604800)
     retry_base: float = variable("ACI_HOOKS_RETRY_BASE", 5.0, gt=0)
     retry_max: float = variable("ACI_HOOKS_RETRY_MAX", 600.0, gt=0, le=604800)
     check_interval: float = variable("ACI_HOOKS_CHECK_INTERVAL", 5.0, gt=0)

@@ -7,7 +7,7 @@ told of every call before and after its effect, so that a test can interrupt a s
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
@@ -22,9 +22,11 @@ from shared.queue import MAX_BATCH, LeasedMessage, Queue
 from tests.arm_simulator.messages import Answer, Request
 from tests.arm_simulator.reports import GroupTruth, Stats
 from tests.arm_simulator.simulator import Simulator
-from worker.adapters.record_blobs import Conflict, Records
+from worker.adapters.record_blobs import Records, read_record
 from worker.groups.group import ContainerGroup
-from worker.record import Record
+from worker.ports import Conflict, Listed
+from worker.record.record import Record
+from worker.targets.tags import BadTags
 from worker.targets.target import Target
 
 Probe = Callable[[str], None]
@@ -177,7 +179,7 @@ class MemoryRecords(Records):
         self.probe("before load")
         text, etag = self._blobs.get(target, (None, None))
         self.probe("after load")
-        return (Record(target=target) if text is None else Record.model_validate_json(text)), etag
+        return (Record(target=target) if text is None else read_record(text, target)), etag
 
     def save(self, record: Record, etag: str | None) -> str:
         """Compare and swap."""
@@ -190,9 +192,9 @@ class MemoryRecords(Records):
         self.probe("after save")
         return new
 
-    def all(self) -> Iterable[TargetId]:  # type: ignore[override]
-        """Every group that has a record."""
-        return list(self._blobs)
+    def versions(self) -> Iterator[tuple[TargetId, str]]:
+        """Every group that has a record, with its ETag."""
+        yield from [(target, etag) for target, (_, etag) in self._blobs.items()]
 
 
 class FixedTargets:
@@ -205,9 +207,21 @@ class FixedTargets:
         """All of them."""
         return tuple(self._targets.values())
 
-    def get(self, target_id: TargetId) -> Target | None:
+    def target_of(self, group: ContainerGroup) -> Target | BadTags | None:
         """One of them."""
-        return self._targets.get(target_id)
+        return self._targets.get(group.id)
+
+    def all(self) -> tuple[Target, ...]:
+        """All of them."""
+        return tuple(self._targets.values())
+
+    def listed(self) -> dict[TargetId, Listed]:
+        """Nothing is listed: each group is read on its own."""
+        return {}
+
+    def is_gone(self, target: TargetId) -> bool:
+        """No list tells."""
+        return False
 
 
 class NoGlances:

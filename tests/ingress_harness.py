@@ -67,7 +67,9 @@ class RecordingQueue:
     def send(self, text: str) -> None:
         if self.failure:
             raise self.failure
-        self.sent.append(decode(text))
+        message = decode(text)
+        assert isinstance(message, UpdateMessage)
+        self.sent.append(message)
 
     def count(self) -> int:
         if self.failure:

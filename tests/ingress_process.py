@@ -74,7 +74,9 @@ class IngressProcess:
         messages = []
         while leased := self.queue.receive(32):
             for one in leased:
-                messages.append(decode(one.text))
+                message = decode(one.text)
+                assert isinstance(message, UpdateMessage)
+                messages.append(message)
                 self.queue.complete(one)
         return messages
 

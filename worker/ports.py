@@ -1,23 +1,32 @@
-"""The ports of a step: what it needs of the outside systems. worker.wiring plugs the adapters in."""
+"""The ports: what the controller needs of the outside systems, as protocols and their values.
+
+The adapters implement them and worker.wiring plugs them in; the controller knows no adapter.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from shared.image import ImageReference
-from shared.message import TargetId, UpdateMessage
-from worker.adapters.notifications import Notice
+from shared.message import TargetId
+from shared.push import Push
+from shared.queue import Queue
 from worker.failures.retrying import briefly
 from worker.groups.group import ContainerGroup
-from worker.record import Record
+from worker.record.record import Record
+from worker.targets.tags import BadTags
 from worker.targets.target import Target
 
 
+class Conflict(Exception):
+    """Somebody else wrote the record first: read it again and decide anew."""
+
+
 class Groups(Protocol):
-    """Container groups in Azure; worker.adapters.arm.Arm."""
+    """Container groups in Azure; worker.adapters.arm.Arm. Every method raises RemoteError."""
 
     def get(self, target: TargetId) -> ContainerGroup:
         """The group as it is."""
@@ -29,14 +38,24 @@ class Groups(Protocol):
         """Restart it; `insist` as above."""
 
 
+class Lister(Protocol):
+    """What lists container groups; worker.adapters.arm.Arm."""
+
+    def list(self, subscription: str, resource_group: str | None = None) -> Iterable[ContainerGroup]:
+        """Every group of a subscription or resource group, without instance views. Raises RemoteError."""
+
+
 class RecordStore(Protocol):
-    """The records; worker.adapters.record_blobs.Records."""
+    """The records; worker.adapters.record_blobs.Records. Every method raises RemoteError."""
 
     def load(self, target: TargetId) -> tuple[Record, str | None]:
-        """A record and its ETag."""
+        """A record and its ETag; an empty one and None where there is none."""
 
     def save(self, record: Record, etag: str | None) -> str:
-        """Compare and swap; raises Conflict."""
+        """Compare and swap; the new ETag. Raises Conflict."""
+
+    def versions(self) -> Iterable[tuple[TargetId, str]]:
+        """Every group that has a record, with the record's ETag."""
 
 
 class Glances(Protocol):
@@ -49,41 +68,107 @@ class Glances(Protocol):
         """It is being waited for."""
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What the list of groups shows of one group."""
+
+    images: Mapping[str, str]
+    held: bool = False
+    in_transition: bool = False
+
+
 class TargetCatalogue(Protocol):
     """The targets; worker.discovery.catalogue.Catalogue."""
 
     def concerned(self, image: ImageReference) -> tuple[Target, ...]:
-        """The targets that a push may concern."""
+        """The targets that a push may concern. Raises RemoteError if none can be known."""
 
-    def get(self, target_id: TargetId) -> Target | None:
-        """One target."""
+    def target_of(self, group: ContainerGroup) -> Target | BadTags | None:
+        """The target that this group is by the targets file, or by the resource tags that it has now."""
+
+    def all(self) -> tuple[Target, ...]:
+        """Every target that is known now."""
+
+    def listed(self) -> Mapping[TargetId, Listed]:
+        """The groups of the last list."""
+
+    def is_gone(self, target: TargetId) -> bool:
+        """Does a list that would show this group not show it?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The image is there; `digest` is what its tag points at now: an index's own digest for a multi-arch image."""
+
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The registry itself says that there is no such image."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """It could not be told, for the reason given: unreachable, throttled, private."""
+
+    detail: str
+
+
+Lookup = Found | Absent | Unknown
+
+
+class Images(Protocol):
+    """What a registry tells of its images; worker.adapters.registry.client.Registry."""
+
+    def lookup(self, image: ImageReference) -> Lookup:
+        """Is this image there, and what is its digest?"""
+
+    def tags(self, image: ImageReference) -> list[str]:
+        """Every tag of its repository. Raises RemoteError."""
+
+
+Noticed = Literal["updated", "rolled-back", "failed", "address changed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """How a push ended for a target: `image` and `target` as people write them, `detail` a sentence."""
+
+    outcome: Noticed
+    image: str
+    target: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The outside systems of a step: ARM, the records, the targets, the queue's `send`, secrets and the registry.
+    """The outside systems: ARM, the records, the targets, both queues, secrets and the registry.
 
-    `resolve` reads secrets (path → source) into values; `digest` gives a pushed image's digest, None if not known;
-    `redact` hides secrets in what an outside system said; `tell` notifies people; `fanned_out` remembers which
-    targets a push was sent to.
+    `resolve` reads secrets (path → source) into values; `digest` gives a pushed image's digest, None if not known,
+    and raises RemoteError with the code ManifestUnknown where the registry has no such image; `redact` hides secrets
+    in what an outside system said; `tell` notifies people; `new_id` makes ids of messages and tokens of timers.
     """
 
     groups: Groups
     records: RecordStore
     targets: TargetCatalogue
     watch: Glances
-    send: Callable[[UpdateMessage], None]
+    updates: Queue
+    poison: Queue
     resolve: Callable[[dict[str, str]], dict[str, str]]
-    digest: Callable[[UpdateMessage], str | None]
+    digest: Callable[[Push], str | None]
+    new_id: Callable[[], str]
     redact: Callable[[str], str] = str
     tell: Callable[[Notice], None] = lambda _notice: None
-    fanned_out: Callable[[UpdateMessage, Iterable[TargetId]], None] = lambda _message, _targets: None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def load(self, target: TargetId) -> tuple[Record, str | None]:
         """A record and its ETag. Raises RemoteError after a few tries."""
         return briefly(lambda: self.records.load(target))
 
-    def save(self, before: Record, after: Record, etag: str | None) -> str | None:
-        """Compare and swap, if there is anything to write; the ETag then. Raises Conflict, RemoteError."""
-        return etag if after == before else briefly(lambda: self.records.save(after, etag))
+    def save(self, record: Record, etag: str | None) -> str:
+        """Compare and swap; the new ETag. Raises Conflict, RemoteError after a few tries."""
+        return briefly(lambda: self.records.save(record, etag))

@@ -12,8 +12,6 @@ from pathlib import Path
 import structlog
 
 from shared.credential import azure_credential
-from shared.errors import RemoteError
-from shared.image import ImageReference
 from shared.message import TargetId, UpdateMessage
 from shared.queue import Queue, open_queues
 from shared.settings import WorkerSettings
@@ -21,20 +19,28 @@ from shared.telemetry import TARGETS_FILE_VALID, Redaction
 from worker.adapters.arm import Arm, open_arm
 from worker.adapters.notifications import Notifier
 from worker.adapters.record_blobs import Records, open_records
-from worker.adapters.registry.client import Absent, Found, Registry, Unknown
+from worker.adapters.registry.client import Registry
 from worker.adapters.secret_sources import Secrets
 from worker.adapters.targets_source import TargetsSource
 from worker.adapters.transitions import Watch
-from worker.discovery.catalogue import Catalogue, Scope
+from worker.controller.digest import digest_of
+from worker.controller.handler import Handler
+from worker.controller.loop import Pace, Worker
+from worker.controller.patrol import Patrol
+from worker.controller.sweep import Sweeper
+from worker.controller.timers import waiting_for_owners
+from worker.core.rules import RolloutRules
+from worker.discovery.catalogue import Catalogue
+from worker.discovery.scopes import scopes_of
 from worker.failures.classify import Retry
-from worker.latecomers import Latecomers
-from worker.loop import Pace, Worker
 from worker.ports import Ports
-from worker.situation import Rules
-from worker.step import Stepper
-from worker.sweep import Sweeper
 from worker.targets.file import TargetsError, TargetsFile
-from worker.targets.target import Target, single_target
+from worker.targets.target import single_target
+
+SLOW = timedelta(seconds=60)
+"""The longest time between two looks at a group that is waited for."""
+PATROL = timedelta(seconds=45)
+"""How often all records are compared with the list of groups."""
 
 log = structlog.get_logger()
 
@@ -54,76 +60,61 @@ class Deployment:
     redaction: Redaction
     notifier: Notifier
 
-    @cached_property
-    def latecomers(self) -> Latecomers:
-        """What looks at the list of groups now and then."""
-        return Latecomers(self.catalogue, self.send, lambda target: self.sweeper().wake(target))
+    def handler(self) -> Handler:
+        """What carries messages out."""
+        settings = self.settings
+        retry = Retry(settings.max_attempts, settings.retry_base, settings.retry_max, settings.outage_patience)
+        return Handler(self.ports, self.rules(), retry, lease=settings.visibility_timeout)
 
     def worker(self) -> Worker:
         """A worker that is ready to run."""
         settings = self.settings
-        retry = Retry(settings.max_attempts, settings.retry_base, settings.retry_max)
-        ports = Ports(
-            groups=self.arm,
-            records=self.records,
-            targets=self.catalogue,
-            watch=Watch(self.arm, settings.check_interval),
-            send=self.send,
-            resolve=self.secrets.resolve,
-            digest=self.digest,
-            redact=self.redaction.text,
-            tell=self.notifier.tell,
-            fanned_out=self.latecomers.fanned_out,
-        )
         pace = Pace(
             concurrency=settings.concurrency,
             poll_min=settings.poll_min,
             poll_max=settings.poll_max,
             visibility_timeout=settings.visibility_timeout,
-            max_attempts=settings.max_attempts,
         )
-        return Worker(self.updates, self.poison, Stepper(ports, self.rules(), retry), pace)
+        return Worker(self.updates, self.handler(), pace, lambda: waiting_for_owners(self.ports))
 
-    def rules(self) -> Rules:
+    @cached_property
+    def ports(self) -> Ports:
+        """The outside systems, as the controller needs them."""
+        return Ports(
+            groups=self.arm,
+            records=self.records,
+            targets=self.catalogue,
+            watch=Watch(self.arm, self.settings.check_interval),
+            updates=self.updates,
+            poison=self.poison,
+            resolve=self.secrets.resolve,
+            digest=partial(digest_of, self.registry),
+            new_id=lambda: uuid.uuid4().hex,
+            redact=self.redaction.text,
+            tell=self.notifier.tell,
+        )
+
+    def rules(self) -> RolloutRules:
         """What governs its rollouts."""
         settings = self.settings
-        return Rules(
+        return RolloutRules(
             soak=timedelta(seconds=settings.soak),
             timeout=timedelta(seconds=settings.rollout_timeout),
             check_interval=timedelta(seconds=settings.check_interval),
-            lease=timedelta(seconds=settings.visibility_timeout),
+            # Whoever sends a change looks at its lease in the last moment, and Azure answers within a minute.
+            flight=timedelta(seconds=3 * settings.visibility_timeout),
+            slow=max(SLOW, timedelta(seconds=settings.check_interval)),
             rollback=settings.rollback,
         )
 
     def sweeper(self) -> Sweeper:
         """What sweeps its targets."""
-        rules = self.rules()
-        return Sweeper(
-            groups=self.arm,
-            records=self.records,
-            registry=self.registry,
-            send=self.send,
-            new_id=lambda: uuid.uuid4().hex,
-            now=lambda: datetime.now(UTC),
-            # A living message is heard of within that: twice the time-out in transition, or in its own rollout.
-            settle_time=2 * rules.timeout + rules.soak + rules.lease,
-        )
+        return Sweeper(self.ports, self.registry, self.settings.rollback)
 
-    def digest(self, message: UpdateMessage) -> str | None:
-        """The pushed image's digest, by its registry or else its sender; None if neither can tell.
-
-        Raises RemoteError with the code ManifestUnknown if the registry has no such image.
-        """
-        push = message.push
-        pushed = ImageReference(push.registry, push.repository, push.tag, push.digest)
-        match self.registry.lookup(pushed):
-            case Found(digest):
-                return digest
-            case Absent(detail):
-                raise RemoteError("registry", 404, "ManifestUnknown", f"{pushed} does not exist there: {detail}")
-            case Unknown(detail):
-                log.info("registry can't tell", detail=detail)
-                return push.digest
+    @cached_property
+    def patrol(self) -> Patrol:
+        """What compares all records with the list of groups."""
+        return Patrol(self.ports, self.sweeper(), self.settings.rollback)
 
     def send(self, message: UpdateMessage) -> None:
         """Put a message onto the updates queue."""
@@ -133,6 +124,12 @@ class Deployment:
         """Create the queues and the records' container where they are missing. Raises RemoteError."""
         for store in (self.updates, self.poison, self.records):
             store.ensure()
+
+    def patrol_if_due(self) -> None:
+        """Renew the list of groups; compare all records with it if no other worker has lately. Raises RemoteError."""
+        self.catalogue.renew()
+        if self.records.claim("patrol", datetime.now(UTC), PATROL):
+            self.patrol.look_round()
 
     def sweep_if_due(self) -> None:
         """Sweep every target, the results in the log alone, if no other worker has lately. Raises RemoteError."""
@@ -156,7 +153,7 @@ def wire(settings: WorkerSettings, environment: Mapping[str, str], redaction: Re
         poison=poison,
         records=open_records(settings),
         arm=arm,
-        catalogue=Catalogue(lambda: file().targets, lambda: _scopes(file()), arm),
+        catalogue=Catalogue(lambda: file().targets, lambda: scopes_of(file()), arm),
         secrets=secrets,
         registry=Registry(lambda host: _registry_login(file(), secrets, host)),
         redaction=redaction,
@@ -190,26 +187,6 @@ def _registry_login(file: TargetsFile, secrets: Secrets, host: str) -> tuple[str
         return None
     where = f"registries/{host}"
     return secrets.read(sources.username, where), secrets.read(sources.password, where)
-
-
-def _scopes(file: TargetsFile) -> tuple[Scope, ...]:
-    """What is listed: where to discover, and where the file's targets are, unless one alone is all there is."""
-    scopes: dict[tuple[str, str | None], Scope] = {}
-    if len(file.targets) > 1 or file.discover:
-        for target in file.targets:
-            if _needs_list(target):
-                place = (target.id.subscription.lower(), target.id.resource_group.lower())
-                scopes[place] = Scope(*place)
-    if file.discover:
-        for subscription in file.discover.subscriptions:
-            for group in file.discover.resource_groups or (None,):
-                scope = Scope(subscription, group, discover=True)
-                scopes[subscription.lower(), group.lower() if group else None] = scope
-    return tuple(scopes.values())
-
-
-def _needs_list(target: Target) -> bool:
-    return target.everything is not None or any(rule.image is None for rule in target.containers.values())
 
 
 def _report(path: str, version: TargetsFile | TargetsError) -> None:

@@ -30,7 +30,7 @@ def parse(delivery: Delivery) -> Outcome:
         return _event_grid(delivery.sender, body.items())
     action = body["action"].text()
     if action != "push":
-        return Ignored(f"action {action[:40]!r} is no image push")
+        return Ignored(f"action {action[:40]!r} is not an image push")
     return settled([_push(delivery.sender, body, body["timestamp"].time())])
 
 
@@ -44,7 +44,7 @@ def _event_grid(sender: str, events: list[Node]) -> Outcome:
 def _event(sender: str, event: Node) -> Push | Ignored:
     kind = event["eventType"].text()
     if kind != _PUSHED:
-        return Ignored(f"event type {kind[:80]!r} is no image push")
+        return Ignored(f"event type {kind[:80]!r} is not an image push")
     return _push(sender, event["data"], event["eventTime"].time())
 
 

@@ -18,15 +18,15 @@ _MANIFESTS = frozenset({"manifest.json", "list.manifest.json"})
 
 
 def parse(delivery: Delivery) -> Outcome:
-    """The push of `data.tag` to the repository that `data.path` lies in."""
+    """The push of `data.tag` to the repository that `data.path` is in."""
     body = read_json(delivery.body)
     domain, kind = body["domain"].text(), body["event_type"].text()
     if domain != "docker" or kind != "pushed":
-        return Ignored(f"event {domain[:40]!r} {kind[:40]!r} is no image push")
+        return Ignored(f"event {domain[:40]!r} {kind[:40]!r} is not an image push")
     data = body["data"]
     name = data["name"].optional_text()
     if name is not None and name not in _MANIFESTS:
-        return Ignored(f"file {name[:80]!r} is no manifest")
+        return Ignored(f"file {name[:80]!r} is not a manifest")
     if is_chart(data["image_type"].label()):
         return Ignored("a Helm chart")
     sha256 = data["sha256"].optional_text()
@@ -41,6 +41,7 @@ def parse(delivery: Delivery) -> Outcome:
 
 
 def _image(data: Node) -> str:
-    path = data["path"].optional_text()
-    name = "/".join(path.split("/")[:-2]) if path else None
-    return name or data["image_name"].text()
+    """The image's name: what `path` has before `<tag>/manifest.json`, else `image_name`, which may lack its folders."""
+    path = data["path"].optional_text() or ""
+    folders = path.split("/")[:-2]
+    return "/".join(folders) or data["image_name"].text()

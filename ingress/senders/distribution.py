@@ -27,7 +27,7 @@ def parse(delivery: Delivery) -> Outcome:
 def _event(sender: str, event: Node) -> Push | Ignored:
     action = event["action"].text()
     if action != "push":
-        return Ignored(f"action {action[:40]!r} is no push")
+        return Ignored(f"action {action[:40]!r} is not a push")
     target = event["target"]
     return why_no_image(target["mediaType"].label()) or push_of_tag(
         sender,

@@ -23,11 +23,11 @@ def parse(delivery: Delivery) -> Outcome:
     event = read_json(delivery.body)
     kind = event["detail-type"].text()
     if kind != "ECR Image Action":
-        return Ignored(f"event {kind[:40]!r} is no image action")
+        return Ignored(f"event {kind[:40]!r} is not an image action")
     detail = event["detail"]
     action, result = detail["action-type"].text(), detail["result"].text()
     if (action, result) != ("PUSH", "SUCCESS"):
-        return Ignored(f"action {action[:40]!r} with result {result[:40]!r} is no push")
+        return Ignored(f"action {action[:40]!r} with result {result[:40]!r} is not a push")
     no_image = why_no_image(detail["manifest-media-type"].label(), detail["artifact-media-type"].label())
     push = no_image or push_of_tag(
         delivery.sender,
@@ -41,7 +41,9 @@ def parse(delivery: Delivery) -> Outcome:
 
 
 def _registry(event: Node) -> str:
+    # No host is sent. The two parts of it are checked, as nothing of a webhook may name a host of its choice.
     account, region = event["account"].text(), event["region"].text()
     if not _ACCOUNT.fullmatch(account) or not _REGION.fullmatch(region):
-        raise Malformed(f"{account[:40]!r} in {region[:40]!r} is no account of AWS in a region")
-    return f"{account}.dkr.ecr.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
+        raise Malformed(f"{account[:40]!r} in {region[:40]!r} do not name an AWS account and region")
+    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    return f"{account}.dkr.ecr.{region}.{domain}"

@@ -27,7 +27,7 @@ def parse(delivery: Delivery) -> Outcome:
     event = read_json(data)
     action = event["action"].text()
     if action != "INSERT":
-        return Ignored(f"action {action[:40]!r} is no push")
+        return Ignored(f"action {action[:40]!r} is not a push")
     return settled([_push(delivery.sender, event, message["publishTime"].time())])
 
 

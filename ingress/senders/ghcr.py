@@ -27,15 +27,15 @@ def parse(delivery: Delivery) -> Outcome:
     if not event or "," in event:  # with commas a server joins the values of a header that is repeated
         raise Malformed("the header X-GitHub-Event is missing or repeated")
     if event not in _EVENTS:
-        return Ignored(f"event {event[:40]!r} is no package")
+        return Ignored(f"event {event[:40]!r} is not a package")
     body = _body(delivery)
     action = body["action"].text()
     if action not in _ACTIONS:
-        return Ignored(f"action {action[:40]!r} is no push")
+        return Ignored(f"action {action[:40]!r} is not a push")
     package = body["package"] if event == "package" else body["registry_package"]
     kind = package["package_type"].text()
     if kind.lower() not in _IMAGES:
-        return Ignored(f"a package of type {kind[:40]!r} is no image")
+        return Ignored(f"a package of type {kind[:40]!r} is not an image")
     return _push(delivery.sender, package, body["sender"]["login"].label())
 
 
@@ -73,7 +73,8 @@ def _body(delivery: Delivery) -> Node:
 def _registry(package_url: str | None) -> str:
     # GitHub Enterprise Server has a host of its own; elsewhere the URL starts with ghcr.io.
     host, slash, _ = (package_url or "").partition("/")
-    return host if slash and "." in host else "ghcr.io"
+    begins_with_host = bool(slash) and "." in host
+    return host if begins_with_host else "ghcr.io"
 
 
 def _repository(package: Node) -> str:

@@ -21,7 +21,7 @@ def parse(delivery: Delivery) -> Outcome:
     body = read_json(delivery.body)
     kind = body["type"].text()
     if kind not in _PUSHES:
-        return Ignored(f"event type {kind[:40]!r} is no push")
+        return Ignored(f"event type {kind[:40]!r} is not a push")
     is_cloud_event = kind == "harbor.artifact.pushed"
     event = body["data" if is_cloud_event else "event_data"]
     pushed_at = body["time" if is_cloud_event else "occur_at"].time()

@@ -20,13 +20,13 @@ def parse(delivery: Delivery, registry: str | None) -> Outcome:
     body = read_json(delivery.body)
     action = body["action"].text()
     if action not in _ACTIONS:
-        return Ignored(f"action {action[:40]!r} is no push")
+        return Ignored(f"action {action[:40]!r} is not a push")
     component = body["component"]
     if component.value is None and body["asset"].value is not None:
         return Ignored("an asset of a component; the component has an event of its own")
     kind = component["format"].text()
     if kind != "docker":
-        return Ignored(f"a component of format {kind[:40]!r} is no image")
+        return Ignored(f"a component of format {kind[:40]!r} is not an image")
     if registry is None:
         return Ignored("ACI_HOOKS_NEXUS_REGISTRY is not set, and Nexus does not say where its images are pulled from")
     push = push_of_tag(

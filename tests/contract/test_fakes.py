@@ -15,10 +15,11 @@ from azure.storage.queue import QueueClient
 from shared.message import TargetId, decode_letter
 from shared.queue import LeaseLost, Queue, dead_letter
 from tests.fakes import Clock, MemoryQueue, MemoryRecords
-from tests.unit.builders import SHOP, at, container, message, record, rollout, wanted
-from worker.adapters.record_blobs import Conflict, Records
-from worker.manual import hold
-from worker.settlement import dead_lettered
+from tests.unit.builders import SHOP, at, candidate, change, container, message, record
+from worker.adapters.record_blobs import Records
+from worker.controller.settlement import dead_letter_of
+from worker.ports import Conflict
+from worker.record.overrides import hold
 
 if TYPE_CHECKING:
     from tests.azurite import Azurite
@@ -166,7 +167,7 @@ class TestQueue:
         of = message("2")
         storage.updates.send(of.encode())
         (leased,) = storage.updates.receive(1)
-        letter = dead_lettered(of, "CrashLoop", "it crashes", 3, at(0), at(9)).letter
+        letter = dead_letter_of(of, "CrashLoop", "it crashes", 3, at(0), at(9))
         dead_letter(storage.updates, storage.poison, leased, letter)
         assert storage.updates.count() == 0
         (dead,) = storage.poison.receive(1)
@@ -174,7 +175,7 @@ class TestQueue:
 
 
 class TestRecords:
-    FULL = hold(record({"web": container(wanted(message("2"), began=1))}, rollout=rollout()), "audit", at(2))
+    FULL = hold(record({"web": container(candidate(message("2")))}, change=change()), "audit", at(2))
 
     def test_there_is_an_empty_one_at_first(self, storage: Storage) -> None:
         assert storage.records.load(SHOP) == (record(), None)

@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 
 from shared.errors import RemoteError
 from shared.telemetry import Redaction
-from worker.adapters.notifications import Notice, Notifier, is_acceptable, post_json, render
+from worker.adapters.notifications import Notifier, is_acceptable, post_json, render
+from worker.ports import Notice
 
 NOTICE = Notice("updated", "docker.io/acme/shop:v2", "web/shop", "healthy for 30 s")
 SECRET_PATH = "/services/T000/B000/s3cret-of-the-hook"

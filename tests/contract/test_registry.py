@@ -26,7 +26,8 @@ from shared.errors import RemoteError
 from shared.image import ImageReference
 from tests.registry_server import PASSWORD, USER, RegistryServer, free_ports, sha256, skopeo_push, wait_until
 from worker.adapters.registry import client as module
-from worker.adapters.registry.client import PAUSE, Absent, Found, Registry, Unknown
+from worker.adapters.registry.client import PAUSE, Registry
+from worker.ports import Absent, Found, Unknown
 
 Headers = Mapping[str, str]
 Answer = tuple[int, Headers, bytes]

@@ -18,7 +18,7 @@ from tests.demo.deliveries import Registry, Webhook
 from tests.ingress_harness import environment as ingress_environment
 from tests.processes import INGRESS, SIMULATOR, WORKER, Processes, Program, free_ports
 from worker.adapters.record_blobs import open_records
-from worker.record_parts import Outcome
+from worker.record.values import Outcome
 
 CONTAINER = "web"
 _TARGET = TargetId(subscription=SUBSCRIPTION, resource_group=RESOURCE_GROUP, container_group=GROUP)

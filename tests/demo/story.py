@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from tests.demo.stage import CONTAINER, Glance, Stage
 from tests.processes import Program, wait_until
-from worker.record_parts import Outcome
+from worker.record.values import Outcome
 
 _COLOURS = {"registry": "magenta", "ingress": "cyan", "worker-1": "green", "worker-2": "yellow", "azure": "blue"}
 

@@ -10,19 +10,19 @@ from typing import Any
 from shared.message import TargetId, UpdateMessage
 from shared.push import Push
 from tests.fakes import EPOCH
+from worker.core.rules import RolloutRules
 from worker.groups.group import ContainerGroup
-from worker.record import Record
-from worker.record_parts import ContainerRecord, Failure, Good, Rollout, Wanted
-from worker.situation import Rules
+from worker.record.record import Record
+from worker.record.values import Candidate, Change, ContainerRecord, Failure, Good, Patience, Pin, Timer
 
 SHOP = TargetId(subscription="sub", resource_group="web", container_group="shop")
 REPOSITORY = "docker.io/acme/shop"
 ADDRESS = {"ip": "20.50.0.2", "fqdn": "shop.westeurope.azurecontainer.io"}
-RULES = Rules(
+RULES = RolloutRules(
     soak=timedelta(seconds=30),
     timeout=timedelta(seconds=900),
     check_interval=timedelta(seconds=5),
-    lease=timedelta(seconds=20),
+    flight=timedelta(seconds=90),
 )
 Json = dict[str, Any]
 
@@ -57,16 +57,10 @@ def message(
     )
 
 
-def wanted(of: UpdateMessage, image: str | None = None, *, began: float | None = None, **rest: Any) -> Wanted:
-    """A wanted push, admitted at noon; `began` is when its change was begun."""
-    return Wanted(
-        message=of,
-        image=image or f"acme/shop:{of.push.tag}",
-        digest=of.push.digest,
-        admitted_at=at(0),
-        began_at=None if began is None else at(began),
-        **rest,
-    )
+def candidate(of: UpdateMessage, image: str | None = "", **rest: Any) -> Candidate:
+    """A push that waits for a container; its image is known unless it is None."""
+    image = f"acme/shop:{of.push.tag}" if image == "" else image
+    return Candidate(message=of, image=image, digest=of.push.digest, **rest)
 
 
 def good(tag: str | None = "1", image: str | None = None, *, pushed: float | None = None, **rest: Any) -> Good:
@@ -77,19 +71,47 @@ def good(tag: str | None = "1", image: str | None = None, *, pushed: float | Non
 
 def failure(of: UpdateMessage, *, seconds: float = 60, **rest: Any) -> Failure:
     """That a push crashed."""
-    plain: Json = {"digest": of.push.digest, "code": "CrashLoop", "detail": "web: it crashes", "at": at(seconds)}
-    return Failure(message=of, **(plain | rest))
+    plain: Json = {
+        "id": of.id,
+        "tag": of.push.tag,
+        "image": f"acme/shop:{of.push.tag}",
+        "digest": of.push.digest,
+        "pushed_at": of.push.pushed_at,
+        "code": "CrashLoop",
+        "at": at(seconds),
+    }
+    return Failure(**(plain | rest))
 
 
-def container(now: Wanted | None = None, **rest: Any) -> ContainerRecord:
+def pin(to: Good, name: str = "back", *, seconds: float = 60, **rest: Any) -> Pin:
+    """An operator's way back to a good image."""
+    return Pin(message=message(to.tag or "unknown", name=name, pushed=seconds, sender="rollback"), good=to, **rest)
+
+
+def container(*candidates: Candidate, **rest: Any) -> ContainerRecord:
     """What is known of a container of acme/shop, whose first good image is :1."""
-    return ContainerRecord(**({"repository": REPOSITORY, "wanted": now, "goods": (good(),)} | rest))
+    return ContainerRecord(**({"repository": REPOSITORY, "candidates": candidates, "goods": (good(),)} | rest))
 
 
-def rollout(by: str = "2", images: Mapping[str, str] | None = None, *, since: float = 0, **rest: Any) -> Rollout:
-    """A change under way."""
-    plain: Json = {"images": dict(images or {"web": "acme/shop:2"}), "address": ADDRESS}
-    return Rollout(by=by, since=at(since), **(plain | rest))
+def change(images: Mapping[str, str] | None = None, *, since: float = 0, **rest: Any) -> Change:
+    """A change under way: web gets acme/shop:2, which the message 2 asked for."""
+    images = dict(images or {"web": "acme/shop:2"})
+    plain: Json = {
+        "generation": 1,
+        "images": images,
+        "asked": {"web": "2"},
+        "touched": frozenset({"web"}),
+        "began_at": at(since),
+        "patience": Patience(looked_at=at(since)),
+        "well": dict.fromkeys(images),
+        "address": ADDRESS,
+    }
+    return Change(**(plain | rest))
+
+
+def timer(due: float = 0, token: str = "live", **rest: Any) -> Timer:
+    """The timer of a group."""
+    return Timer(token=token, due=at(due), **rest)
 
 
 def record(containers: Mapping[str, ContainerRecord] | None = None, **rest: Any) -> Record:

@@ -11,6 +11,7 @@ from worker.discovery.catalogue import REFRESH, REFRESH_ON_MISS, RENEW, Catalogu
 from worker.discovery.scopes import Scope
 from worker.groups.group import ContainerGroup
 from worker.policies.parse import AnyTag
+from worker.targets.tags import BadTags
 from worker.targets.target import ContainerRule, Target
 
 SHOP = ImageReference.parse("acme/shop:2")
@@ -79,7 +80,7 @@ def test_a_list_is_good_for_many_pushes_but_not_for_ever() -> None:
     assert azure.calls == 1
     azure.places["web"] = ["shop", "new"]
     clock.now += REFRESH
-    # FINDING: after a quiet time a push was matched with a list of any age, and groups made since missed it.
+    # Regression: after a quiet time a push was matched with a list of any age, and groups made since missed it.
     assert names(catalogue.concerned(SHOP)) == ["shop", "new"]
 
 
@@ -93,14 +94,14 @@ def test_where_nothing_is_found_the_list_is_renewed_sooner() -> None:
     assert names(catalogue.concerned(SHOP)) == ["new"]
 
 
-def test_a_target_that_another_worker_found_is_looked_for_before_it_is_said_to_be_none() -> None:
-    # FINDING: a worker whose list was older completed the message as "no target any more", and the push was lost.
+def test_a_group_is_a_target_by_the_tags_that_it_has_now_whatever_the_list_knows() -> None:
+    # Regression: a worker whose list was older completed the message as "no target any more", and the push was lost.
     azure, clock = Azure(web=["shop"]), Seconds()
     catalogue = made(azure, clock, "web")
     catalogue.concerned(SHOP)
     azure.places["web"] = ["shop", "new"]
-    assert catalogue.get(id_of("new")) is not None
-    assert catalogue.get(id_of("none")) is None
+    assert catalogue.target_of(_group("sub", "web", "new")) is not None
+    assert catalogue.target_of(_group("sub", "elsewhere", "new")) is None
 
 
 def test_a_running_worker_renews_the_list_before_a_push_has_to() -> None:
@@ -114,17 +115,34 @@ def test_a_running_worker_renews_the_list_before_a_push_has_to() -> None:
 
 
 def test_whether_a_group_is_a_target_is_not_told_by_an_old_list() -> None:
-    # FINDING: a worker that had handled no push for hours carried a rollout out by a policy that had been taken away.
-    azure, clock = Azure(web=["shop"]), Seconds()
-    catalogue = made(azure, clock, "web")
-    assert catalogue.get(id_of("shop")) is not None
-    azure.places["web"] = []
-    clock.now += REFRESH
-    assert catalogue.get(id_of("shop")) is None
+    # Regression: a worker that had handled no push for hours rolled out by a policy that had been taken away.
+    catalogue = made(Azure(web=["shop"]), Seconds(), "web")
+    catalogue.concerned(SHOP)
+    untagged = ContainerGroup({**_group("sub", "web", "shop").raw, "tags": {}})
+    assert catalogue.target_of(untagged) is None
+
+
+def test_tags_that_are_no_policy_say_so() -> None:
+    catalogue = made(Azure(web=["bad"]), Seconds(), "web")
+    assert isinstance(catalogue.target_of(_group("sub", "web", "bad")), BadTags)
+
+
+def test_a_group_is_gone_only_if_every_list_that_would_show_it_does_not() -> None:
+    catalogue = made(Azure(web=["shop"], batch=FORBIDDEN), Seconds(), "web", "batch")
+    assert not catalogue.is_gone(id_of("shop")), "nothing is listed yet"
+    catalogue.known()
+    other = TargetId(subscription="sub", resource_group="batch", container_group="job")
+    elsewhere = TargetId(subscription="other", resource_group="web", container_group="shop")
+    assert [catalogue.is_gone(one) for one in (id_of("shop"), id_of("none"), other, elsewhere)] == [
+        False,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_where_to_discover_may_change() -> None:
-    # FINDING: what a newer targets file added was not listed for a minute, what it took away stayed for ever.
+    # Regression: what a newer targets file added was not listed for a minute, what it took away stayed for ever.
     azure, clock = Azure(web=["shop"], batch=["job"]), Seconds()
     scopes = [Scope("sub", "web", discover=True)]
     catalogue = Catalogue(lambda: (), lambda: tuple(scopes), azure, monotonic=clock)
@@ -133,18 +151,18 @@ def test_where_to_discover_may_change() -> None:
     assert names(catalogue.concerned(SHOP)) == ["job"]
     scopes.clear()
     assert names(catalogue.concerned(SHOP)) == []
-    assert (catalogue.get(id_of("shop")), catalogue.problems()) == (None, ())
+    assert (catalogue.target_of(_group("sub", "web", "shop")), catalogue.problems()) == (None, ())
 
 
 def test_a_target_of_the_file_needs_no_list() -> None:
     azure = Azure(files=DOWN)
-    assert made(azure, Seconds(), files=True).get(LISTED.id) == LISTED
+    assert made(azure, Seconds(), files=True).target_of(_group("sub", "files", "listed")) == LISTED
     assert azure.calls == 0
 
 
 @pytest.mark.parametrize("error", [GONE, FORBIDDEN])
 def test_a_place_that_is_gone_or_forbidden_holds_up_no_other(error: RemoteError) -> None:
-    # FINDING: one deleted resource group made a dead letter of every push.
+    # Regression: one deleted resource group made a dead letter of every push.
     catalogue = made(Azure(web=["shop"], gone=error, files=error), Seconds(), "gone", "web", files=True)
     assert names(catalogue.concerned(SHOP)) == ["shop", "listed"]
     assert names(catalogue.known()) == ["shop", "listed"]
@@ -155,18 +173,15 @@ def test_a_place_that_is_gone_or_forbidden_holds_up_no_other(error: RemoteError)
 
 
 def test_where_a_role_is_missing_nobody_says_that_there_is_nothing() -> None:
-    # FINDING: while a fresh role was not in force yet, pushes were ignored, and a rollout under way was given up.
+    # Regression: while a fresh role was not in force yet, pushes were ignored, and a rollout under way was given up.
     azure, clock = Azure(web=FORBIDDEN, batch=["job"]), Seconds()
     alone, both = made(azure, clock, "web"), made(azure, clock, "web", "batch")
-    for ask in (lambda: alone.concerned(SHOP), lambda: alone.get(id_of("shop")), lambda: both.get(id_of("shop"))):
-        with pytest.raises(RemoteError, match="AuthorizationFailed"):
-            ask()
+    with pytest.raises(RemoteError, match="AuthorizationFailed"):
+        alone.concerned(SHOP)
     assert names(both.concerned(SHOP)) == ["job"]
-    assert both.listed_at == float("-inf"), "there may be more"
     azure.places["web"] = ["shop"]
     clock.now += REFRESH
     assert names(both.concerned(SHOP)) == ["shop", "job"]
-    assert both.listed_at > 0
 
 
 def test_what_was_discovered_before_stays_known_when_a_place_is_forbidden_later() -> None:
@@ -179,7 +194,7 @@ def test_what_was_discovered_before_stays_known_when_a_place_is_forbidden_later(
 
 
 def test_what_was_discovered_in_a_place_that_is_gone_is_gone() -> None:
-    # FINDING: its targets lived on until the worker was started again.
+    # Regression: its targets lived on until the worker was started again.
     azure, clock = Azure(web=["shop"]), Seconds()
     catalogue = made(azure, clock, "web")
     catalogue.concerned(SHOP)
@@ -190,9 +205,10 @@ def test_what_was_discovered_in_a_place_that_is_gone_is_gone() -> None:
 
 def test_while_a_list_fails_for_a_time_nobody_says_that_there_is_nothing() -> None:
     catalogue = made(Azure(web=DOWN), Seconds(), "web")
-    for ask in (lambda: catalogue.concerned(SHOP), lambda: catalogue.get(id_of("shop")), catalogue.known):
-        with pytest.raises(RemoteError):
-            ask()
+    with pytest.raises(RemoteError):
+        catalogue.concerned(SHOP)
+    with pytest.raises(RemoteError):
+        catalogue.known()
 
 
 def test_of_a_place_of_the_file_that_nobody_may_list_every_target_may_be_concerned() -> None:
@@ -213,4 +229,4 @@ def test_nothing_is_listed_where_the_file_says_everything() -> None:
     azure = Azure()
     catalogue = Catalogue(lambda: (LISTED,), lambda: (), azure)
     assert names(catalogue.concerned(SHOP)) == ["listed"]
-    assert (catalogue.get(id_of("none")), azure.calls) == (None, 0)
+    assert (catalogue.target_of(_group("sub", "web", "none")), azure.calls) == (None, 0)

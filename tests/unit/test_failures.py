@@ -7,7 +7,17 @@ import random
 import pytest
 
 from shared.errors import RemoteError
-from worker.failures.classify import SHORT, Failure, Permanent, Retry, Transient, classify, nothing_done, passes
+from worker.failures.classify import (
+    SHORT,
+    Failure,
+    Permanent,
+    Retry,
+    Transient,
+    classify,
+    is_circumstance,
+    nothing_done,
+    passes,
+)
 
 RETRY = Retry(max_attempts=8, base=5, longest=600)
 
@@ -26,26 +36,26 @@ def passing(
     retry_after: float | None = None,
     limit: int | None = None,
     *,
-    counts: bool = True,
+    circumstance: bool = True,
     pause: float = 0,
 ) -> Transient:
-    return Transient(code, said(status, code), retry_after, limit, counts, pause)
+    return Transient(code, said(status, code), retry_after, limit, circumstance and limit is None, pause)
 
 
 @pytest.mark.parametrize(
     ("status", "code", "retry_after", "failure"),
     [
-        (429, "TooManyRequests", 17, passing(429, "TooManyRequests", 17, counts=False)),
-        (429, "Http429", None, passing(429, "Http429", counts=False)),
-        (409, "SubscriptionRequestsThrottled", 3, passing(409, "SubscriptionRequestsThrottled", 3, counts=False)),
-        (403, "OperationNotAllowedThrottled", None, passing(403, "OperationNotAllowedThrottled", counts=False)),
+        (429, "TooManyRequests", 17, passing(429, "TooManyRequests", 17)),
+        (429, "Http429", None, passing(429, "Http429")),
+        (409, "SubscriptionRequestsThrottled", 3, passing(409, "SubscriptionRequestsThrottled", 3)),
+        (403, "OperationNotAllowedThrottled", None, passing(403, "OperationNotAllowedThrottled")),
         (409, "ContainerGroupTransitioning", None, passing(409, "ContainerGroupTransitioning", pause=10)),
         (409, "ContainerGroupTransitioning", 60, passing(409, "ContainerGroupTransitioning", 60, pause=10)),
         (409, "ContainerGroupQuotaReached", None, passing(409, "ContainerGroupQuotaReached", pause=60)),
         (409, "ContainerGroupQuotaReached", 300, passing(409, "ContainerGroupQuotaReached", 300, pause=60)),
         (400, "InaccessibleImage", None, passing(400, "InaccessibleImage", limit=SHORT)),
-        (403, "AuthorizationFailed", 9, passing(403, "AuthorizationFailed", 9, limit=SHORT)),
-        (403, "LinkedAuthorizationFailed", None, passing(403, "LinkedAuthorizationFailed", limit=SHORT)),
+        (403, "AuthorizationFailed", 9, passing(403, "AuthorizationFailed", 9)),
+        (403, "LinkedAuthorizationFailed", None, passing(403, "LinkedAuthorizationFailed")),
         (404, "ManifestUnknown", None, passing(404, "ManifestUnknown", limit=SHORT)),
         (400, "RegistryErrorResponse", None, passing(400, "RegistryErrorResponse")),
         (409, "ServiceUnavailable", 7, passing(409, "ServiceUnavailable", 7)),
@@ -114,6 +124,20 @@ def test_what_failed_before_azure_was_asked_changed_nothing() -> None:
     assert nothing_done(RemoteError("secrets", None, "SecretUnavailable", "no"))
 
 
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (Permanent("CrashLoop", "d"), False),
+        (Permanent("MissingSecrets", "d"), True),
+        (Transient("Http503", "d", circumstance=True), True),
+        (Transient("InaccessibleImage", "d", limit=3), False),
+        (Transient("SecretUnavailable", "d"), True),
+    ],
+)
+def test_what_says_nothing_of_the_image_may_be_pushed_again(failure: Failure, *, expected: bool) -> None:
+    assert is_circumstance(failure) is expected
+
+
 def test_an_inner_code_counts_only_where_several_errors_are_wrapped() -> None:
     assert isinstance(classify(error(400, "InvalidRequestContent", "about 'InaccessibleImage'")), Permanent)
 
@@ -134,11 +158,16 @@ class TestIsOver:
             (Transient("c", "d", limit=3), 2, False),
             (Transient("c", "d", limit=3), 3, True),
             (Transient("c", "d", limit=99), 8, True),
-            (Transient("c", "d", counts=False), 99, False),
+            (Transient("c", "d", circumstance=True), 99, False),
         ],
     )
     def test_is_over(self, failure: Failure, attempts: int, *, over: bool) -> None:
         assert RETRY.is_over(failure, attempts) is over
+
+    def test_a_circumstance_is_tried_for_hours(self) -> None:
+        outage = Transient("c", "d", circumstance=True)
+        assert not RETRY.is_over(outage, 99, waited=21599.0)
+        assert RETRY.is_over(outage, 1, waited=21600.0)
 
 
 class Highest(random.Random):

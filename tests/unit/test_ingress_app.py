@@ -58,7 +58,7 @@ def test_one_message_for_each_push(queue: RecordingQueue) -> None:
 def test_ignored_to_the_letter(queue: RecordingQueue) -> None:
     answer = client_for(queue).post(f"/webhooks/acr/{TOKEN}", data=load("acr", "ping").body)
     assert answer.status_code == 200
-    assert answer.get_json() == {"status": "ignored", "reason": "action 'ping' is no image push"}
+    assert answer.get_json() == {"status": "ignored", "reason": "action 'ping' is not an image push"}
     assert queue.sent == []
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from shared.cloud import CLOUDS
 from shared.credential import NoToken
 from tests.processes import PROJECT
-from worker import settlement
+from worker.controller import settlement
 from worker.failures import classify as failures
 
 PAGE = (PROJECT / "docs" / "operations.md").read_text(encoding="utf-8")

@@ -11,7 +11,8 @@ import pytest
 from shared.errors import RemoteError
 from shared.image import ImageReference
 from worker.adapters.registry import client as module
-from worker.adapters.registry.client import MOST_TAGS, PAUSE, Absent, Found, Registry, Unknown
+from worker.adapters.registry.client import MOST_TAGS, PAUSE, Registry
+from worker.ports import Absent, Found, Unknown
 
 DIGEST = f"sha256:{'ab' * 32}"
 MANIFEST = b'{"schemaVersion": 2}'

@@ -6,15 +6,14 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
-from typing import Literal
 
 import httpx
 import structlog
 
 from shared.errors import RemoteError
 from shared.settings import is_local
+from worker.ports import Notice
 
 CAPACITY = 100
 DRAIN_SECONDS = 2.0
@@ -23,19 +22,7 @@ _LONGEST_TEXT = 3000
 """Characters: Slack cuts a text off at 40,000, other chats much earlier."""
 _ICONS = {"updated": "✅", "rolled-back": "↩️", "failed": "❌", "address changed": "⚠️"}
 
-Noticed = Literal["updated", "rolled-back", "failed", "address changed"]
-
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """How a push ended for a target: `image` and `target` as people write them, `detail` a sentence."""
-
-    outcome: Noticed
-    image: str
-    target: str
-    detail: str
 
 
 def render(notice: Notice, hide: Callable[[str], str] = str) -> dict[str, str]:

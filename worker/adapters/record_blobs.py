@@ -7,24 +7,24 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from azure.core import MatchConditions
-from azure.storage.blob import ContainerClient
+from azure.storage.blob import BlobProperties, ContainerClient
+from pydantic import ValidationError
 
 from shared.azure_errors import translated
 from shared.credential import azure_credential
 from shared.errors import RemoteError
 from shared.message import TargetId
 from shared.settings import WorkerSettings
-from worker.record import Record
+from worker.ports import Conflict
+from worker.record.record import Record
 
 Result = TypeVar("Result")
 
+UNREADABLE = "UnreadableRecord"
+"""The code of the error that a record is none of this version, or another group's."""
 _PREFIX = "groups/"
 _NOT_THERE = frozenset({"BlobNotFound", "ContainerNotFound", "ResourceNotFound"})
 _CHANGED = frozenset({"ConditionNotMet", "BlobAlreadyExists"})
-
-
-class Conflict(Exception):
-    """Somebody else wrote the record first: read it again and decide anew."""
 
 
 class Records:
@@ -58,7 +58,7 @@ class Records:
             if error.code not in _NOT_THERE:
                 raise
             return Record(target=target), None
-        return Record.model_validate_json(text), blob.properties.etag
+        return read_record(text, target), blob.properties.etag
 
     def save(self, record: Record, etag: str | None) -> str:
         """Write a record if it is still the one that was loaded with `etag`; the new ETag. Raises Conflict."""
@@ -103,13 +103,24 @@ class Records:
             raise
         return True
 
+    def versions(self) -> Iterator[tuple[TargetId, str]]:
+        """Every group that has a record, with the record's ETag. Blobs that nobody of ours named are left out."""
+        for blob in self._found():
+            if target := target_of(blob.name):
+                yield target, str(blob.etag)
+
     def all(self) -> Iterator[TargetId]:
         """Every group that has a record."""
+        yield from (target for target, _ in self.versions())
+
+    def foreign(self) -> list[str]:
+        """The names of the blobs among the records that are no record's."""
+        return [blob.name for blob in self._found() if target_of(blob.name) is None]
+
+    def _found(self) -> Iterator[BlobProperties]:
         try:
             with translated("records"):
-                for name in self._client.list_blob_names(name_starts_with=_PREFIX):
-                    subscription, group, container_group = name.removeprefix(_PREFIX).removesuffix(".json").split("/")
-                    yield TargetId(subscription=subscription, resource_group=group, container_group=container_group)
+                yield from self._client.list_blobs(name_starts_with=_PREFIX)
         except RemoteError as error:
             if error.code not in _NOT_THERE:
                 raise
@@ -134,6 +145,36 @@ def open_records(settings: WorkerSettings, *, timeouts: tuple[float, float] = (5
         return Records(ContainerClient.from_connection_string(connection, settings.records, **options))
     url = f"https://{settings.storage_account}.blob.{settings.cloud.storage_suffix}"
     return Records(ContainerClient(url, settings.records, credential=azure_credential(settings), **options))
+
+
+def read_record(text: bytes | str, target: TargetId) -> Record:
+    """The record in a blob's text; raises RemoteError with the code UnreadableRecord, which says how to mend it."""
+    try:
+        record = Record.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the record"
+        raise _unreadable(target, f"{where}: {first['msg']}") from error
+    if record.target != target:
+        raise _unreadable(target, f"it is the record of {record.target.key}")
+    return record
+
+
+def _unreadable(target: TargetId, why: str) -> RemoteError:
+    name = _name(target)
+    mend = "another version of aci-hooks may have written it; restore it, or delete the blob to start anew"
+    return RemoteError("records", None, UNREADABLE, f"the record {name} can't be read ({why}): {mend}")
+
+
+def target_of(name: str) -> TargetId | None:
+    """The group whose record a blob of this name is, None if it is none."""
+    parts = name.removeprefix(_PREFIX).removesuffix(".json").split("/")
+    try:
+        subscription, resource_group, container_group = parts
+        target = TargetId(subscription=subscription, resource_group=resource_group, container_group=container_group)
+    except ValueError:
+        return None
+    return target if _name(target) == name else None
 
 
 def _name(target: TargetId) -> str:

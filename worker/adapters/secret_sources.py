@@ -43,15 +43,15 @@ class Secrets:
             except RemoteError as error:
                 errors.append(error)
         if errors:
-            first, why = errors[0], "; ".join(error.message for error in errors)
+            first = errors[0]
+            why = "; ".join(error.message for error in errors)
             raise RemoteError(first.service, first.status, first.code, why, first.retry_after) from first
         return values
 
     def read(self, source: str, path: str) -> str:
         """One secret; `path` is what it is for. A file loses one trailing newline."""
-        kind, _, place = source.partition(":")
         try:
-            value = {"env": self._from_environment, "file": _from_file, "keyvault": self._from_key_vault}[kind](place)
+            value = self._read(source)
         except RemoteError as error:
             why = f"the secret for {path} can't be read from {source}: {error.message}"
             raise RemoteError(error.service, error.status, error.code, why, error.retry_after) from error
@@ -61,6 +61,11 @@ class Secrets:
         self._learn(value)
         return value
 
+    def _read(self, source: str) -> str:
+        kind, _, place = source.partition(":")
+        readers = {"env": self._from_environment, "file": _from_file, "keyvault": self._from_key_vault}
+        return readers[kind](place)
+
     def _from_environment(self, name: str) -> str:
         if name not in self._environment:
             raise _Unreadable("is not set")
@@ -68,10 +73,11 @@ class Secrets:
 
     def _from_key_vault(self, url: str) -> str:
         parts = urlsplit(url)
-        _, _, name, *version = parts.path.split("/")
+        _, _, name, *rest = parts.path.split("/")  # /secrets/<name>, maybe with /<version>
+        version = rest[0] if rest else None
         with translated("key vault"):
             vault = self._vault(f"{parts.scheme}://{parts.netloc}")
-            return vault.get_secret(name, version[0] if version else None).value or ""
+            return vault.get_secret(name, version).value or ""
 
     def _vault(self, url: str) -> SecretClient:
         with self._lock:
@@ -81,7 +87,7 @@ class Secrets:
 
 
 class _Unreadable(Exception):
-    """There is no such secret; the text follows on its source's name."""
+    """There is no such secret. The text goes on after the name of its source: `is not set`."""
 
 
 def _from_file(path: str) -> str:
@@ -92,4 +98,5 @@ def _from_file(path: str) -> str:
         raise _Unreadable(f"is not UTF-8 text at byte {error.start}, and only texts can be sent") from error
     except OSError as error:
         raise _Unreadable(f"can't be read: {error.strerror}") from error
+    # Editors and `echo` end a file with a newline that is not part of the secret.
     return re.sub(r"\r?\n\Z", "", text)

@@ -36,15 +36,19 @@ class TargetsSource:
         self._interval = interval
         self._lock = threading.Lock()
         self._looked_at = monotonic()
+        # The stamp first: if the file changes after this line, the next look sees it.
         self._stamp: _Stamp | None = self._look()
         text = self._read()
-        self._text: str | None = text
+        self._seen: str | None = text
+        """The newest version that could be read, valid or not; None after one that could not."""
         self._file = self._parse(text)
 
     def current(self) -> TargetsFile:
         """The newest valid version."""
         now = self._monotonic()
-        if now - self._looked_at >= self._interval and self._lock.acquire(blocking=False):
+        is_due = now - self._looked_at >= self._interval
+        # Whoever comes while another thread is at it takes the version before, and does not wait for the disk.
+        if is_due and self._lock.acquire(blocking=False):
             try:
                 self._looked_at = now
                 self._refresh()
@@ -59,12 +63,16 @@ class TargetsSource:
         if stamp == self._stamp:
             return
         self._stamp = stamp
-        before, self._text = self._text, None  # what comes after a version that can't be read is a new one
-        text = self._read()
-        self._text = before
-        if text == self._text:
+        try:
+            text = self._read()
+        except TargetsError:
+            # Whatever can be read next is then reported, even the version that is still in force: it ends the trouble.
+            self._seen = None
+            raise
+        was_only_touched = text == self._seen
+        if was_only_touched:
             return
-        self._text = text
+        self._seen = text
         self._file = self._parse(text)
         self._report(self._file)
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from shared.errors import RemoteError
 from shared.message import TargetId
-from worker.discovery.catalogue import Lister
 from worker.groups.group import ContainerGroup
+from worker.ports import Lister
 
 WORTH_A_LIST = 5
 """Groups of one subscription that must be waited for before a list call is cheaper than reading each."""

@@ -99,6 +99,17 @@ def _check_storage(settings: WorkerSettings) -> Iterator[Finding]:
     yield _try("updates queue", lambda: _store(settings, "queue", updates, updates.count, "message"))
     yield _try("poison queue", lambda: _store(settings, "queue", poison, poison.count, "dead letter"))
     yield _try("records", lambda: _store(settings, "container", records, lambda: len(list(records.all())), "record"))
+    yield from _check_foreign(records)
+
+
+def _check_foreign(records: Records) -> Iterator[Finding]:
+    """Blobs among the records that are none: they do no harm, but somebody meant something else."""
+    try:
+        foreign = records.foreign()
+    except RemoteError:
+        return  # told by the finding before
+    for name in foreign:
+        yield Finding("records", f"{name} is not the name of a record; delete the blob, or put it elsewhere", "FAILED")
 
 
 def _store(

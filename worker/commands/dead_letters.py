@@ -6,16 +6,15 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 import click
 
 from shared.message import UpdateMessage
-from worker.adapters.record_blobs import Conflict
 from worker.commands.output import console, example, print_json, print_table
 from worker.controller.dead_letters import Letter, find, leased_letters
 from worker.controller.dead_letters import purge as purge_letters
 from worker.controller.dead_letters import redrive as redrive_letters
+from worker.ports import Conflict
 from worker.wiring import Deployment
 
 ID_HELP = "An ID may be cut short, as long as it fits one letter alone."
@@ -142,7 +141,7 @@ def _chosen(letters: list[Letter], letter_ids: tuple[str, ...]) -> list[Letter]:
 def _forgive(deployment: Deployment, message: UpdateMessage) -> None:
     while message.target:
         record, etag = deployment.records.load(message.target)
-        forgiven = record.forgive(message.id, datetime.now(UTC))
+        forgiven = record.forgive(message.id)
         if forgiven == record:
             return
         try:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
+from shared.errors import RemoteError
+from shared.message import TargetId
+from worker.adapters.record_blobs import UNREADABLE
 from worker.commands.naming import GROUP_HELP, complete_group, find_group, names_of
 from worker.commands.output import example, print_json, print_table, when
-from worker.record import Record
+from worker.record.record import Record
 from worker.wiring import Deployment
 
 
@@ -22,10 +27,30 @@ def history(context: click.Context, *, group: str | None, as_json: bool) -> None
     """`aci-hooks-worker history [GROUP]`."""
     deployment: Deployment = context.obj()
     targets = [find_group(deployment, group)] if group else sorted(deployment.records.all(), key=lambda one: one.key)
-    records = [deployment.records.load(target)[0] for target in targets]
+    records, unreadable = _read(deployment, targets)
     if as_json:
         print_json([_history(record) for record in records])
-        return
+    else:
+        _print(records, targets)
+    for problem in unreadable:
+        click.echo(problem, err=True)
+    sys.exit(1 if unreadable else 0)
+
+
+def _read(deployment: Deployment, targets: list[TargetId]) -> tuple[list[Record], list[str]]:
+    """The records, and why some can't be read: that keeps nobody from seeing the others."""
+    records, unreadable = [], []
+    for target in targets:
+        try:
+            records.append(deployment.records.load(target)[0])
+        except RemoteError as error:
+            if error.code != UNREADABLE:
+                raise
+            unreadable.append(str(error))
+    return records, unreadable
+
+
+def _print(records: list[Record], targets: list[TargetId]) -> None:
     name_of = names_of(targets)
     rows = [
         (
@@ -44,8 +69,8 @@ def history(context: click.Context, *, group: str | None, as_json: bool) -> None
     for record in records:
         if record.hold:
             click.echo(f"{name_of(record.target)} is held since {when(record.hold.since)} UTC: {record.hold.reason}")
-        for name, wanted in record.open().items():
-            what = f"{name} is to run {wanted.image} (since {when(wanted.admitted_at)} UTC)"
+        for message in record.waiting().values():
+            what = f"{message.push.image} waits (received {when(message.received_at)} UTC)"
             click.echo(f"{name_of(record.target)}: {what}")
 
 
@@ -53,6 +78,6 @@ def _history(record: Record) -> dict[str, object]:
     return {
         "target": record.target.model_dump(),
         "hold": record.hold.model_dump(mode="json") if record.hold else None,
-        "wanted": {name: wanted.image for name, wanted in record.open().items()},
+        "waiting": [str(message.push.image) for message in record.waiting().values()],
         "outcomes": [outcome.model_dump(mode="json") for outcome in record.outcomes],
     }

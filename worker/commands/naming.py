@@ -12,7 +12,7 @@ from shared.environment import SettingsError
 from shared.errors import RemoteError
 from shared.message import TargetId
 from worker.groups.group import ContainerGroup
-from worker.record import Record
+from worker.record.record import Record
 from worker.targets.file import TargetsError
 from worker.targets.target import hold_reason
 from worker.wiring import Deployment

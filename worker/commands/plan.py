@@ -15,13 +15,15 @@ from rich.text import Text
 from shared.errors import RemoteError
 from shared.message import TargetId, UpdateMessage
 from worker.commands.naming import names_of
-from worker.commands.operate import pushed
 from worker.commands.output import console, example, print_json
-from worker.planning import Plan
-from worker.planning import plan as plan_target
+from worker.commands.push import pushed
+from worker.core.look import Absence, Digest
+from worker.core.plan import Plan
+from worker.core.plan import plan as plan_target
 from worker.targets.target import Target
 from worker.wiring import Deployment
 
+NOT_THERE = "not in its registry yet: a push of it now would be a dead letter"
 _LINES = {"+": "green", "-": "red", "@": "cyan"}
 _ACTIONS = {"update": "bold green", "restart": "bold green", "fail": "bold red", "held": "bold yellow"}
 
@@ -57,18 +59,20 @@ def plan(context: click.Context, *, image: str, as_json: bool) -> None:
 
 def _plans(deployment: Deployment, message: UpdateMessage) -> list[Plan]:
     targets = deployment.catalogue.concerned(message.push.image)
-    digest, absent = _digest(deployment, message) if targets else (None, ())
-    return [_plan(deployment, target, message, digest, absent) for target in targets]
+    digest = _digest(deployment, message) if targets else None
+    return [_plan(deployment, target, message, digest) for target in targets]
 
 
-def _plan(
-    deployment: Deployment, target: Target, message: UpdateMessage, digest: str | None, absent: tuple[str, ...]
-) -> Plan:
+def _plan(deployment: Deployment, target: Target, message: UpdateMessage, digest: Digest) -> Plan:
     try:
         group = deployment.arm.get(target.id)
         record, _ = deployment.records.load(target.id)
-        one = plan_target(target, group, record, message, digest, deployment.rules(), datetime.now(UTC))
-        one = replace(one, reasons=(*one.reasons, *absent))
+        rules = replace(deployment.rules(), secrets=frozenset(target.secrets))
+        one = plan_target(target, group, record, message, digest, rules, group.azure_time(datetime.now(UTC)))
+        if isinstance(digest, Absence):
+            one = replace(
+                one, reasons=(*one.reasons, "not in its registry yet: a push of it now would be a dead letter")
+            )
         if one.changes and group.withheld():
             deployment.secrets.resolve(dict(target.secrets))
     except RemoteError as error:
@@ -76,14 +80,14 @@ def _plan(
     return one
 
 
-def _digest(deployment: Deployment, message: UpdateMessage) -> tuple[str | None, tuple[str, ...]]:
-    """The pushed image's digest, and what is to be said if its registry has no such image."""
+def _digest(deployment: Deployment, message: UpdateMessage) -> Digest:
+    """What the registry tells of the pushed image."""
     try:
-        return deployment.digest(message), ()
+        return deployment.ports.digest(message.push)
     except RemoteError as error:
         if error.code != "ManifestUnknown":
             raise
-        return None, ("not in its registry yet: a push of it now would be a dead letter",)
+        return Absence(error.code, error.message)
 
 
 def _as_json(one: Plan) -> dict[str, Any]:

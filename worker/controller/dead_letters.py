@@ -89,6 +89,8 @@ def redrive(
             poison.complete(letter.leased)
         except LeaseLost:
             left[letter.id] = TAKEN
+        except RemoteError as error:  # of its record, perhaps, which keeps no other letter from being put back
+            left[letter.id] = str(error)
     return left
 
 

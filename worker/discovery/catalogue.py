@@ -1,25 +1,25 @@
 """The catalogue: every target, and which of them a push concerns, from a list of groups that is read now and then.
 
 A push costs no list call: a running worker renews the list before it is too old, and a push waits for one only where
-the list does not know what is asked. For what is tagged between two lists there is worker.latecomers.
+the list does not know what is asked. A target that is seen for the first time is swept (worker.controller.patrol).
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import structlog
 
 from shared.errors import RemoteError
 from shared.image import ImageReference
 from shared.message import TargetId
-from worker.discovery.scopes import Scope as Scope  # worker.wiring still looks for it here
+from worker.discovery.scopes import Scope
 from worker.failures.classify import classify, passes
 from worker.groups.group import ContainerGroup
+from worker.ports import Listed, Lister
 from worker.targets.tags import BadTags, hold_reason, target_from_tags
 from worker.targets.target import Target, find_targets, merge
 
@@ -30,28 +30,21 @@ RENEW = 45.0
 REFRESH_ON_MISS = 5.0
 """Seconds that it is good for where it has nothing for a push."""
 
+FORBIDDEN = 403
+
 log = structlog.get_logger()
-
-
-class Lister(Protocol):
-    """What lists container groups; worker.adapters.arm.Arm does."""
-
-    def list(self, subscription: str, resource_group: str | None = None) -> Iterable[ContainerGroup]:
-        """Every group of a subscription or resource group."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What one scope held: the targets that its groups' tags make, each container's image, and what is wrong there.
+    """What one scope held: the targets that its groups' tags make, all its groups, and what is wrong there.
 
-    `held` are the groups with a tag that holds them, `unknown` is why nobody can tell what is there, though something
-    may be.
+    `unknown` is why nobody can tell what is there, though something may be.
     """
 
     targets: tuple[Target, ...] = ()
-    images: dict[TargetId, dict[str, str]] = field(default_factory=dict)
+    groups: dict[TargetId, Listed] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
-    held: frozenset[TargetId] = frozenset()
     unknown: RemoteError | None = None
 
 
@@ -71,7 +64,7 @@ class Catalogue:
         self._lister = lister
         self._monotonic = monotonic
         self._listings: dict[Scope, Listing] = {}
-        self._listed_at = self._known_at = float("-inf")
+        self._listed_at = float("-inf")
         self._refreshing = threading.Lock()
 
     def concerned(self, image: ImageReference) -> tuple[Target, ...]:
@@ -87,34 +80,35 @@ class Catalogue:
 
     def find(self, image: ImageReference) -> tuple[Target, ...]:
         """The same by the list as it is, however old."""
-        images = {target: seen for listing in self._listed() for target, seen in listing.images.items()}
+        images = {target: group.images for target, group in self.listed().items()}
         return find_targets(image.name, self.all(), images)
 
-    @property
-    def lists(self) -> bool:
-        """Does anything depend on a list?"""
-        return bool(self._scopes())
+    def listed(self) -> dict[TargetId, Listed]:
+        """The groups of the last list."""
+        return {target: group for listing in self._listed() for target, group in listing.groups.items()}
 
-    @property
-    def listed_at(self) -> float:
-        """When, by the monotonic clock, the last list was begun that left nothing unknown."""
-        return self._known_at
+    def is_gone(self, target: TargetId) -> bool:
+        """Does the last list of a place that this group would be in not show it? Unknown places tell nothing."""
+        listings = self._listings
+        telling = [
+            listings[scope].groups
+            for scope in self._scopes()
+            if scope.covers(target) and scope in listings and listings[scope].unknown is None
+        ]
+        return bool(telling) and all(target not in groups for groups in telling)
 
     def renew(self) -> None:
         """List the groups if the list will soon be too old. Raises RemoteError."""
         self._renew(RENEW)
 
-    def get(self, target_id: TargetId) -> Target | None:
-        """One target by its id, None if it is none any more. Raises RemoteError."""
-        found = next((target for target in self._configured() if target.id == target_id), None)
-        # Another worker may have seen a group that our list is too old for.
-        for good_for in (REFRESH, 0) if self._discovers() else ():
-            if found is None:
-                self._renew(good_for)
-                found = next((target for target in self.all() if target.id == target_id), None)
-        if found is None:
-            self._raise_unknown()
-        return found
+    def target_of(self, group: ContainerGroup) -> Target | BadTags | None:
+        """The target that this group is: by the file or the environment, else by the resource tags that it has now.
+
+        No list is asked: another worker may have seen a group that ours is too old for.
+        """
+        configured = next((target for target in self._configured() if target.id == group.id), None)
+        discovers = any(scope.discover and scope.covers(group.id) for scope in self._scopes())
+        return configured or (target_from_tags(group.id, group.tags) if discovers else None)
 
     def known(self) -> tuple[Target, ...]:
         """Every target, after a look where resource tags make some. Raises RemoteError."""
@@ -130,10 +124,6 @@ class Catalogue:
     def problems(self) -> tuple[str, ...]:
         """What keeps groups from being targets, a sentence each: tags that are no policies, places not listed."""
         return tuple(problem for listing in self._listed() for problem in listing.problems)
-
-    def held(self) -> frozenset[TargetId]:
-        """The groups that a resource tag holds, as far as they are listed."""
-        return frozenset().union(*(listing.held for listing in self._listed()))
 
     def _listed(self) -> list[Listing]:
         """Of each scope that is asked for now, as far as it has been listed."""
@@ -158,8 +148,6 @@ class Catalogue:
                 at = self._monotonic()
                 self._listings = {scope: self._list(scope) for scope in scopes}
                 self._listed_at = at
-                if all(listing.unknown is None for listing in self._listings.values()):
-                    self._known_at = at
 
     def _is_of(self, scopes: tuple[Scope, ...], since: float) -> bool:
         """Is the list one of all these scopes, begun since then?"""
@@ -171,7 +159,7 @@ class Catalogue:
         except RemoteError as error:
             # Whoever asks comes again, and has the whole truth then; but one place that is gone, or forbidden for
             # good, holds up no other. Without a list of its groups a target of the file is asked for itself.
-            if passes(classify(error)):
+            if passes(classify(error)) and error.status != FORBIDDEN:
                 raise
             log.warning("groups not listed", scope=str(scope), error=str(error))
             nothing_there = error.status == 404 or not scope.discover
@@ -185,7 +173,9 @@ class Catalogue:
             log.error("resource tags are no policy", problem=problem)
         return Listing(
             targets=tuple(one for one in made if isinstance(one, Target)),
-            images={group.id: group.images for group in groups},
+            groups={
+                group.id: Listed(group.images, held=bool(hold_reason(group.tags)), in_transition=group.in_transition)
+                for group in groups
+            },
             problems=tuple(bad),
-            held=frozenset(group.id for group in groups if hold_reason(group.tags)),
         )

@@ -13,18 +13,17 @@ from dataclasses import dataclass
 from shared.errors import RemoteError
 
 SHORT = 3
-"""Tries for what heals only now and then: an image pushed a moment ago, a role assigned a moment ago."""
-PATIENCE = 3
-"""Times as many tries for the rollback of a group that is seen to be broken: nobody else would mend it."""
-UNKNOWN = 5
-"""Looks at a target that this worker does not know: another one may have a newer targets file or list of groups."""
+"""Tries for what heals only now and then: an image that was pushed a moment ago."""
 SLOWLY = 60.0
 TRANSITION_PAUSE = 10.0
 
 _THROTTLED = frozenset({"TooManyRequests", "SubscriptionRequestsThrottled", "OperationNotAllowedThrottled"})
 _SOON = frozenset({"RegistryErrorResponse", "ServiceUnavailable", "InternalServerError", "ServerTimeout", "BadGateway"})
-_A_FEW_TIMES = frozenset({"InaccessibleImage", "AuthorizationFailed", "LinkedAuthorizationFailed", "ManifestUnknown"})
+_A_FEW_TIMES = frozenset({"InaccessibleImage", "ManifestUnknown"})
 _SLOW = frozenset({"ContainerGroupQuotaReached"})
+# A fresh role assignment takes up to half an hour. A record that can't be read waits for somebody to mend it.
+_MISCONFIGURED = frozenset({"SecretUnavailable"})
+_WAIT_FOR_PEOPLE = frozenset({"AuthorizationFailed", "LinkedAuthorizationFailed", "UnreadableRecord"})
 # With whatever status: that of some is not documented, and 409 is often a passing one.
 _NEVER = frozenset(
     {
@@ -42,15 +41,15 @@ _WRAPPER = "MultipleErrorsOccurred"
 class Transient:
     """Worth another try: not before `retry_after` seconds if given, at most `limit` tries if given.
 
-    `pause` is the shortest time in seconds that makes sense where the server names none. What is merely throttled is
-    not a failed attempt (`counts` is False): it would work, only not now.
+    `pause` is the shortest time in seconds that makes sense where the server names none. A `circumstance` says nothing
+    of the image that is to be brought in: it is tried for hours, not a number of times.
     """
 
     code: str
     detail: str
     retry_after: float | None = None
     limit: int | None = None
-    counts: bool = True
+    circumstance: bool = False
     pause: float = 0.0
 
 
@@ -72,18 +71,32 @@ def classify(error: BaseException) -> Failure:
     code = _inner_code(error) if error.code == _WRAPPER else error.code
     detail = str(error)
     if error.status == 429 or code in _THROTTLED:
-        return Transient(code, detail, error.retry_after, counts=False)
+        return Transient(code, detail, error.retry_after, circumstance=True)
     if code == "ContainerGroupTransitioning":
-        return Transient(code, detail, error.retry_after, pause=TRANSITION_PAUSE)
-    if code in _SLOW:
-        return Transient(code, detail, error.retry_after, pause=SLOWLY)
+        return Transient(code, detail, error.retry_after, circumstance=True, pause=TRANSITION_PAUSE)
+    if code in _SLOW or code in _WAIT_FOR_PEOPLE:
+        pause = SLOWLY if code in _SLOW else 0.0
+        return Transient(code, detail, error.retry_after, circumstance=True, pause=pause)
     if code in _NEVER:
         return Permanent(code, detail)
     if code in _A_FEW_TIMES:
         return Transient(code, detail, error.retry_after, limit=SHORT)
-    if code in _SOON or _heals(error):
+    if code in _MISCONFIGURED:
         return Transient(code, detail, error.retry_after)
+    if code in _SOON or _heals(error):
+        return Transient(code, detail, error.retry_after, circumstance=True)
     return Permanent(code, detail)
+
+
+_SAYS_NOTHING_OF_THE_IMAGE = frozenset(
+    {"MissingSecrets", "SecretUnavailable", "ManifestUnknown", "StuckInTransition", "WorkerCrash", "ResourceNotFound"}
+)
+
+
+def is_circumstance(failure: Failure) -> bool:
+    """Does it say nothing of the image, so that the same push may be tried again when it comes once more?"""
+    passing = isinstance(failure, Transient) and failure.circumstance
+    return passing or failure.code in _SAYS_NOTHING_OF_THE_IMAGE
 
 
 def passes(failure: Failure) -> bool:
@@ -102,25 +115,27 @@ def _heals(error: RemoteError) -> bool:
 
 
 def _inner_code(error: RemoteError) -> str:
-    passing = (*_THROTTLED, *_SOON, *_A_FEW_TIMES, *_SLOW, "ContainerGroupTransitioning")
+    passing = (*_THROTTLED, *_SOON, *_A_FEW_TIMES, *_SLOW, *_WAIT_FOR_PEOPLE, "ContainerGroupTransitioning")
     known = [*sorted(_NEVER), *sorted(passing)]
     return next((code for code in known if code in error.message), error.code)
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often and how far apart: `base` and `longest` are in seconds."""
+    """How often and how far apart: `base`, `longest` and `outage_patience` are in seconds."""
 
     max_attempts: int
     base: float
     longest: float
+    outage_patience: float = 21600.0
 
-    def is_over(self, failure: Failure, attempts: int, patience: int = 1) -> bool:
-        """Has it been tried often enough, `patience` times the limit, `attempts` tries having failed with this one?"""
+    def is_over(self, failure: Failure, attempts: int, waited: float = 0.0) -> bool:
+        """Has it been tried often enough: `attempts` tries have failed, between which `waited` seconds were spent?"""
         if isinstance(failure, Permanent):
             return True
-        limit = patience * min(self.max_attempts, failure.limit or self.max_attempts)
-        return failure.counts and attempts >= limit
+        if failure.circumstance:
+            return waited >= self.outage_patience
+        return attempts >= min(self.max_attempts, failure.limit or self.max_attempts)
 
     def delay(self, failure: Transient, attempts: int, chance: random.Random) -> float:
         """Seconds until the next try: full jitter over an exponential bound; a Retry-After wins.

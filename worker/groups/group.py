@@ -9,12 +9,11 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from shared.message import TargetId
-from worker.groups.health import Health, Healthy, container_health, pulled_digest
+from worker.groups.health import Health, container_health, pulled_digest
 from worker.groups.withheld import every_container, put_secrets, withheld_places
 from worker.groups.withheld import missing_secrets as missing_secrets  # for those who still look for it here
 
@@ -71,20 +70,23 @@ class ContainerGroup:
         return {name: known[name] for name in ("ip", "fqdn") if known.get(name)}
 
     def health(self, container: str, since: datetime) -> Health:
-        """How one container has fared since a change at `since`, by our clock."""
+        """How one container has fared since a change at `since`, by Azure's clock."""
         views = [one["properties"].get("instanceView") for one in self._containers() if one["name"] == container]
         group_events = (self._properties.get("instanceView") or {}).get("events") or []
         policy = str(self._properties.get("restartPolicy") or "Always")
         view = (views[0] if views else None) or {}
-        health = container_health(view, group_events, policy, since + self._ahead, self.images.get(container))
-        return replace(health, since=health.since - self._ahead) if isinstance(health, Healthy) else health
+        return container_health(view, group_events, policy, since, self.images.get(container))
+
+    def azure_time(self, now: datetime) -> datetime:
+        """What Azure's clock shows when ours shows `now`: the same for every worker, however wrong its clock is."""
+        return now + self._ahead
 
     def running_digest(self, container: str, since: datetime | None = None) -> str | None:
         """The digest that the newest Pulled event of a container names (not older than `since`), None without one."""
         for one in self._containers():
             if one["name"] == container:
                 view = one["properties"].get("instanceView") or {}
-                return pulled_digest(view, since + self._ahead if since else None)
+                return pulled_digest(view, since)
         return None
 
     def warnings(self) -> list[str]:

@@ -20,7 +20,8 @@ CLOCK_TOLERANCE = timedelta(seconds=2)
 
 _DIGEST = re.compile(r"@(sha256:[0-9a-f]{64})")
 _NAMED_IMAGE = re.compile(r'image "([^"\s]+)"')
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+"""Before anything that Azure can tell of."""
 _PLATFORM_EXIT_CODES = frozenset({7147, 7148})
 
 
@@ -83,7 +84,7 @@ def pulled_digest(view: Mapping[str, Any], since: datetime | None = None) -> str
         for event in view.get("events") or []
         if event.get("name") == "Pulled" and (match := _DIGEST.search(str(event.get("message"))))
     ]
-    newest, digest = max(pulled, default=(_LONG_AGO, None))
+    newest, digest = max(pulled, default=(LONG_AGO, None))
     return digest if since is None or newest >= since - CLOCK_TOLERANCE else None
 
 
@@ -115,7 +116,7 @@ def _pull_failure(events: list[Mapping[str, Any]], since: datetime) -> str | Non
         for event in events
         if event.get("name") == "Failed" and "pull" in str(event.get("message")).lower()
     ]
-    failed_at, message = max(failures, default=(_LONG_AGO, ""))
+    failed_at, message = max(failures, default=(LONG_AGO, ""))
     if failed_at < since:
         return None
     pulls = (_time(event.get("lastTimestamp")) for event in events if event.get("name") == "Pulled")
@@ -156,9 +157,9 @@ def _in_brackets(detail: object) -> str:
 def _time(text: object) -> datetime:
     """ARM's RFC 3339 times, whose fractions may have seven digits; long ago if it is none."""
     if not isinstance(text, str):
-        return _LONG_AGO
+        return LONG_AGO
     try:
         at = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
     except ValueError:
-        return _LONG_AGO
+        return LONG_AGO
     return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -69,7 +69,7 @@ def provides(configured: str, withheld: str) -> bool:
 
 
 def nearest_path(text: str) -> str | None:
-    """The path that was probably meant by a text that is none."""
+    """The path that was probably meant by a text that is not one; None if nothing is near."""
     kind, *rest = text.split("/")
     guesses = [WORKSPACE_KEY]
     guesses += ["/".join([known, *rest]) for known in get_close_matches(kind, _KINDS, 1)]

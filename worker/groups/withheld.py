@@ -58,37 +58,47 @@ def missing_secrets(withheld: Sequence[str], configured: Collection[str]) -> lis
 
 def every_container(properties: Mapping[str, Any]) -> list[Json]:
     """The containers and the init containers."""
-    return [*(properties.get("containers") or []), *(properties.get("initContainers") or [])]
+    containers = properties.get("containers") or []
+    init_containers = properties.get("initContainers") or []
+    return [*containers, *init_containers]
 
 
 def _variables(properties: Mapping[str, Any]) -> Iterator[Place]:
     # Of a secure variable nothing but its name comes back. An open one always has a value, "" at the least.
     for container in every_container(properties):
         for variable in container["properties"].get("environmentVariables") or []:
-            if not _has_any(variable, "value", "secureValue", "secureValueReference"):
-                yield Place(secret_paths.variable(container["name"], variable["name"]), variable, "secureValue")
+            if _has_any(variable, "value", "secureValue", "secureValueReference"):
+                continue
+            path = secret_paths.variable(container["name"], variable["name"])
+            yield Place(path, holder=variable, key="secureValue")
 
 
 def _passwords(properties: Mapping[str, Any]) -> Iterator[Place]:
     for credential in properties.get("imageRegistryCredentials") or []:
-        if not _has_any(credential, "password", "passwordReference", "identity"):
-            yield Place(secret_paths.password(credential["server"]), credential, "password")
+        if _has_any(credential, "password", "passwordReference", "identity"):
+            continue
+        path = secret_paths.password(credential["server"])
+        yield Place(path, holder=credential, key="password")
 
 
 def _volumes(properties: Mapping[str, Any]) -> Iterator[Place | SecretVolume]:
     for volume in properties.get("volumes") or []:
+        name = volume["name"]
         share = volume.get("azureFile")
         if share is not None and not _has_any(share, "storageAccountKey", "storageAccountKeyReference"):
-            yield Place(secret_paths.storage_account_key(volume["name"]), share, "storageAccountKey")
+            yield Place(secret_paths.storage_account_key(name), holder=share, key="storageAccountKey")
         # {} is what is left of a secret volume; a volume of another kind has no such member.
-        if volume.get("secret") == {}:
-            yield SecretVolume(secret_paths.any_file(volume["name"]), volume)
+        is_secret_volume = volume.get("secret") == {}
+        if is_secret_volume:
+            yield SecretVolume(secret_paths.any_file(name), volume)
 
 
 def _workspace_key(properties: Mapping[str, Any]) -> Iterator[Place]:
-    analytics = (properties.get("diagnostics") or {}).get("logAnalytics")
-    if analytics is not None and not _has_any(analytics, "workspaceKey", "workspaceKeyReference"):
-        yield Place(secret_paths.WORKSPACE_KEY, analytics, "workspaceKey")
+    diagnostics = properties.get("diagnostics") or {}
+    analytics = diagnostics.get("logAnalytics")
+    if analytics is None or _has_any(analytics, "workspaceKey", "workspaceKeyReference"):
+        return
+    yield Place(secret_paths.WORKSPACE_KEY, holder=analytics, key="workspaceKey")
 
 
 def _has_any(holder: Json, *keys: str) -> bool:
@@ -100,6 +110,8 @@ def _files(volume: str, secrets: Mapping[str, str]) -> dict[str, str]:
     files = {}
     for path, value in secrets.items():
         name = secret_paths.file_name(path, volume)
-        if name is not None:
-            files[name] = base64.b64encode(value.encode()).decode()
+        if name is None:
+            continue
+        encoded = base64.b64encode(value.encode())
+        files[name] = encoded.decode()
     return files

@@ -63,7 +63,9 @@ class Regex:
     def outranks(self, pushed: str, wanted: str) -> bool | None:
         """By the group `version`, as SemVer does; None without one, and for two tags of one version."""
         new, old = self._version(pushed), self._version(wanted)
-        return None if new and old and _same(new, old) else outranks(new, old)
+        if new and old and _same(new, old):
+            return None
+        return outranks(new, old)
 
     def _compare(self, running: str | None, pushed: str) -> Decision:
         new, old = self._version(pushed), self._version(running)
@@ -85,8 +87,10 @@ class Regex:
             return None
         match = compile_regex(self.pattern).fullmatch(tag)
         captured = match.groupdict().get("version") if match else None
-        version = parse_version(captured) if captured else None
-        return replace(version, text=tag) if version else None
+        if not captured:
+            return None
+        version = parse_version(captured)
+        return replace(version, text=tag) if version else None  # messages show the whole tag
 
     def __str__(self) -> str:
         return f"regex:{self.pattern}"

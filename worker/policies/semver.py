@@ -38,7 +38,9 @@ class SemVer:
             return Skip(problem)
         if old is None:
             return Update(f"{pushed} is a version, and the image runs by digest, with no tag to compare it with")
-        return moved(pushed) if pushed == running else Update(f"{pushed} is {describe_change(new, old)} {running}")
+        if pushed == running:
+            return moved(pushed)
+        return Update(f"{pushed} is {describe_change(new, old)} {running}")
 
     def outranks(self, pushed: str, wanted: str) -> bool | None:
         """By precedence. False between variants; None for one tag twice, or where `wanted` is no version."""
@@ -84,4 +86,6 @@ class SemVer:
 def _version(tag: str | None) -> Version | None:
     """The version of at most three numbers that `tag` is."""
     version = parse_version(tag) if tag else None
-    return version if version and len(version.numbers) <= len(LEVELS) else None
+    if version is None or len(version.numbers) > len(LEVELS):
+        return None
+    return version

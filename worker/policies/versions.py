@@ -138,10 +138,14 @@ def _rank(identifier: str) -> tuple[bool, int, str]:
 
 
 def outranks(new: Version | None, old: Version | None) -> bool | None:
-    """Is `new` the higher version of one variant? None where they are the same text, or `old` is no version."""
-    if old is None or (new and new.text == old.text):
+    """Is `new` the higher version of the same variant? None if they are the same text, or if `old` is not a version."""
+    if old is None:
         return None
-    return new is not None and new.variant == old.variant and new.precedence > old.precedence
+    if new is None:
+        return False
+    if new.text == old.text:
+        return None
+    return new.variant == old.variant and new.precedence > old.precedence
 
 
 def why_not_higher(new: Version, old: Version, policy: str) -> str | None:
@@ -196,7 +200,7 @@ def parse_range(text: str) -> Range:
     for comparator in comparators:
         match = _COMPARATOR.fullmatch(comparator)
         if match is None:
-            raise ValueError(f"{comparator!r} is no comparator such as >=1.4, <2, ^1.4 or ~1.4.2")
+            raise ValueError(f"{comparator!r} is not a comparator such as >=1.4, <2, ^1.4 or ~1.4.2")
         first, beyond = _bounds(match[1], tuple(int(number) for number in match[2].split(".")))
         lows.append(_significant(first))
         if beyond is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TypeVar
 
@@ -30,6 +30,7 @@ from worker.adapters.registry.auth import (
     token_url,
 )
 from worker.adapters.registry.urls import base_url, safe_url, same_origin
+from worker.ports import Absent, Found, Lookup, Unknown
 
 Result = TypeVar("Result")
 
@@ -50,30 +51,6 @@ _NEXT = re.compile(r"""<([^<>\s]{1,2048})>[^<]*;\s*rel="?next\b""", re.IGNORECAS
 _KINDS = ("oci.image.index.v1", "docker.distribution.manifest.list.v2", "oci.image.manifest.v1")
 _MANIFESTS = ", ".join(f"application/vnd.{kind}+json" for kind in (*_KINDS, "docker.distribution.manifest.v2"))
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The image is there; `digest` is what its tag points at now: an index's own digest for a multi-arch image."""
-
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class Absent:
-    """The registry itself says that there is no such image."""
-
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """It could not be told, for the reason given: unreachable, throttled, private."""
-
-    detail: str
-
-
-Lookup = Found | Absent | Unknown
 
 
 class Registry:

@@ -1,0 +1,82 @@
+"""`aci-hooks-worker run`: work until SIGTERM."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+from functools import partial
+
+import click
+import structlog
+
+from shared.errors import RemoteError
+from shared.queue import Queue
+from shared.telemetry import MESSAGES
+from worker.adapters.monitoring import serve_monitoring
+from worker.commands.opening import fail
+from worker.commands.output import example
+from worker.controller.background import regularly
+from worker.wiring import Deployment
+
+LOOK = 5.0
+"""Seconds between two looks at the targets file, and at the age of the list of groups."""
+
+log = structlog.get_logger()
+
+
+@click.command(
+    help="Work on the queue until SIGTERM or SIGINT; then finish the steps in hand and exit 0.",
+    short_help="Work on the queue until SIGTERM.",
+    epilog=example("run --drain"),
+)
+@click.option(
+    "--drain", is_flag=True, help="Exit 0 once nothing is left to be done but for groups that wait for their owner."
+)
+@click.pass_context
+def run(context: click.Context, *, drain: bool) -> None:
+    """`aci-hooks-worker run [--drain]`."""
+    deployment: Deployment = context.obj()
+    settings = deployment.settings
+    worker = deployment.worker()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
+    for queue in (deployment.updates, deployment.poison):
+        MESSAGES.labels(queue.name).set_function(partial(_count, queue))
+    if settings.worker_port:
+        try:
+            serve_monitoring(settings.worker_port, lambda: _not_ready(deployment))
+        except OSError as error:
+            fail([f"ACI_HOOKS_WORKER_PORT: cannot listen on {settings.worker_port}: {error.strerror}"])
+    try:
+        deployment.ensure_storage()
+    except RemoteError as error:
+        log.warning("storage not ready yet, working on", error=str(error))
+    regularly("patrol", worker.stopping, lambda: LOOK, deployment.patrol_if_due)
+    if settings.sweep_interval:
+        jittered = partial(random.uniform, settings.sweep_interval / 2, settings.sweep_interval)
+        regularly("sweep", worker.stopping, jittered, deployment.sweep_if_due)
+    log.info("worker started", queue=deployment.updates.name, drain=drain)
+    finished = worker.run(drain=drain)
+    deployment.notifier.close()
+    log.info("worker stopped")
+    if not finished:
+        # Steps that hang in a call of storage or Azure would keep the interpreter from ending.
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def _not_ready(deployment: Deployment) -> str | None:
+    try:
+        deployment.updates.count()
+    except RemoteError as error:
+        return str(error)
+    return None
+
+
+def _count(queue: Queue) -> float:
+    try:
+        return queue.count()
+    except RemoteError:
+        return float("nan")

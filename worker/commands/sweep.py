@@ -1,0 +1,50 @@
+"""`aci-hooks-worker sweep`: compare every target with its registry once."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from worker.commands.naming import names_of
+from worker.commands.output import console, example, print_json, print_table
+from worker.controller.sweep import Swept
+from worker.wiring import Deployment
+
+
+@click.command(
+    help="Compare every target with its registry once; enqueue what was missed, and look at groups that have drifted.",
+    short_help="Enqueue what no webhook told, by the registries.",
+    epilog=example("sweep"),
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@click.pass_context
+def sweep(context: click.Context, *, as_json: bool) -> None:
+    """`aci-hooks-worker sweep`."""
+    deployment: Deployment = context.obj()
+    with console().status("sweeping…"):
+        results = list(deployment.sweeper().sweep(deployment.catalogue.known()))
+    unseen = deployment.catalogue.problems()
+    if as_json:
+        places: list[dict[str, object]] = [
+            {"target": None, "missed": [], "woken": 0, "problem": problem} for problem in unseen
+        ]
+        print_json([*map(_as_json, results), *places])
+    else:
+        name_of = names_of(one.target for one in results)
+        rows = [
+            (name_of(one.target), ", ".join(str(push.image) for push in one.missed), one.woken, one.problem or "")
+            for one in results
+        ]
+        rows += [("", "", 0, problem) for problem in unseen]
+        print_table(("target", "missed pushes enqueued", "woken", "problem"), rows, empty="no targets")
+    sys.exit(1 if unseen or any(one.problem and not one.held for one in results) else 0)
+
+
+def _as_json(one: Swept) -> dict[str, object]:
+    return {
+        "target": one.target.model_dump(),
+        "missed": [push.model_dump(mode="json") for push in one.missed],
+        "woken": one.woken,
+        "problem": one.problem,
+    }

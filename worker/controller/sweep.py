@@ -1,0 +1,182 @@
+"""The sweep: compare every target with its registry, enqueue what was missed, have looked at what has drifted.
+
+A webhook that never came, because the ingress was down or the sender tried only once, is only a delay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import reduce
+
+import structlog
+
+from shared.errors import RemoteError
+from shared.image import ImageReference, InvalidImage
+from shared.message import TargetId, UpdateMessage
+from shared.push import Push
+from worker.controller.timers import change, is_overdue
+from worker.core.desired import drifted
+from worker.core.following import followings, parsed
+from worker.groups.group import ContainerGroup
+from worker.policies.policy import Policy, Update
+from worker.ports import Conflict, Found, Images, Ports
+from worker.record.record import Record
+from worker.record.values import ContainerRecord, Failure
+from worker.targets.tags import hold_reason
+from worker.targets.target import Target
+
+SENDER = "sweep"
+log = structlog.get_logger()
+
+
+class CannotTell(Exception):
+    """A registry could not say what is wanted of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep did for one target: the pushes that were missed, whether it is looked at, what is not known.
+
+    `held`: nothing was compared, as the group is held or was stopped, which is no trouble.
+    """
+
+    target: TargetId
+    missed: tuple[Push, ...] = ()
+    woken: int = 0
+    problem: str | None = None
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sweeper:
+    """Sweeps through the ports; `rollback` is ACI_HOOKS_ROLLBACK."""
+
+    ports: Ports
+    registry: Images
+    rollback: bool = True
+
+    def sweep(self, targets: Iterable[Target]) -> Iterator[Swept]:
+        """Sweep each target; one's trouble does not hold up another's."""
+        for target in targets:
+            yield self.sweep_one(target)
+
+    def sweep_one(self, target: Target) -> Swept:
+        """Sweep one target; its trouble is told in what is returned."""
+        try:
+            return self._sweep(target)
+        # Whatever a group or a record looks like: the others are swept, and this one again the next time.
+        except Exception as error:
+            if not isinstance(error, RemoteError):
+                log.exception("target not swept", target=str(target.id))
+            return Swept(target.id, problem=str(error) or type(error).__name__)
+
+    def _sweep(self, target: Target) -> Swept:
+        record, _ = self.ports.load(target.id)
+        group = self.ports.groups.get(target.id)
+        if hold_reason(group.tags) or group.stopped:
+            return Swept(target.id, problem="held or stopped", held=True)
+        woken = self._wake(record, group)
+        if record.hold:
+            return Swept(target.id, woken=woken, problem="held", held=True)
+        problems: list[str] = []
+        missed = self._missed(target, group, record, problems)
+        for push in missed:
+            now = self.ports.now()
+            message = UpdateMessage(
+                id=self.ports.new_id(), kind="rollout", push=push, received_at=now, target=target.id
+            )
+            self.ports.updates.send(message.encode())
+            log.info("missed push found", image=str(push.image), digest=push.digest, target=str(target.id))
+        return Swept(target.id, missed, woken, "; ".join(problems) or None)
+
+    def _wake(self, record: Record, group: ContainerGroup) -> int:
+        """Have a group looked at whose timer was lost, or that runs another image than it should."""
+        overdue = record.timer is not None and is_overdue(record.timer, self.ports.now())
+        at_rest = record.timer is None and not group.in_transition and record.containers
+        if not (overdue or (at_rest and drifted(record, group.images, rollback=self.rollback))):
+            return 0
+        try:
+            change(self.ports, record.target, lambda current: current)
+        except Conflict:
+            return 0  # somebody is at work on it
+        return 1
+
+    def _missed(self, target: Target, group: ContainerGroup, record: Record, problems: list[str]) -> tuple[Push, ...]:
+        """The pushes that no webhook told of; what could not be found out is added to `problems`."""
+        found: dict[Push, None] = {}
+        for name, following in followings(group.images, target).items():
+            container = record.containers.get(name)
+            if container and (container.candidates or container.pin):
+                continue
+            try:
+                image = ImageReference.parse(following.name)
+                tag = _followed_tag(group.images[name], container)
+                running = _running_digests(group, name, container)
+                push = self._newer(image, tag, following.policy, _failures(container), running)
+            except (CannotTell, InvalidImage) as error:
+                problems.append(f"{name}: {error}")
+                continue
+            if push:
+                found[push] = None
+        return tuple(found)
+
+    def _newer(
+        self,
+        image: ImageReference,
+        tag: str | None,
+        policy: Policy,
+        failures: tuple[Failure, ...],
+        running: frozenset[str],
+    ) -> Push | None:
+        best = self._best_tag(image, tag, policy, failures)
+        if best is None:
+            return None
+        found = self.registry.lookup(ImageReference(image.registry, image.repository, best))
+        if not isinstance(found, Found):
+            raise CannotTell(str(getattr(found, "detail", found)))
+        if best == tag and (not running or found.digest in running):
+            return None
+        if any(failure.tag == best and failure.digest in {None, found.digest} for failure in failures):
+            return None
+        pushed = ImageReference(image.registry, image.repository, best, found.digest)
+        return Push.of(SENDER, pushed, pushed_at=self.ports.now())
+
+    def _best_tag(
+        self, image: ImageReference, tag: str | None, policy: Policy, failures: tuple[Failure, ...]
+    ) -> str | None:
+        """The tag that the container should run by what the registry has: the highest allowed one, or its own."""
+        if tag is None or not policy.ordered:
+            return tag
+        failed = {failure.tag for failure in failures}
+        allowed = (
+            other
+            for other in self.registry.tags(image)
+            if other != tag and other not in failed and isinstance(policy.decide(tag, other), Update)
+        )
+        return reduce(lambda best, other: other if policy.outranks(other, best) else best, allowed, tag)
+
+
+def _failures(container: ContainerRecord | None) -> tuple[Failure, ...]:
+    """What failed by itself; what a circumstance kept from running may be tried again."""
+    failures = container.failures if container else ()
+    return tuple(failure for failure in failures if not failure.circumstance)
+
+
+def _followed_tag(running: str, container: ContainerRecord | None) -> str | None:
+    """The tag that the running image stands for, as written or as the record knows it."""
+    reference = parsed(running)
+    if reference and reference.followed_tag:
+        return reference.followed_tag
+    goods = container.goods if container else ()
+    return next((good.tag for good in goods if running in {good.image, good.by_digest}), None)
+
+
+def _running_digests(group: ContainerGroup, name: str, container: ContainerRecord | None) -> frozenset[str]:
+    """Every digest by which the running image is known: an index and what was pulled of it are two."""
+    reference = parsed(group.images[name])
+    if reference and reference.digest:
+        return frozenset({reference.digest})
+    known = container.good.digest if container and group.images[name] in container.good.spellings else None
+    pulled = group.running_digest(name)
+    return frozenset(digest for digest in (pulled, known) if digest)

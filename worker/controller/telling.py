@@ -1,0 +1,69 @@
+"""Telling: how pushes ended, to the dead letters, the log, the metrics and people. At least once, usually once.
+
+What is to be told stands in the record's outbox and leaves it only after it has been told.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from shared.message import TargetId, UpdateMessage
+from shared.telemetry import ADDRESS_CHANGES, OUTCOMES, trace_id
+from worker.controller.settlement import dead_letter_of
+from worker.failures.retrying import briefly
+from worker.ports import Notice, Noticed, Ports
+from worker.record.record import Record, is_dead
+from worker.record.values import AddressChange, Ending
+
+log = structlog.get_logger()
+
+
+class Telling:
+    """Tells what is in outboxes, for many threads at once."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+
+    def tell(self, record: Record) -> None:
+        """Tell everything in the record's outbox. Raises RemoteError if a dead letter could not be sent."""
+        for ending in record.outbox:
+            self._end(record.target, ending)
+        for address in record.address_changes:
+            self._address(record.target, address)
+
+    def ignored(self, why: str) -> None:
+        """The push at hand, which concerns no target, has ended."""
+        OUTCOMES.labels("ignored").inc()
+        log.info("ended", outcome="ignored", detail=why)
+
+    def _end(self, target: TargetId, ending: Ending) -> None:
+        message, code = ending.message, ending.code
+        if is_dead(ending.result):
+            attempts = max(1, message.attempts)
+            now = self._ports.now()
+            letter = dead_letter_of(message, code or "", ending.detail, attempts, message.received_at, now)
+            briefly(lambda: self._ports.poison.send(letter.encode()))
+        OUTCOMES.labels(ending.result).inc()
+        with structlog.contextvars.bound_contextvars(**context_of(message, target)):
+            log.info("ended", outcome=ending.result, detail=ending.detail, **({"code": code} if code else {}))
+        if ending.result in {"updated", "rolled-back", "failed"}:
+            self._notify(message, target, ending.result, ending.detail)
+
+    def _address(self, target: TargetId, address: AddressChange) -> None:
+        ADDRESS_CHANGES.inc()
+        log.error("THE ADDRESS OF THE GROUP CHANGED", before=address.before, after=address.after)
+        if address.message:
+            self._notify(address.message, target, "address changed", str(address))
+
+    def _notify(self, message: UpdateMessage, target: TargetId, outcome: Noticed, detail: str) -> None:
+        self._ports.tell(Notice(outcome, str(message.push.image), str(target), detail))
+
+
+def context_of(message: UpdateMessage, target: TargetId | None = None) -> dict[str, str]:
+    """What every line of the log says of a push."""
+    context = {"id": message.id, "image": str(message.push.image)}
+    if target or message.target:
+        context["target"] = str(target or message.target)
+    if trace := trace_id(message.traceparent):
+        context["trace_id"] = trace
+    return context

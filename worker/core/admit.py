@@ -1,0 +1,181 @@
+"""Admission: the pushes that were received become candidates of containers, or end. Pure.
+
+It needs the group at hand: which containers run the pushed repository, and what the policy makes of their tags. The
+registry's word on a candidate's digest is asked for only when it is the best one (worker.core.resolve).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from shared.message import UpdateMessage
+from worker.core.following import Following, followings, good_image, repository_of
+from worker.groups.group import ContainerGroup
+from worker.policies.policy import Policy, Skip
+from worker.record.record import GOODS_KEPT, Record, remembered
+from worker.record.values import MANUAL, Candidate, ContainerRecord, Failure, Result
+from worker.targets.target import Target
+
+Verdict = Literal["wanted", "superseded", "ignored"]
+_STRONGEST: tuple[Verdict, ...] = ("wanted", "superseded", "ignored")
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What became of a push for one container, and why, as a sentence for people."""
+
+    container: str
+    verdict: Verdict
+    reason: str
+
+
+def admit(record: Record, group: ContainerGroup, target: Target, now: datetime) -> Record:
+    """The record with everything in its inbox considered, for every container that follows the pushed repository."""
+    record = acquaint(record, group, target, now)
+    followed = followings(group.images, target)
+    for message in sorted(record.inbox, key=lambda message: message.order):
+        record, rulings = consider(record, followed, message)
+        record = record.but(inbox=tuple(other for other in record.inbox if other.id != message.id))
+        ruling = min(rulings, key=lambda ruling: _STRONGEST.index(ruling.verdict), default=None)
+        if ruling is None:
+            record = record.end(message, "ignored", f"no container runs {message.push.image.name}", (), now)
+        elif ruling.verdict != "wanted":
+            record = record.end(message, ruling.verdict, ruling.reason, (ruling.container,), now)
+    return record
+
+
+def consider(
+    record: Record, followed: dict[str, Following], message: UpdateMessage
+) -> tuple[Record, tuple[Ruling, ...]]:
+    """One push, for each container that follows its repository: the record, and a ruling for each of them."""
+    rulings = []
+    for name, following in followed.items():
+        if following.name == message.push.image.name:
+            container, ruling = _consider(name, record.containers[name], following.policy, message)
+            record = record.but(containers={**record.containers, name: container})
+            rulings.append(ruling)
+    return record, tuple(rulings)
+
+
+def _consider(
+    name: str, container: ContainerRecord, policy: Policy, message: UpdateMessage
+) -> tuple[ContainerRecord, Ruling]:
+    if failure := repeated(container, message, message.push.digest):
+        return container, Ruling(name, "ignored", failed_before(failure))
+    good = container.good
+    if good.order and good.tag and not newer(policy, message, good.tag, good.order):
+        return container, Ruling(name, "superseded", f"{good.image} is newer")
+    decision = policy.decide(good.tag, message.push.tag)
+    if isinstance(decision, Skip):
+        return container, Ruling(name, "ignored", decision.reason)
+    place = next(
+        (
+            number
+            for number, other in enumerate(container.candidates)
+            if newer(policy, message, other.tag, other.message.order)
+        ),
+        len(container.candidates),
+    )
+    candidate = Candidate(message=message)
+    candidates = (*container.candidates[:place], candidate, *container.candidates[place:])
+    return container.but(candidates=candidates), Ruling(name, "wanted", decision.reason)
+
+
+def newer(policy: Policy, message: UpdateMessage, tag: str, order: tuple[datetime, datetime]) -> bool:
+    """Is a push newer than another one with this tag and order: by the policy's order of tags, else by time?"""
+    ranked = policy.outranks(message.push.tag, tag) if message.push.tag != tag else None
+    return message.order > order if ranked is None else ranked
+
+
+def repeated(container: ContainerRecord, message: UpdateMessage, digest: str | None) -> Failure | None:
+    """The failure of the very push that this is once more; None if there is none, or an operator insists.
+
+    What failed by circumstance says nothing of the image and may come again.
+    """
+    if message.push.sender == MANUAL:
+        return None
+    return next((failure for failure in container.failures if _repeats(message, digest, failure)), None)
+
+
+def _repeats(message: UpdateMessage, digest: str | None, failure: Failure) -> bool:
+    if failure.circumstance or message.push.tag != failure.tag:
+        return False
+    if digest and failure.digest:
+        return digest == failure.digest
+    return message.push.pushed_at is not None and message.push.pushed_at == failure.pushed_at
+
+
+def failed_before(failure: Failure) -> str:
+    """The reason to tell for a push that is not tried again."""
+    return f"this push failed before, at {failure.at:%Y-%m-%d %H:%M:%S} UTC ({failure.code})"
+
+
+def acquaint(record: Record, group: ContainerGroup, target: Target, now: datetime) -> Record:
+    """Know every container of the group, forget those that are gone, and go on from what their owner has deployed."""
+    images, followed = group.images, followings(group.images, target)
+    record = _forget(record, frozenset(images), now)
+    for name, running in images.items():
+        follows = followed.get(name)
+        repository = follows.name if follows else (repository_of(running) or running)
+        container = record.containers.get(name)
+        good = good_image(group, name)
+        good = good if repository_of(running) == repository else good.but(tag=None)
+        if container is None or container.repository != repository:
+            record = _drop_candidates(record, name, "the container follows another repository now", now)
+            container = ContainerRecord(repository=repository, followed=follows is not None, goods=(good,))
+        if container.followed != (follows is not None):
+            record = _drop_candidates(record, name, "the container is not kept up to date any more", now)
+            container = container.but(followed=follows is not None, candidates=(), pin=None)
+        record = record.but(containers={**record.containers, name: container})
+        if is_redeployed(record, group, name):
+            goods = (good, *(other for other in container.goods if other.image != good.image))[:GOODS_KEPT]
+            record = record.with_container(name, goods=goods, past=remembered(container, ()))
+            record = _go_on_from(record, name, follows, now) if follows else record
+    return record
+
+
+def is_redeployed(record: Record, group: ContainerGroup, name: str) -> bool:
+    """Has the group's owner brought an image here that nobody of ours knows? Only a group at rest can tell.
+
+    Of a container that is not followed every other image is its owner's.
+    """
+    container = record.containers[name]
+    at_rest = record.change is None and not record.flights and not group.in_transition and container.pin is None
+    if not at_rest:
+        return False
+    running = group.images[name]
+    return running not in (container.images if container.followed else container.good.spellings)
+
+
+def _go_on_from(record: Record, name: str, follows: Following, now: datetime) -> Record:
+    """Candidates that may not follow what the owner has deployed end."""
+    good = record.containers[name].good
+    for candidate in record.containers[name].candidates:
+        decision = follows.policy.decide(good.tag, candidate.tag)
+        if isinstance(decision, Skip):
+            record = leave(record, name, candidate, "superseded", f"{good.image} was deployed by hand", now)
+    return record
+
+
+def leave(record: Record, name: str, candidate: Candidate, result: Result, why: str, now: datetime) -> Record:
+    """A candidate is none of this container any more; its push ends if it waits for no other container."""
+    message_id = candidate.id
+    record = record.without_candidates(lambda other, each: (other, each.id) == (name, message_id))
+    still_wanted = message_id in record.waiting()
+    return record if still_wanted else record.end(candidate.message, result, why, (name,), now)
+
+
+def _drop_candidates(record: Record, name: str, why: str, now: datetime) -> Record:
+    if name in record.containers:
+        for candidate in record.containers[name].candidates:
+            record = leave(record, name, candidate, "ignored", why, now)
+    return record
+
+
+def _forget(record: Record, images: frozenset[str], now: datetime) -> Record:
+    for name in [name for name in record.containers if name not in images]:
+        record = _drop_candidates(record, name, f"the group has no container {name} any more", now)
+        record = record.but(containers={other: one for other, one in record.containers.items() if other != name})
+    return record

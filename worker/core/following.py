@@ -1,0 +1,65 @@
+"""Which repository each container of a group follows, and what it runs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.image import ImageReference, InvalidImage
+from worker.groups.group import ContainerGroup
+from worker.policies.policy import Policy
+from worker.record.values import Good
+from worker.targets.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """A container follows the repository `name` by `policy`; `written` is the image to rewrite, spelt as it stands."""
+
+    name: str
+    policy: Policy
+    written: str
+
+
+def followings(images: Mapping[str, str], target: Target) -> dict[str, Following]:
+    """The containers (container → image, as written) that have a rule, each with what it follows."""
+    found = {}
+    for name, running in images.items():
+        rule, own = target.rule_for(name), repository_of(running)
+        if rule is None:
+            continue
+        if rule.image is None:
+            if own:
+                found[name] = Following(own, rule.policy, running)
+        else:
+            found[name] = Following(
+                rule.image.name, rule.policy, running if own == rule.image.name else rule.image.name
+            )
+    return found
+
+
+def good_image(group: ContainerGroup, name: str) -> Good:
+    """What a container runs, as an image to go back to."""
+    image = parsed(group.images[name])
+    tag = image.followed_tag if image else None
+    return Good(image=group.images[name], tag=tag, digest=running_digest(group, name))
+
+
+def running_digest(group: ContainerGroup, name: str) -> str | None:
+    """The digest of the image that a container runs, if it is told."""
+    image = parsed(group.images[name])
+    return (image.digest or group.running_digest(name)) if image else None
+
+
+def repository_of(image: str) -> str | None:
+    """The repository's normalised name, None of what is no image reference."""
+    reference = parsed(image)
+    return reference.name if reference else None
+
+
+def parsed(image: str) -> ImageReference | None:
+    """The reference, None of what is none."""
+    try:
+        return ImageReference.parse(image)
+    except InvalidImage:
+        return None

@@ -1,0 +1,66 @@
+"""One look at a group as a pure function: what was received is admitted, then the group is reconciled.
+
+The controller carries it out, and `plan` says what it would do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.message import UpdateMessage
+from worker.core.admit import admit
+from worker.core.following import followings
+from worker.core.reconcile import reconcile
+from worker.core.resolve import not_there, resolve, unresolved
+from worker.core.rules import Action, RolloutRules
+from worker.groups.group import ContainerGroup
+from worker.record.record import Record
+from worker.targets.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """The registry says that there is no such image."""
+
+    code: str
+    detail: str
+
+
+Digest = str | Absence | None
+"""What a registry tells of a pushed image: its digest, that it is not there, or nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that a look depends on. `now` is by Azure's clock."""
+
+    record: Record
+    group: ContainerGroup
+    target: Target
+    rules: RolloutRules
+    now: datetime
+
+    def admitted(self) -> Record:
+        """The record with what was received considered.
+
+        A container that is not known yet must not be met in the middle of a transition, which does not tell what ran.
+        """
+        unknown = self.group.images.keys() - self.record.containers.keys()
+        if self.group.in_transition and unknown:
+            return self.record
+        return admit(self.record, self.group, self.target, self.now)
+
+    def to_look_up(self, record: Record) -> UpdateMessage | None:
+        """The push whose digest the registry is to be asked for next, if any."""
+        return unresolved(record)
+
+    def looked_up(self, record: Record, message: UpdateMessage, digest: Digest) -> Record:
+        """The record once the registry has answered."""
+        if isinstance(digest, Absence):
+            return not_there(record, message, digest.code, digest.detail, self.now)
+        return resolve(record, self.group, followings(self.group.images, self.target), message, digest, self.now)
+
+    def reconciled(self, record: Record) -> tuple[Record, Action]:
+        """The record as it is to be written, and what is to be done then."""
+        return reconcile(record, self.group, self.rules, self.now)

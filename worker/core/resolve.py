@@ -1,0 +1,114 @@
+"""The best candidate of a container gets its image, by the digest that its registry tells. Pure.
+
+Only the best one is asked for: a burst of pushes costs one look at the registry.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from shared.image import rewrite
+from shared.message import UpdateMessage
+from worker.core.admit import failed_before, leave, repeated
+from worker.core.failing import fail
+from worker.core.following import Following, running_digest
+from worker.groups.group import ContainerGroup
+from worker.record.record import Record
+from worker.record.values import Candidate, ContainerRecord
+
+MOST_LOOKUPS = 3
+"""How often a registry is asked for an image that it does not have: one that was pushed a moment ago may show yet."""
+
+
+def unresolved(record: Record) -> UpdateMessage | None:
+    """A push whose digest is to be asked for now, as it is the best candidate of some container; None if there is none.
+
+    While the group is held by hand nothing is asked: what the registry says by then counts.
+    """
+    if record.hold:
+        return None
+    best = (container.candidates[0] for container in record.containers.values() if container.candidates)
+    return next((candidate.message for candidate in best if candidate.image is None), None)
+
+
+def resolve(
+    record: Record,
+    group: ContainerGroup,
+    followed: dict[str, Following],
+    message: UpdateMessage,
+    digest: str | None,
+    now: datetime,
+) -> Record:
+    """The registry has told the digest of a push, or could not tell (None): what it would bring onto each container."""
+    for name, following in followed.items():
+        container = record.containers[name]
+        candidate = container.candidate(message.id)
+        if candidate is None or candidate.image is not None:
+            continue
+        if failure := repeated(container, message, digest):
+            record = leave(record, name, candidate, "ignored", failed_before(failure), now)
+        elif digest and _runs_already(record, group, name, candidate, digest):
+            record = _unchanged(record, name, candidate, digest, now)
+        else:
+            resolved = _resolved(container, candidate, group.images[name], following.written, digest)
+            candidates = tuple(resolved if other.id == message.id else other for other in container.candidates)
+            record = record.with_container(name, candidates=candidates)
+    return record
+
+
+def not_there(record: Record, message: UpdateMessage, code: str, detail: str, now: datetime) -> Record:
+    """The registry says that there is no such image: after a few times the push has failed."""
+    tried = record
+    lookups = 0
+    for name, container in record.containers.items():
+        candidates = tuple(
+            candidate.but(lookups=candidate.lookups + 1) if candidate.id == message.id else candidate
+            for candidate in container.candidates
+        )
+        tried = tried.with_container(name, candidates=candidates)
+        lookups = max([lookups, *(candidate.lookups for candidate in candidates if candidate.id == message.id)])
+    return tried if lookups < MOST_LOOKUPS else fail(tried, {message.id}, code, detail, now, circumstance=True)
+
+
+def _resolved(
+    container: ContainerRecord, candidate: Candidate, running: str, written: str, digest: str | None
+) -> Candidate:
+    """A new tag is written by its name; one that moved by its digest, or else brought in by a restart."""
+    others = (other.tag for other in container.candidates if other.id != candidate.id and other.image)
+    moves = candidate.tag in {*others, *(good.tag for good in container.goods)} or _has_failed(container, candidate)
+    image = rewrite(written, digest=digest) if moves and digest else rewrite(written, tag=candidate.tag)
+    return candidate.but(image=image, digest=digest, restart=image == running and not digest)
+
+
+def _has_failed(container: ContainerRecord, candidate: Candidate) -> bool:
+    return candidate.tag in {failure.tag for failure in container.failures}
+
+
+def _runs_already(record: Record, group: ContainerGroup, name: str, candidate: Candidate, digest: str) -> bool:
+    """Does the container run this very image, and well?
+
+    What runs without having been watched, because another container's change pulled it, may be anything.
+    """
+    good, change = record.containers[name].good, record.change
+    if change and (name in change.asked or not _is_spelling_of(good.spellings, change.images.get(name))):
+        return False
+    proven = good.digest in {None, digest} and good.tag == candidate.tag and group.images[name] in good.spellings
+    return proven and running_digest(group, name) == digest
+
+
+def _is_spelling_of(spellings: frozenset[str], image: str | None) -> bool:
+    return image is None or image in spellings
+
+
+def _unchanged(record: Record, name: str, candidate: Candidate, digest: str, now: datetime) -> Record:
+    """The push has ended, and so have those that it is newer than."""
+    good = record.containers[name].good
+    order = max(good.order, candidate.message.order) if good.order else candidate.message.order
+    goods = (good.but(digest=digest, order=order), *record.containers[name].goods[1:])
+    candidates = record.containers[name].candidates
+    older = candidates[candidates.index(candidate) + 1 :]
+    record = leave(record, name, candidate, "unchanged", f"{name} runs {candidate.message.push.image} already", now)
+    record = record.with_container(name, goods=goods)
+    for other in older:
+        record = leave(record, name, other, "superseded", f"{candidate.message.push.image} is newer, and runs", now)
+    return record

@@ -1,0 +1,166 @@
+"""Watching a change that is on the group: proven, broken, or not yet to be told. Pure.
+
+Every container that ran well before is judged, not the changed ones alone: a neighbour that our PUT broke is our fault.
+Patience counts what was looked at: an outage of Azure, of our storage or of every worker proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from worker.core.beginning import begin, evidence
+from worker.core.desired import Desired
+from worker.core.failing import conclude, fail
+from worker.core.proving import prove
+from worker.core.rules import Action, RolloutRules, Wait
+from worker.groups.group import ContainerGroup
+from worker.groups.health import LONG_AGO, Broken, Health, Healthy, Pending
+from worker.record.record import Record, remembered
+from worker.record.values import Change
+from worker.targets.target import hold_reason
+
+_Turn = tuple[Record, Action | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a group shows of a change: each watched container's health, and which pushes are still to be proven.
+
+    `unproven` is container → message id; `neighbours` are watched only because they ran well before.
+    """
+
+    change: Change
+    group: ContainerGroup
+    health: Mapping[str, Health]
+    unproven: Mapping[str, str]
+
+    @property
+    def broken(self) -> dict[str, Broken]:
+        """The containers that will not come up."""
+        return {name: health for name, health in self.health.items() if isinstance(health, Broken)}
+
+    @property
+    def pending(self) -> dict[str, Pending]:
+        """The containers that are on their way."""
+        return {name: health for name, health in self.health.items() if isinstance(health, Pending)}
+
+    @property
+    def operation_failed(self) -> bool:
+        """Did this change's operation fail? One that had failed before says nothing until this change shows."""
+        started = all(health.started for health in self.pending.values())
+        return self.group.failed and (started or not self.change.failed_before)
+
+
+def watch(
+    record: Record, group: ContainerGroup, wishes: Mapping[str, Desired], rules: RolloutRules, now: datetime
+) -> _Turn:
+    """The next step of a change that is on the group; no action: something has failed or moved, so decide anew."""
+    if record.change is None:
+        raise ValueError("there is a change to watch")
+    change = record.change.but(patience=record.change.patience.looked(now, 2 * rules.slow))
+    record = record.but(change=change)
+    sight = Sight(change, group, _healths(change, group, wishes), {n: w.id for n, w in wishes.items() if w.id})
+    if trouble := _trouble(record, sight, rules, now):
+        return trouble
+    if sight.pending or group.in_transition:
+        return _not_yet(record, sight, wishes, rules, now)
+    return _steady(record, sight, rules, now)
+
+
+def _healths(change: Change, group: ContainerGroup, wishes: Mapping[str, Desired]) -> dict[str, Health]:
+    watched = {name for name in group.images if name in change.well or name in wishes}
+    found: dict[str, Health] = {}
+    for name in sorted(watched):
+        health = group.health(name, change.began_at)
+        # Whether Azure starts a container anew whose image stays the same is its own affair.
+        goes_on = isinstance(health, Pending) and not health.started and name not in change.touched
+        found[name] = group.health(name, LONG_AGO) if goes_on else health
+    return found
+
+
+def _trouble(record: Record, sight: Sight, rules: RolloutRules, now: datetime) -> _Turn | None:
+    """What is broken, if that is certain: in transition a neighbour may still come up."""
+    broken, suspects = sight.broken, sight.unproven
+    if sight.group.in_transition and not suspects.keys() & broken.keys():
+        return None
+    if moved := _moved_unasked(record, sight):
+        return _pinned_back(record, moved, sight.group), None
+    if broken:
+        blamed = suspects.keys() & broken.keys() or suspects.keys()
+        name, first = next(iter(sorted(broken.items())))
+        return _failed(record, [suspects[each] for each in blamed], first.code, f"{name}: {first.evidence}", rules, now)
+    if sight.operation_failed:
+        what = evidence(sight.group, "the operation failed")
+        return _failed(record, list(suspects.values()), "ProvisioningFailed", what, rules, now)
+    return None
+
+
+def _failed(record: Record, ids: Collection[str], code: str, detail: str, rules: RolloutRules, now: datetime) -> _Turn:
+    """The pushes to blame fail. Without any, what ran well before does not any more, and there is nothing better."""
+    if ids:
+        record = fail(record, ids, code, detail, now)
+        if not rules.rollback:
+            record = conclude(record, "not rolled back: ACI_HOOKS_ROLLBACK is off", now)
+        return record, None
+    record = conclude(record, f"the rollback failed: {code}: {detail}", now)
+    return _over(record), None
+
+
+def _moved_unasked(record: Record, sight: Sight) -> dict[str, str]:
+    """The broken neighbours whose own tag has moved, so that the restart pulled another image: name → digest before."""
+    found = {}
+    for name, broken in sight.broken.items():
+        before, container = sight.change.well.get(name), record.containers.get(name)
+        if name in sight.unproven or before is None or container is None or container.good.moved:
+            continue
+        now_runs = sight.group.running_digest(name, sight.change.began_at)
+        pulled_another = now_runs is not None and now_runs != before
+        if "@" not in sight.group.images[name] and (pulled_another or broken.code == "ImagePullFailed"):
+            found[name] = before
+    return found
+
+
+def _pinned_back(record: Record, moved: Mapping[str, str], group: ContainerGroup) -> Record:
+    """What a neighbour ran is its last good image, by its digest alone: so it is desired, and is not there."""
+    for name, digest in moved.items():
+        container = record.containers[name]
+        good = container.good.but(digest=container.good.digest or digest, moved=True)
+        past = remembered(container, [group.images[name]])
+        record = record.with_container(name, goods=(good, *container.goods[1:]), past=past)
+    return record
+
+
+def _not_yet(record: Record, sight: Sight, wishes: Mapping[str, Desired], rules: RolloutRules, now: datetime) -> _Turn:
+    """Wait, unless the change has been lost, or has been looked at for too long."""
+    change, group, pending = sight.change, sight.group, sight.pending
+    lost = any(not health.started for health in pending.values()) and now > change.began_at + rules.flight
+    if lost and not group.in_transition and not hold_reason(group.tags):
+        return begin(record, group, wishes, rules, now)
+    reasons = [f"{name} {health.reason}" for name, health in sorted(pending.items())]
+    reasons = ["the group is in transition", *reasons] if group.in_transition else reasons
+    if change.patience.waited > rules.timeout.total_seconds():
+        blamed = sight.unproven.keys() & pending.keys() or sight.unproven.keys()
+        what = evidence(group, f"not healthy after {rules.timeout}: {'; '.join(reasons)}")
+        return _failed(record, [sight.unproven[name] for name in blamed], "RolloutTimeout", what, rules, now)
+    return record, Wait(rules.pause(change.patience.waited), "; ".join(reasons))
+
+
+def _steady(record: Record, sight: Sight, rules: RolloutRules, now: datetime) -> _Turn:
+    """Everything is healthy: long enough?"""
+    change = sight.change
+    since = [health.since for health in sight.health.values() if isinstance(health, Healthy) and not health.ended]
+    left = max([timedelta(0), *(at + rules.soak - now for at in since)])
+    if left > timedelta(0):
+        longest = (rules.timeout + rules.soak).total_seconds()
+        if change.patience.waited > longest:
+            what = evidence(sight.group, "it does not come to rest")
+            return _failed(record, list(sight.unproven.values()), "RolloutTimeout", what, rules, now)
+        return record, Wait(max(timedelta(seconds=1), min(left, rules.slow)), "healthy, and watched for a while")
+    return _over(prove(record, sight.group, sight.unproven, now)), None
+
+
+def _over(record: Record) -> Record:
+    """The change is over: nothing is watched any more, and what else is desired shows at once."""
+    return record.but(change=None, apart=False)
