@@ -41,7 +41,7 @@ def parse(delivery: Delivery) -> Outcome:
 
 
 def _image(data: Node) -> str:
-    """The image's name: what `path` has before `<tag>/manifest.json`, else `image_name`, which may lack its folders."""
+    """The image's name: what `path` has before `<tag>/manifest.json`, else `image_name`."""
     path = data["path"].optional_text() or ""
     folders = path.split("/")[:-2]
     return "/".join(folders) or data["image_name"].text()
