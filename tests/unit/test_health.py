@@ -48,7 +48,7 @@ class TestRunning:
     @pytest.mark.parametrize("start", [at(-2.001).isoformat(), None, 7, "soon"])
     def test_what_ran_before_the_change_is_pending(self, start: object) -> None:
         view = {"currentState": {"state": "Running", "startTime": start}}
-        assert health(view) == Pending("has not been started anew yet", started=False)
+        assert health(view) == Pending("has not been restarted yet", started=False)
 
 
 class TestTerminated:
@@ -76,7 +76,7 @@ class TestTerminated:
     @pytest.mark.parametrize("exit_code", [0, 1])
     def test_what_ended_before_the_change_is_pending(self, finished: float, exit_code: int, *, before: bool) -> None:
         result = health(terminated(exit_code, finished), policy="Never")
-        assert (result == Pending("has not been started anew yet", started=False)) == before
+        assert (result == Pending("has not been restarted yet", started=False)) == before
 
 
 class TestCrashLoop:

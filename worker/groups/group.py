@@ -20,6 +20,8 @@ from worker.groups.withheld import missing_secrets as missing_secrets  # for tho
 Json = dict[str, Any]
 
 _SETTLED = frozenset({"succeeded", "failed", "canceled", "unhealthy", ""})
+_MOST_WARNINGS = 5
+# What a GET gives and a PUT may not carry.
 _READ_ONLY = ("id", "name", "type", "systemData")
 _READ_ONLY_PROPERTIES = ("provisioningState", "instanceView", "isCreatedFromStandbyPool")
 
@@ -41,7 +43,7 @@ class ContainerGroup:
     @property
     def images(self) -> dict[str, str]:
         """Container name → image, as written in the group."""
-        return {one["name"]: one["properties"].get("image", "") for one in self._containers()}
+        return {container["name"]: container["properties"].get("image", "") for container in self._containers()}
 
     @property
     def tags(self) -> Mapping[str, str]:
@@ -61,7 +63,8 @@ class ContainerGroup:
     @property
     def stopped(self) -> bool:
         """Did its owner stop it? A PUT would start it again."""
-        return str((self._properties.get("instanceView") or {}).get("state", "")).lower() == "stopped"
+        state = str(_view(self._properties).get("state", ""))
+        return state.lower() == "stopped"
 
     @property
     def address(self) -> dict[str, str]:
@@ -71,11 +74,10 @@ class ContainerGroup:
 
     def health(self, container: str, since: datetime) -> Health:
         """How one container has fared since a change at `since`, by Azure's clock."""
-        views = [one["properties"].get("instanceView") for one in self._containers() if one["name"] == container]
-        group_events = (self._properties.get("instanceView") or {}).get("events") or []
-        policy = str(self._properties.get("restartPolicy") or "Always")
-        view = (views[0] if views else None) or {}
-        return container_health(view, group_events, policy, since, self.images.get(container))
+        view = self._view_of(container)
+        group_events = _events(_view(self._properties))
+        restart_policy = str(self._properties.get("restartPolicy") or "Always")
+        return container_health(view, group_events, restart_policy, since, self.images.get(container))
 
     def azure_time(self, now: datetime) -> datetime:
         """What Azure's clock shows when ours shows `now`: the same for every worker, however wrong its clock is."""
@@ -83,21 +85,16 @@ class ContainerGroup:
 
     def running_digest(self, container: str, since: datetime | None = None) -> str | None:
         """The digest that the newest Pulled event of a container names (not older than `since`), None without one."""
-        for one in self._containers():
-            if one["name"] == container:
-                view = one["properties"].get("instanceView") or {}
-                return pulled_digest(view, since)
-        return None
+        return pulled_digest(self._view_of(container), since)
 
     def warnings(self) -> list[str]:
         """The newest Warning events of the group and its containers, as `name: message`, at most five."""
-        views = [one["properties"].get("instanceView") or {} for one in self._containers()]
-        events = [
-            event for view in [*views, self._properties.get("instanceView") or {}] for event in view.get("events") or []
-        ]
-        warnings = [event for event in events if event.get("type") == "Warning"]
+        views = [_view(container["properties"]) for container in self._containers()]
+        views.append(_view(self._properties))
+        warnings = [event for view in views for event in _events(view) if event.get("type") == "Warning"]
+        # ARM writes all its times in one form and zone, so their texts are in the order of the times.
         warnings.sort(key=lambda event: str(event.get("lastTimestamp")), reverse=True)
-        return [f"{event.get('name')}: {event.get('message')}" for event in warnings[:5]]
+        return [f"{event.get('name')}: {event.get('message')}" for event in warnings[:_MOST_WARNINGS]]
 
     def withheld(self) -> list[str]:
         """The paths, in the targets file's spelling, of every secret that a PUT must carry and a GET leaves out."""
@@ -113,9 +110,10 @@ class ContainerGroup:
             body.pop(name, None)
         properties = body.get("properties") or {}
         _drop_read_only(body, properties)
-        for one in properties.get("containers") or []:
-            if one["name"] in images:
-                one["properties"]["image"] = images[one["name"]]
+        for container in properties.get("containers") or []:
+            name = container["name"]
+            if name in images:
+                container["properties"]["image"] = images[name]
         put_secrets(properties, secrets)
         return json.dumps(body, ensure_ascii=False).encode()
 
@@ -126,16 +124,33 @@ class ContainerGroup:
     def _containers(self) -> list[Json]:
         return list(self._properties.get("containers") or [])
 
+    def _view_of(self, name: str) -> Json:
+        """The instance view of one container, empty if it has none."""
+        for container in self._containers():
+            if container["name"] == name:
+                return _view(container["properties"])
+        return {}
+
+
+def _view(properties: Mapping[str, Any]) -> Json:
+    return properties.get("instanceView") or {}
+
+
+def _events(view: Mapping[str, Any]) -> list[Json]:
+    return view.get("events") or []
+
 
 def _drop_read_only(body: Json, properties: Json) -> None:
     for name in _READ_ONLY_PROPERTIES:
         properties.pop(name, None)
     for container in every_container(properties):
         container["properties"].pop("instanceView", None)
-    (properties.get("ipAddress") or {}).pop("fqdn", None)
+    address = properties.get("ipAddress") or {}
+    address.pop("fqdn", None)
     identity = body.get("identity") or {}
     for name in ("principalId", "tenantId"):
         identity.pop(name, None)
-    for assigned in (identity.get("userAssignedIdentities") or {}).values():
+    user_assigned = identity.get("userAssignedIdentities") or {}
+    for assigned in user_assigned.values():
         for name in ("principalId", "clientId"):
             (assigned or {}).pop(name, None)

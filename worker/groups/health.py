@@ -23,6 +23,7 @@ _NAMED_IMAGE = re.compile(r'image "([^"\s]+)"')
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 """Before anything that Azure can tell of."""
 _PLATFORM_EXIT_CODES = frozenset({7147, 7148})
+"""Azure itself ended the container, for maintenance of the platform: that says nothing of the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,37 +64,44 @@ def container_health(
 
     `image` is the one that it is to run: failed pulls of another one are not its fault.
     """
-    events = [event for event in (*(view.get("events") or []), *group_events) if not _is_of_another(event, image)]
+    all_events = [*(view.get("events") or []), *group_events]
+    events = [event for event in all_events if not _is_of_another(event, image)]
     current = view.get("currentState") or {}
-    if refusal := _pull_failure(events, since):
+    refusal = _pull_failure(events, since)
+    if refusal:
         return Broken("ImagePullFailed", refusal)
     state = str(current.get("state") or "unknown")
     if state == "Running":
         return _running(current, events, since)
     if state == "Terminated":
         return _terminated(current, restart_policy, since)
-    if "CrashLoopBackOff" in str(current.get("detailStatus")) and _crashed_since(view, since):
+    is_in_crash_loop = "CrashLoopBackOff" in str(current.get("detailStatus"))
+    if is_in_crash_loop and _crashed_since(view, since):
         return Broken("CrashLoop", _crash_evidence(view))
     return Pending(f"is {state.lower()}{_in_brackets(current.get('detailStatus'))}")
 
 
 def pulled_digest(view: Mapping[str, Any], since: datetime | None = None) -> str | None:
     """The digest that the newest Pulled event names (not older than `since`), None without such an event."""
-    pulled = [
-        (_time(event.get("lastTimestamp")), match[1])
-        for event in view.get("events") or []
-        if event.get("name") == "Pulled" and (match := _DIGEST.search(str(event.get("message"))))
-    ]
-    newest, digest = max(pulled, default=(LONG_AGO, None))
-    return digest if since is None or newest >= since - CLOCK_TOLERANCE else None
+    pulled: list[tuple[datetime, str]] = []
+    for event in view.get("events") or []:
+        digest = _DIGEST.search(str(event.get("message")))
+        if event.get("name") == "Pulled" and digest:
+            pulled.append((_time(event.get("lastTimestamp")), digest[1]))
+    if not pulled:
+        return None
+    pulled_at, newest = max(pulled)
+    is_older = since is not None and pulled_at < since - CLOCK_TOLERANCE
+    return None if is_older else newest
 
 
 def _running(current: Mapping[str, Any], events: list[Mapping[str, Any]], since: datetime) -> Health:
     started = _time(current.get("startTime"))
     if started < since - CLOCK_TOLERANCE:
-        return Pending("has not been started anew yet", started=False)
-    warnings = [_time(event.get("lastTimestamp")) for event in events if event.get("type") == "Warning"]
-    return Healthy(max([started, since, *(at for at in warnings if at > since)]))
+        return Pending("has not been restarted yet", started=False)
+    # Whatever it was warned of after the change, it has been steady only since then.
+    warned = [_time(event.get("lastTimestamp")) for event in events if event.get("type") == "Warning"]
+    return Healthy(max([started, since, *warned]))
 
 
 def _terminated(current: Mapping[str, Any], restart_policy: str, since: datetime) -> Health:
@@ -101,7 +109,7 @@ def _terminated(current: Mapping[str, Any], restart_policy: str, since: datetime
     if restart_policy == "Always" or exit_code in _PLATFORM_EXIT_CODES:
         return Pending(f"ended with exit code {exit_code} and will be restarted")
     if _time(current.get("finishTime")) < since - CLOCK_TOLERANCE:
-        return Pending("has not been started anew yet", started=False)
+        return Pending("has not been restarted yet", started=False)
     if exit_code == 0:
         return Healthy(since, ended=True)
     if restart_policy == "OnFailure":
@@ -143,11 +151,10 @@ def _crashed_since(view: Mapping[str, Any], since: datetime) -> bool:
 
 
 def _crash_evidence(view: Mapping[str, Any]) -> str:
+    current = view.get("currentState") or {}
     previous = view.get("previousState") or {}
-    return (
-        f"{(view.get('currentState') or {}).get('detailStatus')}; {view.get('restartCount', 0)} restarts; "
-        f"last exit code {previous.get('exitCode', 'unknown')}{_in_brackets(previous.get('detailStatus'))}"
-    )
+    last_exit = f"{previous.get('exitCode', 'unknown')}{_in_brackets(previous.get('detailStatus'))}"
+    return f"{current.get('detailStatus')}; {view.get('restartCount', 0)} restarts; last exit code {last_exit}"
 
 
 def _in_brackets(detail: object) -> str:
@@ -155,7 +162,7 @@ def _in_brackets(detail: object) -> str:
 
 
 def _time(text: object) -> datetime:
-    """ARM's RFC 3339 times, whose fractions may have seven digits; long ago if it is none."""
+    """A time of ARM's, in RFC 3339 with up to seven digits behind the second; LONG_AGO for anything else."""
     if not isinstance(text, str):
         return LONG_AGO
     try:
