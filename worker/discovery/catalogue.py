@@ -30,7 +30,7 @@ RENEW = 45.0
 REFRESH_ON_MISS = 5.0
 """Seconds that it is good for where it has nothing for a push."""
 
-FORBIDDEN = 403
+_FORBIDDEN, _NOT_FOUND = 403, 404
 
 log = structlog.get_logger()
 
@@ -72,6 +72,7 @@ class Catalogue:
         self._renew(REFRESH)
         found = self.find(image)
         if not found:
+            # It may be of a group that was tagged or created since the last list.
             self._renew(REFRESH_ON_MISS)
             found = self.find(image)
         if not found:
@@ -88,14 +89,11 @@ class Catalogue:
         return {target: group for listing in self._listed() for target, group in listing.groups.items()}
 
     def is_gone(self, target: TargetId) -> bool:
-        """Does the last list of a place that this group would be in not show it? Unknown places tell nothing."""
+        """Is this group missing from the last list of every place that it would be in? Unknown places tell nothing."""
         listings = self._listings
-        telling = [
-            listings[scope].groups
-            for scope in self._scopes()
-            if scope.covers(target) and scope in listings and listings[scope].unknown is None
-        ]
-        return bool(telling) and all(target not in groups for groups in telling)
+        covering = [listings[scope] for scope in self._scopes() if scope in listings and scope.covers(target)]
+        known = [listing for listing in covering if listing.unknown is None]
+        return bool(known) and all(target not in listing.groups for listing in known)
 
     def renew(self) -> None:
         """List the groups if the list will soon be too old. Raises RemoteError."""
@@ -106,9 +104,11 @@ class Catalogue:
 
         No list is asked: another worker may have seen a group that ours is too old for.
         """
-        configured = next((target for target in self._configured() if target.id == group.id), None)
-        discovers = any(scope.discover and scope.covers(group.id) for scope in self._scopes())
-        return configured or (target_from_tags(group.id, group.tags) if discovers else None)
+        for target in self._configured():
+            if target.id == group.id:
+                return target
+        is_discovered = any(scope.discover and scope.covers(group.id) for scope in self._scopes())
+        return target_from_tags(group.id, group.tags) if is_discovered else None
 
     def known(self) -> tuple[Target, ...]:
         """Every target, after a look where resource tags make some. Raises RemoteError."""
@@ -141,41 +141,64 @@ class Catalogue:
     def _renew(self, good_for: float) -> None:
         """List the groups if the list is older than that, unless another thread does: then wait for that one."""
         scopes, since = self._scopes(), self._monotonic() - good_for
-        if self._is_of(scopes, since):
+        if self._is_current(scopes, since):
             return
         with self._refreshing:
-            if not self._is_of(scopes, since):
-                at = self._monotonic()
-                self._listings = {scope: self._list(scope) for scope in scopes}
-                self._listed_at = at
+            # Asked again: another thread may have listed them while this one waited.
+            if self._is_current(scopes, since):
+                return
+            begun_at = self._monotonic()
+            self._listings = {scope: self._list(scope) for scope in scopes}
+            self._listed_at = begun_at
 
-    def _is_of(self, scopes: tuple[Scope, ...], since: float) -> bool:
-        """Is the list one of all these scopes, begun since then?"""
-        return not scopes or (self._listed_at >= since and self._listings.keys() >= set(scopes))
+    def _is_current(self, scopes: tuple[Scope, ...], since: float) -> bool:
+        """Does the list show all these scopes, and was it begun since then?"""
+        if not scopes:
+            return True
+        return self._listed_at >= since and self._listings.keys() >= set(scopes)
 
     def _list(self, scope: Scope) -> Listing:
         try:
             groups = list(self._lister.list(scope.subscription, scope.resource_group))
         except RemoteError as error:
-            # Whoever asks comes again, and has the whole truth then; but one place that is gone, or forbidden for
-            # good, holds up no other. Without a list of its groups a target of the file is asked for itself.
-            if passes(classify(error)) and error.status != FORBIDDEN:
+            # What passes is raised: whoever asks comes again, and has the whole truth then. But one place that is gone,
+            # or that nobody lets us see, must not hold up all the others.
+            is_passing = passes(classify(error)) and error.status != _FORBIDDEN
+            if is_passing:
                 raise
             log.warning("groups not listed", scope=str(scope), error=str(error))
-            nothing_there = error.status == 404 or not scope.discover
-            before = Listing() if nothing_there else self._listings.get(scope, Listing())
-            return replace(
-                before, problems=(f"{scope} can't be listed: {error}",), unknown=None if nothing_there else error
-            )
-        made = [target_from_tags(group.id, group.tags) for group in groups] if scope.discover else []
-        bad = [f"{one.id}: {problem}" for one in made if isinstance(one, BadTags) for problem in one.problems]
-        for problem in bad:
-            log.error("resource tags are no policy", problem=problem)
-        return Listing(
-            targets=tuple(one for one in made if isinstance(one, Target)),
-            groups={
-                group.id: Listed(group.images, held=bool(hold_reason(group.tags)), in_transition=group.in_transition)
-                for group in groups
-            },
-            problems=tuple(bad),
-        )
+            return self._not_listed(scope, error)
+        return _listing(groups, discover=scope.discover)
+
+    def _not_listed(self, scope: Scope, error: RemoteError) -> Listing:
+        """What counts for a place that can't be listed."""
+        problems = (f"{scope} can't be listed: {error}",)
+        # Where tags are not looked for, nothing depends on the list: a target of the file is asked for by itself.
+        holds_nothing = error.status == _NOT_FOUND or not scope.discover
+        if holds_nothing:
+            return Listing(problems=problems)
+        before = self._listings.get(scope, Listing())
+        return replace(before, problems=problems, unknown=error)
+
+
+def _listing(groups: list[ContainerGroup], *, discover: bool) -> Listing:
+    targets: list[Target] = []
+    problems: list[str] = []
+    for group in groups if discover else ():
+        target = target_from_tags(group.id, group.tags)
+        if isinstance(target, Target):
+            targets.append(target)
+        elif isinstance(target, BadTags):
+            problems += [f"{group.id}: {problem}" for problem in target.problems]
+    for problem in problems:
+        log.error("resource tags are no policy", problem=problem)
+    return Listing(
+        targets=tuple(targets),
+        groups={group.id: _listed(group) for group in groups},
+        problems=tuple(problems),
+    )
+
+
+def _listed(group: ContainerGroup) -> Listed:
+    is_held = hold_reason(group.tags) is not None
+    return Listed(group.images, held=is_held, in_transition=group.in_transition)

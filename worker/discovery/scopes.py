@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.message import TargetId
-from worker.targets.file import TargetsFile
+from worker.targets.file import Discover, TargetsFile
 from worker.targets.target import Target
 
 
@@ -32,20 +32,36 @@ class Scope:
 
 
 def scopes_of(file: TargetsFile) -> tuple[Scope, ...]:
-    """What is listed: where to discover, and where the file's targets are, unless one alone is all there is."""
-    scopes: dict[tuple[str, str | None], Scope] = {}
-    if len(file.targets) > 1 or file.discover:
-        for target in file.targets:
-            if _needs_list(target):
-                place = (target.id.subscription.lower(), target.id.resource_group.lower())
-                scopes[place] = Scope(*place)
-    if file.discover:
-        for subscription in file.discover.subscriptions:
-            for group in file.discover.resource_groups or (None,):
-                scope = Scope(subscription, group, discover=True)
-                scopes[subscription.lower(), group.lower() if group else None] = scope
-    return tuple(scopes.values())
+    """The scopes whose groups are listed, each once: those of the file's targets, and those to discover targets in.
+
+    A single target needs no list: a push of any repository may be for it, and its own group then tells.
+    """
+    is_single_target = len(file.targets) == 1 and file.discover is None
+    of_targets = [] if is_single_target else [_scope_around(target) for target in file.targets if _needs_list(target)]
+    # The later of two for the same place counts, so that discovering wins.
+    return tuple({_place(scope): scope for scope in (*of_targets, *_discovered(file.discover))}.values())
+
+
+def _scope_around(target: Target) -> Scope:
+    return Scope(target.id.subscription.lower(), target.id.resource_group.lower())
+
+
+def _discovered(discover: Discover | None) -> list[Scope]:
+    if discover is None:
+        return []
+    return [
+        Scope(subscription, group, discover=True)
+        for subscription in discover.subscriptions
+        for group in discover.resource_groups or (None,)
+    ]
+
+
+def _place(scope: Scope) -> tuple[str, str | None]:
+    """What scopes are compared by: Azure's names have no case."""
+    group = scope.resource_group
+    return scope.subscription.lower(), None if group is None else group.lower()
 
 
 def _needs_list(target: Target) -> bool:
+    """Is it the running images that tell which pushes concern it? Else its rules name every repository themselves."""
     return target.everything is not None or any(rule.image is None for rule in target.containers.values())
