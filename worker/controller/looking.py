@@ -19,6 +19,7 @@ from worker.controller.settlement import Complete, Reschedule, Settlement
 from worker.controller.telling import Telling
 from worker.controller.timers import CONFLICTS
 from worker.core.failing import conclude, fail
+from worker.core.following import unknown_here
 from worker.core.look import Absence, Situation
 from worker.core.rules import Action, Put, Rest, RolloutRules, Wait
 from worker.failures.classify import Failure, Retry, Transient, classify, is_circumstance
@@ -102,6 +103,8 @@ class Looking:
         target = self._ports.targets.target_of(group)
         if not isinstance(target, Target):
             return self._no_target(record, etag, look, target)
+        if unknown_here(record, group, target) and look.attempts < UNKNOWN_TARGET:
+            return self._no_target(record, etag, look, None)
         now = group.azure_time(self._ports.now())
         rules = replace(self._rules, secrets=frozenset(target.secrets))
         situation = Situation(record, group, target, rules, now)

@@ -15,7 +15,7 @@ from shared.queue import LeaseLost
 from shared.telemetry import STEP_FAILURES
 from worker.controller.settlement import Reschedule, Settlement
 from worker.controller.timers import CONFLICTS, change
-from worker.core.landing import landed, refused
+from worker.core.landing import landed, not_made
 from worker.core.rules import RolloutRules
 from worker.failures.classify import Retry, Transient, classify, nothing_done
 from worker.groups.group import ContainerGroup
@@ -63,7 +63,8 @@ class Putting:
             if not is_held():
                 raise LeaseLost("the lease ran out before the change was sent")
 
-        log.info("restarting" if sent.restart else "applying", images=sent.images)
+        images = {name: image for name, image in sent.images.items() if name in sent.touched}
+        log.info("restarting" if sent.restart else "applying", images=images)
         if sent.restart:
             self._ports.groups.restart(target.id, insist)
             return
@@ -71,10 +72,7 @@ class Putting:
         self._ports.groups.put(target.id, group.definition(sent.images, secrets), insist)
 
     def _not_made(self, look: Look, record: Record, sent: Change, error: RemoteError) -> Settlement:
-        """Without an answer it stays in flight, as it may take effect yet; a look will tell.
-
-        Refused, it is tried again as long as that makes sense, or the pushes that asked for it fail.
-        """
+        """It is tried again as long as that makes sense; then the pushes that asked for it fail."""
         failure = classify(error)
         failure = replace(failure, detail=self._ports.redact(failure.detail))
         STEP_FAILURES.labels(failure.code).inc()
@@ -86,10 +84,13 @@ class Putting:
             again = {"attempts": attempts, "waited": look.waited + delay}
         log.warning("change not made", code=failure.code, detail=failure.detail, again_in=round(delay, 1))
         now = self._ports.now()
-        if nothing_done(error):
-            self._write(record, delay, lambda current: refused(current, sent, failure, now, over=over))
-        else:
-            self._write(record, delay, lambda current: current)
+        # Without an answer it may take effect yet: it stays in flight.
+        answered = nothing_done(error)
+        self._write(
+            record,
+            delay,
+            lambda current: not_made(landed(current, sent) if answered else current, sent, failure, now, over=over),
+        )
         return Reschedule(look.model_copy(update=again), delay)
 
     def _write(self, before: Record, delay: float, decide: Callable[[Record], Record]) -> None:

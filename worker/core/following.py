@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from shared.image import ImageReference, InvalidImage
 from worker.groups.group import ContainerGroup
 from worker.policies.policy import Policy
+from worker.record.record import Record
 from worker.record.values import Good
 from worker.targets.target import Target
 
@@ -36,6 +37,21 @@ def followings(images: Mapping[str, str], target: Target) -> dict[str, Following
                 rule.image.name, rule.policy, running if own == rule.image.name else rule.image.name
             )
     return found
+
+
+def unknown_here(record: Record, group: ContainerGroup, target: Target) -> list[str]:
+    """The containers that something is under way for, and that this target does not follow, or follows elsewhere.
+
+    The rule may have been taken away, or this worker's targets file may be older than the one of whoever began it.
+    """
+    followed = followings(group.images, target)
+    return [
+        name
+        for name, container in record.containers.items()
+        if name in group.images
+        and (container.candidates or container.pin)
+        and (name not in followed or followed[name].name != container.repository)
+    ]
 
 
 def good_image(group: ContainerGroup, name: str) -> Good:

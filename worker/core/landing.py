@@ -1,4 +1,4 @@
-"""What Azure answered to a change: it has landed, or it was refused and nothing was done. Pure."""
+"""What became of a change that was sent: it has landed, or Azure refused it, or nobody knows. Pure."""
 
 from __future__ import annotations
 
@@ -11,27 +11,33 @@ from worker.record.values import Change
 
 
 def landed(record: Record, sent: Change) -> Record:
-    """Azure has taken the change: it is not in flight any more."""
+    """Azure has answered: the change is not in flight any more."""
     return record.but(flights=tuple(flight for flight in record.flights if flight.generation != sent.generation))
 
 
-def refused(record: Record, sent: Change, failure: Failure, now: datetime, *, over: bool) -> Record:
-    """Azure has refused it. `over`: it is not to be tried again, so that the pushes that asked for it fail.
+def not_made(record: Record, sent: Change, failure: Failure, now: datetime, *, over: bool) -> Record:
+    """The change failed, for now or, if it is `over`, for good: then the pushes that asked for it fail.
 
-    If several asked and Azure does not say which of them it means, each is tried apart. A way back that is refused for
-    good is not tried again until something else is desired.
+    What fails in this way was no try: `tries` counts what Azure took and never showed. If several pushes asked and
+    Azure does not say which of them it means, each is tried apart. A way back that is refused for good is not tried
+    again until something else is desired.
     """
-    record = landed(record, sent)
-    if record.change is None or record.change.generation != sent.generation:
+    change = record.change
+    if change is None or change.generation != sent.generation:
         return record
-    nowhere = record.change.but(asked={}, touched=frozenset(), tries=max(0, record.change.tries - 1))
-    if not over:
-        return record.but(change=record.change.but(tries=nowhere.tries))
+    change = change.but(tries=max(0, change.tries - 1))
     asked = set(sent.asked.values())
+    if not over:
+        return record.but(change=change)
     if not asked:
-        return record.but(change=record.change.but(refused=f"{failure.code}: {failure.detail}"))
-    named = {message_id for name, message_id in sent.asked.items() if sent.images.get(name, "\0") in failure.detail}
-    record = record.but(change=nowhere)
+        return record.but(change=change.but(refused=f"{failure.code}: {failure.detail}"))
+    named = {
+        message_id
+        for name, message_id in sent.asked.items()
+        if name in sent.images and sent.images[name] in failure.detail
+    }
+    # It is nowhere on the group, so that the pushes that fail now have ended with that.
+    record = record.but(change=change.but(asked={}, touched=frozenset()))
     if len(asked) > 1 and not named and not record.apart:
         return record.but(apart=True)
     return fail(record, named or asked, failure.code, failure.detail, now, circumstance=is_circumstance(failure))

@@ -61,7 +61,8 @@ def watch(
         raise ValueError("there is a change to watch")
     change = record.change.but(patience=record.change.patience.looked(now, 2 * rules.slow))
     record = record.but(change=change)
-    sight = Sight(change, group, _healths(change, group, wishes), {n: w.id for n, w in wishes.items() if w.id})
+    unproven = {name: wish.id for name, wish in wishes.items() if wish.id}
+    sight = Sight(change, group, _healths(record, change, group, wishes), unproven)
     if trouble := _trouble(record, sight, rules, now):
         return trouble
     if sight.pending or group.in_transition:
@@ -69,8 +70,16 @@ def watch(
     return _steady(record, sight, rules, now)
 
 
-def _healths(change: Change, group: ContainerGroup, wishes: Mapping[str, Desired]) -> dict[str, Health]:
-    watched = {name for name in group.images if name in change.well or name in wishes}
+def _healths(record: Record, change: Change, group: ContainerGroup, wishes: Mapping[str, Desired]) -> dict[str, Health]:
+    """The health of what should run, and of what ran well before; not of what is known to have failed.
+
+    That stays on the group while a hold keeps it from being brought back, and is nobody else's fault.
+    """
+    watched = {
+        name
+        for name, running in group.images.items()
+        if name in wishes or (name in change.well and not _has_failed(record, name, running))
+    }
     found: dict[str, Health] = {}
     for name in sorted(watched):
         health = group.health(name, change.began_at)
@@ -78,6 +87,11 @@ def _healths(change: Change, group: ContainerGroup, wishes: Mapping[str, Desired
         goes_on = isinstance(health, Pending) and not health.started and name not in change.touched
         found[name] = group.health(name, LONG_AGO) if goes_on else health
     return found
+
+
+def _has_failed(record: Record, name: str, running: str) -> bool:
+    container = record.containers.get(name)
+    return container is not None and running in {failure.image for failure in container.failures}
 
 
 def _trouble(record: Record, sight: Sight, rules: RolloutRules, now: datetime) -> _Turn | None:
