@@ -13,26 +13,31 @@ from urllib.parse import urlsplit
 
 def tidied(text: str) -> str:
     """The same without spaces and line breaks around its parts, which the SDK would take for parts of their names."""
-    return ";".join(part.strip() for part in text.split(";") if part.strip())
+    parts = (part.strip() for part in text.split(";"))
+    return ";".join(part for part in parts if part)
 
 
 def connection_problems(text: str, services: Iterable[str]) -> Iterator[str]:
     """Why no client of `services` (Queue, Blob) can be made of the tidied `text`."""
     parts = [part.partition("=") for part in text.split(";")]
-    if not all(name and equals for name, equals, _ in parts):
+    are_well_formed = all(name and equals for name, equals, _ in parts)
+    if not are_well_formed:
         yield "must be parts like Name=value, with semicolons between them"
         return
     values = {name.upper(): value for name, _, value in parts if value}
     if values.get("USEDEVELOPMENTSTORAGE") == "true":  # Azurite on this machine
         return
+    # Where the account is: its name gives every endpoint that is not given.
+    has_account = "ACCOUNTNAME" in values
     for service in services:
         endpoint = values.get(f"{service.upper()}ENDPOINT")
-        if endpoint is None and "ACCOUNTNAME" not in values:
+        if endpoint is None and not has_account:
             yield f"holds neither AccountName nor {service}Endpoint"
         elif endpoint is not None and not _is_url(endpoint):
-            yield f"its {service}Endpoint is no http or https URL"
+            yield f"its {service}Endpoint is not an http or https URL"
+    # How to be let in: a key signs with the account's name; a signature stands by itself.
     key = values.get("ACCOUNTKEY")
-    if key is not None and "ACCOUNTNAME" in values:
+    if has_account and key is not None:
         if not _is_base64(key):
             yield "its AccountKey is not base64: perhaps a part of it is missing"
     elif "SHAREDACCESSSIGNATURE" not in values:

@@ -36,6 +36,7 @@ from shared.setting_kinds import (
 )
 
 _LABEL = re.compile(r"[A-Za-z](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
+_PLAIN_HTTP = "plain http is for loopback and single-label hosts only"
 
 SENDERS = (
     "dockerhub",
@@ -54,8 +55,8 @@ SENDERS = (
 """Every sender that a webhook may name in its path."""
 
 SENDERS_WITHOUT_SECRETS = frozenset({"dockerhub", "quay", "gcr"})
-"""Those for which ACI_HOOKS_SECRET_<SENDER> means nothing: they can send no secret but the token in the URL, or none
-that is ours to choose."""
+"""Senders that can't use ACI_HOOKS_SECRET_<SENDER>: Docker Hub and Quay send no secret but the token in the URL, and
+Google signs with keys of its own."""
 
 
 def variable(name: str, default: Any = ..., **constraints: Any) -> Any:
@@ -125,7 +126,9 @@ class IngressSettings(Settings):
     def problems(self) -> Iterator[str]:
         """What does not fit together."""
         yield from super().problems()
-        if not (self.webhook_tokens or self.gcr_audience or self.sender_secrets.keys() - SENDERS_WITHOUT_SECRETS):
+        useful_secrets = self.sender_secrets.keys() - SENDERS_WITHOUT_SECRETS
+        lets_somebody_in = bool(self.webhook_tokens or self.gcr_audience or useful_secrets)
+        if not lets_somebody_in:
             yield (
                 "ACI_HOOKS_WEBHOOK_TOKENS: not set, so no webhook could be let in; set it to one or more secrets "
                 f"of at least {SHORTEST_TOKEN} characters, or set ACI_HOOKS_SECRET_<SENDER> of a sender that uses one "
@@ -134,11 +137,14 @@ class IngressSettings(Settings):
         for sender, secrets in self.sender_secrets.items():
             if not secrets:
                 yield f"ACI_HOOKS_SECRET_{str(sender).upper()}: holds no secret, only commas"
-        if bool(self.gcr_audience) != bool(self.gcr_email):
+        # The audience alone would let in every service account of Google's that asks for a token for it.
+        has_half_of_gcr = bool(self.gcr_audience) != bool(self.gcr_email)
+        if has_half_of_gcr:
             yield "ACI_HOOKS_GCR_AUDIENCE: set it and ACI_HOOKS_GCR_EMAIL both, or neither"
         url = urlsplit(self.gcr_jwks_url)
-        if url.scheme != "https" and not (url.scheme == "http" and is_local(url.hostname or "")):
-            yield "ACI_HOOKS_GCR_JWKS_URL: is no https URL; plain http is for loopback and single-label hosts only"
+        is_private = url.scheme == "https" or (url.scheme == "http" and is_local(url.hostname or ""))
+        if not is_private:
+            yield f"ACI_HOOKS_GCR_JWKS_URL: must be an https URL; {_PLAIN_HTTP}"
 
 
 class WorkerSettings(Settings):
@@ -174,31 +180,28 @@ class WorkerSettings(Settings):
         yield from self._target_problems()
         yield from self._endpoint_problems()
         if self.poll_min > self.poll_max:
-            yield "ACI_HOOKS_POLL_MIN: is more than ACI_HOOKS_POLL_MAX"
+            yield "ACI_HOOKS_POLL_MIN: must not be more than ACI_HOOKS_POLL_MAX"
         if self.retry_base > self.retry_max:
-            yield "ACI_HOOKS_RETRY_BASE: is more than ACI_HOOKS_RETRY_MAX"
+            yield "ACI_HOOKS_RETRY_BASE: must not be more than ACI_HOOKS_RETRY_MAX"
 
     def _target_problems(self) -> Iterator[str]:
         if self.targets_file:
             return
-        one = {
+        target = {
             "AZURE_SUBSCRIPTION_ID": self.subscription,
             "RESOURCE_GROUP_NAME": self.resource_group,
             "CONTAINER_GROUP_NAME": self.container_group,
         }
-        for name, value in one.items():
+        for name, value in target.items():
             if not value:
-                yield f"{name}: not set; without a targets file (ACI_HOOKS_TARGETS) it says what is updated"
+                yield f"{name}: not set; needed without a targets file (ACI_HOOKS_TARGETS), to say what to update"
 
     def _endpoint_problems(self) -> Iterator[str]:
         url = urlsplit(self.arm_endpoint)
         if url.scheme not in {"http", "https"} or not url.hostname:
-            yield "ACI_HOOKS_ARM_ENDPOINT: is no http or https URL"
+            yield "ACI_HOOKS_ARM_ENDPOINT: must be an http or https URL"
         elif url.scheme == "http" and not is_local(url.hostname):
-            yield (
-                "ACI_HOOKS_ARM_ENDPOINT: plain http is for loopback and single-label hosts only: "
-                "a token would cross the network in the clear"
-            )
+            yield f"ACI_HOOKS_ARM_ENDPOINT: {_PLAIN_HTTP}: a token would cross the network in the clear"
 
     @property
     def arm_endpoint(self) -> str:
@@ -211,7 +214,8 @@ def is_local(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:
-        # A label begins with a letter: 134744072 and 0x8080808 are addresses to many clients.
+        # A name of one label is resolved by the network that it is on, such as that of docker-compose. It begins with a
+        # letter: many clients read 134744072 and 0x8080808 as addresses.
         return bool(_LABEL.fullmatch(host))
 
 
@@ -224,8 +228,8 @@ def _secrets_in(value: object) -> Iterator[SecretStr]:
     if isinstance(value, SecretStr):
         yield value
     elif isinstance(value, Mapping):
-        for one in value.values():
-            yield from _secrets_in(one)
+        for member in value.values():
+            yield from _secrets_in(member)
     elif isinstance(value, tuple):
-        for one in value:
-            yield from _secrets_in(one)
+        for element in value:
+            yield from _secrets_in(element)

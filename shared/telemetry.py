@@ -60,9 +60,9 @@ class Redaction:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
-            return {key: self._masked(one) for key, one in value.items()}
+            return {key: self._masked(member) for key, member in value.items()}
         if isinstance(value, list | tuple):
-            return [self._masked(one) for one in value]
+            return [self._masked(element) for element in value]
         return value
 
 
@@ -76,11 +76,11 @@ def configure_logging(log_format: Literal["json", "console"], redaction: Redacti
         structlog.processors.format_exc_info,
         redaction,
     ]
-    renderers: list[Processor] = (
-        [structlog.processors.JSONRenderer()]
-        if log_format == "json"
-        else [for_people, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), sort_keys=False)]
-    )
+    renderers: list[Processor]
+    if log_format == "json":
+        renderers = [structlog.processors.JSONRenderer()]
+    else:
+        renderers = [for_people, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), sort_keys=False)]
     structlog.configure(
         processors=[*shared, *renderers],
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
@@ -102,7 +102,8 @@ def configure_logging(log_format: Literal["json", "console"], redaction: Redacti
 def for_people(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """What happened and why before what it happened to; no trace, which only programs follow."""
     first = {key: event[key] for key in ("outcome", "code", "reason", "detail") if key in event}
-    return {**first, **{key: value for key, value in event.items() if key not in first and key != "trace_id"}}
+    rest = {key: value for key, value in event.items() if key not in first and key != "trace_id"}
+    return {**first, **rest}
 
 
 def new_traceparent(received: str | None = None) -> str:
@@ -114,4 +115,6 @@ def new_traceparent(received: str | None = None) -> str:
 
 def trace_id(traceparent: str | None) -> str | None:
     """The trace's id, by which the lines of one push are found in every program's log."""
-    return traceparent.split("-")[1] if traceparent and _TRACEPARENT.fullmatch(traceparent) else None
+    if not traceparent or not _TRACEPARENT.fullmatch(traceparent):
+        return None
+    return traceparent.split("-")[1]

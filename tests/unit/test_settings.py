@@ -146,8 +146,8 @@ def test_a_value_on_the_bound_is_good(name: str, value: str) -> None:
         ("http://arm-simulator:8484", None),
         ("http://management.example", "plain http is for loopback and single-label hosts only"),
         ("http://10.0.0.1", "plain http is for loopback and single-label hosts only"),
-        ("management.example", "is no http or https URL"),
-        ("https://", "is no http or https URL"),
+        ("management.example", "must be an http or https URL"),
+        ("https://", "must be an http or https URL"),
     ],
 )
 def test_a_token_never_crosses_a_network_in_the_clear(url: str, problem: str | None) -> None:
@@ -198,9 +198,9 @@ def test_a_connection_string_that_clients_can_be_made_of(text: str) -> None:
         ),
         ("AccountName=acme7;AccountKey=not-shown", "its AccountKey is not base64: perhaps a part of it is missing"),
         ("AccountName=acme7;AccountKey=größe", "its AccountKey is not base64: perhaps a part of it is missing"),
-        (f"AccountName=acme7;{KEY};QueueEndpoint=not-shown:1/acme7", "its QueueEndpoint is no http or https URL"),
-        (f"AccountName=acme7;{KEY};QueueEndpoint=http://[not-shown", "its QueueEndpoint is no http or https URL"),
-        (f"AccountName=acme7;{KEY};QueueEndpoint=https://", "its QueueEndpoint is no http or https URL"),
+        (f"AccountName=acme7;{KEY};QueueEndpoint=not-shown:1/acme7", "its QueueEndpoint is not an http or https URL"),
+        (f"AccountName=acme7;{KEY};QueueEndpoint=http://[not-shown", "its QueueEndpoint is not an http or https URL"),
+        (f"AccountName=acme7;{KEY};QueueEndpoint=https://", "its QueueEndpoint is not an http or https URL"),
     ],
 )
 def test_a_broken_connection_string_is_told_and_not_shown(text: str, wrong: str) -> None:
@@ -273,7 +273,7 @@ class TestIngress:
     @pytest.mark.parametrize(
         ("url", "wrong"),
         [
-            ("http://keys.example/certs", "is no https URL; plain http"),
+            ("http://keys.example/certs", "must be an https URL; plain http"),
             ("keys.example", "must be an http or https URL"),
         ],
     )
