@@ -223,6 +223,8 @@ def test_a_hostile_tag_answers(tag: str) -> None:
         ("1.5.٣", None),
         ("", None),
         ("v", None),
+        ("1" * 128, Version((int("1" * 128),))),
+        ("1" * 129, None),  # longer than a tag can be
     ],
 )
 def test_versions(text: str, version: Version | None) -> None:

@@ -239,6 +239,10 @@ class TestIngress:
         settings = read_settings(IngressSettings, INGRESS | {"ACI_HOOKS_WEBHOOK_TOKENS": f"{TOKEN}1, {TOKEN}2,"})
         assert [one.get_secret_value() for one in settings.webhook_tokens] == [f"{TOKEN}1", f"{TOKEN}2"]
 
+    def test_settings_that_are_built_in_code_take_lists(self) -> None:
+        settings = IngressSettings(AZURE_STORAGE_ACCOUNT="acme7", ACI_HOOKS_WEBHOOK_TOKENS=[TOKEN, f"{TOKEN},2"])
+        assert [token.get_secret_value() for token in settings.webhook_tokens] == [TOKEN, f"{TOKEN},2"]
+
     def test_a_short_token_is_told_by_its_place_and_not_shown(self) -> None:
         (problem,) = problems(IngressSettings, INGRESS | {"ACI_HOOKS_WEBHOOK_TOKENS": f"{TOKEN},too-short"})
         assert problem == "ACI_HOOKS_WEBHOOK_TOKENS (entry 2): must have at least 16 characters"
