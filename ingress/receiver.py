@@ -69,7 +69,11 @@ class Receiver:
         ids = [delivery_id] if len(pushes) == 1 else [f"{delivery_id}.{n}" for n in range(1, len(pushes) + 1)]
         messages = [
             UpdateMessage(
-                id=message_id, kind="push", push=push, received_at=delivery.received_at, traceparent=traceparent
+                id=message_id,
+                kind="push",
+                push=push.not_after(delivery.received_at),
+                received_at=delivery.received_at,
+                traceparent=traceparent,
             )
             for message_id, push in zip(ids, pushes, strict=True)
         ]

@@ -65,6 +65,12 @@ class Push(BaseModel):
         """The pushed image by its tag alone."""
         return ImageReference(self.registry, self.repository, self.tag)
 
+    def not_after(self, received_at: datetime) -> Push:
+        """The push, pushed when it was received if it claims a later time: no clock of a sender's outranks a push."""
+        if self.pushed_at is None or self.pushed_at <= received_at + CLOCK_SKEW:
+            return self
+        return self.model_copy(update={"pushed_at": received_at})
+
     def order(self, received_at: datetime) -> tuple[datetime, datetime]:
         """What two pushes are compared by: when it was pushed, then when it was received."""
         pushed_at = self.pushed_at or received_at

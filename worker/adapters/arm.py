@@ -117,17 +117,17 @@ class Arm:
             f"/containerGroups?api-version={self._api_version}"
         )
         while url:
-            page = briefly(lambda url=url: self._page(subscription, url))  # type: ignore[misc]
-            yield from (ContainerGroup(raw) for raw in page.get("value") or [])
+            page, ahead = briefly(lambda url=url: self._page(subscription, url))  # type: ignore[misc]
+            yield from (ContainerGroup(raw, ahead) for raw in page.get("value") or [])
             url = page.get("nextLink")
 
-    def _page(self, subscription: str, url: str) -> dict[str, Any]:
+    def _page(self, subscription: str, url: str) -> tuple[dict[str, Any], timedelta]:
         # The SDK's own list deserialises every group into its models; its pipeline gives the page as it is.
         ARM_CALLS.labels("list").inc()
         with translated("arm"):
             response = self._client(subscription)._send_request(HttpRequest("GET", url), **self._call)
             response.raise_for_status()
-            return dict(response.json())
+            return dict(response.json()), _ahead(response.headers.get("Date"))
 
     def _groups(self, subscription: str) -> Any:
         return self._client(subscription).container_groups

@@ -22,9 +22,11 @@ from worker.adapters.record_blobs import Records, open_records
 from worker.adapters.targets_source import TargetsSource
 from worker.commands.naming import held_back, names_of
 from worker.commands.output import console, count_of, example, print_json, print_table
-from worker.groups.group import ContainerGroup, missing_secrets
+from worker.groups.group import ContainerGroup
+from worker.groups.withheld import missing_secrets
 from worker.targets.file import TargetsError, TargetsFile
-from worker.targets.target import Target, unknown_tags
+from worker.targets.tags import unknown_tags
+from worker.targets.target import Target
 from worker.wiring import Deployment
 
 State = Literal["ok", "HELD", "missing", "FAILED"]

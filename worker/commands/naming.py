@@ -14,7 +14,7 @@ from shared.message import TargetId
 from worker.groups.group import ContainerGroup
 from worker.record.record import Record
 from worker.targets.file import TargetsError
-from worker.targets.target import hold_reason
+from worker.targets.tags import hold_reason
 from worker.wiring import Deployment
 
 GROUP_HELP = "GROUP is a container group's name, or `resource group/name`, or `subscription/resource group/name`."

@@ -22,7 +22,7 @@ from worker.core.failing import conclude, fail
 from worker.core.following import unknown_here
 from worker.core.look import Absence, Situation
 from worker.core.rules import Action, Put, Rest, RolloutRules, Wait
-from worker.failures.classify import Failure, Retry, Transient, classify, is_circumstance
+from worker.failures.classify import GONE, Failure, Retry, Transient, classify, is_circumstance
 from worker.ports import Conflict, Ports
 from worker.record.record import Record
 from worker.targets.tags import BadTags
@@ -37,7 +37,6 @@ Another worker may have a newer targets file: none may drop what it does not kno
 """
 FROM_THE_FUTURE = 20
 """Leases for which a look waits that no record names yet: whoever sent it may still be about to write."""
-NOT_FOUND = "ResourceNotFound"
 
 log = structlog.get_logger()
 
@@ -210,9 +209,10 @@ class Looking:
             return Complete()
         now = self._ports.now()
         waiting = record.waiting().keys()
-        record = fail(record, waiting, failure.code, failure.detail, now, circumstance=is_circumstance(failure))
+        circumstance, attempts = is_circumstance(failure), look.attempts + 1
+        record = fail(record, waiting, failure.code, failure.detail, now, circumstance=circumstance, attempts=attempts)
         record = conclude(record, f"not rolled back: {failure.detail}", now)
-        if failure.code == NOT_FOUND:
+        if failure.code in GONE:
             # It is gone, and what comes under its name one day is another group.
             record = record.but(containers={}, change=None, flights=(), stuck=None, apart=False)
         unfinished = record.change or record.flights

@@ -89,7 +89,9 @@ class Putting:
         self._write(
             record,
             delay,
-            lambda current: not_made(landed(current, sent) if answered else current, sent, failure, now, over=over),
+            lambda current: not_made(
+                landed(current, sent) if answered else current, sent, failure, now, attempts, over=over
+            ),
         )
         return Reschedule(look.model_copy(update=again), delay)
 

@@ -39,9 +39,8 @@ class Telling:
     def _end(self, target: TargetId, ending: Ending) -> None:
         message, code = ending.message, ending.code
         if is_dead(ending.result):
-            attempts = max(1, message.attempts)
-            now = self._ports.now()
-            letter = dead_letter_of(message, code or "", ending.detail, attempts, message.received_at, now)
+            now, received_at = self._ports.now(), message.received_at
+            letter = dead_letter_of(message, code or "", ending.detail, ending.attempts, received_at, now)
             briefly(lambda: self._ports.poison.send(letter.encode()))
         OUTCOMES.labels(ending.result).inc()
         with structlog.contextvars.bound_contextvars(**context_of(message, target)):

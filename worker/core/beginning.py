@@ -9,8 +9,9 @@ from worker.core.desired import Desired, to_put
 from worker.core.failing import conclude, fail
 from worker.core.following import running_digest
 from worker.core.rules import Action, Put, RolloutRules, Wait
-from worker.groups.group import ContainerGroup, missing_secrets
+from worker.groups.group import ContainerGroup
 from worker.groups.health import LONG_AGO, Healthy
+from worker.groups.withheld import missing_secrets
 from worker.record.record import Record
 from worker.record.values import Change, Flight, Patience
 

@@ -21,14 +21,15 @@ def fail(
     now: datetime,
     *,
     circumstance: bool = False,
+    attempts: int = 1,
 ) -> Record:
-    """These pushes (and pins) have failed, with the evidence.
+    """These pushes (and pins) have failed, with the evidence; `attempts` is how often it was tried.
 
     A push that failed on one container has failed on all of them. What was never on the group has ended with that.
     """
     detail = cut(detail)
     for message_id in sorted(ids):
-        record = _fail(record, message_id, Failed(code, detail, now, circumstance))
+        record = _fail(record, message_id, Failed(code, detail, now, circumstance, attempts))
     if not any(container.candidates for container in record.containers.values()):
         record = record.but(apart=False)
     return record
@@ -42,6 +43,7 @@ class Failed:
     detail: str
     at: datetime
     circumstance: bool
+    attempts: int
 
     def failure(self, candidate: Candidate) -> Failure:
         """The failure as the container remembers it."""
@@ -82,8 +84,14 @@ def _fail(record: Record, message_id: str, failed: Failed) -> Record:
     if all(pin.reverting for pin in pinned.values()) and pinned:
         return record  # the failure that it was to make up for is still to be told
     if not on_group:
-        return record.end(message, "failed", failed.detail, concerned, failed.at, failed.code)
-    undone = Undone(message=message, code=failed.code, detail=failed.detail, containers=tuple(concerned))
+        return record.end(message, "failed", failed.detail, concerned, failed.at, failed.code, failed.attempts)
+    undone = Undone(
+        message=message,
+        code=failed.code,
+        detail=failed.detail,
+        containers=tuple(concerned),
+        attempts=failed.attempts,
+    )
     return record.but(undone=(*record.undone, undone))
 
 
@@ -105,10 +113,7 @@ def conclude(record: Record, why: str, now: datetime, names: Collection[str] | N
     """The failed pushes on these containers (None: on any) have ended, and the group is not brought back from them."""
     for undone in record.undone:
         if names is None or set(undone.containers) & set(names):
-            record = _told(record, undone)
-            record = record.end(
-                undone.message, "failed", f"{undone.detail}; {why}", undone.containers, now, undone.code
-            )
+            record = _told(record, undone, "failed", why, now)
     return record
 
 
@@ -118,14 +123,16 @@ def brought_back(record: Record, images: Mapping[str, str], now: datetime) -> Re
         names = [name for name in undone.containers if name in images]
         lost = [name for name in names if record.containers[name].good.restored is None]
         if lost:
-            detail = f"{undone.detail}; not rolled back: no good image is known for {', '.join(sorted(lost))}"
+            why = f"not rolled back: no good image is known for {', '.join(sorted(lost))}"
+            record = _told(record, undone, "failed", why, now)
         else:
-            detail = f"{undone.detail}; rolled back to {', '.join(sorted({images[name] for name in names}))}"
-        result: Result = "failed" if lost else "rolled-back"
-        record = _told(record, undone)
-        record = record.end(undone.message, result, detail, undone.containers, now, undone.code)
+            why = f"rolled back to {', '.join(sorted({images[name] for name in names}))}"
+            record = _told(record, undone, "rolled-back", why, now)
     return record
 
 
-def _told(record: Record, undone: Undone) -> Record:
-    return record.but(undone=tuple(other for other in record.undone if other != undone))
+def _told(record: Record, undone: Undone, result: Result, why: str, now: datetime) -> Record:
+    """It has been seen what became of the group: the push has ended with that."""
+    record = record.but(undone=tuple(other for other in record.undone if other != undone))
+    detail = f"{undone.detail}; {why}"
+    return record.end(undone.message, result, detail, undone.containers, now, undone.code, undone.attempts)

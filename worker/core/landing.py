@@ -15,7 +15,7 @@ def landed(record: Record, sent: Change) -> Record:
     return record.but(flights=tuple(flight for flight in record.flights if flight.generation != sent.generation))
 
 
-def not_made(record: Record, sent: Change, failure: Failure, now: datetime, *, over: bool) -> Record:
+def not_made(record: Record, sent: Change, failure: Failure, now: datetime, attempts: int, *, over: bool) -> Record:
     """The change failed, for now or, if it is `over`, for good: then the pushes that asked for it fail.
 
     What fails in this way was no try: `tries` counts what Azure took and never showed. If several pushes asked and
@@ -40,4 +40,5 @@ def not_made(record: Record, sent: Change, failure: Failure, now: datetime, *, o
     record = record.but(change=change.but(asked={}, touched=frozenset()))
     if len(asked) > 1 and not named and not record.apart:
         return record.but(apart=True)
-    return fail(record, named or asked, failure.code, failure.detail, now, circumstance=is_circumstance(failure))
+    circumstance = is_circumstance(failure)
+    return fail(record, named or asked, failure.code, failure.detail, now, circumstance=circumstance, attempts=attempts)

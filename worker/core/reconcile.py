@@ -16,7 +16,7 @@ from worker.core.watch import watch
 from worker.groups.group import ContainerGroup
 from worker.record.record import Record
 from worker.record.values import Patience
-from worker.targets.target import hold_reason
+from worker.targets.tags import hold_reason
 
 MOST_TURNS = 500
 """More than any record can need: each turn ends a candidate, or finds that a tag has moved."""
@@ -97,7 +97,7 @@ def _wait_for_transition(
     record: Record, wishes: Mapping[str, Desired], rules: RolloutRules, now: datetime
 ) -> tuple[Record, Action | None]:
     """An operation is under way, and Azure would refuse another one."""
-    stuck = (record.stuck or Patience(looked_at=now)).looked(now, 2 * rules.slow)
+    stuck = rules.looked(record.stuck or Patience(looked_at=now), now)
     longest = 2 * rules.timeout
     record = record.but(stuck=stuck)
     if stuck.waited > longest.total_seconds():

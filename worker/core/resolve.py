@@ -67,7 +67,9 @@ def not_there(record: Record, message: UpdateMessage, code: str, detail: str, no
         )
         tried = tried.with_container(name, candidates=candidates)
         lookups = max([lookups, *(candidate.lookups for candidate in candidates if candidate.id == message.id)])
-    return tried if lookups < MOST_LOOKUPS else fail(tried, {message.id}, code, detail, now, circumstance=True)
+    if lookups < MOST_LOOKUPS:
+        return tried
+    return fail(tried, {message.id}, code, detail, now, circumstance=True, attempts=lookups)
 
 
 def _resolved(

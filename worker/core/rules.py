@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+from worker.record.values import Patience
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,10 @@ class RolloutRules:
     def pause(self, waited: float) -> timedelta:
         """The time until the next look: the longer it has taken (seconds), the less often."""
         return max(self.check_interval, min(timedelta(seconds=waited / 2), self.slow))
+
+    def looked(self, patience: Patience, now: datetime) -> Patience:
+        """The patience after one more look. Only the pause that was meant counts, not an absence of all workers."""
+        return patience.looked(now, self.pause(patience.waited) + self.check_interval)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from worker.groups.group import ContainerGroup
 from worker.groups.health import LONG_AGO, Broken, Health, Healthy, Pending
 from worker.record.record import Record, remembered
 from worker.record.values import Change
-from worker.targets.target import hold_reason
+from worker.targets.tags import hold_reason
 
 _Turn = tuple[Record, Action | None]
 
@@ -59,7 +59,7 @@ def watch(
     """The next step of a change that is on the group; no action: something has failed or moved, so decide anew."""
     if record.change is None:
         raise ValueError("there is a change to watch")
-    change = record.change.but(patience=record.change.patience.looked(now, 2 * rules.slow))
+    change = record.change.but(patience=rules.looked(record.change.patience, now))
     record = record.but(change=change)
     unproven = {name: wish.id for name, wish in wishes.items() if wish.id}
     sight = Sight(change, group, _healths(record, change, group, wishes), unproven)

@@ -89,14 +89,16 @@ def classify(error: BaseException) -> Failure:
 
 
 _SAYS_NOTHING_OF_THE_IMAGE = frozenset(
-    {"MissingSecrets", "SecretUnavailable", "ManifestUnknown", "StuckInTransition", "WorkerCrash", "ResourceNotFound"}
+    {"MissingSecrets", "SecretUnavailable", "ManifestUnknown", "StuckInTransition", "WorkerCrash"}
 )
+GONE = frozenset({"ResourceNotFound", "ResourceGroupNotFound"})
+"""The codes that say that there is no such group."""
 
 
 def is_circumstance(failure: Failure) -> bool:
     """Does it say nothing of the image, so that the same push may be tried again when it comes once more?"""
     passing = isinstance(failure, Transient) and failure.circumstance
-    return passing or failure.code in _SAYS_NOTHING_OF_THE_IMAGE
+    return passing or failure.code in _SAYS_NOTHING_OF_THE_IMAGE | GONE
 
 
 def passes(failure: Failure) -> bool:

@@ -15,7 +15,6 @@ from typing import Any
 from shared.message import TargetId
 from worker.groups.health import Health, container_health, pulled_digest
 from worker.groups.withheld import every_container, put_secrets, withheld_places
-from worker.groups.withheld import missing_secrets as missing_secrets  # for those who still look for it here
 
 Json = dict[str, Any]
 

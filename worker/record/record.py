@@ -97,10 +97,11 @@ class Record(Value):
         containers: Iterable[str],
         now: datetime,
         code: str | None = None,
+        attempts: int = 1,
     ) -> Record:
         """A push has ended: that is in the history at once, and in the outbox until it has been told."""
         detail = cut(detail)
-        ending = Ending(message=message, result=result, detail=detail, code=code, at=now)
+        ending = Ending(message=message, result=result, detail=detail, code=code, attempts=attempts, at=now)
         outcome = Outcome(
             at=now,
             id=message.id,

@@ -146,7 +146,7 @@ class ContainerRecord(Value):
 
 
 class Patience(Value):
-    """How long something has been looked at. Time in which nobody could look is not counted."""
+    """How long (seconds) something has been looked at. Time in which nobody looked does not count."""
 
     waited: float = 0.0
     looked_at: AwareDatetime
@@ -211,6 +211,7 @@ class Undone(Value):
     code: str
     detail: str
     containers: tuple[str, ...]
+    attempts: int = 1
 
 
 class Ending(Value):
@@ -220,6 +221,7 @@ class Ending(Value):
     result: Result
     detail: str
     code: str | None = None
+    attempts: int = 1
     at: AwareDatetime
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from shared.image import ImageReference, InvalidImage
 from shared.message import TargetId
@@ -86,17 +86,3 @@ def merge(from_file: Iterable[Target], discovered: Iterable[Target]) -> tuple[Ta
     by_id = {target.id: target for target in discovered}
     by_id |= {target.id: target for target in from_file}
     return tuple(by_id.values())
-
-
-# For those who still look here for what worker.targets.tags has. On demand, since that module needs this one.
-if TYPE_CHECKING:
-    from worker.targets.tags import hold_reason as hold_reason
-    from worker.targets.tags import unknown_tags as unknown_tags
-else:
-
-    def __getattr__(name: str) -> Any:
-        if name not in {"hold_reason", "unknown_tags"}:
-            raise AttributeError(name)
-        from worker.targets import tags
-
-        return getattr(tags, name)
