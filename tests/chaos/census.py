@@ -10,6 +10,7 @@ import json
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from azure.core.exceptions import AzureError
@@ -28,6 +29,7 @@ class Sample:
     """The queue at one moment: all messages, and of those that were peeked the pushes, the void looks, and for each
     group the looks that its record names."""
 
+    at: datetime
     count: int
     pushes: int
     void: int
@@ -66,6 +68,7 @@ class Census:
         named = {key: self._records.token(*key) for key in {_target(look) for look in looks}}
         live = Counter(_target(look)[2] for look in looks if look.get("token") == named[_target(look)])
         return Sample(
+            at=datetime.now(UTC),
             count=self._client.get_queue_properties().approximate_message_count or 0,
             pushes=len(peeked) - len(looks),
             void=len(looks) - live.total(),

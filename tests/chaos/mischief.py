@@ -17,7 +17,7 @@ from tests.arm_simulator import SimulatorClient, SimulatorRefusedError
 from tests.arm_simulator.reports import GroupTruth
 from tests.chaos.evidence import LeftAlone
 from tests.chaos.plan import HOLD_TAG, OUTAGES, Act, Plan
-from tests.chaos.stage import Stage
+from tests.chaos.stage import Slot, Stage
 from tests.processes import ProcessError, wait_until
 
 FAULT_RATE = 0.10
@@ -62,30 +62,43 @@ class Mischief:
             self.problems.append(f"{act.kind}: {error}")
 
     def _act(self, act: Act) -> None:
-        stage = self._stage
         match act.kind:
-            case "kill worker":
-                stage.workers[act.victim].kill()
-            case "kill ingress":
-                stage.ingresses[act.victim].kill()
+            case "kill worker" | "kill ingress":
+                self._slots(act)[act.victim].kill()
             case "freeze worker" | "freeze ingress":
-                slot = (stage.workers if act.kind == "freeze worker" else stage.ingresses)[act.victim]
-                slot.freeze()
-                self._stopping.wait(act.seconds)
-                slot.thaw()
+                self._freeze([self._slots(act)[act.victim]], act.seconds)
+            case "workers away":
+                self._freeze(self._stage.workers, act.seconds)
             case "restart azurite":
-                stage.restart_azurite(lambda: self._stopping.wait(act.seconds))
-            case "ARM outage" | "ARM read outage":
-                with self._outage(act, "GET" if act.kind == "ARM read outage" else None):
-                    self._stopping.wait(act.seconds)
+                self._stage.restart_azurite(lambda: self._stopping.wait(act.seconds))
             case "hold":
                 self._command("hold", _group(act), "--reason", "chaos")
                 self._stopping.wait(act.seconds)
                 self._command("release", _group(act))
+            case _:
+                self._to_arm(act)
+
+    def _to_arm(self, act: Act) -> None:
+        match act.kind:
+            case "ARM outage" | "ARM read outage":
+                with self._outage(act, "GET" if act.kind == "ARM read outage" else None):
+                    self._stopping.wait(act.seconds)
             case "stop group":
                 self._stop_and_start(act)
             case "tag group":
                 self._tag_and_untag(act)
+            case _:
+                raise AssertionError(f"nobody does {act.kind!r}")
+
+    def _slots(self, act: Act) -> list[Slot]:
+        return self._stage.workers if act.kind.endswith("worker") else self._stage.ingresses
+
+    def _freeze(self, slots: list[Slot], seconds: float) -> None:
+        for slot in slots:
+            slot.freeze()
+        self._stopping.wait(seconds)
+        for slot in slots:
+            slot.thaw()
 
     @contextmanager
     def _outage(self, act: Act, method: str | None) -> Iterator[None]:

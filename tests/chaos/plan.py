@@ -22,6 +22,8 @@ CRASHING, UNPULLABLE = 0.10, 0.05
 DUPLICATES = 0.12
 LATE = 8.0
 """Seconds by which a delivery may come later than it was pushed, so that older pushes arrive after newer ones."""
+AWAY = 30.0
+"""Seconds for which no worker works, but those that are started anew: longer than a rollout may take."""
 LONG = 0.2
 """The share of the run for which every fourth group that is stopped or held by a tag stays so."""
 LAST_PUSH = 0.85
@@ -107,7 +109,7 @@ class Act:
 
     at: float
     kind: Literal[
-        "kill worker", "freeze worker", "kill ingress", "freeze ingress", "restart azurite",
+        "kill worker", "freeze worker", "workers away", "kill ingress", "freeze ingress", "restart azurite",
         "ARM outage", "ARM read outage", "hold", "stop group", "tag group",
     ]  # fmt: skip
     victim: int = 0
@@ -244,6 +246,7 @@ def _acts(dice: Random, seconds: float, workers: int, ingresses: int, visibility
     for _ in range(max(2, round(seconds / 9))):
         pause = visibility + dice.uniform(0.5, 4)
         yield Act(dice.uniform(0.05, 0.95) * seconds, "freeze worker", dice.randrange(workers), pause)
+    yield Act(0.7 * seconds, "workers away", 0, min(AWAY, seconds / 8))
     for _ in range(max(1, round(seconds / 25))):
         yield Act(dice.uniform(0.05, 0.95) * seconds, "kill ingress", dice.randrange(ingresses))
     for _ in range(max(1, round(seconds / 25))):

@@ -9,7 +9,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from tests.chaos.laws import letters_a_bad_push
+from tests.chaos.laws import letters_a_bad_push, unburdened
 from tests.chaos.run import Run
 
 _LOST = ("LOST", "NO LETTER")
@@ -40,6 +40,7 @@ def _figures(run: Run) -> Table:
         "groups, containers": f"{len(plan.groups)}, {sum(map(len, plan.groups.values()))}",
         "kills (worker, ingress)": f"{done['kill worker']}, {done['kill ingress']}",
         "freezes (worker, ingress)": f"{done['freeze worker']}, {done['freeze ingress']}",
+        "all workers away": done["workers away"],
         "Azurite restarts": done["restart azurite"],
         "outages of ARM (all requests, reads)": f"{done['ARM outage']}, {done['ARM read outage']}",
         "owners' stops, tags": f"{done['stop group']}, {done['tag group']}"
@@ -59,13 +60,18 @@ def _figures(run: Run) -> Table:
 
 
 def _messages(run: Run) -> str:
-    samples = run.evidence.samples
-    if not samples:
+    samples, free = run.evidence.samples, unburdened(run.evidence)
+    if not free:
         return "not looked at"
-    usual, most = median(one.count for one in samples), max(one.count for one in samples)
+    usual, most = median(one.count for one in free), max(one.count for one in samples)
     live = max((count for one in samples for count in one.live.values()), default=0)
     void = max(one.void for one in samples)
-    return f"median {usual:g}, at most {most}; live looks a group at most {live}, void ones {void}"
+    full = (
+        f" ({len(samples) - len(free)} of {len(samples)} samples with a full record left out)"
+        if run.evidence.full
+        else ""
+    )
+    return f"median {usual:g}{full}, at most {most}; live looks a group at most {live}, void ones {void}"
 
 
 def _counts(title: str, counts: Mapping[str, int], most: int | None = None) -> Table:

@@ -28,7 +28,7 @@ def test_a_short_chaos_run_breaks_no_law(tmp_path: Path) -> None:
     assert done.verdict.violations == [], f"logs in {tmp_path}"
     assert {one.push.number for one in done.evidence.accepted} == set(range(80))
     kinds = {"kill worker", "freeze worker", "restart azurite", "ARM outage", "ARM read outage", "hold", "stop group"}
-    assert kinds | {"tag group"} <= set(done.mischief)
+    assert kinds | {"tag group", "workers away"} <= set(done.mischief)
     assert sum(done.evidence.faults.values()) > 0
     assert len(done.evidence.samples) > 0
 
@@ -73,8 +73,8 @@ _NOTHING = Evidence(
 _NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _BREACHES: dict[str, dict[str, Any]] = {
     "MANY LETTERS": {"letters": [Letter("1", "g00", "acme/shop:v1", "CrashLoop", "")] * 4},
-    "MANY TIMERS": {"samples": [Sample(count=3, pushes=0, void=0, live=Counter(g00=3))]},
-    "MANY MESSAGES": {"samples": [Sample(count=3, pushes=0, void=0)]},
+    "MANY TIMERS": {"samples": [Sample(_NOON, count=3, pushes=0, void=0, live=Counter(g00=3))]},
+    "MANY MESSAGES": {"samples": [Sample(_NOON, count=3, pushes=0, void=0)]},
     "NOT LEFT ALONE": {
         "left_alone": [LeftAlone("g00", "stopped", _NOON, _NOON + timedelta(minutes=2))],
         "puts": {"g00": [_NOON + timedelta(minutes=1)]},
