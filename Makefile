@@ -15,7 +15,7 @@ HAS_NODE = node -e 'process.exit(+(parseInt(process.versions.node) < 18))' 2>/de
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup node demo test check format bench chaos lock clean
+.PHONY: help setup node demo test unit check format bench chaos search lock clean
 
 help: ## What there is
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1 \2/p' Makefile | while read -r make name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
@@ -47,6 +47,9 @@ demo: setup ## A push from webhook to container group: v1 to v2, then a bad imag
 test: setup ## All tests, on a real Azurite, and every branch of the pure modules (ARGS="-k words" for some tests)
 	python -m pytest $(or $(ARGS),--cov -n 3 --dist worksteal)
 
+unit: setup ## Unit and property tests alone, within a minute
+	python -m pytest tests/unit tests/property -q -n 2 --dist worksteal
+
 check: setup ## Lint, format, types and import contracts
 	ruff check
 	ruff format --check
@@ -57,11 +60,15 @@ format: setup ## Mend what ruff can mend
 	ruff check --fix
 	ruff format
 
-bench: setup ## Measure throughput and latency (PUSHES=, ROLLOUTS=)
-	python -m tests.bench $(if $(PUSHES),--pushes $(PUSHES)) $(if $(ROLLOUTS),--rollouts $(ROLLOUTS))
+bench: setup ## Measure throughput, latency and costs (PUSHES=, ROLLOUTS=, AGAINST=another checkout)
+	python -m tests.bench $(if $(PUSHES),--pushes $(PUSHES)) $(if $(ROLLOUTS),--rollouts $(ROLLOUTS)) \
+		$(if $(AGAINST),--against $(AGAINST))
 
 chaos: setup ## Kill, stall and fail everything for a while; nothing may be lost (PUSHES=, SECONDS=, SEED=)
 	python -m tests.chaos $(if $(PUSHES),--pushes $(PUSHES)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
+search: setup ## Random schedules over the real controller, in memory; nothing may break (SECONDS=, SEED=)
+	python -m tests.search $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 COMPILE = CUSTOM_COMPILE_COMMAND="make lock" pip-compile --quiet --generate-hashes --allow-unsafe --no-strip-extras \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
