@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx
+from azure.storage.blob import ContainerClient
+
 from shared.environment import read_settings
 from shared.image import ImageReference
 from shared.message import TargetId, UpdateMessage
@@ -19,10 +22,13 @@ from tests.arm_simulator import ArmSimulator
 from tests.azurite import Azurite
 from tests.processes import WORKER, Processes, Program, wait_until
 from worker.adapters.record_blobs import open_records
+from worker.record.record import Record
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 RESOURCE_GROUP = "web"
 IP = "20.50.0.9"
+NO_REGISTRY = {"HTTPS_PROXY": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+"""Nothing that is pushed here exists in any registry, and none is to be asked: their lookups end at a closed port."""
 
 
 def definition(images: Mapping[str, str], **properties: Any) -> dict[str, Any]:
@@ -77,6 +83,7 @@ class Site:
             "ACI_HOOKS_CHECK_INTERVAL": "0.2",
             "ACI_HOOKS_SOAK": "0.5",
             "ACI_HOOKS_RETRY_BASE": "0.2",
+            **NO_REGISTRY,
             **settings,
         }
         worker = read_settings(WorkerSettings, self.environment)
@@ -137,10 +144,47 @@ class Site:
         """The group's public IP."""
         return str(self._truth(name)["ip"])
 
-    def record(self, name: str = "shop") -> Any:
+    def record(self, name: str = "shop") -> Record:
         """The group's record."""
-        target = TargetId(subscription=SUBSCRIPTION, resource_group=RESOURCE_GROUP, container_group=name)
-        return self.records.load(target)[0]
+        return self.records.load(target_of(name))[0]
+
+    def waiting(self, name: str = "shop") -> set[str]:
+        """The images of the pushes that wait in the group's record."""
+        return {str(message.push.image) for message in self.record(name).waiting().values()}
+
+    def is_at_rest(self, name: str = "shop") -> bool:
+        """Does the group's record say that nothing is left to be done or told?"""
+        record = self.record(name)
+        left = record.timer or record.change or record.flights or record.undone or record.outbox or record.waiting()
+        return not left
+
+    def write_blob(self, name: str, text: str) -> None:
+        """Write a blob into the records' container, over whatever is there, as somebody by hand."""
+        connection = self.environment["AZURE_STORAGE_CONNECTION_STRING"]
+        with ContainerClient.from_connection_string(connection, self.environment["ACI_HOOKS_RECORDS"]) as container:
+            container.upload_blob(name, text, overwrite=True)
+
+    def write_record(self, name: str, text: str) -> None:
+        """Write anything in the place of a group's record."""
+        self.write_blob(f"groups/{target_of(name).key}.json", text)
+
+    def delete_group(self, name: str = "shop") -> None:
+        """Delete the group, as its owner would."""
+        path = f"subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}/providers/Microsoft.ContainerInstance"
+        httpx.delete(
+            f"{self.environment['ACI_HOOKS_ARM_ENDPOINT']}/{path}/containerGroups/{name}",
+            params={"api-version": "2025-09-01"},
+            headers={"Authorization": "Bearer owner"},
+            trust_env=False,
+        ).raise_for_status()
+
+    def act(self, action: str, name: str = "shop") -> None:
+        """Stop, start or restart the group, as its owner would."""
+        self.arm.act(action, SUBSCRIPTION, RESOURCE_GROUP, name)
+
+    def tag(self, tags: Mapping[str, str], name: str = "shop") -> None:
+        """Give the group these resource tags instead of those that it has, as its owner would."""
+        self.arm.tag(SUBSCRIPTION, RESOURCE_GROUP, name, tags)
 
     def lose_messages(self) -> None:
         """Delete every message of the updates queue, as nobody ever should."""
@@ -158,6 +202,11 @@ class Site:
 
     def _truth(self, name: str) -> Any:
         return self.arm.group(SUBSCRIPTION, RESOURCE_GROUP, name)
+
+
+def target_of(name: str) -> TargetId:
+    """The container group of this name."""
+    return TargetId(subscription=SUBSCRIPTION, resource_group=RESOURCE_GROUP, container_group=name)
 
 
 def events(program: Program) -> Iterator[dict[str, Any]]:

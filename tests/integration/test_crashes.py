@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import pytest
@@ -13,11 +14,48 @@ from tests.tripwire import Tripwire
 
 Place = Literal["before", "after"]
 
-ARM_PUT = ("arm", "PUT", r"/containerGroups/shop")
-SEND_ROLLOUT = ("queue", "POST", r"/messages")
-COMPLETE_PUSH = ("queue", "DELETE", r"/messages/")
-INTENT = ("blob", "PUT", r"/groups/")
-RESCHEDULE = ("queue", "PUT", r"/messages/")
+
+@dataclass(frozen=True)
+class Request:
+    """A request of the worker's: to which server, and which one, or the first one `once` something is so."""
+
+    server: str
+    method: str
+    path: str
+    nth: int = 1
+    once: Callable[[Site], bool] = lambda _site: True
+
+
+def send(nth: int) -> Request:
+    """The nth message that is sent: the push's rollout, then the group's timer."""
+    return Request("queue", "POST", r"/updates-\w+/messages", nth)
+
+
+def complete(nth: int) -> Request:
+    """The nth message that is deleted: the push, its rollout, then the timer at the end."""
+    return Request("queue", "DELETE", r"/updates-\w+/messages/", nth)
+
+
+def write(nth: int) -> Request:
+    """The nth time that the record is written: received, the intent, that it has landed, then look by look."""
+    return Request("blob", "PUT", r"/groups/", nth)
+
+
+def put(nth: int) -> Request:
+    """The nth time that the group is changed."""
+    return Request("arm", "PUT", r"/containerGroups/shop", nth)
+
+
+def something_is_to_be_told(site: Site) -> bool:
+    return bool(site.record().outbox)
+
+
+def has_ended(site: Site) -> bool:
+    return site.is_at_rest() and bool(site.record().outcomes)
+
+
+def a_push_has_failed(site: Site) -> bool:
+    return bool(site.record().undone)
 
 
 def endpoint(site: Site, kind: str) -> str:
@@ -36,21 +74,21 @@ def through(site: Site, kind: str, url: str) -> dict[str, str]:
     return {"AZURE_STORAGE_CONNECTION_STRING": connection.replace(endpoint(site, kind), url)}
 
 
-def kill_at(site: Site, request: tuple[str, str, str], place: Place, nth: int = 1) -> None:
-    """Run a worker and kill -9 it right before or after its nth request of that kind."""
-    kind, method, path = request
+def kill_at(site: Site, request: Request, place: Place) -> None:
+    """Run a worker and kill -9 it right before or after that request."""
     kill: list[Callable[[], None]] = []
     seen = 0
 
-    def matches(a_method: str, a_path: str) -> bool:
+    def matches(method: str, path: str) -> bool:
         nonlocal seen
-        if a_method == method and re.search(path, a_path):
+        if method == request.method and re.search(request.path, path) and request.once(site):
             seen += 1
-        return seen == nth
+            return seen == request.nth
+        return False
 
     action = {place: lambda: kill[0]()}
-    with Tripwire(endpoint(site, kind), matches, **action) as wire:
-        worker = site.worker(name="victim", **through(site, kind, wire.url))
+    with Tripwire(endpoint(site, request.server), matches, **action) as wire:
+        worker = site.worker(name="victim", **through(site, request.server, wire.url))
         kill.append(worker.kill)
         assert wire.tripped.wait(20), worker.output()
         worker.wait(10)
@@ -58,55 +96,65 @@ def kill_at(site: Site, request: tuple[str, str, str], place: Place, nth: int = 
 
 @pytest.mark.parametrize("place", ["before", "after"])
 @pytest.mark.parametrize(
-    ("request_", "nth"),
+    "request_",
     [
-        pytest.param(SEND_ROLLOUT, 1, id="sending the rollout"),
-        pytest.param(COMPLETE_PUSH, 1, id="completing the push"),
-        pytest.param(INTENT, 1, id="writing the intent"),
-        pytest.param(ARM_PUT, 1, id="the PUT"),
-        pytest.param(INTENT, 2, id="writing the outcome"),
-        pytest.param(COMPLETE_PUSH, 2, id="completing the rollout"),
+        pytest.param(send(1), id="sending the rollout"),
+        pytest.param(complete(1), id="completing the push"),
+        pytest.param(send(2), id="sending the timer"),
+        pytest.param(write(1), id="receiving the push"),
+        pytest.param(complete(2), id="completing the rollout"),
+        pytest.param(write(2), id="writing the intent"),
+        pytest.param(put(1), id="the PUT"),
+        pytest.param(write(3), id="writing that it has landed"),
+        pytest.param(Request("queue", "PUT", r"/messages/"), id="settling a look"),
+        pytest.param(Request("blob", "PUT", r"/groups/", once=something_is_to_be_told), id="writing that it was told"),
+        pytest.param(Request("queue", "DELETE", r"/messages/", once=has_ended), id="completing the timer"),
     ],
 )
-def test_killed_at(site: Site, request_: tuple[str, str, str], nth: int, place: Place) -> None:
+def test_killed_at(site: Site, request_: Request, place: Place) -> None:
     site.push("acme/shop:v2")
-    kill_at(site, request_, place, nth)
+    kill_at(site, request_, place)
     site.drain()
     assert site.images()["web"] == "acme/shop:v2"
     assert (site.effective_puts(), site.ip()) == (1, IP)
     assert (site.updates.count(), site.poison.count()) == (0, 0)
-    assert site.record().open() == {}
+    assert (site.is_at_rest(), [one.result for one in site.record().outcomes]) == (True, ["updated"])
 
 
 @pytest.mark.parametrize("place", ["before", "after"])
 @pytest.mark.parametrize(
-    ("request_", "nth"),
+    "request_",
     [
-        pytest.param(INTENT, 2, id="writing the rollback's intent"),
-        pytest.param(ARM_PUT, 2, id="the rollback's PUT"),
-        pytest.param(INTENT, 3, id="writing the failure's outcome"),
-        pytest.param(SEND_ROLLOUT, 2, id="sending the dead letter"),
-        pytest.param(COMPLETE_PUSH, 2, id="completing the rollout"),
+        pytest.param(put(2), id="the PUT of what ran before"),
+        pytest.param(Request("blob", "PUT", r"/groups/", once=a_push_has_failed), id="writing that it has landed"),
+        pytest.param(Request("queue", "POST", r"-poison/messages"), id="sending the dead letter"),
+        pytest.param(Request("blob", "PUT", r"/groups/", once=something_is_to_be_told), id="writing that it was told"),
+        pytest.param(Request("queue", "DELETE", r"/messages/", once=has_ended), id="completing the timer"),
     ],
 )
-def test_killed_in_a_rollback_at(site: Site, request_: tuple[str, str, str], nth: int, place: Place) -> None:
+def test_killed_in_a_rollback_at(site: Site, request_: Request, place: Place) -> None:
     site.arm.image("acme/shop:v2", "crash-loop")
     site.push("acme/shop:v2")
-    kill_at(site, request_, place, nth)
+    kill_at(site, request_, place)
     site.drain()
     assert (site.images()["web"], site.effective_puts(), site.ip()) == ("acme/shop:v1", 2, IP)
-    assert site.updates.count() == 0
+    assert (site.updates.count(), site.is_at_rest()) == (0, True)
+    # It is told at least once.
     assert {letter["code"] for letter in site.dead_letters()} == {"CrashLoop"}
     site.push("acme/shop:v3")
     site.drain()
     assert site.images()["web"] == "acme/shop:v3"
 
 
-def test_a_message_that_kills_its_worker_again_and_again_is_dead_lettered(site: Site) -> None:
+def test_a_push_whose_looks_kill_their_workers_again_and_again_is_dead_lettered(site: Site) -> None:
     site.push("acme/shop:v2")
     for _ in range(2):
-        kill_at(site, ("arm", "GET", r"/containerGroups/shop"), "before")
+        kill_at(site, Request("arm", "GET", r"/containerGroups/shop"), "before")
     site.drain(ACI_HOOKS_MAX_ATTEMPTS="2")
     (letter,) = site.dead_letters()
-    assert (letter["code"], letter["attempts"]) == ("WorkerCrash", 2)
-    assert (site.images()["web"], site.updates.count()) == ("acme/shop:v1", 0)
+    assert letter["code"] == "WorkerCrash"
+    assert (site.images()["web"], site.updates.count(), site.is_at_rest()) == ("acme/shop:v1", 0, True)
+    # It says nothing of the image.
+    site.command("dead-letters", "redrive", "--all")
+    site.drain()
+    assert site.images()["web"] == "acme/shop:v2"

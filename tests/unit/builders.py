@@ -12,8 +12,10 @@ from shared.push import Push
 from tests.fakes import EPOCH
 from worker.core.rules import RolloutRules
 from worker.groups.group import ContainerGroup
+from worker.policies.parse import parse_policy
 from worker.record.record import Record
 from worker.record.values import Candidate, Change, ContainerRecord, Failure, Good, Patience, Pin, Timer
+from worker.targets.target import ContainerRule, Target
 
 SHOP = TargetId(subscription="sub", resource_group="web", container_group="shop")
 REPOSITORY = "docker.io/acme/shop"
@@ -60,7 +62,7 @@ def message(
 def candidate(of: UpdateMessage, image: str | None = "", **rest: Any) -> Candidate:
     """A push that waits for a container; its image is known unless it is None."""
     image = f"acme/shop:{of.push.tag}" if image == "" else image
-    return Candidate(message=of, image=image, digest=of.push.digest, **rest)
+    return Candidate(**({"message": of, "image": image, "digest": of.push.digest} | rest))
 
 
 def good(tag: str | None = "1", image: str | None = None, *, pushed: float | None = None, **rest: Any) -> Good:
@@ -119,6 +121,21 @@ def record(containers: Mapping[str, ContainerRecord] | None = None, **rest: Any)
     return Record(target=SHOP, containers=dict(containers or {}), **rest)
 
 
+def target(policy: str = "any", *containers: str) -> Target:
+    """SHOP as a target: these containers follow their repositories by this policy; web alone if none is named."""
+    return Target(SHOP, {name: ContainerRule(parse_policy(policy)) for name in containers or ("web",)})
+
+
+def ends(of: Record) -> list[tuple[str, str, str]]:
+    """How pushes have ended, the newest first: id, result and detail."""
+    return [(one.id, one.result, one.detail) for one in of.outcomes]
+
+
+def queued(of: Record, name: str = "web") -> list[str]:
+    """The ids of a container's candidates, the best first."""
+    return [one.id for one in of.containers[name].candidates]
+
+
 def event(name: str, seconds: float, text: str = "", kind: str = "Normal") -> Json:
     """An event of an instance view."""
     stamp = at(seconds).isoformat()
@@ -129,6 +146,11 @@ def running(since: float, *events: Json) -> Json:
     """The view of a container that runs."""
     state = {"state": "Running", "startTime": at(since).isoformat(), "detailStatus": ""}
     return {"restartCount": 0, "currentState": state, "events": list(events)}
+
+
+def pulled(image_digest: str, since: float = -3600) -> Json:
+    """The view of a container that pulled an image of this digest when it was started, and runs."""
+    return running(since, event("Pulled", since, f'Successfully pulled image "acme/shop@{image_digest}"'))
 
 
 def crash_loop(at_seconds: float) -> Json:

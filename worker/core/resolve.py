@@ -51,8 +51,10 @@ def resolve(
             record = _unchanged(record, name, candidate, digest, now)
         else:
             resolved = _resolved(container, candidate, group.images[name], following.written, digest)
-            candidates = tuple(resolved if other.id == message.id else other for other in container.candidates)
-            record = record.with_container(name, candidates=candidates)
+            candidates = (
+                resolved if other.id == message.id else _displaced(other, resolved) for other in container.candidates
+            )
+            record = record.with_container(name, candidates=tuple(candidates))
     return record
 
 
@@ -80,6 +82,14 @@ def _resolved(
     moves = candidate.tag in {*others, *(good.tag for good in container.goods)} or _has_failed(container, candidate)
     image = rewrite(written, digest=digest) if moves and digest else rewrite(written, tag=candidate.tag)
     return candidate.but(image=image, digest=digest, restart=image == running and not digest)
+
+
+def _displaced(other: Candidate, newer: Candidate) -> Candidate:
+    """A push whose tag another one has moved since: from now on only its digest means it."""
+    moved = other.tag == newer.tag and other.image is not None and other.digest not in {None, newer.digest}
+    if not moved or other.image is None or other.digest is None:
+        return other
+    return other.but(image=rewrite(other.image, digest=other.digest), restart=False)
 
 
 def _has_failed(container: ContainerRecord, candidate: Candidate) -> bool:
