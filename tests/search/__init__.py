@@ -1,0 +1,1 @@
+"""A search over random schedules: the real controller in memory, laws at the end, and faults planted on purpose."""

@@ -1,0 +1,338 @@
+"""A trial: one schedule on its way, and what the laws must know of it. Each operation is one of its methods."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from shared.image import ImageReference
+from shared.message import UpdateMessage, decode_letter
+from shared.push import Push
+from tests.search.outside import Killed
+from tests.search.scenery import SHOP, Container, Quality, Scenery, digest_of
+from tests.search.world import Hand, StorageFault, System, World
+
+FEW_ROUNDS, MANY_ROUNDS = 3, 10
+"""Rounds over the list of groups in the end: so many at least, and so many at most until everything is at rest."""
+MOST_BAD = 6
+"""Bad pushes of a repository: enough for a record to be full of failures, few enough for a trial to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """A push, and what only the registry knows of it: its image, and whether that works.
+
+    `pinned`: it is rolled out by its own digest, wherever its tag has moved to. `rank` is its version's, where tags
+    have an order. `mended`: its image did not work at first.
+    """
+
+    number: int
+    message: UpdateMessage
+    quality: Quality
+    digest: str
+    pinned: bool
+    rank: int
+    mended: bool = False
+
+    @property
+    def id(self) -> str:
+        """The id of its message."""
+        return self.message.id
+
+    @property
+    def image(self) -> ImageReference:
+        """Its repository and tag."""
+        return self.message.push.image
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """What the owner of the group deployed past us."""
+
+    digest: str
+    at: datetime
+
+
+@dataclass
+class Trial:
+    """A world, and what was done to it."""
+
+    scenery: Scenery
+    world: World
+    pushes: list[Pushed] = field(default_factory=list)
+    """Those that were delivered, the order in which they were."""
+    late: list[Pushed] = field(default_factory=list)
+    """Those whose webhook has not come yet."""
+    rolled_back: set[str] = field(default_factory=set)
+    """Containers that an operator took back to an older image."""
+    deployed: dict[str, Deployed] = field(default_factory=dict)
+    stopped_once: bool = False
+    timers_lost: bool = False
+    registry_answered: bool = False
+    numbers: int = 0
+
+    @property
+    def made(self) -> list[Pushed]:
+        """All pushes, in the order in which their images were made."""
+        return sorted([*self.pushes, *self.late], key=lambda one: one.number)
+
+    def container(self, name: str) -> Container:
+        """One of the group's containers."""
+        return self.scenery.containers[name]
+
+    # The registry and its webhooks
+
+    def push(
+        self, name: str, quality: Quality, *, digest: bool, late: bool, clock_error: int | None, rank: int
+    ) -> None:
+        """An image is pushed. Its webhook may come later."""
+        self.world.clock.advance(1)
+        container = self.container(name)
+        number = self._number()
+        tag = self._tag(container, number, rank)
+        quality = self._allowed(container, quality, f"{container.repository}:{tag}", digest=digest)
+        made = digest_of(number)
+        self.world.registry.put(container.repository, tag, quality, made)
+        now = self.world.clock.now()
+        push = Push(
+            sender="generic",
+            registry="docker.io",
+            repository=container.repository,
+            tag=tag,
+            digest=made if digest else None,
+            pushed_at=None if clock_error is None else now + timedelta(seconds=clock_error),
+        )
+        message = UpdateMessage(id=f"{number}-{quality}", kind="push", push=push, received_at=now)
+        pinned = not container.moves or digest
+        self.late.append(Pushed(number, message, quality, made, pinned, rank))
+        if not late:
+            self.deliver(len(self.late) - 1)
+
+    def deliver(self, which: int) -> None:
+        """A webhook comes in."""
+        if self.late:
+            one = self.late.pop(which % len(self.late))
+            message = one.message.model_copy(update={"received_at": self.world.clock.now()})
+            self.pushes.append(replace(one, message=message))
+            self._send(message)
+
+    def deliver_again(self, which: int, *, anew: bool) -> None:
+        """A webhook comes in once more; anew: as a delivery of its own."""
+        if not self.pushes:
+            return
+        one = self.pushes[which % len(self.pushes)]
+        # Of a push without a time or a digest nobody can say that it is the old one, and not a newer one.
+        if anew and one.pinned and one.message.push.pushed_at and not one.mended:
+            number = self._number()
+            update = {"id": f"{one.id}-{number}", "received_at": self.world.clock.now()}
+            one = replace(one, message=one.message.model_copy(update=update))
+            self.pushes.append(one)
+        self._send(one.message)
+
+    def duplicate(self, which: int) -> None:
+        """The queue holds a message twice."""
+        texts = self.world.updates.texts
+        if texts:
+            self._queue(texts[which % len(texts)])
+
+    def move_tag(self, name: str, quality: Quality) -> None:
+        """The tag that a container runs stands for another image, and nobody tells."""
+        container = self.container(name)
+        if quality != "good" and self._runs_unpinned_while_stopped(f"{container.repository}:{container.tag}"):
+            return
+        self.world.registry.put(container.repository, container.tag, quality, digest_of(self._number()))
+
+    def registry_answers(self, *, answers: bool) -> None:
+        """The registry tells a tag's digest to whoever asks, or does so no more."""
+        self.world.registry.answers = answers
+        self.registry_answered |= answers
+
+    def redrive(self, which: int, *, mended: bool) -> None:
+        """An operator has a dead letter tried again, its image perhaps having been mended."""
+        texts = self.world.poison.texts
+        if not texts:
+            return
+        which %= len(texts)
+        message = decode_letter(texts[which]).message
+        if mended and isinstance(message, UpdateMessage):
+            self._mend(message.id)
+        self.world.redrive(which)
+
+    # Workers
+
+    def kill(self, calls: int) -> None:
+        """A worker dies in the middle of its work; its message stays leased until the lease ends."""
+        self.world.work(calls=calls, act=dying)
+
+    def late_put(self, meanwhile: Callable[[], None], *, dies: bool) -> None:
+        """The next PUT takes effect late, after something else; its worker may be dead by then."""
+
+        def late() -> bool:
+            meanwhile()
+            return dies
+
+        self.world.azure.late = late
+        self.world.work(2)
+        self.world.azure.late = None
+
+    def patrol(self) -> None:
+        """A round over the list of groups."""
+        self.world.look_round()
+
+    def lose_timers(self) -> None:
+        """Somebody clears the queue of all timers."""
+        self.timers_lost = True
+        self.world.lose_timers()
+
+    # Trouble
+
+    def outage(self, system: System, seconds: float) -> None:
+        """A system is down for a while."""
+        self.world.down_until[system] = self.world.clock.seconds() + seconds
+
+    def storage_fault(self, fault: StorageFault) -> None:
+        """Some calls of a storage service fail."""
+        self.world.storage_faults.append(fault)
+
+    # The owner and the operator
+
+    def hold(self) -> None:
+        """An operator holds the group."""
+        self.world.hold()
+
+    def release(self) -> None:
+        """An operator releases it."""
+        self.world.release()
+
+    def roll_back(self) -> None:
+        """An operator goes back to the good images before."""
+        self.world.roll_back()
+        self.rolled_back |= self.scenery.containers.keys()
+
+    def tag(self, *, held: bool) -> None:
+        """The owner sets the resource tag that holds the group, or takes it off."""
+        tags = {"aci-hooks.hold": "audit"} if held else {}
+        self.world.azure.by_owner(SHOP, "PATCH", body=json.dumps({"tags": tags}).encode())
+
+    def stop(self) -> None:
+        """The owner stops the group; not if it would be broken when it is started again."""
+        if not self.would_break():
+            self.stopped_once = True
+            self.world.azure.by_owner(SHOP, "POST", "/stop")
+
+    def start(self) -> None:
+        """The owner starts the group."""
+        if self.is_stopped():
+            self.world.azure.by_owner(SHOP, "POST", "/start")
+
+    def restart(self) -> None:
+        """The owner restarts the group; not if it would be broken then."""
+        if not self.would_break() and not self.is_stopped():
+            self.world.azure.by_owner(SHOP, "POST", "/restart")
+
+    def deploy(self, name: str) -> None:
+        """The owner deploys another image of a container, and all others as they are."""
+        group = self.world.azure.by_owner(SHOP, "GET")
+        if group is None or self.would_break() or self.is_stopped():
+            return
+        number = self._number()
+        container = self.container(name)
+        tag = f"1.0.{number}" if container.ordered else f"own{number}"
+        self.world.registry.put(container.repository, tag, "good", digest_of(number))
+        body = group_with(group, name, f"{container.repository}:{tag}")
+        if self.world.azure.by_owner(SHOP, "PUT", body=body) is not None:
+            self.deployed[name] = Deployed(digest_of(number), self.world.clock.now())
+
+    def come_to_rest(self) -> None:
+        """All trouble is over, every webhook has come, and nobody holds the group back any more. Time passes."""
+        self.world.no_more_trouble()
+        while self.late:
+            self.deliver(0)
+        self.tag(held=False)
+        self.start()
+        self.release()
+        for number in range(MANY_ROUNDS):
+            if number >= FEW_ROUNDS and self.world.is_at_rest():
+                return
+            if not self.world.come_to_rest():
+                return
+            self.patrol()
+
+    # What there is to see
+
+    def is_stopped(self) -> bool:
+        """Is the group stopped?"""
+        return self.world.azure.truth(SHOP)["state"] == "Stopped"
+
+    def images(self) -> dict[str, str]:
+        """What the group's containers are to run, as it is written there."""
+        return images_of(self.world.azure.truth(SHOP)["definition"])
+
+    def would_break(self) -> bool:
+        """Would some container be broken if the group were started anew, as its image is by now?"""
+        return not all(self.world.registry.works(image) for image in self.images().values())
+
+    def _number(self) -> int:
+        self.numbers += 1
+        return self.numbers
+
+    def _tag(self, container: Container, number: int, rank: int) -> str:
+        if container.ordered:
+            return f"1.{rank}.{number}"
+        return container.tag if container.moves else f"v{number}"
+
+    def _allowed(self, container: Container, quality: Quality, image: str, *, digest: bool) -> Quality:
+        """The quality, unless no law could be stated of such a push."""
+        if quality == "good":
+            return quality
+        pushes = (one for one in self.made if one.message.push.repository == container.repository)
+        bad = [one for one in pushes if one.quality != "good"]
+        if len(bad) >= MOST_BAD or self._runs_unpinned_while_stopped(image):
+            return "good"
+        # Azure refuses every PUT of a group that names an inaccessible tag, whatever the PUT is for.
+        return "unpullable" if quality == "inaccessible" and container.moves else quality
+
+    def _runs_unpinned_while_stopped(self, image: str) -> bool:
+        return self.is_stopped() and image in self.images().values()
+
+    def _mend(self, message_id: str) -> None:
+        for number, one in enumerate(self.pushes):
+            if one.id == message_id and one.quality != "good" and not self.container_of(one).moves:
+                push = one.message.push
+                self.world.registry.put(push.repository, push.tag, "good", one.digest)
+                self.pushes[number] = replace(one, quality="good", mended=True)
+
+    def container_of(self, one: Pushed) -> Container:
+        """A container that a push is for."""
+        repository = one.message.push.repository
+        return next(own for own in self.scenery.containers.values() if own.repository == repository)
+
+    def _send(self, message: UpdateMessage) -> None:
+        self._queue(message.encode())
+
+    def _queue(self, text: str) -> None:
+        """The ingress answers 202 once the queue has it, so senders try until it is up again."""
+        self.world.from_outside(lambda: self.world.updates.send(text))
+
+
+def dying(_hand: Hand) -> None:
+    """What happens to a worker that is killed."""
+    raise Killed
+
+
+def images_of(definition: dict[str, object]) -> dict[str, str]:
+    """Container → image, of a definition."""
+    properties = definition["properties"]
+    assert isinstance(properties, dict)
+    return {one["name"]: one["properties"]["image"] for one in properties["containers"]}
+
+
+def group_with(group: dict[str, object], name: str, image: str) -> bytes:
+    """The body of a PUT that changes one image."""
+    changed = json.loads(json.dumps(group))
+    for one in changed["properties"]["containers"]:
+        if one["name"] == name:
+            one["properties"]["image"] = image
+    return json.dumps(changed).encode()
