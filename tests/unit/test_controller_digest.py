@@ -1,0 +1,57 @@
+"""The digest of what was pushed: its registry's word counts, then its sender's."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.errors import RemoteError
+from shared.image import ImageReference
+from tests.unit.builders import digest, push
+from worker.controller.digest import digest_of
+from worker.ports import Absent, Found, Lookup, Unknown
+
+SENT, TOLD = digest("what the sender says"), digest("what the registry says")
+
+
+class Registry:
+    """A registry that says the same of every image."""
+
+    def __init__(self, said: Lookup) -> None:
+        self.said = said
+        self.asked: list[str] = []
+
+    def lookup(self, image: ImageReference) -> Lookup:
+        self.asked.append(str(image))
+        return self.said
+
+    def tags(self, image: ImageReference) -> list[str]:
+        raise AssertionError("nobody asks for tags")
+
+
+@pytest.mark.parametrize(
+    ("said", "sent", "known"),
+    [
+        (Found(TOLD), SENT, TOLD),
+        (Found(TOLD), None, TOLD),
+        (Unknown("unreachable"), SENT, SENT),
+        (Unknown("unreachable"), None, None),
+    ],
+)
+def test_the_registry_is_asked_first_and_the_sender_if_it_can_not_tell(
+    said: Lookup, sent: str | None, known: str | None
+) -> None:
+    assert digest_of(Registry(said), push("2", digest=sent)) == known
+
+
+@pytest.mark.parametrize(("sent", "asked"), [(None, "docker.io/acme/shop:2"), (SENT, f"docker.io/acme/shop:2@{SENT}")])
+def test_it_is_asked_for_the_very_image_that_was_pushed(sent: str | None, asked: str) -> None:
+    registry = Registry(Found(TOLD))
+    digest_of(registry, push("2", digest=sent))
+    assert registry.asked == [asked]
+
+
+def test_an_image_that_is_not_there_is_an_error_whatever_the_sender_says() -> None:
+    with pytest.raises(RemoteError) as error:
+        digest_of(Registry(Absent("no manifest")), push("2"))
+    assert (error.value.service, error.value.status, error.value.code) == ("registry", 404, "ManifestUnknown")
+    assert error.value.message == "docker.io/acme/shop:2 does not exist there: no manifest"

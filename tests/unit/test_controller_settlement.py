@@ -1,0 +1,35 @@
+"""The dead letter that a failure makes of a message."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.message import DeadLetter, UpdateMessage
+from tests.unit.builders import at, message
+from worker.controller.settlement import dead_letter_of
+
+ROLLOUT = message("2")
+PUSH = ROLLOUT.model_copy(update={"kind": "push", "target": None})
+
+
+@pytest.mark.parametrize(
+    ("of", "code", "reason"),
+    [
+        ("raw", "Undecodable", "the message is no message of ours"),
+        (ROLLOUT, "MissingSecrets", "secrets that Azure withholds are not configured"),
+        (PUSH, "WorkerCrash", "its worker died or stalled again and again"),
+        (ROLLOUT, "CrashLoop", "the rollout failed"),
+        (PUSH, "AuthorizationFailed", "the push failed"),
+        ("raw", "AuthorizationFailed", "the push failed"),
+    ],
+)
+def test_the_letter_says_why_and_holds_the_message(of: UpdateMessage | str, code: str, reason: str) -> None:
+    assert dead_letter_of(of, code, "so it was", 3, at(1), at(2)) == DeadLetter(
+        reason=reason,
+        code=code,
+        detail="so it was",
+        attempts=3,
+        first_received_at=at(1),
+        dead_lettered_at=at(2),
+        message=of,
+    )

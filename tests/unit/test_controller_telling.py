@@ -1,0 +1,159 @@
+"""Telling: dead letters, the log, the metrics and people get to know how pushes ended."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from shared.errors import RemoteError
+from shared.message import DeadLetter, UpdateMessage
+from tests.unit.builders import ADDRESS, SHOP, at, message, record
+from tests.unit.controller_builders import QUEUE_DOWN, Bench, counted
+from worker.controller.telling import Telling, context_of
+from worker.ports import Notice
+from worker.record.values import AddressChange, Ending, Result
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+MOVED = {"ip": "20.50.0.9"}
+Line = MutableMapping[str, Any]
+
+
+def ending(of: str | UpdateMessage = "2", result: Result = "updated", code: str | None = None) -> Ending:
+    of = message(of) if isinstance(of, str) else of
+    return Ending(message=of, result=result, detail="so it was", code=code, at=at(9))
+
+
+def told(bench: Bench, *endings: Ending, addresses: tuple[AddressChange, ...] = ()) -> list[Line]:
+    """What is in the log once these have been told."""
+    with capture_logs() as logs:
+        Telling(bench.ports()).tell(record(outbox=endings, address_changes=addresses))
+    return logs
+
+
+class TestDeadLetters:
+    @pytest.mark.parametrize("result", ["failed", "rolled-back"])
+    def test_a_push_that_failed_gets_a_letter_with_the_message_in_it(self, result: Result) -> None:
+        bench = Bench()
+        bench.clock.advance(60)
+        of = message("2", pushed=3, attempts=2)
+        told(bench, ending(of, result, "CrashLoop").but(attempts=4))
+        assert bench.letters == [
+            DeadLetter(
+                reason="the rollout failed",
+                code="CrashLoop",
+                detail="so it was",
+                attempts=4,
+                first_received_at=at(3),
+                dead_lettered_at=at(60),
+                message=of,
+            )
+        ]
+
+    @pytest.mark.parametrize("result", ["updated", "unchanged", "superseded", "ignored"])
+    def test_any_other_gets_none(self, result: Result) -> None:
+        bench = Bench()
+        told(bench, ending("2", result))
+        assert bench.letters == []
+
+    def test_a_push_was_tried_once_and_without_a_code_unless_it_is_said_otherwise(self) -> None:
+        bench = Bench()
+        told(bench, ending("2", "failed"))
+        assert [(letter.attempts, letter.code) for letter in bench.letters] == [(1, "")]
+
+    def test_a_queue_that_is_down_for_a_moment_gets_its_letter_all_the_same(self) -> None:
+        bench = Bench()
+        bench.on("poison send", QUEUE_DOWN)
+        told(bench, ending("2", "failed", "C"))
+        assert len(bench.letters) == 1
+
+    def test_where_no_letter_can_be_sent_nothing_is_told(self) -> None:
+        bench = Bench()
+        bench.on("poison send", *[QUEUE_DOWN] * 3)
+        with pytest.raises(RemoteError, match=r"^queue: ServerBusy"):
+            told(bench, ending("2", "failed", "C"))
+        assert (bench.letters, bench.told) == ([], [])
+
+
+class TestPeople:
+    @pytest.mark.parametrize("result", ["updated", "rolled-back", "failed"])
+    def test_they_are_told_what_was_done_to_their_group(self, result: Any) -> None:
+        bench = Bench()
+        told(bench, ending("2", result, "C"))
+        assert bench.told == [Notice(result, "docker.io/acme/shop:2", "web/shop", "so it was")]
+
+    @pytest.mark.parametrize("result", ["unchanged", "superseded", "ignored"])
+    def test_but_not_of_what_was_not_done(self, result: Result) -> None:
+        bench = Bench()
+        told(bench, ending("2", result))
+        assert bench.told == []
+
+    def test_that_an_address_changed_is_told_with_the_push_that_moved_it(self) -> None:
+        bench = Bench()
+        before = counted("aci_hooks_address_changes_total")
+        lines = told(bench, addresses=(AddressChange(message=message("2"), before=MOVED, after=ADDRESS),))
+        detail = f"THE ADDRESS CHANGED from {MOVED} to {ADDRESS}"
+        assert bench.told == [Notice("address changed", "docker.io/acme/shop:2", "web/shop", detail)]
+        assert counted("aci_hooks_address_changes_total") == before + 1
+        assert lines == [
+            {
+                "event": "THE ADDRESS OF THE GROUP CHANGED",
+                "log_level": "error",
+                "before": MOVED,
+                "after": ADDRESS,
+            }
+        ]
+
+    def test_an_address_that_changed_without_a_push_is_in_the_log_alone(self) -> None:
+        bench = Bench()
+        assert len(told(bench, addresses=(AddressChange(before=MOVED, after=ADDRESS),))) == 1
+        assert bench.told == []
+
+    def test_everything_in_the_outbox_is_told_in_its_order(self) -> None:
+        bench = Bench()
+        moved = AddressChange(message=message("4"), before=MOVED, after=ADDRESS)
+        told(bench, ending("2", "failed", "C"), ending("3"), addresses=(moved,))
+        assert [(notice.outcome, notice.image.rpartition(":")[2]) for notice in bench.told] == [
+            ("failed", "2"),
+            ("updated", "3"),
+            ("address changed", "4"),
+        ]
+
+
+class TestLogAndMetrics:
+    def test_a_line_says_how_each_push_ended_and_a_code_if_there_is_one(self) -> None:
+        lines = told(Bench(), ending("2", "failed", "CrashLoop"), ending("3"))
+        plain = {"event": "ended", "log_level": "info", "detail": "so it was"}
+        assert lines == [plain | {"outcome": "failed", "code": "CrashLoop"}, plain | {"outcome": "updated"}]
+
+    def test_every_ending_is_counted(self) -> None:
+        before = {each: counted("aci_hooks_outcomes_total", outcome=each) for each in ("unchanged", "failed")}
+        told(Bench(), ending("2", "failed", "C"), ending("3", "unchanged"), ending("4", "unchanged"))
+        assert counted("aci_hooks_outcomes_total", outcome="unchanged") == before["unchanged"] + 2
+        assert counted("aci_hooks_outcomes_total", outcome="failed") == before["failed"] + 1
+
+    def test_a_push_that_concerns_no_target_is_counted_and_logged_as_ignored(self) -> None:
+        before = counted("aci_hooks_outcomes_total", outcome="ignored")
+        with capture_logs() as lines:
+            Telling(Bench().ports()).ignored("nobody runs it")
+        assert lines == [{"event": "ended", "log_level": "info", "outcome": "ignored", "detail": "nobody runs it"}]
+        assert counted("aci_hooks_outcomes_total", outcome="ignored") == before + 1
+
+
+class TestContext:
+    OF = message("2").model_copy(update={"traceparent": TRACE})
+
+    def test_every_line_says_which_push_it_is_about(self) -> None:
+        assert context_of(self.OF) == {
+            "id": "2",
+            "image": "docker.io/acme/shop:2",
+            "target": "web/shop",
+            "trace_id": "0af7651916cd43dd8448eb211c80319c",
+        }
+
+    def test_a_push_without_a_target_or_a_trace_has_none(self) -> None:
+        of = message("2").model_copy(update={"kind": "push", "target": None})
+        assert context_of(of) == {"id": "2", "image": "docker.io/acme/shop:2"}
+        assert context_of(of, SHOP)["target"] == "web/shop"

@@ -1,0 +1,151 @@
+"""Timers: a look is on the queue before the record names it, and each record not at rest has one that counts."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.message import Look, TargetId
+from tests.unit.builders import SHOP, at, message, record, timer
+from tests.unit.controller_builders import RECORDS_DOWN, Bench, Died, conflict
+from worker.controller.timers import CONFLICTS, change, is_overdue, waiting_for_owners, with_timer
+from worker.ports import Conflict
+from worker.record.record import Record
+from worker.record.values import Hold
+
+HOLD = Hold(reason="audit", since=at(0))
+API = TargetId(subscription="sub", resource_group="web", container_group="api")
+
+
+def held(now: Record) -> Record:
+    return now.but(hold=HOLD)
+
+
+def look(token: str = "id-1", count: int = 1) -> Look:
+    return Look(target=SHOP, token=token, count=count)
+
+
+@pytest.mark.parametrize(("seconds", "overdue"), [(0, False), (119, False), (120, False), (120.1, True)])
+def test_a_look_that_has_not_come_for_two_minutes_is_lost(seconds: float, *, overdue: bool) -> None:
+    assert is_overdue(timer(100), at(100 + seconds)) == overdue
+
+
+class TestChange:
+    def test_what_is_decided_is_written_with_a_timer_that_is_due_now(self) -> None:
+        bench = Bench(record(count=4, swept=True))
+        before, after = change(bench.ports(), SHOP, held)
+        assert before == record(count=4, swept=True)
+        assert after == record(count=5, swept=True, hold=HOLD, timer=timer(0, "id-1"))
+        assert bench.record == after
+        assert bench.sent == [look(count=5)]
+
+    def test_the_look_is_sent_before_the_record_names_it(self) -> None:
+        # The other way round a record could wait for a message that was never sent.
+        bench = Bench(record())
+        change(bench.ports(), SHOP, held)
+        assert [call for call in bench.calls if call in {"after send", "before save"}] == ["after send", "before save"]
+
+    def test_a_worker_that_dies_in_between_leaves_a_look_that_nothing_names(self) -> None:
+        bench = Bench(record())
+
+        def die() -> None:
+            raise Died
+
+        bench.on("save", die)
+        with pytest.raises(Died):
+            change(bench.ports(), SHOP, held)
+        assert (bench.record, bench.sent) == (record(), [look()])
+
+    def test_a_group_that_has_no_record_gets_one(self) -> None:
+        bench = Bench()
+        before, after = change(bench.ports(), SHOP, held)
+        assert (before, bench.record) == (record(), after)
+
+    def test_where_there_is_nothing_to_change_nothing_is_sent_or_written(self) -> None:
+        bench = Bench(record(swept=True))
+        assert change(bench.ports(), SHOP, lambda _now: None) == (record(swept=True), record(swept=True))
+        assert bench.calls == ["before load", "after load"]
+
+    def test_the_decision_is_made_anew_if_somebody_else_wrote_first(self) -> None:
+        bench = Bench(record())
+        bench.on("save", lambda: bench.rewrite(lambda now: now.but(swept=True)))
+        before, after = change(bench.ports(), SHOP, held)
+        assert (before.swept, after.swept, after.hold) == (True, True, HOLD)
+        assert bench.record == after
+
+    def test_one_look_serves_until_a_record_names_it(self) -> None:
+        bench = Bench(record())
+        bench.on("save", *[conflict()] * (CONFLICTS - 1))
+        change(bench.ports(), SHOP, held)
+        assert bench.sent == [look()]
+        assert bench.record.timer == timer(0, "id-1")
+
+    def test_a_look_that_others_have_overtaken_meanwhile_serves_no_more(self) -> None:
+        bench = Bench(record())
+        bench.on("save", lambda: bench.rewrite(lambda now: now.but(count=1)))
+        change(bench.ports(), SHOP, held)
+        assert bench.sent == [look(), look("id-2", 2)]
+        assert (bench.record.timer, bench.record.count) == (timer(0, "id-2"), 2)
+
+    def test_the_timer_of_whoever_was_faster_is_kept_to(self) -> None:
+        bench = Bench(record())
+        bench.on("save", lambda: bench.rewrite(lambda now: now.but(count=1, timer=timer(0, "theirs"))))
+        change(bench.ports(), SHOP, held)
+        assert (bench.record.timer, bench.record.count, bench.record.hold) == (timer(0, "theirs"), 1, HOLD)
+
+    def test_it_is_left_to_later_if_others_write_all_the_time(self) -> None:
+        bench = Bench(record())
+        bench.on("save", *[conflict()] * CONFLICTS)
+        with pytest.raises(Conflict, match=r"^the record of web/shop was written by others 5 times in a row$"):
+            change(bench.ports(), SHOP, held)
+        assert bench.saves() == 0
+
+    def test_records_that_are_down_for_a_moment_are_read_and_written_all_the_same(self) -> None:
+        bench = Bench(record())
+        bench.on("load", RECORDS_DOWN)
+        bench.on("save", RECORDS_DOWN)
+        change(bench.ports(), SHOP, held)
+        assert bench.record.hold == HOLD
+
+
+class TestWithTimer:
+    @pytest.mark.parametrize("due", [-120, -1, 0, 1])
+    def test_a_timer_that_is_due_in_a_moment_stays(self, due: float) -> None:
+        bench = Bench()
+        now = record(timer=timer(due), count=3)
+        assert with_timer(bench.ports(), now) == (now, None)
+        assert bench.sent == []
+
+    @pytest.mark.parametrize("due", [-120.1, 1.1, 60])
+    def test_one_that_is_lost_or_due_later_gives_way_to_one_that_is_due_now(self, due: float) -> None:
+        bench = Bench()
+        now = record(timer=timer(due, owner=True), count=3)
+        assert with_timer(bench.ports(), now) == (now.but(timer=timer(0, "id-1"), count=4), look(count=4))
+        assert bench.sent == [look(count=4)]
+
+    @pytest.mark.parametrize(("count", "serves"), [(2, True), (3, False), (4, False)])
+    def test_a_look_that_was_sent_before_serves_if_it_is_still_the_newest(self, count: int, *, serves: bool) -> None:
+        bench = Bench()
+        sent = look("before", 3)
+        result, used = with_timer(bench.ports(), record(count=count), sent)
+        expected = sent if serves else look("id-1", count + 1)
+        assert (used, result.timer, result.count) == (expected, timer(0, expected.token), expected.count)
+        assert bench.sent == ([] if serves else [expected])
+
+    def test_a_look_that_was_sent_before_is_handed_on_where_it_is_not_needed(self) -> None:
+        now = record(timer=timer(0))
+        assert with_timer(Bench().ports(), now, look("before", 9)) == (now, look("before", 9))
+
+
+class TestWaitingForOwners:
+    def test_groups_that_wait_for_their_owner_are_counted_and_those_at_rest_are_not(self) -> None:
+        bench = Bench(record(timer=timer(owner=True)))
+        bench.records.save(Record(target=API), None)
+        assert waiting_for_owners(bench.ports()) == 1
+
+    def test_where_all_are_at_rest_none_is_waited_for(self) -> None:
+        assert waiting_for_owners(Bench(record(inbox=(message("2"),))).ports()) == 0
+
+    def test_one_that_waits_for_anything_else_is_not_at_rest(self) -> None:
+        bench = Bench(record(timer=timer(owner=True)))
+        bench.records.save(Record(target=API, timer=timer()), None)
+        assert waiting_for_owners(bench.ports()) is None

@@ -1,0 +1,148 @@
+"""What became of a change that was sent: which pushes fail for it, which are tried apart, and what is tried again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.builders import at, candidate, change, container, good, message, pin, record
+from worker.core.landing import landed, not_made
+from worker.failures.classify import Failure, Permanent, Transient
+from worker.record.record import Record
+from worker.record.values import Change, Ending, Flight
+
+TWO, FIVE = message("2"), message("5", repository="acme/jobs")
+NO = Permanent("InvalidRequestContent", "arm: InvalidRequestContent (400): no")
+SENT = change(tries=3)
+BOTH = change({"web": "acme/shop:2", "jobs": "acme/jobs:5"}, asked={"web": "2", "jobs": "5"}, tries=3)
+
+
+def flying(*generations: int) -> tuple[Flight, ...]:
+    return tuple(Flight(generation=generation, sent_at=at(0)) for generation in generations)
+
+
+def sending(sent: Change, **rest: Any) -> Record:
+    """A change was sent for :2 on web, and for :5 on jobs as well if both were asked for."""
+    containers = {"web": container(candidate(TWO))}
+    if "jobs" in sent.asked:
+        jobs = {"repository": "docker.io/acme/jobs", "goods": (good("4", "acme/jobs:4"),)}
+        containers["jobs"] = container(candidate(FIVE, "acme/jobs:5"), **jobs)
+    return record(containers, **({"change": sent, "flights": flying(sent.generation)} | rest))
+
+
+def failed(result: Record) -> dict[str, str]:
+    """The pushes that have ended, with their codes."""
+    assert {ending.result for ending in result.outbox} <= {"failed"}
+    return {ending.message.id: str(ending.code) for ending in result.outbox}
+
+
+def after(now: Record, sent: Change, failure: Failure = NO, *, over: bool = True) -> Record:
+    return not_made(now, sent, failure, at(9), 5, over=over)
+
+
+def test_a_change_that_azure_has_taken_is_not_in_flight_any_more_and_the_others_are() -> None:
+    now = sending(SENT, flights=flying(0, 1, 2))
+    assert landed(now, SENT) == now.but(flights=flying(0, 2))
+
+
+@pytest.mark.parametrize("tries", [2, 1])
+def test_a_change_that_failed_for_now_counts_as_no_try_and_is_in_flight_until_it_has_landed(tries: int) -> None:
+    now = sending(SENT.but(tries=tries), flights=flying(0, 1))
+    result = after(now, SENT, Transient("ServiceUnavailable", "later"), over=False)
+    assert result == now.but(change=SENT.but(tries=tries - 1))
+
+
+def test_a_change_has_never_been_tried_less_often_than_never() -> None:
+    sent = SENT.but(tries=0)
+    assert after(sending(sent), sent, over=False).change == sent
+
+
+@pytest.mark.parametrize("newer", [None, change(generation=2, tries=4)])
+@pytest.mark.parametrize("over", [True, False])
+def test_what_was_said_of_a_change_says_nothing_of_the_one_that_took_its_place(
+    newer: Change | None, *, over: bool
+) -> None:
+    now = sending(SENT, change=newer, flights=flying(1, 2))
+    assert after(now, SENT, over=over) == now
+
+
+def test_the_push_that_asked_for_what_is_refused_for_good_fails() -> None:
+    result = after(sending(SENT), SENT)
+    (ending,) = result.outbox
+    assert ending == Ending(message=TWO, result="failed", detail=NO.detail, code=NO.code, attempts=5, at=at(9))
+    assert result.containers["web"].candidates == ()
+    assert [each.circumstance for each in result.containers["web"].failures] == [False]
+
+
+def test_it_was_nowhere_so_that_nothing_is_to_be_gone_back_from() -> None:
+    result = after(sending(SENT), SENT)
+    assert result.undone == ()
+    assert result.change == SENT.but(asked={}, touched=frozenset(), tries=2)
+    assert [each.moved for each in result.containers["web"].goods] == [False]
+
+
+@pytest.mark.parametrize(
+    ("failure", "circumstance"),
+    [(NO, False), (Transient("AuthorizationFailed", "no role", circumstance=True), True)],
+)
+def test_what_says_nothing_of_the_image_is_a_circumstance(failure: Failure, *, circumstance: bool) -> None:
+    result = after(sending(SENT), SENT, failure)
+    assert [each.circumstance for each in result.containers["web"].failures] == [circumstance]
+
+
+def test_pushes_that_are_refused_together_are_tried_apart() -> None:
+    now = sending(BOTH)
+    result = after(now, BOTH)
+    assert result == now.but(apart=True, change=BOTH.but(asked={}, touched=frozenset(), tries=2))
+
+
+def test_pushes_that_are_tried_apart_and_refused_together_all_the_same_both_fail() -> None:
+    result = after(sending(BOTH, apart=True), BOTH)
+    assert failed(result) == {"2": NO.code, "5": NO.code}
+    assert not result.apart
+
+
+def test_only_the_push_that_azure_names_fails() -> None:
+    named = Permanent("InaccessibleImage", "the image 'acme/jobs:5' is not accessible")
+    result = after(sending(BOTH), BOTH, named)
+    assert failed(result) == {"5": "InaccessibleImage"}
+    assert not result.apart
+    assert [each.id for each in result.containers["web"].candidates] == ["2"]
+
+
+def test_one_push_on_two_containers_fails_without_being_tried_apart() -> None:
+    sent = change({"web": "acme/shop:2", "blue": "acme/shop:2"}, asked={"web": "2", "blue": "2"})
+    now = record(dict.fromkeys(("web", "blue"), container(candidate(TWO))), change=sent)
+    result = after(now, sent)
+    assert failed(result) == {"2": NO.code}
+    assert not result.apart
+
+
+def test_a_container_without_an_image_of_its_own_in_the_change_is_named_by_nothing() -> None:
+    sent = change({"web": "acme/shop:2"}, asked={"web": "2", "jobs": "5"})
+    result = after(sending(sent), sent, Permanent("InaccessibleImage", "'acme/shop:2' None"))
+    assert failed(result) == {"2": "InaccessibleImage"}
+
+
+def test_a_way_back_that_is_refused_for_good_says_why_and_is_kept() -> None:
+    back = change({"web": "acme/shop:1"}, asked={}, tries=3)
+    now = record({"web": container()}, change=back, flights=flying(1))
+    result = after(now, back, Permanent("InvalidRequestContent", "no"))
+    assert result == now.but(change=back.but(tries=2, refused="InvalidRequestContent: no"))
+
+
+def test_a_way_back_that_is_refused_for_now_is_sent_again() -> None:
+    back = change({"web": "acme/shop:1"}, asked={}, tries=3)
+    now = record({"web": container()}, change=back)
+    assert after(now, back, over=False) == now.but(change=back.but(tries=2))
+
+
+def test_an_operators_way_back_that_is_refused_for_good_brings_back_what_ran() -> None:
+    back = change({"web": "acme/shop:0"}, asked={"web": "back"})
+    pinned = container(pin=pin(good("0")), goods=(good("1"), good("0")))
+    result = after(record({"web": pinned}, change=back), back)
+    assert failed(result) == {"back": NO.code}
+    pin_now = result.containers["web"].pin
+    assert pin_now is not None
+    assert (pin_now.good, pin_now.reverting) == (good("1"), True)

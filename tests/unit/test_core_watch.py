@@ -1,0 +1,528 @@
+"""Watching a change that is on the group: what is waited for, what is proven, what has failed and whose fault it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.unit.builders import (
+    ADDRESS,
+    RULES,
+    Json,
+    at,
+    candidate,
+    change,
+    container,
+    crash_loop,
+    digest,
+    event,
+    failure,
+    good,
+    group,
+    message,
+    pin,
+    record,
+    running,
+    waiting,
+)
+from worker.core.desired import desired
+from worker.core.rules import Action, Put, RolloutRules, Wait
+from worker.core.watch import watch
+from worker.groups.group import ContainerGroup
+from worker.record.record import Record
+from worker.record.values import Change, ContainerRecord, Patience, Undone
+
+TWO = message("2")
+OLD, NEW = {"web": "acme/shop:1"}, {"web": "acme/shop:2"}
+SIDE = {"side": "acme/side:1"}
+CRASH = "CrashLoopBackOff: Back-off 10s restarting failed; 1 restarts; last exit code 1 (Error)"
+
+
+def side(**rest: Any) -> ContainerRecord:
+    """A container that nobody pushes to."""
+    plain = {"repository": "docker.io/acme/side", "followed": False, "goods": (good("1", "acme/side:1"),)}
+    return container(**(plain | rest))
+
+
+def begun(*, sent: Json | None = None, **others: ContainerRecord) -> Record:
+    """:2 was put onto web at noon, where another image had run well."""
+    return record({"web": container(candidate(TWO))} | others, change=change(**(sent or {})), generation=1)
+
+
+def looked(
+    now: Record, shown: ContainerGroup, seconds: float, rules: RolloutRules = RULES
+) -> tuple[Record, Action | None]:
+    return watch(now, shown, desired(now, shown.images, rollback=rules.rollback), rules, at(seconds))
+
+
+def waited(now: Record, seconds: float, at_: float) -> Record:
+    """The change has been looked at for so long, last `at_`."""
+    assert now.change is not None
+    return now.but(change=now.change.but(patience=Patience(waited=seconds, looked_at=at(at_))))
+
+
+def the_change(now: Record) -> Change:
+    assert now.change is not None
+    return now.change
+
+
+def codes(now: Record) -> dict[str, list[str]]:
+    """The codes of what failed, by container."""
+    return {name: [each.code for each in one.failures] for name, one in now.containers.items() if one.failures}
+
+
+def reason(action: Action | None) -> str:
+    assert isinstance(action, Wait)
+    assert not action.owner
+    return action.reason
+
+
+def test_there_must_be_a_change() -> None:
+    with pytest.raises(ValueError, match=r"^there is a change to watch$"):
+        looked(record({"web": container(candidate(TWO))}), group(NEW), 4)
+
+
+class TestWaiting:
+    def test_what_is_on_its_way_is_waited_for(self) -> None:
+        now = begun()
+        result, action = looked(now, group(NEW, {"web": waiting()}, state="Updating"), 4)
+        assert action == Wait(timedelta(seconds=5), "the group is in transition; web is waiting")
+        assert result == now.but(change=change(patience=Patience(waited=4, looked_at=at(4))))
+
+    def test_every_container_that_is_on_its_way_is_named(self) -> None:
+        now = begun(sent={"well": {"web": None, "side": None}}, side=side())
+        shown = group(NEW | SIDE, {"web": waiting(), "side": waiting()})
+        assert reason(looked(now, shown, 4)[1]) == "side is waiting; web is waiting"
+
+    def test_a_group_in_transition_is_waited_for_though_its_containers_are_well(self) -> None:
+        assert reason(looked(begun(), group(NEW, {"web": running(5)}, state="Updating"), 60)[1]) == (
+            "the group is in transition"
+        )
+
+    @pytest.mark.parametrize(("before", "pause"), [(4, 5), (26, 15), (296, 60)])
+    def test_the_longer_it_has_been_looked_at_the_less_often_that_is(self, before: float, pause: float) -> None:
+        _, action = looked(waited(begun(), before, 100), group(NEW, {"web": waiting()}), 104)
+        assert action == Wait(timedelta(seconds=pause), "web is waiting")
+
+    @pytest.mark.parametrize(("later", "counted"), [(3, 3), (10, 10), (11, 10), (3600, 10), (-30, 0)])
+    def test_time_in_which_nobody_looked_is_not_counted(self, later: float, counted: float) -> None:
+        # An outage of Azure, of the records or of every worker proves nothing.
+        result, action = looked(waited(begun(), 7, 60), group(NEW, {"web": waiting()}), 60 + later)
+        assert the_change(result).patience == Patience(waited=7 + counted, looked_at=at(60 + later))
+        assert isinstance(action, Wait)
+
+
+class TestTimeout:
+    def test_what_is_not_healthy_after_the_timeout_has_failed_with_the_evidence(self) -> None:
+        shown = group(NEW, {"web": waiting() | {"events": [event("FailedMount", 60, "no such share", "Warning")]}})
+        just, action = looked(waited(begun(), 896, 1000), shown, 1004)
+        assert (reason(action), codes(just)) == ("web is waiting", {})
+        result, action = looked(waited(begun(), 896, 1000), shown, 1005)
+        assert action is None
+        assert codes(result) == {"web": ["RolloutTimeout"]}
+        (undone,) = result.undone
+        detail = "not healthy after 0:15:00: web is waiting; warnings: FailedMount: no such share"
+        assert (undone.message, undone.code, undone.detail) == (TWO, "RolloutTimeout", detail)
+
+    def test_it_is_the_fault_of_the_push_that_does_not_come_up(self) -> None:
+        five = candidate(message("5", repository="acme/jobs"), "acme/jobs:5")
+        jobs = container(five, repository="docker.io/acme/jobs", goods=(good("4", "acme/jobs:4"),))
+        now = waited(begun(sent={"asked": {"web": "2", "jobs": "5"}}, jobs=jobs), 900, 1000)
+        shown = group(NEW | {"jobs": "acme/jobs:5"}, {"web": running(10), "jobs": waiting()})
+        result, _ = looked(now, shown, 1001)
+        assert codes(result) == {"jobs": ["RolloutTimeout"]}
+        assert result.undone[0].detail == "not healthy after 0:15:00: jobs is waiting"
+
+    def test_it_is_the_fault_of_every_push_if_a_neighbour_does_not_come_up(self) -> None:
+        now = waited(begun(sent={"well": {"web": None, "side": None}}, side=side()), 900, 1000)
+        result, _ = looked(now, group(NEW | SIDE, {"web": running(10), "side": waiting()}), 1001)
+        assert codes(result) == {"web": ["RolloutTimeout"]}
+
+    def test_a_transition_without_end_has_failed_though_the_container_is_well(self) -> None:
+        now = waited(begun(), 900, 1000)
+        result, _ = looked(now, group(NEW, {"web": running(10)}, state="Updating"), 1001)
+        assert result.undone[0].detail == "not healthy after 0:15:00: the group is in transition"
+
+    def test_a_way_back_that_takes_too_long_is_told_and_is_over(self) -> None:
+        undone = Undone(message=TWO, code="CrashLoop", detail="it crashes", containers=("web",))
+        back = change(OLD, asked={}, patience=Patience(waited=900, looked_at=at(1000)))
+        now = record({"web": container()}, change=back, undone=(undone,), apart=True)
+        result, action = looked(now, group(OLD, {"web": waiting()}), 1001)
+        assert action is None
+        detail = "it crashes; the rollback failed: RolloutTimeout: not healthy after 0:15:00: web is waiting"
+        assert [(each.result, each.detail, each.at) for each in result.outbox] == [("failed", detail, at(1001))]
+        assert (result.change, result.apart, result.undone) == (None, False, ())
+
+
+class TestLost:
+    """The change was sent, the group has the image, and the container has not been restarted."""
+
+    @pytest.mark.parametrize(("seconds", "again"), [(90, False), (90.1, True)])
+    def test_it_is_sent_again_once_it_can_not_be_on_its_way_any_more(self, seconds: float, *, again: bool) -> None:
+        result, action = looked(waited(begun(), 50, 85), group(NEW, {"web": running(-60)}), seconds)
+        if again:
+            assert action == Put(NEW, restart=False)
+            assert (the_change(result).tries, the_change(result).began_at) == (2, at(seconds))
+            assert the_change(result).patience == Patience(waited=55.1, looked_at=at(seconds))
+        else:
+            assert reason(action) == "web has not been restarted yet"
+
+    @pytest.mark.parametrize(
+        ("shown", "why"),
+        [
+            (
+                group(NEW, {"web": running(-60)}, state="Updating"),
+                "the group is in transition; web has not been restarted yet",
+            ),
+            (group(NEW, {"web": running(-60)}, tags={"aci-hooks.hold": "x"}), "web has not been restarted yet"),
+            (group(NEW, {"web": waiting()}), "web is waiting"),
+        ],
+        ids=["in transition", "held by a tag", "restarted"],
+    )
+    def test_it_is_not_sent_again_while_something_is_under_way_or_nothing_may_be_sent(
+        self, shown: ContainerGroup, why: str
+    ) -> None:
+        result, action = looked(begun(), shown, 600)
+        assert (reason(action), the_change(result).tries) == (why, 1)
+
+    def test_one_container_that_was_not_restarted_is_enough(self) -> None:
+        now = begun(sent={"touched": frozenset({"web", "blue"})}, blue=container(candidate(TWO)))
+        shown = group(NEW | {"blue": "acme/shop:2"}, {"web": running(5), "blue": running(-60)})
+        assert looked(now, shown, 95)[1] == Put(NEW | {"blue": "acme/shop:2"}, restart=False)
+
+    def test_what_never_shows_fails_in_the_end(self) -> None:
+        result, action = looked(begun(sent={"tries": 6}), group(NEW, {"web": running(-60)}), 95)
+        assert action is None
+        assert codes(result) == {"web": ["NoEffect"]}
+
+
+class TestSteady:
+    def test_a_healthy_group_is_watched_to_the_end_of_the_soak(self) -> None:
+        result, action = looked(waited(begun(), 20, 30), group(NEW, {"web": running(10)}), 38)
+        assert action == Wait(timedelta(seconds=2), "healthy, and watched for a while")
+        assert result == waited(begun(), 28, 38)
+
+    @pytest.mark.parametrize(("seconds", "pause"), [(39, 1), (39.5, 1), (39.999, 1)])
+    def test_no_pause_is_shorter_than_a_second(self, seconds: float, pause: float) -> None:
+        assert looked(begun(), group(NEW, {"web": running(10)}), seconds)[1] == Wait(
+            timedelta(seconds=pause), "healthy, and watched for a while"
+        )
+
+    def test_no_pause_is_longer_than_the_slowest_pace(self) -> None:
+        _, action = looked(begun(), group(NEW, {"web": running(10)}), 11, replace(RULES, soak=timedelta(hours=1)))
+        assert action == Wait(timedelta(seconds=60), "healthy, and watched for a while")
+
+    @pytest.mark.parametrize("seconds", [40, 930, 931, 86400])
+    def test_after_the_soak_it_is_proven_however_late_one_looks(self, seconds: float) -> None:
+        # Regression: after a worker's outage a healthy rollout was "RolloutTimeout: it does not come to rest".
+        result, action = looked(begun(), group(NEW, {"web": running(10)}), seconds)
+        assert action is None
+        assert result.containers["web"].goods == (good("2", pushed=0), good("1"))
+        assert [(each.result, each.detail, each.at) for each in result.outbox] == [
+            ("updated", "web runs acme/shop:2", at(seconds))
+        ]
+        assert result.change is None
+
+    def test_what_was_tried_apart_goes_together_again(self) -> None:
+        result, _ = looked(begun().but(apart=True), group(NEW, {"web": running(10)}), 40)
+        assert not result.apart
+
+    def test_the_soak_counts_from_the_container_that_was_disturbed_last(self) -> None:
+        now = begun(sent={"touched": frozenset({"web", "blue"})}, blue=container(candidate(TWO)))
+        shown = group(NEW | {"blue": "acme/shop:2"}, {"web": running(10), "blue": running(20)})
+        assert looked(now, shown, 30)[1] == Wait(timedelta(seconds=20), "healthy, and watched for a while")
+
+    def test_a_warning_begins_the_soak_again(self) -> None:
+        view = running(10, event("Unhealthy", 25, "Liveness probe failed", "Warning"))
+        assert looked(begun(), group(NEW, {"web": view}), 40)[1] == Wait(
+            timedelta(seconds=15), "healthy, and watched for a while"
+        )
+
+    def test_a_container_that_ended_well_needs_no_soak(self) -> None:
+        ended = {"currentState": {"state": "Terminated", "exitCode": 0, "finishTime": at(5).isoformat()}}
+        result, action = looked(begun(), group(NEW, {"web": ended}, restartPolicy="Never"), 6)
+        assert action is None
+        assert [each.result for each in result.outbox] == ["updated"]
+
+    def test_a_container_that_ended_does_not_shorten_the_soak_of_the_others(self) -> None:
+        ended = {"currentState": {"state": "Terminated", "exitCode": 0, "finishTime": at(5).isoformat()}}
+        now = begun(sent={"well": {"web": None, "side": None}}, side=side())
+        shown = group(NEW | SIDE, {"web": running(10), "side": ended}, restartPolicy="Never")
+        assert looked(now, shown, 38)[1] == Wait(timedelta(seconds=2), "healthy, and watched for a while")
+
+    def test_what_restarts_again_and_again_has_failed_in_the_end(self) -> None:
+        view = running(1000, event("Unhealthy", 1000, "Liveness probe failed", "Warning"))
+        just, action = looked(waited(begun(), 929, 1000), group(NEW, {"web": view}), 1001)
+        assert action == Wait(timedelta(seconds=29), "healthy, and watched for a while")
+        assert codes(just) == {}
+        result, action = looked(waited(begun(), 930, 1000), group(NEW, {"web": view}), 1001)
+        assert action is None
+        assert [(each.code, each.detail) for each in result.undone] == [
+            ("RolloutTimeout", "it does not come to rest; warnings: Unhealthy: Liveness probe failed")
+        ]
+
+    def test_a_way_back_that_does_not_come_to_rest_is_told_and_is_over(self) -> None:
+        undone = Undone(message=TWO, code="CrashLoop", detail="it crashes", containers=("web",))
+        back = change(OLD, asked={}, patience=Patience(waited=930, looked_at=at(1000)))
+        result, action = looked(
+            record({"web": container()}, change=back, undone=(undone,)), group(OLD, {"web": running(1000)}), 1001
+        )
+        assert (action, result.change) == (None, None)
+        assert [each.detail for each in result.outbox] == [
+            "it crashes; the rollback failed: RolloutTimeout: it does not come to rest"
+        ]
+
+    def test_an_address_that_changed_is_told(self) -> None:
+        result, _ = looked(begun(sent={"address": {"ip": "20.50.0.9"}}), group(NEW, {"web": running(10)}), 40)
+        assert [each.after for each in result.address_changes] == [ADDRESS]
+
+    def test_a_group_without_anything_to_watch_is_proven_at_once(self) -> None:
+        now = record({"side": side()}, change=change(SIDE, asked={}, well={}))
+        assert looked(now, group(SIDE, {"side": crash_loop(5)}), 6) == (now.but(change=None), None)
+
+
+class TestNeighbours:
+    """What ran well before is judged as well; what did not is not."""
+
+    def test_a_neighbour_that_our_put_broke_is_the_pushs_fault(self) -> None:
+        now = begun(sent={"well": {"web": None, "side": None}}, side=side())
+        result, action = looked(now, group(NEW | SIDE, {"web": running(10), "side": crash_loop(20)}), 25)
+        assert action is None
+        (undone,) = result.undone
+        assert (undone.code, undone.detail, undone.containers) == ("CrashLoop", f"side: {CRASH}", ("web",))
+
+    def test_a_neighbour_that_was_broken_before_is_not(self) -> None:
+        now = begun(side=side())
+        result, action = looked(now, group(NEW | SIDE, {"web": running(10), "side": crash_loop(20)}), 40)
+        assert action is None
+        assert [each.result for each in result.outbox] == ["updated"]
+
+    def test_a_neighbour_whose_record_is_not_there_is_judged_as_well(self) -> None:
+        now = begun(sent={"well": {"web": None, "side": digest("side")}})
+        result, _ = looked(now, group(NEW | SIDE, {"web": running(10), "side": crash_loop(20)}), 25)
+        assert codes(result) == {"web": ["CrashLoop"]}
+
+    def test_a_neighbour_that_azure_does_not_restart_is_as_well_as_it_was(self) -> None:
+        now = begun(sent={"well": {"web": None, "side": None}}, side=side())
+        shown = group(NEW | SIDE, {"web": running(10), "side": running(-60)})
+        assert [each.result for each in looked(now, shown, 40)[0].outbox] == ["updated"]
+
+    def test_one_that_was_touched_must_be_restarted(self) -> None:
+        sent = {"well": {"web": None, "side": None}, "touched": frozenset({"web", "side"})}
+        shown = group(NEW | SIDE, {"web": running(10), "side": running(-60)})
+        assert reason(looked(begun(sent=sent, side=side()), shown, 40)[1]) == "side has not been restarted yet"
+
+    def test_one_that_ended_before_and_was_not_restarted_is_judged_by_how_it_ended(self) -> None:
+        ended = {"currentState": {"state": "Terminated", "exitCode": 1, "finishTime": at(-5).isoformat()}}
+        now = begun(sent={"well": {"web": None, "side": None}}, side=side())
+        shown = group(NEW | SIDE, {"web": running(10), "side": ended}, restartPolicy="Never")
+        result, _ = looked(now, shown, 40)
+        assert result.undone[0].detail == "side: ended with exit code 1"
+
+    def test_one_that_is_on_its_way_is_not_judged_by_what_was_before(self) -> None:
+        now = begun(sent={"well": {"web": None, "side": None}}, side=side())
+        shown = group(NEW | SIDE, {"web": running(10), "side": waiting()})
+        assert reason(looked(now, shown, 60)[1]) == "side is waiting"
+
+    def test_in_transition_a_broken_neighbour_may_still_come_up(self) -> None:
+        now = begun(sent={"well": {"web": None, "side": None}}, side=side())
+        shown = group(NEW | SIDE, {"web": waiting(), "side": crash_loop(20)}, state="Updating")
+        result, action = looked(now, shown, 25)
+        assert reason(action) == "the group is in transition; web is waiting"
+        assert codes(result) == {}
+
+    @pytest.mark.parametrize(("failing", "watched"), [("acme/side:1", False), ("acme/side:2", True)])
+    def test_one_that_is_known_to_have_failed_is_nobody_elses_fault(self, failing: str, *, watched: bool) -> None:
+        # It stays on the group while a hold keeps it from being brought back.
+        bad = failure(message("9"), image=failing)
+        now = begun(sent={"well": {"web": None, "side": None}}, side=side(failures=(bad,)))
+        result, _ = looked(now, group(NEW | SIDE, {"web": running(10), "side": crash_loop(20)}), 40)
+        assert [each.result for each in result.outbox] == ([] if watched else ["updated"])
+        assert "web" in codes(result) or not watched
+
+    def test_one_that_has_failed_and_should_run_all_the_same_is_watched(self) -> None:
+        now = record({"web": container(candidate(TWO), failures=(failure(TWO),))}, change=change(well={"web": None}))
+        assert reason(looked(now, group(NEW, {"web": waiting()}), 4)[1]) == "web is waiting"
+
+
+class TestPinnedBack:
+    """A neighbour's own tag had moved, and the restart that our PUT is pulled what it stands for now."""
+
+    BEFORE = digest("before")
+
+    def broken(self, *events: Json, image: str = "acme/side:1") -> ContainerGroup:
+        view = crash_loop(20) | {"events": list(events)}
+        return group(NEW | {"side": image}, {"web": running(10), "side": view})
+
+    def pulled(self, what: str, seconds: float = 8) -> Json:
+        return event("Pulled", seconds, f'pulled "acme/side@{digest(what)}"')
+
+    def now(self, **rest: Any) -> Record:
+        return begun(sent={"well": {"web": None, "side": self.BEFORE}}, side=side(**rest))
+
+    def test_it_gets_what_it_ran_by_its_digest_and_the_push_goes_on(self) -> None:
+        shown = self.broken(self.pulled("after"))
+        before = waited(self.now(past=("acme/side:0",)), 11, 20)
+        result, action = looked(before, shown, 25)
+        assert action is None
+        assert codes(result) == {}
+        kept = result.containers["side"]
+        assert kept.goods == (good("1", "acme/side:1", digest=self.BEFORE, moved=True),)
+        assert kept.past == ("acme/side:1", "acme/side:0")
+        assert desired(result, shown.images, rollback=True)["side"].image == f"acme/side@{self.BEFORE}"
+        assert result.change == waited(before, 16, 25).change
+
+    def test_the_digest_that_the_record_knows_is_what_it_gets(self) -> None:
+        # Of an index the record may know the digest of the whole, and the event that of one platform.
+        known = good("1", "acme/side:1", digest=digest("index"))
+        result, _ = looked(self.now(goods=(known, good("0", "acme/side:0"))), self.broken(self.pulled("after")), 25)
+        assert result.containers["side"].goods == (known.but(moved=True), good("0", "acme/side:0"))
+
+    def test_an_image_that_can_not_be_pulled_any_more_counts_as_moved(self) -> None:
+        failed = event("Failed", 20, 'Failed to pull image "acme/side:1": not found', "Warning")
+        shown = group(NEW | SIDE, {"web": running(10), "side": waiting() | {"events": [failed]}})
+        result, _ = looked(self.now(), shown, 25)
+        assert [each.moved for each in result.containers["side"].goods] == [True]
+
+    @pytest.mark.parametrize(
+        ("shown_events", "image"),
+        [
+            ((("before", 8),), "acme/side:1"),
+            ((), "acme/side:1"),
+            ((("after", -100),), "acme/side:1"),
+            ((("after", 8),), f"acme/side@{digest('pinned')}"),
+        ],
+        ids=["the same was pulled", "nothing was pulled", "it was pulled before", "it runs by digest"],
+    )
+    def test_otherwise_it_was_our_put(self, shown_events: tuple[tuple[str, float], ...], image: str) -> None:
+        shown = self.broken(*(self.pulled(*one) for one in shown_events), image=image)
+        result, _ = looked(self.now(), shown, 25)
+        assert codes(result) == {"web": ["CrashLoop"]}
+        assert not result.containers["side"].good.moved
+
+    @pytest.mark.parametrize("well", [{"web": None, "side": None}, {"web": None}])
+    def test_what_it_ran_must_be_known(self, well: dict[str, str | None]) -> None:
+        # It is watched as it should run, too, not only as it ran well.
+        bare = side(followed=True)
+        result, _ = looked(begun(sent={"well": well}, side=bare), self.broken(self.pulled("after")), 25)
+        assert codes(result) == {"web": ["CrashLoop"]}
+
+    def test_it_is_pinned_back_only_once(self) -> None:
+        again = self.now(goods=(good("1", "acme/side:1", digest=self.BEFORE, moved=True),))
+        result, _ = looked(again, self.broken(self.pulled("after")), 25)
+        assert codes(result) == {"web": ["CrashLoop"]}
+
+    def test_a_container_whose_push_is_to_be_proven_is_no_neighbour(self) -> None:
+        now = begun(sent={"well": {"web": digest("one")}})
+        view = crash_loop(20) | {"events": [event("Pulled", 8, f'pulled "acme/shop@{digest("two")}"')]}
+        result, _ = looked(now, group(NEW, {"web": view}), 25)
+        assert codes(result) == {"web": ["CrashLoop"]}
+
+    def test_a_neighbour_whose_record_is_not_there_can_not_be(self) -> None:
+        now = begun(sent={"well": {"web": None, "side": self.BEFORE}})
+        result, _ = looked(now, self.broken(self.pulled("after")), 25)
+        assert codes(result) == {"web": ["CrashLoop"]}
+
+    def test_one_that_can_not_be_does_not_keep_another_from_it(self) -> None:
+        sent = {"well": {"a": None, "side": self.BEFORE, "web": None}}
+        a = side(repository="docker.io/acme/a", goods=(good("1", "acme/a:1"),))
+        shown = group(
+            {"a": "acme/a:1"} | NEW | SIDE,
+            {"a": crash_loop(20), "side": crash_loop(20) | {"events": [self.pulled("after")]}, "web": running(10)},
+        )
+        result, _ = looked(begun(sent=sent, a=a, side=side()), shown, 25)
+        assert [result.containers[name].good.moved for name in ("a", "side")] == [False, True]
+
+
+class TestBroken:
+    @pytest.mark.parametrize("state", ["Succeeded", "Updating"])
+    def test_a_crash_loop_fails_at_once_even_in_transition(self, state: str) -> None:
+        result, action = looked(begun(), group(NEW, {"web": crash_loop(20)}, state=state), 25)
+        assert action is None
+        (failed,) = result.containers["web"].failures
+        assert (failed.id, failed.code, failed.at, failed.circumstance) == ("2", "CrashLoop", at(25), False)
+        assert [(each.detail, each.containers) for each in result.undone] == [(f"web: {CRASH}", ("web",))]
+        assert result.containers["web"].candidates == ()
+        assert result.change is not None
+
+    def test_an_image_that_can_not_be_pulled_fails(self) -> None:
+        said = 'Failed to pull image "acme/shop:2": not found'
+        view = waiting() | {"events": [event("Failed", 20, said, "Warning")]}
+        result, _ = looked(begun(), group(NEW, {"web": view}), 25)
+        assert [(each.code, each.detail) for each in result.undone] == [("ImagePullFailed", f"web: {said}")]
+
+    def test_the_first_by_name_is_told_and_only_those_that_are_broken_are_to_blame(self) -> None:
+        sent = {"asked": {"web": "2", "blue": "3", "green": "4"}, "touched": frozenset({"web", "blue", "green"})}
+        blue, green = (container(candidate(message(tag), f"acme/{tag}:{tag}")) for tag in ("3", "4"))
+        images = NEW | {"green": "acme/4:4", "blue": "acme/3:3"}
+        shown = group(images, {"web": crash_loop(20), "blue": crash_loop(20), "green": running(10)})
+        result, _ = looked(begun(sent=sent, blue=blue, green=green), shown, 25)
+        assert codes(result) == {"web": ["CrashLoop"], "blue": ["CrashLoop"]}
+        assert {each.detail for each in result.undone} == {f"blue: {CRASH}"}
+
+    def test_what_ran_well_before_and_breaks_on_the_way_back_is_told(self) -> None:
+        undone = Undone(message=TWO, code="CrashLoop", detail="it crashes", containers=("web",))
+        now = record({"web": container()}, change=change(OLD, asked={}), undone=(undone,))
+        result, action = looked(now, group(OLD, {"web": crash_loop(20)}), 25)
+        assert action is None
+        assert [each.detail for each in result.outbox] == [f"it crashes; the rollback failed: CrashLoop: web: {CRASH}"]
+        assert result.change is None
+
+    def test_an_operators_way_back_that_breaks_is_reverted(self) -> None:
+        pinned = container(pin=pin(good("1")), goods=(good("3"), good("1")))
+        now = record({"web": pinned}, change=change(OLD, asked={"web": "back"}))
+        result, action = looked(now, group(OLD, {"web": crash_loop(20)}), 25)
+        assert action is None
+        pin_now = result.containers["web"].pin
+        assert pin_now is not None
+        assert (pin_now.good, pin_now.reverting) == (good("3"), True)
+
+
+class TestProvisioningFailed:
+    VIEW = waiting() | {"events": [event("FailedMount", 60, "no such share", "Warning")]}
+
+    @pytest.mark.parametrize("state", ["Failed", "Canceled", "Unhealthy"])
+    def test_a_failed_operation_is_the_pushs_fault(self, state: str) -> None:
+        result, action = looked(begun(), group(NEW, {"web": self.VIEW}, state=state), 60)
+        assert action is None
+        assert [(each.code, each.detail) for each in result.undone] == [
+            ("ProvisioningFailed", "the operation failed; warnings: FailedMount: no such share")
+        ]
+
+    def test_without_a_push_to_blame_it_is_the_way_back_that_failed(self) -> None:
+        undone = Undone(message=TWO, code="CrashLoop", detail="it crashes", containers=("web",))
+        now = record({"web": container()}, change=change(OLD, asked={}), undone=(undone,))
+        result, _ = looked(now, group(OLD, {"web": running(10)}, state="Failed"), 60)
+        assert [each.detail for each in result.outbox] == [
+            "it crashes; the rollback failed: ProvisioningFailed: the operation failed"
+        ]
+
+    def test_a_failure_from_before_the_change_says_nothing_until_the_change_shows(self) -> None:
+        # Regression: on a group whose last operation had failed, a good push that was throttled once had failed.
+        now = begun(sent={"failed_before": True})
+        result, action = looked(now, group(NEW, {"web": running(-60)}, state="Failed"), 5)
+        assert (reason(action), codes(result)) == ("web has not been restarted yet", {})
+        result, _ = looked(now, group(NEW, {"web": self.VIEW}, state="Failed"), 5)
+        assert codes(result) == {"web": ["ProvisioningFailed"]}
+
+    def test_a_failure_that_is_not_from_before_counts_though_nothing_was_restarted(self) -> None:
+        result, _ = looked(begun(), group(NEW, {"web": running(-60)}, state="Failed"), 5)
+        assert codes(result) == {"web": ["ProvisioningFailed"]}
+
+
+class TestRollbackOff:
+    def test_the_failed_image_stays_and_the_push_has_ended(self) -> None:
+        rules = replace(RULES, rollback=False)
+        result, action = looked(begun(), group(NEW, {"web": crash_loop(20)}), 25, rules)
+        assert action is None
+        assert (result.undone, codes(result)) == ((), {"web": ["CrashLoop"]})
+        assert [(each.result, each.code, each.detail) for each in result.outbox] == [
+            ("failed", "CrashLoop", f"web: {CRASH}; not rolled back: ACI_HOOKS_ROLLBACK is off")
+        ]
+
+    def test_where_rollback_is_on_it_is_told_only_once_it_is_seen_what_becomes_of_the_group(self) -> None:
+        result, _ = looked(begun(), group(NEW, {"web": crash_loop(20)}), 25)
+        assert (result.outbox, len(result.undone)) == ((), 1)
