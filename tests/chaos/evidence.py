@@ -19,7 +19,6 @@ from tests.chaos.records import Json, Records, UnreadableRecord, group_of
 from tests.chaos.senders import Accepted
 from tests.chaos.stage import RESOURCE_GROUP, Stage
 
-FULL = "too many pushes wait for this group, leaving some on the queue"
 _BATCH = 32
 _AN_HOUR = 3600
 
@@ -60,8 +59,7 @@ class LeftAlone:
 @dataclass(frozen=True)
 class Evidence:
     """All that the laws look at. Groups go by their names; `addresses` are the IPs that they should have, `puts` the
-    times at which a PUT changed them. `full` are the times at which a push was left on the queue, as its group's record
-    was full."""
+    times at which a PUT changed them."""
 
     accepted: list[Accepted]
     ended: list[Ended]
@@ -75,7 +73,6 @@ class Evidence:
     puts: dict[str, list[datetime]]
     left_alone: Sequence[LeftAlone] = ()
     samples: Sequence[Sample] = ()
-    full: Sequence[datetime] = ()
     unreadable: list[str] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
     log_problems: Counter[str] = field(default_factory=Counter)
@@ -108,7 +105,6 @@ def gather(
         puts=_puts(log),
         left_alone=left_alone,
         samples=samples,
-        full=sorted(_full(stage.folder)),
         faults=Counter(entry["fault"] for entry in log if entry["fault"]),
         log_problems=_problems(stage.folder),
     )
@@ -154,13 +150,6 @@ def _ended(folder: Path) -> Iterator[Ended]:
                     detail=str(event.get("detail", "")),
                     worker=log.stem,
                 )
-
-
-def _full(folder: Path) -> Iterator[datetime]:
-    for log in folder.glob("worker-*.log"):
-        for event in events(log):
-            if event.get("event") == FULL:
-                yield datetime.fromisoformat(str(event["timestamp"]))
 
 
 def _problems(folder: Path) -> Counter[str]:

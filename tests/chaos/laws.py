@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from itertools import groupby, pairwise
 from statistics import median
 
-from tests.chaos.census import Sample
 from tests.chaos.evidence import Ended, Evidence
 from tests.chaos.plan import HOLD_TAG, Plan, Push, Repository
 from tests.chaos.records import unrest
@@ -20,8 +19,6 @@ MOST_LETTERS = 1.1
 """Letters for each bad push of a group, and two more: a worker that is killed while it tells tells again."""
 MOST_MESSAGES = 2
 """Messages on the queue for each group."""
-UNTIL_ROOM = timedelta(seconds=30)
-"""After which a push comes again that a record had no room for."""
 GRACE = timedelta(seconds=20)
 """How long a PUT may come after its group was looked at: a worker was frozen in between, and then ARM was late."""
 _TOLD_AGAIN = {("updated", "superseded"), ("unchanged", "superseded"), ("updated", "unchanged")}
@@ -108,25 +105,15 @@ def _few_letters(evidence: Evidence) -> Iterator[str]:
         yield f"MANY LETTERS: {letters} of {pushes} pushes that failed"
 
 
-def unburdened(evidence: Evidence) -> list[Sample]:
-    """The samples of when no push was waiting on the queue for room in a full record."""
-    return [
-        sample
-        for sample in evidence.samples
-        if not any(at - UNTIL_ROOM < sample.at < at + UNTIL_ROOM for at in evidence.full)
-    ]
-
-
 def _few_messages(plan: Plan, evidence: Evidence) -> Iterator[str]:
     """A group has one timer; for a moment it may have two. Pushes come and go, and so do looks that no record names."""
     live = [(sample.live[group], group) for sample in evidence.samples for group in sample.live]
     most, group = max(live, default=(0, ""))
     if most > MOST_MESSAGES:
         yield f"MANY TIMERS: {most} looks of {group} at one time, all of which its record names"
-    counts = [sample.count for sample in unburdened(evidence)]
-    usual = median(counts) if counts else 0
+    usual = median(sample.looks for sample in evidence.samples) if evidence.samples else 0
     if usual > MOST_MESSAGES * len(plan.groups):
-        yield f"MANY MESSAGES: {usual:g} on the queue most of the time, for {len(plan.groups)} groups"
+        yield f"MANY MESSAGES: {usual:g} beside the pushes under way most of the time, for {len(plan.groups)} groups"
 
 
 def _left_alone(evidence: Evidence) -> Iterator[str]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import ContainerClient
 
 _PREFIX = "groups/"
@@ -48,19 +48,16 @@ class Records:
             raise UnreadableRecord(f"{name}: no JSON object")
         return record
 
-    def token(self, subscription: str, resource_group: str, group: str) -> str | None:
-        """The token of the timer that the group's record names, None if it names none or is not there."""
-        try:
-            record = self.load(f"{_PREFIX}{subscription}/{resource_group}/{group}.json".lower())
-        except ResourceNotFoundError:
-            return None
-        token = (record.get("timer") or {}).get("token")
-        return token if isinstance(token, str) else None
-
 
 def group_of(name: str) -> str:
     """The container group that a record is of."""
     return name.rpartition("/")[2].removesuffix(".json")
+
+
+def token_of(record: Json) -> str | None:
+    """The token of the timer that the record names, None if it names none."""
+    token = (record.get("timer") or {}).get("token")
+    return token if isinstance(token, str) else None
 
 
 def unrest(record: Json) -> Iterator[str]:

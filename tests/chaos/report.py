@@ -9,7 +9,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from tests.chaos.laws import letters_a_bad_push, unburdened
+from tests.chaos.laws import letters_a_bad_push
 from tests.chaos.run import Run
 
 _LOST = ("LOST", "NO LETTER")
@@ -60,18 +60,15 @@ def _figures(run: Run) -> Table:
 
 
 def _messages(run: Run) -> str:
-    samples, free = run.evidence.samples, unburdened(run.evidence)
-    if not free:
+    samples = run.evidence.samples
+    if not samples:
         return "not looked at"
-    usual, most = median(one.count for one in free), max(one.count for one in samples)
     live = max((count for one in samples for count in one.live.values()), default=0)
-    void = max(one.void for one in samples)
-    full = (
-        f" ({len(samples) - len(free)} of {len(samples)} samples with a full record left out)"
-        if run.evidence.full
-        else ""
+    looks, pushes = [one.looks for one in samples], [one.pushes for one in samples]
+    return (
+        f"looks: median {median(looks):g}, at most {max(looks)}, of one group that count {live}, peeked void ones "
+        f"{max(one.void for one in samples)}; pushes under way: median {median(pushes):g}, at most {max(pushes)}"
     )
-    return f"median {usual:g}{full}, at most {most}; live looks a group at most {live}, void ones {void}"
 
 
 def _counts(title: str, counts: Mapping[str, int], most: int | None = None) -> Table:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -46,7 +47,8 @@ def run(plan: Plan, folder: Path, checkout: Path = PROJECT) -> Run:
         addresses = {group["name"]: group["ip"] for group in stage.arm.groups()}
         senders = Senders(plan, stage.urls, lambda push: _move_tag(stage, push))
         mischief = Mischief(stage, plan)
-        with Census(stage.azurite.connection_string, updates.name, records) as census:
+        delivered = partial(_delivered, plan, senders)
+        with Census(stage.azurite.connection_string, updates.name, records, delivered) as census:
             _active_phase(plan, senders, mischief, time.time())
         stage.arm.clear_faults()
         rested = time.time()
@@ -86,6 +88,10 @@ def _set_up(stage: Stage, plan: Plan) -> None:
     stage.start_ingresses(plan.ingresses)
     stage.wait_for_workers()
     set_faults(stage.arm)
+
+
+def _delivered(plan: Plan, senders: Senders) -> set[tuple[str, str]]:
+    return {(one.id, group) for one in list(senders.accepted) for group in plan.groups_of(one.push.repository)}
 
 
 def _move_tag(stage: Stage, push: Push) -> None:
