@@ -1,6 +1,6 @@
 """Faults planted on purpose into the real controller, each of which the search must find: its teeth.
 
-Every one is a mistake that was tempting, or was made once. `mixes` are those in which it shows soonest.
+Every one is a mistake that was tempting, or was made once. `mix` is one in which it shows soon.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ Patch = tuple[object, str, object]
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """A fault: what is replaced, made anew for each use; and the mixes that find it."""
+    """A fault: what is replaced, made anew for each use; and a mix that finds it."""
 
     patches: Callable[[], list[Patch]]
-    mixes: tuple[str, ...]
+    mix: str
 
     @contextmanager
     def planted(self) -> Iterator[None]:
@@ -174,16 +174,16 @@ def _holds(place: object) -> bool:
 
 
 PLANTED: Mapping[str, Planted] = {
-    "write before send": Planted(_write_before_send, ("races",)),
-    "a failed push stays desired": Planted(_failed_stays_desired, ("calm",)),
-    "no drift check": Planted(_no_drift_check, ("late",)),
-    "no in-flight time": Planted(_no_flight, ("late",)),
-    "wall-clock patience": Planted(_wall_clock_patience, ("away",)),
-    "neighbours not judged": Planted(_neighbours_not_judged, ("sidecar",)),
-    "looks of the future are void": Planted(_no_future, ("races",)),
-    "forgotten before it is told": Planted(_forgotten_before_told, ("calm",)),
-    "order of arrival": Planted(_order_of_arrival, ("semver",)),
-    "last write wins": Planted(_last_write_wins, ("races",)),
-    "no lease before a PUT": Planted(_no_fence, ("races",)),
-    "the resource tag is ignored": Planted(_tag_ignored, ("tag",)),
+    "write before send": Planted(_write_before_send, "races"),
+    "a failed push stays desired": Planted(_failed_stays_desired, "calm"),
+    "no drift check": Planted(_no_drift_check, "late"),
+    "no in-flight time": Planted(_no_flight, "late"),
+    "wall-clock patience": Planted(_wall_clock_patience, "away"),
+    "neighbours not judged": Planted(_neighbours_not_judged, "sidecar"),
+    "looks of the future are void": Planted(_no_future, "races"),
+    "forgotten before it is told": Planted(_forgotten_before_told, "calm"),
+    "order of arrival": Planted(_order_of_arrival, "semver"),
+    "last write wins": Planted(_last_write_wins, "races"),
+    "no lease before a PUT": Planted(_no_fence, "races"),
+    "the resource tag is ignored": Planted(_tag_ignored, "tag"),
 }

@@ -12,7 +12,7 @@ from shared.message import TargetId
 from shared.push import Push
 from tests.fakes import SimulatedGroups
 from worker.policies.parse import parse_policy
-from worker.ports import Lookup, Unknown
+from worker.ports import Found, Lookup, Unknown
 from worker.targets.target import ContainerRule, Target
 
 Quality = Literal["good", "crash-loop", "late-crash", "unpullable", "inaccessible"]
@@ -120,12 +120,14 @@ class Registry:
         return asked or push.digest
 
     def lookup(self, image: ImageReference) -> Lookup:
-        """Sweeps ask in vain: what they find is nobody's push, of which no law could be stated."""
-        return Unknown("out of reach")
+        """What a sweep finds."""
+        known = self._tags.get(f"{image.repository}:{image.tag}")
+        return Found(known) if self.answers and known else Unknown("out of reach")
 
     def tags(self, image: ImageReference) -> list[str]:
-        """None."""
-        return []
+        """The repository's tags that were ever pushed."""
+        pushed = (tag.rpartition(":") for tag in self._tags)
+        return [tag for name, _, tag in pushed if name == image.repository and self.answers]
 
     def works(self, image: str) -> bool:
         """Would a container run well that were started now with this image?"""

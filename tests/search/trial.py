@@ -14,8 +14,8 @@ from tests.search.outside import Killed
 from tests.search.scenery import SHOP, Container, Quality, Scenery, digest_of
 from tests.search.world import Hand, StorageFault, System, World
 
-FEW_ROUNDS, MANY_ROUNDS = 3, 10
-"""Rounds over the list of groups in the end: so many at least, and so many at most until everything is at rest."""
+ROUNDS = 10
+"""Rounds over the list of groups in the end: one at least, and so many at most until everything is at rest."""
 MOST_BAD = 6
 """Bad pushes of a repository: enough for a record to be full of failures, few enough for a trial to end."""
 
@@ -253,12 +253,12 @@ class Trial:
         self.tag(held=False)
         self.start()
         self.release()
-        for number in range(MANY_ROUNDS):
-            if number >= FEW_ROUNDS and self.world.is_at_rest():
-                return
+        for _ in range(ROUNDS):
             if not self.world.come_to_rest():
                 return
             self.patrol()
+            if self.world.is_at_rest():
+                return
 
     # What there is to see
 

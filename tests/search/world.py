@@ -42,6 +42,8 @@ Act = Callable[["Hand"], None]
 """What happens to a worker in the middle of its work."""
 
 LEASE = 30
+SWEPT = "id-"
+"""Begins the ids that the worker itself gives: the only ones of pushes are those of sweeps."""
 PATROL = 45.0
 """Seconds between two rounds over the list of all groups."""
 BATCH = 8
@@ -170,7 +172,7 @@ class World:
     def new_id(self) -> str:
         """An id that nothing else has."""
         self._ids += 1
-        return f"id-{self._ids}"
+        return f"{SWEPT}{self._ids}"
 
     def work(self, messages: int = 1, *, together: bool = False, calls: int = 0, act: Act | None = None) -> None:
         """Receive messages and carry them out, one by one or together; the first worker meets the interruption."""
