@@ -286,7 +286,7 @@ class TestInTheWay:
         said = "InvalidRequestContent: no"
         now = record({"web": container()}, undone=(failed(),), change=change(OLD, asked={}, refused=said))
         result, action = begun(now, group(NEW), 95)
-        assert action == Wait(timedelta(seconds=60), said)
+        assert action == Wait(timedelta(seconds=60), said, owner=True)
         assert [ending.detail for ending in result.outbox] == [f"it crashes; the rollback failed: {said}"]
         assert result.change == now.change
 

@@ -64,11 +64,14 @@ def _consider(
 ) -> tuple[ContainerRecord, Ruling]:
     if failure := repeated(container, message, message.push.digest):
         return container, Ruling(name, "ignored", failed_before(failure))
-    good = container.good
-    if good.order and good.tag and not newer(policy, message, good.tag, good.order):
+    good, tag = container.good, message.push.tag
+    decision = policy.decide(good.tag, tag)
+    # Of two tags that the policy can't compare neither is newer: the policy's own reason is the one to tell.
+    skipped = isinstance(decision, Skip)
+    comparable = not skipped or (good.tag is not None and policy.outranks(good.tag, tag) is True)
+    if good.order and good.tag and comparable and not newer(policy, message, good.tag, good.order):
         return container, Ruling(name, "superseded", f"{good.image} is newer")
-    decision = policy.decide(good.tag, message.push.tag)
-    if isinstance(decision, Skip):
+    if skipped:
         return container, Ruling(name, "ignored", decision.reason)
     place = next(
         (

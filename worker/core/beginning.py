@@ -29,9 +29,12 @@ def begin(
     images = to_put(wishes, group.images, record.change)
     asked = {name: wish.id for name, wish in wishes.items() if wish.id}
     before = record.change
+    # The very same change once more: it was refused for now, got no answer, or was never seen on the group.
     again = before if before and (before.images, before.asked) == (images, asked) else None
     if again and again.refused:
-        return conclude(record, f"the rollback failed: {again.refused}", now), Wait(rules.slow, again.refused)
+        return conclude(record, f"the rollback failed: {again.refused}", now), Wait(
+            rules.slow, again.refused, owner=True
+        )
     if again and again.tries >= MOST_TRIES:
         what = evidence(group, f"the change was sent {again.tries} times and never took effect")
         return _in_the_way(record, asking, "NoEffect", what, rules, now)
@@ -45,6 +48,8 @@ def begin(
         began_at=now,
         patience=again.patience.but(looked_at=now) if again else Patience(looked_at=now),
         tries=again.tries + 1 if again else 1,
+        # While one unproven change follows another, what ran well before the first of them is what counts: a container
+        # that the first one broke must not be taken for one that was broken all along.
         well=before.well if before else _well(group),
         address=before.address if before else group.address,
         failed_before=group.failed,
@@ -107,5 +112,6 @@ def _names(missing: list[str]) -> str:
 
 
 def evidence(group: ContainerGroup, what: str) -> str:
+    """What happened, with the newest warnings that Azure gives."""
     warnings = group.warnings()
     return f"{what}; warnings: {' | '.join(warnings)}" if warnings else what

@@ -56,10 +56,12 @@ def _desired(record: Record, name: str, container: ContainerRecord, running: str
         # What was begun before the hold is watched to its end, but nothing new is begun.
         begun = container.candidate(record.change.asked.get(name)) if record.change else None
         return _of_candidate(begun.image, begun.id, restart=begun.restart) if begun and begun.image else None
+    # A better one whose registry has not answered yet does not keep the next best from running meanwhile.
     best = next((candidate for candidate in container.candidates if candidate.image), None)
     if best and best.image:
         return _of_candidate(best.image, best.id, restart=best.restart)
     good = container.good
+    # A container without a rule is its owner's, but for one case: our restart pulled another image of its tag.
     if not container.followed and not good.moved:
         return None
     left_as_it_is = not rollback and running in {failure.image for failure in container.failures}

@@ -40,6 +40,8 @@ def reconcile(record: Record, group: ContainerGroup, rules: RolloutRules, now: d
 def _turn(record: Record, group: ContainerGroup, rules: RolloutRules, now: datetime) -> tuple[Record, Action | None]:
     """One question after the other; None for the action means: something has ended, ask again."""
     images = group.images
+    # Blocked or not, what is on the group is judged first: a hold that comes in the middle of a rollout keeps nobody
+    # from seeing how it ends. Only a stopped group shows nothing that could be judged.
     wishes = desired(record, images, rollback=rules.rollback)
     all_there = all(runs(name, wish, images, record.change) for name, wish in wishes.items())
     unmet = not all_there or any(wish.id for wish in wishes.values())
@@ -47,6 +49,7 @@ def _turn(record: Record, group: ContainerGroup, rules: RolloutRules, now: datet
         return _wait_for_owner(record, rules, now, "stopped by its owner: an update would start it", unmet=unmet)
     if all_there:
         return _all_there(record, group, wishes, rules, now)
+    # From here on the group would have to be changed.
     if reason := hold_reason(group.tags):
         return _wait_for_owner(record, rules, now, f"held by a resource tag: {reason}", unmet=unmet)
     if group.in_transition:

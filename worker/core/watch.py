@@ -28,7 +28,8 @@ _Turn = tuple[Record, Action | None]
 class Sight:
     """What a group shows of a change: each watched container's health, and which pushes are still to be proven.
 
-    `unproven` is container → message id; `neighbours` are watched only because they ran well before.
+    `unproven` is container → message id. Any other watched container is a neighbour: it ran well before, or is being
+    brought back to what it ran.
     """
 
     change: Change
@@ -83,7 +84,8 @@ def _healths(record: Record, change: Change, group: ContainerGroup, wishes: Mapp
     found: dict[str, Health] = {}
     for name in sorted(watched):
         health = group.health(name, change.began_at)
-        # Whether Azure starts a container anew whose image stays the same is its own affair.
+        # A PUT restarts every container as far as anybody has seen, but nothing promises that. A neighbour that goes on
+        # running is judged by how it runs; to wait for its restart would fail a good push after the timeout.
         goes_on = isinstance(health, Pending) and not health.started and name not in change.touched
         found[name] = group.health(name, LONG_AGO) if goes_on else health
     return found
@@ -97,11 +99,16 @@ def _has_failed(record: Record, name: str, running: str) -> bool:
 def _trouble(record: Record, sight: Sight, rules: RolloutRules, now: datetime) -> _Turn | None:
     """What is broken, if that is certain: in transition a neighbour may still come up."""
     broken, suspects = sight.broken, sight.unproven
+    # A pushed image that can't be pulled keeps the operation going for as long as Azure tries: it need not be waited
+    # for. A neighbour that shows broken in the middle of an operation may just be between two states.
     if sight.group.in_transition and not suspects.keys() & broken.keys():
         return None
+    # Asked before the blame: a neighbour whose own tag was moved by somebody else breaks with any restart, so that
+    # failing the push would neither be just nor bring the neighbour back.
     if moved := _moved_unasked(record, sight):
         return _pinned_back(record, moved, sight.group), None
     if broken:
+        # Of several pushes those are to blame whose containers broke; if only neighbours did, all of them.
         blamed = suspects.keys() & broken.keys() or suspects.keys()
         name, first = next(iter(sorted(broken.items())))
         return _failed(record, [suspects[each] for each in blamed], first.code, f"{name}: {first.evidence}", rules, now)
@@ -149,6 +156,8 @@ def _pinned_back(record: Record, moved: Mapping[str, str], group: ContainerGroup
 def _not_yet(record: Record, sight: Sight, wishes: Mapping[str, Desired], rules: RolloutRules, now: datetime) -> _Turn:
     """Wait, unless the change has been lost, or has been looked at for too long."""
     change, group, pending = sight.change, sight.group, sight.pending
+    # The image is there and its container was never restarted, though no change can still be under way: the PUT or the
+    # restart was lost on its way, and is sent again.
     lost = any(not health.started for health in pending.values()) and now > change.began_at + rules.flight
     if lost and not group.in_transition and not hold_reason(group.tags):
         return begin(record, group, wishes, rules, now)
@@ -164,6 +173,8 @@ def _not_yet(record: Record, sight: Sight, wishes: Mapping[str, Desired], rules:
 def _steady(record: Record, sight: Sight, rules: RolloutRules, now: datetime) -> _Turn:
     """Everything is healthy: long enough?"""
     change = sight.change
+    # What has ended as it should needs no soak. What is restarted in the meantime counts from its last start, so a
+    # container that keeps crashing slowly never gets through.
     since = [health.since for health in sight.health.values() if isinstance(health, Healthy) and not health.ended]
     left = max([timedelta(0), *(at + rules.soak - now for at in since)])
     if left > timedelta(0):
