@@ -20,6 +20,9 @@ from worker.record.record import Record
 from worker.targets.tags import BadTags
 from worker.targets.target import Target
 
+UNREADABLE = "UnreadableRecord"
+"""The code of the error that a record is none of this version, or another group's."""
+
 
 class Conflict(Exception):
     """Somebody else wrote the record first: read it again and decide anew."""

@@ -15,13 +15,11 @@ from shared.credential import azure_credential
 from shared.errors import RemoteError
 from shared.message import TargetId
 from shared.settings import WorkerSettings
-from worker.ports import Conflict
+from worker.ports import UNREADABLE, Conflict
 from worker.record.record import Record
 
 Result = TypeVar("Result")
 
-UNREADABLE = "UnreadableRecord"
-"""The code of the error that a record is none of this version, or another group's."""
 _PREFIX = "groups/"
 _NOT_THERE = frozenset({"BlobNotFound", "ContainerNotFound", "ResourceNotFound"})
 _CHANGED = frozenset({"ConditionNotMet", "BlobAlreadyExists"})

@@ -8,9 +8,9 @@ import click
 
 from shared.errors import RemoteError
 from shared.message import TargetId
-from worker.adapters.record_blobs import UNREADABLE
 from worker.commands.naming import GROUP_HELP, complete_group, find_group, names_of
 from worker.commands.output import example, print_json, print_table, when
+from worker.ports import UNREADABLE
 from worker.record.record import Record
 from worker.wiring import Deployment
 
@@ -56,7 +56,7 @@ def _print(records: list[Record], targets: list[TargetId]) -> None:
         (
             name_of(record.target),
             when(outcome.at),
-            outcome.result,
+            outcome.result if outcome.count == 1 else f"{outcome.result}, {outcome.count} in a row",
             outcome.image,
             ", ".join(outcome.containers),
             outcome.detail,

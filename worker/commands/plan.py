@@ -58,7 +58,8 @@ def plan(context: click.Context, *, image: str, as_json: bool) -> None:
 
 
 def _plans(deployment: Deployment, message: UpdateMessage) -> list[Plan]:
-    targets = deployment.catalogue.concerned(message.push.image)
+    known = {target.id for target in deployment.catalogue.all()}
+    targets = [target for target in deployment.catalogue.concerned(message.push.image) if target.id in known]
     digest = _digest(deployment, message) if targets else None
     return [_plan(deployment, target, message, digest) for target in targets]
 
@@ -108,7 +109,7 @@ def _print(one: Plan, name_of: Callable[[TargetId], str]) -> None:
     for reason in one.reasons:
         out.print(Text(f"  {reason}"))
     if one.restarts:
-        out.print(Text(f"  starts anew: {', '.join(one.restarts)}"))
+        out.print(Text(f"  restarts: {', '.join(one.restarts)}"))
     for line in one.diff:
         out.print(Text(f"  {line}", style=_LINES.get(line[:1], "")))
 

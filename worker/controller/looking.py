@@ -18,12 +18,13 @@ from worker.controller.putting import Putting
 from worker.controller.settlement import Complete, Reschedule, Settlement
 from worker.controller.telling import Telling
 from worker.controller.timers import CONFLICTS
+from worker.core.admit import abandon
 from worker.core.failing import conclude, fail
-from worker.core.following import unknown_here
+from worker.core.following import foreign_images, unknown_here
 from worker.core.look import Absence, Situation
 from worker.core.rules import Action, Put, Rest, RolloutRules, Wait
 from worker.failures.classify import GONE, Failure, Retry, Transient, classify, is_circumstance
-from worker.ports import Conflict, Ports
+from worker.ports import UNREADABLE, Conflict, Ports
 from worker.record.record import Record
 from worker.targets.tags import BadTags
 from worker.targets.target import Target
@@ -108,6 +109,9 @@ class Looking:
         rules = replace(self._rules, secrets=frozenset(target.secrets))
         situation = Situation(record, group, target, rules, now)
         decided, action = situation.reconciled(self._looked_up(situation, situation.admitted()))
+        if isinstance(action, Put) and (foreign := foreign_images(action.images, group, target)):
+            what = f"the record of {look.target.key} wants images of other repositories: {'; '.join(foreign)}"
+            raise RemoteError("records", None, UNREADABLE, f"{what}; nothing was changed: delete the blob")
         decided = decided.redacted(self._ports.redact)
         etag = self._write(decided, etag, action, now)
         if isinstance(action, Put):
@@ -164,8 +168,10 @@ class Looking:
         """Nobody may drop what only this worker does not know. Tags that are no policies wait for their owner."""
         now = self._ports.now()
         if bad is None and look.attempts >= UNKNOWN_TARGET:
+            gone = "it is no target any more"
+            record = abandon(record, set(record.change.asked.values()) if record.change else (), gone, now)
             for message in record.waiting().values():
-                record = record.end(message, "ignored", "it is no target any more", (), now)
+                record = record.end(message, "ignored", gone, (), now)
             record = record.without_candidates(lambda _name, _candidate: True).but(inbox=(), change=None)
             etag = self._ports.save(_timed(record, Rest(), now), etag)
             return self._tell(record, look, Rest(), etag, lambda: True) if record.outbox else Complete()
@@ -186,8 +192,12 @@ class Looking:
             log.exception("look failed, trying again")
         if self._retry.is_over(failure, attempts, look.waited):
             log.error("look failed for good", code=failure.code, detail=failure.detail, attempts=attempts)
-            return self.give_up(look, failure)
-        delay = self._retry.delay(failure, attempts, self._chance) if isinstance(failure, Transient) else 0.0
+            # Its record may be the very thing that can't be read: then nothing can end yet, and the look goes on.
+            with contextlib.suppress(Conflict, RemoteError):
+                return self.give_up(look, failure)
+        delay = (
+            self._retry.delay(failure, attempts, self._chance) if isinstance(failure, Transient) else self._retry.base
+        )
         log.warning(
             "look failed", code=failure.code, detail=failure.detail, attempts=attempts, again_in=round(delay, 1)
         )
@@ -203,18 +213,22 @@ class Looking:
                 self._write(record, etag, Wait(timedelta(seconds=delay), ""), self._ports.now())
 
     def give_up(self, look: Look, failure: Failure) -> Settlement:
-        """The group can't be looked at: what waits for it has failed. Raises RemoteError, Conflict."""
+        """The group can't be looked at: what waits for it has failed. Raises RemoteError, Conflict.
+
+        A circumstance proves nothing of what is on the group already: that is watched again when it is over.
+        """
         record, etag = self._ports.load(look.target)
         if not (record.timer and record.timer.token == look.token):
             return Complete()
         now = self._ports.now()
-        waiting = record.waiting().keys()
         circumstance, attempts = is_circumstance(failure), look.attempts + 1
+        on_group = set(record.change.asked.values()) if record.change and circumstance else set()
+        waiting = record.waiting().keys() - on_group
         record = fail(record, waiting, failure.code, failure.detail, now, circumstance=circumstance, attempts=attempts)
         record = conclude(record, f"not rolled back: {failure.detail}", now)
         if failure.code in GONE:
             # It is gone, and what comes under its name one day is another group.
-            record = record.but(containers={}, change=None, flights=(), stuck=None, apart=False)
+            record = record.anew()
         unfinished = record.change or record.flights
         action: Action = Wait(timedelta(seconds=self._retry.longest), failure.detail) if unfinished else Rest()
         etag = self._write(record, etag, action, now)

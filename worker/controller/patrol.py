@@ -109,7 +109,9 @@ class Patrol:
             return
         tries = self._swept[target.id] = self._swept.get(target.id, 0) + 1
         swept = self.sweeper.sweep_one(target)
-        if swept.problem and not swept.held and tries < SWEEP_TRIES:
+        if swept.held:
+            return  # nothing was compared
+        if swept.problem and tries < SWEEP_TRIES:
             log.info("new target not swept, trying again", target=str(target.id), problem=swept.problem)
             return
         log.info("new target", target=str(target.id), missed=len(swept.missed), problem=swept.problem)

@@ -52,7 +52,7 @@ class Receiving:
             received, no_room = receive(record, messages)
             return None if received == record else received
 
-        change(self._ports, target, decide)
+        change(self._ports, target, decide, wake=False)
         if no_room:
             log.warning("too many pushes wait for this group, leaving some on the queue", count=len(no_room))
         return {message.id: self._later(message) if message.id in no_room else Complete() for message in messages}

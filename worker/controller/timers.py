@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from shared.errors import RemoteError
 from shared.message import Look, TargetId
-from worker.ports import Conflict, Ports
+from worker.ports import UNREADABLE, Conflict, Ports
 from worker.record.record import Record
 from worker.record.values import Timer
 
@@ -27,11 +28,14 @@ def is_overdue(timer: Timer, now: datetime) -> bool:
     return now > timer.due + OVERDUE
 
 
-def change(ports: Ports, target: TargetId, decide: Callable[[Record], Record | None]) -> tuple[Record, Record]:
+def change(
+    ports: Ports, target: TargetId, decide: Callable[[Record], Record | None], *, wake: bool = True
+) -> tuple[Record, Record]:
     """Change a group's record and have the group looked at now; the record before and after.
 
-    `decide` gives the changed record, None if there is nothing to change. Raises Conflict if others write the record
-    all the time, and RemoteError.
+    `decide` gives the changed record, None if there is nothing to change. Without `wake` a group that waits for its
+    owner is left to its own timer: nothing could be done for it now. Raises Conflict if others write the record all
+    the time, and RemoteError.
     """
     sent: Look | None = None
     for _ in range(CONFLICTS):
@@ -39,13 +43,18 @@ def change(ports: Ports, target: TargetId, decide: Callable[[Record], Record | N
         changed = decide(record)
         if changed is None:
             return record, record
-        changed, sent = with_timer(ports, changed, sent)
+        if wake or not _waits_for_owner(changed, ports.now()):
+            changed, sent = with_timer(ports, changed, sent)
         try:
             ports.save(changed, etag)
         except Conflict:
             continue
         return record, changed
     raise Conflict(f"the record of {target} was written by others {CONFLICTS} times in a row")
+
+
+def _waits_for_owner(record: Record, now: datetime) -> bool:
+    return record.timer is not None and record.timer.owner and not is_overdue(record.timer, now)
 
 
 def with_timer(ports: Ports, record: Record, sent: Look | None = None) -> tuple[Record, Look | None]:
@@ -70,7 +79,13 @@ def waiting_for_owners(ports: Ports) -> int | None:
     """
     waiting = 0
     for target, _ in ports.records.versions():
-        record, _ = ports.load(target)
+        try:
+            record, _ = ports.load(target)
+        except RemoteError as error:
+            if error.code != UNREADABLE:
+                raise
+            waiting += 1  # it waits for somebody to mend it, and so does its look
+            continue
         if record.timer and not record.timer.owner:
             return None
         waiting += record.timer is not None

@@ -6,11 +6,13 @@ registry's word on a candidate's digest is asked for only when it is the best on
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from shared.message import UpdateMessage
+from worker.core.failing import conclude, fail
 from worker.core.following import Following, followings, good_image, repository_of
 from worker.groups.group import ContainerGroup
 from worker.policies.policy import Policy, Skip
@@ -142,14 +144,16 @@ def acquaint(record: Record, group: ContainerGroup, target: Target, now: datetim
 def is_redeployed(record: Record, group: ContainerGroup, name: str) -> bool:
     """Has the group's owner brought an image here that nobody of ours knows? Only a group at rest can tell.
 
-    Of a container that is not followed every other image is its owner's.
+    Of a container that is not followed every other image is its owner's, but for pushes of when it was.
     """
     container = record.containers[name]
     at_rest = record.change is None and not record.flights and not group.in_transition and container.pin is None
     if not at_rest:
         return False
     running = group.images[name]
-    return running not in (container.images if container.followed else container.good.spellings)
+    if container.followed:
+        return running not in container.images
+    return running not in container.good.spellings | container.brought
 
 
 def _go_on_from(record: Record, name: str, follows: Following, now: datetime) -> Record:
@@ -171,10 +175,21 @@ def leave(record: Record, name: str, candidate: Candidate, result: Result, why: 
 
 
 def _drop_candidates(record: Record, name: str, why: str, now: datetime) -> Record:
-    if name in record.containers:
-        for candidate in record.containers[name].candidates:
-            record = leave(record, name, candidate, "ignored", why, now)
+    """Nothing is wanted of a container any more. What is on the group unproven has failed: somebody should look."""
+    if name not in record.containers:
+        return record
+    record = abandon(
+        record, [record.change.asked[name]] if record.change and name in record.change.asked else [], why, now
+    )
+    for candidate in record.containers[name].candidates:
+        record = leave(record, name, candidate, "ignored", why, now)
     return record
+
+
+def abandon(record: Record, ids: Collection[str], why: str, now: datetime) -> Record:
+    """Pushes that are on the group, and that nobody will watch any more."""
+    record = fail(record, ids, "TargetRemoved", "left on the group without having been proven", now, circumstance=True)
+    return conclude(record, why, now)
 
 
 def _forget(record: Record, images: frozenset[str], now: datetime) -> Record:

@@ -122,13 +122,23 @@ def brought_back(record: Record, images: Mapping[str, str], now: datetime) -> Re
     for undone in record.undone:
         names = [name for name in undone.containers if name in images]
         lost = [name for name in names if record.containers[name].good.restored is None]
-        if lost:
+        still = [name for name in names if _still_runs(record, name, images[name], undone.message.id)]
+        if still:
+            why = f"not rolled back: {'held by hand' if record.hold else 'still running'}: {', '.join(sorted(still))}"
+            record = _told(record, undone, "failed", why, now)
+        elif lost:
             why = f"not rolled back: no good image is known for {', '.join(sorted(lost))}"
             record = _told(record, undone, "failed", why, now)
         else:
             why = f"rolled back to {', '.join(sorted({images[name] for name in names}))}"
             record = _told(record, undone, "rolled-back", why, now)
     return record
+
+
+def _still_runs(record: Record, name: str, running: str, message_id: str) -> bool:
+    """Does the container run the failed image, as a hold keeps it from being brought back?"""
+    failures = (failure for failure in record.containers[name].failures if failure.id == message_id)
+    return running in {failure.image for failure in failures}
 
 
 def _told(record: Record, undone: Undone, result: Result, why: str, now: datetime) -> Record:

@@ -54,6 +54,20 @@ def unknown_here(record: Record, group: ContainerGroup, target: Target) -> list[
     ]
 
 
+def foreign_images(images: Mapping[str, str], group: ContainerGroup, target: Target) -> list[str]:
+    """What is to be put (container → image) that is neither of the repository that the container follows nor its own.
+
+    A record is outside, too: whatever it holds, no push may bring another repository in.
+    """
+    followed, running = followings(group.images, target), group.images
+    found = []
+    for name, image in sorted(images.items()):
+        own = {repository_of(running[name])} | ({followed[name].name} if name in followed else set())
+        if image != running[name] and repository_of(image) not in own - {None}:
+            found.append(f"{name}: {image}")
+    return found
+
+
 def good_image(group: ContainerGroup, name: str) -> Good:
     """What a container runs, as an image to go back to."""
     image = parsed(group.images[name])

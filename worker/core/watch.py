@@ -72,14 +72,16 @@ def watch(
 
 
 def _healths(record: Record, change: Change, group: ContainerGroup, wishes: Mapping[str, Desired]) -> dict[str, Health]:
-    """The health of what should run, and of what ran well before; not of what is known to have failed.
+    """The health of what the change brought, and of what ran well before it.
 
-    That stays on the group while a hold keeps it from being brought back, and is nobody else's fault.
+    A container that did not run well before is no evidence, nor is one that runs what is known to have failed: that
+    stays on the group while a hold keeps it from being brought back.
     """
+    brought = {name for name, wish in wishes.items() if wish.id or name in change.touched}
     watched = {
         name
         for name, running in group.images.items()
-        if name in wishes or (name in change.well and not _has_failed(record, name, running))
+        if name in brought or (name in change.well and not _has_failed(record, name, running))
     }
     found: dict[str, Health] = {}
     for name in sorted(watched):

@@ -19,6 +19,7 @@ from shared.message import TargetId
 from worker.discovery.scopes import Scope
 from worker.failures.classify import classify, passes
 from worker.groups.group import ContainerGroup
+from worker.policies.policy import AnyTag
 from worker.ports import Listed, Lister
 from worker.targets.tags import BadTags, hold_reason, target_from_tags
 from worker.targets.target import Target, find_targets, merge
@@ -39,13 +40,15 @@ log = structlog.get_logger()
 class Listing:
     """What one scope held: the targets that its groups' tags make, all its groups, and what is wrong there.
 
-    `unknown` is why nobody can tell what is there, though something may be.
+    `unknown` is why nobody can tell what is there, though something may be. `to_be_mended` are the groups whose tags
+    are no policies.
     """
 
     targets: tuple[Target, ...] = ()
     groups: dict[TargetId, Listed] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     unknown: RemoteError | None = None
+    to_be_mended: tuple[Target, ...] = ()
 
 
 class Catalogue:
@@ -82,7 +85,9 @@ class Catalogue:
     def find(self, image: ImageReference) -> tuple[Target, ...]:
         """The same by the list as it is, however old."""
         images = {target: group.images for target, group in self.listed().items()}
-        return find_targets(image.name, self.all(), images)
+        # A group whose tags are no policies receives its pushes all the same: they wait until the tags are mended.
+        to_be_mended = [target for listing in self._listed() for target in listing.to_be_mended]
+        return find_targets(image.name, merge(self.all(), to_be_mended), images)
 
     def listed(self) -> dict[TargetId, Listed]:
         """The groups of the last list."""
@@ -184,18 +189,21 @@ class Catalogue:
 def _listing(groups: list[ContainerGroup], *, discover: bool) -> Listing:
     targets: list[Target] = []
     problems: list[str] = []
+    to_be_mended: list[Target] = []
     for group in groups if discover else ():
         target = target_from_tags(group.id, group.tags)
         if isinstance(target, Target):
             targets.append(target)
         elif isinstance(target, BadTags):
             problems += [f"{group.id}: {problem}" for problem in target.problems]
+            to_be_mended.append(Target(group.id, everything=AnyTag(), source="tags"))
     for problem in problems:
         log.error("resource tags are no policy", problem=problem)
     return Listing(
         targets=tuple(targets),
         groups={group.id: _listed(group) for group in groups},
         problems=tuple(problems),
+        to_be_mended=tuple(to_be_mended),
     )
 
 

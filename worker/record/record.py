@@ -116,6 +116,12 @@ class Record(Value):
             ended=(message.id, *(other for other in self.ended if other != message.id))[:ENDED_KEPT],
         )
 
+    def anew(self) -> Record:
+        """The record of a group that is gone: what ran there says nothing of a group of the same name."""
+        return self.but(
+            swept=False, containers={}, hold=None, change=None, flights=(), apart=False, stuck=None, undone=()
+        )
+
     def told(self, endings: tuple[Ending, ...], addresses: tuple[AddressChange, ...]) -> Record:
         """These have been told."""
         return self.but(

@@ -140,6 +140,13 @@ class ContainerRecord(Value):
         pushed = {candidate.image for candidate in self.candidates} | {failure.image for failure in self.failures}
         return frozenset(image for image in (goods | pushed | set(self.past)) if image)
 
+    @property
+    def brought(self) -> frozenset[str]:
+        """The images of pushes that may be here by our doing and are not good: candidates, failures, older ones."""
+        pushed = {candidate.image for candidate in self.candidates} | {failure.image for failure in self.failures}
+        ours = frozenset(image for image in pushed | set(self.past) if image)
+        return ours - {good.image for good in self.goods}
+
     def candidate(self, message_id: str | None) -> Candidate | None:
         """The candidate of this message, None if it has none here."""
         return next((candidate for candidate in self.candidates if candidate.id == message_id), None)
