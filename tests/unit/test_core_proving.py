@@ -93,6 +93,9 @@ class TestAPush:
         result = proven(watching(candidate(of)), seen(pulled=pulled, at_=when))
         assert web(result).good.digest == (digest(known) if known else None)
 
+    def test_one_whose_image_nobody_wrote_down_is_known_by_what_runs(self) -> None:
+        assert web(proven(watching(candidate(TWO, None)))).goods == (good("2", pushed=0), good("1"))
+
     def test_older_pushes_have_ended_and_better_ones_go_on_waiting(self) -> None:
         better, older, oldest = message("3", pushed=9), message("1.9", pushed=-9), message("1.8", pushed=-10)
         candidates = [candidate(better, None), candidate(TWO), candidate(older), candidate(oldest, None)]

@@ -372,6 +372,16 @@ class TestStories:
         _, action = look(held.but(hold=None), group(NEW, {"web": crash_loop(20)}), 99)
         assert action == Put(OLD, restart=False)
 
+    def test_what_only_a_restart_brings_in_is_there_once_the_group_was_restarted_for_it(self) -> None:
+        again = candidate(message("1", name="again"), restart=True)
+        now, action = look(wanted(again), group(OLD), 0)
+        assert action == Put(OLD, restart=True)
+        now, action = look(now, group(OLD, {"web": waiting()}), 4)
+        assert action == Wait(timedelta(seconds=5), "web is waiting")
+        now, action = look(now, group(OLD, {"web": running(10)}), 40)
+        told = "web was restarted with acme/shop:1; unverified: Azure does not say which image it pulled"
+        assert endings(now) == [("again", "updated", told)]
+
     def test_a_late_change_that_undid_a_proven_one_is_put_right(self) -> None:
         now = record({"web": container(goods=(good("2", pushed=0), good("1")))}, generation=2)
         result, action = look(now, group(OLD, {"web": running(5)}), 10)

@@ -145,6 +145,8 @@ class TestTimeout:
         now = waited(begun(), 900, 1000)
         result, _ = looked(now, group(NEW, {"web": running(10)}, state="Updating"), 1001)
         assert result.undone[0].detail == "not healthy after 0:15:00: the group is in transition"
+        result, _ = looked(now, group(NEW, {"web": waiting()}, state="Updating"), 1001)
+        assert result.undone[0].detail == "not healthy after 0:15:00: the group is in transition; web is waiting"
 
     def test_a_way_back_that_takes_too_long_is_told_and_is_over(self) -> None:
         undone = Undone(message=TWO, code="CrashLoop", detail="it crashes", containers=("web",))
@@ -300,6 +302,18 @@ class TestNeighbours:
         assert action is None
         assert [each.result for each in result.outbox] == ["updated"]
 
+    def test_one_that_is_kept_up_to_date_and_was_broken_before_is_not_either(self) -> None:
+        # Regression: a container that had been broken all along failed every push of the others.
+        now = begun(sent={"well": {"web": None}}, side=side(followed=True))
+        result, _ = looked(now, group(NEW | SIDE, {"web": running(10), "side": crash_loop(20)}), 40)
+        assert [each.result for each in result.outbox] == ["updated"]
+
+    def test_one_that_the_change_brought_back_is_judged_though_it_was_broken_before(self) -> None:
+        sent = {"well": {"web": None}, "touched": frozenset({"web", "side"})}
+        now = begun(sent=sent, side=side(followed=True))
+        result, _ = looked(now, group(NEW | SIDE, {"web": running(10), "side": crash_loop(20)}), 40)
+        assert codes(result) == {"web": ["CrashLoop"]}
+
     def test_a_neighbour_whose_record_is_not_there_is_judged_as_well(self) -> None:
         now = begun(sent={"well": {"web": None, "side": digest("side")}})
         result, _ = looked(now, group(NEW | SIDE, {"web": running(10), "side": crash_loop(20)}), 25)
@@ -403,11 +417,15 @@ class TestPinnedBack:
         assert codes(result) == {"web": ["CrashLoop"]}
         assert not result.containers["side"].good.moved
 
-    @pytest.mark.parametrize("well", [{"web": None, "side": None}, {"web": None}])
-    def test_what_it_ran_must_be_known(self, well: dict[str, str | None]) -> None:
-        # It is watched as it should run, too, not only as it ran well.
-        bare = side(followed=True)
-        result, _ = looked(begun(sent={"well": well}, side=bare), self.broken(self.pulled("after")), 25)
+    def test_what_it_ran_must_be_known(self) -> None:
+        now = begun(sent={"well": {"web": None, "side": None}}, side=side())
+        result, _ = looked(now, self.broken(self.pulled("after")), 25)
+        assert codes(result) == {"web": ["CrashLoop"]}
+
+    def test_one_that_did_not_run_well_before_is_not(self) -> None:
+        sent = {"well": {"web": None}, "touched": frozenset({"web", "side"})}
+        now = begun(sent=sent, side=side(followed=True))
+        result, _ = looked(now, self.broken(self.pulled("after")), 25)
         assert codes(result) == {"web": ["CrashLoop"]}
 
     def test_it_is_pinned_back_only_once(self) -> None:

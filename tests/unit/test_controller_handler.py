@@ -1,0 +1,464 @@
+"""The handler: whatever is in a message, it is settled once, or left to whoever has it by then."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+import worker.controller.handler
+from shared.errors import RemoteError
+from shared.message import DeadLetter, Look, TargetId, Undecodable, UpdateMessage, to_base64
+from tests.fakes import FixedTargets
+from tests.unit.builders import RULES, SHOP, at, container, message, record, timer
+from tests.unit.controller_builders import (
+    LEASE,
+    QUEUE_DOWN,
+    RECORDS_DOWN,
+    RETRY,
+    TARGET,
+    THROTTLED,
+    Bench,
+    chance,
+    conflict,
+    counted,
+)
+from worker.controller.handler import Handler, Opened
+from worker.controller.timers import CONFLICTS
+from worker.record.record import MOST_WAITING
+from worker.targets.target import single_target
+
+API = TargetId(subscription="sub", resource_group="web", container_group="api")
+TWO, THREE = message("2"), message("3", pushed=1)
+PUSHED = message("2").model_copy(update={"kind": "push", "target": None})
+LIVE = Look(target=SHOP, token="live", count=1)
+CRASHED = "received 8 times in a row without being settled: its worker died or stalled each time"
+
+
+def of_api(tag: str) -> UpdateMessage:
+    return message(tag, name=f"api-{tag}").model_copy(update={"target": API})
+
+
+class Desk(Bench):
+    """A handler and what it is given."""
+
+    def __init__(self, *args: Any, **rest: Any) -> None:
+        super().__init__(*args, **rest)
+        self.targets = FixedTargets(TARGET, single_target(API))
+
+    def handler(self, **ports: Any) -> Handler:
+        return Handler(self.ports(**ports), RULES, RETRY, lease=LEASE, clock=self.clock.seconds, chance=chance())
+
+    def handle(self, *messages: UpdateMessage | Look | str, crashes: int = 0, **ports: Any) -> list[dict[str, Any]]:
+        """The log of what becomes of these messages."""
+        leased = [self.lease(each, crashes) for each in messages]
+        self.calls.clear()
+        with capture_logs() as lines:
+            self.handler(**ports).handle(leased)
+        return [dict(line) for line in lines]
+
+    @property
+    def settled(self) -> list[str]:
+        """What was done to messages, in its order."""
+        return [call for call in self.calls if call in {"after complete", "after reschedule", "after poison send"}]
+
+
+class TestSettling:
+    def test_what_is_done_is_deleted(self) -> None:
+        desk = Desk()
+        before = counted("aci_hooks_settled_total", settlement="completed")
+        desk.handle(TWO)
+        assert desk.settled == ["after complete"]
+        assert desk.record.inbox == (TWO,)
+        assert [type(each) for each in desk.sent] == [Look]
+        assert counted("aci_hooks_settled_total", settlement="completed") == before + 1
+
+    def test_what_comes_again_knows_how_often_it_was_received(self) -> None:
+        desk = Desk(record(inbox=(TWO,), timer=timer(0), count=1))
+        before = counted("aci_hooks_settled_total", settlement="rescheduled")
+        desk.on("get", THROTTLED)
+        desk.handle(LIVE, crashes=2)
+        delay = 17 + min(chance().uniform(0, 5), 1.0)
+        assert desk.sent == [LIVE.model_copy(update={"attempts": 1, "waited": delay, "dequeued": 3})]
+        assert desk.updates.receive(32) == []
+        desk.clock.advance(17)
+        assert desk.updates.receive(32) == []
+        desk.clock.advance(1)
+        assert len(desk.updates.receive(32)) == 1
+        assert counted("aci_hooks_settled_total", settlement="rescheduled") == before + 1
+
+    def test_what_can_not_be_done_is_dead_lettered_then_deleted(self) -> None:
+        desk = Desk()
+        before = counted("aci_hooks_settled_total", settlement="dead-lettered")
+        lines = desk.handle("not ours")
+        assert desk.settled == ["after poison send", "after complete"]
+        assert desk.letters == [
+            DeadLetter(
+                reason="the message is no message of ours",
+                code="Undecodable",
+                detail="not base64",
+                attempts=1,
+                first_received_at=at(0),
+                dead_lettered_at=at(0),
+                message="not ours",
+            )
+        ]
+        assert counted("aci_hooks_settled_total", settlement="dead-lettered") == before + 1
+        assert lines == [{"event": "undecodable message", "log_level": "error", "detail": "not base64"}]
+
+    @pytest.mark.parametrize("failing", [1, 2])
+    def test_a_letter_is_sent_once_however_often_its_message_can_not_be_deleted(self, failing: int) -> None:
+        # Regression: each try to delete the message sent its letter again.
+        desk = Desk()
+        desk.on("complete", *[QUEUE_DOWN] * failing)
+        desk.handle("not ours")
+        assert (len(desk.letters), desk.sent) == (1, [])
+
+    @pytest.mark.parametrize("call", ["complete", "reschedule"])
+    def test_a_queue_that_is_down_for_a_moment_settles_all_the_same(self, call: str) -> None:
+        desk = (
+            Desk(record(inbox=tuple(message(str(n)) for n in range(MOST_WAITING)))) if call == "reschedule" else Desk()
+        )
+        desk.on(call, QUEUE_DOWN, QUEUE_DOWN)
+        lines = desk.handle(message("new"))
+        assert desk.settled == [f"after {call}"]
+        assert [line["log_level"] for line in lines] == (["warning"] if call == "reschedule" else [])
+
+    def test_what_can_not_be_settled_is_delivered_again(self) -> None:
+        desk = Desk()
+        desk.on("complete", *[QUEUE_DOWN] * 3)
+        lines = desk.handle(TWO)
+        assert desk.settled == []
+        assert [(line["event"], line["error"]) for line in lines] == [
+            ("message not settled, it will be delivered again", str(QUEUE_DOWN))
+        ]
+        assert len(desk.sent) == 2
+
+    def test_what_nobody_foresaw_in_settling_ends_no_worker(self) -> None:
+        desk = Desk()
+        desk.on("complete", ValueError("unforeseen"))
+        (line,) = desk.handle(TWO)
+        assert (line["event"], line["log_level"], line["messages"]) == (
+            "message not settled, it will be delivered again",
+            "error",
+            ["message-1"],
+        )
+        assert line["exc_info"]
+
+    def test_a_message_that_somebody_else_has_is_left_to_them(self) -> None:
+        desk = Desk()
+        leased = desk.lease(TWO)
+        desk.clock.advance(LEASE)
+        (theirs,) = desk.updates.receive(32)
+        with capture_logs() as lines:
+            desk.handler().handle([leased])
+        assert [line["event"] for line in lines] == ["lease lost, leaving the message to whoever has it now"]
+        desk.updates.complete(theirs)
+
+    @pytest.mark.parametrize(("passed", "letters"), [(LEASE - 1, 1), (LEASE, 0)])
+    def test_a_letter_is_sent_only_by_who_has_the_message(self, passed: float, letters: int) -> None:
+        desk = Desk()
+        leased = desk.lease("not ours")
+        desk.clock.advance(passed)
+        with capture_logs() as lines:
+            desk.handler().handle([leased])
+        assert len(desk.letters) == letters
+        lost = "lease lost, leaving the message to whoever has it now"
+        assert [line["event"] for line in lines] == ["undecodable message", *([] if letters else [lost])]
+
+
+class TestOpening:
+    def test_a_message_is_what_is_in_it(self) -> None:
+        desk = Desk()
+        assert desk.handler().open(desk.lease(TWO)).message == TWO
+        assert desk.handler().open(desk.lease(LIVE)).message == LIVE
+
+    def test_a_time_more_than_a_day_after_its_insertion_makes_a_message_unreadable(self) -> None:
+        # Regression: one message with a time in 9999 ended every worker for good.
+        desk = Desk()
+        forged = message("2", pushed=86401)
+        desk.handle(forged)
+        (letter,) = desk.letters
+        assert (letter.code, letter.message) == ("Undecodable", forged.encode())
+        assert letter.detail.endswith("is more than a day after the message came onto the queue")
+        desk.handle(message("2", pushed=86400))
+        assert len(desk.record.inbox) == 1
+
+    def test_a_value_that_nobody_foresaw_makes_a_message_unreadable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def broken(_text: str, _inserted_at: object) -> None:
+            raise OverflowError("a year too many")
+
+        monkeypatch.setattr(worker.controller.handler, "decode", broken)
+        desk = Desk()
+        desk.handle(TWO)
+        assert [(each.code, each.detail, each.message) for each in desk.letters] == [
+            ("Undecodable", "OverflowError: a year too many", TWO.encode())
+        ]
+
+    @pytest.mark.parametrize(
+        "text", ["", "not base64", to_base64("[]"), to_base64('{"kind": "look"}'), to_base64("{}")]
+    )
+    def test_nothing_that_can_be_in_a_message_ends_the_handler(self, text: str) -> None:
+        desk = Desk()
+        desk.handle(text)
+        assert [each.message for each in desk.letters] == [text]
+
+    @pytest.mark.parametrize(
+        ("of", "target"),
+        [(TWO, SHOP), (PUSHED, None), (LIVE, None), (Undecodable("x"), None)],
+        ids=["rollout", "push", "look", "unreadable"],
+    )
+    def test_only_a_push_of_one_target_is_received_into_a_record(self, of: Any, target: TargetId | None) -> None:
+        assert Opened(Desk().lease("x"), of).rollout_of == target
+
+    @pytest.mark.parametrize(
+        ("deliveries", "dequeued", "crashes"), [(1, 0, 0), (2, 0, 1), (5, 2, 2), (3, 2, 0), (1, 9, 0)]
+    )
+    def test_a_delivery_that_nothing_came_of_is_a_crash(self, deliveries: int, dequeued: int, crashes: int) -> None:
+        leased = Desk().lease("x", deliveries - 1)
+        for of in (TWO, LIVE):
+            assert Opened(leased, of.model_copy(update={"dequeued": dequeued})).crashes == crashes
+        assert Opened(leased, Undecodable("x")).crashes == 0
+
+
+class TestTogether:
+    """Pushes to one target are written with one write."""
+
+    def test_those_of_one_batch_are_received_together(self) -> None:
+        desk = Desk()
+        desk.handle(TWO, of_api("4"), THREE, of_api("5"))
+        assert desk.saves() == 2
+        assert desk.record.inbox == (TWO, THREE)
+        assert {each.id for each in desk.records.load(API)[0].inbox} == {"api-4", "api-5"}
+        assert desk.settled == ["after complete"] * 4
+        assert desk.calls.count("after send") == 2
+
+    def test_what_comes_twice_in_a_batch_is_one_push(self) -> None:
+        desk = Desk()
+        desk.handle(TWO, TWO)
+        assert desk.record.inbox == (TWO,)
+        assert desk.settled == ["after complete"] * 2
+
+    def test_one_that_can_not_be_settled_does_not_keep_what_was_received_from_being_so(self) -> None:
+        desk = Desk()
+        leased = [desk.lease(each) for each in (TWO, THREE)]
+        desk.updates.complete(leased[0])
+        with capture_logs():
+            desk.handler().handle(leased)
+        assert desk.record.inbox == (TWO, THREE)
+
+    def test_one_that_has_crashed_a_worker_goes_alone(self) -> None:
+        desk = Desk()
+        crashed = desk.lease(TWO, crashes=1)
+        desk.handler().handle([crashed, desk.lease(THREE), desk.lease(message("4", pushed=2))])
+        assert desk.saves() == 2
+        assert len(desk.record.inbox) == 3
+
+    def test_if_others_write_all_the_time_all_come_again_in_a_moment(self) -> None:
+        desk = Desk()
+        desk.on("save", *[conflict()] * CONFLICTS)
+        desk.handle(TWO, THREE)
+        assert [each.model_copy(update={"dequeued": 0}) for each in desk.sent[:2]] == [TWO, THREE]
+        assert [each.dequeued for each in desk.sent[:2]] == [1, 1]
+        desk.clock.advance(1)
+        assert len(desk.updates.receive(32)) == 3
+
+    @pytest.mark.parametrize(
+        ("of", "context"),
+        [
+            ((TWO,), {"id": "2", "image": "docker.io/acme/shop:2", "target": "web/shop"}),
+            ((TWO, THREE), {"target": "web/shop", "pushes": "2"}),
+            ((LIVE,), {"target": "web/shop"}),
+            ((PUSHED,), {"id": "2", "image": "docker.io/acme/shop:2"}),
+            (("not ours",), {"message_id": "message-1"}),
+        ],
+        ids=["a push", "several", "a look", "a push to find targets of", "unreadable"],
+    )
+    def test_every_line_of_the_log_says_what_it_is_about(self, of: Any, context: dict[str, str]) -> None:
+        desk = Desk()
+        seen: list[dict[str, Any]] = []
+        for call in ("complete", "reschedule"):
+            desk.on(call, lambda: seen.append(structlog.contextvars.get_contextvars()))
+        desk.handle(*of)
+        assert seen == [context]
+        assert structlog.contextvars.get_contextvars() == {}
+
+
+class TestPushes:
+    def test_a_push_goes_to_each_of_its_targets(self) -> None:
+        desk = Desk()
+        desk.handle(PUSHED)
+        assert desk.settled == ["after complete"]
+        assert [each.target for each in desk.sent] == [SHOP, API]
+
+    def test_what_passes_is_tried_again(self) -> None:
+        desk = Desk()
+        desk.on("send", THROTTLED)
+        lines = desk.handle(PUSHED)
+        delay = 17 + min(chance().uniform(0, 5), 1.0)
+        assert desk.sent == [PUSHED.model_copy(update={"attempts": 1, "dequeued": 1})]
+        assert lines == [
+            {
+                "event": "message failed",
+                "log_level": "warning",
+                "code": "TooManyRequests",
+                "detail": str(THROTTLED),
+                "attempts": 1,
+                "again_in": round(delay, 1),
+            }
+        ]
+        desk.clock.advance(17)
+        assert desk.updates.receive(32) == []
+        desk.clock.advance(1)
+        assert len(desk.updates.receive(32)) == 1
+
+    def test_what_can_not_be_mended_is_dead_lettered(self) -> None:
+        desk = Desk()
+        desk.on("send", RemoteError("queue", 400, "OutOfRangeInput", "password=hunter2"))
+        lines = desk.handle(PUSHED.model_copy(update={"attempts": 2}))
+        assert [(each.code, each.detail, each.attempts, each.reason) for each in desk.letters] == [
+            ("OutOfRangeInput", "queue: OutOfRangeInput (400): password=***", 3, "the push failed")
+        ]
+        assert desk.letters[0].first_received_at == at(0)
+        assert lines == [
+            {
+                "event": "ended",
+                "log_level": "error",
+                "outcome": "failed",
+                "code": "OutOfRangeInput",
+                "detail": "queue: OutOfRangeInput (400): password=***",
+            }
+        ]
+
+    @pytest.mark.parametrize("of", [PUSHED, TWO], ids=["to be sent to its targets", "to be received"])
+    @pytest.mark.parametrize(("attempts", "letters"), [(6, 0), (7, 1)])
+    def test_what_nobody_foresaw_is_tried_a_few_times_and_logged_as_ours(
+        self, of: UpdateMessage, attempts: int, letters: int
+    ) -> None:
+        desk = Desk()
+        desk.on("send", ValueError("a bug"))
+        lines = desk.handle(of.model_copy(update={"attempts": attempts}))
+        assert [(each.code, each.detail, each.attempts) for each in desk.letters] == [
+            ("ValueError", "a bug", 8)
+        ] * letters
+        assert lines[0]["event"] == "message failed"
+        assert lines[0]["exc_info"]
+
+    @pytest.mark.parametrize(("attempts", "letters"), [(42, 0), (43, 1)])
+    def test_an_outage_is_waited_for_by_the_hours(self, attempts: int, letters: int) -> None:
+        # Six hours: beyond the limit of tries each one stands for the longest pause.
+        desk = Desk()
+        desk.on("load", *[RECORDS_DOWN] * 3)
+        desk.handle(TWO.model_copy(update={"attempts": attempts}))
+        assert len(desk.letters) == letters
+
+    def test_a_record_that_is_down_for_now_lets_all_of_a_batch_come_again(self) -> None:
+        desk = Desk()
+        desk.on("load", *[RECORDS_DOWN] * 3)
+        desk.handle(TWO, THREE)
+        assert [each.attempts for each in desk.sent if isinstance(each, UpdateMessage)] == [1, 1]
+
+
+class TestCrashes:
+    """A message that kills its workers ends as a dead letter."""
+
+    @pytest.mark.parametrize(("crashes", "letters"), [(7, 0), (8, 1)])
+    def test_a_push_that_kills_whoever_looks_for_its_targets(self, crashes: int, letters: int) -> None:
+        desk = Desk()
+        desk.handle(PUSHED.model_copy(update={"attempts": 2}), crashes=crashes)
+        assert [(each.code, each.detail, each.attempts) for each in desk.letters] == [
+            ("WorkerCrash", CRASHED, 10)
+        ] * letters
+        assert len(desk.sent) == (0 if letters else 2)
+
+    @pytest.mark.parametrize(("crashes", "letters"), [(7, 0), (8, 1)])
+    def test_a_push_that_kills_whoever_receives_it(self, crashes: int, letters: int) -> None:
+        desk = Desk()
+        desk.handle(TWO, crashes=crashes)
+        assert [(each.code, each.detail, each.attempts, each.message) for each in desk.letters] == [
+            ("WorkerCrash", CRASHED, 8, TWO)
+        ] * letters
+        assert desk.record.inbox == (() if letters else (TWO,))
+
+    def test_one_that_was_received_long_ago_is_no_crash(self) -> None:
+        # Only its settling fails.
+        desk = Desk(record(inbox=(TWO,)))
+        desk.handle(TWO, crashes=8)
+        assert (desk.letters, desk.settled) == ([], ["after complete"])
+
+    def test_attempts_alone_are_no_crash(self) -> None:
+        # Regression: a message at its last attempt was called a crash before it was tried.
+        desk = Desk()
+        desk.handle(message("2", attempts=8))
+        assert (desk.letters, len(desk.record.inbox)) == ([], 1)
+
+    def test_waiting_is_no_crash(self) -> None:
+        desk = Desk()
+        desk.handle(TWO.model_copy(update={"dequeued": 8}), crashes=8)
+        assert desk.letters == []
+
+    @pytest.mark.parametrize(("crashes", "letters"), [(7, 0), (8, 1)])
+    def test_a_look_that_kills_its_workers_gives_the_pushes_up(self, crashes: int, letters: int) -> None:
+        now = record({"web": container()}, inbox=(TWO,), timer=timer(0), count=1)
+        desk = Desk(now, {"web": "acme/shop:1"})
+        desk.handle(LIVE, crashes=crashes)
+        assert [(each.code, each.detail, each.message) for each in desk.letters] == [
+            ("WorkerCrash", CRASHED, TWO)
+        ] * letters
+        assert (desk.images == {"web": "acme/shop:2"}) == (not letters)
+        if letters:
+            assert desk.record.timer is None
+            assert desk.settled == ["after poison send", "after complete"]
+
+    def test_a_look_that_wrote_lately_is_no_crash(self) -> None:
+        desk = Desk(record(inbox=(TWO,), timer=timer(8 * LEASE - 100), count=1), {"web": "acme/shop:1"})
+        desk.handle(LIVE, crashes=8)
+        assert desk.letters == []
+        assert desk.images == {"web": "acme/shop:2"}
+
+    def test_while_its_record_is_down_nobody_can_tell(self) -> None:
+        desk = Desk(record(inbox=(TWO,), timer=timer(0), count=1))
+        desk.on("load", *[RECORDS_DOWN] * 3)
+        lines = desk.handle(LIVE, crashes=8)
+        assert [line["event"] for line in lines] == ["message not settled, it will be delivered again"]
+        assert desk.settled == []
+
+
+class TestLooks:
+    def test_a_look_is_carried_out(self) -> None:
+        desk = Desk(record(inbox=(TWO,), timer=timer(0), count=1), {"web": "acme/shop:1"})
+        desk.handle(LIVE)
+        assert desk.images == {"web": "acme/shop:2"}
+        assert desk.sent == [LIVE.model_copy(update={"dequeued": 1})]
+
+    def test_a_look_whose_lease_runs_out_changes_nothing_and_is_left_to_others(self) -> None:
+        desk = Desk(record(inbox=(TWO,), timer=timer(0), count=1), {"web": "acme/shop:1"})
+        desk.on("get", lambda: desk.clock.advance(LEASE))
+        lines = desk.handle(LIVE)
+        assert desk.images == {"web": "acme/shop:1"}
+        assert desk.settled == []
+        assert lines[-1]["event"] == "lease lost, leaving the message to whoever has it now"
+
+    def test_one_just_before_its_end_does(self) -> None:
+        desk = Desk(record(inbox=(TWO,), timer=timer(0), count=1), {"web": "acme/shop:1"})
+        desk.on("get", lambda: desk.clock.advance(LEASE - 1))
+        desk.handle(LIVE)
+        assert desk.images == {"web": "acme/shop:2"}
+
+
+def test_without_dice_of_ones_own_each_worker_throws_others() -> None:
+    desk = Desk()
+    handlers = [Handler(desk.ports(), RULES, RETRY, lease=LEASE) for _ in range(2)]
+    assert {type(each._chance) for each in handlers} == {random.Random}
+    assert handlers[0]._chance.random() != handlers[1]._chance.random()
+
+
+def test_leases_are_measured_by_the_monotonic_clock_unless_it_is_said_otherwise() -> None:
+    desk = Desk()
+    handler = Handler(desk.ports(), RULES, RETRY, lease=LEASE)
+    handler.handle([desk.lease("not ours")])
+    # The clock of the bench is the time of day, which is far ahead of it.
+    assert len(desk.letters) == 1
