@@ -14,8 +14,8 @@ from typing import Any
 from shared.message import Undecodable, UpdateMessage, decode, decode_letter
 from tests.arm_simulator.definition import give_out
 from tests.search import world
-from tests.search.scenery import SHOP, Container, names
-from tests.search.trial import Pushed, Trial, images_of
+from tests.search.scenery import SHOP, Container, images_of, names
+from tests.search.trial import Pushed, Trial
 from worker.record.record import Record
 
 FAILED = frozenset({"failed", "rolled-back"})

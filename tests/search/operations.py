@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Literal, Protocol, get_args
 
@@ -175,17 +175,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """A worker dies at a call of an adapter."""
+    """A worker dies at a call of an adapter, with one message in its hand or a batch."""
 
     calls: int = 0
+    messages: int = 1
 
     def happen(self, trial: Trial) -> None:
         """Kill it."""
-        trial.kill(self.calls)
-
-    def __call__(self, hand: Hand, trial: Trial) -> None:
-        """What happens to the worker at that call."""
-        dying(hand)
+        trial.world.work(self.messages, together=True, calls=self.calls, act=dying)
 
 
 @dataclass(frozen=True, slots=True)
@@ -440,17 +437,13 @@ def _push(chance: Random, scenery: Scenery) -> Push:
 
 
 def _push_by_tag(chance: Random, scenery: Scenery) -> Push:
-    """Of a tag that moves only good images come without a digest: else nobody could say what is to run."""
-    container = chance.choice(scenery.pushed_to)
-    if scenery.containers[container].moves and chance.random() < 0.6:
-        return Push(container, digest=False, late=chance.random() < 0.2)
-    return _push(chance, scenery)
+    """Without a digest, also of a tag that moves."""
+    push = _push(chance, scenery)
+    return replace(push, digest=False) if chance.random() < 0.6 else push
 
 
 def _push_by_bad_clock(chance: Random, scenery: Scenery) -> Push:
-    push = _push(chance, scenery)
-    error: int | None = chance.choice((0, 0, None, -600, 600, 7200))
-    return Push(push.container, push.quality, push.digest, push.late, error, push.rank)
+    return replace(_push(chance, scenery), clock_error=chance.choice((0, 0, None, -600, 600, 7200)))
 
 
 def _stall(chance: Random, meanwhile: Push | Kill | Stall | None) -> Stall:
@@ -496,7 +489,7 @@ OPERATIONS: Mapping[str, Make] = {
     "work": lambda chance, _: Work(chance.choice((1, 1, 2, 3, 8)), chance.random() < 0.4),
     "pass": lambda chance, _: Pass(chance.choice((1, 5, 5, 10, 20, 40, 60, 200)), chance.choice((0, 1, 3, 8))),
     "run": lambda chance, _: Run(chance.choice((10, 30, 60, 200, 600))),
-    "kill": lambda chance, _: Kill(chance.choice(_CALLS)),
+    "kill": lambda chance, _: Kill(chance.choice(_CALLS), chance.choice((1, 1, 8))),
     "stall": lambda chance, scenery: _stall(chance, _meanwhile(chance, scenery)),
     "slow": lambda chance, _: Slow(chance.choice(_CALLS), chance.choice((2, 14, 28)), chance.choice((1, 4, 8))),
     "late put": _late_put,

@@ -32,7 +32,7 @@ class SearchGroups(SimulatedGroups):
     def __init__(self, clock: Clock, behind: Callable[[], float]) -> None:
         super().__init__(clock)
         self.late: Late | None = None
-        self.sends: Callable[[], None] = lambda: None
+        self.sends: Callable[[bytes], None] = lambda _definition: None
         """Is told when a change is sent."""
         self.lands: Callable[[float], None] = lambda _seconds: None
         """Is told, before a PUT takes effect, for how many seconds it was on its way."""
@@ -46,7 +46,7 @@ class SearchGroups(SimulatedGroups):
     def put(self, target: TargetId, definition: bytes, insist: Callable[[], None]) -> None:
         """Bring a definition onto the group; late, if it is to be so."""
         insist()
-        self.sends()
+        self.sends(definition)
         sent_at = self._clock.seconds()
         self.probe("before put")
         late, self.late = self.late, None

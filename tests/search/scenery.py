@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal
 
 from shared.image import ImageReference
 from shared.message import TargetId
@@ -143,3 +143,8 @@ def digest_of(number: int) -> str:
 def names(push: Push, container: Container) -> bool:
     """Is it a push of the repository that this container runs?"""
     return push.image.name == ImageReference.parse(container.image).name
+
+
+def images_of(definition: Any) -> dict[str, str]:
+    """Container → image, of a definition."""
+    return {one["name"]: one["properties"]["image"] for one in definition["properties"]["containers"]}

@@ -11,7 +11,7 @@ from shared.image import ImageReference
 from shared.message import UpdateMessage, decode_letter
 from shared.push import Push
 from tests.search.outside import Killed
-from tests.search.scenery import SHOP, Container, Quality, Scenery, digest_of
+from tests.search.scenery import SHOP, Container, Quality, Scenery, digest_of, images_of
 from tests.search.world import Hand, StorageFault, System, World
 
 ROUNDS = 10
@@ -116,6 +116,8 @@ class Trial:
             one = self.late.pop(which % len(self.late))
             message = one.message.model_copy(update={"received_at": self.world.clock.now()})
             self.pushes.append(replace(one, message=message))
+            if self.world.record.hold and one.pinned:
+                self.world.held_back |= {str(one.image), f"{one.image.name}@{one.digest}"}
             self._send(message)
 
     def deliver_again(self, which: int, *, anew: bool) -> None:
@@ -156,15 +158,15 @@ class Trial:
             return
         which %= len(texts)
         message = decode_letter(texts[which]).message
-        if mended and isinstance(message, UpdateMessage):
-            self._mend(message.id)
-        self.world.redrive(which)
+        bad = [one for one in self.pushes if isinstance(message, UpdateMessage) and one.id == message.id]
+        mend = mended and all(not self.container_of(one).moves for one in bad)
+        for one in bad if mend else ():
+            self._mend(one, "good")
+        if not self.world.redrive(which) and mend:
+            for one in bad:  # nobody tries it again
+                self._mend(one, one.quality)
 
     # Workers
-
-    def kill(self, calls: int) -> None:
-        """A worker dies in the middle of its work; its message stays leased until the lease ends."""
-        self.world.work(calls=calls, act=dying)
 
     def late_put(self, meanwhile: Callable[[], None], *, dies: bool) -> None:
         """The next PUT takes effect late, after something else; its worker may be dead by then."""
@@ -297,12 +299,12 @@ class Trial:
     def _runs_unpinned_while_stopped(self, image: str) -> bool:
         return self.is_stopped() and image in self.images().values()
 
-    def _mend(self, message_id: str) -> None:
-        for number, one in enumerate(self.pushes):
-            if one.id == message_id and one.quality != "good" and not self.container_of(one).moves:
-                push = one.message.push
-                self.world.registry.put(push.repository, push.tag, "good", one.digest)
-                self.pushes[number] = replace(one, quality="good", mended=True)
+    def _mend(self, one: Pushed, quality: Quality) -> None:
+        """Its tag stands for an image of this quality from now on."""
+        push = one.message.push
+        self.world.registry.put(push.repository, push.tag, quality, one.digest)
+        place = next(number for number, other in enumerate(self.pushes) if other.id == one.id)
+        self.pushes[place] = replace(one, quality=quality, mended=one.mended or quality != one.quality)
 
     def container_of(self, one: Pushed) -> Container:
         """A container that a push is for."""
@@ -320,13 +322,6 @@ class Trial:
 def dying(_hand: Hand) -> None:
     """What happens to a worker that is killed."""
     raise Killed
-
-
-def images_of(definition: dict[str, object]) -> dict[str, str]:
-    """Container → image, of a definition."""
-    properties = definition["properties"]
-    assert isinstance(properties, dict)
-    return {one["name"]: one["properties"]["image"] for one in properties["containers"]}
 
 
 def group_with(group: dict[str, object], name: str, image: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from types import SimpleNamespace
-from typing import Literal
+from typing import Literal, cast
 from unittest.mock import patch
 
 import tenacity.nap
@@ -22,7 +23,8 @@ from shared.queue import LeasedMessage, LeaseLost
 from tests.arm_simulator import life, view
 from tests.fakes import Clock, NoGlances
 from tests.search.outside import Killed, SearchGroups, SearchQueue, SearchRecords
-from tests.search.scenery import SHOP, Registry, Scenery
+from tests.search.scenery import SHOP, Registry, Scenery, images_of
+from worker.commands.dead_letters import _forgive
 from worker.controller import timers
 from worker.controller.dead_letters import leased_letters, redrive
 from worker.controller.handler import Handler
@@ -36,6 +38,7 @@ from worker.record import overrides
 from worker.record.record import Record
 from worker.targets.tags import BadTags, hold_reason
 from worker.targets.target import Target
+from worker.wiring import Deployment
 
 System = Literal["arm", "records", "queue"]
 Act = Callable[["Hand"], None]
@@ -103,6 +106,8 @@ class World:
         self.clock = Clock()
         self.azure = SearchGroups(self.clock, behind=lambda: -self.ahead)
         self.azure.sends, self.azure.lands = self._sends, self._lands
+        self.held_back: set[str] = set()
+        """The images of pushes that came while the group was held by hand."""
         self.breaches: list[str] = []
         """What was seen, while a change was on its way, that should not be."""
         self.registry = Registry(self.azure)
@@ -245,11 +250,12 @@ class World:
         with suppress(overrides.NothingToRollBackTo):
             self._command(lambda record: overrides.roll_back(record, message_id, self.now()))
 
-    def redrive(self, which: int) -> None:
-        """An operator has a dead letter tried again."""
+    def redrive(self, which: int) -> bool:
+        """An operator has a dead letter tried again. Did it work?"""
         with suppress(RemoteError), leased_letters(self.poison) as letters:
-            if letters:
-                redrive([letters[which % len(letters)]], self.updates, self.poison, self._forgive)
+            chosen = letters[which : which + 1]
+            return bool(chosen) and not redrive(chosen, self.updates, self.poison, self._forgive)
+        return False
 
     def look_round(self) -> None:
         """One round over the list of groups, unless something is in the way of it."""
@@ -273,7 +279,7 @@ class World:
             timers.change(self.ports, SHOP, decide)
 
     def _forgive(self, message: UpdateMessage) -> None:
-        self._command(lambda record: record.forgive(message.id))
+        _forgive(cast(Deployment, SimpleNamespace(records=self.records)), message)
 
     # How it comes to its end
 
@@ -336,13 +342,19 @@ class World:
         with suppress(LeaseLost, RemoteError):
             self.updates.renew(leased)
 
-    def _sends(self) -> None:
-        """A change is sent: under a lease, and not past the group's owner."""
+    def _sends(self, definition: bytes) -> None:
+        """A change is sent: under a lease, and not past the group's owner or an operator."""
         if not any(leased.is_held(self.clock.seconds) for leased in self._hands[-1].messages):
             self.breaches.append("a change was sent after the lease had run out")
         truth = self.azure.truth(SHOP)
         if truth["state"] == "Stopped" or hold_reason(truth["definition"].get("tags")):
             self.breaches.append("a change was sent to a group that is stopped or held by its owner")
+        if self.record.hold:
+            new = set(images_of(json.loads(definition)).values()) - set(images_of(truth["definition"]).values())
+            if brought := {image for image in new if str(ImageReference.parse(image)) in self.held_back}:
+                self.breaches.append(f"{brought} came while the group was held by hand, and was sent")
+        else:
+            self.held_back.clear()
 
     def _lands(self, on_its_way: float) -> None:
         """A change takes effect: the record has not come to rest before."""
