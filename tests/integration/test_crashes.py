@@ -152,7 +152,7 @@ def test_a_push_whose_looks_kill_their_workers_again_and_again_is_dead_lettered(
         kill_at(site, Request("arm", "GET", r"/containerGroups/shop"), "before")
     site.drain(ACI_HOOKS_MAX_ATTEMPTS="2")
     (letter,) = site.dead_letters()
-    assert letter["code"] == "WorkerCrash"
+    assert (letter["code"], letter["attempts"]) == ("WorkerCrash", 2)
     assert (site.images()["web"], site.updates.count(), site.is_at_rest()) == ("acme/shop:v1", 0, True)
     # It says nothing of the image.
     site.command("dead-letters", "redrive", "--all")
