@@ -71,6 +71,13 @@ class TestReceive:
         assert bench.sent == [Look(target=SHOP, token="id-1", count=1)]
         assert bench.saves() == 1
 
+    def test_a_group_that_waits_for_its_owner_is_not_looked_at_for_a_push(self) -> None:
+        waits = timer(60, owner=True)
+        bench = Bench(record(timer=waits, count=1))
+        assert receiving(bench).receive(SHOP, [TWO]) == {"2": Complete()}
+        assert bench.record == record(inbox=(TWO,), timer=waits, count=1)
+        assert bench.sent == []
+
     def test_a_push_that_comes_again_costs_one_read(self) -> None:
         bench = Bench(record({"web": container(candidate(TWO))}, ended=("1",)))
         assert receiving(bench).receive(SHOP, [TWO, message("1")]) == {"2": Complete(), "1": Complete()}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from shared.errors import RemoteError
 from shared.message import Look, TargetId
 from tests.unit.builders import SHOP, at, message, record, timer
 from tests.unit.controller_builders import RECORDS_DOWN, Bench, Died, conflict
 from worker.controller.timers import CONFLICTS, change, is_overdue, waiting_for_owners, with_timer
 from worker.ports import Conflict
 from worker.record.record import Record
-from worker.record.values import Hold
+from worker.record.values import Hold, Timer
 
 HOLD = Hold(reason="audit", since=at(0))
 API = TargetId(subscription="sub", resource_group="web", container_group="api")
@@ -107,6 +108,32 @@ class TestChange:
         assert bench.record.hold == HOLD
 
 
+class TestWithoutWaking:
+    """What can be done nothing for now is left to its own timer."""
+
+    @pytest.mark.parametrize(
+        ("kept", "left"),
+        [
+            (timer(60, owner=True), True),
+            (timer(-120, owner=True), True),
+            (timer(-121, owner=True), False),
+            (timer(60), False),
+            (None, False),
+        ],
+        ids=["waits for its owner", "so it does", "overdue", "waits for something else", "at rest"],
+    )
+    def test_a_group_that_waits_for_its_owner_is_not_looked_at_for_it(self, kept: Timer | None, *, left: bool) -> None:
+        bench = Bench(record(timer=kept, count=3))
+        change(bench.ports(), SHOP, held, wake=False)
+        assert bench.sent == ([] if left else [look(count=4)])
+        assert bench.record == record(timer=kept if left else timer(0, "id-1"), count=3 if left else 4, hold=HOLD)
+
+    def test_an_operators_command_wakes_it(self) -> None:
+        bench = Bench(record(timer=timer(60, owner=True)))
+        change(bench.ports(), SHOP, held)
+        assert bench.sent == [look()]
+
+
 class TestWithTimer:
     @pytest.mark.parametrize("due", [-120, -1, 0, 1])
     def test_a_timer_that_is_due_in_a_moment_stays(self, due: float) -> None:
@@ -144,6 +171,18 @@ class TestWaitingForOwners:
 
     def test_where_all_are_at_rest_none_is_waited_for(self) -> None:
         assert waiting_for_owners(Bench(record(inbox=(message("2"),))).ports()) == 0
+
+    @pytest.mark.parametrize("code", ["UnreadableRecord", "AuthorizationFailed"])
+    def test_one_whose_record_can_not_be_read_waits_for_somebody_to_mend_it(self, code: str) -> None:
+        bench = Bench(record(timer=timer(owner=True)))
+        bench.records.save(Record(target=API), None)
+        trouble = RemoteError("records", None, code, "foreign", 0)
+        bench.on("load", *[trouble] * 3)
+        if code == "UnreadableRecord":
+            assert waiting_for_owners(bench.ports()) == 1
+        else:
+            with pytest.raises(RemoteError):
+                waiting_for_owners(bench.ports())
 
     def test_one_that_waits_for_anything_else_is_not_at_rest(self) -> None:
         bench = Bench(record(timer=timer(owner=True)))

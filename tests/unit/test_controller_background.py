@@ -1,0 +1,71 @@
+"""What is done beside the queue is done after each pause, whatever happens, until the worker stops."""
+
+from __future__ import annotations
+
+import threading
+
+from structlog.testing import capture_logs
+
+from shared.errors import RemoteError
+from worker.controller.background import regularly
+
+LONG = 10.0
+"""Seconds in which whatever a thread is waited for has happened, however busy the machine is."""
+
+
+class Stopping(threading.Event):
+    """An event that nobody waits for in earnest; it remembers how long it was to be waited for, and what was done."""
+
+    def __init__(self, rounds: int) -> None:
+        super().__init__()
+        self.steps: list[str | float] = []
+        self._rounds = rounds
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.steps.append(timeout or 0.0)
+        self._rounds -= 1
+        if self._rounds < 0:
+            self.set()
+        return self.is_set()
+
+
+def joined(name: str) -> None:
+    for thread in threading.enumerate():
+        if thread.name == name:
+            thread.join(LONG)
+            assert not thread.is_alive()
+
+
+def test_each_time_is_after_a_pause_and_the_last_pause_ends_it() -> None:
+    stopping, pauses = Stopping(3), iter([7.0, 8.0, 9.0, 10.0])
+    regularly("pausing", stopping, lambda: next(pauses), lambda: stopping.steps.append("work"))
+    joined("pausing")
+    assert stopping.steps == [7.0, "work", 8.0, "work", 9.0, "work", 10.0]
+
+
+def test_no_failure_ends_it_and_each_is_told() -> None:
+    stopping = Stopping(3)
+    errors: list[Exception] = [RemoteError("arm", 503, "Busy", "later"), ValueError("unforeseen")]
+
+    def work() -> None:
+        stopping.steps.append("work")
+        if errors:
+            raise errors.pop(0)
+
+    with capture_logs() as lines:
+        regularly("failing", stopping, lambda: 0.0, work)
+        joined("failing")
+    assert stopping.steps.count("work") == 3
+    assert [(line["event"], line["log_level"]) for line in lines] == [
+        ("failing failed, trying again later", "warning"),
+        ("failing failed, trying again later", "error"),
+    ]
+    assert lines[0]["error"] == "arm: Busy (503): later"
+    assert lines[1]["exc_info"]
+
+
+def test_a_worker_that_is_stopped_before_the_first_pause_is_over_does_nothing() -> None:
+    stopping = Stopping(0)
+    regularly("stopped", stopping, lambda: 5.0, lambda: stopping.steps.append("work"))
+    joined("stopped")
+    assert stopping.steps == [5.0]

@@ -1,0 +1,387 @@
+"""The patrol: timers that the queue has lost, groups that run something else, and targets that nobody has met yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from shared.errors import RemoteError
+from shared.image import ImageReference
+from shared.message import Look, TargetId, UpdateMessage
+from tests.fakes import FixedTargets
+from tests.unit.builders import SHOP, at, container, digest, failure, good, message, record, timer
+from tests.unit.controller_builders import DOWN, RECORDS_DOWN, TARGET, Bench, conflict
+from worker.controller.patrol import MOST_READ, SWEEP_TRIES, Patrol
+from worker.controller.sweep import Sweeper, Swept
+from worker.controller.timers import CONFLICTS
+from worker.ports import Found, Listed, Lookup, Unknown
+from worker.record.record import Record
+from worker.record.values import Hold
+from worker.targets.target import Target, single_target
+
+OLD = {"web": "acme/shop:1"}
+RESTING = record({"web": container()}, swept=True)
+
+
+class Seen(FixedTargets):
+    """The targets, and what the last list shows of their groups."""
+
+    def __init__(self, *targets: Target, groups: dict[TargetId, Listed] | None = None) -> None:
+        super().__init__(*targets)
+        self.groups = groups or {}
+        self.gone: set[TargetId] = set()
+
+    def listed(self) -> dict[TargetId, Listed]:
+        return self.groups
+
+    def is_gone(self, target: TargetId) -> bool:
+        return target in self.gone
+
+
+class Registry:
+    """A registry by what it says of every image."""
+
+    def __init__(self) -> None:
+        self.said: Lookup = Unknown("unreachable")
+        self.asked = 0
+
+    def lookup(self, image: ImageReference) -> Lookup:
+        self.asked += 1
+        return self.said
+
+    def tags(self, image: ImageReference) -> list[str]:
+        raise AssertionError("nobody asks for tags")
+
+
+class Beat(Bench):
+    """One group that is listed, and rounds of the patrol."""
+
+    def __init__(self, now: Record | None = RESTING, shown: Listed | None = None, **rest: Any) -> None:
+        super().__init__(now, rest.pop("images", OLD), **rest)
+        self.targets = Seen(TARGET, groups={SHOP: shown or Listed(OLD)})
+        self.registry = Registry()
+        self.rollback = True
+        self._patrol: Patrol | None = None
+
+    @property
+    def patrol(self) -> Patrol:
+        if self._patrol is None:
+            ports = self.ports()
+            sweeper = Sweeper(ports, self.registry, self.rollback)
+            self._patrol = Patrol(ports, sweeper, self.rollback)
+        return self._patrol
+
+    def round(self) -> list[dict[str, Any]]:
+        """One round, and what it says in the log."""
+        self.calls.clear()
+        with capture_logs() as lines:
+            self.patrol.look_round()
+        return [dict(line) for line in lines]
+
+    @property
+    def looks(self) -> list[tuple[TargetId, str]]:
+        """The looks on the queue."""
+        return [(each.target, each.token) for each in self.sent if isinstance(each, Look)]
+
+
+def named(name: str) -> TargetId:
+    return TargetId(subscription="sub", resource_group="web", container_group=name)
+
+
+class TestTimers:
+    @pytest.mark.parametrize(("due", "lost"), [(-120, False), (-120.1, True), (60, False)])
+    def test_one_that_is_overdue_is_started_again(self, due: float, *, lost: bool) -> None:
+        beat = Beat(RESTING.but(timer=timer(due), count=4))
+        lines = beat.round()
+        assert beat.looks == ([(SHOP, "id-1")] if lost else [])
+        assert (beat.record.timer, beat.record.count) == ((timer(0, "id-1"), 5) if lost else (timer(due), 4))
+        told = [(line["event"], line["target"], line["due"]) for line in lines]
+        assert told == ([("a timer is overdue, starting it again", "web/shop", str(at(due)))] if lost else [])
+
+    def test_a_group_that_is_looked_at_anyway_is_not_looked_at_for_what_it_runs(self) -> None:
+        beat = Beat(RESTING.but(timer=timer(60)), Listed({"web": "acme/shop:0"}))
+        beat.round()
+        assert beat.looks == []
+
+    def test_one_that_came_back_in_the_meantime_is_left_alone(self) -> None:
+        beat = Beat(RESTING.but(timer=timer(-121), count=4))
+        # Between the look at the record and its change somebody else has looked.
+        beat.on("load", lambda: None, lambda: beat.rewrite(lambda now: now.but(timer=timer(5, "theirs"), count=5)))
+        beat.round()
+        assert (beat.looks, beat.record.timer) == ([], timer(5, "theirs"))
+
+    def test_one_whose_group_has_come_to_rest_in_the_meantime_too(self) -> None:
+        beat = Beat(RESTING.but(timer=timer(-121), count=4))
+        beat.on("load", lambda: None, lambda: beat.rewrite(lambda now: now.but(timer=None)))
+        beat.round()
+        assert (beat.looks, beat.record.timer) == ([], None)
+
+
+class TestDrift:
+    @pytest.mark.parametrize(
+        ("shown", "drifted"),
+        [
+            (Listed(OLD), False),
+            (Listed({"web": "acme/shop:0"}), True),
+            (Listed({"web": "acme/shop:0"}, held=True), False),
+            (Listed({"web": "acme/shop:0"}, in_transition=True), False),
+            (Listed({"jobs": "acme/jobs:4"}), True),
+        ],
+        ids=["what it should", "another image", "held", "in transition", "a container is gone"],
+    )
+    def test_a_group_at_rest_that_runs_another_image_than_it_should_is_looked_at(
+        self, shown: Listed, *, drifted: bool
+    ) -> None:
+        beat = Beat(shown=shown)
+        lines = beat.round()
+        assert beat.looks == ([(SHOP, "id-1")] if drifted else [])
+        assert beat.record == (RESTING.but(timer=timer(0, "id-1"), count=1) if drifted else RESTING)
+        told = [(line["event"], line["target"], line["gone"]) for line in lines]
+        drift = "a group does not run what it should, having it looked at"
+        assert told == ([(drift, "web/shop", False)] if drifted else [])
+
+    def test_it_is_looked_at_once(self) -> None:
+        beat = Beat(shown=Listed({"web": "acme/shop:0"}))
+        for _ in range(3):
+            beat.round()
+        assert len(beat.looks) == 1
+
+    def test_one_that_somebody_has_looked_at_in_the_meantime_is_left_alone(self) -> None:
+        beat = Beat(shown=Listed({"web": "acme/shop:0"}))
+        beat.on("load", lambda: None, lambda: beat.rewrite(lambda now: now.but(timer=timer(60, "theirs"))))
+        beat.round()
+        assert (beat.looks, beat.record.timer) == ([], timer(60, "theirs"))
+
+    def test_with_rollback_off_what_failed_stays(self) -> None:
+        failed = RESTING.with_container("web", failures=(failure(message("0")),))
+        for rollback, looks in ((False, 0), (True, 1)):
+            beat = Beat(failed, Listed({"web": "acme/shop:0"}))
+            beat.rollback = rollback
+            beat.round()
+            assert len(beat.looks) == looks
+
+    def test_a_group_that_is_gone_is_looked_at(self) -> None:
+        beat = Beat()
+        beat.targets.groups = {}
+        beat.targets.gone = {SHOP}
+        beat.targets._targets = {}
+        lines = beat.round()
+        assert [(line["target"], line["gone"]) for line in lines] == [("web/shop", True)]
+        assert beat.looks == [(SHOP, "id-1")]
+
+    def test_one_that_no_list_shows_is_not_gone_for_that(self) -> None:
+        beat = Beat()
+        beat.targets.groups = {}
+        beat.targets._targets = {}
+        assert beat.round() == []
+        assert beat.looks == []
+
+    def test_a_record_that_knows_no_container_has_nothing_to_drift_from(self) -> None:
+        beat = Beat(record(swept=True), Listed({"web": "acme/shop:0"}))
+        beat.targets.gone = {SHOP}
+        beat.round()
+        assert beat.looks == []
+
+
+class TestUnlisted:
+    """Groups of targets that no list shows are read on their own."""
+
+    def beat(self, **rest: Any) -> Beat:
+        beat = Beat(RESTING.with_container("web", goods=(good("0"),)), **rest)
+        beat.targets.groups = {}
+        return beat
+
+    def test_one_that_runs_another_image_is_looked_at(self) -> None:
+        beat = self.beat()
+        beat.round()
+        assert beat.looks == [(SHOP, "id-1")]
+
+    def test_one_that_is_stopped_is_not(self) -> None:
+        beat = self.beat(state="Stopped")
+        beat.round()
+        assert beat.looks == []
+
+    def test_one_in_transition_is_not(self) -> None:
+        beat = self.beat()
+        beat.azure.put(SHOP, beat.azure.get(SHOP).definition({}, {}), lambda: None)
+        beat.round()
+        assert beat.looks == []
+
+    def test_one_that_is_listed_is_not_read(self) -> None:
+        beat = Beat()
+        beat.round()
+        assert "before get" not in beat.calls
+
+    def test_no_more_than_a_few_are_read_in_one_round(self) -> None:
+        beat = Beat(None)
+        targets = [single_target(named(f"g{number:02}")) for number in range(MOST_READ + 1)]
+        for target in targets:
+            beat.records.save(Record(target=target.id, containers={"web": container()}, swept=True), None)
+        beat.targets = Seen(*targets)
+        beat.round()
+        assert beat.calls.count("before get") == MOST_READ
+
+    def test_what_can_not_be_read_is_told_once_and_once_more_when_it_comes_again(self) -> None:
+        beat = self.beat()
+        beat.on("get", DOWN, DOWN)
+        assert [(line["event"], line["target"], line["error"]) for line in beat.round()] == [
+            ("group not looked at", "web/shop", str(DOWN))
+        ]
+        assert beat.round() == []
+        beat.round()
+        assert beat.looks == [(SHOP, "id-1")]
+        beat.rewrite(lambda now: now.but(timer=None))
+        beat.on("get", DOWN)
+        assert [line["event"] for line in beat.round()] == ["group not looked at"]
+
+
+class TestCosts:
+    def test_only_records_that_have_changed_are_read(self) -> None:
+        beat = Beat()
+        beat.round()
+        assert beat.calls.count("before load") == 1
+        beat.round()
+        assert beat.calls.count("before load") == 0
+        beat.rewrite(lambda now: now.but(count=7))
+        beat.round()
+        assert beat.calls.count("before load") == 1
+
+    def test_records_that_are_gone_are_forgotten(self) -> None:
+        beat = Beat()
+        beat.round()
+        beat.records._blobs.clear()
+        beat.targets._targets = {}
+        beat.round()
+        assert beat.patrol._seen == {}
+
+
+class TestNewTargets:
+    def test_one_that_nobody_has_met_is_swept_once(self) -> None:
+        beat = Beat(None)
+        beat.registry.said = Found(digest("newer"))
+        lines = beat.round()
+        assert [each.push.digest for each in beat.sent if isinstance(each, UpdateMessage)] == [digest("newer")]
+        assert beat.record == record(swept=True)
+        assert lines[-1] == {
+            "event": "new target",
+            "log_level": "info",
+            "target": "web/shop",
+            "missed": 1,
+            "problem": None,
+        }
+        for _ in range(2):
+            beat.round()
+        assert beat.registry.asked == 1
+
+    def test_one_that_another_worker_has_met_is_not(self) -> None:
+        beat = Beat()
+        beat.round()
+        assert beat.registry.asked == 0
+
+    def test_one_that_another_worker_meets_in_this_moment_is_not(self) -> None:
+        beat = Beat(record())
+        beat.on("load", lambda: None, lambda: beat.rewrite(lambda now: now.but(swept=True)))
+        beat.round()
+        assert beat.registry.asked == 0
+
+    def test_where_its_record_is_written_meanwhile_it_is_met_with_the_next_round(self) -> None:
+        beat = Beat(record())
+        beat.on("get", lambda: beat.rewrite(lambda now: now.but(count=3)))
+        beat.registry.said = Found(digest("newer"))
+        assert [line["event"] for line in beat.round()] == ["missed push found", "new target"]
+        assert (beat.record.swept, beat.record.count) == (False, 3)
+        beat.round()
+        assert beat.record.swept
+
+    def test_a_registry_that_can_not_tell_is_asked_a_few_times(self) -> None:
+        beat = Beat(record())
+        for number in range(1, SWEEP_TRIES):
+            lines = beat.round()
+            assert [(line["event"], line["problem"]) for line in lines] == [
+                ("new target not swept, trying again", "web: unreachable")
+            ]
+            assert (beat.record.swept, beat.registry.asked) == (False, number)
+        assert [(line["event"], line["missed"], line["problem"]) for line in beat.round()] == [
+            ("new target", 0, "web: unreachable")
+        ]
+        assert beat.record.swept
+        beat.round()
+        assert beat.registry.asked == SWEEP_TRIES
+
+    def test_one_that_is_held_is_met_when_it_is_held_no_more(self) -> None:
+        beat = Beat(record(hold=Hold(reason="audit", since=at(0))))
+        for _ in range(SWEEP_TRIES + 1):
+            assert beat.round() == []
+            assert not beat.record.swept
+        beat.rewrite(lambda now: now.but(hold=None))
+        beat.registry.said = Found(digest("newer"))
+        beat.round()
+        assert beat.record.swept
+        assert len(beat.sent) == 1
+
+    def test_a_group_that_can_not_be_read_is_asked_for_a_few_times(self) -> None:
+        beat = Beat(record())
+        beat.on("get", *[DOWN] * SWEEP_TRIES)
+        for _ in range(SWEEP_TRIES - 1):
+            beat.round()
+            assert not beat.record.swept
+        beat.round()
+        assert beat.record.swept
+
+
+class TestTrouble:
+    def test_one_groups_trouble_ends_no_round(self) -> None:
+        beat = Beat(None)
+        others = [named("a"), named("b")]
+        for target in others:
+            beat.records.save(Record(target=target, containers={"web": container()}, swept=True), None)
+        beat.targets = Seen(
+            *(single_target(target) for target in others),
+            groups=dict.fromkeys(others, Listed({"web": "acme/shop:0"})),
+        )
+        beat.on("load", ValueError("unforeseen"))
+        with capture_logs() as lines:
+            beat.patrol.look_round()
+        assert ("group not looked at", "web/a") in {(line["event"], line.get("target")) for line in lines}
+        assert (named("b"), "id-1") in beat.looks
+
+    def test_a_record_that_can_not_be_read_is_told_once(self) -> None:
+        beat = Beat()
+        unreadable = RemoteError("records", None, "UnreadableRecord", "foreign", 0)
+        beat.on("load", *[unreadable] * 12)
+        beat.targets._targets = {}
+        assert [(line["event"], line["error"]) for line in beat.round()] == [("group not looked at", str(unreadable))]
+        assert beat.round() == []
+
+    def test_somebody_who_is_at_work_on_it_is_no_trouble(self) -> None:
+        beat = Beat(shown=Listed({"web": "acme/shop:0"}))
+        beat.on("save", *[conflict()] * CONFLICTS)
+        lines = beat.round()
+        assert [line["event"] for line in lines] == ["a group does not run what it should, having it looked at"]
+
+    def test_records_that_can_not_be_listed_end_the_round(self) -> None:
+        beat = Beat()
+
+        def versions() -> Iterator[tuple[TargetId, str]]:
+            raise RECORDS_DOWN
+            yield
+
+        beat.records.versions = versions  # type: ignore[method-assign]
+        with pytest.raises(RemoteError):
+            beat.patrol.look_round()
+
+
+def test_what_is_swept_is_told_by_the_sweeper_of_the_patrol() -> None:
+    class Sweeping(Sweeper):
+        def sweep_one(self, target: Target) -> Swept:
+            asked.append(target)
+            return Swept(target.id)
+
+    asked: list[Target] = []
+    beat = Beat(record())
+    ports = beat.ports()
+    Patrol(ports, Sweeping(ports, beat.registry)).look_round()
+    assert asked == [TARGET]
