@@ -69,11 +69,10 @@ def _plan(deployment: Deployment, target: Target, message: UpdateMessage, digest
         group = deployment.arm.get(target.id)
         record, _ = deployment.records.load(target.id)
         rules = replace(deployment.rules(), secrets=frozenset(target.secrets))
-        one = plan_target(target, group, record, message, digest, rules, group.azure_time(datetime.now(UTC)))
-        if isinstance(digest, Absence):
-            one = replace(
-                one, reasons=(*one.reasons, "not in its registry yet: a push of it now would be a dead letter")
-            )
+        known = None if isinstance(digest, Absence) else digest
+        one = plan_target(target, group, record, message, known, rules, group.azure_time(datetime.now(UTC)))
+        if isinstance(digest, Absence):  # one plans before one pushes: what it would do is what is asked
+            one = replace(one, reasons=(*one.reasons, NOT_THERE))
         if one.changes and group.withheld():
             deployment.secrets.resolve(dict(target.secrets))
     except RemoteError as error:

@@ -37,7 +37,10 @@ UNKNOWN_TARGET = 30
 Another worker may have a newer targets file: none may drop what it does not know.
 """
 FROM_THE_FUTURE = 20
-"""Leases for which a look waits that no record names yet: whoever sent it may still be about to write."""
+"""Tries of a look that no record names yet, the first ones in moments, the others a lease apart.
+
+Whoever sent it is about to write, as a rule: another worker has only been quicker to receive it.
+"""
 
 log = structlog.get_logger()
 
@@ -70,6 +73,9 @@ class Looking:
                 record, etag = self._ports.load(look.target)
                 if void := self._void(record, look):
                     return void
+                if record.outbox or record.address_changes:
+                    # First of all: a change that Azure refuses for hours would keep it from ever being told.
+                    return self._tell(record, look, Wait(timedelta(0), "something is to be told"), etag, is_held)
                 with contextlib.suppress(Conflict):
                     return self._look(record, etag, look, is_held)
                 log.debug("record written by another worker, deciding anew")
@@ -95,7 +101,8 @@ class Looking:
         if record.timer and record.timer.token == look.token:
             return None
         if look.count > record.count and look.attempts < FROM_THE_FUTURE:
-            return Reschedule(look.model_copy(update={"attempts": look.attempts + 1}), self._lease)
+            delay = min(self._lease, 0.5 * 2.0**look.attempts)
+            return Reschedule(look.model_copy(update={"attempts": look.attempts + 1}), delay)
         return Complete()
 
     def _look(self, record: Record, etag: str | None, look: Look, is_held: Callable[[], bool]) -> Settlement:
@@ -113,6 +120,9 @@ class Looking:
             what = f"the record of {look.target.key} wants images of other repositories: {'; '.join(foreign)}"
             raise RemoteError("records", None, UNREADABLE, f"{what}; nothing was changed: delete the blob")
         decided = decided.redacted(self._ports.redact)
+        for undone in decided.undone:
+            if undone not in record.undone:
+                log.warning("push failed on the group", push=undone.message.id, code=undone.code, detail=undone.detail)
         etag = self._write(decided, etag, action, now)
         if isinstance(action, Put):
             self._ports.watch.waits(look.target)

@@ -18,6 +18,7 @@ from shared.message import TargetId
 from worker.controller.sweep import Sweeper
 from worker.controller.timers import change, is_overdue
 from worker.core.desired import drifted
+from worker.failures.classify import GONE
 from worker.ports import Conflict, Listed, Ports
 from worker.record.record import Record
 from worker.targets.target import Target
@@ -77,8 +78,9 @@ class Patrol:
             return
         if not record.containers:
             return
-        group = listed.get(target) or (self._read(target) if target in alone else None)
-        gone = group is None and self.ports.targets.is_gone(target)
+        on_its_own = target in alone
+        group = listed.get(target) or (self._read(target) if on_its_own else None)
+        gone = group is None and (on_its_own or self.ports.targets.is_gone(target))
         if gone or (group and self._has_drifted(record, group)):
             log.info("a group does not run what it should, having it looked at", target=str(target), gone=gone)
             change(self.ports, target, lambda current: None if current.timer else current)
@@ -95,8 +97,14 @@ class Patrol:
             seen = self._seen[target] = (loaded or etag, record)
         return seen[1]
 
-    def _read(self, target: TargetId) -> Listed:
-        group = self.ports.groups.get(target)
+    def _read(self, target: TargetId) -> Listed | None:
+        """A group that no list shows, None if it is gone."""
+        try:
+            group = self.ports.groups.get(target)
+        except RemoteError as error:
+            if error.code not in GONE:
+                raise
+            return None
         return Listed(group.images, held=False, in_transition=group.in_transition or group.stopped)
 
     def _meet(self, target: Target) -> None:
@@ -109,7 +117,7 @@ class Patrol:
             return
         tries = self._swept[target.id] = self._swept.get(target.id, 0) + 1
         swept = self.sweeper.sweep_one(target)
-        if swept.held:
+        if swept.held or swept.gone:
             return  # nothing was compared
         if swept.problem and tries < SWEEP_TRIES:
             log.info("new target not swept, trying again", target=str(target.id), problem=swept.problem)

@@ -64,7 +64,7 @@ class Putting:
                 raise LeaseLost("the lease ran out before the change was sent")
 
         images = {name: image for name, image in sent.images.items() if name in sent.touched}
-        log.info("restarting" if sent.restart else "applying", images=images)
+        log.info("restarting" if sent.restart else "applying" if sent.asked else "rolling back", images=images)
         if sent.restart:
             self._ports.groups.restart(target.id, insist)
             return

@@ -18,6 +18,7 @@ from shared.push import Push
 from worker.controller.timers import change, is_overdue
 from worker.core.desired import drifted
 from worker.core.following import followings, parsed
+from worker.failures.classify import GONE
 from worker.groups.group import ContainerGroup
 from worker.policies.policy import Policy, Update
 from worker.ports import Conflict, Found, Images, Ports
@@ -38,7 +39,8 @@ class CannotTell(Exception):
 class Swept:
     """What a sweep did for one target: the pushes that were missed, whether it is looked at, what is not known.
 
-    `held`: nothing was compared, as the group is held or was stopped, which is no trouble.
+    `held`: nothing was compared, as the group is held or was stopped, which is no trouble. `gone`: there is no
+    such group.
     """
 
     target: TargetId
@@ -46,6 +48,7 @@ class Swept:
     woken: int = 0
     problem: str | None = None
     held: bool = False
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,8 @@ class Sweeper:
         except Exception as error:
             if not isinstance(error, RemoteError):
                 log.exception("target not swept", target=str(target.id))
-            return Swept(target.id, problem=str(error) or type(error).__name__)
+            gone = isinstance(error, RemoteError) and error.code in GONE
+            return Swept(target.id, problem=str(error) or type(error).__name__, gone=gone)
 
     def _sweep(self, target: Target) -> Swept:
         record, _ = self.ports.load(target.id)

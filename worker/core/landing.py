@@ -38,7 +38,12 @@ def not_made(record: Record, sent: Change, failure: Failure, now: datetime, atte
     }
     # It is nowhere on the group, so that the pushes that fail now have ended with that.
     record = record.but(change=change.but(asked={}, touched=frozenset()))
-    if len(asked) > 1 and not named and not record.apart:
-        return record.but(apart=True)
     circumstance = is_circumstance(failure)
-    return fail(record, named or asked, failure.code, failure.detail, now, circumstance=circumstance, attempts=attempts)
+    if len(asked) > 1 and not (named or circumstance or record.apart):
+        return record.but(apart=True)
+    failing = named or asked
+    if circumstance:
+        # It would keep the older pushes from being made just as long, one after the other.
+        waiting = (candidate for name in sent.asked for candidate in record.containers[name].candidates)
+        failing |= {candidate.id for candidate in waiting}
+    return fail(record, failing, failure.code, failure.detail, now, circumstance=circumstance, attempts=attempts)

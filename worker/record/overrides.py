@@ -40,7 +40,8 @@ def roll_back(record: Record, message_id: str, now: datetime) -> Record:
     failed, so that no sweep brings them again. Where the group is on its way back already it goes on, or, if that is
     on the group, one image further back. Raises NothingToRollBackTo.
     """
-    found = {name: good for name, one in record.containers.items() if (good := _before(record, name, one))}
+    followed = {name: one for name, one in record.containers.items() if one.followed}
+    found = {name: good for name, one in followed.items() if (good := _before(record, name, one))}
     if not found:
         if any(container.pin for container in record.containers.values()):
             return record  # on its way back, as far as it can go

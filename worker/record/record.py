@@ -117,10 +117,11 @@ class Record(Value):
         )
 
     def anew(self) -> Record:
-        """The record of a group that is gone: what ran there says nothing of a group of the same name."""
-        return self.but(
-            swept=False, containers={}, hold=None, change=None, flights=(), apart=False, stuck=None, undone=()
-        )
+        """The record of a group that is gone: what ran there says nothing of a group of the same name.
+
+        A hold by hand stays: an operator set it, and an operator ends it.
+        """
+        return self.but(swept=False, containers={}, change=None, flights=(), apart=False, stuck=None, undone=())
 
     def told(self, endings: tuple[Ending, ...], addresses: tuple[AddressChange, ...]) -> Record:
         """These have been told."""
