@@ -210,6 +210,13 @@ class TestUnlisted:
         beat.round()
         assert beat.looks == []
 
+    @pytest.mark.parametrize("code", ["ResourceNotFound", "ResourceGroupNotFound"])
+    def test_one_that_is_gone_is_looked_at(self, code: str) -> None:
+        beat = self.beat()
+        beat.on("get", RemoteError("arm", 404, code, "gone"))
+        assert [(line["target"], line["gone"]) for line in beat.round()] == [("web/shop", True)]
+        assert beat.looks == [(SHOP, "id-1")]
+
     def test_one_that_is_listed_is_not_read(self) -> None:
         beat = Beat()
         beat.round()
@@ -321,6 +328,16 @@ class TestNewTargets:
         beat.round()
         assert beat.record.swept
         assert len(beat.sent) == 1
+
+    def test_one_that_is_not_there_yet_is_met_when_it_is(self) -> None:
+        beat = Beat(record())
+        beat.on("get", *[RemoteError("arm", 404, "ResourceNotFound", "not yet")] * (SWEEP_TRIES + 1))
+        for _ in range(SWEEP_TRIES + 1):
+            beat.round()
+            assert not beat.record.swept
+        beat.registry.said = Found(digest("newer"))
+        beat.round()
+        assert beat.record.swept
 
     def test_a_group_that_can_not_be_read_is_asked_for_a_few_times(self) -> None:
         beat = Beat(record())

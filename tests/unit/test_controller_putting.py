@@ -101,10 +101,13 @@ class TestSent:
         definition = scene.truth["definition"]
         assert (definition["tags"], definition["properties"]["restartPolicy"]) == ({"owner": "me"}, "Never")
 
-    @pytest.mark.parametrize(("restart", "event"), [(False, "applying"), (True, "restarting")])
-    def test_the_log_names_the_images_that_are_touched(self, event: str, *, restart: bool) -> None:
+    @pytest.mark.parametrize(
+        ("how", "event"),
+        [({}, "applying"), ({"restart": True}, "restarting"), ({"asked": {}}, "rolling back")],
+    )
+    def test_the_log_names_the_images_that_are_touched(self, how: Any, event: str) -> None:
         images = NEW | {"side": "acme/side:1"}
-        scene = Scene(sending(images=images, restart=restart), definition=group_of(OLD | {"side": "acme/side:1"}))
+        scene = Scene(sending(images=images, **how), definition=group_of(OLD | {"side": "acme/side:1"}))
         with capture_logs() as lines:
             scene.put()
         assert [(line["event"], line["images"]) for line in lines] == [(event, NEW)]

@@ -326,7 +326,8 @@ class TestWake:
 
 class TestTrouble:
     @pytest.mark.parametrize(
-        "trouble", [RemoteError("arm", 404, "ResourceNotFound", "gone"), ValueError("a broken record")]
+        "trouble",
+        [RemoteError("arm", 404, "ResourceGroupNotFound", "gone"), DOWN, ValueError("a broken record")],
     )
     def test_ones_trouble_holds_up_no_other(self, trouble: Exception) -> None:
         # Regression: what was no error of a remote system ended the sweep, and its thread with it.
@@ -334,7 +335,8 @@ class TestTrouble:
         swept.on("get", trouble)
         with capture_logs() as lines:
             found = list(swept.sweeper().sweep([single_target(API), TARGET]))
-        assert found == [Swept(API, problem=str(trouble)), Swept(SHOP)]
+        gone = isinstance(trouble, RemoteError) and trouble.status == 404
+        assert found == [Swept(API, problem=str(trouble), gone=gone), Swept(SHOP)]
         assert [line["event"] for line in lines] == (["target not swept"] if isinstance(trouble, ValueError) else [])
 
     def test_trouble_without_a_text_is_told_by_its_name(self) -> None:

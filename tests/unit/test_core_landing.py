@@ -97,6 +97,26 @@ def test_pushes_that_are_refused_together_are_tried_apart() -> None:
     assert result == now.but(apart=True, change=BOTH.but(asked={}, touched=frozenset(), tries=2))
 
 
+def test_a_circumstance_fails_all_of_them_at_once() -> None:
+    # To try each of them apart would only take as long once more.
+    result = after(sending(BOTH), BOTH, Transient("AuthorizationFailed", "no role", circumstance=True))
+    assert failed(result) == {"2": "AuthorizationFailed", "5": "AuthorizationFailed"}
+    assert not result.apart
+
+
+@pytest.mark.parametrize(
+    ("failure", "failing"),
+    [(NO, {"2"}), (Transient("AuthorizationFailed", "no role", circumstance=True), {"2", "1.9"})],
+)
+def test_a_circumstance_fails_what_would_be_tried_next_on_the_same_containers(
+    failure: Failure, failing: set[str]
+) -> None:
+    older, others = candidate(message("1.9", pushed=-9)), candidate(FIVE, "acme/jobs:5")
+    jobs = container(others, repository="docker.io/acme/jobs", goods=(good("4", "acme/jobs:4"),))
+    now = record({"web": container(candidate(TWO), older), "jobs": jobs}, change=SENT)
+    assert failed(after(now, SENT, failure)).keys() == failing
+
+
 def test_pushes_that_are_tried_apart_and_refused_together_all_the_same_both_fail() -> None:
     result = after(sending(BOTH, apart=True), BOTH)
     assert failed(result) == {"2": NO.code, "5": NO.code}
