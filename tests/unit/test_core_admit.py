@@ -1,0 +1,547 @@
+"""Admission: which pushes become candidates of which containers, and what is said of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from shared.image import ImageReference
+from shared.message import UpdateMessage
+from tests.unit.builders import (
+    SHOP,
+    at,
+    candidate,
+    change,
+    container,
+    digest,
+    ends,
+    failure,
+    good,
+    group,
+    message,
+    pin,
+    pulled,
+    queued,
+    record,
+    target,
+)
+from worker.core.admit import Ruling, acquaint, admit, consider, is_redeployed, leave, newer, repeated
+from worker.core.following import followings
+from worker.groups.group import ContainerGroup
+from worker.policies.parse import parse_policy
+from worker.record.record import GOODS_KEPT, Record
+from worker.record.values import MANUAL, ContainerRecord, Flight, Good, Result, Undone
+from worker.targets.target import ContainerRule, Target
+
+FIRST, SECOND, THIRD = digest("first"), digest("second"), digest("third")
+ONE, TWO, THREE = message("1", pushed=-10), message("2"), message("3", pushed=10)
+NOW = at(60)
+
+
+def admitted(
+    *messages: UpdateMessage,
+    now: ContainerRecord | Record | None = None,
+    shown: ContainerGroup | None = None,
+    rule: Target | None = None,
+) -> Record:
+    """The record once these pushes were received and the group was looked at, a minute after noon."""
+    before = record({"web": now}) if isinstance(now, ContainerRecord) else now or record()
+    return admit(before.but(inbox=messages), shown or group(), rule or target(), NOW)
+
+
+def fate(of: Record, name: str = "2") -> tuple[str, str]:
+    """What became of a push for web: wanted, or how and why it ended."""
+    assert of.inbox == ()
+    if name in queued(of):
+        assert of.outcomes == ()
+        return "wanted", ""
+    ((id_, result, detail),) = ends(of)
+    assert (id_, of.outbox[0].message.id) == (name, name)
+    return result, detail
+
+
+class TestNewPush:
+    def test_it_is_a_candidate_and_what_runs_is_the_first_good_image(self) -> None:
+        assert admitted(TWO) == record({"web": container(candidate(TWO, None))})
+
+    def test_what_the_registry_says_of_it_is_asked_for_later(self) -> None:
+        (one,) = admitted(message("2", digest=SECOND)).containers["web"].candidates
+        assert (one.image, one.digest) == (None, None)
+
+    def test_several_are_considered_at_once_the_newest_first(self) -> None:
+        assert queued(admitted(THREE, message("4", pushed=5), TWO)) == ["3", "4", "2"]
+
+    def test_one_that_waits_already_is_not_lost(self) -> None:
+        assert queued(admitted(TWO, now=container(candidate(ONE)))) == ["2", "1"]
+
+    def test_the_policy_may_refuse(self) -> None:
+        after = admitted(message("9"), rule=target("semver:minor"), shown=group({"web": "acme/shop:1.4"}))
+        assert fate(after, "9") == ("ignored", "9 is a major update of 1.4, and semver:minor stays within 1")
+        assert after.outcomes[0].containers == ("web",)
+        assert after.outcomes[0].at == NOW
+
+    def test_another_repository_concerns_nobody(self) -> None:
+        after = admitted(message("2", repository="acme/other"))
+        assert fate(after) == ("ignored", "no container runs docker.io/acme/other")
+        assert after.outcomes[0].containers == ()
+        assert after.containers == {"web": container()}
+
+    def test_a_container_without_a_rule_is_left_alone(self) -> None:
+        after = admitted(TWO, shown=group({"web": "acme/shop:1", "blue": "acme/shop:1"}))
+        assert (queued(after), queued(after, "blue")) == (["2"], [])
+
+    @pytest.mark.parametrize("running", ["mcr.microsoft.com/placeholder:1", "not an image!"])
+    def test_an_image_of_another_repository_is_brought_in_where_the_rule_says_so(self, running: str) -> None:
+        rule = Target(SHOP, {"web": ContainerRule(parse_policy("any"), ImageReference.parse("acme/shop"))})
+        after = admitted(TWO, shown=group({"web": running}), rule=rule)
+        assert fate(after) == ("wanted", "")
+        # The tag of another repository is none to compare with.
+        assert after.containers["web"].goods == (Good(image=running),)
+
+    def test_everything_in_the_inbox_comes_to_something(self) -> None:
+        after = admitted(message("1.5"), message("latest", name="odd"), message("2", repository="a/b"), rule=SEMVER)
+        assert (after.inbox, queued(after), [one.id for one in after.outcomes]) == ((), ["1.5"], ["2", "odd"])
+
+
+SEMVER = target("semver")
+
+
+class TestAgainstTheLastGoodImage:
+    @pytest.mark.parametrize(
+        ("last_good", "verdict", "reason"),
+        [
+            (good("1"), "wanted", ""),
+            (good("1", pushed=-1), "wanted", ""),
+            (good("1", pushed=0), "superseded", "acme/shop:1 is newer"),
+            (good("1", pushed=5), "superseded", "acme/shop:1 is newer"),
+            (good("2", pushed=5), "superseded", "acme/shop:2 is newer"),
+            (good("2", pushed=-1), "wanted", ""),
+            (good(None, "acme/shop:1", pushed=5), "wanted", ""),
+        ],
+    )
+    def test_a_push_is_newer_by_its_time_where_the_policy_has_no_order(
+        self, last_good: Good, verdict: str, reason: str
+    ) -> None:
+        after = admitted(TWO, now=container(goods=(last_good,)), shown=group({"web": last_good.image}))
+        assert fate(after) == (verdict, reason)
+
+    @pytest.mark.parametrize(
+        ("pushed", "verdict", "reason"),
+        [
+            (message("1.6", pushed=-99), "wanted", ""),
+            (message("1.5", pushed=99), "wanted", ""),
+            (message("1.5", pushed=-99), "superseded", "acme/shop:1.5 is newer"),
+            (message("1.4.9", pushed=99), "superseded", "acme/shop:1.5 is newer"),
+        ],
+    )
+    def test_the_order_of_the_policy_counts_before_the_time(
+        self, pushed: UpdateMessage, verdict: str, reason: str
+    ) -> None:
+        now = container(goods=(good("1.5", pushed=0),))
+        after = admitted(pushed, now=now, shown=group({"web": "acme/shop:1.5"}), rule=SEMVER)
+        assert fate(after, pushed.id) == (verdict, reason)
+
+    @pytest.mark.parametrize("pushed", [None, 0])
+    @pytest.mark.parametrize(
+        ("tag", "reason"),
+        [
+            ("latest", "latest is not a version, and semver follows versions alone"),
+            (
+                "1.6-alpine",
+                "1.6-alpine is the variant alpine, and 1.5 is the plain image: semver stays with the variant",
+            ),
+            ("1.5.0", "1.5.0 is the same version as 1.5, in another spelling or of another build"),
+        ],
+    )
+    def test_what_the_policy_does_not_let_in_is_not_called_older(
+        self, tag: str, reason: str, pushed: float | None
+    ) -> None:
+        # FINDING: after the first update every push that was skipped was "superseded: … is newer".
+        now = container(goods=(good("1.5", pushed=pushed),))
+        after = admitted(message(tag, pushed=10), now=now, shown=group({"web": "acme/shop:1.5"}), rule=SEMVER)
+        assert fate(after, tag) == ("ignored", reason)
+
+    def test_no_version_goes_down_though_nobody_knows_when_what_runs_was_pushed(self) -> None:
+        after = admitted(message("1.2", pushed=99), shown=group({"web": "acme/shop:1.4"}), rule=SEMVER)
+        assert fate(after, "1.2") == ("ignored", "1.2 is lower than 1.4, and semver never goes down")
+
+    @pytest.mark.parametrize("policy", ["any", "same-tag"])
+    def test_a_container_follows_its_tag_though_its_image_is_written_by_digest(self, policy: str) -> None:
+        # FINDING: the last good image is put back by digest, and its tag was forgotten: same-tag ignored every push.
+        now = container(goods=(good("latest", digest=FIRST, moved=True),))
+        pushed = message("latest", name="next", pushed=99, digest=THIRD)
+        after = admitted(pushed, now=now, shown=group({"web": f"acme/shop@{FIRST}"}), rule=target(policy))
+        assert fate(after, "next") == ("wanted", "")
+
+    def test_no_version_goes_down_where_the_image_is_written_by_digest_either(self) -> None:
+        # FINDING: the tag of an image put back by digest was not known, and so any version could follow.
+        now = container(goods=(good("1.4", digest=FIRST, moved=True),))
+        shown = group({"web": f"acme/shop@{FIRST}"})
+        after = admitted(message("1.2", pushed=99), now=now, shown=shown, rule=SEMVER)
+        assert fate(after, "1.2") == ("ignored", "1.2 is lower than 1.4, and semver never goes down")
+
+    def test_a_digest_that_nobody_knows_the_tag_of_follows_no_tag(self) -> None:
+        after = admitted(TWO, shown=group({"web": f"acme/shop@{FIRST}"}), rule=target("same-tag"))
+        assert fate(after)[0] == "ignored"
+
+
+class TestAmongCandidates:
+    @pytest.mark.parametrize(
+        ("policy", "waiting", "pushed", "order"),
+        [
+            ("any", [("3", 10), ("2", 0)], ("5", 20), ["5", "3", "2"]),
+            ("any", [("3", 10), ("2", 0)], ("5", 5), ["3", "5", "2"]),
+            ("any", [("3", 10), ("2", 0)], ("5", -5), ["3", "2", "5"]),
+            ("any", [("3", 10), ("2", 0)], ("5", 10), ["3", "5", "2"]),
+            ("semver", [("1.9", 0), ("1.7", 10)], ("1.8", 99), ["1.9", "1.8", "1.7"]),
+            ("semver", [("1.9", 0), ("1.7", 10)], ("2.0", -99), ["2.0", "1.9", "1.7"]),
+            ("semver", [("1.9", 0), ("1.7", 10)], ("1.6", 99), ["1.9", "1.7", "1.6"]),
+        ],
+    )
+    def test_a_push_gets_its_place_by_the_policy_and_then_by_time(
+        self, policy: str, waiting: list[tuple[str, float]], pushed: tuple[str, float], order: list[str]
+    ) -> None:
+        now = container(*(candidate(message(tag, pushed=time)) for tag, time in waiting), goods=(good("1.0"),))
+        new = message(pushed[0], pushed=pushed[1])
+        after = admitted(new, now=now, shown=group({"web": "acme/shop:1.0"}), rule=target(policy))
+        assert queued(after) == order
+
+    def test_those_that_wait_keep_what_is_known_of_them(self) -> None:
+        known = candidate(TWO, digest=SECOND, restart=True, lookups=2)
+        assert admitted(THREE, now=container(known)).containers["web"].candidates == (candidate(THREE, None), known)
+
+    @pytest.mark.parametrize(
+        ("policy", "tag", "other", "later", "is_newer"),
+        [
+            ("any", "2", "3", True, True),
+            ("any", "2", "3", False, False),
+            ("semver", "1.5", "1.4", False, True),
+            ("semver", "1.4", "1.5", True, False),
+            ("semver", "1.5", "1.5", True, True),
+            ("semver", "1.5", "1.5", False, False),
+            ("semver", "1.5", "main", True, True),
+            ("semver", "1.5", "main", False, False),
+        ],
+    )
+    def test_newer_is_what_the_policy_puts_higher_else_what_came_later(
+        self, policy: str, tag: str, other: str, *, later: bool, is_newer: bool
+    ) -> None:
+        order = (at(-1), at(-1)) if later else (at(1), at(1))
+        assert newer(parse_policy(policy), message(tag), other, order) is is_newer
+
+    def test_a_push_is_not_newer_than_itself(self) -> None:
+        assert not newer(parse_policy("any"), TWO, "2", TWO.order)
+
+
+class TestSeveralContainers:
+    """Two containers of one repository, each with a policy of its own."""
+
+    BOTH = group({"web": "acme/shop:1.4", "blue": "acme/shop:1.4"})
+
+    def rule(self, web: str, blue: str) -> Target:
+        return Target(SHOP, {"web": ContainerRule(parse_policy(web)), "blue": ContainerRule(parse_policy(blue))})
+
+    def test_a_push_waits_for_both(self) -> None:
+        after = admitted(message("1.5"), shown=self.BOTH, rule=target("any", "web", "blue"))
+        assert (queued(after), queued(after, "blue"), ends(after)) == (["1.5"], ["1.5"], [])
+
+    @pytest.mark.parametrize("policies", [("any", "same-tag"), ("same-tag", "any")])
+    def test_a_push_that_one_of_them_wants_has_not_ended(self, policies: tuple[str, str]) -> None:
+        after = admitted(message("1.5"), shown=self.BOTH, rule=self.rule(*policies))
+        assert (queued(after) + queued(after, "blue"), ends(after)) == (["1.5"], [])
+
+    @pytest.mark.parametrize("older_on", ["web", "blue"])
+    def test_a_push_that_none_wants_ends_once_and_is_called_older_if_it_is_on_either(self, older_on: str) -> None:
+        other = "blue" if older_on == "web" else "web"
+        known = {older_on: container(goods=(good("1.4", pushed=99),)), other: container(goods=(good("1.4"),))}
+        policies: dict[str, str] = {older_on: "any", other: "same-tag"}
+        after = admitted(message("1.5"), now=record(known), shown=self.BOTH, rule=self.rule(**policies))
+        assert ends(after) == [("1.5", "superseded", "acme/shop:1.4 is newer")]
+        assert after.outcomes[0].containers == (older_on,)
+
+    def test_each_container_has_a_ruling_of_its_own(self) -> None:
+        rule = self.rule("any", "same-tag")
+        known = acquaint(record(), self.BOTH, rule, NOW)
+        _, rulings = consider(known, followings(self.BOTH.images, rule), message("1.5"))
+        assert rulings == (
+            Ruling("web", "wanted", "1.5 was pushed, and any follows every tag"),
+            Ruling("blue", "ignored", "1.5 is not 1.4, the running tag, which same-tag alone follows"),
+        )
+
+
+class TestRepeats:
+    @pytest.mark.parametrize(
+        ("failed", "again", "repeats"),
+        [
+            ({"digest": SECOND}, {"digest": SECOND}, True),
+            ({"digest": SECOND}, {"digest": THIRD}, False),
+            ({"digest": SECOND, "pushed_at": at(7)}, {"digest": THIRD, "pushed_at": at(7)}, False),
+            ({"pushed_at": at(7)}, {"digest": SECOND, "pushed_at": at(7)}, True),
+            ({"digest": SECOND, "pushed_at": at(7)}, {"pushed_at": at(7)}, True),
+            ({"pushed_at": at(7)}, {"pushed_at": at(8)}, False),
+            ({"pushed_at": None}, {"pushed_at": None}, False),
+            ({"pushed_at": at(7)}, {"pushed_at": None}, False),
+        ],
+    )
+    def test_the_push_that_failed_is_not_tried_again_unasked(
+        self, failed: dict[str, Any], again: dict[str, Any], *, repeats: bool
+    ) -> None:
+        now = container(failures=(failure(ONE), failure(message("2", **failed))))
+        after = admitted(message("2", name="again", pushed=99, **again), now=now)
+        told = ("ignored", "this push failed before, at 2026-01-01 12:01:00 UTC (CrashLoop)")
+        assert fate(after, "again") == (told if repeats else ("wanted", ""))
+
+    def test_another_tag_of_the_same_digest_is_another_push(self) -> None:
+        now = container(failures=(failure(message("2", digest=SECOND)),))
+        assert fate(admitted(message("3", digest=SECOND), now=now), "3")[0] == "wanted"
+
+    def test_an_operator_may_insist(self) -> None:
+        now = container(failures=(failure(TWO),))
+        assert fate(admitted(message("2", sender=MANUAL), now=now))[0] == "wanted"
+
+    def test_what_failed_by_circumstance_may_come_again(self) -> None:
+        now = container(failures=(failure(TWO, circumstance=True),))
+        assert fate(admitted(TWO, now=now))[0] == "wanted"
+
+    def test_the_digest_that_the_registry_tells_counts_before_the_sender_s(self) -> None:
+        failed = container(failures=(failure(message("2", digest=SECOND)),))
+        again = message("2", digest=THIRD)
+        assert repeated(failed, again, SECOND) == failed.failures[0]
+        assert repeated(failed, again, THIRD) is None
+
+
+class TestAcquaint:
+    """Every container of the group is known before a change starts them all."""
+
+    def test_each_with_what_it_runs(self) -> None:
+        # FINDING: an image that another container's change had pulled was taken for this one's first good one.
+        images = {"web": "acme/shop:1", "jobs": "acme/jobs:latest", "odd": "not an image!", "proxy": "nginx:7"}
+        shown = group(images, {"jobs": pulled(FIRST)})
+        known = acquaint(record(), shown, target("any", "web", "jobs", "odd"), NOW).containers
+        assert known == {
+            "web": container(),
+            "jobs": ContainerRecord(
+                repository="docker.io/acme/jobs", goods=(Good(image="acme/jobs:latest", tag="latest", digest=FIRST),)
+            ),
+            "odd": ContainerRecord(repository="not an image!", followed=False, goods=(Good(image="not an image!"),)),
+            "proxy": ContainerRecord(
+                repository="docker.io/library/nginx", followed=False, goods=(Good(image="nginx:7", tag="7"),)
+            ),
+        }
+
+    def test_what_is_known_stays_as_it_is(self) -> None:
+        known = record({"web": container(candidate(TWO), pin=pin(good("0")), failures=(failure(ONE),), past=("a",))})
+        assert acquaint(known, group(), target(), NOW) == known
+
+    def test_a_container_of_another_repository_is_another_one(self) -> None:
+        now = container(candidate(TWO), failures=(failure(ONE),), repository="docker.io/acme/old")
+        after = acquaint(record({"web": now}), group(), target(), NOW)
+        assert after.containers == {"web": container()}
+        assert ends(after) == [("2", "ignored", "the container follows another repository now")]
+
+    def test_a_container_whose_rule_is_gone_is_known_but_wants_nothing(self) -> None:
+        now = container(candidate(TWO), candidate(ONE), pin=pin(good("0")), failures=(failure(THREE),))
+        after = acquaint(record({"web": now}), group(), target("any", "other"), NOW)
+        web = after.containers["web"]
+        assert (web.followed, web.candidates, web.pin, web.failures) == (False, (), None, now.failures)
+        why = "the container is not kept up to date any more"
+        assert ends(after) == [("1", "ignored", why), ("2", "ignored", why)]
+
+    def test_a_container_that_gets_a_rule_goes_on_from_what_it_ran(self) -> None:
+        now = container(goods=(good("1", digest=FIRST),), followed=False)
+        after = acquaint(record({"web": now}), group(), target(), NOW)
+        assert after.containers == {"web": now.but(followed=True)}
+
+    def test_a_container_that_is_gone_is_forgotten(self) -> None:
+        now = record({"gone": container(candidate(TWO)), "web": container(), "empty": container()})
+        after = acquaint(now, group(), target(), NOW)
+        assert after.containers == {"web": container()}
+        assert ends(after) == [("2", "ignored", "the group has no container gone any more")]
+        assert after.outcomes[0].containers == ("gone",)
+
+    def test_a_push_that_another_container_waits_for_goes_on(self) -> None:
+        now = record({"gone": container(candidate(TWO)), "web": container(candidate(TWO))})
+        after = acquaint(now, group(), target(), NOW)
+        assert (queued(after), ends(after)) == (["2"], [])
+
+
+class TestAbandoned:
+    """What is on the group unproven, and nobody will watch any more, has failed: somebody should look."""
+
+    WHY = "left on the group without having been proven"
+    BEGUN = record(
+        {"web": container(candidate(TWO), candidate(ONE))}, change=change({"web": "acme/shop:2", "blue": "acme/shop:1"})
+    )
+
+    def test_the_push_of_a_container_whose_rule_is_gone(self) -> None:
+        after = acquaint(self.BEGUN, group({"web": "acme/shop:2"}), target("any", "other"), NOW)
+        rule = "the container is not kept up to date any more"
+        assert ends(after) == [("1", "ignored", rule), ("2", "failed", f"{self.WHY}; {rule}")]
+        assert (after.outbox[0].code, after.outbox[0].at) == ("TargetRemoved", NOW)
+        assert (queued(after), after.undone) == ([], ())
+
+    @pytest.mark.xfail(strict=True, reason="acquaint goes on with the container as it was before its candidates left")
+    def test_what_a_container_had_when_its_rule_was_taken_away_is_remembered(self) -> None:
+        after = acquaint(self.BEGUN, group({"web": "acme/shop:2"}), target("any", "other"), NOW).containers["web"]
+        assert after.failures == (failure(TWO, code="TargetRemoved", at=NOW, circumstance=True),)
+        assert after.past == ("acme/shop:1", "acme/shop:2")
+        assert after.brought == {"acme/shop:2"}
+
+    def test_the_push_of_a_container_that_is_gone(self) -> None:
+        after = acquaint(self.BEGUN, group({"blue": "acme/shop:1"}), target("any", "blue"), NOW)
+        why = "the group has no container web any more"
+        assert ends(after) == [("1", "ignored", why), ("2", "failed", f"{self.WHY}; {why}")]
+
+    def test_the_push_of_a_container_that_follows_another_repository(self) -> None:
+        shown = group({"web": "acme/other:1"})
+        after = acquaint(self.BEGUN, shown, target(), NOW)
+        assert ends(after)[1] == ("2", "failed", f"{self.WHY}; the container follows another repository now")
+
+    def test_what_others_asked_for_elsewhere_was_not_on_it(self) -> None:
+        begun = self.BEGUN.but(change=change(asked={"blue": "2"}))
+        after = acquaint(begun, group({"web": "acme/shop:2"}), target("any", "other"), NOW)
+        assert [end[:2] for end in ends(after)] == [("1", "ignored"), ("2", "ignored")]
+
+    @pytest.mark.xfail(strict=True, reason="abandon concludes whatever has failed on the group, not its own alone")
+    def test_what_has_failed_on_another_container_is_still_being_rolled_back(self) -> None:
+        failed = Undone(message=TWO, code="CrashLoop", detail="it crashes", containers=("web",))
+        now = record({"web": container(), "gone": container()}, undone=(failed,))
+        assert acquaint(now, group(), target(), NOW).undone == (failed,)
+
+    @pytest.mark.xfail(strict=True, reason="a push that is abandoned on one container fails on all of them")
+    def test_a_push_that_is_watched_on_another_container_goes_on_there(self) -> None:
+        both = {"gone": container(candidate(TWO)), "web": container(candidate(TWO))}
+        images = dict.fromkeys(both, "acme/shop:2")
+        now = record(both, change=change(images, asked=dict.fromkeys(both, "2")))
+        after = acquaint(now, group({"web": "acme/shop:2"}), target(), NOW)
+        assert (queued(after), ends(after)) == (["2"], [])
+
+
+class TestRedeployed:
+    """The owner of the group has brought an image there without aci-hooks."""
+
+    KNOWN = container(goods=(good("2.1", pushed=0), good("2.0")))
+    BY_HAND = group({"web": "acme/shop:1.4.2"}, {"web": pulled(FIRST)})
+    DEPLOYED = good("1.4.2", digest=FIRST)
+
+    def goods(self, now: ContainerRecord | Record, shown: ContainerGroup = BY_HAND) -> list[Good]:
+        before = record({"web": now}) if isinstance(now, ContainerRecord) else now
+        return list(acquaint(before, shown, target(), NOW).containers["web"].goods)
+
+    def test_it_is_the_last_good_image_and_what_ran_there_is_the_one_before(self) -> None:
+        assert self.goods(self.KNOWN) == [self.DEPLOYED, *self.KNOWN.goods]
+
+    def test_only_so_many_good_images_are_kept(self) -> None:
+        many = tuple(good(f"v{number}") for number in range(GOODS_KEPT))
+        assert self.goods(container(goods=many)) == [self.DEPLOYED, *many[:-1]]
+
+    def test_the_policy_goes_on_from_there(self) -> None:
+        # FINDING: whatever was lower than what had been brought here once was superseded for ever.
+        after = admitted(message("1.4.3"), now=self.KNOWN, shown=self.BY_HAND, rule=target("semver:minor"))
+        assert fate(after, "1.4.3") == ("wanted", "")
+
+    def test_candidates_that_may_not_follow_it_have_ended(self) -> None:
+        waits = self.KNOWN.but(candidates=(candidate(message("2.2")), candidate(message("1.5", pushed=5))))
+        after = acquaint(record({"web": waits}), self.BY_HAND, target("semver:minor"), NOW)
+        assert queued(after) == ["1.5"]
+        assert ends(after) == [("2.2", "superseded", "acme/shop:1.4.2 was deployed by hand")]
+        assert after.outcomes[0].containers == ("web",)
+        assert after.containers["web"].past == ("acme/shop:2.2",)
+
+    def test_an_operator_s_pin_and_the_failures_are_kept(self) -> None:
+        failed = self.KNOWN.but(failures=(failure(TWO),), past=("acme/shop:0",))
+        after = acquaint(record({"web": failed}), self.BY_HAND, target(), NOW).containers["web"]
+        assert after == failed.but(goods=(self.DEPLOYED, *self.KNOWN.goods))
+
+    @pytest.mark.parametrize(
+        "known",
+        [
+            {"goods": (good("2.1"), good("1.4.2"))},
+            {"candidates": (candidate(message("1.4.2")),)},
+            {"failures": (failure(message("1.4.2")),)},
+            {"past": ("acme/shop:1.4.2",)},
+        ],
+        ids=["a good one", "a candidate", "a failed one", "one of the past"],
+    )
+    def test_what_the_worker_brought_here_once_is_nobody_s_deployment(self, known: dict[str, Any]) -> None:
+        # It may have come back by a late change, which is put right.
+        now = self.KNOWN.but(**known)
+        assert self.goods(now) == list(now.goods)
+
+    @pytest.mark.parametrize(
+        ("known", "ours"),
+        [
+            ({"goods": (good("2", digest=FIRST),)}, True),
+            ({"failures": (failure(TWO, image=f"acme/shop@{FIRST}"),)}, True),
+            ({"goods": (good("2", digest=SECOND),)}, False),
+        ],
+    )
+    def test_an_image_by_digest_may_be_one_that_the_worker_brought(self, known: dict[str, Any], *, ours: bool) -> None:
+        # FINDING: one that had failed, brought back by a late change, became the image to go back to.
+        now = container(**known)
+        found = self.goods(now, group({"web": f"acme/shop@{FIRST}"}))
+        assert found == ([] if ours else [good(None, f"acme/shop@{FIRST}", digest=FIRST)]) + list(now.goods)
+
+    @pytest.mark.parametrize(
+        ("under_way", "shown"),
+        [
+            ({"change": change()}, BY_HAND),
+            ({"flights": (Flight(generation=1, sent_at=at(0)),)}, BY_HAND),
+            ({}, group({"web": "acme/shop:1.4.2"}, state="Updating")),
+            ({"containers": {"web": KNOWN.but(pin=pin(good("2.0")))}}, BY_HAND),
+        ],
+        ids=["a change is watched", "a change may still arrive", "in transition", "an operator goes back"],
+    )
+    def test_only_a_group_at_rest_can_tell(self, under_way: Mapping[str, Any], shown: ContainerGroup) -> None:
+        now = record({"web": self.KNOWN}).but(**under_way)
+        assert is_redeployed(record({"web": self.KNOWN}), self.BY_HAND, "web")
+        assert not is_redeployed(now, shown, "web")
+        assert self.goods(now, shown) == list(self.KNOWN.goods)
+
+    @pytest.mark.parametrize(
+        ("running", "deployed"),
+        [
+            ("acme/shop:2.1", False),
+            (f"acme/shop@{FIRST}", False),
+            ("acme/shop:2.0", True),
+            ("acme/shop:9", False),
+            ("acme/shop:8", True),
+        ],
+    )
+    def test_of_a_container_that_is_not_followed_every_other_image_is_its_owner_s_but_for_what_pushes_brought(
+        self, running: str, *, deployed: bool
+    ) -> None:
+        goods = (good("2.1", digest=FIRST), good("2.0"))
+        alone = record({"web": container(goods=goods, followed=False, past=("acme/shop:9", "acme/shop:2.0"))})
+        after = acquaint(alone, group({"web": running}), target("any", "other"), NOW).containers["web"]
+        by_hand = (good(running.partition(":")[2]), *(one for one in goods if one.image != running))
+        assert after.goods == (by_hand if deployed else goods)
+
+    def test_a_container_without_a_rule_has_no_candidates_to_end(self) -> None:
+        alone = record({"web": container(goods=(good("2.1"),), followed=False)})
+        after = acquaint(alone, self.BY_HAND, target("any", "other"), NOW)
+        assert (after.containers["web"].good, ends(after)) == (self.DEPLOYED, [])
+
+    def test_an_image_that_becomes_good_again_is_there_once(self) -> None:
+        alone = record({"web": container(goods=(good("2"), good("1", pushed=0)), followed=False)})
+        after = acquaint(alone, group(), target("any", "other"), NOW).containers["web"]
+        assert after.goods == (good("1"), good("2"))
+
+
+class TestLeave:
+    """A candidate is none of a container any more."""
+
+    @pytest.mark.parametrize("result", ["superseded", "unchanged"])
+    def test_its_push_has_ended_and_its_image_belongs_to_the_past(self, result: Result) -> None:
+        now = record({"web": container(candidate(TWO), candidate(ONE))})
+        after = leave(now, "web", candidate(TWO), result, "so", NOW)
+        assert (queued(after), ends(after)) == (["1"], [("2", result, "so")])
+        assert after.containers["web"].past == ("acme/shop:2",)
+        assert (after.outcomes[0].containers, after.outcomes[0].at) == (("web",), NOW)
+
+    def test_it_goes_on_for_the_other_containers_that_it_waits_for(self) -> None:
+        now = record({"web": container(candidate(TWO)), "blue": container(candidate(TWO))})
+        after = leave(now, "web", candidate(TWO), "superseded", "so", NOW)
+        assert (queued(after), queued(after, "blue"), ends(after)) == ([], ["2"], [])

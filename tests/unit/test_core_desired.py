@@ -1,0 +1,213 @@
+"""What a container should run: what an operator pinned, else the best candidate, else the last good image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.builders import at, candidate, change, container, digest, failure, good, message, pin, record
+from worker.core.desired import Desired, desired, drifted, runs, to_put
+from worker.record.record import Record
+from worker.record.values import ContainerRecord, Good, Hold
+
+ONE_GOOD = digest("one")
+BY_DIGEST = f"acme/shop@{ONE_GOOD}"
+ONE, TWO, THREE = message("1", pushed=-10), message("2"), message("3", pushed=10)
+HELD = Hold(reason="sale", since=at(0))
+RUNS_ONE = {"web": "acme/shop:1"}
+BACK = Desired("acme/shop:1", frozenset({"acme/shop:1"}))
+"""The last good image of a container, where nothing is known but its tag."""
+
+
+def wish(tag: str, *, restart: bool = False) -> Desired:
+    """What a push asks for."""
+    image = f"acme/shop:{tag}"
+    return Desired(image, frozenset({image}), tag, restart)
+
+
+def wanted(now: ContainerRecord, running: str = "acme/shop:1", *, rollback: bool = True, **of_record: Any) -> object:
+    """What web should run."""
+    return desired(record({"web": now}, **of_record), {"web": running}, rollback=rollback).get("web")
+
+
+class TestWithoutAHold:
+    def test_the_best_candidate_whose_image_is_known(self) -> None:
+        assert wanted(container(candidate(THREE), candidate(TWO))) == wish("3")
+        assert wanted(container(candidate(THREE, None), candidate(TWO, restart=True))) == wish("2", restart=True)
+
+    def test_else_the_last_good_image(self) -> None:
+        assert wanted(container()) == BACK
+        assert wanted(container(candidate(TWO, None), goods=(good("1"), good("0")))) == BACK
+
+    def test_which_may_be_there_by_its_digest_too(self) -> None:
+        assert wanted(container(goods=(good("1", digest=ONE_GOOD),))) == Desired(
+            "acme/shop:1", frozenset({"acme/shop:1", BY_DIGEST})
+        )
+
+    def test_and_is_brought_back_by_its_digest_alone_once_its_tag_has_moved(self) -> None:
+        moved = good("1", digest=ONE_GOOD, moved=True)
+        assert wanted(container(goods=(moved,))) == Desired(BY_DIGEST, frozenset({BY_DIGEST}))
+
+    def test_nothing_brings_back_what_had_no_digest_before_its_tag_moved(self) -> None:
+        assert wanted(container(goods=(good("1", moved=True),))) is None
+
+
+class TestRollbackIsOff:
+    FAILED = container(failures=(failure(ONE), failure(TWO)))
+
+    @pytest.mark.parametrize(
+        ("running", "rollback", "result"),
+        [
+            ("acme/shop:2", False, None),
+            ("acme/shop:2", True, BACK),
+            ("acme/shop:9", False, BACK),
+        ],
+    )
+    def test_what_has_failed_is_left_as_it_is_and_nothing_else(
+        self, running: str, rollback: bool, result: Desired | None
+    ) -> None:
+        assert wanted(self.FAILED, running, rollback=rollback) == result
+
+    def test_a_new_push_takes_its_place(self) -> None:
+        now = container(candidate(THREE), failures=(failure(TWO),))
+        assert wanted(now, "acme/shop:2", rollback=False) == wish("3")
+
+
+class TestPinned:
+    """An operator's way back goes before everything else."""
+
+    @pytest.mark.parametrize("held", [None, HELD])
+    def test_whatever_is_pushed_or_held(self, held: Hold | None) -> None:
+        now = container(candidate(TWO), pin=pin(good("0")))
+        assert wanted(now, hold=held) == Desired("acme/shop:0", frozenset({"acme/shop:0"}), "back")
+
+    def test_by_its_digest_if_its_tag_has_moved(self) -> None:
+        moved = good("1", digest=ONE_GOOD, moved=True)
+        assert wanted(container(pin=pin(moved))) == Desired(BY_DIGEST, frozenset({BY_DIGEST}), "back")
+
+    def test_nothing_brings_back_what_had_no_digest_before_its_tag_moved(self) -> None:
+        assert wanted(container(candidate(TWO), pin=pin(good("1", moved=True)))) is None
+
+    def test_of_a_container_without_a_rule_too(self) -> None:
+        assert wanted(container(pin=pin(good("0")), followed=False)) is not None
+
+
+class TestHeld:
+    """While a group is held by hand nothing new is begun, and what was begun is watched to its end."""
+
+    NOW = container(candidate(THREE), candidate(TWO, restart=True))
+
+    def test_nothing_is_wanted(self) -> None:
+        assert wanted(self.NOW, hold=HELD) is None
+        assert wanted(container(), "acme/shop:9", hold=HELD) is None
+
+    def test_what_was_begun_stays_wanted(self) -> None:
+        assert wanted(self.NOW, hold=HELD, change=change()) == wish("2", restart=True)
+
+    @pytest.mark.parametrize(
+        "begun",
+        [change(asked={"blue": "2"}), change(asked={}), change(asked={"web": "9"})],
+        ids=["elsewhere", "by nobody", "by one that has ended"],
+    )
+    def test_a_change_that_no_candidate_asked_for_here_keeps_none(self, begun: Any) -> None:
+        assert wanted(self.NOW, hold=HELD, change=begun) is None
+
+    def test_one_whose_image_is_not_known_was_not_begun(self) -> None:
+        assert wanted(container(candidate(TWO, None)), hold=HELD, change=change()) is None
+
+
+class TestSeveralContainers:
+    def test_each_by_itself_in_their_order(self) -> None:
+        now = record({"web": container(candidate(TWO)), "blue": container(), "gone": container(candidate(TWO))})
+        found = desired(now, dict.fromkeys(("blue", "web"), "acme/shop:1"), rollback=True)
+        assert list(found.items()) == [("web", wish("2")), ("blue", BACK)]
+
+    def test_what_nobody_follows_is_left_alone_unless_our_change_moved_it(self) -> None:
+        alone = container(goods=(good("1"),), followed=False)
+        moved = container(goods=(good("1", digest=ONE_GOOD, moved=True),), followed=False)
+        now = record({"alone": alone, "moved": moved})
+        found = desired(now, dict.fromkeys(("alone", "moved"), "acme/shop:9"), rollback=True)
+        assert found == {"moved": Desired(BY_DIGEST, frozenset({BY_DIGEST}))}
+
+    @pytest.mark.parametrize(("apart", "tried"), [(False, ["web", "new", "blue"]), (True, ["new", "blue"])])
+    def test_each_push_may_have_to_be_tried_apart(self, apart: bool, tried: list[str]) -> None:
+        # Azure refused several images at once and did not say for which of them. What ran well is wanted all the same.
+        waits = container(candidate(TWO))
+        now = record({"web": waits, "new": container(), "blue": waits}, apart=apart)
+        assert list(desired(now, dict.fromkeys(now.containers, "acme/shop:1"), rollback=True)) == tried
+
+
+class TestRuns:
+    @pytest.mark.parametrize(("running", "there"), [("acme/shop:1", True), (BY_DIGEST, True), ("acme/shop:2", False)])
+    def test_in_any_of_its_spellings(self, running: str, there: bool) -> None:
+        either = Desired("acme/shop:1", frozenset({"acme/shop:1", BY_DIGEST}))
+        assert runs("web", either, {"web": running}, None) is there
+
+    @pytest.mark.parametrize(
+        ("under_way", "there"),
+        [
+            (None, False),
+            (change(asked={"web": "1"}), True),
+            (change(asked={"web": "2"}), False),
+            (change(asked={"blue": "1"}), False),
+        ],
+    )
+    def test_what_only_a_restart_brings_in_is_there_once_a_change_was_made_for_it(
+        self, under_way: Any, there: bool
+    ) -> None:
+        assert runs("web", wish("1", restart=True), RUNS_ONE, under_way) is there
+
+    def test_that_change_must_show_all_the_same(self) -> None:
+        asked = change(asked={"web": "2"})
+        assert not runs("web", wish("2", restart=True), RUNS_ONE, asked)
+
+
+class TestToPut:
+    def test_what_is_right_keeps_its_own_spelling(self) -> None:
+        either = Desired("acme/shop:1", frozenset({"acme/shop:1", BY_DIGEST}))
+        images = {"web": BY_DIGEST, "blue": "acme/shop:9", "other": "nginx:1"}
+        assert to_put({"web": either, "blue": either}, images, None) == {"web": BY_DIGEST, "blue": "acme/shop:1"}
+
+    def test_a_restart_puts_what_its_push_asks_for(self) -> None:
+        assert to_put({"web": wish("1", restart=True)}, RUNS_ONE, None) == RUNS_ONE
+
+
+class TestDrifted:
+    """Does the list of groups show another image than a group at rest should run?"""
+
+    @pytest.mark.parametrize(
+        ("running", "differs"), [("acme/shop:1", False), (BY_DIGEST, False), ("acme/shop:2", True)]
+    )
+    def test_a_late_change_or_its_owner_may_have_brought_another_image(self, running: str, differs: bool) -> None:
+        now = record({"web": container(goods=(good("1", digest=ONE_GOOD),))})
+        assert drifted(now, {"web": running}, rollback=True) is differs
+
+    def test_what_was_tried_and_azure_does_not_take_is_not_tried_for_ever(self) -> None:
+        refused = record({"web": container()}, change=change(refused="Refused: so"))
+        assert not drifted(refused, {"web": "acme/shop:2"}, rollback=True)
+        assert drifted(refused.but(change=change()), {"web": "acme/shop:2"}, rollback=True)
+
+    def test_where_rollback_is_off_what_has_failed_stays(self) -> None:
+        failed = record({"web": container(failures=(failure(TWO),))})
+        assert not drifted(failed, {"web": "acme/shop:2"}, rollback=False)
+        assert drifted(failed, {"web": "acme/shop:2"}, rollback=True)
+
+    def test_a_restart_that_nobody_made_is_work_to_do(self) -> None:
+        waits = record({"web": container(candidate(ONE, restart=True))})
+        assert drifted(waits, RUNS_ONE, rollback=True)
+        assert not drifted(waits.but(change=change(asked={"web": "1"})), RUNS_ONE, rollback=True)
+
+    @pytest.mark.parametrize(("followed", "differs"), [(True, True), (False, False)])
+    def test_a_followed_container_that_is_gone_is_to_be_forgotten(self, followed: bool, differs: bool) -> None:
+        now = record({"web": container(), "gone": container(followed=followed)})
+        assert drifted(now, RUNS_ONE, rollback=True) is differs
+
+    def test_containers_of_which_nothing_is_known_say_nothing(self) -> None:
+        assert not drifted(record({"web": container()}), RUNS_ONE | {"new": "nginx"}, rollback=True)
+        assert not drifted(Record(target=record().target), RUNS_ONE, rollback=True)
+
+
+def test_the_values_are_those_of_the_last_good_image() -> None:
+    last: Good = good("1", digest=ONE_GOOD)
+    assert wanted(container(goods=(last,))) == Desired(str(last.restored), last.spellings)

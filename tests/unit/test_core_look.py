@@ -1,0 +1,108 @@
+"""One look as a pure function: admit, ask the registry, reconcile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.builders import (
+    RULES,
+    at,
+    candidate,
+    container,
+    digest,
+    ends,
+    good,
+    group,
+    message,
+    queued,
+    record,
+    target,
+)
+from worker.core.look import Absence, Situation
+from worker.core.rules import Put, Rest
+from worker.record.record import Record
+
+TWO = message("2")
+SECOND = digest("second")
+NOW = at(60)
+
+
+def situation(now: Record, **shown: Any) -> Situation:
+    return Situation(now, group(**shown), target(), RULES, NOW)
+
+
+def test_from_a_push_to_the_change_that_brings_it_in() -> None:
+    looked = situation(record(inbox=(TWO,)))
+    admitted = looked.admitted()
+    assert admitted == record({"web": container(candidate(TWO, None))})
+    assert looked.to_look_up(admitted) == TWO
+    resolved = looked.looked_up(admitted, TWO, SECOND)
+    assert resolved == record({"web": container(candidate(TWO, digest=SECOND))})
+    assert looked.to_look_up(resolved) is None
+    after, action = looked.reconciled(resolved)
+    assert action == Put({"web": "acme/shop:2"}, restart=False)
+    assert after.change is not None
+    assert (after.change.asked, after.change.began_at) == ({"web": "2"}, NOW)
+
+
+def test_nothing_to_do() -> None:
+    looked = situation(record({"web": container()}))
+    assert looked.reconciled(looked.admitted()) == (record({"web": container()}), Rest())
+
+
+def test_what_the_registry_does_not_tell_is_brought_in_by_its_tag() -> None:
+    now = record({"web": container(candidate(TWO, None))})
+    assert situation(now).looked_up(now, TWO, None) == record({"web": container(candidate(TWO))})
+
+
+def test_an_image_that_is_not_there_is_asked_for_again() -> None:
+    now = record({"web": container(candidate(TWO, None))})
+    looked = situation(now)
+    for lookups in (1, 2):
+        now = looked.looked_up(now, TWO, Absence("ManifestUnknown", "no such image"))
+        assert now.containers["web"].candidates == (candidate(TWO, None, lookups=lookups),)
+    now = looked.looked_up(now, TWO, Absence("ManifestUnknown", "no such image"))
+    assert ends(now) == [("2", "failed", "no such image")]
+    assert (now.outbox[0].code, now.outbox[0].at) == ("ManifestUnknown", NOW)
+
+
+@pytest.mark.parametrize("state", ["Updating", "Succeeded"])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_container_is_not_met_for_the_first_time_in_a_transition_which_does_not_tell_what_ran(
+    state: str, known: bool
+) -> None:
+    now = record({"web": container()} if known else {}, inbox=(TWO,))
+    admitted = situation(now, state=state).admitted()
+    if state == "Updating" and not known:
+        assert admitted == now
+    else:
+        assert (admitted.inbox, queued(admitted)) == ((), ["2"])
+
+
+def test_a_container_that_is_gone_keeps_nothing_waiting_in_a_transition() -> None:
+    now = record({"web": container(), "gone": container()}, inbox=(TWO,))
+    assert queued(situation(now, state="Updating").admitted()) == ["2"]
+
+
+@pytest.mark.xfail(strict=True, raises=KeyError, reason="resolve takes every followed container to be known")
+def test_the_registry_is_asked_though_a_container_is_met_for_the_first_time_in_a_transition() -> None:
+    now = record({"web": container(candidate(TWO, None))})
+    looked = Situation(
+        now,
+        group({"web": "acme/shop:1", "new": "acme/shop:1"}, state="Updating"),
+        target("any", "web", "new"),
+        RULES,
+        NOW,
+    )
+    admitted = looked.admitted()
+    assert looked.to_look_up(admitted) == TWO
+    assert looked.looked_up(admitted, TWO, SECOND) == record({"web": container(candidate(TWO, digest=SECOND))})
+
+
+def test_the_rules_are_those_of_the_target_at_hand() -> None:
+    shown = group({"web": "acme/shop:1.4"})
+    looked = Situation(record(inbox=(message("9"),)), shown, target("semver:minor"), RULES, NOW)
+    assert looked.admitted().containers["web"].goods == (good("1.4"),)
+    assert ends(looked.admitted())[0][:2] == ("9", "ignored")

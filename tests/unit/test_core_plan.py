@@ -1,0 +1,296 @@
+"""What a push would do to a target: the word, the reasons, and the difference, with nothing secret in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shared.message import UpdateMessage
+from tests.unit.builders import (
+    RULES,
+    SHOP,
+    at,
+    candidate,
+    change,
+    container,
+    crash_loop,
+    digest,
+    failure,
+    good,
+    group,
+    message,
+    pulled,
+    record,
+    target,
+)
+from worker.core.look import Absence, Digest
+from worker.core.plan import MASK, Plan, PlannedImage, difference, plan
+from worker.groups.group import ContainerGroup
+from worker.policies.parse import parse_policy
+from worker.record.overrides import hold
+from worker.record.record import MOST_WAITING, Record
+from worker.record.values import ContainerRecord, Good
+from worker.targets.target import ContainerRule, Target
+
+TWO = message("2")
+THREE = message("3", pushed=60)
+FIRST, SECOND = digest("first"), digest("second")
+
+
+def planned(
+    of: UpdateMessage = TWO,
+    now: Record | ContainerRecord | None = None,
+    shown: ContainerGroup | None = None,
+    *,
+    policy: str = "any",
+    told: Digest = None,
+) -> Plan:
+    """What a push would do, as the registry tells this of its image."""
+    known = record({"web": now}) if isinstance(now, ContainerRecord) else now or record()
+    return plan(target(policy), shown or group(), known, of, told, RULES, at(120))
+
+
+class TestUpdate:
+    def test_it_shows_what_changes_and_why(self) -> None:
+        seen = planned()
+        assert seen.target == target()
+        assert (seen.action, seen.reasons) == ("update", ("web: 2 was pushed, and any follows every tag",))
+        assert seen.changes == (PlannedImage("web", "acme/shop:1", "acme/shop:2"),)
+        assert seen.restarts == ("web",)
+        assert seen.diff[:3] == ("--- running", "+++ planned", "@@ container web @@")
+        changed = [" ".join(line.split()) for line in seen.diff[3:] if line[0] in "+-"]
+        assert changed == ['- "image": "acme/shop:1"', '+ "image": "acme/shop:2"']
+
+    def test_the_registry_s_word_decides_which_image(self) -> None:
+        seen = planned(message("1"), told=SECOND)
+        assert (seen.action, seen.reasons) == ("update", ("web: the tag 1 moved",))
+        assert seen.changes == (PlannedImage("web", "acme/shop:1", f"acme/shop@{SECOND}"),)
+
+    def test_every_container_of_the_group_is_restarted(self) -> None:
+        seen = planned(shown=group({"web": "acme/shop:1", "proxy": "nginx:1"}))
+        assert seen.restarts == ("web", "proxy")
+        assert [one.container for one in seen.changes] == ["web"]
+
+    def test_a_reason_for_each_container_of_the_repository(self) -> None:
+        rules = {"web": ContainerRule(parse_policy("any")), "blue": ContainerRule(parse_policy("same-tag"))}
+        shown = group({"web": "acme/shop:1", "blue": "acme/shop:1", "proxy": "nginx:1"})
+        seen = plan(Target(SHOP, rules), shown, record(), TWO, None, RULES, at(120))
+        assert seen.reasons == (
+            "web: 2 was pushed, and any follows every tag",
+            "blue: 2 is not 1, the running tag, which same-tag alone follows",
+        )
+
+    def test_what_waits_already_comes_with_it(self) -> None:
+        images = {"web": "acme/shop:1", "jobs": "acme/jobs:1"}
+        jobs = container(
+            candidate(message("9", repository="acme/jobs"), None, digest=FIRST),
+            repository="docker.io/acme/jobs",
+            goods=(Good(image="acme/jobs:1", tag="1"),),
+        )
+        both = target("any", "web", "jobs")
+        seen = plan(both, group(images), record({"web": container(), "jobs": jobs}), TWO, SECOND, RULES, at(120))
+        assert [one.after for one in seen.changes] == ["acme/shop:2", "acme/jobs:9"]
+
+    def test_a_push_that_waits_is_taken_for_what_its_sender_said(self) -> None:
+        # Only the planned push is asked for in its registry.
+        waits = candidate(message("1", name="w", repository="acme/jobs", digest=FIRST), None)
+        jobs = container(waits, repository="docker.io/acme/jobs", goods=(Good(image="acme/jobs:1", tag="1"),))
+        shown = group({"web": "acme/shop:1", "jobs": "acme/jobs:1"})
+        now = record({"web": container(), "jobs": jobs})
+        seen = plan(target("any", "web", "jobs"), shown, now, TWO, SECOND, RULES, at(120))
+        assert [one.after for one in seen.changes] == ["acme/shop:2", f"acme/jobs@{FIRST}"]
+
+    def test_nothing_is_written(self) -> None:
+        now = record({"web": container()})
+        planned(now=now)
+        assert now == record({"web": container()})
+
+    def test_secrets_that_are_configured_do_not_stand_in_its_way(self) -> None:
+        shown = group(imageRegistryCredentials=[{"server": "docker.io", "username": "acme"}])
+        known = Target(SHOP, target().containers, secrets={"registry/docker.io": "env:PASSWORD"})
+        rules = replace(RULES, secrets=frozenset(known.secrets))
+        seen = plan(known, shown, record(), TWO, None, rules, at(120))
+        assert (seen.action, len(seen.changes)) == ("update", 1)
+
+
+class TestRestart:
+    def test_a_tag_that_moved_to_nobody_knows_what_is_a_restart_without_a_difference(self) -> None:
+        seen = planned(message("1"))
+        unknown = "its digest is not known, so the tag may stand for another image by now"
+        assert (seen.action, seen.reasons, seen.diff) == ("restart", ("web: the tag 1 moved", unknown), ())
+        assert (seen.changes, seen.restarts) == ((), ("web",))
+
+
+class TestNothingToDo:
+    def test_no_container_runs_it(self) -> None:
+        seen = planned(message("2", repository="acme/other"))
+        assert seen == Plan(target(), "ignore", ("no container that is kept up to date runs docker.io/acme/other",))
+
+    def test_what_runs_already(self) -> None:
+        shown = group({"web": f"acme/shop:1@{FIRST}"})
+        seen = planned(
+            message("1"), container(goods=(good("1", f"acme/shop:1@{FIRST}", digest=FIRST),)), shown, told=FIRST
+        )
+        reasons = ("web: the tag 1 moved", "web runs docker.io/acme/shop:1 already")
+        assert seen == Plan(target(), "nothing", reasons)
+
+    @pytest.mark.parametrize(
+        ("of", "now", "running", "policy", "reason"),
+        [
+            (
+                TWO,
+                record(),
+                "acme/shop:1",
+                "semver:patch",
+                "2 is a major update of 1, and semver:patch stays within 1.0",
+            ),
+            (TWO, container(goods=(good("3", pushed=60),)), "acme/shop:3", "any", "acme/shop:3 is newer"),
+            (
+                TWO,
+                container(failures=(failure(TWO),)),
+                "acme/shop:1",
+                "any",
+                "this push failed before, at 2026-01-01 12:01:00 UTC (CrashLoop)",
+            ),
+        ],
+        ids=["ignored", "superseded", "failed before"],
+    )
+    def test_what_is_not_let_in_is_skipped_and_the_reason_is_given_once(
+        self, of: UpdateMessage, now: Record | ContainerRecord, running: str, policy: str, reason: str
+    ) -> None:
+        seen = planned(of, now, group({"web": running}), policy=policy)
+        assert seen == Plan(target(policy), "skip", (f"web: {reason}",))
+
+    def test_what_the_registry_shows_to_have_failed_before(self) -> None:
+        now = container(failures=(failure(message("2", digest=SECOND, pushed_at=None)),))
+        seen = planned(TWO, now, told=SECOND)
+        assert seen.action == "skip"
+        assert seen.reasons[1] == "this push failed before, at 2026-01-01 12:01:00 UTC (CrashLoop)"
+
+    def test_an_image_that_the_registry_does_not_have(self) -> None:
+        seen = planned(told=Absence("ManifestUnknown", "no such image"))
+        assert seen == Plan(target(), "fail", ("web: 2 was pushed, and any follows every tag", "no such image"))
+
+    def test_a_secret_that_nobody_configured(self) -> None:
+        seen = planned(shown=group(imageRegistryCredentials=[{"server": "docker.io", "username": "acme"}]))
+        assert (seen.action, seen.diff, seen.changes, seen.restarts) == ("fail", (), (), ())
+        assert seen.reasons[1].startswith("Azure does not give back these secrets")
+        assert seen.reasons[1].endswith(": registry/docker.io")
+
+
+class TestWait:
+    def test_a_group_in_transition_is_waited_for(self) -> None:
+        seen = planned(now=container(), shown=group(state="Updating"))
+        assert (seen.action, seen.reasons[1:]) == ("wait", ("the group is in transition",))
+        assert (seen.changes, seen.restarts, seen.diff) == ((), (), ())
+
+    def test_a_group_that_is_held_by_hand(self) -> None:
+        seen = planned(now=hold(record(), "sale", at(0)))
+        assert (seen.action, seen.reasons[1:]) == ("held", ("held by hand: sale",))
+
+    @pytest.mark.parametrize(
+        ("shown", "why"),
+        [
+            (group(shown="Stopped"), "stopped by its owner: an update would start it"),
+            (group(tags={"aci-hooks.hold": "audit"}), "held by a resource tag: audit"),
+        ],
+    )
+    def test_a_group_whose_owner_has_the_word(self, shown: ContainerGroup, why: str) -> None:
+        seen = planned(shown=shown)
+        assert (seen.action, seen.reasons[1:]) == ("held", (why,))
+
+    def test_a_push_that_waits_behind_a_better_one(self) -> None:
+        # The better one is being watched; this one gets its turn should that fail.
+        now = record(
+            {"web": container(candidate(THREE, digest=SECOND))},
+            change=change({"web": "acme/shop:3"}, asked={"web": "3"}),
+        )
+        shown = group({"web": "acme/shop:3"}, {"web": pulled(SECOND, 100)})
+        seen = planned(now=now, shown=shown)
+        assert (seen.action, seen.reasons[1:]) == ("wait", ("healthy, and watched for a while",))
+
+    def test_a_record_that_is_full_leaves_it_on_the_queue(self) -> None:
+        many = tuple(message("0", name=f"m{number}", pushed=-99) for number in range(MOST_WAITING))
+        held = hold(record({"web": container()}, inbox=many), "sale", at(0))
+        assert planned(now=held).action == "held"
+
+    def test_what_runs_well_after_a_broken_push_is_the_planned_one(self) -> None:
+        under_way = record({"web": container(candidate(TWO))}, change=change())
+        seen = planned(THREE, under_way, group({"web": "acme/shop:2"}, {"web": crash_loop(60)}))
+        assert (seen.action, seen.changes) == ("update", (PlannedImage("web", "acme/shop:2", "acme/shop:3"),))
+
+
+class TestDifference:
+    @pytest.mark.parametrize(
+        "neighbour",
+        [
+            {"value": "hidden"},
+            {"secureValue": "hidden"},
+            {"password": "hidden"},
+            {"storageAccountKey": "hidden"},
+            {"workspaceKey": "hidden"},
+            {"secret": {"tls.pem": "hidden"}},
+            {"password": ["hidden"]},
+            {"command": ["serve", "--token=hidden"]},
+            {"keyValuePairs": {"token": "hidden"}},
+            {"value": {"deep": "hidden"}},
+            {"deep": {"password": "hidden"}},
+        ],
+        ids=str,
+    )
+    def test_no_value_that_may_be_secret_is_shown(self, neighbour: dict[str, Any]) -> None:
+        # Its place does not matter to the mask, and beside the image it is within the difference.
+        web = {"name": "web", "properties": {**neighbour, "image": "acme/shop:1"}}
+        text = "\n".join(difference(group(containers=[web]), {"web": "acme/shop:2"}))
+        assert MASK == "***"
+        assert f'"{MASK}"' in text
+        assert "hidden" not in text
+
+    @pytest.mark.parametrize(
+        "shown",
+        [{"secureValueReference": "seen"}, {"secret": "seen"}, {"ports": ["seen"]}, {"ports": {"port": "seen"}}],
+    )
+    def test_what_is_no_secret_is_shown(self, shown: dict[str, Any]) -> None:
+        web = {"name": "web", "properties": {**shown, "image": "acme/shop:1"}}
+        text = "\n".join(difference(group(containers=[web]), {"web": "acme/shop:2"}))
+        assert '"seen"' in text
+        assert MASK not in text
+
+    def test_a_configured_secret_is_no_change(self) -> None:
+        variables = [{"name": "PASSWORD", "secureValue": None}]
+        web = {"name": "web", "properties": {"environmentVariables": variables, "image": "acme/shop:1"}}
+        shown, path = group(containers=[web]), "env/web/PASSWORD"
+        assert shown.withheld() == [path]
+        assert difference(shown, {}, (path,)) == ()
+
+    def test_nothing_changes(self) -> None:
+        assert difference(group(), {"web": "acme/shop:1"}) == ()
+        assert difference(group(), {}) == ()
+
+    def test_each_change_stands_under_its_container_without_line_numbers(self) -> None:
+        shown = group({"web": "acme/shop:1", "proxy": "nginx:1", "worker": "acme/shop:1"})
+        seen = difference(shown, {"web": "acme/shop:2", "worker": "acme/shop:3"})
+        assert seen == (
+            "--- running",
+            "+++ planned",
+            "@@ container web @@",
+            '   "name": "web",',
+            '   "properties": {',
+            '-    "image": "acme/shop:1"',
+            '+    "image": "acme/shop:2"',
+            "   }",
+            " }",
+            "@@ container worker @@",
+            '   "name": "worker",',
+            '   "properties": {',
+            '-    "image": "acme/shop:1"',
+            '+    "image": "acme/shop:3"',
+            "   }",
+            " }",
+        )
+
+    def test_a_value_in_any_script_is_shown_as_it_is(self) -> None:
+        web = {"name": "web", "properties": {"note": "größer", "image": "acme/shop:1"}}
+        assert "größer" in "".join(difference(group(containers=[web]), {"web": "acme/shop:2"}))

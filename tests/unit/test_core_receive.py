@@ -1,0 +1,109 @@
+"""Receiving: the same pushes give the same record, in whatever order and however often they come."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+
+from shared.message import UpdateMessage
+from tests.unit.builders import candidate, container, message, record
+from worker.core.receive import receive
+from worker.record.record import MOST_WAITING, Record
+from worker.record.values import Undone
+
+TWO, THREE = message("2"), message("3", pushed=10)
+
+
+def received(now: Record, *messages: UpdateMessage) -> Record:
+    """The record with these pushes, which all find room."""
+    after, no_room = receive(now, messages)
+    assert no_room == frozenset()
+    return after
+
+
+def inbox(of: Record) -> list[str]:
+    return [one.id for one in of.inbox]
+
+
+def full(**rest: object) -> Record:
+    """A record in which as many pushes wait as may."""
+    many = tuple(message("2", name=f"m{number:03}") for number in range(MOST_WAITING))
+    return record(inbox=many).but(**rest)
+
+
+class TestOrder:
+    def test_a_push_waits_in_the_inbox_until_the_group_is_looked_at(self) -> None:
+        assert received(record(), TWO) == record(inbox=(TWO,))
+
+    def test_nothing_changes_where_nothing_comes(self) -> None:
+        assert received(record(inbox=(TWO,))) == record(inbox=(TWO,))
+
+    def test_the_oldest_push_is_the_first_one(self) -> None:
+        assert inbox(received(record(inbox=(TWO,)), message("4", pushed=20), THREE)) == ["2", "3", "4"]
+
+    def test_of_two_that_were_pushed_at_once_the_one_that_was_received_first_is_first(self) -> None:
+        late = TWO.model_copy(update={"id": "a", "received_at": THREE.received_at})
+        assert inbox(received(record(), late, TWO)) == ["2", "a"]
+
+    @pytest.mark.parametrize("order", list(permutations("bac")))
+    def test_pushes_of_one_moment_give_one_record_in_whatever_order_they_come(self, order: tuple[str, ...]) -> None:
+        together = received(record(), *(message("2", name=name) for name in order))
+        one_by_one = record()
+        for name in order:
+            one_by_one = received(one_by_one, message("2", name=name))
+        assert inbox(together) == ["a", "b", "c"]
+        assert one_by_one == together
+
+
+class TestAgain:
+    @pytest.mark.parametrize(
+        "now",
+        [
+            record(inbox=(TWO,)),
+            record({"web": container(candidate(TWO))}),
+            record(ended=("2",)),
+            record(undone=(Undone(message=TWO, code="CrashLoop", detail="", containers=("web",)),)),
+        ],
+        ids=["received", "a candidate", "ended", "failed, and on its way back"],
+    )
+    def test_a_push_that_was_received_before_changes_nothing(self, now: Record) -> None:
+        assert received(now, TWO) == now
+
+    def test_what_comes_with_it_is_received(self) -> None:
+        assert inbox(received(record(inbox=(TWO,)), TWO, THREE)) == ["2", "3"]
+
+    def test_twice_at_once_is_once(self) -> None:
+        assert received(record(), TWO, TWO) == record(inbox=(TWO,))
+
+    def test_another_delivery_of_the_same_push_is_another_message(self) -> None:
+        assert inbox(received(record(inbox=(TWO,)), message("2", name="again"))) == ["2", "again"]
+
+
+class TestRoom:
+    def test_what_finds_no_room_stays_on_the_queue(self) -> None:
+        now = full()
+        assert receive(now, [TWO, THREE]) == (now, frozenset({"2", "3"}))
+
+    def test_the_last_place_is_given_to_the_first_that_comes(self) -> None:
+        now = full()
+        now = now.but(inbox=now.inbox[1:])
+        after, no_room = receive(now, [THREE, TWO])
+        assert ([one for one in inbox(after) if one in "23"], no_room) == (["3"], frozenset({"2"}))
+        assert len(after.inbox) == MOST_WAITING
+
+    def test_what_is_there_already_needs_no_room(self) -> None:
+        now = full()
+        assert receive(now, [TWO, now.inbox[7]]) == (now, frozenset({"2"}))
+
+    def test_candidates_take_room_too(self) -> None:
+        now = full()
+        web = container(*(candidate(one) for one in now.inbox[:9]))
+        crowded = now.but(inbox=now.inbox[9:], containers={"web": web})
+        assert receive(crowded, [TWO]) == (crowded, frozenset({"2"}))
+
+    def test_a_push_that_waits_for_two_containers_takes_the_room_of_one(self) -> None:
+        now = full()
+        both = container(*(candidate(one) for one in now.inbox[:9]))
+        roomy = now.but(inbox=now.inbox[10:], containers={"web": both, "blue": both})
+        assert receive(roomy, [TWO])[1] == frozenset()

@@ -1,0 +1,316 @@
+"""What a registry tells of the best candidate, and the image that it becomes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shared.message import UpdateMessage
+from tests.unit.builders import (
+    at,
+    candidate,
+    change,
+    container,
+    digest,
+    ends,
+    failure,
+    good,
+    group,
+    message,
+    pulled,
+    queued,
+    record,
+    target,
+)
+from worker.core.following import followings
+from worker.core.resolve import MOST_LOOKUPS, not_there, resolve, unresolved
+from worker.groups.group import ContainerGroup
+from worker.record.record import Record
+from worker.record.values import MANUAL, Candidate, ContainerRecord, Hold
+from worker.targets.target import Target
+
+FIRST, SECOND, THIRD = digest("first"), digest("second"), digest("third")
+ONE, TWO, THREE = message("1", pushed=-10), message("2"), message("3", pushed=10)
+NOW = at(60)
+
+
+def open_(of: UpdateMessage, **rest: Any) -> Candidate:
+    """A candidate whose digest nobody has asked for."""
+    return candidate(of, None, digest=None, **rest)
+
+
+def resolved(
+    of: UpdateMessage,
+    now: ContainerRecord | Record,
+    told: str | None = None,
+    shown: ContainerGroup | None = None,
+    rule: Target | None = None,
+) -> Record:
+    """The record once the registry has told this digest."""
+    before = record({"web": now}) if isinstance(now, ContainerRecord) else now
+    shown = shown or group()
+    return resolve(before, shown, followings(shown.images, rule or target()), of, told, NOW)
+
+
+def first(of: Record, name: str = "web") -> Candidate:
+    return of.containers[name].candidates[0]
+
+
+class TestUnresolved:
+    """Only the best candidate of each container is asked for: a burst of pushes costs one look at the registry."""
+
+    @pytest.mark.parametrize(
+        ("containers", "asked"),
+        [
+            ({}, None),
+            ({"web": container()}, None),
+            ({"web": container(open_(THREE), open_(TWO))}, "3"),
+            ({"web": container(candidate(THREE), open_(TWO))}, None),
+            ({"web": container(candidate(THREE)), "blue": container(open_(TWO), open_(ONE))}, "2"),
+            ({"web": container(), "blue": container(open_(TWO))}, "2"),
+            ({"web": container(open_(THREE)), "blue": container(open_(TWO))}, "3"),
+        ],
+    )
+    def test_the_first_best_one_whose_image_is_not_known(
+        self, containers: dict[str, ContainerRecord], asked: str | None
+    ) -> None:
+        message_ = unresolved(record(containers))
+        assert (message_ and message_.id) == asked
+
+    def test_nothing_while_the_group_is_held_by_hand(self) -> None:
+        held = record({"web": container(open_(TWO))}, hold=Hold(reason="sale", since=NOW))
+        assert unresolved(held) is None
+
+
+class TestImage:
+    @pytest.mark.parametrize(
+        ("written", "pushed", "told", "image"),
+        [
+            ("acme/shop:1", "2", None, "acme/shop:2"),
+            ("acme/shop:1", "2", SECOND, "acme/shop:2"),
+            ("index.docker.io/acme/shop", "2", None, "index.docker.io/acme/shop:2"),
+            (f"acme/shop@{FIRST}", "2", SECOND, "acme/shop:2"),
+            ("acme/shop:1", "1", SECOND, f"acme/shop@{SECOND}"),
+            (f"acme/shop:1@{FIRST}", "1", SECOND, f"acme/shop@{SECOND}"),
+            (f"acme/shop:1@{FIRST}", "1", None, "acme/shop:1"),
+        ],
+    )
+    def test_the_name_stays_as_written_and_a_tag_that_moved_goes_by_digest(
+        self, written: str, pushed: str, told: str | None, image: str
+    ) -> None:
+        of = message(pushed)
+        after = resolved(of, container(open_(of), goods=(good("1", written),)), told, group({"web": written}))
+        assert first(after) == candidate(of, image, digest=told)
+
+    def test_a_tag_that_moved_to_nobody_knows_what_is_a_restart(self) -> None:
+        after = resolved(message("1"), container(open_(message("1"))))
+        assert first(after) == candidate(message("1"), restart=True)
+
+    def test_what_is_named_by_its_digest_needs_no_restart(self) -> None:
+        shown = group({"web": f"acme/shop@{SECOND}"})
+        after = resolved(message("1"), container(open_(message("1"))), SECOND, shown)
+        assert first(after) == candidate(message("1"), f"acme/shop@{SECOND}", digest=SECOND)
+
+    def test_a_tag_that_is_there_by_another_hand_and_new_to_us_needs_none_either(self) -> None:
+        after = resolved(TWO, container(open_(TWO)), SECOND, group({"web": "acme/shop:2"}))
+        assert first(after) == candidate(TWO, digest=SECOND)
+
+    @pytest.mark.parametrize(
+        "known",
+        [
+            {"goods": (good("1"), good("2"))},
+            {"failures": (failure(ONE), failure(message("2", digest=FIRST)))},
+            {"candidates": (open_(TWO), candidate(message("2", name="other", digest=FIRST)))},
+        ],
+        ids=["a good one", "a failed one", "another candidate"],
+    )
+    def test_a_tag_moves_if_anything_of_it_was_here_before(self, known: dict[str, Any]) -> None:
+        # FINDING: after a bad latest and a bad v5 it was "rolled back" to latest, which was the bad one by then.
+        after = resolved(TWO, container(**({"candidates": (open_(TWO),)} | known)), SECOND)
+        assert first(after).image == f"acme/shop@{SECOND}"
+
+    def test_a_candidate_that_was_never_asked_for_was_not_here(self) -> None:
+        now = container(open_(TWO), open_(message("2", name="other")))
+        assert first(resolved(TWO, now, SECOND)).image == "acme/shop:2"
+
+    def test_another_tag_of_the_running_digest_is_brought_in(self) -> None:
+        after = resolved(TWO, container(open_(TWO)), FIRST, group(views={"web": pulled(FIRST)}))
+        assert first(after).image == "acme/shop:2"
+
+    def test_the_count_of_lookups_stays_and_so_do_the_others(self) -> None:
+        others = (open_(ONE), candidate(message("0")))
+        after = resolved(TWO, container(open_(TWO, lookups=2), *others), SECOND)
+        assert after.containers["web"].candidates == (candidate(TWO, digest=SECOND, lookups=2), *others)
+
+    @pytest.mark.parametrize(
+        "now", [container(), container(candidate(TWO, "acme/shop:2", digest=FIRST))], ids=["none", "known already"]
+    )
+    def test_only_what_is_not_known_yet_gets_an_image(self, now: ContainerRecord) -> None:
+        assert resolved(TWO, now, SECOND) == record({"web": now})
+
+    def test_each_container_that_waits_for_it_in_its_own_spelling(self) -> None:
+        shown = group({"none": "acme/shop:1", "web": "acme/shop:1", "blue": "docker.io/acme/shop:1"})
+        both = container(open_(TWO))
+        now = record({"none": container(), "web": both, "blue": both})
+        after = resolved(TWO, now, SECOND, shown, target("any", "none", "web", "blue"))
+        assert first(after) == candidate(TWO, digest=SECOND)
+        assert first(after, "blue") == candidate(TWO, "docker.io/acme/shop:2", digest=SECOND)
+
+
+class TestRepeats:
+    FAILED = failure(message("2", digest=SECOND, pushed_at=None))
+    WHY = "this push failed before, at 2026-01-01 12:01:00 UTC (CrashLoop)"
+
+    def test_what_the_registry_shows_to_be_a_repeat_is_not_tried_again(self) -> None:
+        after = resolved(TWO, container(open_(TWO), failures=(self.FAILED,)), SECOND)
+        assert (queued(after), ends(after)) == ([], [("2", "ignored", self.WHY)])
+        assert after.outcomes[0].containers == ("web",)
+
+    @pytest.mark.parametrize("told", [THIRD, None])
+    def test_another_image_of_that_tag_is_tried(self, told: str | None) -> None:
+        after = resolved(TWO, container(open_(TWO), failures=(self.FAILED,)), told)
+        assert (queued(after), ends(after)) == (["2"], [])
+
+    def test_an_operator_may_insist(self) -> None:
+        by_hand = message("2", sender=MANUAL)
+        after = resolved(by_hand, container(open_(by_hand), failures=(self.FAILED,)), SECOND)
+        assert first(after).image == f"acme/shop@{SECOND}"
+
+    def test_it_goes_on_where_it_did_not_fail(self) -> None:
+        now = record({"web": container(open_(TWO), failures=(self.FAILED,)), "blue": container(open_(TWO))})
+        shown = group(dict.fromkeys(("web", "blue"), "acme/shop:1"))
+        after = resolved(TWO, now, SECOND, shown, target("any", "web", "blue"))
+        assert (queued(after), queued(after, "blue"), ends(after)) == ([], ["2"], [])
+
+
+class TestUnchanged:
+    AGAIN = message("1", pushed=5)
+    RUNS = group(views={"web": pulled(FIRST)})
+
+    def test_the_very_image_runs_already(self) -> None:
+        after = resolved(self.AGAIN, container(open_(self.AGAIN)), FIRST, self.RUNS)
+        assert (queued(after), ends(after)) == ([], [("1", "unchanged", "web runs docker.io/acme/shop:1 already")])
+        assert after.outcomes[0].at == NOW
+        assert after.outcomes[0].containers == ("web",)
+        # What is known of it counts from now on.
+        assert after.containers["web"].goods == (good("1", digest=FIRST, pushed=5),)
+
+    @pytest.mark.parametrize(("known", "then"), [(9, 9), (1, 5), (None, 5)])
+    def test_the_image_is_as_new_as_its_newest_push(self, known: float | None, then: float) -> None:
+        now = container(open_(self.AGAIN), goods=(good("1", digest=FIRST, pushed=known), good("0")))
+        after = resolved(self.AGAIN, now, FIRST, self.RUNS)
+        assert after.containers["web"].goods == (good("1", digest=FIRST, pushed=then), good("0"))
+
+    def test_its_digest_is_written_in_the_group(self) -> None:
+        written = f"acme/shop:1@{FIRST}"
+        now = container(open_(self.AGAIN), goods=(good("1", written, digest=FIRST),))
+        assert queued(resolved(self.AGAIN, now, FIRST, group({"web": written}))) == []
+
+    def test_the_group_may_have_it_by_its_digest(self) -> None:
+        now = container(open_(self.AGAIN), goods=(good("1", digest=FIRST),))
+        assert queued(resolved(self.AGAIN, now, FIRST, group({"web": f"acme/shop@{FIRST}"}))) == []
+
+    def test_what_it_is_newer_than_has_ended_and_what_is_better_waits_on(self) -> None:
+        now = container(candidate(THREE), open_(self.AGAIN), open_(message("0")), candidate(message("00")))
+        after = resolved(self.AGAIN, now, FIRST, self.RUNS)
+        assert queued(after) == ["3"]
+        why = "docker.io/acme/shop:1 is newer, and runs"
+        assert [(one.message.id, one.result, one.detail) for one in after.outbox] == [
+            ("1", "unchanged", "web runs docker.io/acme/shop:1 already"),
+            ("0", "superseded", why),
+            ("00", "superseded", why),
+        ]
+        assert [one.containers for one in after.outcomes] == [("web",), ("web",)]
+        assert after.containers["web"].past == ("acme/shop:00",)
+
+    @pytest.mark.parametrize(
+        "under_way",
+        [
+            change({"blue": "acme/shop:2"}, asked={"blue": "2"}),
+            change({"web": "acme/shop:1", "blue": "acme/shop:2"}, asked={"blue": "2"}),
+            change({"web": f"acme/shop@{FIRST}"}, asked={}),
+        ],
+        ids=["of another container", "which leaves it as it is", "back to it by its digest"],
+    )
+    def test_a_change_may_be_under_way_that_leaves_it_as_it_is(self, under_way: Any) -> None:
+        now = container(open_(self.AGAIN), goods=(good("1", digest=FIRST),))
+        after = resolved(self.AGAIN, record({"web": now}, change=under_way), FIRST, self.RUNS)
+        assert queued(after) == []
+
+    @pytest.mark.parametrize(
+        "under_way",
+        [
+            change({"web": "acme/shop:1"}, asked={"web": "other"}),
+            change({"web": "acme/shop:2"}, asked={}),
+            change({"web": "acme/shop:2", "blue": "acme/shop:2"}, asked={"web": "2"}),
+        ],
+        ids=["it is to be restarted", "it gets another image unasked", "it gets another image"],
+    )
+    def test_what_a_change_has_brought_or_will_bring_may_be_anything(self, under_way: Any) -> None:
+        # FINDING: what another container's change had pulled, a crash-looping image perhaps, was "unchanged".
+        now = container(open_(self.AGAIN), goods=(good("1", digest=FIRST),))
+        after = resolved(self.AGAIN, record({"web": now}, change=under_way), FIRST, self.RUNS)
+        assert first(after).image == f"acme/shop@{FIRST}"
+
+    @pytest.mark.parametrize(
+        ("goods", "shown"),
+        [
+            ((good("1", digest=SECOND),), RUNS),
+            ((good("0"), good("1", digest=FIRST)), RUNS),
+            ((good("1"),), group({"web": "acme/shop:0"}, {"web": pulled(FIRST)})),
+            ((good("1"),), group(views={"web": pulled(SECOND)})),
+            ((good("1"),), group()),
+        ],
+        ids=["another one was proven", "of another tag", "not there", "not running", "nobody knows what runs"],
+    )
+    def test_only_what_is_there_and_ran_well_is_unchanged(self, goods: Any, shown: ContainerGroup) -> None:
+        after = resolved(self.AGAIN, container(open_(self.AGAIN), goods=goods), FIRST, shown)
+        assert first(after).image == f"acme/shop@{FIRST}"
+
+    def test_a_push_that_another_container_waits_for_goes_on(self) -> None:
+        now = record({"web": container(open_(self.AGAIN)), "blue": container(open_(self.AGAIN))})
+        shown = group(dict.fromkeys(("web", "blue"), "acme/shop:1"), {"web": pulled(FIRST)})
+        after = resolved(self.AGAIN, now, FIRST, shown, target("any", "web", "blue"))
+        assert (queued(after), queued(after, "blue"), ends(after)) == ([], ["1"], [])
+        assert first(after, "blue").image == f"acme/shop@{FIRST}"
+
+
+class TestNotThere:
+    """The registry says that there is no such image: one that was pushed a moment ago may show yet."""
+
+    def gone(self, now: Record) -> Record:
+        return not_there(now, TWO, "ManifestUnknown", "no such image", NOW)
+
+    def test_it_is_counted_for_this_push_alone(self) -> None:
+        now = record({"web": container(open_(THREE), open_(TWO), candidate(ONE)), "blue": container(open_(TWO))})
+        after = self.gone(now)
+        assert after.containers["web"].candidates == (open_(THREE), open_(TWO, lookups=1), candidate(ONE))
+        assert after.containers["blue"].candidates == (open_(TWO, lookups=1),)
+        assert (ends(after), after.undone) == ([], ())
+
+    def test_after_a_few_times_the_push_has_failed_by_circumstance(self) -> None:
+        now = record({"web": container(open_(TWO), candidate(ONE))})
+        for count in range(1, MOST_LOOKUPS):
+            now = self.gone(now)
+            assert first(now).lookups == count
+        after = self.gone(now)
+        assert (queued(after), ends(after)) == (["1"], [("2", "failed", "no such image")])
+        assert (after.outbox[0].code, after.outbox[0].at) == ("ManifestUnknown", NOW)
+        (failed,) = after.containers["web"].failures
+        assert failed == failure(TWO, image=None, code="ManifestUnknown", at=NOW, circumstance=True)
+
+    def test_it_is_asked_three_times(self) -> None:
+        assert MOST_LOOKUPS == 3
+
+    @pytest.mark.parametrize("lookups", [(2, 0), (0, 2)])
+    def test_of_two_containers_the_one_that_asked_most_often_counts(self, lookups: tuple[int, int]) -> None:
+        one, other = (container(open_(TWO, lookups=count)) for count in lookups)
+        after = self.gone(record({"web": one, "blue": other}))
+        assert (queued(after), queued(after, "blue")) == ([], [])
+        assert [one[:2] for one in ends(after)] == [("2", "failed")]
+        assert set(after.outcomes[0].containers) == {"web", "blue"}
+
+    def test_what_waits_for_nothing_changes_nothing(self) -> None:
+        now = record({"web": container(open_(THREE, lookups=2))})
+        assert self.gone(now) == now

@@ -1,0 +1,297 @@
+"""What an operator does to a record by hand: hold, release, and back to the good images before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shared.message import UpdateMessage
+from tests.unit.builders import (
+    REPOSITORY,
+    at,
+    candidate,
+    change,
+    container,
+    digest,
+    ends,
+    failure,
+    good,
+    group,
+    message,
+    pin,
+    queued,
+    record,
+)
+from worker.core.desired import desired
+from worker.core.proving import prove
+from worker.record.overrides import NothingToRollBackTo, hold, release, roll_back, what_comes_back
+from worker.record.record import FAILURES_KEPT, Record
+from worker.record.values import ContainerRecord, Failure, Good, Hold, Pin
+
+ONE_GOOD = digest("one")
+ONE, TWO, THREE = message("1", pushed=-10), message("2"), message("3", pushed=10)
+GOODS = (good("2", pushed=0), good("1"), good("0"))
+NOW = at(600)
+
+
+def back(now: Record | ContainerRecord, name: str = "by-hand") -> Record:
+    """The record once an operator has asked for the way back."""
+    before = record({"web": now}) if isinstance(now, ContainerRecord) else now
+    return roll_back(before, name, NOW)
+
+
+def pinned(of: Record, name: str = "web") -> Pin:
+    found = of.containers[name].pin
+    assert found is not None
+    return found
+
+
+def goal(of: Record, name: str = "web") -> str | None:
+    """The image that the group is on its way back to."""
+    return pinned(of, name).good.restored
+
+
+def arrived(of: Record) -> Record:
+    """The record once the way back is proven."""
+    images = {name: str(goal(of, name)) for name, one in of.containers.items() if one.pin}
+    asked = {name: pinned(of, name).message.id for name in images}
+    return prove(of.but(change=change(images, asked=asked)), group(images), asked, at(700)).but(change=None)
+
+
+class TestHold:
+    def test_the_reason_and_the_time_are_kept(self) -> None:
+        before = record({"web": container(candidate(TWO))})
+        assert hold(before, "sale", at(60)) == before.but(hold=Hold(reason="sale", since=at(60)))
+
+    def test_a_second_hold_takes_the_place_of_the_first(self) -> None:
+        held = hold(hold(record(), "sale", at(60)), "still on sale", at(90))
+        assert held.hold == Hold(reason="still on sale", since=at(90))
+
+    def test_a_way_back_goes_on(self) -> None:
+        now = back(container(goods=GOODS))
+        held = hold(now, "incident", at(700))
+        assert (held.hold, held.containers) == (Hold(reason="incident", since=at(700)), now.containers)
+
+
+class TestRelease:
+    def test_what_waited_is_desired_again(self) -> None:
+        held = hold(record({"web": container(candidate(TWO))}), "sale", at(0))
+        assert not desired(held, {"web": "acme/shop:1"}, rollback=True)
+        released = release(held)
+        assert released == record({"web": container(candidate(TWO))})
+        assert desired(released, {"web": "acme/shop:1"}, rollback=True)["web"].id == "2"
+
+    def test_a_group_that_is_not_held(self) -> None:
+        now = record({"web": container()})
+        assert release(now) == now
+
+    def test_no_way_back_goes_on(self) -> None:
+        going = container(pin=pin(good("1")))
+        now = hold(record({"web": going, "blue": going, "jobs": container()}), "rolled back", at(0))
+        assert release(now) == record(dict.fromkeys(("web", "blue", "jobs"), container()))
+
+
+class TestRollBack:
+    def test_the_good_image_before_is_pinned_and_the_group_is_held(self) -> None:
+        now = back(container(goods=GOODS))
+        assert pinned(now).good == good("1")
+        assert not pinned(now).reverting
+        assert now.hold == Hold(reason="rolled back", since=NOW)
+        assert (ends(now), now.outbox) == ([], ())
+
+    def test_its_end_is_told_by_a_message_of_its_own(self) -> None:
+        now = back(container(goods=GOODS))
+        sent = pinned(now).message
+        assert (sent.id, sent.kind, sent.target, sent.received_at) == ("by-hand", "rollout", now.target, NOW)
+        assert (sent.push.sender, str(sent.push.image), sent.push.digest) == ("rollback", f"{REPOSITORY}:1", None)
+        assert sent.push.pushed_at == NOW
+
+    def test_what_it_goes_back_from_counts_as_failed_so_that_no_sweep_brings_it_again(self) -> None:
+        newest = good("2", pushed=0, digest=digest("two"))
+        now = back(container(goods=(newest, good("1")), failures=(failure(THREE),)))
+        rolled_back = Failure(
+            id="RolledBack",
+            tag="2",
+            image="acme/shop:2",
+            digest=digest("two"),
+            pushed_at=at(0),
+            code="RolledBack",
+            at=NOW,
+        )
+        assert now.containers["web"].failures == (rolled_back, failure(THREE))
+
+    def test_an_image_of_which_little_is_known_counts_too(self) -> None:
+        now = back(container(goods=(good(None, "acme/shop@x"), good("1"))))
+        (one,) = now.containers["web"].failures
+        assert (one.tag, one.image, one.digest, one.pushed_at) == ("unknown", "acme/shop@x", None, None)
+
+    def test_only_so_many_failures_are_kept(self) -> None:
+        many = tuple(failure(message(f"v{number}")) for number in range(FAILURES_KEPT))
+        kept = back(container(goods=GOODS, failures=many)).containers["web"].failures
+        assert [one.id for one in kept] == ["RolledBack", *(f"v{number}" for number in range(FAILURES_KEPT - 1))]
+
+    def test_pushes_that_wait_have_ended(self) -> None:
+        now = record({"web": container(candidate(TWO), candidate(ONE), goods=GOODS)}, inbox=(THREE,), apart=True)
+        after = back(now)
+        why = "an operator went back to an earlier image"
+        assert [(one.message.id, one.result, one.detail) for one in after.outbox] == [
+            ("3", "superseded", why),
+            ("2", "superseded", why),
+            ("1", "superseded", why),
+        ]
+        assert (after.inbox, queued(after), after.apart) == ((), [], False)
+        assert after.outcomes[0].containers == ("web",)
+        assert after.outcomes[0].at == NOW
+        assert after.containers["web"].past == ("acme/shop:2", "acme/shop:1")
+
+    def test_an_image_of_no_known_tag(self) -> None:
+        before = good(None, f"acme/shop@{ONE_GOOD}", digest=ONE_GOOD)
+        now = back(container(goods=(good("2"), before)))
+        sent = pinned(now).message.push
+        assert (goal(now), sent.tag, sent.digest) == (f"acme/shop@{ONE_GOOD}", "unknown", ONE_GOOD)
+
+    def test_a_tag_that_moved_goes_back_by_digest(self) -> None:
+        before = good("latest", digest=ONE_GOOD, moved=True)
+        now = back(container(goods=(good("latest", f"acme/shop@{digest('two')}"), before)))
+        assert goal(now) == f"acme/shop@{ONE_GOOD}"
+
+    def test_every_container_that_can_goes_back_by_one_message(self) -> None:
+        jobs = container(goods=(good("7"), good("6")), repository="docker.io/acme/jobs")
+        now = back(record({"jobs": jobs, "new": container(), "web": container(goods=GOODS)}))
+        assert {name: one.pin and one.pin.good.tag for name, one in now.containers.items()} == {
+            "jobs": "6",
+            "new": None,
+            "web": "1",
+        }
+        assert [str(pinned(now, name).message.push.image) for name in ("jobs", "web")] == [
+            "docker.io/acme/jobs:6",
+            "docker.io/acme/shop:1",
+        ]
+        assert {pinned(now, name).message.id for name in ("jobs", "web")} == {"by-hand"}
+        assert [len(one.failures) for one in now.containers.values()] == [1, 0, 1]
+
+    def test_a_container_that_is_not_kept_up_to_date_is_left_alone(self) -> None:
+        alone = container(goods=GOODS, followed=False)
+        now = back(record({"proxy": alone, "web": container(goods=GOODS)}))
+        assert (goal(now), now.containers["proxy"]) == ("acme/shop:1", alone)
+
+    @pytest.mark.parametrize(
+        "now",
+        [
+            record(),
+            record({"web": container()}),
+            record({"web": container(candidate(TWO))}),
+            record({"web": container(goods=GOODS, followed=False)}),
+        ],
+        ids=["nothing is known", "nothing ran before", "a push waits", "nothing is kept up to date"],
+    )
+    def test_there_is_nothing_to_go_back_to(self, now: Record) -> None:
+        with pytest.raises(NothingToRollBackTo, match="no good image is known before the ones that run now"):
+            back(now)
+
+
+class TestFromWhatIsNotProven:
+    """Something that nobody has proven runs in the place of the last good image, which is gone back to then."""
+
+    def begun(self, of: UpdateMessage, last: Good, **rest: Any) -> Record:
+        return record(
+            {"web": container(candidate(of, **rest), candidate(ONE), goods=(last, good("0")))},
+            change=change(asked={"web": of.id}),
+        )
+
+    def test_the_last_good_image_comes_back(self) -> None:
+        after = back(self.begun(TWO, good("1")))
+        assert pinned(after).good == good("1")
+        assert (queued(after), [end[0] for end in ends(after)]) == ([], ["1"])
+        assert after.outcomes[0].count == 2
+
+    @pytest.mark.parametrize(("told", "sent"), [(digest("two"), None), (None, digest("two")), (None, None)])
+    def test_the_push_that_was_begun_counts_as_failed(self, told: str | None, sent: str | None) -> None:
+        of = message("2", digest=sent, pushed_at=at(-1))
+        after = back(self.begun(of, good("1"), digest=told))
+        assert after.containers["web"].failures == (failure(of, code="RolledBack", at=NOW, digest=told or sent),)
+
+    def test_a_push_that_waits_does_not(self) -> None:
+        now = self.begun(TWO, good("1"))
+        now = now.but(change=change(asked={"blue": "2"}))
+        after = back(now)
+        assert (pinned(after).good, [one.id for one in after.containers["web"].failures]) == (good("0"), ["RolledBack"])
+
+    @pytest.mark.parametrize(
+        ("told", "moved"), [(digest("two"), True), (None, True), (ONE_GOOD, False)], ids=["another", "unknown", "same"]
+    )
+    def test_a_tag_that_moved_with_it_goes_back_by_digest(self, told: str | None, moved: bool) -> None:
+        again = message("1", name="again")
+        after = back(self.begun(again, good("1", digest=ONE_GOOD), digest=told))
+        assert pinned(after).good == good("1", digest=ONE_GOOD, moved=moved)
+
+
+class TestAgain:
+    """On the way back already."""
+
+    def going(self, *, on_group: bool, asked: str = "first") -> Record:
+        now = back(container(goods=GOODS), "first")
+        return now.but(change=change(asked={"web": asked})) if on_group else now
+
+    def test_before_it_is_on_the_group_it_is_the_same_one(self) -> None:
+        # FINDING: a rollback whose message had not been sent could not be asked for again, and every push waited.
+        now = self.going(on_group=False)
+        assert back(now, "again") == now
+
+    @pytest.mark.parametrize("held", [True, False])
+    def test_what_came_meanwhile_has_ended_then_and_the_group_is_held_again(self, held: bool) -> None:
+        now = self.going(on_group=False).but(inbox=(THREE,))
+        after = back(now if held else now.but(hold=None), "again")
+        assert pinned(after).message.id == "first"
+        assert (after.hold, [end[:2] for end in ends(after)]) == (
+            Hold(reason="rolled back", since=NOW),
+            [("3", "superseded")],
+        )
+
+    def test_a_change_for_another_push_has_not_brought_it_onto_the_group(self) -> None:
+        now = self.going(on_group=True, asked="other")
+        assert back(now, "again").containers == now.containers
+
+    def test_once_it_is_on_the_group_it_goes_further_back(self) -> None:
+        after = back(self.going(on_group=True), "again")
+        assert (goal(after), pinned(after).message.id) == ("acme/shop:0", "again")
+        assert ends(after) == [("first", "superseded", "an operator went further back")]
+        assert after.outcomes[0].containers == ("web",)
+        assert after.outcomes[0].at == NOW
+        assert [one.tag for one in after.containers["web"].failures] == ["2", "1", "2"]
+
+    def test_as_far_as_it_can_go(self) -> None:
+        now = back(container(goods=GOODS[:2]), "first").but(change=change(asked={"web": "first"}))
+        assert back(now, "again") == now
+
+    def test_a_container_that_can_go_no_further_stays_where_it_is(self) -> None:
+        both = record({"web": container(goods=GOODS), "blue": container(goods=GOODS[:2])})
+        first = back(both, "first").but(change=change(asked={"web": "first", "blue": "first"}))
+        after = back(first, "again")
+        assert (goal(after), goal(after, "blue")) == ("acme/shop:0", "acme/shop:1")
+        assert (pinned(after).message.id, pinned(after, "blue").message.id) == ("again", "first")
+
+    def test_one_that_has_arrived_is_gone_further_back_from(self) -> None:
+        # FINDING: the second rollback went forward again, to what the first one had left.
+        now = arrived(back(container(goods=GOODS), "first"))
+        assert [one.image for one in now.containers["web"].goods] == ["acme/shop:1", "acme/shop:0"]
+        assert goal(back(now, "again")) == "acme/shop:0"
+
+    def test_an_image_that_is_none_of_the_good_ones_has_none_before_it(self) -> None:
+        odd = container(goods=GOODS, pin=pin(good("9"), "first"))
+        now = record({"web": odd}, change=change(asked={"web": "first"}))
+        assert back(now, "again") == now
+
+
+class TestWhatComesBack:
+    def test_the_images_in_order(self) -> None:
+        now = record(
+            {
+                "web": container(pin=pin(good("2"))),
+                "blue": container(pin=pin(good("1", digest=ONE_GOOD, moved=True))),
+                "jobs": container(),
+                "lost": container(pin=pin(good("3", moved=True))),
+            }
+        )
+        assert what_comes_back(now) == ["acme/shop:2", "acme/shop:3", f"acme/shop@{ONE_GOOD}"]

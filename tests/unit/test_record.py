@@ -1,0 +1,334 @@
+"""The record of a group: what waits and what has ended, bounded, and readable by whoever comes after."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tests.unit.builders import (
+    SHOP,
+    at,
+    candidate,
+    change,
+    container,
+    digest,
+    ends,
+    failure,
+    good,
+    message,
+    pin,
+    queued,
+    record,
+    timer,
+)
+from worker.record.record import (
+    ENDED_KEPT,
+    LONGEST_DETAIL,
+    OUTCOMES_KEPT,
+    PAST_KEPT,
+    Record,
+    cut,
+    displaced,
+    is_dead,
+    remembered,
+)
+from worker.record.values import (
+    AddressChange,
+    Ending,
+    Flight,
+    Hold,
+    Outcome,
+    Patience,
+    Result,
+    Undone,
+)
+
+ONE, TWO, THREE = message("1", pushed=-10), message("2"), message("3", pushed=10)
+NOW = at(60)
+UNDONE = Undone(message=TWO, code="CrashLoop", detail="it crashes", containers=("web",))
+MOVED = AddressChange(message=TWO, before={"ip": "20.50.0.2"}, after={"ip": "20.50.0.3"})
+
+
+def full() -> Record:
+    """A record with something in every field."""
+    web = container(
+        candidate(message("2", digest=digest("two")), lookups=1, restart=True),
+        goods=(good("1", digest=digest("one"), pushed=0, moved=True), good(None, "acme/shop")),
+        failures=(failure(ONE, circumstance=True), failure(message("0", pushed_at=None))),
+        pin=pin(good("0"), reverting=True),
+        past=("acme/shop:0",),
+    )
+    now = record(
+        {"web": web, "proxy": container(followed=False)},
+        swept=True,
+        inbox=(THREE,),
+        hold=Hold(reason="sale", since=at(0)),
+        change=change(well={"web": None, "proxy": digest("one")}, refused="so", failed_before=True, restart=True),
+        flights=(Flight(generation=7, sent_at=at(1)),),
+        generation=7,
+        apart=True,
+        stuck=Patience(looked_at=at(2), waited=3.5),
+        undone=(UNDONE,),
+        timer=timer(9, owner=True),
+        count=4,
+        address_changes=(MOVED, MOVED.but(message=None)),
+    )
+    return now.end(TWO, "failed", "so", ("web",), NOW, "CrashLoop").end(ONE, "superseded", "", (), NOW)
+
+
+class TestBlob:
+    @pytest.mark.parametrize("now", [record(), full()], ids=["empty", "full"])
+    @pytest.mark.parametrize("exclude_none", [True, False])
+    def test_it_survives(self, now: Record, exclude_none: bool) -> None:
+        assert Record.model_validate_json(now.model_dump_json(exclude_none=exclude_none)) == now
+
+    def test_its_schema_is_told(self) -> None:
+        assert full().model_dump()["schema"] == "aci-hooks/record/2"
+
+    def test_fields_of_a_later_version_are_ignored(self) -> None:
+        assert Record.model_validate({"target": SHOP, "mood": "fine", "schema": "aci-hooks/record/2"}) == record()
+
+    def test_another_schema_is_none_of_ours(self) -> None:
+        with pytest.raises(ValidationError, match="aci-hooks/record/2"):
+            Record.model_validate({"target": SHOP, "schema": "aci-hooks/record/1"})
+
+    def test_nothing_of_it_changes_in_place(self) -> None:
+        with pytest.raises(ValidationError, match="frozen"):
+            record().generation = 1  # type: ignore[misc]
+
+
+class TestWaiting:
+    def test_what_was_received_and_what_is_a_candidate_once_each(self) -> None:
+        both = container(candidate(TWO), candidate(ONE))
+        now = record({"web": both, "blue": container(candidate(TWO))}, inbox=(THREE,))
+        assert now.waiting() == {"3": THREE, "2": TWO, "1": ONE}
+
+    @pytest.mark.parametrize(
+        ("now", "known"),
+        [
+            (record(inbox=(TWO,)), True),
+            (record({"web": container(candidate(TWO))}), True),
+            (record(undone=(UNDONE,)), True),
+            (record(ended=("1", "2")), True),
+            (record({"web": container(candidate(THREE))}, inbox=(ONE,), ended=("0",)), False),
+        ],
+    )
+    def test_a_push_is_known_until_its_end_is_forgotten(self, now: Record, known: bool) -> None:
+        assert now.knows("2") is known
+
+
+class TestContainers:
+    def test_one_is_changed_and_the_others_stay(self) -> None:
+        now = record({"web": container(), "blue": container()})
+        after = now.with_container("web", past=("a",), followed=False)
+        assert after.containers == {"web": container(past=("a",), followed=False), "blue": container()}
+        assert now.containers["web"] == container()
+
+    def test_candidates_go_and_their_images_belong_to_the_past(self) -> None:
+        web = container(candidate(THREE), candidate(TWO, None), candidate(ONE), past=("acme/shop:0",))
+        now = record({"web": web, "blue": container(candidate(TWO))})
+        after = now.without_candidates(lambda name, one: name == "web" and one.id in {"2", "3"})
+        assert (queued(after), queued(after, "blue")) == (["1"], ["2"])
+        assert after.containers["web"].past == ("acme/shop:3", "acme/shop:0")
+        assert after.containers["blue"].past == ()
+
+    def test_on_every_container(self) -> None:
+        now = record({"jobs": container(), "web": container(candidate(TWO)), "blue": container(candidate(TWO))})
+        after = now.without_candidates(lambda _, one: one.id == "2")
+        assert [one.candidates for one in after.containers.values()] == [(), (), ()]
+        assert [one.past for one in after.containers.values()] == [(), ("acme/shop:2",), ("acme/shop:2",)]
+
+    def test_nothing_goes(self) -> None:
+        now = record({"web": container(candidate(TWO))})
+        assert now.without_candidates(lambda _name, _one: False) is now
+
+    def test_the_past_is_remembered_once_the_newest_first_and_only_so_much_of_it(self) -> None:
+        past = tuple(f"v{number}" for number in range(PAST_KEPT))
+        assert remembered(container(past=past), ["new", "v3"]) == (
+            "new",
+            "v3",
+            *(f"v{number}" for number in range(PAST_KEPT - 1) if number != 3),
+        )
+        assert PAST_KEPT == 30
+
+
+class TestDisplaced:
+    """Another image of a tag was pulled."""
+
+    ONE = digest("one")
+
+    @pytest.mark.parametrize(
+        ("tag", "told", "moved"),
+        [
+            ("1", digest("two"), [True, False, True]),
+            ("1", None, [True, False, True]),
+            ("1", ONE, [False, False, True]),
+            ("2", digest("two"), [False, True, False]),
+            ("3", None, [False, False, False]),
+        ],
+    )
+    def test_the_good_ones_of_that_tag_have_moved_but_for_the_same_image(
+        self, tag: str, told: str | None, moved: list[bool]
+    ) -> None:
+        goods = (good("1", digest=self.ONE), good("2"), good("1", "acme/shop:one"))
+        assert displaced(goods, tag, told) == tuple(
+            one.but(moved=has_moved) for one, has_moved in zip(goods, moved, strict=True)
+        )
+
+    def test_what_has_moved_stays_so(self) -> None:
+        moved = (good("1", digest=self.ONE, moved=True),)
+        assert displaced(moved, "1", self.ONE) == moved
+        assert displaced(moved, "2", None) == moved
+
+
+class TestEnd:
+    def test_it_is_in_the_history_and_in_the_outbox(self) -> None:
+        now = record().end(TWO, "failed", "so", iter(["web", "blue"]), NOW, "CrashLoop", 3)
+        assert now == record(
+            outbox=(Ending(message=TWO, result="failed", detail="so", code="CrashLoop", attempts=3, at=NOW),),
+            outcomes=(
+                Outcome(
+                    at=NOW,
+                    id="2",
+                    image="docker.io/acme/shop:2",
+                    containers=("web", "blue"),
+                    result="failed",
+                    detail="so",
+                ),
+            ),
+            ended=("2",),
+        )
+
+    def test_what_has_no_code_was_tried_once(self) -> None:
+        (ending,) = record().end(TWO, "updated", "so", (), NOW).outbox
+        assert (ending.code, ending.attempts) == (None, 1)
+
+    def test_the_newest_is_first_in_the_history_and_last_in_the_outbox(self) -> None:
+        now = record().end(ONE, "updated", "a", (), at(1)).end(TWO, "ignored", "b", (), at(2))
+        assert ends(now) == [("2", "ignored", "b"), ("1", "updated", "a")]
+        assert [one.message.id for one in now.outbox] == ["1", "2"]
+        assert now.ended == ("2", "1")
+
+    def test_a_push_that_ends_again_is_the_newest_once(self) -> None:
+        now = record(ended=("1", "2")).end(TWO, "failed", "", (), NOW)
+        assert now.ended == ("2", "1")
+
+    def test_only_so_many_are_kept_but_for_what_is_still_to_be_told(self) -> None:
+        now = record()
+        for number in range(ENDED_KEPT + 1):
+            now = now.end(message(f"v{number}"), "ignored", "", (), at(0))
+        assert [one.id for one in now.outcomes] == [f"v{number}" for number in range(200, 150, -1)]
+        assert now.ended == tuple(f"v{number}" for number in range(200, 0, -1))
+        assert len(now.outbox) == 201
+        assert (OUTCOMES_KEPT, ENDED_KEPT) == (50, 200)
+
+    def test_its_detail_is_cut(self) -> None:
+        now = record().end(TWO, "failed", "y" * 5000, (), NOW)
+        assert now.outbox[0].detail == now.outcomes[0].detail == "y" * (LONGEST_DETAIL - 4) + " […]"
+
+    @pytest.mark.parametrize("more", [0, 1])
+    def test_one_that_fits_stays_whole(self, more: int) -> None:
+        whole = "x" * (2000 + more)
+        assert cut(whole) == (whole if not more else "x" * 1996 + " […]")
+
+
+class TestFolding:
+    """Of several in a row that were superseded the newest stands for all: they would drive out everything else."""
+
+    def ended(self, *of: Any) -> list[tuple[str, int]]:
+        now = record()
+        for name, result, names in of:
+            now = now.end(message(name), result, name, names, NOW)
+        assert len(now.outbox) == len(of)
+        return [(one.id, one.count) for one in now.outcomes]
+
+    def test_superseded_ones_are_folded(self) -> None:
+        one = ("1", "superseded", ("web",)), ("2", "superseded", ("web",)), ("3", "superseded", ("web",))
+        assert self.ended(*one) == [("3", 3)]
+
+    @pytest.mark.parametrize(
+        ("first", "second"),
+        [
+            (("1", "superseded", ("web",)), ("2", "superseded", ("blue",))),
+            (("1", "superseded", ("web",)), ("2", "ignored", ("web",))),
+            (("1", "ignored", ("web",)), ("2", "superseded", ("web",))),
+            (("1", "ignored", ("web",)), ("2", "ignored", ("web",))),
+        ],
+    )
+    def test_others_are_not(self, first: Any, second: Any) -> None:
+        assert self.ended(first, second) == [("2", 1), ("1", 1)]
+
+    def test_those_before_them_stay(self) -> None:
+        one = ("1", "updated", ()), ("2", "superseded", ()), ("3", "superseded", ())
+        assert self.ended(*one) == [("3", 2), ("1", 1)]
+
+
+class TestTold:
+    def test_what_was_told_leaves_the_outbox_and_what_came_meanwhile_stays(self) -> None:
+        before = record(address_changes=(MOVED,)).end(ONE, "updated", "", (), NOW)
+        other = MOVED.but(message=None)
+        now = before.end(TWO, "failed", "", (), NOW).but(address_changes=(MOVED, other))
+        after = now.told(before.outbox, before.address_changes)
+        assert [one.message.id for one in after.outbox] == ["2"]
+        assert after.address_changes == (other,)
+        assert after.outcomes == now.outcomes
+
+
+class TestForgive:
+    def test_a_failed_push_may_be_received_again(self) -> None:
+        failed = container(failures=(failure(TWO), failure(ONE)))
+        now = record({"web": failed, "blue": failed, "jobs": container()}, ended=("1", "2"))
+        after = now.forgive("2")
+        kept = container(failures=(failure(ONE),))
+        assert after == record({"web": kept, "blue": kept, "jobs": container()}, ended=("1",))
+
+    def test_nothing_is_known_of_it(self) -> None:
+        now = record({"web": container(failures=(failure(ONE),))}, ended=("1",))
+        assert now.forgive("2") == now
+
+
+class TestAnew:
+    def test_a_group_of_the_same_name_begins_anew_and_the_history_and_a_hold_stay(self) -> None:
+        now = full()
+        after = now.anew()
+        kept = ("outbox", "outcomes", "ended", "address_changes", "inbox", "timer", "count", "generation", "hold")
+        assert after == record().but(**{name: getattr(now, name) for name in kept})
+
+
+class TestRedacted:
+    def redact(self, now: Record) -> Record:
+        return now.redacted(lambda text: text.replace("hunter2", "***"))
+
+    def test_what_outside_systems_said_of_an_end(self) -> None:
+        now = record(undone=(UNDONE.but(detail="a hunter2"),), change=change(refused="c hunter2"))
+        after = self.redact(now.end(TWO, "failed", "b hunter2", (), NOW))
+        assert after == record(undone=(UNDONE.but(detail="a ***"),), change=change(refused="c ***")).end(
+            TWO, "failed", "b ***", (), NOW
+        )
+
+    @pytest.mark.parametrize("now", [record(), record(change=change())])
+    def test_nothing_was_said(self, now: Record) -> None:
+        assert self.redact(now) == now
+
+
+def test_failures_are_found_by_their_message() -> None:
+    now = record({"web": container(failures=(failure(ONE), failure(TWO))), "blue": container()})
+    assert now.failures_of("2") == {"web": failure(TWO)}
+    assert now.failures_of("9") == {}
+
+
+@pytest.mark.parametrize(
+    ("result", "dead"),
+    [
+        ("updated", False),
+        ("unchanged", False),
+        ("superseded", False),
+        ("ignored", False),
+        ("rolled-back", True),
+        ("failed", True),
+    ],
+)
+def test_what_has_failed_is_dead_lettered(result: Result, dead: bool) -> None:
+    assert is_dead(result) is dead
