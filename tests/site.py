@@ -178,6 +178,10 @@ class Site:
             trust_env=False,
         ).raise_for_status()
 
+    def let_patrol(self) -> None:
+        """Let a worker compare all records with the groups soon, as if it had been long since the last time."""
+        self.write_blob("patrol.json", "2020-01-01T00:00:00+00:00")
+
     def act(self, action: str, name: str = "shop") -> None:
         """Stop, start or restart the group, as its owner would."""
         self.arm.act(action, SUBSCRIPTION, RESOURCE_GROUP, name)

@@ -248,19 +248,6 @@ def test_dead_letters_by_the_beginnings_of_their_ids(site: Site) -> None:
     site.poison.complete(taken)
 
 
-def test_a_hold_by_resource_tag_that_is_removed_lets_the_push_go_on(site: Site, tmp_path: Path) -> None:
-    body, policy = definition({"web": "acme/shop:v1"}), {"aci-hooks.policy": "any"}
-    site.arm.put_group(SUBSCRIPTION, "web", "shop", body | {"tags": policy | {"aci-hooks.hold": "audit"}})
-    file = tmp_path / "targets.yaml"
-    file.write_text("discover: {resource_groups: [web]}\n")
-    worker = site.worker(ACI_HOOKS_TARGETS=str(file))
-    site.push("acme/shop:v2")
-    worker.wait_for_log("held by a resource tag: audit")
-    site.arm.put_group(SUBSCRIPTION, "web", "shop", body | {"tags": policy})
-    wait_until(lambda: site.images()["web"] == "acme/shop:v2", 90, "the push going on")
-    assert worker.terminate() == 0
-
-
 def test_a_hold_needs_no_list_where_the_group_is_named_in_full(site: Site, tmp_path: Path) -> None:
     # FINDING: while Azure Resource Manager was down nobody could hold a group.
     site.environment["ACI_HOOKS_TARGETS"] = targets_file(tmp_path, "shop", more="discover: {}\n")
