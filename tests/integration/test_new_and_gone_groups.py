@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.azurite import Azurite
 from tests.processes import wait_until
 from tests.registry_server import RegistryServer
-from tests.site import RESOURCE_GROUP, Site, events, outcomes, running_site
+from tests.site import RESOURCE_GROUP, Site, events, running_site
 
 
 def test_a_target_is_swept_once_when_it_is_first_seen_or_created(azurite: Azurite, tmp_path: Path) -> None:

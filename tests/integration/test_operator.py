@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import PROJECT, wait_until
+from tests.processes import PROJECT
 from tests.site import IP, SUBSCRIPTION, Site, definition, outcomes, target_of
 
 READS = {"GET", "HEAD"}
