@@ -1,4 +1,4 @@
-"""What pushes cost: requests to storage and to ARM, for one push, for a burst, and for many rollouts at a time."""
+"""What pushes cost in requests to storage, to ARM and to the registry: one push, a burst, many rollouts at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import httpx
 from shared.queue import Queue
 from tests.arm_simulator.reports import LogEntry
 from tests.bench import storage, wire
-from tests.bench.measures import Figure, load, peak_memory
+from tests.bench.measures import A_ROUND, Figure, load, peak_memory, wait_for_calm
+from tests.bench.registry import Registry
 from tests.bench.storage import KINDS, LoggedAzurite
 from tests.chaos.bursts import images_of, targets_file
 from tests.chaos.evidence import events
@@ -39,6 +40,7 @@ AS_USUAL = {
     "ACI_HOOKS_POLL_MAX": "5",
 }
 """The settings that a worker has where nobody chose any, but for a shorter soak."""
+LOOKUPS = "registry requests"
 _THREADS = 8
 _BURST_WORKERS = 2
 _PATIENCE = 420.0
@@ -52,12 +54,12 @@ class Bill:
     at: float
 
     @classmethod
-    def of(cls, stage: Stage) -> Bill:
+    def of(cls, stage: Stage, registry: Registry) -> Bill:
         """Up to now."""
         assert isinstance(stage.azurite, LoggedAzurite)
         stats = stage.arm.stats()
         arm = {"ARM reads": stats["reads"], "ARM list pages": stats["lists"], "ARM writes": stats["writes"]}
-        return cls(stage.azurite.counts() + Counter(arm), time.time())
+        return cls(stage.azurite.counts() + Counter(arm) + Counter({LOOKUPS: registry.requests}), time.time())
 
     def since(self, before: Bill) -> Bill:
         """What was added since then; `at` becomes the seconds in between."""
@@ -66,7 +68,7 @@ class Bill:
     def figures(self, part: str, pushes: int) -> Iterator[Figure]:
         """A figure for each kind, for one of so many pushes."""
         each = " per push" if pushes > 1 else ""
-        for kind in (*KINDS, "ARM reads", "ARM list pages", "ARM writes"):
+        for kind in (*KINDS, "ARM reads", "ARM list pages", "ARM writes", LOOKUPS):
             yield Figure(part, kind + each, self.counts[kind] / pushes)
 
 
@@ -74,20 +76,21 @@ def one_push(folder: Path, checkout: Path, count: int = 3) -> Iterator[Figure]:
     """A push to one of a worker's ten groups, which are at rest; the mean of some."""
     part = "one push"
     names = [f"g{number}" for number in range(10)]
-    with _stage(folder, checkout, names) as stage:
+    with Registry() as registry, _stage(folder, checkout, names) as stage:
         updates, _, _ = stage.open()
-        _place(stage, names)
+        _place(stage, registry, names)
         stage.start_workers(1)
         stage.start_ingresses(1)
         stage.wait_for_workers()
         with httpx.Client(trust_env=False) as http:
-            _post(stage, http, f"{_image(names[-1])}:v2")  # the first one of all lists the groups
+            _post(stage, http, registry.image(names[-1], "v2"))  # the first one of all lists the groups
             _settle(updates)
-            before = Bill.of(stage)
+            wait_for_calm(stage, A_ROUND)
+            before = Bill.of(stage, registry)
             for name in names[:count]:
-                _post(stage, http, f"{_image(name)}:v2")
+                _post(stage, http, registry.image(name, "v2"))
                 _settle(updates)
-            spent = Bill.of(stage).since(before)
+            spent = Bill.of(stage, registry).since(before)
     yield from spent.figures(part, count)
     yield Figure(part, "seconds until at rest", spent.at / count, "s", TIMING)
 
@@ -95,25 +98,25 @@ def one_push(folder: Path, checkout: Path, count: int = 3) -> Iterator[Figure]:
 def burst(folder: Path, checkout: Path, count: int = 200) -> Iterator[Figure]:
     """Shuffled pushes to one container at one moment, two workers."""
     part = f"burst of {count}, one group"
-    with _stage(folder, checkout, ["shop"]) as stage:
+    with Registry() as registry, _stage(folder, checkout, ["shop"]) as stage:
         updates, poison, _ = stage.open()
-        _place(stage, ["shop"])
+        _place(stage, registry, ["shop"])
         stage.start_workers(_BURST_WORKERS)
         stage.start_ingresses(1)
         stage.wait_for_workers()
         order = list(range(1, count + 1))
         Random(1).shuffle(order)
         began = datetime.now(UTC) - timedelta(minutes=10)
-        before = Bill.of(stage)
+        before = Bill.of(stage, registry)
         with httpx.Client(trust_env=False) as http:
 
             def post(number: int) -> None:
                 nth = order[number]
-                _post(stage, http, f"{_image('shop')}:v{nth}", began + timedelta(seconds=nth))
+                _post(stage, http, registry.image("shop", f"v{nth}"), began + timedelta(seconds=nth))
 
             load(post, count, _THREADS)
             _settle(updates)
-        spent = Bill.of(stage).since(before)
+        spent = Bill.of(stage, registry).since(before)
         running = images_of(stage.truth("shop")["definition"])["web"].rpartition(":")[2]
         letters = poison.count()
     yield from spent.figures(part, 1)
@@ -124,28 +127,29 @@ def in_flight(folder: Path, checkout: Path, count: int) -> Iterator[Figure]:
     """So many rollouts at a time in one worker process, to the end of all."""
     part = f"{count} rollouts, one worker"
     names = [f"g{number:04}" for number in range(count)]
-    with _stage(folder, checkout, names, ACI_HOOKS_POLL_MAX="0.5") as stage:
+    with Registry() as registry, _stage(folder, checkout, names, ACI_HOOKS_POLL_MAX="0.5") as stage:
         updates, poison, _ = stage.open()
-        _place(stage, names)
-        before = Bill.of(stage)
-        load(lambda n: updates.send(wire.push(f"{_image(names[n])}:v2")), count, _THREADS)
-        began = time.time()
+        _place(stage, registry, names)
         stage.start_workers(1)
         with peak_memory(stage.workers[0].program.pid) as peak:
+            updates.send(wire.push(registry.image("nobody", "v2")))  # the first one of all lists the groups
             _settle(updates)
-        seconds = time.time() - began
-        spent = Bill.of(stage).since(before)
+            wait_for_calm(stage)
+            before = Bill.of(stage, registry)
+            load(lambda n: updates.send(wire.push(registry.image(names[n], "v2"))), count, _THREADS)
+            _settle(updates)
+            spent = Bill.of(stage, registry).since(before)
         done = sum(images_of(group["definition"])["web"].endswith(":v2") for group in stage.arm.groups())
         letters = poison.count()
         most = _most_at_a_time(stage.arm.log(), stage.workers[0].program.log)
     yield Figure(part, "finished", done, beside=f"of {count}; {letters} dead letters")
     yield Figure(part, "at a time, at most", most)
     yield Figure(part, "peak memory", peak.mebibytes, "MiB")
-    yield Figure(part, "seconds until at rest", seconds, "s", TIMING)
+    yield Figure(part, "seconds until at rest", spent.at, "s", TIMING)
     yield from spent.figures(part, count)
     reads = spent.counts["ARM reads"] + spent.counts["ARM list pages"]
     quota = f"ARM's quota is {READS_PER_SECOND}"
-    yield Figure(part, "ARM reads and list pages", reads / seconds, "/s", quota)
+    yield Figure(part, "ARM reads and list pages", reads / spent.at, "/s", quota)
     quota = f"what ARM's quota, {WRITES_PER_5_MINUTES} in 5 minutes, takes"
     yield Figure(part, "all writes", spent.counts["ARM writes"] / WRITES_PER_5_MINUTES * 5, "min", quota)
 
@@ -155,13 +159,9 @@ def _stage(folder: Path, checkout: Path, names: list[str], **settings: str) -> S
     return Stage(folder, targets, checkout=checkout, storage=storage.logged, **{**AS_USUAL, **settings})
 
 
-def _place(stage: Stage, names: list[str]) -> None:
+def _place(stage: Stage, registry: Registry, names: list[str]) -> None:
     stage.arm.options(transition_seconds=float(TRANSITION))
-    load(lambda n: stage.place(names[n], {"web": f"{_image(names[n])}:v1"}), len(names), _THREADS)
-
-
-def _image(group: str) -> str:
-    return f"registry.test/acme/{group}"
+    load(lambda n: stage.place(names[n], {"web": registry.image(names[n])}), len(names), _THREADS)
 
 
 def _post(stage: Stage, http: httpx.Client, image: str, pushed_at: datetime | None = None) -> None:

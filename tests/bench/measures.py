@@ -14,8 +14,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Column, Table
 
+from tests.chaos.stage import Stage
+from tests.processes import wait_until
+
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _SAMPLES_A_SECOND = 10
+A_START, A_ROUND = 15.0, 50.0
+"""Seconds within which a worker begins with what it does at its start, and with what it does every now and then."""
+_LOOK = 0.5
+_PATIENCE = 400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,21 @@ def load(call: Callable[[int], object], count: int, threads: int) -> Load:
     with ThreadPoolExecutor(threads) as pool:
         latencies = tuple(pool.map(timed, range(count)))
     return Load(time.perf_counter() - began, latencies)
+
+
+def wait_for_calm(stage: Stage, seconds: float = A_START) -> None:
+    """Return once no group has been read for so long: a worker that starts gets to know its groups."""
+    seen = (-1, time.monotonic())
+
+    def calm() -> bool:
+        nonlocal seen
+        reads = stage.arm.stats()["reads"]
+        if reads != seen[0]:
+            seen = (reads, time.monotonic())
+        time.sleep(_LOOK)
+        return time.monotonic() - seen[1] > seconds
+
+    wait_until(calm, _PATIENCE, "ARM is asked all the time")
 
 
 class Peak:
