@@ -104,10 +104,10 @@ def _sentence(event: dict[str, Any]) -> str | None:
     match event["event"]:
         case "targets found":
             return f"targets of this push: {', '.join(event['targets'])}"
-        case "admission":
-            return f"{event['container']}: {event['verdict']}, because {event['reason']}"
         case "applying":
             return f"PUT of the whole group, with {_images(event)} and nothing else changed"
+        case "push failed on the group":
+            return f"{event['code']}: {event['detail']}"
         case "rolling back":
             return f"rollback: PUT with {_images(event)}"
         case "waiting":

@@ -7,6 +7,8 @@ import sys
 
 from tests.processes import PROJECT
 
+TOLD = ("  CrashLoop: ", "  rollback: PUT with ")
+
 
 def test_the_demo_shows_what_it_promises() -> None:
     done = subprocess.run(
@@ -14,3 +16,6 @@ def test_the_demo_shows_what_it_promises() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("✓") == 5
+    told = [line for line in done.stdout.splitlines() if "worker-" in line]
+    failed, rollback = (next(number for number, line in enumerate(told) if what in line) for what in TOLD)
+    assert failed < rollback

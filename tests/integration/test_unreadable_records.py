@@ -74,3 +74,11 @@ def test_other_groups_are_updated_and_what_an_unreadable_record_missed_comes_by_
     assert "3 put back onto the queue" in broken.command("dead-letters", "redrive", "--all")
     broken.drain()
     assert {name: broken.images(name)["web"] for name in BAD} == dict.fromkeys(BAD, "acme/shop:v2")
+
+
+def test_a_drain_ends_though_several_pushes_wait_for_a_record_that_nobody_has_mended(broken: Site) -> None:
+    for tag in ("v2", "v3"):
+        broken.push(f"acme/shop:{tag}")
+    broken.drain()
+    assert (broken.images()["web"], broken.is_at_rest()) == ("acme/shop:v3", True)
+    assert (broken.updates.count(), broken.poison.count()) == (2 * len(BAD), 0)
