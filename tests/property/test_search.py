@@ -9,15 +9,9 @@ from itertools import islice
 
 import pytest
 
+from tests.search.mischief import ArmFault, Kill, LatePut
 from tests.search.mixes import MIXES
-from tests.search.operations import (
-    ArmFault,
-    Hold,
-    Pass,
-    Push,
-    Run,
-    Schedule,
-)
+from tests.search.operations import Deploy, Hold, MoveTag, Pass, Push, Run, Schedule, Work
 from tests.search.planted import PLANTED
 from tests.search.search import attempt, search, shrink
 
@@ -27,17 +21,17 @@ EACH = 20
 ENOUGH = 250
 """Schedules within which a planted fault must be found."""
 FIRST = {
-    "write before send": 36,
+    "write before send": 61,
     "a failed push stays desired": 0,
     "no drift check": 35,
-    "no in-flight time": 59,
+    "no in-flight time": 31,
     "wall-clock patience": 18,
     "neighbours not judged": 0,
     "looks of the future are void": 78,
     "forgotten before it is told": 11,
-    "order of arrival": 53,
+    "order of arrival": 20,
     "last write wins": 3,
-    "no lease before a PUT": 2,
+    "no lease before a PUT": 7,
     "the resource tag is ignored": 0,
 }
 """The schedule with which to begin, so that each is found soon."""
@@ -61,6 +55,47 @@ FOUND: dict[str, tuple[str, Schedule]] = {
 }
 
 
+OPEN: dict[str, tuple[str, Schedule]] = {
+    "a change that is refused does not end the watch over the one before it": (
+        "sidecar",
+        (
+            Push("web", "crash-loop"),
+            Pass(1, messages=4),
+            MoveTag("sidecar", "crash-loop"),
+            Pass(10),
+            Push("web", "inaccessible"),
+        ),
+    ),
+    "nor does it where the neighbour is no affair of ours": (
+        "stranger",
+        (
+            MoveTag("stranger", "crash-loop"),
+            Push("web", "late-crash"),
+            Work(3),
+            Pass(60, messages=1),
+            Push("web", "inaccessible"),
+        ),
+    ),
+    "a neighbour whose tag has moved is pinned back during a hold by hand, too": (
+        "stale",
+        (Push("web"), Push("jobs", "crash-loop", late=True), Run(1), Hold(), Run(12)),
+    ),
+    "a late change that was sent by tag is not taken for the owner's own": (
+        "owner",
+        (
+            Deploy("jobs"),
+            Pass(6, messages=1),
+            Push("jobs", "crash-loop"),
+            Kill(1),
+            Work(),
+            Push("jobs", "crash-loop"),
+            LatePut(1, longer=15),
+        ),
+    ),
+}
+"""What was found and is not mended yet: it goes to FOUND then."""
+
+
 @pytest.mark.parametrize("mix", MIXES)
 def test_no_schedule_breaks_a_law(mix: str) -> None:
     for found in search(mix, SEED, EACH):
@@ -70,6 +105,14 @@ def test_no_schedule_breaks_a_law(mix: str) -> None:
 @pytest.mark.parametrize("case", FOUND)
 def test_what_was_found_once_does_not_come_back(case: str) -> None:
     mix, schedule = FOUND[case]
+    violation = attempt(mix, schedule)
+    assert violation is None, str(violation)
+
+
+@pytest.mark.xfail(strict=False, reason="found, and not mended yet")
+@pytest.mark.parametrize("case", OPEN)
+def test_what_was_found_is_mended(case: str) -> None:
+    mix, schedule = OPEN[case]
     violation = attempt(mix, schedule)
     assert violation is None, str(violation)
 

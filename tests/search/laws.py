@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -83,7 +82,7 @@ def _work_left(record: Record) -> str | None:
 
 def changes_are_sent_as_they_should(trial: Trial) -> Iterator[str]:
     """Under a lease, not past the owner; and nothing rests while one is on its way."""
-    yield from trial.world.breaches
+    yield from trial.world.witness.breaches
 
 
 def nothing_but_images_changes(trial: Trial) -> Iterator[str]:
@@ -91,7 +90,7 @@ def nothing_but_images_changes(trial: Trial) -> Iterator[str]:
     truth = trial.world.azure.truth(SHOP)
     if _without_images(truth["definition"]) != _without_images(trial.world.first_definition):
         yield f"the definition is now {truth['definition']}"
-    if truth["ip"] != trial.world.first_address and not trial.stopped_once:
+    if truth["ip"] != trial.world.first_address and not trial.owner.stopped_once:
         yield f"the address is {truth['ip']}, was {trial.world.first_address}"
     for name, image in images_of(truth["definition"]).items():
         if not image.startswith((f"{trial.container(name).repository}:", f"{trial.container(name).repository}@")):
@@ -113,7 +112,7 @@ def letters_are_faults(trial: Trial) -> Iterator[str]:
         failed = bool(FAILED & set(told.get(one.id, ())))
         if failed != bool(letters[one.id]):
             yield f"{one.id} was told {told.get(one.id)}, and has {letters[one.id]} letters"
-    own = {one.id for one in trial.pushes} | trial.world.operators_ids
+    own = {one.id for one in trial.pushes} | trial.world.operator.ids
     strange = {letter for letter in letters if letter not in own and not letter.startswith(world.SWEPT)}
     if strange:
         yield f"letters of nobody's pushes: {sorted(strange)}"
@@ -171,23 +170,19 @@ def newest_good_push_runs(trial: Trial) -> Iterator[str]:
         best = max(_place(container, one) for one in certain)
         fitting = {one.digest: one.id for one in good if _place(container, one) >= best}
         if running[name] not in fitting and not _is_owners(trial, name, running[name], certain):
-            yield f"{name} runs {trial.images()[name]}, and not {sorted(fitting.values())}"
+            yield f"{name} runs {trial.world.images[name]}, and not {sorted(fitting.values())}"
 
 
 def _place(container: Container, one: Pushed) -> tuple[object, ...]:
     """A push's place in the order of a container's policy."""
-    order = trial_order(one)
-    return (one.rank, int(one.message.push.tag.rpartition(".")[2])) if container.ordered else order
-
-
-def trial_order(one: Pushed) -> tuple[datetime, datetime]:
-    """Its place by time."""
+    if container.ordered:
+        return one.rank, int(one.message.push.tag.rpartition(".")[2])
     return one.message.order
 
 
 def _is_owners(trial: Trial, name: str, digest: str, certain: list[Pushed]) -> bool:
     """Does the container run what its owner deployed, since the newest push or, where tags have an order, ever?"""
-    deployed = trial.deployed.get(name)
+    deployed = trial.owner.deployed.get(name)
     if deployed is None or deployed.digest != digest:
         return False
     container = trial.container(name)

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 
-from tests.search.operations import OPERATIONS, Operation, Schedule
+from tests.search.making import OPERATIONS
+from tests.search.operations import Operation, Schedule
 from tests.search.scenery import (
     EVERYTHING,
     TWINS,

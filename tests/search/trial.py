@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from shared.image import ImageReference
 from shared.message import UpdateMessage, decode_letter
 from shared.push import Push
-from tests.search.outside import Killed
-from tests.search.scenery import SHOP, Container, Quality, Scenery, digest_of, images_of
-from tests.search.world import Hand, StorageFault, System, World
+from tests.search.people import Owner
+from tests.search.scenery import Container, Quality, Scenery, digest_of
+from tests.search.world import World
 
 ROUNDS = 10
 """Rounds over the list of groups in the end: one at least, and so many at most until everything is at rest."""
@@ -47,14 +46,6 @@ class Pushed:
         return self.message.push.image
 
 
-@dataclass(frozen=True, slots=True)
-class Deployed:
-    """What the owner of the group deployed past us."""
-
-    digest: str
-    at: datetime
-
-
 @dataclass
 class Trial:
     """A world, and what was done to it."""
@@ -67,11 +58,12 @@ class Trial:
     """Those whose webhook has not come yet."""
     rolled_back: set[str] = field(default_factory=set)
     """Containers that an operator took back to an older image."""
-    deployed: dict[str, Deployed] = field(default_factory=dict)
-    stopped_once: bool = False
     timers_lost: bool = False
     registry_answered: bool = False
     numbers: int = 0
+
+    def __post_init__(self) -> None:
+        self.owner = Owner(self.world)
 
     @property
     def made(self) -> list[Pushed]:
@@ -116,8 +108,8 @@ class Trial:
             one = self.late.pop(which % len(self.late))
             message = one.message.model_copy(update={"received_at": self.world.clock.now()})
             self.pushes.append(replace(one, message=message))
-            if self.world.record.hold and one.pinned:
-                self.world.held_back |= {str(one.image), f"{one.image.name}@{one.digest}"}
+            if one.pinned:
+                self.world.witness.sees_push({str(one.image), f"{one.image.name}@{one.digest}"})
             self._send(message)
 
     def deliver_again(self, which: int, *, anew: bool) -> None:
@@ -142,7 +134,7 @@ class Trial:
     def move_tag(self, name: str, quality: Quality) -> None:
         """The tag that a container runs stands for another image, and nobody tells."""
         container = self.container(name)
-        if quality != "good" and self._runs_unpinned_while_stopped(f"{container.repository}:{container.tag}"):
+        if quality != "good" and self.owner.has_stopped_with(f"{container.repository}:{container.tag}"):
             return
         self.world.registry.put(container.repository, container.tag, quality, digest_of(self._number()))
 
@@ -162,7 +154,7 @@ class Trial:
         mend = mended and all(not self.container_of(one).moves for one in bad)
         for one in bad if mend else ():
             self._mend(one, "good")
-        if not self.world.redrive(which) and mend:
+        if not self.world.operator.redrive(which) and mend:
             for one in bad:  # nobody tries it again
                 self._mend(one, one.quality)
 
@@ -179,102 +171,34 @@ class Trial:
         self.world.work(2)
         self.world.azure.late = None
 
-    def patrol(self) -> None:
-        """A round over the list of groups."""
-        self.world.look_round()
-
     def lose_timers(self) -> None:
         """Somebody clears the queue of all timers."""
         self.timers_lost = True
         self.world.lose_timers()
 
-    # Trouble
-
-    def outage(self, system: System, seconds: float) -> None:
-        """A system is down for a while."""
-        self.world.down_until[system] = self.world.clock.seconds() + seconds
-
-    def storage_fault(self, fault: StorageFault) -> None:
-        """Some calls of a storage service fail."""
-        self.world.storage_faults.append(fault)
-
-    # The owner and the operator
-
-    def hold(self) -> None:
-        """An operator holds the group."""
-        self.world.hold()
-
-    def release(self) -> None:
-        """An operator releases it."""
-        self.world.release()
-
     def roll_back(self) -> None:
         """An operator goes back to the good images before."""
-        self.world.roll_back()
+        self.world.operator.roll_back()
         self.rolled_back |= self.scenery.containers.keys()
 
-    def tag(self, *, held: bool) -> None:
-        """The owner sets the resource tag that holds the group, or takes it off."""
-        tags = {"aci-hooks.hold": "audit"} if held else {}
-        self.world.azure.by_owner(SHOP, "PATCH", body=json.dumps({"tags": tags}).encode())
-
-    def stop(self) -> None:
-        """The owner stops the group; not if it would be broken when it is started again."""
-        if not self.would_break():
-            self.stopped_once = True
-            self.world.azure.by_owner(SHOP, "POST", "/stop")
-
-    def start(self) -> None:
-        """The owner starts the group."""
-        if self.is_stopped():
-            self.world.azure.by_owner(SHOP, "POST", "/start")
-
-    def restart(self) -> None:
-        """The owner restarts the group; not if it would be broken then."""
-        if not self.would_break() and not self.is_stopped():
-            self.world.azure.by_owner(SHOP, "POST", "/restart")
-
     def deploy(self, name: str) -> None:
-        """The owner deploys another image of a container, and all others as they are."""
-        group = self.world.azure.by_owner(SHOP, "GET")
-        if group is None or self.would_break() or self.is_stopped():
-            return
-        number = self._number()
-        container = self.container(name)
-        tag = f"1.0.{number}" if container.ordered else f"own{number}"
-        self.world.registry.put(container.repository, tag, "good", digest_of(number))
-        body = group_with(group, name, f"{container.repository}:{tag}")
-        if self.world.azure.by_owner(SHOP, "PUT", body=body) is not None:
-            self.deployed[name] = Deployed(digest_of(number), self.world.clock.now())
+        """The owner deploys an image of his own."""
+        self.owner.deploy(name, self.container(name), self._number())
 
     def come_to_rest(self) -> None:
         """All trouble is over, every webhook has come, and nobody holds the group back any more. Time passes."""
         self.world.no_more_trouble()
         while self.late:
             self.deliver(0)
-        self.tag(held=False)
-        self.start()
-        self.release()
+        self.owner.tag(held=False)
+        self.owner.start()
+        self.world.operator.release()
         for _ in range(ROUNDS):
             if not self.world.come_to_rest():
                 return
-            self.patrol()
+            self.world.look_round()
             if self.world.is_at_rest():
                 return
-
-    # What there is to see
-
-    def is_stopped(self) -> bool:
-        """Is the group stopped?"""
-        return self.world.azure.truth(SHOP)["state"] == "Stopped"
-
-    def images(self) -> dict[str, str]:
-        """What the group's containers are to run, as it is written there."""
-        return images_of(self.world.azure.truth(SHOP)["definition"])
-
-    def would_break(self) -> bool:
-        """Would some container be broken if the group were started anew, as its image is by now?"""
-        return not all(self.world.registry.works(image) for image in self.images().values())
 
     def _number(self) -> int:
         self.numbers += 1
@@ -291,13 +215,10 @@ class Trial:
             return quality
         pushes = (one for one in self.made if one.message.push.repository == container.repository)
         bad = [one for one in pushes if one.quality != "good"]
-        if len(bad) >= MOST_BAD or self._runs_unpinned_while_stopped(image):
+        if len(bad) >= MOST_BAD or self.owner.has_stopped_with(image):
             return "good"
         # Azure refuses every PUT of a group that names an inaccessible tag, whatever the PUT is for.
         return "unpullable" if quality == "inaccessible" and container.moves else quality
-
-    def _runs_unpinned_while_stopped(self, image: str) -> bool:
-        return self.is_stopped() and image in self.images().values()
 
     def _mend(self, one: Pushed, quality: Quality) -> None:
         """Its tag stands for an image of this quality from now on."""
@@ -317,17 +238,3 @@ class Trial:
     def _queue(self, text: str) -> None:
         """The ingress answers 202 once the queue has it, so senders try until it is up again."""
         self.world.from_outside(lambda: self.world.updates.send(text))
-
-
-def dying(_hand: Hand) -> None:
-    """What happens to a worker that is killed."""
-    raise Killed
-
-
-def group_with(group: dict[str, object], name: str, image: str) -> bytes:
-    """The body of a PUT that changes one image."""
-    changed = json.loads(json.dumps(group))
-    for one in changed["properties"]["containers"]:
-        if one["name"] == name:
-            one["properties"]["image"] = image
-    return json.dumps(changed).encode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from types import SimpleNamespace
-from typing import Literal, cast
+from typing import Literal
 from unittest.mock import patch
 
 import tenacity.nap
@@ -23,10 +22,9 @@ from shared.queue import LeasedMessage, LeaseLost
 from tests.arm_simulator import life, view
 from tests.fakes import Clock, NoGlances
 from tests.search.outside import Killed, SearchGroups, SearchQueue, SearchRecords
+from tests.search.people import Operator
 from tests.search.scenery import SHOP, Registry, Scenery, images_of
-from worker.commands.dead_letters import _forgive
-from worker.controller import timers
-from worker.controller.dead_letters import leased_letters, redrive
+from tests.search.trouble import System, Trouble, Witness
 from worker.controller.handler import Handler
 from worker.controller.patrol import Patrol
 from worker.controller.sweep import Sweeper
@@ -34,13 +32,10 @@ from worker.core.rules import RolloutRules
 from worker.failures.classify import Retry
 from worker.groups.group import ContainerGroup
 from worker.ports import Conflict, Listed, Ports
-from worker.record import overrides
 from worker.record.record import Record
 from worker.targets.tags import BadTags, hold_reason
 from worker.targets.target import Target
-from worker.wiring import Deployment
 
-System = Literal["arm", "records", "queue"]
 Act = Callable[["Hand"], None]
 """What happens to a worker in the middle of its work."""
 
@@ -59,8 +54,6 @@ RULES = RolloutRules(
     flight=timedelta(seconds=90),
     slow=timedelta(seconds=60),
 )
-IN_FLIGHT = 45.0
-"""Seconds for which a change is in flight for certain: `flight`, less a lease and what clocks differ by."""
 RETRY = Retry(max_attempts=40, base=1, longest=60)
 """Tries beyond what a schedule can use up, so that no good push fails by its bad luck alone."""
 
@@ -90,26 +83,15 @@ class Hand:
         act(self)
 
 
-@dataclass
-class StorageFault:
-    """Calls of a storage service that fail, before or after they took effect."""
-
-    system: System
-    times: int
-    after: bool
-
-
 class World:
     """A group, its queues and records, and the workers, one at a time or one within another's pause."""
 
     def __init__(self, scenery: Scenery) -> None:
         self.clock = Clock()
         self.azure = SearchGroups(self.clock, behind=lambda: -self.ahead)
-        self.azure.sends, self.azure.lands = self._sends, self._lands
-        self.held_back: set[str] = set()
-        """The images of pushes that came while the group was held by hand."""
-        self.breaches: list[str] = []
-        """What was seen, while a change was on its way, that should not be."""
+        self.witness = Witness(self, self._is_leased)
+        self.azure.sends, self.azure.lands = self.witness.sends, self.witness.lands
+        self.trouble = Trouble(self.clock)
         self.registry = Registry(self.azure)
         self.records = SearchRecords()
         self.updates = SearchQueue(self.clock, LEASE)
@@ -118,12 +100,8 @@ class World:
         self.clocks: tuple[float, ...] = (0.0,)
         self.stale_until = 0.0
         self.stale_workers: Literal["all", "every other"] = "all"
-        self.down_until: dict[System, float] = {}
-        self.storage_faults: list[StorageFault] = []
-        self._scenery = scenery
         self._undisturbed = False
         self._hands: list[Hand] = []
-        self.operators_ids: set[str] = set()
         self._workers = 0
         self._ids = 0
         systems: dict[System, tuple[SearchGroups | SearchQueue | SearchRecords, ...]] = {
@@ -150,6 +128,7 @@ class World:
             now=self.now,
             new_id=self.new_id,
         )
+        self.operator = Operator(self.ports)
         self._patrol = Patrol(self.ports, Sweeper(self.ports, self.registry))
         self._handler = Handler(
             self.ports,
@@ -211,8 +190,7 @@ class World:
     @property
     def next_due(self) -> float:
         """Seconds until the next message can be received. While the queue is down, nothing is."""
-        down = self.down_until.get("queue", 0.0) - self.clock.seconds()
-        return max(self.updates.next_visible_in, down, 0.0)
+        return max(self.updates.next_visible_in, self.trouble.left("queue"))
 
     def stays_alive(self, hand: Hand) -> None:
         """What the renewer of a living worker does."""
@@ -220,42 +198,26 @@ class World:
             if not leased.settled and not leased.lost:
                 self._renew(leased)
 
-    def has_trouble(self) -> bool:
-        """Is some system down, or about to fail?"""
-        return bool(self.storage_faults) or any(until > self.clock.seconds() for until in self.down_until.values())
-
     def no_more_trouble(self) -> None:
         """All systems are well again, and all clocks right."""
         self.azure.clear_faults()
         self.azure.late = None
-        self.down_until.clear()
-        self.storage_faults.clear()
+        self.trouble.end()
         self.clocks, self.stale_until = (0.0,), 0.0
 
-    # What people and other processes do
+    # What other processes do
 
     def hold(self) -> None:
         """An operator holds the group."""
-        self._command(lambda record: overrides.hold(record, "audit", self.now()))
+        self.operator.hold()
 
     def release(self) -> None:
-        """An operator releases it, if it is held; a release has the group looked at, whatever else there is."""
-        if self.record.hold:
-            self._command(overrides.release)
+        """An operator releases it."""
+        self.operator.release()
 
     def roll_back(self) -> None:
-        """An operator goes back to the good images before, and holds the group there."""
-        message_id = f"by-hand-{self.new_id()}"
-        self.operators_ids.add(message_id)
-        with suppress(overrides.NothingToRollBackTo):
-            self._command(lambda record: overrides.roll_back(record, message_id, self.now()))
-
-    def redrive(self, which: int) -> bool:
-        """An operator has a dead letter tried again. Did it work?"""
-        with suppress(RemoteError), leased_letters(self.poison) as letters:
-            chosen = letters[which : which + 1]
-            return bool(chosen) and not redrive(chosen, self.updates, self.poison, self._forgive)
-        return False
+        """An operator goes back to the good images before."""
+        self.operator.roll_back()
 
     def look_round(self) -> None:
         """One round over the list of groups, unless something is in the way of it."""
@@ -273,13 +235,6 @@ class World:
             call()
         finally:
             self._undisturbed = undisturbed
-
-    def _command(self, decide: Callable[[Record], Record]) -> None:
-        with suppress(RemoteError, Conflict):  # the operator sees that it did not work
-            timers.change(self.ports, SHOP, decide)
-
-    def _forgive(self, message: UpdateMessage) -> None:
-        _forgive(cast(Deployment, SimpleNamespace(records=self.records)), message)
 
     # How it comes to its end
 
@@ -305,6 +260,16 @@ class World:
         return self.records.seen(SHOP)[0]
 
     @property
+    def images(self) -> dict[str, str]:
+        """What the group's containers are to run, as it is written there."""
+        return images_of(self.azure.truth(SHOP)["definition"])
+
+    @property
+    def down_until(self) -> dict[System, float]:
+        """Which systems are down, until when."""
+        return self.trouble.down_until
+
+    @property
     def letters(self) -> list[str]:
         """Every dead letter that was ever sent."""
         return self.poison.sent
@@ -321,6 +286,9 @@ class World:
             if line["event"] == "ended":
                 told.setdefault(str(line["id"]), []).append(str(line["outcome"]))
         return told
+
+    def _is_leased(self) -> bool:
+        return any(leased.is_held(self.clock.seconds) for leased in self._hands[-1].messages)
 
     def _hand(self, leased: Sequence[LeasedMessage], calls: int, act: Act | None) -> Hand:
         self._workers += 1
@@ -342,39 +310,12 @@ class World:
         with suppress(LeaseLost, RemoteError):
             self.updates.renew(leased)
 
-    def _sends(self, definition: bytes) -> None:
-        """A change is sent: under a lease, and not past the group's owner or an operator."""
-        if not any(leased.is_held(self.clock.seconds) for leased in self._hands[-1].messages):
-            self.breaches.append("a change was sent after the lease had run out")
-        truth = self.azure.truth(SHOP)
-        if truth["state"] == "Stopped" or hold_reason(truth["definition"].get("tags")):
-            self.breaches.append("a change was sent to a group that is stopped or held by its owner")
-        if self.record.hold:
-            new = set(images_of(json.loads(definition)).values()) - set(images_of(truth["definition"]).values())
-            if brought := {image for image in new if str(ImageReference.parse(image)) in self.held_back}:
-                self.breaches.append(f"{brought} came while the group was held by hand, and was sent")
-        else:
-            self.held_back.clear()
-
-    def _lands(self, on_its_way: float) -> None:
-        """A change takes effect: the record has not come to rest before."""
-        if on_its_way <= IN_FLIGHT and self.record.timer is None:
-            self.breaches.append(f"the record rests, and a change lands after {on_its_way:.0f} s")
-
     def _reached(self, system: System, call: str) -> None:
         if self._undisturbed:
             return
         if self._hands:
             self._hands[-1].reached_call()
-        if call.startswith("before") and self.clock.seconds() < self.down_until.get(system, 0.0):
-            raise RemoteError(system, 503, "ServerBusy", "The server is busy.")
-        moment = "after" if call.startswith("after") else "before"
-        for fault in self.storage_faults:
-            if fault.system == system and fault.after == (moment == "after"):
-                fault.times -= 1
-                if fault.times <= 0:
-                    self.storage_faults.remove(fault)
-                raise RemoteError(system, 500, "InternalError", "The server encountered an internal error.")
+        self.trouble.meet(system, call)
 
 
 @lru_cache(maxsize=1024)
