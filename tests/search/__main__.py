@@ -21,7 +21,7 @@ SLICE = 50
 def main() -> None:
     """Search all mixes in turn until the time is up or the schedules are done."""
     arguments = _parser().parse_args()
-    mixes = list(MIXES) if arguments.mix is None else arguments.mix
+    mixes = arguments.mix or ([PLANTED[arguments.plant].mix] if arguments.plant else list(MIXES))
     with PLANTED[arguments.plant].planted() if arguments.plant else nullcontext():
         found = _search(mixes, arguments)
     sys.exit(bool(found))
