@@ -108,7 +108,7 @@ def _fill(stage: Stage, queue: str, count: int) -> None:
 
 def _drain(stage: Stage, name: str) -> Path:
     program = stage.processes.start(name, stage.worker, "run", "--drain", environment=stage.environment)
-    wait_until(lambda: not program.running, 180, "the queue is not empty")
+    wait_until(lambda: not program.running, 600, "the queue is not empty")
     if program.exit_code:
         raise program.error(f"exit code {program.exit_code}")
     return program.log
