@@ -258,9 +258,7 @@ ANSWERS: st.SearchStrategy[Digest] = st.sampled_from([None, *DIGESTS, Absence("M
 def look(situation: Situation, told: Callable[[UpdateMessage], Digest]) -> tuple[Record, Action]:
     """What the worker does in a look, without its calls: `told` is what the registry says of a push."""
     decided = situation.admitted()
-    # Until resolve leaves out what is not known: a container that is met in the middle of a transition is not.
-    knows_all = situation.group.images.keys() <= decided.containers.keys()
-    for _ in range(MOST_LOOKUPS if knows_all else 0):
+    for _ in range(MOST_LOOKUPS):
         asked = situation.to_look_up(decided)
         if asked is None:
             break

@@ -246,13 +246,11 @@ class TestConclude:
         assert [(one.code, one.at) for one in after.outbox] == [("CrashLoop", NOW)] * 2
         assert [one.containers for one in after.outcomes] == [("jobs",), ("web", "blue")]
 
-    @pytest.mark.parametrize(
-        ("names", "told"), [(["blue"], ["2"]), (["jobs", "web"], ["2", "1"]), (["other"], []), ([], [])]
-    )
-    def test_for_the_containers_in_question(self, names: list[str], told: list[str]) -> None:
-        after = conclude(self.NOW, "so", NOW, names)
-        assert [one.message.id for one in after.outbox] == told
-        assert [one.message.id for one in after.undone] == [id_ for id_ in ("2", "1") if id_ not in told]
+    @pytest.mark.parametrize("concerned", [{"1"}, {"2"}, {"1", "2"}, set()])
+    def test_for_those_that_it_concerns(self, concerned: set[str]) -> None:
+        after = conclude(self.NOW, "so", NOW, lambda one: one.message.id in concerned)
+        assert {one.message.id for one in after.outbox} == concerned
+        assert [one.message.id for one in after.undone] == [id_ for id_ in ("2", "1") if id_ not in concerned]
 
     def test_nothing_has_failed(self) -> None:
         assert conclude(record(), "so", NOW) == record()

@@ -10,6 +10,7 @@ from tests.unit.builders import (
     RULES,
     at,
     candidate,
+    change,
     container,
     digest,
     ends,
@@ -18,6 +19,7 @@ from tests.unit.builders import (
     message,
     queued,
     record,
+    running,
     target,
 )
 from worker.core.look import Absence, Situation
@@ -86,7 +88,6 @@ def test_a_container_that_is_gone_keeps_nothing_waiting_in_a_transition() -> Non
     assert queued(situation(now, state="Updating").admitted()) == ["2"]
 
 
-@pytest.mark.xfail(strict=True, raises=KeyError, reason="resolve takes every followed container to be known")
 def test_the_registry_is_asked_though_a_container_is_met_for_the_first_time_in_a_transition() -> None:
     now = record({"web": container(candidate(TWO, None))})
     looked = Situation(
@@ -106,3 +107,18 @@ def test_the_rules_are_those_of_the_target_at_hand() -> None:
     looked = Situation(record(inbox=(message("9"),)), shown, target("semver:minor"), RULES, NOW)
     assert looked.admitted().containers["web"].goods == (good("1.4"),)
     assert ends(looked.admitted())[0][:2] == ("9", "ignored")
+
+
+@pytest.mark.xfail(strict=True, reason="prove ends a push on one container that it is about to end on another")
+def test_a_push_that_runs_well_on_one_container_and_is_overtaken_on_another_has_ended_once() -> None:
+    # Two containers of one repository: blue takes :1.5 alone, and web the newer :latest.
+    older, newer = message("1.5"), message("latest", pushed=10)
+    images = {"blue": "acme/shop:1.5", "web": "acme/shop:latest"}
+    now = record(
+        {"blue": container(candidate(older)), "web": container(candidate(newer), candidate(older))},
+        change=change(images, since=0, asked={"blue": "1.5", "web": "latest"}, touched=frozenset(images)),
+    )
+    shown = group(images, dict.fromkeys(images, running(5)))
+    after, action = Situation(now, shown, target("any", *images), RULES, NOW).reconciled(now)
+    assert action == Rest()
+    assert [(one.message.id, one.result) for one in after.outbox] == [("1.5", "updated"), ("latest", "updated")]

@@ -23,6 +23,7 @@ from tests.unit.builders import (
     record,
     timer,
 )
+from worker.core.failing import fail
 from worker.record.record import (
     ENDED_KEPT,
     LONGEST_DETAIL,
@@ -307,6 +308,14 @@ class TestRedacted:
         assert after == record(undone=(UNDONE.but(detail="a ***"),), change=change(refused="c ***")).end(
             TWO, "failed", "b ***", (), NOW
         )
+
+    @pytest.mark.xfail(strict=True, reason="evidence is cut before it is redacted, so that part of a secret stays")
+    def test_no_part_of_a_secret_stays_where_the_evidence_is_cut(self) -> None:
+        said = "x" * (LONGEST_DETAIL - 9) + "hunter2" + "x" * 99
+        now = record({"web": container(candidate(TWO))})
+        on_group = now.but(change=change(images={"web": "acme/shop:2"}))
+        for failed in (fail(now, {"2"}, "C", said, NOW), fail(on_group, {"2"}, "C", said, NOW)):
+            assert "hunt" not in self.redact(failed).model_dump_json()
 
     @pytest.mark.parametrize("now", [record(), record(change=change())])
     def test_nothing_was_said(self, now: Record) -> None:
