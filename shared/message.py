@@ -117,7 +117,7 @@ class Look(BaseModel):
     """A group's timer: its group is to be looked at. It counts only if the group's record names its `token`.
 
     `count` is higher than that of every look before it. `attempts` counts the times in a row that nobody could look,
-    `waited` the seconds spent waiting for that to pass; `dequeued` is as for an update message.
+    for the same `trouble`, `waited` the seconds spent waiting for any to pass; `dequeued` is as for an update message.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
@@ -128,12 +128,21 @@ class Look(BaseModel):
     token: Annotated[str, StringConstraints(min_length=1, max_length=128)]
     count: NonNegativeInt
     attempts: NonNegativeInt = 0
+    trouble: Annotated[str, StringConstraints(max_length=128)] = ""
     waited: NonNegativeFloat = 0.0
     dequeued: NonNegativeInt = 0
 
+    def tries(self, trouble: str) -> int:
+        """How often in a row this very trouble was met: thirty answers of a server that is down are no stale file."""
+        return self.attempts if self.trouble == trouble else 0
+
+    def met(self, trouble: str) -> Look:
+        """The look after it has met this trouble once more."""
+        return self.model_copy(update={"attempts": self.tries(trouble) + 1, "trouble": trouble[:128]})
+
     @model_serializer(mode="wrap")
     def _without_unused(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        unused = [name for name in ("attempts", "waited", "dequeued") if not getattr(self, name)]
+        unused = [name for name in ("attempts", "trouble", "waited", "dequeued") if not getattr(self, name)]
         return {name: value for name, value in serialize(self).items() if name not in unused}
 
     def encode(self) -> str:

@@ -101,8 +101,7 @@ class Deployment:
             soak=timedelta(seconds=settings.soak),
             timeout=timedelta(seconds=settings.rollout_timeout),
             check_interval=timedelta(seconds=settings.check_interval),
-            # Whoever sends a change looks at its lease in the last moment, and Azure answers within a minute.
-            flight=timedelta(seconds=3 * settings.visibility_timeout),
+            flight=flight_of(settings),
             slow=max(SLOW, timedelta(seconds=settings.check_interval)),
             rollback=settings.rollback,
         )
@@ -139,6 +138,16 @@ class Deployment:
             log.info(
                 "swept", target=str(swept.target), missed=len(swept.missed), woken=swept.woken, problem=swept.problem
             )
+
+
+def flight_of(settings: WorkerSettings) -> timedelta:
+    """How long a change whose answer is not known may still take effect.
+
+    Whoever sends one looks at its lease in the last moment, and Azure answers within a minute; but a change that was
+    lost must be sent again before the rollout's time is over.
+    """
+    seconds = min(max(90.0, 3.0 * settings.visibility_timeout), settings.rollout_timeout / 2)
+    return timedelta(seconds=seconds)
 
 
 def wire(settings: WorkerSettings, environment: Mapping[str, str], redaction: Redaction) -> Deployment:

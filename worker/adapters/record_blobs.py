@@ -88,7 +88,7 @@ class Records:
                     "etag": last.properties.etag,
                     "match_condition": MatchConditions.IfNotModified,
                 }
-                if datetime.fromisoformat(last.readall().decode()) > now - interval:
+                if _is_recent(last.readall(), now, interval):
                     return False
         except RemoteError as error:
             if error.code not in _NOT_THERE:
@@ -143,6 +143,15 @@ def open_records(settings: WorkerSettings, *, timeouts: tuple[float, float] = (5
         return Records(ContainerClient.from_connection_string(connection, settings.records, **options))
     url = f"https://{settings.storage_account}.blob.{settings.cloud.storage_suffix}"
     return Records(ContainerClient(url, settings.records, credential=azure_credential(settings), **options))
+
+
+def _is_recent(text: bytes, now: datetime, interval: timedelta) -> bool:
+    """Was it claimed within the interval? What no clock that is right can have written counts as never."""
+    try:
+        claimed_at = datetime.fromisoformat(text.decode())
+        return now - interval < claimed_at <= now + interval
+    except (ValueError, TypeError):
+        return False
 
 
 def read_record(text: bytes | str, target: TargetId) -> Record:

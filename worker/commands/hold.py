@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import click
@@ -73,9 +74,14 @@ def rollback(context: click.Context, *, group: str) -> None:
     deployment: Deployment = context.obj()
     target = find_group(deployment, group)
     message_id = uuid.uuid4().hex
+    running: Mapping[str, str] = {}
+    with contextlib.suppress(RemoteError):  # what the record knows is enough, unless a failed push was left there
+        running = deployment.arm.get(target).images
     try:
         before, record = _change(
-            lambda: change(deployment.ports, target, lambda record: roll_back(record, message_id, datetime.now(UTC)))
+            lambda: change(
+                deployment.ports, target, lambda record: roll_back(record, message_id, datetime.now(UTC), running)
+            )
         )
     except NothingToRollBackTo as error:
         raise click.ClickException(str(error)) from error

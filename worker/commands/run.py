@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import sys
+import threading
 from functools import partial
 
 import click
@@ -18,10 +19,14 @@ from worker.adapters.monitoring import serve_monitoring
 from worker.commands.opening import fail
 from worker.commands.output import example
 from worker.controller.background import regularly
+from worker.controller.loop import Worker
 from worker.wiring import Deployment
 
 LOOK = 5.0
 """Seconds between two looks at the targets file, and at the age of the list of groups."""
+
+LATEST_EXIT = 9.5
+"""Seconds after a signal at which the program is over, whatever hangs."""
 
 log = structlog.get_logger()
 
@@ -41,7 +46,7 @@ def run(context: click.Context, *, drain: bool) -> None:
     settings = deployment.settings
     worker = deployment.worker()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: worker.stop())
+        signal.signal(number, lambda *_: _stop(worker))
     for queue in (deployment.updates, deployment.poison):
         MESSAGES.labels(queue.name).set_function(partial(_count, queue))
     if settings.worker_port:
@@ -65,6 +70,14 @@ def run(context: click.Context, *, drain: bool) -> None:
         # Steps that hang in a call of storage or Azure would keep the interpreter from ending.
         sys.stderr.flush()
         os._exit(0)
+
+
+def _stop(worker: Worker) -> None:
+    """Stop soon, even where the main thread itself hangs in a call of storage: what is in hand comes back by itself."""
+    worker.stop()
+    last_resort = threading.Timer(LATEST_EXIT, os._exit, (0,))
+    last_resort.daemon = True
+    last_resort.start()
 
 
 def _not_ready(deployment: Deployment) -> str | None:

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -110,7 +111,9 @@ class Handler:
                 settlements = self._receive(target, list(messages.values()), together[0].crashes)
                 for one in together:
                     if isinstance(one.message, UpdateMessage):
-                        self._settle(one.leased, settlements[one.message.id])
+                        # Each on its own: one lost lease must not bring all the others back one by one.
+                        settlement = settlements[one.message.id]
+                        self._guarded([one.leased], partial(self._settle, one.leased, settlement))
 
             self._guarded([one.leased for one in together], act)
 

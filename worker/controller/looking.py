@@ -42,6 +42,9 @@ FROM_THE_FUTURE = 20
 Whoever sent it is about to write, as a rule: another worker has only been quicker to receive it.
 """
 
+_EARLY, _UNKNOWN = "early", "unknown target"
+"""What a look may meet beside the codes of failures; its tries are counted for each on its own."""
+
 log = structlog.get_logger()
 
 
@@ -100,9 +103,9 @@ class Looking:
         """A look that the record does not name: of the past, or sent by somebody who has still to write."""
         if record.timer and record.timer.token == look.token:
             return None
-        if look.count > record.count and look.attempts < FROM_THE_FUTURE:
-            delay = min(self._lease, 0.5 * 2.0**look.attempts)
-            return Reschedule(look.model_copy(update={"attempts": look.attempts + 1}), delay)
+        tries = look.tries(_EARLY)
+        if look.count > record.count and tries < FROM_THE_FUTURE:
+            return Reschedule(look.met(_EARLY), min(self._lease, 0.5 * 2.0**tries))
         return Complete()
 
     def _look(self, record: Record, etag: str | None, look: Look, is_held: Callable[[], bool]) -> Settlement:
@@ -110,13 +113,13 @@ class Looking:
         target = self._ports.targets.target_of(group)
         if not isinstance(target, Target):
             return self._no_target(record, etag, look, target)
-        if unknown_here(record, group, target) and look.attempts < UNKNOWN_TARGET:
+        if unknown_here(record, group, target) and look.tries(_UNKNOWN) < UNKNOWN_TARGET:
             return self._no_target(record, etag, look, None)
         now = group.azure_time(self._ports.now())
         rules = replace(self._rules, secrets=frozenset(target.secrets))
         situation = Situation(record, group, target, rules, now)
         decided, action = situation.reconciled(self._looked_up(situation, situation.admitted()))
-        if isinstance(action, Put) and (foreign := foreign_images(action.images, group, target)):
+        if isinstance(action, Put) and (foreign := foreign_images(action.images, group, target, record)):
             what = f"the record of {look.target.key} wants images of other repositories: {'; '.join(foreign)}"
             raise RemoteError("records", None, UNREADABLE, f"{what}; nothing was changed: delete the blob")
         decided = decided.redacted(self._ports.redact)
@@ -172,12 +175,13 @@ class Looking:
         return self._later(look, self._chance.uniform(0, 1))
 
     def _later(self, look: Look, delay: float) -> Settlement:
-        return Reschedule(look.model_copy(update={"attempts": 0, "waited": 0.0}), delay)
+        return Reschedule(look.model_copy(update={"attempts": 0, "trouble": "", "waited": 0.0}), delay)
 
     def _no_target(self, record: Record, etag: str | None, look: Look, bad: BadTags | None) -> Settlement:
         """Nobody may drop what only this worker does not know. Tags that are no policies wait for their owner."""
         now = self._ports.now()
-        if bad is None and look.attempts >= UNKNOWN_TARGET:
+        tries = look.tries(_UNKNOWN)
+        if bad is None and tries >= UNKNOWN_TARGET:
             gone = "it is no target any more"
             record = abandon(record, set(record.change.asked.values()) if record.change else (), gone, now)
             for message in record.waiting().values():
@@ -187,20 +191,22 @@ class Looking:
             return self._tell(record, look, Rest(), etag, lambda: True) if record.outbox else Complete()
         owner = bad is not None
         why = "; ".join(bad.problems) if bad else "no target here; another worker may know it"
-        wait = Wait(min(self._rules.slow, timedelta(seconds=2.0 ** min(look.attempts, 10))), why, owner=owner)
+        wait = Wait(min(self._rules.slow, timedelta(seconds=2.0 ** min(tries, 10))), why, owner=owner)
         self._write(record, etag, wait, now)
         log.info("waiting", reason=wait.reason, again_in=wait.delay.total_seconds())
-        return Reschedule(look.model_copy(update={"attempts": look.attempts + 1}), wait.delay.total_seconds())
+        return Reschedule(look.met(_UNKNOWN), wait.delay.total_seconds())
 
     def _failed(self, look: Look, error: Exception) -> Settlement:
         """Nobody could look: again later, and the pushes fail only once that has gone on for too long."""
         failure = classify(error)
         failure = replace(failure, detail=self._ports.redact(failure.detail))
         STEP_FAILURES.labels(failure.code).inc()
-        attempts = look.attempts + 1
+        attempts = look.tries(failure.code) + 1
         if not isinstance(error, RemoteError):
             log.exception("look failed, trying again")
-        if self._retry.is_over(failure, attempts, look.waited):
+        # Where only telling fails, as the poison queue does not answer, no image is at fault.
+        about_telling = isinstance(error, RemoteError) and error.service == "queue"
+        if self._retry.is_over(failure, attempts, look.waited) and not about_telling:
             log.error("look failed for good", code=failure.code, detail=failure.detail, attempts=attempts)
             # Its record may be the very thing that can't be read: then nothing can end yet, and the look goes on.
             with contextlib.suppress(Conflict, RemoteError):
@@ -212,8 +218,7 @@ class Looking:
             "look failed", code=failure.code, detail=failure.detail, attempts=attempts, again_in=round(delay, 1)
         )
         self._postpone(look, delay)
-        again = {"attempts": attempts, "waited": look.waited + delay}
-        return Reschedule(look.model_copy(update=again), delay)
+        return Reschedule(look.met(failure.code).model_copy(update={"waited": look.waited + delay}), delay)
 
     def _postpone(self, look: Look, delay: float) -> None:
         """Write when the next look is due, as far as that can be written: else the look would count as overdue."""
@@ -231,10 +236,11 @@ class Looking:
         if not (record.timer and record.timer.token == look.token):
             return Complete()
         now = self._ports.now()
-        circumstance, attempts = is_circumstance(failure), look.attempts + 1
-        on_group = set(record.change.asked.values()) if record.change and circumstance else set()
+        attempts = look.tries(failure.code) + 1
+        # Whatever kept everybody from looking, it says nothing of an image that nobody has seen.
+        on_group = set(record.change.asked.values()) if record.change and is_circumstance(failure) else set()
         waiting = record.waiting().keys() - on_group
-        record = fail(record, waiting, failure.code, failure.detail, now, circumstance=circumstance, attempts=attempts)
+        record = fail(record, waiting, failure.code, failure.detail, now, circumstance=True, attempts=attempts)
         record = conclude(record, f"not rolled back: {failure.detail}", now)
         if failure.code in GONE:
             # It is gone, and what comes under its name one day is another group.
@@ -252,7 +258,8 @@ def _timed(record: Record, action: Action, now: datetime) -> Record:
     if record.timer is None or (isinstance(action, Rest) and not record.outbox and not record.address_changes):
         return record.but(timer=None)
     owner = isinstance(action, Wait) and action.owner
-    return record.but(timer=record.timer.but(due=now + timedelta(seconds=_delay(action)), owner=owner))
+    due = now + timedelta(seconds=_delay(action))
+    return record.but(timer=record.timer.but(due=due, owner=owner, throttled=False))
 
 
 def _delay(action: Action) -> float:

@@ -56,7 +56,7 @@ class Putting:
         self._write(record, delay, lambda current: landed(current, sent))
         if not is_held():
             raise LeaseLost(look.token)
-        return Reschedule(look.model_copy(update={"attempts": 0, "waited": 0.0}), delay)
+        return Reschedule(look.model_copy(update={"attempts": 0, "trouble": "", "waited": 0.0}), delay)
 
     def _send(self, sent: Change, group: ContainerGroup, target: Target, is_held: Callable[[], bool]) -> None:
         def insist() -> None:
@@ -76,12 +76,12 @@ class Putting:
         failure = classify(error)
         failure = replace(failure, detail=self._ports.redact(failure.detail))
         STEP_FAILURES.labels(failure.code).inc()
-        attempts = look.attempts + 1
+        attempts = look.tries(failure.code) + 1
         over = self._retry.is_over(failure, attempts, look.waited)
-        delay, again = 0.0, {"attempts": 0, "waited": 0.0}
+        delay, again = 0.0, look.model_copy(update={"attempts": 0, "trouble": "", "waited": 0.0})
         if isinstance(failure, Transient) and not over:
             delay = self._retry.delay(failure, attempts, self._chance)
-            again = {"attempts": attempts, "waited": look.waited + delay}
+            again = look.met(failure.code).model_copy(update={"waited": look.waited + delay})
         log.warning("change not made", code=failure.code, detail=failure.detail, again_in=round(delay, 1))
         now = self._ports.now()
         # Without an answer it may take effect yet: it stays in flight.
@@ -92,10 +92,13 @@ class Putting:
             lambda current: not_made(
                 landed(current, sent) if answered else current, sent, failure, now, attempts, over=over
             ),
+            throttled=isinstance(failure, Transient) and failure.retry_after is not None and not over,
         )
-        return Reschedule(look.model_copy(update=again), delay)
+        return Reschedule(again, delay)
 
-    def _write(self, before: Record, delay: float, decide: Callable[[Record], Record]) -> None:
+    def _write(
+        self, before: Record, delay: float, decide: Callable[[Record], Record], *, throttled: bool = False
+    ) -> None:
         """Write what became of a change, and when the next look is due.
 
         If others have taken the group over meanwhile it is looked at once more, whatever they did: the change may
@@ -109,7 +112,7 @@ class Putting:
                 return
             due = self._ports.now() + timedelta(seconds=delay)
             try:
-                self._ports.save(decide(current).but(timer=current.timer.but(due=due)), etag)
+                self._ports.save(decide(current).but(timer=current.timer.but(due=due, throttled=throttled)), etag)
             except Conflict:
                 continue
             return

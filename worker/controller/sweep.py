@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import reduce
 
 import structlog
@@ -22,7 +23,7 @@ from worker.failures.classify import GONE
 from worker.groups.group import ContainerGroup
 from worker.policies.policy import Policy, Update
 from worker.ports import Conflict, Found, Images, Ports
-from worker.record.record import Record
+from worker.record.record import FAILURES_KEPT, Record
 from worker.record.values import ContainerRecord, Failure
 from worker.targets.tags import hold_reason
 from worker.targets.target import Target
@@ -117,7 +118,8 @@ class Sweeper:
                 image = ImageReference.parse(following.name)
                 tag = _followed_tag(group.images[name], container)
                 running = _running_digests(group, name, container)
-                push = self._newer(image, tag, following.policy, _failures(container), running)
+                since = container.good.order[0] if container and container.good.order else self.ports.now()
+                push = self._newer(image, tag, following.policy, _failures(container), running, since)
             except (CannotTell, InvalidImage) as error:
                 problems.append(f"{name}: {error}")
                 continue
@@ -132,6 +134,7 @@ class Sweeper:
         policy: Policy,
         failures: tuple[Failure, ...],
         running: frozenset[str],
+        since: datetime,
     ) -> Push | None:
         best = self._best_tag(image, tag, policy, failures)
         if best is None:
@@ -144,7 +147,8 @@ class Sweeper:
         if any(failure.tag == best and failure.digest in {None, found.digest} for failure in failures):
             return None
         pushed = ImageReference(image.registry, image.repository, best, found.digest)
-        return Push.of(SENDER, pushed, pushed_at=self.ports.now())
+        # Nobody knows when a tag was moved. If that counted as now, it would outrank a newer tag whose webhook waits.
+        return Push.of(SENDER, pushed, pushed_at=since if best == tag else self.ports.now())
 
     def _best_tag(
         self, image: ImageReference, tag: str | None, policy: Policy, failures: tuple[Failure, ...]
@@ -153,10 +157,15 @@ class Sweeper:
         if tag is None or not policy.ordered:
             return tag
         failed = {failure.tag for failure in failures}
+        # A container remembers so many failures and no more: what is lower than one of them may have failed before.
+        forgets = len(failures) >= FAILURES_KEPT
         allowed = (
             other
             for other in self.registry.tags(image)
-            if other != tag and other not in failed and isinstance(policy.decide(tag, other), Update)
+            if other != tag
+            and other not in failed
+            and isinstance(policy.decide(tag, other), Update)
+            and not (forgets and any(policy.outranks(one, other) for one in failed))
         )
         return reduce(lambda best, other: other if policy.outranks(other, best) else best, allowed, tag)
 

@@ -43,7 +43,7 @@ def change(
         changed = decide(record)
         if changed is None:
             return record, record
-        if wake or not _waits_for_owner(changed, ports.now()):
+        if wake or not _must_wait(changed, ports.now()):
             changed, sent = with_timer(ports, changed, sent)
         try:
             ports.save(changed, etag)
@@ -53,8 +53,9 @@ def change(
     raise Conflict(f"the record of {target} was written by others {CONFLICTS} times in a row")
 
 
-def _waits_for_owner(record: Record, now: datetime) -> bool:
-    return record.timer is not None and record.timer.owner and not is_overdue(record.timer, now)
+def _must_wait(record: Record, now: datetime) -> bool:
+    timer = record.timer
+    return timer is not None and (timer.owner or timer.throttled) and not is_overdue(timer, now)
 
 
 def with_timer(ports: Ports, record: Record, sent: Look | None = None) -> tuple[Record, Look | None]:

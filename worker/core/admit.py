@@ -132,7 +132,7 @@ def acquaint(record: Record, group: ContainerGroup, target: Target, now: datetim
             container = ContainerRecord(repository=repository, followed=follows is not None, goods=(good,))
         if container.followed != (follows is not None):
             record = _drop_candidates(record, name, "the container is not kept up to date any more", now)
-            container = container.but(followed=follows is not None, candidates=(), pin=None)
+            container = record.containers.get(name, container).but(followed=follows is not None, pin=None)
         record = record.but(containers={**record.containers, name: container})
         if is_redeployed(record, group, name):
             goods = (good, *(other for other in container.goods if other.image != good.image))[:GOODS_KEPT]
@@ -147,12 +147,14 @@ def is_redeployed(record: Record, group: ContainerGroup, name: str) -> bool:
     Of a container that is not followed every other image is its owner's, but for pushes of when it was.
     """
     container = record.containers[name]
-    at_rest = record.change is None and not record.flights and not group.in_transition and container.pin is None
-    if not at_rest:
+    running, change = group.images[name], record.change
+    if group.in_transition or container.pin:
         return False
-    running = group.images[name]
     if container.followed:
-        return running not in container.images
+        brings = change.images.get(name) if change else None
+        return running not in container.images | {brings}
+    if change or record.flights:
+        return False
     return running not in container.good.spellings | container.brought
 
 
@@ -166,11 +168,22 @@ def _go_on_from(record: Record, name: str, follows: Following, now: datetime) ->
     return record
 
 
-def leave(record: Record, name: str, candidate: Candidate, result: Result, why: str, now: datetime) -> Record:
-    """A candidate is none of this container any more; its push ends if it waits for no other container."""
+def leave(
+    record: Record,
+    name: str,
+    candidate: Candidate,
+    result: Result,
+    why: str,
+    now: datetime,
+    proven: Collection[str] = (),
+) -> Record:
+    """A candidate is none of this container any more; its push ends if it waits for no other one.
+
+    `proven` are the pushes that other containers run, which is their end.
+    """
     message_id = candidate.id
     record = record.without_candidates(lambda other, each: (other, each.id) == (name, message_id))
-    still_wanted = message_id in record.waiting()
+    still_wanted = message_id in record.waiting() or message_id in proven
     return record if still_wanted else record.end(candidate.message, result, why, (name,), now)
 
 
@@ -178,9 +191,10 @@ def _drop_candidates(record: Record, name: str, why: str, now: datetime) -> Reco
     """Nothing is wanted of a container any more. What is on the group unproven has failed: somebody should look."""
     if name not in record.containers:
         return record
-    record = abandon(
-        record, [record.change.asked[name]] if record.change and name in record.change.asked else [], why, now
-    )
+    asked = record.change.asked.get(name) if record.change else None
+    elsewhere = any(one.candidate(asked) for other, one in record.containers.items() if other != name)
+    if asked and not elsewhere:
+        record = abandon(record, {asked}, why, now)
     for candidate in record.containers[name].candidates:
         record = leave(record, name, candidate, "ignored", why, now)
     return record
@@ -189,7 +203,7 @@ def _drop_candidates(record: Record, name: str, why: str, now: datetime) -> Reco
 def abandon(record: Record, ids: Collection[str], why: str, now: datetime) -> Record:
     """Pushes that are on the group, and that nobody will watch any more."""
     record = fail(record, ids, "TargetRemoved", "left on the group without having been proven", now, circumstance=True)
-    return conclude(record, why, now)
+    return conclude(record, why, now, lambda undone: undone.message.id in ids)
 
 
 def _forget(record: Record, images: frozenset[str], now: datetime) -> Record:

@@ -13,7 +13,7 @@ from worker.groups.group import ContainerGroup
 from worker.groups.health import LONG_AGO, Healthy
 from worker.groups.withheld import missing_secrets
 from worker.record.record import Record
-from worker.record.values import Change, Flight, Patience
+from worker.record.values import Change, Flight, Patience, Undone
 
 MOST_TRIES = 6
 """How often the same change is sent to a group that accepts it and never shows it."""
@@ -88,14 +88,12 @@ def _in_the_way(
 def _taken_over(record: Record, asked: Mapping[str, str], now: datetime) -> Record:
     """What failed before on these containers is not gone back from: a newer push takes its place."""
     waiting = record.waiting()
-    for undone in record.undone:
-        newer = [
-            name
-            for name in undone.containers
-            if name in asked and (asker := waiting.get(asked[name])) and asker.order > undone.message.order
-        ]
-        record = conclude(record, "not rolled back: a newer push has taken over", now, newer) if newer else record
-    return record
+
+    def taken_over(undone: Undone) -> bool:
+        askers = (waiting.get(asked[name]) for name in undone.containers if name in asked)
+        return any(asker is not None and asker.order > undone.message.order for asker in askers)
+
+    return conclude(record, "not rolled back: a newer push has taken over", now, taken_over)
 
 
 def _well(group: ContainerGroup) -> dict[str, str | None]:

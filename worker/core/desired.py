@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from worker.record.overrides import ROLLED_BACK
 from worker.record.record import Record
 from worker.record.values import Change, ContainerRecord
 
@@ -55,7 +56,13 @@ def _desired(record: Record, name: str, container: ContainerRecord, running: str
     if record.hold:
         # What was begun before the hold is watched to its end, but nothing new is begun.
         begun = container.candidate(record.change.asked.get(name)) if record.change else None
-        return _of_candidate(begun.image, begun.id, restart=begun.restart) if begun and begun.image else None
+        if begun and begun.image:
+            return _of_candidate(begun.image, begun.id, restart=begun.restart)
+        # What an operator went back from does not stay, though a late change brings it in once more.
+        gone_back_from = {failure.image for failure in container.failures if failure.code == ROLLED_BACK}
+        good = container.good
+        here = running in gone_back_from - good.spellings
+        return Desired(good.restored, good.spellings) if good.restored and here else None
     # A better one whose registry has not answered yet does not keep the next best from running meanwhile.
     best = next((candidate for candidate in container.candidates if candidate.image), None)
     if best and best.image:

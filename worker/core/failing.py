@@ -5,7 +5,7 @@ There is no rollback but this. How the push has ended is told once it is seen wh
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -109,10 +109,12 @@ def _back_to_what_ran(container: ContainerRecord, pin: Pin) -> Pin | None:
     return None if pin.reverting else pin.but(good=container.good, reverting=True)
 
 
-def conclude(record: Record, why: str, now: datetime, names: Collection[str] | None = None) -> Record:
-    """The failed pushes on these containers (None: on any) have ended, and the group is not brought back from them."""
+def conclude(
+    record: Record, why: str, now: datetime, concerns: Callable[[Undone], bool] = lambda _undone: True
+) -> Record:
+    """The failed pushes that this `concerns` have ended, and the group is not brought back from them."""
     for undone in record.undone:
-        if names is None or set(undone.containers) & set(names):
+        if concerns(undone):
             record = _told(record, undone, "failed", why, now)
     return record
 

@@ -54,15 +54,19 @@ def unknown_here(record: Record, group: ContainerGroup, target: Target) -> list[
     ]
 
 
-def foreign_images(images: Mapping[str, str], group: ContainerGroup, target: Target) -> list[str]:
+def foreign_images(images: Mapping[str, str], group: ContainerGroup, target: Target, record: Record) -> list[str]:
     """What is to be put (container → image) that is neither of the repository that the container follows nor its own.
 
-    A record is outside, too: whatever it holds, no push may bring another repository in.
+    A record is outside, too: whatever it holds, no push may bring another repository in. But where a rule names another
+    repository than the container ran, what it ran must come back if the first push of that one fails.
     """
     followed, running = followings(group.images, target), group.images
     found = []
     for name, image in sorted(images.items()):
         own = {repository_of(running[name])} | ({followed[name].name} if name in followed else set())
+        rule, container = target.rule_for(name), record.containers.get(name)
+        if rule and rule.image and container and image == container.good.restored:
+            own.add(repository_of(image))
         if image != running[name] and repository_of(image) not in own - {None}:
             found.append(f"{name}: {image}")
     return found

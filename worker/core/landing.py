@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from worker.core.failing import fail
@@ -34,7 +35,7 @@ def not_made(record: Record, sent: Change, failure: Failure, now: datetime, atte
     named = {
         message_id
         for name, message_id in sent.asked.items()
-        if name in sent.images and sent.images[name] in failure.detail
+        if name in sent.images and _names(failure.detail, sent.images[name])
     }
     # It is nowhere on the group, so that the pushes that fail now have ended with that.
     record = record.but(change=change.but(asked={}, touched=frozenset()))
@@ -47,3 +48,8 @@ def not_made(record: Record, sent: Change, failure: Failure, now: datetime, atte
         waiting = (candidate for name in sent.asked for candidate in record.containers[name].candidates)
         failing |= {candidate.id for candidate in waiting}
     return fail(record, failing, failure.code, failure.detail, now, circumstance=circumstance, attempts=attempts)
+
+
+def _names(detail: str, image: str) -> bool:
+    """Does Azure's answer name this image, and not one whose name only begins or ends like it?"""
+    return re.search(rf"(?<![\w./:@-]){re.escape(image)}(?![\w-]|\.\w)", detail) is not None

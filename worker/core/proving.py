@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from worker.core.admit import leave
@@ -31,7 +31,7 @@ def prove(record: Record, group: ContainerGroup, unproven: Mapping[str, str], no
             if not container.pin.reverting:
                 details.setdefault(message_id, {})[name] = f"{name} runs {group.images[name]}"
         elif candidate := container.candidate(message_id):
-            record = _proven(record, group, name, candidate, digest, now)
+            record = _proven(record, group, name, candidate, digest, unproven.values(), now)
             details.setdefault(message_id, {})[name] = _say_running(name, candidate, digest)
     for message_id, told in details.items():
         detail = "; ".join([*told.values(), *([str(moved)] if moved else [])])
@@ -43,13 +43,19 @@ def prove(record: Record, group: ContainerGroup, unproven: Mapping[str, str], no
 
 
 def _proven(
-    record: Record, group: ContainerGroup, name: str, won: Candidate, digest: str | None, now: datetime
+    record: Record,
+    group: ContainerGroup,
+    name: str,
+    won: Candidate,
+    digest: str | None,
+    asking: Collection[str],
+    now: datetime,
 ) -> Record:
     """The candidate is the last good image; those that it is newer than have ended, better ones go on waiting."""
     container = record.containers[name]
     place = container.candidates.index(won)
     for older in container.candidates[place + 1 :]:
-        record = leave(record, name, older, "superseded", f"{won.message.push.image} is newer, and runs", now)
+        record = leave(record, name, older, "superseded", f"{won.message.push.image} is newer, and runs", now, asking)
     container = record.containers[name]
     image = won.image or group.images[name]
     good = Good(
@@ -70,9 +76,9 @@ def _gone_back(container: ContainerRecord, pin: Pin) -> dict[str, object]:
     """An operator's way back has come to its end: what it went back over is none to go back to any more."""
     if pin.reverting:
         return {"pin": None}
-    places = [number for number, good in enumerate(container.goods) if good.image == pin.good.image]
+    places = [number for number, good in enumerate(container.goods) if good.is_same(pin.good)]
     older = container.goods[places[0] + 1 :] if places else ()
-    over = [good.image for good in container.goods if good.image != pin.good.image and good not in older]
+    over = [good.image for good in container.goods if not good.is_same(pin.good) and good not in older]
     good = pin.good.but(order=pin.message.order)
     return {"pin": None, "goods": (good, *older), "past": remembered(container, over)}
 

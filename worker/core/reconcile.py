@@ -65,9 +65,13 @@ def _all_there(
     change = record.change
     if change and change.images.items() >= to_put(wishes, group.images, change).items():
         return watch(record, group, wishes, rules, now)
-    if unproven:
-        # Somebody else has brought it here, or a change of which nothing more is known: it is watched all the same.
+    if unproven or change:
+        # Somebody else has brought it here, or a change before the last one, which Azure has refused: what runs is
+        # watched all the same, as nobody has seen yet that everything is well.
         return began_unseen(record, group, wishes, now), None
+    if record.inbox and group.in_transition:
+        # A container that is not known yet is met only once the operation is over.
+        return _wait_for_transition(record, wishes, rules, now)
     record = conclude(record.but(change=None), "not rolled back: nothing was left to be changed", now)
     return record, at_rest(record, rules, now)
 
@@ -106,8 +110,9 @@ def _wait_for_transition(
     if stuck.waited > longest.total_seconds():
         detail = f"the group has been in transition for more than {longest}"
         record = conclude(record, f"not rolled back: {detail}", now)
+        # Whatever comes next may wait as long again: it has not been waited for yet.
+        record = record.but(stuck=Patience(looked_at=now))
         waiting = {wish.id for wish in wishes.values() if wish.id}
         if waiting:
-            record = record.but(stuck=Patience(looked_at=now))
             return fail(record, waiting, "StuckInTransition", detail, now, circumstance=True), None
     return record, Wait(rules.pause(stuck.waited), "the group is in transition")

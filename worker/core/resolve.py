@@ -13,7 +13,7 @@ from worker.core.admit import failed_before, leave, repeated
 from worker.core.failing import fail
 from worker.core.following import Following, running_digest
 from worker.groups.group import ContainerGroup
-from worker.record.record import Record
+from worker.record.record import Record, remembered
 from worker.record.values import Candidate, ContainerRecord
 
 MOST_LOOKUPS = 3
@@ -41,9 +41,9 @@ def resolve(
 ) -> Record:
     """The registry has told the digest of a push, or could not tell (None): what it would bring onto each container."""
     for name, following in followed.items():
-        container = record.containers[name]
-        candidate = container.candidate(message.id)
-        if candidate is None or candidate.image is not None:
+        container = record.containers.get(name)
+        candidate = container.candidate(message.id) if container else None
+        if container is None or candidate is None or candidate.image is not None:
             continue
         if failure := repeated(container, message, digest):
             record = leave(record, name, candidate, "ignored", failed_before(failure), now)
@@ -51,10 +51,12 @@ def resolve(
             record = _unchanged(record, name, candidate, digest, now)
         else:
             resolved = _resolved(container, candidate, group.images[name], following.written, digest)
-            candidates = (
+            candidates = tuple(
                 resolved if other.id == message.id else _displaced(other, resolved) for other in container.candidates
             )
-            record = record.with_container(name, candidates=tuple(candidates))
+            # What was sent by its tag may still arrive so: it stays known as ours.
+            sent = [other.image for other in container.candidates if other.image and other not in candidates]
+            record = record.with_container(name, candidates=candidates, past=remembered(container, sent))
     return record
 
 

@@ -74,14 +74,14 @@ def watch(
 def _healths(record: Record, change: Change, group: ContainerGroup, wishes: Mapping[str, Desired]) -> dict[str, Health]:
     """The health of what the change brought, and of what ran well before it.
 
-    A container that did not run well before is no evidence, nor is one that runs what is known to have failed: that
-    stays on the group while a hold keeps it from being brought back.
+    A container that did not run well before is no evidence, nor is one that waits to be brought back, which a hold
+    may keep it from.
     """
     brought = {name for name, wish in wishes.items() if wish.id or name in change.touched}
     watched = {
         name
         for name, running in group.images.items()
-        if name in brought or (name in change.well and not _has_failed(record, name, running))
+        if name in brought or (name in change.well and not _waits_to_be_brought_back(record, name, running))
     }
     found: dict[str, Health] = {}
     for name in sorted(watched):
@@ -93,9 +93,13 @@ def _healths(record: Record, change: Change, group: ContainerGroup, wishes: Mapp
     return found
 
 
-def _has_failed(record: Record, name: str, running: str) -> bool:
+def _waits_to_be_brought_back(record: Record, name: str, running: str) -> bool:
+    """Is it known already that the container runs what it should not: a failed push, or a tag that moved unasked?"""
     container = record.containers.get(name)
-    return container is not None and running in {failure.image for failure in container.failures}
+    if container is None:
+        return False
+    failed = running in {failure.image for failure in container.failures}
+    return failed or (container.good.moved and running not in container.good.spellings)
 
 
 def _trouble(record: Record, sight: Sight, rules: RolloutRules, now: datetime) -> _Turn | None:

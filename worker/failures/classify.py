@@ -23,7 +23,16 @@ _A_FEW_TIMES = frozenset({"InaccessibleImage", "ManifestUnknown"})
 _SLOW = frozenset({"ContainerGroupQuotaReached"})
 # A fresh role assignment takes up to half an hour. A record that can't be read waits for somebody to mend it.
 _MISCONFIGURED = frozenset({"SecretUnavailable"})
-_WAIT_FOR_PEOPLE = frozenset({"AuthorizationFailed", "LinkedAuthorizationFailed", "UnreadableRecord"})
+_WAIT_FOR_PEOPLE = frozenset(
+    {
+        "AuthenticationFailed",
+        "AuthorizationFailed",
+        "AuthorizationFailure",
+        "AuthorizationPermissionMismatch",
+        "LinkedAuthorizationFailed",
+        "UnreadableRecord",
+    }
+)
 # With whatever status: that of some is not documented, and 409 is often a passing one.
 _NEVER = frozenset(
     {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from shared.image import ImageReference
@@ -33,15 +34,20 @@ def release(record: Record) -> Record:
     return record.but(hold=None)
 
 
-def roll_back(record: Record, message_id: str, now: datetime) -> Record:
+def roll_back(record: Record, message_id: str, now: datetime, running: Mapping[str, str] | None = None) -> Record:
     """Every container's good image before the one that it runs is pinned, and the group is held until it is released.
 
-    `message_id` is what the end is told by. Pushes that wait have ended, and those that it goes back from count as
-    failed, so that no sweep brings them again. Where the group is on its way back already it goes on, or, if that is
-    on the group, one image further back. Raises NothingToRollBackTo.
+    `running` is what the group runs (container → image), if that can be told: a push that failed and was left there is
+    gone back from to the last good image. `message_id` is what the end is told by. Pushes that wait have ended, and
+    those that it goes back from count as failed, so that no sweep brings them again. Where the group is on its way
+    back already it goes on, or, if that is on the group, one image further back. Raises NothingToRollBackTo.
     """
     followed = {name: one for name, one in record.containers.items() if one.followed}
-    found = {name: good for name, one in followed.items() if (good := _before(record, name, one))}
+    found = {
+        name: good
+        for name, one in followed.items()
+        if (good := _before(record, name, one, (running or {}).get(name))) and good.restored
+    }
     if not found:
         if any(container.pin for container in record.containers.values()):
             return record  # on its way back, as far as it can go
@@ -61,7 +67,7 @@ def roll_back(record: Record, message_id: str, now: datetime) -> Record:
     return record.but(hold=Hold(reason="rolled back", since=now), apart=False)
 
 
-def _before(record: Record, name: str, container: ContainerRecord) -> Good | None:
+def _before(record: Record, name: str, container: ContainerRecord, running: str | None) -> Good | None:
     """The good image to go back to: the last one if something unproven runs in its place, else the one before."""
     asked = record.change.asked.get(name) if record.change else None
     if container.pin:
@@ -72,7 +78,9 @@ def _before(record: Record, name: str, container: ContainerRecord) -> Good | Non
         return None if place is None else next(iter(container.goods[place + 1 :]), None)
     if candidate := container.candidate(asked):
         return displaced(container.goods, candidate.tag, candidate.digest)[0]
-    return next(iter(container.goods[1:]), None)
+    failing = any(name in undone.containers for undone in record.undone)
+    left = running is not None and running not in container.good.spellings and running in container.brought
+    return container.good if failing or left else next(iter(container.goods[1:]), None)
 
 
 def _set_aside(record: Record, name: str, good: Good, now: datetime) -> tuple[Failure, ...]:
@@ -113,7 +121,7 @@ def _failure_of_candidate(candidate: Candidate, now: datetime) -> Failure:
 
 def _place(container: ContainerRecord, good: Good) -> int | None:
     """Which of the container's good images it is, counted from the newest; None if it is none of them."""
-    return next((number for number, other in enumerate(container.goods) if other.image == good.image), None)
+    return next((number for number, other in enumerate(container.goods) if other.is_same(good)), None)
 
 
 def _message(record: Record, container: ContainerRecord, good: Good, message_id: str, now: datetime) -> UpdateMessage:

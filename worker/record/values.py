@@ -68,6 +68,10 @@ class Good(Value):
     order: Order | None = None
     moved: bool = False
 
+    def is_same(self, other: Good) -> bool:
+        """Is it the same image? One tag that is restarted again and again stands for several."""
+        return (self.image, self.digest) == (other.image, other.digest)
+
     @property
     def by_digest(self) -> str | None:
         """The image by its digest, None if that is not known."""
@@ -197,11 +201,16 @@ class Flight(Value):
 
 
 class Timer(Value):
-    """The one look message of this group that counts, and when it is due. `owner`: what is waited for is its owner."""
+    """The one look message of this group that counts, and when it is due.
+
+    `owner`: what is waited for is its owner. `throttled`: Azure has named the time, and nothing that comes in before
+    could be sent.
+    """
 
     token: str
     due: AwareDatetime
     owner: bool = False
+    throttled: bool = False
 
 
 class Hold(Value):
