@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from shared.errors import RemoteError
 from shared.image import ImageReference
@@ -48,6 +49,13 @@ def test_it_is_asked_for_the_very_image_that_was_pushed(sent: str | None, asked:
     registry = Registry(Found(TOLD))
     digest_of(registry, push("2", digest=sent))
     assert registry.asked == [asked]
+
+
+def test_that_a_registry_can_not_tell_is_in_the_log() -> None:
+    with capture_logs() as lines:
+        digest_of(Registry(Unknown("unreachable")), push("2"))
+        digest_of(Registry(Found(TOLD)), push("2"))
+    assert lines == [{"event": "registry can't tell", "log_level": "info", "detail": "unreachable"}]
 
 
 def test_an_image_that_is_not_there_is_an_error_whatever_the_sender_says() -> None:

@@ -82,7 +82,8 @@ class TestSettling:
         desk.on("get", THROTTLED)
         desk.handle(LIVE, crashes=2)
         delay = 17 + min(chance().uniform(0, 5), 1.0)
-        assert desk.sent == [LIVE.model_copy(update={"attempts": 1, "waited": delay, "dequeued": 3})]
+        met = {"attempts": 1, "trouble": "TooManyRequests", "waited": delay, "dequeued": 3}
+        assert desk.sent == [LIVE.model_copy(update=met)]
         assert desk.updates.receive(32) == []
         desk.clock.advance(17)
         assert desk.updates.receive(32) == []
@@ -242,13 +243,15 @@ class TestTogether:
         assert desk.record.inbox == (TWO,)
         assert desk.settled == ["after complete"] * 2
 
-    def test_one_that_can_not_be_settled_does_not_keep_what_was_received_from_being_so(self) -> None:
+    def test_one_that_can_not_be_settled_does_not_keep_the_others_from_being_so(self) -> None:
         desk = Desk()
         leased = [desk.lease(each) for each in (TWO, THREE)]
         desk.updates.complete(leased[0])
-        with capture_logs():
+        with capture_logs() as lines:
             desk.handler().handle(leased)
         assert desk.record.inbox == (TWO, THREE)
+        assert [type(each) for each in desk.sent] == [Look]
+        assert [line["event"] for line in lines] == ["lease lost, leaving the message to whoever has it now"]
 
     def test_one_that_has_crashed_a_worker_goes_alone(self) -> None:
         desk = Desk()
@@ -296,21 +299,23 @@ class TestPushes:
 
     def test_what_passes_is_tried_again(self) -> None:
         desk = Desk()
-        desk.on("send", THROTTLED)
+        busy = RemoteError("queue", 503, "ServerBusy", "later")
+        desk.on("send", busy)
         lines = desk.handle(PUSHED)
-        delay = 17 + min(chance().uniform(0, 5), 1.0)
+        delay = chance().uniform(0, 5)
         assert desk.sent == [PUSHED.model_copy(update={"attempts": 1, "dequeued": 1})]
         assert lines == [
             {
                 "event": "message failed",
                 "log_level": "warning",
-                "code": "TooManyRequests",
-                "detail": str(THROTTLED),
+                "code": "ServerBusy",
+                "detail": str(busy),
                 "attempts": 1,
-                "again_in": round(delay, 1),
+                "again_in": 4.2,
             }
         ]
-        desk.clock.advance(17)
+        assert round(delay, 1) == 4.2
+        desk.clock.advance(4)
         assert desk.updates.receive(32) == []
         desk.clock.advance(1)
         assert len(desk.updates.receive(32)) == 1

@@ -61,11 +61,17 @@ from worker.targets.target import ContainerRule, Target
 TWO = message("2")
 OLD, NEW = {"web": "acme/shop:1"}, {"web": "acme/shop:2"}
 LIVE = Look(target=SHOP, token="live", count=1)
+EARLY, UNKNOWN = "early", "unknown target"
 FOR_OTHERS = "no target here; another worker may know it"
 
 
 def again(delay: float, **changes: Any) -> Reschedule:
     return Reschedule(LIVE.model_copy(update=changes), delay)
+
+
+def tired(attempts: int, trouble: str, waited: float = 0.0) -> Look:
+    """The look after it has met a trouble so many times."""
+    return LIVE.model_copy(update={"attempts": attempts, "trouble": trouble, "waited": waited})
 
 
 def live(*inbox: Any, **rest: Any) -> Record:
@@ -271,13 +277,13 @@ class TestVoid:
         self, kept: Any, attempts: int, delay: float
     ) -> None:
         scene = Scene(live(TWO, timer=kept, count=0))
-        settled = scene.look(LIVE.model_copy(update={"attempts": attempts}))
-        assert settled == again(delay, attempts=attempts + 1)
+        settled = scene.look(tired(attempts, EARLY))
+        assert settled == again(delay, attempts=attempts + 1, trouble=EARLY)
         assert set(scene.calls) == {"before load", "after load"}
 
     def test_but_not_for_ever(self) -> None:
         scene = Scene(live(TWO, timer=None, count=0))
-        assert scene.look(LIVE.model_copy(update={"attempts": FROM_THE_FUTURE})) == Complete()
+        assert scene.look(tired(FROM_THE_FUTURE, EARLY)) == Complete()
 
     def test_one_that_the_record_names_counts_whatever_its_number(self) -> None:
         assert Scene(live(TWO, count=0)).look() == again(5)
@@ -396,7 +402,7 @@ class TestOthersWrite:
     def test_if_that_goes_on_the_look_comes_again_in_a_moment(self) -> None:
         scene = Scene()
         scene.on("save", *[conflict()] * CONFLICTS)
-        assert scene.look(LIVE.model_copy(update={"attempts": 3})) == again(chance().uniform(0, 1), attempts=3)
+        assert scene.look(tired(3, "x")) == again(chance().uniform(0, 1), attempts=3, trouble="x")
         scene.on("save", *[conflict()] * (CONFLICTS - 1))
         assert scene.look() == again(5)
 
@@ -414,17 +420,42 @@ class TestNobodyCouldLook:
         delay = 17 + min(chance().uniform(0, 5), 1.0)
         before = counted("aci_hooks_step_failures_total", code="TooManyRequests")
         with capture_logs() as lines:
-            assert scene.look() == again(delay, attempts=1, waited=delay)
+            assert scene.look() == again(delay, attempts=1, trouble="TooManyRequests", waited=delay)
         assert scene.record == live(TWO, timer=timer(0).but(due=at(0) + timedelta(seconds=delay)))
         assert counted("aci_hooks_step_failures_total", code="TooManyRequests") == before + 1
         assert [(line["event"], line["code"], line["attempts"], line["again_in"]) for line in lines] == [
             ("look failed", "TooManyRequests", 1, round(delay, 1))
         ]
 
+    def test_a_look_that_succeeds_forgets_that_azure_had_named_a_time(self) -> None:
+        kept = timer(0, throttled=True)
+        scene = Scene(live(containers={"web": container(candidate(TWO))}, timer=kept))
+        scene.watch.shown = group(OLD, state="Updating")
+        scene.look()
+        assert scene.record.timer == timer(5)
+
     def test_a_look_that_succeeds_forgets_the_tries_before_it(self) -> None:
         scene = Scene(live(TWO, containers={"web": container(candidate(TWO))}))
         scene.watch.shown = group(OLD, state="Updating")
-        assert scene.look(LIVE.model_copy(update={"attempts": 7, "waited": 99.0})) == again(5)
+        assert scene.look(tired(7, "TooManyRequests", 99.0)) == again(5)
+
+    def test_each_trouble_has_its_tries(self) -> None:
+        # Regression: thirty answers of a server that was down, and one worker with an older file dropped the pushes.
+        scene = Scene()
+        assert scene.look(tired(UNKNOWN_TARGET, DOWN.code, 99.0), targets=Elsewhere()) == again(
+            1, attempts=1, trouble=UNKNOWN, waited=99.0
+        )
+        scene.on("put", RemoteError("arm", 409, "InaccessibleImage", "not accessible"))
+        settled = scene.look(tired(9, DOWN.code))
+        assert isinstance(settled, Reschedule)
+        assert (settled.message, scene.record.outbox) == (tired(1, "InaccessibleImage", settled.delay), ())
+
+    def test_a_queue_that_takes_no_letters_fails_no_push(self) -> None:
+        scene = Scene(live(TWO, outbox=(ending(),)))
+        refused = RemoteError("queue", 403, "AuthorizationFailed", "no role", 0)
+        scene.on("poison send", *[refused] * 3)
+        assert isinstance(scene.look(tired(99, refused.code, 99999.0)), Reschedule)
+        assert (scene.record.inbox, scene.letters) == ((TWO,), [])
 
     def test_what_nobody_foresaw_is_tried_again_and_logged_as_ours(self) -> None:
         scene = Scene()
@@ -441,7 +472,7 @@ class TestNobodyCouldLook:
         scene = Scene()
         scene.on("get", ValueError("a bug"))
         with capture_logs():
-            settled = scene.look(LIVE.model_copy(update={"attempts": attempts}))
+            settled = scene.look(tired(attempts, "ValueError"))
         over = attempts == 7
         assert (settled == Complete()) == over
         assert [(each.code, each.detail, each.attempts) for each in scene.letters] == (
@@ -451,10 +482,10 @@ class TestNobodyCouldLook:
     def test_an_outage_of_azure_is_waited_for_by_the_hours(self) -> None:
         scene = Scene()
         scene.on("get", DOWN, DOWN)
-        tired = LIVE.model_copy(update={"attempts": 400, "waited": 21599.0})
-        assert isinstance(scene.look(tired), Reschedule)
+        of = tired(400, "ServiceUnavailable", 21599.0)
+        assert isinstance(scene.look(of), Reschedule)
         assert scene.letters == []
-        assert scene.look(tired.model_copy(update={"waited": 21600.0})) == Complete()
+        assert scene.look(of.model_copy(update={"waited": 21600.0})) == Complete()
         assert [(each.code, each.attempts) for each in scene.letters] == [("ServiceUnavailable", 401)]
 
     def test_records_that_are_down_are_waited_for(self) -> None:
@@ -501,13 +532,15 @@ class TestGivingUp:
 
     def test_everything_that_waits_has_failed_and_the_group_rests(self) -> None:
         scene = Scene(live(TWO, containers={"web": container(candidate(message("3")))}))
-        assert self.give_up(scene, of=LIVE.model_copy(update={"attempts": 4})) == Complete()
+        assert self.give_up(scene, of=tired(4, "C")) == Complete()
         assert {(each.message.id, each.code, each.detail, each.attempts) for each in scene.letters if each.message} == {  # type: ignore[union-attr]
             ("2", "C", "so it was", 5),
             ("3", "C", "so it was", 5),
         }
         assert (scene.record.waiting(), scene.record.timer, scene.record.outbox) == ({}, None, ())
-        assert [each.circumstance for each in scene.record.containers["web"].failures] == [False]
+        assert [each.circumstance for each in scene.record.containers["web"].failures] == [True], (
+            "nobody has seen the image"
+        )
 
     def test_a_circumstance_lets_the_same_push_come_again(self) -> None:
         scene = Scene(live(containers={"web": container(candidate(TWO))}))
@@ -578,7 +611,7 @@ class TestGivingUp:
     def test_what_may_be_on_the_group_is_looked_at_in_a_while(self, unfinished: Any, *, tell: bool) -> None:
         containers = {"web": container(candidate(TWO)) if tell else container()}
         scene = Scene(live(containers=containers, **unfinished))
-        assert self.give_up(scene, of=LIVE.model_copy(update={"attempts": 9, "waited": 99.0})) == again(600)
+        assert self.give_up(scene, of=tired(9, "C", 99.0)) == again(600)
         assert scene.record.timer == timer(600)
         assert (scene.record.change, scene.record.flights) != (None, ())
 
@@ -605,7 +638,7 @@ class TestGivingUp:
         scene = Scene()
         scene.on("get", REFUSED)
         scene.on("save", *trouble)
-        assert scene.look() == again(5, attempts=1, waited=5.0)
+        assert scene.look() == again(5, attempts=1, trouble=REFUSED.code, waited=5.0)
         assert (scene.letters, scene.record.inbox) == ([], (TWO,))
 
 
@@ -639,28 +672,28 @@ class TestUnknownTargets:
     def test_a_target_that_only_another_worker_knows_is_handed_back(self) -> None:
         scene = Scene()
         with capture_logs() as lines:
-            assert scene.look(targets=Elsewhere()) == again(1, attempts=1)
+            assert scene.look(targets=Elsewhere()) == again(1, attempts=1, trouble=UNKNOWN)
         assert scene.record == live(TWO, timer=timer(1))
         assert lines == [{"event": "waiting", "log_level": "info", "reason": FOR_OTHERS, "again_in": 1.0}]
 
     @pytest.mark.parametrize(("attempts", "delay"), [(1, 2), (5, 32), (6, 60), (29, 60)])
     def test_the_longer_that_goes_on_the_less_often_it_is_asked(self, attempts: int, delay: float) -> None:
         scene = Scene()
-        settled = scene.look(LIVE.model_copy(update={"attempts": attempts}), targets=Elsewhere())
-        assert settled == again(delay, attempts=attempts + 1)
+        settled = scene.look(tired(attempts, UNKNOWN), targets=Elsewhere())
+        assert settled == again(delay, attempts=attempts + 1, trouble=UNKNOWN)
         assert scene.letters == []
 
     def test_where_no_pace_is_too_slow_the_pause_still_ends(self) -> None:
         scene = Scene()
         scene.rules = replace(RULES, slow=timedelta(days=1))
-        settled = scene.look(LIVE.model_copy(update={"attempts": 29}), targets=Elsewhere())
-        assert settled == again(1024, attempts=30)
+        settled = scene.look(tired(29, UNKNOWN), targets=Elsewhere())
+        assert settled == again(1024, attempts=30, trouble=UNKNOWN)
 
     def test_after_half_an_hour_it_is_no_target_any_more(self) -> None:
         containers = {"web": container(candidate(message("3")))}
         flight = Flight(generation=1, sent_at=at(0))
         scene = Scene(live(TWO, containers=containers, change=change(asked={}), flights=(flight,)))
-        assert scene.look(LIVE.model_copy(update={"attempts": UNKNOWN_TARGET}), targets=Elsewhere()) == Complete()
+        assert scene.look(tired(UNKNOWN_TARGET, UNKNOWN), targets=Elsewhere()) == Complete()
         now = scene.record
         assert {(each.id, each.result, each.detail, each.containers) for each in now.outcomes} == {
             ("2", "ignored", "it is no target any more", ()),
@@ -671,29 +704,21 @@ class TestUnknownTargets:
 
     def test_what_is_on_the_group_unproven_has_failed_by_then(self) -> None:
         scene = Scene(live(containers={"web": container(candidate(TWO))}, change=change()))
-        assert scene.look(LIVE.model_copy(update={"attempts": UNKNOWN_TARGET}), targets=Elsewhere()) == Complete()
+        assert scene.look(tired(UNKNOWN_TARGET, UNKNOWN), targets=Elsewhere()) == Complete()
         assert [(each.code, each.detail) for each in scene.letters] == [
             ("TargetRemoved", "left on the group without having been proven; it is no target any more")
         ]
         assert (scene.record.change, scene.record.waiting(), scene.record.undone) == (None, {}, ())
 
-    def test_what_failed_before_is_told_by_then(self) -> None:
-        failed = Undone(message=message("1"), code="CrashLoop", detail="it crashes", containers=("web",))
-        scene = Scene(live(undone=(failed,), containers={"web": container()}))
-        scene.look(LIVE.model_copy(update={"attempts": UNKNOWN_TARGET}), targets=Elsewhere())
-        assert [(each.code, each.detail) for each in scene.letters] == [
-            ("CrashLoop", "it crashes; it is no target any more")
-        ]
-
     def test_without_anything_to_tell_it_rests_at_once(self) -> None:
         scene = Scene(live(containers={"web": container()}))
-        assert scene.look(LIVE.model_copy(update={"attempts": UNKNOWN_TARGET}), targets=Elsewhere()) == Complete()
+        assert scene.look(tired(UNKNOWN_TARGET, UNKNOWN), targets=Elsewhere()) == Complete()
         assert (scene.record.timer, scene.saves()) == (None, 1)
 
     def test_a_worker_that_knows_it_goes_on_where_the_others_waited(self) -> None:
         scene = Scene()
         scene.look(targets=Elsewhere())
-        assert scene.look(LIVE.model_copy(update={"attempts": 1})) == again(5)
+        assert scene.look(tired(1, UNKNOWN)) == again(5)
         assert scene.images == NEW
 
     @pytest.mark.parametrize(
@@ -705,14 +730,14 @@ class TestUnknownTargets:
         scene = Scene(now)
         known = "web" in rule
         settled = scene.look(targets=FixedTargets(Target(SHOP, rule)))
-        assert settled == (again(5) if known else again(1, attempts=1))
+        assert settled == (again(5) if known else again(1, attempts=1, trouble=UNKNOWN))
         assert scene.images == (NEW if known else OLD)
         assert scene.record.containers["web"].candidates != ()
 
     def test_after_half_an_hour_its_pushes_have_ended(self) -> None:
         scene = Scene(live(containers={"web": container(candidate(TWO))}))
-        tired = LIVE.model_copy(update={"attempts": UNKNOWN_TARGET})
-        assert scene.look(tired, targets=FixedTargets(Target(SHOP))) == Complete()
+        of = tired(UNKNOWN_TARGET, UNKNOWN)
+        assert scene.look(of, targets=FixedTargets(Target(SHOP))) == Complete()
         assert [(each.id, each.result, each.detail) for each in scene.record.outcomes] == [
             ("2", "ignored", "the container is not kept up to date any more")
         ]
@@ -721,11 +746,11 @@ class TestUnknownTargets:
         bad = Elsewhere(BadTags(SHOP, ("the tag a is odd", "the tag b is odd")))
         scene = Scene()
         with capture_logs() as lines:
-            assert scene.look(targets=bad) == again(1, attempts=1)
+            assert scene.look(targets=bad) == again(1, attempts=1, trouble=UNKNOWN)
         assert scene.record.timer == timer(1, owner=True)
         assert [line["reason"] for line in lines] == ["the tag a is odd; the tag b is odd"]
-        tired = LIVE.model_copy(update={"attempts": UNKNOWN_TARGET})
-        assert scene.look(tired, targets=bad) == again(60, attempts=UNKNOWN_TARGET + 1)
+        of = tired(UNKNOWN_TARGET, UNKNOWN)
+        assert scene.look(of, targets=bad) == again(60, attempts=UNKNOWN_TARGET + 1, trouble=UNKNOWN)
         assert scene.record.inbox == (TWO,)
 
 

@@ -39,8 +39,8 @@ from worker.targets.target import Target, single_target
 
 TWO = message("2")
 OLD, NEW = {"web": "acme/shop:1"}, {"web": "acme/shop:2"}
-LOOK = Look(target=SHOP, token="live", count=1, attempts=2, waited=40.0, dequeued=3)
-AGAIN = LOOK.model_copy(update={"attempts": 0, "waited": 0.0})
+LOOK = Look(target=SHOP, token="live", count=1, attempts=2, trouble="TooManyRequests", waited=40.0, dequeued=3)
+AGAIN = LOOK.model_copy(update={"attempts": 0, "trouble": "", "waited": 0.0})
 
 
 def sending(**sent: Any) -> Record:
@@ -180,19 +180,41 @@ class TestNotMade:
         scene = Scene()
         scene.on("put", THROTTLED)
         delay = 17 + min(chance().uniform(0, 20), 1.0)
-        assert scene.put() == Reschedule(LOOK.model_copy(update={"attempts": 3, "waited": 40.0 + delay}), delay)
+        before = LOOK.model_copy(update={"trouble": "TooManyRequests"})
+        assert scene.put(before) == Reschedule(before.model_copy(update={"attempts": 3, "waited": 40.0 + delay}), delay)
         kept = scene.before.change
         assert kept is not None
         assert scene.record == scene.before.but(
             flights=scene.before.flights[:1],
             change=kept.but(tries=0),
-            timer=timer().but(due=at(0) + timedelta(seconds=delay)),
+            timer=timer(throttled=True).but(due=at(0) + timedelta(seconds=delay)),
         )
+
+    @pytest.mark.parametrize(
+        ("error", "look", "throttled"),
+        [
+            (THROTTLED, LOOK, True),
+            (THROTTLED, LOOK.model_copy(update={"waited": 21600.0}), False),
+            (BUSY, LOOK, False),
+            (REFUSED, LOOK, False),
+            (None, LOOK, False),
+        ],
+        ids=["Azure names the time", "for too long", "it names none", "for good", "taken"],
+    )
+    def test_what_comes_in_waits_only_if_azure_has_named_the_time(
+        self, error: RemoteError | None, look: Look, *, throttled: bool
+    ) -> None:
+        scene = Scene(sending().but(timer=timer(0, throttled=True)))
+        if error:
+            scene.on("put", error)
+        scene.put(look)
+        assert scene.record.timer is not None
+        assert scene.record.timer.throttled == throttled
 
     def test_a_group_in_transition_is_tried_again_after_a_pause(self) -> None:
         scene = Scene()
         scene.on("put", BUSY)
-        again = scene.put()
+        again = scene.put(LOOK.model_copy(update={"trouble": BUSY.code}))
         assert isinstance(again, Reschedule)
         assert again.delay == max(10.0, chance().uniform(0, 20))
 
@@ -200,7 +222,7 @@ class TestNotMade:
         scene = Scene()
         scene.on("put", REFUSED)
         before = counted("aci_hooks_step_failures_total", code="InvalidRequestContent")
-        assert scene.put() == Reschedule(AGAIN, 0.0)
+        assert scene.put(LOOK.model_copy(update={"trouble": "InvalidRequestContent"})) == Reschedule(AGAIN, 0.0)
         sent = scene.before.change
         assert sent is not None
         said = Permanent("InvalidRequestContent", "arm: InvalidRequestContent (400): no")
@@ -222,7 +244,7 @@ class TestNotMade:
         for attempts, ended in ((6, False), (7, True)):
             scene = Scene(definition=definition)
             scene.on("resolve", unreadable)
-            scene.put(LOOK.model_copy(update={"attempts": attempts}))
+            scene.put(LOOK.model_copy(update={"attempts": attempts, "trouble": "SecretUnavailable"}))
             assert bool(scene.record.outbox) == ended
             assert scene.record.flights == scene.before.flights[:1]
             assert scene.images == OLD
@@ -230,7 +252,7 @@ class TestNotMade:
     def test_without_an_answer_it_stays_in_flight_and_was_no_try(self) -> None:
         scene = Scene()
         scene.on("after put", NO_ANSWER)
-        again = scene.put()
+        again = scene.put(LOOK.model_copy(update={"trouble": NO_ANSWER.code}))
         assert isinstance(again, Reschedule)
         assert (again.message.attempts, scene.images) == (3, NEW)
         kept = scene.record.change

@@ -117,12 +117,16 @@ class TestWithoutWaking:
             (timer(60, owner=True), True),
             (timer(-120, owner=True), True),
             (timer(-121, owner=True), False),
+            (timer(60, throttled=True), True),
+            (timer(-121, throttled=True), False),
             (timer(60), False),
             (None, False),
         ],
-        ids=["waits for its owner", "so it does", "overdue", "waits for something else", "at rest"],
+        ids=["owner", "owner, due", "owner, overdue", "throttled", "throttled, overdue", "something else", "at rest"],
     )
-    def test_a_group_that_waits_for_its_owner_is_not_looked_at_for_it(self, kept: Timer | None, *, left: bool) -> None:
+    def test_a_group_that_waits_for_its_owner_or_for_azure_is_not_looked_at_for_it(
+        self, kept: Timer | None, *, left: bool
+    ) -> None:
         bench = Bench(record(timer=kept, count=3))
         change(bench.ports(), SHOP, held, wake=False)
         assert bench.sent == ([] if left else [look(count=4)])
@@ -175,11 +179,13 @@ class TestWaitingForOwners:
     @pytest.mark.parametrize("code", ["UnreadableRecord", "AuthorizationFailed"])
     def test_one_whose_record_can_not_be_read_waits_for_somebody_to_mend_it(self, code: str) -> None:
         bench = Bench(record(timer=timer(owner=True)))
-        bench.records.save(Record(target=API), None)
+        for number in range(3):
+            other = API.model_copy(update={"container_group": f"api-{number}"})
+            bench.records.save(Record(target=other, timer=timer(owner=True)), None)
         trouble = RemoteError("records", None, code, "foreign", 0)
-        bench.on("load", *[trouble] * 3)
+        bench.on("load", lambda: None, *[trouble] * 6)
         if code == "UnreadableRecord":
-            assert waiting_for_owners(bench.ports()) == 1
+            assert waiting_for_owners(bench.ports()) == 4
         else:
             with pytest.raises(RemoteError):
                 waiting_for_owners(bench.ports())

@@ -131,6 +131,26 @@ def test_only_the_push_that_azure_names_fails() -> None:
     assert [each.id for each in result.containers["web"].candidates] == ["2"]
 
 
+@pytest.mark.parametrize(
+    ("detail", "named"),
+    [
+        ("acme/shop:2", True),
+        ("the image 'acme/shop:2' is not accessible", True),
+        ("no acme/shop:2.", True),
+        ("no acme/shop:2, or so", True),
+        ("no acme/shop:2.1", False),
+        ("no acme/shop:2-alpine", False),
+        ("no acme/shop:22", False),
+        ("no docker.io/acme/shop:2", False),
+        ("no my-acme/shop:2", False),
+        ("no acme/shopx2", False),
+    ],
+)
+def test_an_image_is_named_only_by_its_whole_name(detail: str, *, named: bool) -> None:
+    result = after(sending(BOTH), BOTH, Permanent("InaccessibleImage", detail))
+    assert (failed(result).keys() == {"2"}, result.apart) == (named, not named)
+
+
 def test_one_push_on_two_containers_fails_without_being_tried_apart() -> None:
     sent = change({"web": "acme/shop:2", "blue": "acme/shop:2"}, asked={"web": "2", "blue": "2"})
     now = record(dict.fromkeys(("web", "blue"), container(candidate(TWO))), change=sent)
@@ -158,11 +178,12 @@ def test_a_way_back_that_is_refused_for_now_is_sent_again() -> None:
     assert after(now, back, over=False) == now.but(change=back.but(tries=2))
 
 
-def test_an_operators_way_back_that_is_refused_for_good_brings_back_what_ran() -> None:
+@pytest.mark.parametrize("failure", [NO, Transient("AuthorizationFailed", "no role", circumstance=True)])
+def test_an_operators_way_back_that_is_refused_for_good_brings_back_what_ran(failure: Failure) -> None:
     back = change({"web": "acme/shop:0"}, asked={"web": "back"})
     pinned = container(pin=pin(good("0")), goods=(good("1"), good("0")))
-    result = after(record({"web": pinned}, change=back), back)
-    assert failed(result) == {"back": NO.code}
+    result = after(record({"web": pinned}, change=back), back, failure)
+    assert failed(result) == {"back": failure.code}
     pin_now = result.containers["web"].pin
     assert pin_now is not None
     assert (pin_now.good, pin_now.reverting) == (good("1"), True)

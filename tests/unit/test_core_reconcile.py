@@ -120,11 +120,19 @@ class TestAtRest:
         result, action = look(proven(flights=(flight,)), group(OLD), seconds)
         assert (result.flights, isinstance(action, Rest)) == (((flight,), False) if flying else ((), True))
 
-    def test_a_change_that_nobody_wants_any_more_is_over_and_what_had_failed_is_told(self) -> None:
-        now = proven(change=change(), undone=(FAILED,))
-        result, action = look(now, group(OLD))
-        assert (result.change, result.undone, action) == (None, (), Rest())
+    def test_what_failed_before_is_told_where_nothing_is_left_to_be_changed(self) -> None:
+        result, action = look(proven(undone=(FAILED,)), group(OLD))
+        assert (result.undone, action) == ((), Rest())
         assert endings(result) == [("0", "failed", "it crashes; not rolled back: nothing was left to be changed")]
+
+    def test_where_a_change_that_nobody_wants_any_more_never_came_what_runs_is_watched(self) -> None:
+        now = proven(change=change(), undone=(FAILED,))
+        watched, action = look(now, group(OLD, {"web": running(-10)}))
+        assert action == Wait(timedelta(seconds=20), "healthy, and watched for a while")
+        assert (the_change(watched).images, the_change(watched).asked, endings(watched)) == (OLD, {}, [])
+        result, action = look(watched, group(OLD, {"web": running(-10)}), 20)
+        assert (result.change, action) == (None, Rest())
+        assert endings(result) == [("0", "rolled-back", "it crashes; rolled back to acme/shop:1")]
 
 
 class TestInTurn:
@@ -259,7 +267,15 @@ class TestTransition:
         assert action == Wait(SLOWLY, "the group is in transition")
         detail = "it crashes; not rolled back: the group has been in transition for more than 0:30:00"
         assert endings(result) == [("0", "failed", detail)]
-        assert result.stuck == Patience(waited=1805, looked_at=at(105))
+        # Whatever comes next may wait as long again.
+        assert result.stuck == Patience(waited=0, looked_at=at(105))
+
+    def test_what_was_received_is_met_once_the_transition_is_over(self) -> None:
+        # A group in transition does not tell what ran in a container that nobody knows yet.
+        result, action = look(record(inbox=(TWO,)), group(OLD, state="Updating"), 7)
+        assert action == Wait(timedelta(seconds=5), "the group is in transition")
+        assert result == record(inbox=(TWO,), stuck=Patience(looked_at=at(7)))
+        assert look(proven(), group(OLD, state="Updating")) == (proven(), Rest())
 
     def test_every_push_that_waits_has_failed_with_what_failed_before(self) -> None:
         five = candidate(message("5", repository="acme/jobs"), "acme/jobs:5")

@@ -428,9 +428,15 @@ class TestPinnedBack:
         result, _ = looked(now, self.broken(self.pulled("after")), 25)
         assert codes(result) == {"web": ["CrashLoop"]}
 
-    def test_it_is_pinned_back_only_once(self) -> None:
-        again = self.now(goods=(good("1", "acme/side:1", digest=self.BEFORE, moved=True),))
-        result, _ = looked(again, self.broken(self.pulled("after")), 25)
+    def test_while_it_waits_to_be_brought_back_it_is_nobodys_fault(self) -> None:
+        # A hold may keep it from that.
+        moved = self.now(goods=(good("1", "acme/side:1", digest=self.BEFORE, moved=True),))
+        result, _ = looked(moved, self.broken(self.pulled("after")), 40)
+        assert [each.result for each in result.outbox] == ["updated"]
+
+    def test_what_breaks_by_its_digest_as_well_is_the_pushs_fault(self) -> None:
+        moved = self.now(goods=(good("1", "acme/side:1", digest=self.BEFORE, moved=True),))
+        result, _ = looked(moved, self.broken(image=f"acme/side@{self.BEFORE}"), 40)
         assert codes(result) == {"web": ["CrashLoop"]}
 
     def test_a_container_whose_push_is_to_be_proven_is_no_neighbour(self) -> None:
