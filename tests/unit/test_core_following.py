@@ -115,31 +115,33 @@ class TestForeignImages:
         ],
     )
     def test_an_image_of_another_repository_is_named(self, image: str, foreign: bool) -> None:
-        found = foreign_images({"web": image}, group(), target())
+        found = foreign_images({"web": image}, group(), target(), record())
         assert found == ([f"web: {image}"] if foreign else [])
 
     def test_the_image_that_runs_may_stay_whatever_it_is(self) -> None:
-        assert foreign_images({"web": "not an image!"}, group({"web": "not an image!"}), target()) == []
+        assert foreign_images({"web": "not an image!"}, group({"web": "not an image!"}), target(), record()) == []
 
     def test_of_what_is_no_image_reference_nothing_may_take_the_place(self) -> None:
         # Two texts that are none are not of one repository.
-        assert foreign_images({"web": "another?"}, group({"web": "not an image!"}), target()) == ["web: another?"]
+        assert foreign_images({"web": "another?"}, group({"web": "not an image!"}), target(), record()) == [
+            "web: another?"
+        ]
 
     @pytest.mark.parametrize("running", ["mcr.microsoft.com/placeholder:1", "not an image!"])
     def test_the_repository_that_the_rule_names_may_come(self, running: str) -> None:
         shown = group({"web": running})
-        assert foreign_images({"web": "acme/shop:2"}, shown, ELSEWHERE) == []
-        assert foreign_images({"web": "acme/other:2"}, shown, ELSEWHERE) == ["web: acme/other:2"]
+        assert foreign_images({"web": "acme/shop:2"}, shown, ELSEWHERE, record()) == []
+        assert foreign_images({"web": "acme/other:2"}, shown, ELSEWHERE, record()) == ["web: acme/other:2"]
 
     def test_what_ran_before_may_come_back(self) -> None:
         shown = group({"web": "acme/placeholder:2"})
-        assert foreign_images({"web": "acme/placeholder:1"}, shown, ELSEWHERE) == []
+        assert foreign_images({"web": "acme/placeholder:1"}, shown, ELSEWHERE, record()) == []
 
     def test_a_container_without_a_rule_keeps_its_repository(self) -> None:
         shown = group({"web": "acme/shop:1", "proxy": "nginx:1"})
         images = {"web": "nginx:1", "proxy": "nginx:2"}
-        assert foreign_images(images, shown, target()) == ["web: nginx:1"]
-        assert foreign_images({"web": "a/b", "proxy": "a/b"}, shown, target()) == ["proxy: a/b", "web: a/b"]
+        assert foreign_images(images, shown, target(), record()) == ["web: nginx:1"]
+        assert foreign_images({"web": "a/b", "proxy": "a/b"}, shown, target(), record()) == ["proxy: a/b", "web: a/b"]
 
 
 class TestGoodImage:
@@ -173,3 +175,11 @@ def test_an_image_has_a_repository_unless_it_is_no_reference() -> None:
         None,
     )
     assert (parsed("nginx:1"), parsed("a b")) == (ImageReference("docker.io", "library/nginx", "1"), None)
+
+
+def test_what_ran_before_a_rule_named_another_repository_may_come_back() -> None:
+    followed = Target(SHOP, {"web": ContainerRule(AnyTag(), ImageReference.parse("acme/new"))})
+    now = record({"web": container(repository="docker.io/acme/new")})
+    shown = group({"web": "acme/new:1"})
+    assert foreign_images({"web": "acme/shop:1"}, shown, followed, now) == []
+    assert foreign_images({"web": "acme/evil:1"}, shown, followed, now) == ["web: acme/evil:1"]

@@ -109,7 +109,6 @@ def test_the_rules_are_those_of_the_target_at_hand() -> None:
     assert ends(looked.admitted())[0][:2] == ("9", "ignored")
 
 
-@pytest.mark.xfail(strict=True, reason="prove ends a push on one container that it is about to end on another")
 def test_a_push_that_runs_well_on_one_container_and_is_overtaken_on_another_has_ended_once() -> None:
     # Two containers of one repository: blue takes :1.5 alone, and web the newer :latest.
     older, newer = message("1.5"), message("latest", pushed=10)

@@ -163,7 +163,6 @@ class TestNothingToDo:
         seen = planned(of, now, group({"web": running}), policy=policy)
         assert seen == Plan(target(policy), "skip", (f"web: {reason}",))
 
-    @pytest.mark.xfail(strict=True, reason="the planned push is looked for in the folded history, not in the outbox")
     def test_what_is_skipped_together_with_others_is_skipped_all_the_same(self) -> None:
         now = record({"web": container(goods=(good("4", pushed=90),))}, inbox=(message("3", pushed=5),))
         seen = planned(TWO, now, group({"web": "acme/shop:4"}))

@@ -12,7 +12,7 @@ from worker.core.receive import receive
 from worker.record.record import MOST_WAITING, Record
 from worker.record.values import Undone
 
-TWO, THREE = message("2"), message("3", pushed=10)
+ONE, TWO, THREE = message("1", pushed=-10), message("2"), message("3", pushed=10)
 
 
 def received(now: Record, *messages: UpdateMessage) -> Record:
@@ -85,11 +85,11 @@ class TestRoom:
         now = full()
         assert receive(now, [TWO, THREE]) == (now, frozenset({"2", "3"}))
 
-    def test_the_last_place_is_given_to_the_first_that_comes(self) -> None:
+    def test_the_last_places_are_given_to_the_first_that_come(self) -> None:
         now = full()
-        now = now.but(inbox=now.inbox[1:])
-        after, no_room = receive(now, [THREE, TWO])
-        assert ([one for one in inbox(after) if one in "23"], no_room) == (["3"], frozenset({"2"}))
+        now = now.but(inbox=now.inbox[2:])
+        after, no_room = receive(now, [THREE, ONE, TWO])
+        assert ([one for one in inbox(after) if one in "123"], no_room) == (["1", "3"], frozenset({"2"}))
         assert len(after.inbox) == MOST_WAITING
 
     def test_what_is_there_already_needs_no_room(self) -> None:

@@ -272,13 +272,11 @@ class TestAgain:
         assert (goal(after), goal(after, "blue")) == ("acme/shop:0", "acme/shop:1")
         assert (pinned(after).message.id, pinned(after, "blue").message.id) == ("again", "first")
 
-    @pytest.mark.xfail(strict=True, reason="the earlier way back ends once for each container")
     def test_the_earlier_way_back_of_several_containers_has_ended_once(self) -> None:
         both = record({"web": container(goods=GOODS), "blue": container(goods=GOODS)})
         first = back(both, "first").but(change=change(asked={"web": "first", "blue": "first"}))
         assert [one.message.id for one in back(first, "again").outbox] == ["first"]
 
-    @pytest.mark.xfail(strict=True, reason="the earlier way back ends though a container is still on it")
     def test_the_earlier_way_back_has_not_ended_while_a_container_is_still_on_it(self) -> None:
         both = record({"web": container(goods=GOODS), "blue": container(goods=GOODS[:2])})
         first = back(both, "first").but(change=change(asked={"web": "first", "blue": "first"}))

@@ -183,6 +183,7 @@ class Looking:
         tries = look.tries(_UNKNOWN)
         if bad is None and tries >= UNKNOWN_TARGET:
             gone = "it is no target any more"
+            record = conclude(record, gone, now)
             record = abandon(record, set(record.change.asked.values()) if record.change else (), gone, now)
             for message in record.waiting().values():
                 record = record.end(message, "ignored", gone, (), now)

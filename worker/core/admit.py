@@ -131,7 +131,10 @@ def acquaint(record: Record, group: ContainerGroup, target: Target, now: datetim
             record = _drop_candidates(record, name, "the container follows another repository now", now)
             container = ContainerRecord(repository=repository, followed=follows is not None, goods=(good,))
         if container.followed != (follows is not None):
-            record = _drop_candidates(record, name, "the container is not kept up to date any more", now)
+            why = "the container is not kept up to date any more"
+            record = _drop_candidates(record, name, why, now)
+            if container.pin:
+                record = record.end(container.pin.message, "ignored", why, (name,), now)
             container = record.containers.get(name, container).but(followed=follows is not None, pin=None)
         record = record.but(containers={**record.containers, name: container})
         if is_redeployed(record, group, name):

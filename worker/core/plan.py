@@ -15,7 +15,7 @@ from worker.core.receive import receive
 from worker.core.rules import Action, Put, RolloutRules, Wait
 from worker.groups.group import ContainerGroup
 from worker.record.record import Record
-from worker.record.values import Outcome, Result
+from worker.record.values import Ending, Result
 from worker.targets.target import Target
 
 MASK = "***"
@@ -77,7 +77,7 @@ def plan(
         known = digest if asked.id == message.id else asked.push.digest
         decided = situation.looked_up(decided, asked, known)
     decided, action = situation.reconciled(decided)
-    if ended := next((outcome for outcome in decided.outcomes if outcome.id == message.id), None):
+    if ended := next((ending for ending in decided.outbox if ending.message.id == message.id), None):
         return Plan(target, _WORDS[ended.result], _with_end(reasons, ended))
     word, more = _describe(action, decided, message)
     images = dict(action.images) if isinstance(action, Put) and not action.restart else {}
@@ -101,7 +101,7 @@ def _reasons(
     return tuple(f"{ruling.container}: {ruling.reason}" for ruling in rulings)
 
 
-def _with_end(reasons: tuple[str, ...], ended: Outcome) -> tuple[str, ...]:
+def _with_end(reasons: tuple[str, ...], ended: Ending) -> tuple[str, ...]:
     told = ended.detail in {reason.partition(": ")[2] for reason in reasons}
     return reasons if told else (*reasons, ended.detail)
 

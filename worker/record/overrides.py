@@ -52,19 +52,30 @@ def roll_back(record: Record, message_id: str, now: datetime, running: Mapping[s
         if any(container.pin for container in record.containers.values()):
             return record  # on its way back, as far as it can go
         raise NothingToRollBackTo("no good image is known before the ones that run now")
+    before = record
     for name, good in found.items():
         container = record.containers[name]
         if container.pin and container.pin.good == good:
             continue
-        if container.pin:
-            record = record.end(container.pin.message, "superseded", "an operator went further back", [name], now)
         pin = Pin(message=_message(record, container, good, message_id, now), good=good)
         record = record.with_container(name, pin=pin, failures=_set_aside(record, name, good, now))
+    for message, names in _further_back(before, record):
+        record = record.end(message, "superseded", "an operator went further back", names, now)
     waiting = record.waiting()
     record = record.without_candidates(lambda _name, _candidate: True).but(inbox=())
     for passed_over in waiting.values():
         record = record.end(passed_over, "superseded", "an operator went back to an earlier image", found, now)
     return record.but(hold=Hold(reason="rolled back", since=now), apart=False)
+
+
+def _further_back(before: Record, after: Record) -> list[tuple[UpdateMessage, list[str]]]:
+    """The ways back that no container is on any more, each with the containers that were."""
+    still = {container.pin.message.id for container in after.containers.values() if container.pin}
+    gone: dict[str, tuple[UpdateMessage, list[str]]] = {}
+    for name, container in before.containers.items():
+        if container.pin and container.pin.message.id not in still:
+            gone.setdefault(container.pin.message.id, (container.pin.message, []))[1].append(name)
+    return list(gone.values())
 
 
 def _before(record: Record, name: str, container: ContainerRecord, running: str | None) -> Good | None:
