@@ -32,7 +32,7 @@ from worker.core.following import followings
 from worker.groups.group import ContainerGroup
 from worker.policies.parse import parse_policy
 from worker.record.record import GOODS_KEPT, Record
-from worker.record.values import MANUAL, ContainerRecord, Good, Result, Undone
+from worker.record.values import MANUAL, ContainerRecord, Flight, Good, Result, Undone
 from worker.targets.target import ContainerRule, Target
 
 FIRST, SECOND, THIRD = digest("first"), digest("second"), digest("third")
@@ -403,11 +403,40 @@ class TestAbandoned:
         after = acquaint(begun, group({"web": "acme/shop:2"}), target("any", "other"), NOW)
         assert [end[:2] for end in ends(after)] == [("1", "ignored"), ("2", "ignored")]
 
-    def test_an_operator_s_way_back_of_a_container_whose_rule_is_gone_has_ended(self) -> None:
+    @pytest.mark.parametrize(
+        ("images", "names", "why"),
+        [
+            pytest.param({"web": "acme/shop:1"}, ["other"], "the container is not kept up to date any more", id="rule"),
+            pytest.param(
+                {"web": "acme/other:1"},
+                ["web"],
+                "the container follows another repository now",
+                id="repository",
+                marks=pytest.mark.xfail(strict=True, reason="the pin goes without a word"),
+            ),
+            pytest.param(
+                {"blue": "acme/shop:1"},
+                ["web"],
+                "the group has no container web any more",
+                id="container",
+                marks=pytest.mark.xfail(strict=True, reason="the pin goes without a word"),
+            ),
+        ],
+    )
+    def test_an_operator_s_way_back_that_is_not_gone_on_with_has_ended(
+        self, images: dict[str, str], names: list[str], why: str
+    ) -> None:
         now = record({"web": container(pin=pin(good("0")))})
-        after = acquaint(now, group(), target("any", "other"), NOW)
-        assert after.containers["web"].pin is None
-        assert ends(after) == [("back", "ignored", "the container is not kept up to date any more")]
+        after = acquaint(now, group(images), target("any", *names), NOW)
+        assert "web" not in after.containers or after.containers["web"].pin is None
+        assert ends(after) == [("back", "ignored", why)]
+        assert after.outcomes[0].containers == ("web",)
+
+    @pytest.mark.xfail(strict=True, reason="a way back ends on each container by itself")
+    def test_an_operator_s_way_back_that_another_container_is_still_on_goes_on(self) -> None:
+        now = record(dict.fromkeys(("web", "blue"), container(pin=pin(good("0")))))
+        after = acquaint(now, group(dict.fromkeys(("web", "blue"), "acme/shop:1")), target("any", "blue"), NOW)
+        assert (after.containers["web"].pin, ends(after)) == (None, [])
 
     def test_what_has_failed_on_another_container_is_still_being_rolled_back(self) -> None:
         failed = Undone(message=TWO, code="CrashLoop", detail="it crashes", containers=("web",))
@@ -505,6 +534,22 @@ class TestRedeployed:
         assert self.goods(now, shown) == list(self.KNOWN.goods)
 
     @pytest.mark.parametrize(
+        "under_way",
+        [
+            {"change": change()},
+            {"change": change({"blue": "acme/shop:1.4.2"})},
+            {"flights": (Flight(generation=1, sent_at=at(0)),)},
+        ],
+        ids=["another image", "another container", "it may be on its way"],
+    )
+    def test_an_image_that_no_change_of_ours_brings_is_the_owner_s_even_now(self, under_way: dict[str, Any]) -> None:
+        now = record({"web": self.KNOWN}).but(**under_way)
+        assert is_redeployed(now, self.BY_HAND, "web")
+        # But of a container that nobody follows little is known, and it may have been restarted with the others.
+        alone = now.but(containers={"web": self.KNOWN.but(followed=False)})
+        assert not is_redeployed(alone, self.BY_HAND, "web")
+
+    @pytest.mark.parametrize(
         ("running", "deployed"),
         [
             ("acme/shop:2.1", False),
@@ -544,6 +589,14 @@ class TestLeave:
         assert (queued(after), ends(after)) == (["1"], [("2", result, "so")])
         assert after.containers["web"].past == ("acme/shop:2",)
         assert (after.outcomes[0].containers, after.outcomes[0].at) == (("web",), NOW)
+
+    @pytest.mark.parametrize(("proven", "told"), [(["2"], []), (["1"], ["2"]), ([], ["2"])])
+    def test_it_does_not_end_in_the_moment_in_which_another_container_proves_it(
+        self, proven: list[str], told: list[str]
+    ) -> None:
+        now = record({"web": container(candidate(TWO))})
+        after = leave(now, "web", candidate(TWO), "superseded", "so", NOW, proven)
+        assert (queued(after), [end[0] for end in ends(after)]) == ([], told)
 
     def test_it_goes_on_for_the_other_containers_that_it_waits_for(self) -> None:
         now = record({"web": container(candidate(TWO)), "blue": container(candidate(TWO))})

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.builders import at, candidate, change, container, digest, failure, good, message, pin, record
 from worker.core.desired import Desired, desired, drifted, runs, to_put
 from worker.record.record import Record
-from worker.record.values import ContainerRecord, Good, Hold
+from worker.record.values import ContainerRecord, Hold
 
 ONE_GOOD = digest("one")
 BY_DIGEST = f"acme/shop@{ONE_GOOD}"
@@ -117,6 +117,30 @@ class TestHeld:
         assert wanted(container(candidate(TWO, None)), hold=HELD, change=change()) is None
 
 
+class TestGoneBackFrom:
+    """What an operator went back from does not stay, though a late change brings it in once more."""
+
+    GONE = (failure(ONE), failure(TWO, code="RolledBack"))
+
+    def test_the_last_good_image_is_wanted_while_the_group_is_held_too(self) -> None:
+        assert wanted(container(failures=self.GONE), "acme/shop:2", hold=HELD) == BACK
+        by_digest = good("1", digest=ONE_GOOD, moved=True)
+        now = container(failures=self.GONE, goods=(by_digest,))
+        assert wanted(now, "acme/shop:2", hold=HELD) == Desired(BY_DIGEST, frozenset({BY_DIGEST}))
+
+    @pytest.mark.parametrize("running", ["acme/shop:1", "acme/shop:9"], ids=["what has crashed", "anything else"])
+    def test_nothing_else_is_changed_while_the_group_is_held(self, running: str) -> None:
+        now = container(failures=self.GONE, goods=(good("0"),))
+        assert wanted(now, running, hold=HELD) is None
+
+    def test_what_is_good_again_may_stay(self) -> None:
+        assert wanted(container(failures=self.GONE, goods=(good("2"),)), "acme/shop:2", hold=HELD) is None
+
+    def test_nothing_can_bring_back_what_had_no_digest_before_its_tag_moved(self) -> None:
+        now = container(failures=self.GONE, goods=(good("1", moved=True),))
+        assert wanted(now, "acme/shop:2", hold=HELD) is None
+
+
 class TestSeveralContainers:
     def test_each_by_itself_in_their_order(self) -> None:
         now = record({"web": container(candidate(TWO)), "blue": container(), "gone": container(candidate(TWO))})
@@ -208,6 +232,5 @@ class TestDrifted:
         assert not drifted(Record(target=record().target), RUNS_ONE, rollback=True)
 
 
-def test_the_values_are_those_of_the_last_good_image() -> None:
-    last: Good = good("1", digest=ONE_GOOD)
-    assert wanted(container(goods=(last,))) == Desired(str(last.restored), last.spellings)
+def test_what_is_wanted_is_proven_and_needs_no_restart_unless_it_is_said() -> None:
+    assert Desired("a", frozenset()) == Desired("a", frozenset(), id=None, restart=False)

@@ -158,6 +158,37 @@ class TestImage:
         assert first(after, "blue") == candidate(TWO, "docker.io/acme/shop:2", digest=SECOND)
 
 
+class TestDisplaced:
+    """A candidate whose tag a newer push has moved: from now on only its digest means it."""
+
+    def beside(self, other: Candidate, told: str | None = SECOND) -> ContainerRecord:
+        newer = message("2", name="newer", pushed=5)
+        return resolved(newer, container(open_(newer), other, past=("acme/shop:0",)), told).containers["web"]
+
+    @pytest.mark.parametrize("restart", [True, False])
+    def test_it_is_written_by_its_digest_and_what_may_still_arrive_by_the_tag_is_known(self, restart: bool) -> None:
+        after = self.beside(candidate(TWO, digest=FIRST, restart=restart))
+        assert after.candidates[1] == candidate(TWO, f"acme/shop@{FIRST}", digest=FIRST)
+        assert after.past == ("acme/shop:2", "acme/shop:0")
+
+    def test_also_if_nobody_knows_what_the_newer_one_is(self) -> None:
+        assert self.beside(candidate(TWO, digest=FIRST), None).candidates[1].image == f"acme/shop@{FIRST}"
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            candidate(TWO, digest=SECOND),
+            candidate(TWO, digest=None),
+            candidate(TWO, None, digest=FIRST),
+            candidate(ONE, digest=FIRST),
+        ],
+        ids=["the same image", "its digest is not known", "not asked for yet", "of another tag"],
+    )
+    def test_others_stay_as_they_are(self, other: Candidate) -> None:
+        after = self.beside(other)
+        assert (after.candidates[1], after.past) == (other, ("acme/shop:0",))
+
+
 class TestRepeats:
     FAILED = failure(message("2", digest=SECOND, pushed_at=None))
     WHY = "this push failed before, at 2026-01-01 12:01:00 UTC (CrashLoop)"
@@ -296,7 +327,7 @@ class TestNotThere:
             assert first(now).lookups == count
         after = self.gone(now)
         assert (queued(after), ends(after)) == (["1"], [("2", "failed", "no such image")])
-        assert (after.outbox[0].code, after.outbox[0].at) == ("ManifestUnknown", NOW)
+        assert (after.outbox[0].code, after.outbox[0].at, after.outbox[0].attempts) == ("ManifestUnknown", NOW, 3)
         (failed,) = after.containers["web"].failures
         assert failed == failure(TWO, image=None, code="ManifestUnknown", at=NOW, circumstance=True)
 
@@ -310,6 +341,10 @@ class TestNotThere:
         assert (queued(after), queued(after, "blue")) == ([], [])
         assert [one[:2] for one in ends(after)] == [("2", "failed")]
         assert set(after.outcomes[0].containers) == {"web", "blue"}
+
+    def test_two_answers_are_not_enough_however_many_containers_wait(self) -> None:
+        both = record(dict.fromkeys(("web", "blue"), container(open_(TWO, lookups=1))))
+        assert [first(self.gone(both), name).lookups for name in both.containers] == [2, 2]
 
     def test_what_waits_for_nothing_changes_nothing(self) -> None:
         now = record({"web": container(open_(THREE, lookups=2))})

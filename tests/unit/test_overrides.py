@@ -27,7 +27,7 @@ from worker.core.desired import desired
 from worker.core.proving import prove
 from worker.record.overrides import NothingToRollBackTo, hold, release, roll_back, what_comes_back
 from worker.record.record import FAILURES_KEPT, Record
-from worker.record.values import ContainerRecord, Failure, Good, Hold, Pin
+from worker.record.values import ContainerRecord, Failure, Good, Hold, Pin, Undone
 
 ONE_GOOD = digest("one")
 ONE, TWO, THREE = message("1", pushed=-10), message("2"), message("3", pushed=10)
@@ -108,7 +108,7 @@ class TestRollBack:
         assert sent.push.pushed_at == NOW
 
     def test_what_it_goes_back_from_counts_as_failed_so_that_no_sweep_brings_it_again(self) -> None:
-        newest = good("2", pushed=0, digest=digest("two"))
+        newest = good("2", digest=digest("two")).but(order=(at(0), at(5)))
         now = back(container(goods=(newest, good("1")), failures=(failure(THREE),)))
         rolled_back = Failure(
             id="RolledBack",
@@ -156,6 +156,21 @@ class TestRollBack:
         now = back(container(goods=(good("latest", f"acme/shop@{digest('two')}"), before)))
         assert goal(now) == f"acme/shop@{ONE_GOOD}"
 
+    def test_an_image_whose_tag_has_moved_and_whose_digest_nobody_knows_is_none_to_go_back_to(self) -> None:
+        lost = container(goods=(good("2"), good("1", moved=True), good("0")))
+        with pytest.raises(NothingToRollBackTo):
+            back(lost)
+        both = back(record({"web": lost, "blue": container(goods=GOODS)}))
+        assert (both.containers["web"].pin, goal(both, "blue")) == (None, "acme/shop:1")
+
+    def test_a_tag_that_was_restarted_into_several_images_goes_back_through_each(self) -> None:
+        goods = tuple(good("1", digest=digest(name), moved=number > 0) for number, name in enumerate("cba"))
+        first = back(container(goods=goods), "first")
+        assert goal(first) == f"acme/shop@{digest('b')}"
+        again = back(first.but(change=change(asked={"web": "first"})), "again")
+        assert goal(again) == f"acme/shop@{digest('a')}"
+        assert [one.digest for one in again.containers["web"].failures] == [digest(name) for name in "cbc"]
+
     def test_every_container_that_can_goes_back_by_one_message(self) -> None:
         jobs = container(goods=(good("7"), good("6")), repository="docker.io/acme/jobs")
         now = back(record({"jobs": jobs, "new": container(), "web": container(goods=GOODS)}))
@@ -187,8 +202,9 @@ class TestRollBack:
         ids=["nothing is known", "nothing ran before", "a push waits", "nothing is kept up to date"],
     )
     def test_there_is_nothing_to_go_back_to(self, now: Record) -> None:
-        with pytest.raises(NothingToRollBackTo, match="no good image is known before the ones that run now"):
+        with pytest.raises(NothingToRollBackTo) as raised:
             back(now)
+        assert str(raised.value) == "no good image is known before the ones that run now"
 
 
 class TestFromWhatIsNotProven:
@@ -227,6 +243,41 @@ class TestFromWhatIsNotProven:
         assert pinned(after).good == good("1", digest=ONE_GOOD, moved=moved)
 
 
+class TestFromWhatHasFailed:
+    """A push that failed may have been left on the group, so that the last good image is the one to go back to."""
+
+    FAILED = container(goods=GOODS, failures=(failure(message("9")),), past=("acme/shop:8",))
+
+    @pytest.mark.parametrize(
+        ("running", "to"),
+        [
+            ({"web": "acme/shop:9"}, "acme/shop:2"),
+            ({"web": "acme/shop:8"}, "acme/shop:2"),
+            ({"web": "acme/shop:2"}, "acme/shop:1"),
+            ({"web": "acme/shop:by-hand"}, "acme/shop:1"),
+            ({"blue": "acme/shop:9"}, "acme/shop:1"),
+            (None, "acme/shop:1"),
+        ],
+        ids=["it was left", "an older one was left", "the good one", "its owner's", "elsewhere", "nobody can tell"],
+    )
+    def test_what_the_group_runs_tells(self, running: dict[str, str] | None, to: str) -> None:
+        assert goal(roll_back(record({"web": self.FAILED}), "by-hand", NOW, running)) == to
+
+    def test_what_is_good_in_the_meantime_is_not_gone_back_to(self) -> None:
+        again = self.FAILED.but(goods=(good("9"), good("1")))
+        assert goal(roll_back(record({"web": again}), "by-hand", NOW, {"web": "acme/shop:9"})) == "acme/shop:1"
+
+    @pytest.mark.parametrize(("names", "to"), [(("web", "blue"), "acme/shop:2"), (("blue",), "acme/shop:1")])
+    def test_what_is_being_rolled_back_anyway_is_the_first_step(self, names: tuple[str, ...], to: str) -> None:
+        failed = Undone(message=THREE, code="CrashLoop", detail="", containers=names)
+        other = failed.but(containers=("jobs",))
+        assert goal(back(record({"web": container(goods=GOODS)}, undone=(other, failed)))) == to
+
+    def test_the_last_good_image_is_none_that_is_gone_back_from(self) -> None:
+        after = roll_back(record({"web": self.FAILED}), "by-hand", NOW, {"web": "acme/shop:9"})
+        assert after.containers["web"].failures == self.FAILED.failures
+
+
 class TestAgain:
     """On the way back already."""
 
@@ -248,6 +299,11 @@ class TestAgain:
             Hold(reason="rolled back", since=NOW),
             [("3", "superseded")],
         )
+
+    def test_a_container_that_was_not_on_its_way_yet_goes_back_too(self) -> None:
+        going = container(goods=GOODS, pin=pin(good("1"), "first"))
+        after = back(record({"web": going, "blue": container(goods=GOODS)}), "again")
+        assert [pinned(after, name).message.id for name in ("web", "blue")] == ["first", "again"]
 
     def test_a_change_for_another_push_has_not_brought_it_onto_the_group(self) -> None:
         now = self.going(on_group=True, asked="other")

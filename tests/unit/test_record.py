@@ -26,7 +26,10 @@ from tests.unit.builders import (
 from worker.core.failing import fail
 from worker.record.record import (
     ENDED_KEPT,
+    FAILURES_KEPT,
+    GOODS_KEPT,
     LONGEST_DETAIL,
+    MOST_WAITING,
     OUTCOMES_KEPT,
     PAST_KEPT,
     Record,
@@ -296,6 +299,11 @@ class TestAnew:
         after = now.anew()
         kept = ("outbox", "outcomes", "ended", "address_changes", "inbox", "timer", "count", "generation", "hold")
         assert after == record().but(**{name: getattr(now, name) for name in kept})
+
+
+def test_a_record_is_bounded() -> None:
+    assert (GOODS_KEPT, FAILURES_KEPT, PAST_KEPT, MOST_WAITING) == (5, 20, 30, 200)
+    assert (OUTCOMES_KEPT, ENDED_KEPT, LONGEST_DETAIL) == (50, 200, 2000)
 
 
 class TestRedacted:

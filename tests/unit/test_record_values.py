@@ -5,9 +5,28 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from pydantic import ValidationError
 
-from tests.unit.builders import at, candidate, container, digest, failure, good, message
-from worker.record.values import AddressChange, Good, Patience
+from tests.unit.builders import SHOP, at, candidate, container, digest, failure, good, message
+from worker.record.record import Record
+from worker.record.values import (
+    MANUAL,
+    ROLLBACK,
+    AddressChange,
+    Candidate,
+    Change,
+    ContainerRecord,
+    Ending,
+    Failure,
+    Good,
+    Outcome,
+    Patience,
+    Pin,
+    Result,
+    Timer,
+    Undone,
+    Value,
+)
 
 ONE = digest("one")
 BY_DIGEST = f"acme/shop@{ONE}"
@@ -90,8 +109,105 @@ class TestPatience:
         assert twice == Patience(waited=17.5, looked_at=at(10))
 
 
-def test_a_new_value_starts_at_nothing() -> None:
-    assert Patience(looked_at=at(0)).waited == 0.0
+class TestSameImage:
+    """One tag that is restarted again and again stands for several images."""
+
+    @pytest.mark.parametrize(
+        ("other", "same"),
+        [
+            (good("1", digest=ONE, moved=True, pushed=9), True),
+            (good("other", "acme/shop:1", digest=ONE), True),
+            (good("1", digest=digest("two")), False),
+            (good("1"), False),
+            (good("2", digest=ONE), False),
+        ],
+    )
+    def test_by_what_is_written_and_by_its_digest(self, other: Good, same: bool) -> None:
+        assert good("1", digest=ONE).is_same(other) is same
+
+
+class TestNothingSaid:
+    """What a value is taken to be where nothing is said: an older record does not have the field."""
+
+    @pytest.mark.parametrize(
+        ("value", "rest"),
+        [
+            (
+                Candidate(message=message("2")),
+                {"image": None, "digest": None, "restart": False, "lookups": 0},
+            ),
+            (Good(image="a"), {"tag": None, "digest": None, "order": None, "moved": False}),
+            (Pin(message=message("2"), good=good("1")), {"reverting": False}),
+            (
+                Failure(id="2", tag="2", code="C", at=at(0)),
+                {"image": None, "digest": None, "pushed_at": None, "circumstance": False},
+            ),
+            (
+                ContainerRecord(repository="r", goods=()),
+                {"followed": True, "candidates": (), "pin": None, "failures": (), "past": ()},
+            ),
+            (Patience(looked_at=at(0)), {"waited": 0.0}),
+            (
+                Change(generation=1, images={}, began_at=at(0), patience=Patience(looked_at=at(0))),
+                {
+                    "asked": {},
+                    "touched": frozenset(),
+                    "restart": False,
+                    "tries": 1,
+                    "well": {},
+                    "address": {},
+                    "failed_before": False,
+                    "refused": None,
+                },
+            ),
+            (Timer(token="t", due=at(0)), {"owner": False}),
+            (Undone(message=message("2"), code="C", detail="", containers=()), {"attempts": 1}),
+            (Ending(message=message("2"), result="failed", detail="", at=at(0)), {"code": None, "attempts": 1}),
+            (AddressChange(before={}, after={}), {"message": None}),
+            (Outcome(at=at(0), id="2", image="a", containers=(), result="updated"), {"detail": "", "count": 1}),
+            (
+                Record(target=SHOP),
+                {
+                    "swept": False,
+                    "containers": {},
+                    "inbox": (),
+                    "hold": None,
+                    "change": None,
+                    "flights": (),
+                    "generation": 0,
+                    "apart": False,
+                    "stuck": None,
+                    "undone": (),
+                    "timer": None,
+                    "count": 0,
+                    "outbox": (),
+                    "address_changes": (),
+                    "ended": (),
+                    "outcomes": (),
+                },
+            ),
+        ],
+        ids=lambda value: type(value).__name__,
+    )
+    def test_the_plain_case(self, value: Value, rest: dict[str, object]) -> None:
+        told = {name: getattr(value, name) for name in rest}
+        assert told == rest
+        assert [type(one) for one in told.values()] == [type(one) for one in rest.values()]
+
+
+@pytest.mark.parametrize("result", ["updated", "unchanged", "superseded", "ignored", "rolled-back", "failed"])
+def test_a_push_ends_in_one_of_six_ways(result: Result) -> None:
+    Ending.model_validate(Ending(message=message("2"), result=result, detail="", at=at(0)).model_dump())
+
+
+def test_a_push_ends_in_no_other_way() -> None:
+    end = Ending(message=message("2"), result="failed", detail="", at=at(0)).model_dump() | {"result": "lost"}
+    with pytest.raises(ValidationError, match="result"):
+        Ending.model_validate(end)
+
+
+def test_what_operators_do_is_known_by_its_sender() -> None:
+    assert (MANUAL, ROLLBACK) == ("manual", "rollback")
 
 
 def test_an_address_change_reads_as_a_sentence() -> None:
