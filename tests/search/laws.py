@@ -201,7 +201,13 @@ def _is_spoiled(trial: Trial, one: Pushed) -> bool:
 
 
 def _moves_after(trial: Trial, one: Pushed) -> list[Pushed]:
-    if one.pinned and not (trial.registry_answered and trial.container_of(one).moves):
+    """The later pushes of its tag, if its tag is what it may be rolled out by: so is one that the container is not on.
+
+    Where its owner has deployed another tag, a push of the first one is written by its name, as any new tag is.
+    """
+    container = trial.container_of(one)
+    is_new_tag = any(trial.container(name) is container for name in trial.owner.deployed)
+    if one.pinned and not (container.moves and (trial.registry_answered or is_new_tag)):
         return []
     return [other for other in trial.made if other.number > one.number and other.image == one.image]
 
