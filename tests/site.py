@@ -82,6 +82,8 @@ class Site:
             "ACI_HOOKS_POLL_MAX": "0.2",
             "ACI_HOOKS_CHECK_INTERVAL": "0.2",
             "ACI_HOOKS_SOAK": "0.5",
+            # A change whose answer nobody got is waited for half as long.
+            "ACI_HOOKS_ROLLOUT_TIMEOUT": "12",
             "ACI_HOOKS_RETRY_BASE": "0.2",
             **NO_REGISTRY,
             **settings,
