@@ -75,7 +75,8 @@ class Deployment:
             poll_max=settings.poll_max,
             visibility_timeout=settings.visibility_timeout,
         )
-        return Worker(self.updates, self.handler(), pace, lambda: waiting_for_owners(self.ports))
+        handler = self.handler()
+        return Worker(self.updates, handler, pace, lambda: waiting_for_owners(self.ports, handler.to_be_mended))
 
     @cached_property
     def ports(self) -> Ports:

@@ -60,7 +60,8 @@ class Beat(Bench):
     """One group that is listed, and rounds of the patrol."""
 
     def __init__(self, now: Record | None = RESTING, shown: Listed | None = None, **rest: Any) -> None:
-        super().__init__(now, rest.pop("images", OLD), **rest)
+        # The list shows what the group runs, unless a test says that it is older.
+        super().__init__(now, rest.pop("images", shown.images if shown else OLD), **rest)
         self.targets = Seen(TARGET, groups={SHOP: shown or Listed(OLD)})
         self.registry = Registry()
         self.rollback = True
@@ -143,6 +144,11 @@ class TestDrift:
         drift = "a group does not run what it should, having it looked at"
         assert told == ([(drift, "web/shop", False)] if drifted else [])
 
+    def test_a_list_that_is_older_than_the_last_push_shows_no_drift(self) -> None:
+        # Regression: every group whose push had ended after the last list was looked at once more.
+        beat = Beat(shown=Listed({"web": "acme/shop:0"}), images=OLD)
+        assert (beat.round(), beat.looks) == ([], [])
+
     def test_it_is_looked_at_once(self) -> None:
         beat = Beat(shown=Listed({"web": "acme/shop:0"}))
         for _ in range(3):
@@ -168,6 +174,7 @@ class TestDrift:
         beat.targets.groups = {}
         beat.targets.gone = {SHOP}
         beat.targets._targets = {}
+        beat.on("get", RemoteError("arm", 404, "ResourceNotFound", "gone"))
         lines = beat.round()
         assert [(line["target"], line["gone"]) for line in lines] == [("web/shop", True)]
         assert beat.looks == [(SHOP, "id-1")]

@@ -21,7 +21,7 @@ from worker.controller.telling import Telling, context_of
 from worker.core.rules import RolloutRules
 from worker.failures.classify import Permanent, Retry, Transient, classify
 from worker.failures.retrying import briefly
-from worker.ports import Conflict, Ports
+from worker.ports import UNREADABLE, Conflict, Ports
 
 log = structlog.get_logger()
 
@@ -70,6 +70,12 @@ class Handler:
         telling = Telling(ports)
         self._receiving = Receiving(ports, telling, chance)
         self._looking = Looking(ports, rules, retry, telling, lease=lease, chance=chance)
+        self._to_be_mended: set[str] = set()
+
+    @property
+    def to_be_mended(self) -> int:
+        """How many messages this worker has left on the queue until somebody mends a record that can't be read."""
+        return len(self._to_be_mended)
 
     def handle(self, messages: Sequence[LeasedMessage]) -> None:
         """Open, carry out and settle messages, those of pushes to one target together."""
@@ -139,7 +145,7 @@ class Handler:
             return DeadLetterIt(letter)
         if isinstance(message, Look):
             if crashes >= self._retry.max_attempts and self._looking.never_got_to_write(message, crashes):
-                return self._looking.give_up(message, Permanent("WorkerCrash", _crashed(crashes)))
+                return self._looking.give_up(message, Permanent("WorkerCrash", _crashed(crashes)), crashes)
             return self._looking.look(message, lambda: leased.is_held(self._clock))
         if crashes >= self._retry.max_attempts:
             return self._dead(message, "WorkerCrash", _crashed(crashes), message.attempts + crashes)
@@ -161,7 +167,8 @@ class Handler:
             return self._dead(message, failure.code, detail, attempts)
         delay = self._retry.delay(failure, attempts, self._chance)
         log.warning("message failed", code=failure.code, detail=detail, attempts=attempts, again_in=round(delay, 1))
-        return Reschedule(message.model_copy(update={"attempts": attempts}), delay)
+        again = message.model_copy(update={"attempts": attempts})
+        return Reschedule(again, delay, to_be_mended=failure.code == UNREADABLE)
 
     def _dead(self, message: UpdateMessage, code: str, detail: str, attempts: int) -> Settlement:
         log.error("ended", outcome="failed", code=code, detail=detail)
@@ -169,11 +176,13 @@ class Handler:
         return DeadLetterIt(dead_letter_of(message, code, detail, attempts, received_at, self._ports.now()))
 
     def _settle(self, leased: LeasedMessage, settlement: Settlement) -> None:
+        waits = isinstance(settlement, Reschedule) and settlement.to_be_mended
+        (self._to_be_mended.add if waits else self._to_be_mended.discard)(leased.id)
         match settlement:
             case Complete():
                 briefly(lambda: self._ports.updates.complete(leased))
                 SETTLED.labels("completed").inc()
-            case Reschedule(message, delay):
+            case Reschedule(message=message, delay=delay):
                 text = message.model_copy(update={"dequeued": leased.dequeue_count}).encode()
                 briefly(lambda: self._ports.updates.reschedule(leased, text, delay))
                 SETTLED.labels("rescheduled").inc()

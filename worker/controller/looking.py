@@ -219,7 +219,8 @@ class Looking:
             "look failed", code=failure.code, detail=failure.detail, attempts=attempts, again_in=round(delay, 1)
         )
         self._postpone(look, delay)
-        return Reschedule(look.met(failure.code).model_copy(update={"waited": look.waited + delay}), delay)
+        again = look.met(failure.code).model_copy(update={"waited": look.waited + delay})
+        return Reschedule(again, delay, to_be_mended=failure.code == UNREADABLE)
 
     def _postpone(self, look: Look, delay: float) -> None:
         """Write when the next look is due, as far as that can be written: else the look would count as overdue."""
@@ -228,7 +229,7 @@ class Looking:
             if record.timer and record.timer.token == look.token:
                 self._write(record, etag, Wait(timedelta(seconds=delay), ""), self._ports.now())
 
-    def give_up(self, look: Look, failure: Failure) -> Settlement:
+    def give_up(self, look: Look, failure: Failure, crashes: int = 1) -> Settlement:
         """The group can't be looked at: what waits for it has failed. Raises RemoteError, Conflict.
 
         A circumstance proves nothing of what is on the group already: that is watched again when it is over.
@@ -237,7 +238,7 @@ class Looking:
         if not (record.timer and record.timer.token == look.token):
             return Complete()
         now = self._ports.now()
-        attempts = look.tries(failure.code) + 1
+        attempts = look.tries(failure.code) + crashes
         # Whatever kept everybody from looking, it says nothing of an image that nobody has seen.
         on_group = set(record.change.asked.values()) if record.change and is_circumstance(failure) else set()
         waiting = record.waiting().keys() - on_group

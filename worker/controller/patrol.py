@@ -78,10 +78,14 @@ class Patrol:
             return
         if not record.containers:
             return
-        on_its_own = target in alone
-        group = listed.get(target) or (self._read(target) if on_its_own else None)
-        gone = group is None and (on_its_own or self.ports.targets.is_gone(target))
-        if gone or (group and self._has_drifted(record, group)):
+        seen = listed.get(target)
+        suspect = self._has_drifted(record, seen) if seen else self.ports.targets.is_gone(target)
+        if not (suspect or target in alone):
+            return
+        # The list may be older than the record: then it shows what ran before the last push.
+        group = self._read(target)
+        gone = group is None
+        if group is None or self._has_drifted(record, group):
             log.info("a group does not run what it should, having it looked at", target=str(target), gone=gone)
             change(self.ports, target, lambda current: None if current.timer else current)
 
@@ -98,7 +102,7 @@ class Patrol:
         return seen[1]
 
     def _read(self, target: TargetId) -> Listed | None:
-        """A group that no list shows, None if it is gone."""
+        """A group by itself, None if it is gone."""
         try:
             group = self.ports.groups.get(target)
         except RemoteError as error:

@@ -22,10 +22,11 @@ class Complete:
 
 @dataclass(frozen=True, slots=True)
 class Reschedule:
-    """Make this message visible again after `delay` seconds."""
+    """Make this message visible again after `delay` seconds. `to_be_mended`: somebody must mend its record first."""
 
     message: UpdateMessage | Look
     delay: float
+    to_be_mended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,21 +73,22 @@ def with_timer(ports: Ports, record: Record, sent: Look | None = None) -> tuple[
     return record.but(timer=Timer(token=sent.token, due=now), count=sent.count), sent
 
 
-def waiting_for_owners(ports: Ports) -> int | None:
-    """How many groups wait for nothing but their owner, each with its timer; None if others are not at rest.
+def waiting_for_owners(ports: Ports, to_be_mended: int = 0) -> int | None:
+    """How many messages wait for nothing but a group's owner, each its timer; None if others are not at rest.
 
-    A group that is held by hand is at rest, as `release` starts its timer. Raises RemoteError.
+    A group that is held by hand is at rest, as `release` starts its timer. Of a record that can't be read there may be
+    several messages: `to_be_mended` are those that this worker has seen. Raises RemoteError.
     """
-    waiting = 0
+    waiting = unreadable = 0
     for target, _ in ports.records.versions():
         try:
             record, _ = ports.load(target)
         except RemoteError as error:
             if error.code != UNREADABLE:
                 raise
-            waiting += 1  # it waits for somebody to mend it, and so does its look
+            unreadable += 1  # it waits for somebody to mend it, and so does its look
             continue
         if record.timer and not record.timer.owner:
             return None
         waiting += record.timer is not None
-    return waiting
+    return waiting + (max(unreadable, to_be_mended) if unreadable else 0)
