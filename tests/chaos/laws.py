@@ -105,14 +105,23 @@ def _few_letters(evidence: Evidence) -> Iterator[str]:
         yield f"MANY LETTERS: {letters} of {pushes} pushes that failed"
 
 
+def usual_looks(plan: Plan, evidence: Evidence) -> float | None:
+    """How many looks are on the queue as a rule, None if it was never calm enough to tell.
+
+    In a backlog of pushes many are there twice, and those that no sender was told of are not known to be pushes.
+    """
+    calm = [sample.looks for sample in evidence.samples if sample.pushes <= len(plan.groups)]
+    return median(calm) if calm else None
+
+
 def _few_messages(plan: Plan, evidence: Evidence) -> Iterator[str]:
     """A group has one timer; for a moment it may have two. Pushes come and go, and so do looks that no record names."""
     live = [(sample.live[group], group) for sample in evidence.samples for group in sample.live]
     most, group = max(live, default=(0, ""))
     if most > MOST_MESSAGES:
         yield f"MANY TIMERS: {most} looks of {group} at one time, all of which its record names"
-    usual = median(sample.looks for sample in evidence.samples) if evidence.samples else 0
-    if usual > MOST_MESSAGES * len(plan.groups):
+    usual = usual_looks(plan, evidence)
+    if usual is not None and usual > MOST_MESSAGES * len(plan.groups):
         yield f"MANY MESSAGES: {usual:g} beside the pushes under way most of the time, for {len(plan.groups)} groups"
 
 

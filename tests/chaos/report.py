@@ -9,7 +9,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from tests.chaos.laws import letters_a_bad_push
+from tests.chaos.laws import letters_a_bad_push, usual_looks
 from tests.chaos.run import Run
 
 _LOST = ("LOST", "NO LETTER")
@@ -64,10 +64,11 @@ def _messages(run: Run) -> str:
     if not samples:
         return "not looked at"
     live = max((count for one in samples for count in one.live.values()), default=0)
-    looks, pushes = [one.looks for one in samples], [one.pushes for one in samples]
+    looks, pushes = usual_looks(run.plan, run.evidence), [one.pushes for one in samples]
+    usual = "never calm enough to tell" if looks is None else f"median {looks:g} where few pushes were under way"
     return (
-        f"looks: median {median(looks):g}, at most {max(looks)}, of one group that count {live}, peeked void ones "
-        f"{max(one.void for one in samples)}; pushes under way: median {median(pushes):g}, at most {max(pushes)}"
+        f"looks: {usual}, of one group that count at most {live}, peeked void ones {max(one.void for one in samples)}; "
+        f"pushes under way: median {median(pushes):g}, at most {max(pushes)}"
     )
 
 

@@ -74,7 +74,7 @@ _NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _BREACHES: dict[str, dict[str, Any]] = {
     "MANY LETTERS": {"letters": [Letter("1", "g00", "acme/shop:v1", "CrashLoop", "")] * 4},
     "MANY TIMERS": {"samples": [Sample(count=3, pushes=0, live=Counter(g00=3))]},
-    "MANY MESSAGES": {"samples": [Sample(count=5, pushes=2)]},
+    "MANY MESSAGES": {"samples": [Sample(count=4, pushes=1)]},
     "NOT LEFT ALONE": {
         "left_alone": [LeftAlone("g00", "stopped", _NOON, _NOON + timedelta(minutes=2))],
         "puts": {"g00": [_NOON + timedelta(minutes=1)]},
