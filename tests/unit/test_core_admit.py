@@ -412,14 +412,12 @@ class TestAbandoned:
                 ["web"],
                 "the container follows another repository now",
                 id="repository",
-                marks=pytest.mark.xfail(strict=True, reason="the pin goes without a word"),
             ),
             pytest.param(
                 {"blue": "acme/shop:1"},
                 ["web"],
                 "the group has no container web any more",
                 id="container",
-                marks=pytest.mark.xfail(strict=True, reason="the pin goes without a word"),
             ),
         ],
     )
@@ -432,7 +430,6 @@ class TestAbandoned:
         assert ends(after) == [("back", "ignored", why)]
         assert after.outcomes[0].containers == ("web",)
 
-    @pytest.mark.xfail(strict=True, reason="a way back ends on each container by itself")
     def test_an_operator_s_way_back_that_another_container_is_still_on_goes_on(self) -> None:
         now = record(dict.fromkeys(("web", "blue"), container(pin=pin(good("0")))))
         after = acquaint(now, group(dict.fromkeys(("web", "blue"), "acme/shop:1")), target("any", "blue"), NOW)

@@ -82,6 +82,13 @@ def test_it_is_ordered_by_its_time_unless_that_is_far_ahead(pushed_at: datetime 
     assert push(pushed_at=pushed_at).order(at(0)) == (counts, at(0))
 
 
+@pytest.mark.parametrize("ahead", [timedelta(0), CLOCK_SKEW, CLOCK_SKEW + timedelta(microseconds=1)])
+def test_a_push_that_claims_to_come_from_the_future_was_pushed_when_it_arrived(ahead: timedelta) -> None:
+    claimed = push(pushed_at=at(0) + ahead)
+    assert claimed.not_after(at(0)).pushed_at == (at(0) if ahead > CLOCK_SKEW else at(0) + ahead)
+    assert push(pushed_at=None).not_after(at(0)).pushed_at is None
+
+
 def test_of_two_pushes_of_one_time_the_one_received_later_is_newer() -> None:
     assert push(pushed_at=at(0)).order(at(9)) > push(pushed_at=at(0)).order(at(8))
     assert push(pushed_at=at(1)).order(at(8)) > push(pushed_at=at(0)).order(at(9))

@@ -133,9 +133,7 @@ def acquaint(record: Record, group: ContainerGroup, target: Target, now: datetim
         if container.followed != (follows is not None):
             why = "the container is not kept up to date any more"
             record = _drop_candidates(record, name, why, now)
-            if container.pin:
-                record = record.end(container.pin.message, "ignored", why, (name,), now)
-            container = record.containers.get(name, container).but(followed=follows is not None, pin=None)
+            container = record.containers.get(name, container).but(followed=follows is not None)
         record = record.but(containers={**record.containers, name: container})
         if is_redeployed(record, group, name):
             goods = (good, *(other for other in container.goods if other.image != good.image))[:GOODS_KEPT]
@@ -200,6 +198,11 @@ def _drop_candidates(record: Record, name: str, why: str, now: datetime) -> Reco
         record = abandon(record, {asked}, why, now)
     for candidate in record.containers[name].candidates:
         record = leave(record, name, candidate, "ignored", why, now)
+    pin = record.containers[name].pin
+    record = record.with_container(name, pin=None)
+    still = {one.pin.message.id for one in record.containers.values() if one.pin}
+    if pin and pin.message.id not in still:
+        record = record.end(pin.message, "ignored", why, (name,), now)
     return record
 
 

@@ -12,7 +12,7 @@ from worker.core.admit import acquaint, consider
 from worker.core.following import followings
 from worker.core.look import Digest, Situation
 from worker.core.receive import receive
-from worker.core.rules import Action, Put, RolloutRules, Wait
+from worker.core.rules import Action, Put, Rest, RolloutRules, Wait
 from worker.groups.group import ContainerGroup
 from worker.record.record import Record
 from worker.record.values import Ending, Result
@@ -79,7 +79,7 @@ def plan(
     decided, action = situation.reconciled(decided)
     if ended := next((ending for ending in decided.outbox if ending.message.id == message.id), None):
         return Plan(target, _WORDS[ended.result], _with_end(reasons, ended))
-    word, more = _describe(action, decided, message)
+    word, more = _describe(action, decided)
     images = dict(action.images) if isinstance(action, Put) and not action.restart else {}
     changed = {name: image for name, image in images.items() if image != group.images[name]}
     return Plan(
@@ -106,7 +106,7 @@ def _with_end(reasons: tuple[str, ...], ended: Ending) -> tuple[str, ...]:
     return reasons if told else (*reasons, ended.detail)
 
 
-def _describe(action: Action, record: Record, message: UpdateMessage) -> tuple[str, tuple[str, ...]]:
+def _describe(action: Action, record: Record) -> tuple[str, tuple[str, ...]]:
     match action:
         case Put(_, restart) if restart:
             return "restart", ("its digest is not known, so the tag may stand for another image by now",)
@@ -114,10 +114,9 @@ def _describe(action: Action, record: Record, message: UpdateMessage) -> tuple[s
             return "update", ()
         case Wait(_, reason, owner):
             return ("held" if owner else "wait"), (reason,)
-        case _ if record.hold:
-            return "held", (f"held by hand: {record.hold.reason}",)
-        case _:
-            return ("wait", ()) if message.id in record.waiting() else ("nothing", ())
+        case Rest():
+            # What has not ended and leaves nothing to be done waits for an operator's release.
+            return "held", (f"held by hand: {record.hold.reason}",) if record.hold else ()
 
 
 def difference(group: ContainerGroup, images: dict[str, str], secret_paths: tuple[str, ...] = ()) -> tuple[str, ...]:
