@@ -710,6 +710,14 @@ class TestUnknownTargets:
         ]
         assert (scene.record.change, scene.record.waiting(), scene.record.undone) == (None, {}, ())
 
+    def test_what_failed_before_is_told_by_then(self) -> None:
+        failed = Undone(message=message("1"), code="CrashLoop", detail="it crashes", containers=("web",))
+        scene = Scene(live(undone=(failed,), containers={"web": container()}))
+        scene.look(tired(UNKNOWN_TARGET, UNKNOWN), targets=Elsewhere())
+        assert [(each.code, each.detail) for each in scene.letters] == [
+            ("CrashLoop", "it crashes; it is no target any more")
+        ]
+
     def test_without_anything_to_tell_it_rests_at_once(self) -> None:
         scene = Scene(live(containers={"web": container()}))
         assert scene.look(tired(UNKNOWN_TARGET, UNKNOWN), targets=Elsewhere()) == Complete()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -22,8 +23,14 @@ from tests.unit.builders import (
     running,
     target,
 )
+from worker.core.admit import Ruling
+from worker.core.desired import Desired
+from worker.core.failing import Failed
+from worker.core.following import Following
 from worker.core.look import Absence, Situation
+from worker.core.plan import Plan, PlannedImage
 from worker.core.rules import Put, Rest
+from worker.policies.policy import AnyTag
 from worker.record.record import Record
 
 TWO = message("2")
@@ -121,3 +128,24 @@ def test_a_push_that_runs_well_on_one_container_and_is_overtaken_on_another_has_
     after, action = Situation(now, shown, target("any", *images), RULES, NOW).reconciled(now)
     assert action == Rest()
     assert [(one.message.id, one.result) for one in after.outbox] == [("1.5", "updated"), ("latest", "updated")]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Absence("ManifestUnknown", "no such image"),
+        situation(record()),
+        Following("docker.io/acme/shop", AnyTag(), "acme/shop:1"),
+        Ruling("web", "wanted", "so"),
+        Desired("acme/shop:1", frozenset()),
+        Failed("CrashLoop", "it crashes", NOW, circumstance=False, attempts=1),
+        PlannedImage("web", "acme/shop:1", "acme/shop:2"),
+        Plan(target(), "nothing", ()),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_no_value_of_the_core_changes_in_place(value: Any) -> None:
+    name = dataclasses.fields(value)[0].name
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(value, name, None)
+    assert not hasattr(value, "__dict__")

@@ -117,6 +117,18 @@ class TestAPush:
         assert ends(result) == [("2", "updated", "blue runs acme/shop:2; web runs acme/shop:2")]
         assert result.outcomes[0].containers == ("blue", "web")
 
+    @pytest.mark.parametrize("names", [("blue", "web"), ("web", "blue")])
+    def test_a_push_that_one_container_runs_is_not_superseded_on_another(self, names: tuple[str, str]) -> None:
+        newer = message("3", pushed=9)
+        one, other = names
+        containers = {one: container(candidate(TWO)), other: container(candidate(newer), candidate(TWO))}
+        shown = seen({one: "acme/shop:2", other: "acme/shop:3"})
+        result = proven(record(containers, change=change()), shown, {one: "2", other: "3"})
+        assert sorted(ends(result)) == [
+            ("2", "updated", f"{one} runs acme/shop:2"),
+            ("3", "updated", f"{other} runs acme/shop:3"),
+        ]
+
     def test_what_was_asked_for_by_a_push_that_has_ended_meanwhile_is_nobodys_end(self) -> None:
         result = proven(record({"web": container()}, change=change()))
         assert (ends(result), web(result).goods) == ([], (good("1"),))

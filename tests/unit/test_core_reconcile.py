@@ -276,6 +276,10 @@ class TestTransition:
         assert action == Wait(timedelta(seconds=5), "the group is in transition")
         assert result == record(inbox=(TWO,), stuck=Patience(looked_at=at(7)))
         assert look(proven(), group(OLD, state="Updating")) == (proven(), Rest())
+        tired = record(inbox=(TWO,), stuck=Patience(waited=1800, looked_at=at(100)))
+        result, action = look(tired, group(OLD, state="Updating"), 105)
+        assert action == Wait(SLOWLY, "the group is in transition")
+        assert (result.inbox, endings(result)) == ((TWO,), [])
 
     def test_every_push_that_waits_has_failed_with_what_failed_before(self) -> None:
         five = candidate(message("5", repository="acme/jobs"), "acme/jobs:5")
