@@ -435,6 +435,25 @@ class TestAbandoned:
         after = acquaint(now, group(dict.fromkeys(("web", "blue"), "acme/shop:1")), target("any", "blue"), NOW)
         assert (after.containers["web"].pin, ends(after)) == (None, [])
 
+    @pytest.mark.xfail(strict=True, reason="it is abandoned, and then dropped")
+    @pytest.mark.parametrize("names", [["other"], ["web"]], ids=["its rule is gone", "the container is gone"])
+    def test_an_operator_s_way_back_that_is_on_the_group_ends_once(self, names: list[str]) -> None:
+        images = {"web": "acme/shop:0"} if names == ["other"] else {"blue": "acme/shop:1"}
+        now = record(
+            {"web": container(pin=pin(good("0")))}, change=change({"web": "acme/shop:0"}, asked={"web": "back"})
+        )
+        after = acquaint(now, group(images), target("any", *names), NOW)
+        assert [one.message.id for one in after.outbox] == ["back"]
+
+    @pytest.mark.xfail(strict=True, reason="a way back that is abandoned on one container is reverted on all of them")
+    def test_an_operator_s_way_back_that_is_on_another_container_too_goes_on_there(self) -> None:
+        both = dict.fromkeys(("web", "blue"), container(goods=(good("1"), good("0")), pin=pin(good("0"))))
+        images = dict.fromkeys(both, "acme/shop:0")
+        now = record(both, change=change(images, asked=dict.fromkeys(both, "back")))
+        after = acquaint(now, group(images), target("any", "blue"), NOW)
+        assert (after.containers["web"].pin, ends(after), after.undone) == (None, [], ())
+        assert after.containers["blue"] == both["blue"]
+
     def test_what_has_failed_on_another_container_is_still_being_rolled_back(self) -> None:
         failed = Undone(message=TWO, code="CrashLoop", detail="it crashes", containers=("web",))
         now = record({"web": container(), "gone": container()}, undone=(failed,))

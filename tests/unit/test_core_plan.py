@@ -136,6 +136,13 @@ class TestNothingToDo:
         reasons = ("web: the tag 1 moved", "web runs docker.io/acme/shop:1 already")
         assert seen == Plan(target(), "nothing", reasons)
 
+    def test_what_somebody_else_has_brought_and_runs_well(self) -> None:
+        now = container(past=("acme/shop:2",))
+        seen = planned(TWO, now, group({"web": "acme/shop:2"}), told=SECOND)
+        assert seen == Plan(
+            target(), "nothing", ("web: 2 was pushed, and any follows every tag", "web runs acme/shop:2")
+        )
+
     @pytest.mark.parametrize(
         ("of", "now", "running", "policy", "reason"),
         [
