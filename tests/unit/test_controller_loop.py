@@ -96,7 +96,27 @@ class Shop(Bench):
             self.updates.send(each if isinstance(each, str) else each.encode())
 
     def drain(self) -> bool:
-        return self.worker.run(drain=True)
+        return self.run(drain=True)
+
+    def run(self, *, drain: bool = False) -> bool:
+        """Run the worker beside the test, which fails rather than hangs if that does not end."""
+        ended: list[bool | BaseException] = []
+
+        def work() -> None:
+            try:
+                ended.append(self.worker.run(drain=drain))
+            except BaseException as error:
+                ended.append(error)
+
+        beside = threading.Thread(target=work, daemon=True)
+        beside.start()
+        beside.join(3 * LONG)
+        if not ended:
+            self.worker.stopping.set()
+            pytest.fail("the worker does not end")
+        if isinstance(ended[0], BaseException):
+            raise ended[0]
+        return ended[0]
 
 
 def until(event: threading.Event) -> Callable[[], None]:
@@ -113,7 +133,7 @@ class TestDraining:
         shop = Shop(images={"web": "acme/shop:1"})
         shop.send("not ours", message("2"))
         shop.on("after put", shop.worker.stop)
-        assert shop.worker.run()
+        assert shop.run()
         assert [each.code for each in shop.letters] == ["Undecodable"]
         assert shop.images == {"web": "acme/shop:2"}
 
@@ -218,7 +238,7 @@ class TestDraining:
             return receive(limit)
 
         shop.updates.receive = received  # type: ignore[method-assign]
-        assert shop.worker.run()
+        assert shop.run()
         assert empty == 5
 
 
@@ -304,7 +324,7 @@ class TestReceiving:
         monkeypatch.setattr(random, "uniform", lambda low, high: high if 2 * low == high else 0)
         shop.worker._pace = Pace(concurrency=1, poll_min=1.0, poll_max=5.0, visibility_timeout=LEASE)
         shop.worker.stopping = Event()
-        assert shop.worker.run()
+        assert shop.run()
         assert pauses == [1, 2, 4, 5, 1, 2]
 
 
@@ -469,14 +489,17 @@ class TestStopping:
         # Regression: the handler waited for a lock that the thread it had interrupted held: the worker never stopped.
         stopped = Shop().worker
         with stopped.stopping._cond:  # type: ignore[attr-defined]
-            stopped.stop()
+            handler = threading.Thread(target=stopped.stop, daemon=True)
+            handler.start()
+            handler.join(LONG)
+            assert not handler.is_alive()
         assert stopped.stopping.wait(LONG)
 
     def test_nothing_more_is_received_and_steps_in_hand_are_finished(self) -> None:
         shop = Shop(concurrency=1)
         shop.send("not ours", "left")
         shop.on("poison send", shop.worker.stopping.set)
-        assert shop.worker.run()
+        assert shop.run()
         assert [each.message for each in shop.letters] == ["not ours"]
         assert shop.updates.texts == ["left"]
 
@@ -484,7 +507,7 @@ class TestStopping:
         shop = Shop()
         shop.send("left")
         shop.worker.stopping.set()
-        assert shop.worker.run()
+        assert shop.run()
         assert shop.updates.limits == []
 
     def test_steps_that_take_too_long_are_left_to_whoever_gets_their_messages_next(
@@ -502,7 +525,7 @@ class TestStopping:
         shop.on("poison send", take_long)
         shop.on("after complete", over.set)
         with capture_logs() as lines:
-            assert not shop.worker.run()
+            assert not shop.run()
         assert [(line["event"], line["messages"]) for line in lines if line["log_level"] == "warning"] == [
             ("steps in hand did not finish, their messages come back", 1)
         ]
