@@ -203,6 +203,12 @@ class TestRecords:
         shouted = TargetId(subscription="SUB", resource_group="Web", container_group="SHOP")
         assert storage.records.load(shouted)[0] == self.FULL
 
+    def test_the_list_tells_the_version_that_loading_tells(self, storage: Storage) -> None:
+        # Regression: the two were spelt differently, so the patrol read every record in every round.
+        etag = storage.records.save(self.FULL, None)
+        assert dict(storage.records.versions()) == {SHOP: etag}
+        assert storage.records.load(SHOP)[1] == etag
+
     def test_every_group_with_a_record_is_listed(self, storage: Storage) -> None:
         other = TargetId(subscription="sub", resource_group="web", container_group="api")
         storage.records.save(record(), None)

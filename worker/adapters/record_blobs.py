@@ -105,7 +105,8 @@ class Records:
         """Every group that has a record, with the record's ETag. Blobs that nobody of ours named are left out."""
         for blob in self._found():
             if target := target_of(blob.name):
-                yield target, str(blob.etag)
+                # A list gives the ETag without the quotes that it has in a header.
+                yield target, f'"{str(blob.etag).strip(chr(34))}"'
 
     def all(self) -> Iterator[TargetId]:
         """Every group that has a record."""

@@ -12,7 +12,7 @@ from worker.core.admit import acquaint, consider
 from worker.core.following import followings
 from worker.core.look import Digest, Situation
 from worker.core.receive import receive
-from worker.core.rules import Action, Put, Rest, RolloutRules, Wait
+from worker.core.rules import Action, Put, RolloutRules, Wait
 from worker.groups.group import ContainerGroup
 from worker.record.record import Record
 from worker.record.values import Ending, Result
@@ -114,7 +114,7 @@ def _describe(action: Action, record: Record) -> tuple[str, tuple[str, ...]]:
             return "update", ()
         case Wait(_, reason, owner):
             return ("held" if owner else "wait"), (reason,)
-        case Rest():
+        case _:
             # What has not ended and leaves nothing to be done waits for an operator's release.
             return "held", (f"held by hand: {record.hold.reason}",) if record.hold else ()
 
