@@ -454,6 +454,42 @@ class TestLooks:
         assert desk.images == {"web": "acme/shop:2"}
 
 
+class TestToBeMended:
+    UNREADABLE = RemoteError("records", None, "UnreadableRecord", "foreign", 0)
+
+    def test_messages_that_wait_for_somebody_to_mend_a_record_are_counted_once_each(self) -> None:
+        desk = Desk()
+        handler = desk.handler()
+        for of in (TWO, LIVE, TWO):
+            desk.on("load", *[self.UNREADABLE] * 3)
+            with capture_logs():
+                handler.handle([desk.lease(of)])
+        assert handler.to_be_mended == 3
+        desk.clock.advance(9999)
+        desk.on("load", *[self.UNREADABLE] * 9)
+        with capture_logs():
+            handler.handle(desk.updates.receive(32))
+        assert handler.to_be_mended == 3
+
+    def test_once_it_is_mended_none_is(self) -> None:
+        desk = Desk()
+        handler = desk.handler()
+        desk.on("load", *[self.UNREADABLE] * 3)
+        with capture_logs():
+            handler.handle([desk.lease(TWO)])
+            desk.clock.advance(9999)
+            handler.handle(desk.updates.receive(32))
+        assert (handler.to_be_mended, [each.id for each in desk.record.inbox]) == (0, ["2"])
+
+    def test_what_waits_for_anything_else_is_not(self) -> None:
+        desk = Desk()
+        handler = desk.handler()
+        desk.on("load", *[RECORDS_DOWN] * 3)
+        with capture_logs():
+            handler.handle([desk.lease(TWO)])
+        assert handler.to_be_mended == 0
+
+
 def test_without_dice_of_ones_own_each_worker_throws_others() -> None:
     desk = Desk()
     handlers = [Handler(desk.ports(), RULES, RETRY, lease=LEASE) for _ in range(2)]

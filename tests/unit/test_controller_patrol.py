@@ -12,8 +12,19 @@ from shared.errors import RemoteError
 from shared.image import ImageReference
 from shared.message import Look, TargetId, UpdateMessage
 from tests.fakes import FixedTargets
-from tests.unit.builders import SHOP, at, container, digest, failure, good, message, record, timer
-from tests.unit.controller_builders import DOWN, RECORDS_DOWN, TARGET, Bench, conflict
+from tests.unit.builders import RULES, SHOP, at, container, digest, failure, good, message, record, timer
+from tests.unit.controller_builders import (
+    DOWN,
+    LEASE,
+    RECORDS_DOWN,
+    RETRY,
+    TARGET,
+    Bench,
+    chance,
+    conflict,
+    group_of,
+)
+from worker.controller.handler import Handler
 from worker.controller.patrol import MOST_READ, SWEEP_TRIES, Patrol
 from worker.controller.sweep import Sweeper, Swept
 from worker.controller.timers import CONFLICTS
@@ -169,6 +180,19 @@ class TestDrift:
             beat.round()
             assert len(beat.looks) == looks
 
+    @pytest.mark.xfail(strict=True, reason="for half an hour at a time, and then again with the next round")
+    def test_a_group_that_is_no_target_any_more_is_not_looked_at_for_ever(self) -> None:
+        beat = Beat(shown=Listed({"web": "acme/shop:by-its-owner"}), images={"web": "acme/shop:by-its-owner"})
+        beat.targets._targets = {}
+        handler = Handler(beat.ports(), RULES, RETRY, lease=LEASE, clock=beat.clock.seconds, chance=chance())
+        beat.round()
+        while beat.updates.count():
+            beat.clock.advance(60)
+            with capture_logs():
+                handler.handle(beat.updates.receive(32))
+        beat.round()
+        assert beat.looks == []
+
     def test_a_group_that_is_gone_is_looked_at(self) -> None:
         beat = Beat()
         beat.targets.groups = {}
@@ -237,6 +261,20 @@ class TestUnlisted:
         beat.targets = Seen(*targets)
         beat.round()
         assert beat.calls.count("before get") == MOST_READ
+
+    @pytest.mark.xfail(strict=True, reason="it is always the first few that are read")
+    def test_the_others_are_read_in_the_next_rounds(self) -> None:
+        beat = Beat(None)
+        targets = [single_target(named(f"g{number:02}")) for number in range(MOST_READ + 1)]
+        for target in targets:
+            beat.records.save(
+                Record(target=target.id, containers={"web": container(goods=(good("0"),))}, swept=True), None
+            )
+            beat.azure.place(target.id, group_of(OLD))
+        beat.targets = Seen(*targets)
+        for _ in range(3):
+            beat.round()
+        assert {target for target, _ in beat.looks} == {target.id for target in targets}
 
     def test_what_can_not_be_read_is_told_once_and_once_more_when_it_comes_again(self) -> None:
         beat = self.beat()
@@ -345,6 +383,15 @@ class TestNewTargets:
         beat.registry.said = Found(digest("newer"))
         beat.round()
         assert beat.record.swept
+
+    @pytest.mark.xfail(strict=True, reason="the rounds in which it was held count as tries")
+    def test_one_that_was_held_has_all_its_tries_when_it_is_held_no_more(self) -> None:
+        beat = Beat(record(hold=Hold(reason="audit", since=at(0))))
+        for _ in range(SWEEP_TRIES):
+            beat.round()
+        beat.rewrite(lambda now: now.but(hold=None))
+        beat.round()
+        assert (beat.record.swept, beat.registry.asked) == (False, 1)
 
     def test_a_group_that_can_not_be_read_is_asked_for_a_few_times(self) -> None:
         beat = Beat(record())

@@ -190,6 +190,19 @@ class TestWaitingForOwners:
             with pytest.raises(RemoteError):
                 waiting_for_owners(bench.ports())
 
+    @pytest.mark.parametrize(("unreadable", "seen", "waiting"), [(0, 3, 1), (1, 0, 2), (1, 3, 4), (2, 1, 3)])
+    def test_several_messages_may_wait_for_one_record_to_be_mended(
+        self, unreadable: int, seen: int, waiting: int
+    ) -> None:
+        bench = Bench(record(timer=timer(owner=True)))
+        for number in range(2):
+            other = API.model_copy(update={"container_group": f"api-{number}"})
+            bench.records.save(Record(target=other), None)
+        trouble = RemoteError("records", None, "UnreadableRecord", "foreign", 0)
+        # What can be read is read once, and what can't be a few times.
+        bench.on("load", lambda: None, *[trouble] * 3 * unreadable)
+        assert waiting_for_owners(bench.ports(), seen) == waiting
+
     def test_one_that_waits_for_anything_else_is_not_at_rest(self) -> None:
         bench = Bench(record(timer=timer(owner=True)))
         bench.records.save(Record(target=API, timer=timer()), None)
