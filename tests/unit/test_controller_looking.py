@@ -594,7 +594,6 @@ class TestGivingUp:
             ("3", code),
         }
 
-    @pytest.mark.xfail(strict=True, reason="what is on a group that is gone is dropped with it, and nobody is told")
     def test_a_push_that_was_watched_on_it_has_failed(self) -> None:
         scene = Scene()
         scene.look()
@@ -604,7 +603,6 @@ class TestGivingUp:
         assert [(each.code, each.message) for each in scene.letters] == [("ResourceNotFound", TWO)]
         assert [(each.id, each.result) for each in scene.record.outcomes] == [("2", "failed")]
 
-    @pytest.mark.xfail(strict=True, reason="an operator's way back is dropped with the group, and nobody is told")
     def test_an_operators_way_back_on_it_has_failed(self) -> None:
         pinned = container(pin=pin(good("0")), goods=(good("1"), good("0")))
         scene = Scene(live(containers={"web": pinned}, hold=Hold(reason="rolled back", since=at(0))))

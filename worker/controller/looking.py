@@ -239,12 +239,15 @@ class Looking:
             return Complete()
         now = self._ports.now()
         attempts = look.tries(failure.code) + crashes
+        gone = failure.code in GONE
         # Whatever kept everybody from looking, it says nothing of an image that nobody has seen.
-        on_group = set(record.change.asked.values()) if record.change and is_circumstance(failure) else set()
-        waiting = record.waiting().keys() - on_group
+        watched = record.change and is_circumstance(failure) and not gone
+        on_group = set(record.change.asked.values()) if record.change and watched else set()
+        ways_back = {one.pin.message.id for one in record.containers.values() if one.pin and gone}
+        waiting = (record.waiting().keys() - on_group) | ways_back
         record = fail(record, waiting, failure.code, failure.detail, now, circumstance=True, attempts=attempts)
         record = conclude(record, f"not rolled back: {failure.detail}", now)
-        if failure.code in GONE:
+        if gone:
             # It is gone, and what comes under its name one day is another group.
             record = record.anew()
         unfinished = record.change or record.flights
