@@ -160,7 +160,7 @@ class TestNothingSaid:
                     "refused": None,
                 },
             ),
-            (Timer(token="t", due=at(0)), {"owner": False}),
+            (Timer(token="t", due=at(0)), {"owner": False, "throttled": False}),
             (Undone(message=message("2"), code="C", detail="", containers=()), {"attempts": 1}),
             (Ending(message=message("2"), result="failed", detail="", at=at(0)), {"code": None, "attempts": 1}),
             (AddressChange(before={}, after={}), {"message": None}),
