@@ -28,7 +28,6 @@ from tests.unit.builders import (
     running,
     waiting,
 )
-from worker.core.admit import newer
 from worker.core.following import repository_of
 from worker.core.landing import landed, not_made
 from worker.core.look import Absence, Digest, Situation
@@ -565,8 +564,9 @@ def test_in_whatever_order_good_pushes_come_the_best_of_them_runs_in_the_end(
     for tag, age, told, looked in story:
         world.push(tag, age, told=told)
         one = world.received[-1]
-        follows = isinstance(rule.policy.decide("1.4", tag), Update)
-        if follows and newer(rule.policy, one, best, order):
+        higher = rule.policy.outranks(tag, best) if tag != best else None
+        is_better = one.order > order if higher is None else higher
+        if is_better and isinstance(rule.policy.decide("1.4", tag), Update):
             best, order = tag, one.order
         if looked:
             world.look()
