@@ -213,6 +213,34 @@ class TestAmongCandidates:
         assert admitted(THREE, now=container(known)).containers["web"].candidates == (candidate(THREE, None), known)
 
     @pytest.mark.parametrize(
+        ("known", "again", "wanted"),
+        [
+            ({}, {}, False),
+            ({"digest": SECOND}, {"digest": SECOND}, False),
+            ({"digest": SECOND}, {}, False),
+            ({}, {"digest": SECOND}, True),
+            ({"digest": SECOND}, {"digest": THIRD}, True),
+            ({}, {"pushed_at": at(1)}, True),
+            ({"pushed_at": None}, {"pushed_at": None}, True),
+            ({}, {"tag": "3"}, True),
+        ],
+    )
+    @pytest.mark.parametrize("looked_up", [False, True])
+    def test_a_push_that_is_delivered_again_is_one_push(
+        self, known: dict[str, Any], again: dict[str, Any], *, wanted: bool, looked_up: bool
+    ) -> None:
+        # Regression: of six deliveries of one push, those that came after its change restarted the group once more.
+        first, second = message("2", **known), message("2", name="again")
+        second = second.model_copy(update={"push": second.push.model_copy(update=again)})
+        waits = candidate(first) if looked_up else candidate(first, None, digest=None)
+        after = admitted(second, now=container(waits))
+        if wanted:
+            assert sorted(queued(after)) == ["2", "again"]
+        else:
+            assert queued(after) == ["2"]
+            assert ends(after) == [("again", "superseded", "the same push was delivered before, and is under way")]
+
+    @pytest.mark.parametrize(
         ("policy", "tag", "other", "later", "is_newer"),
         [
             ("any", "2", "3", True, True),

@@ -66,6 +66,8 @@ def _consider(
 ) -> tuple[ContainerRecord, Ruling]:
     if failure := repeated(container, message, message.push.digest):
         return container, Ruling(name, "ignored", failed_before(failure))
+    if any(_is_candidate(message, other) for other in container.candidates):
+        return container, Ruling(name, "superseded", "the same push was delivered before, and is under way")
     good, tag = container.good, message.push.tag
     decision = policy.decide(good.tag, tag)
     # Of two tags that the policy can't compare neither is newer: the policy's own reason is the one to tell.
@@ -110,6 +112,20 @@ def _repeats(message: UpdateMessage, digest: str | None, failure: Failure) -> bo
     if digest and failure.digest:
         return digest == failure.digest
     return message.push.pushed_at is not None and message.push.pushed_at == failure.pushed_at
+
+
+def _is_candidate(message: UpdateMessage, other: Candidate) -> bool:
+    push = other.message.push
+    return is_same_push(message, push.tag, push.pushed_at, other.digest or push.digest)
+
+
+def is_same_push(message: UpdateMessage, tag: str | None, pushed_at: datetime | None, digest: str | None) -> bool:
+    """Is it the push of this tag, time and digest, delivered once more? A digest that it alone tells is news.
+
+    Without a time or a digest nothing tells two pushes of one tag apart from two deliveries of one push.
+    """
+    push = message.push
+    return pushed_at is not None and (push.tag, push.pushed_at) == (tag, pushed_at) and push.digest in {None, digest}
 
 
 def failed_before(failure: Failure) -> str:
