@@ -263,6 +263,30 @@ class TestAmongCandidates:
         assert not newer(parse_policy("any"), TWO, "2", TWO.order)
 
 
+class TestPushedAgain:
+    """A good image whose tag was pushed once more comes back by its digest alone, whatever becomes of that push."""
+
+    @pytest.mark.parametrize(
+        ("pushed", "known", "again"),
+        [(SECOND, FIRST, True), (None, FIRST, True), (SECOND, None, True), (FIRST, FIRST, False)],
+    )
+    def test_its_tag_is_no_way_back(self, pushed: str | None, known: str | None, *, again: bool) -> None:
+        goods = (good("1", digest=known), good("0"))
+        after = admitted(message("1", pushed=5, digest=pushed), now=container(goods=goods))
+        first, second = after.containers["web"].goods
+        assert (first.pushed_again, second.pushed_again) == (again, False)
+        assert first.restored == (f"acme/shop@{FIRST}" if again and known else "acme/shop:1")
+
+    def test_older_ones_of_that_tag_are_no_way_back_either(self) -> None:
+        now = container(goods=(good("2"), good("1", digest=FIRST)))
+        after = admitted(message("1", pushed=5), now=now, shown=group({"web": "acme/shop:2"}))
+        assert [one.pushed_again for one in after.containers["web"].goods] == [False, True]
+
+    def test_a_push_that_is_refused_changes_nothing(self) -> None:
+        after = admitted(message("1", pushed=-5), now=container(goods=(good("1", digest=FIRST, pushed=0),)))
+        assert (fate(after, "1")[0], after.containers["web"].goods[0].pushed_again) == ("superseded", False)
+
+
 class TestSeveralContainers:
     """Two containers of one repository, each with a policy of its own."""
 
@@ -463,7 +487,6 @@ class TestAbandoned:
         after = acquaint(now, group(dict.fromkeys(("web", "blue"), "acme/shop:1")), target("any", "blue"), NOW)
         assert (after.containers["web"].pin, ends(after)) == (None, [])
 
-    @pytest.mark.xfail(strict=True, reason="it is abandoned, and then dropped")
     @pytest.mark.parametrize("names", [["other"], ["web"]], ids=["its rule is gone", "the container is gone"])
     def test_an_operator_s_way_back_that_is_on_the_group_ends_once(self, names: list[str]) -> None:
         images = {"web": "acme/shop:0"} if names == ["other"] else {"blue": "acme/shop:1"}
@@ -473,7 +496,6 @@ class TestAbandoned:
         after = acquaint(now, group(images), target("any", *names), NOW)
         assert [one.message.id for one in after.outbox] == ["back"]
 
-    @pytest.mark.xfail(strict=True, reason="a way back that is abandoned on one container is reverted on all of them")
     def test_an_operator_s_way_back_that_is_on_another_container_too_goes_on_there(self) -> None:
         both = dict.fromkeys(("web", "blue"), container(goods=(good("1"), good("0")), pin=pin(good("0"))))
         images = dict.fromkeys(both, "acme/shop:0")

@@ -123,7 +123,10 @@ def _unchanged(record: Record, name: str, candidate: Candidate, digest: str | No
     """The push has ended, and so have those that it is newer than."""
     good = record.containers[name].good
     order = max(good.order, candidate.message.order) if good.order else candidate.message.order
-    goods = (good.but(digest=digest or good.digest, order=order), *record.containers[name].goods[1:])
+    goods = (
+        good.but(digest=digest or good.digest, order=order, pushed_again=False),
+        *record.containers[name].goods[1:],
+    )
     candidates = record.containers[name].candidates
     older = candidates[candidates.index(candidate) + 1 :]
     record = leave(record, name, candidate, "unchanged", f"{name} runs {candidate.message.push.image} already", now)
