@@ -181,6 +181,14 @@ class TestSeveralContainers:
         now = record({"web": waits, "new": container(), "blue": waits}, apart=apart)
         assert list(desired(now, dict.fromkeys(now.containers, "acme/shop:1"), rollback=True)) == tried
 
+    @pytest.mark.parametrize(("restart", "watched"), [(False, True), (True, False)])
+    def test_an_older_push_that_runs_meanwhile_is_watched_all_the_same(self, *, restart: bool, watched: bool) -> None:
+        # Regression: the push that was tried first was blamed for what an older push on another container broke.
+        older = container(candidate(THREE), candidate(TWO, restart=restart))
+        now = record({"a": container(candidate(THREE)), "b": older}, apart=True)
+        wishes = desired(now, {"a": "acme/shop:1", "b": "acme/shop:2"}, rollback=True)
+        assert {name: each.id for name, each in wishes.items()} == {"a": "3"} | ({"b": "2"} if watched else {})
+
 
 class TestRuns:
     @pytest.mark.parametrize(("running", "there"), [("acme/shop:1", True), (BY_DIGEST, True), ("acme/shop:2", False)])
