@@ -722,7 +722,7 @@ class TestUnknownTargets:
         scene = Scene(live(containers={"web": container(candidate(TWO))}, change=change()))
         assert scene.look(tired(UNKNOWN_TARGET, UNKNOWN), targets=Elsewhere()) == Complete()
         assert [(each.code, each.detail) for each in scene.letters] == [
-            ("TargetRemoved", "left on the group without having been proven; it is no target any more")
+            ("TargetRemoved", "left on the group unproven; it is no target any more")
         ]
         assert (scene.record.change, scene.record.waiting(), scene.record.undone) == (None, {}, ())
 
@@ -763,7 +763,7 @@ class TestUnknownTargets:
         of = tired(UNKNOWN_TARGET, UNKNOWN)
         assert scene.look(of, targets=FixedTargets(Target(SHOP))) == Complete()
         assert [(each.id, each.result, each.detail) for each in scene.record.outcomes] == [
-            ("2", "ignored", "the container is not kept up to date any more")
+            ("2", "ignored", "the container is no longer kept up to date")
         ]
 
     def test_tags_that_are_no_policies_wait_for_their_owner_for_ever(self) -> None:

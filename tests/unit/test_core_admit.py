@@ -27,8 +27,10 @@ from tests.unit.builders import (
     record,
     target,
 )
-from worker.core.admit import Ruling, acquaint, admit, consider, is_redeployed, leave, newer, repeated
+from worker.core.acquaint import acquaint, is_redeployed
+from worker.core.admit import Ruling, admit, consider, newer, repeated
 from worker.core.following import followings
+from worker.core.leaving import leave
 from worker.groups.group import ContainerGroup
 from worker.policies.parse import parse_policy
 from worker.record.record import GOODS_KEPT, Record
@@ -238,7 +240,7 @@ class TestAmongCandidates:
             assert sorted(queued(after)) == ["2", "again"]
         else:
             assert queued(after) == ["2"]
-            assert ends(after) == [("again", "superseded", "the same push was delivered before, and is under way")]
+            assert ends(after) == [("again", "superseded", "this push was delivered before and is already under way")]
 
     @pytest.mark.parametrize(
         ("policy", "tag", "other", "later", "is_newer"),
@@ -398,7 +400,7 @@ class TestAcquaint:
         after = acquaint(record({"web": now}), group(), target("any", "other"), NOW)
         web = after.containers["web"]
         assert (web.followed, web.candidates, web.pin, web.failures) == (False, (), None, now.failures)
-        why = "the container is not kept up to date any more"
+        why = "the container is no longer kept up to date"
         assert ends(after) == [("back", "ignored", why), ("1", "ignored", why), ("2", "ignored", why)]
 
     def test_a_container_that_gets_a_rule_goes_on_from_what_it_ran(self) -> None:
@@ -410,7 +412,7 @@ class TestAcquaint:
         now = record({"gone": container(candidate(TWO)), "web": container(), "empty": container()})
         after = acquaint(now, group(), target(), NOW)
         assert after.containers == {"web": container()}
-        assert ends(after) == [("2", "ignored", "the group has no container gone any more")]
+        assert ends(after) == [("2", "ignored", "the group no longer has a container gone")]
         assert after.outcomes[0].containers == ("gone",)
 
     def test_a_push_that_another_container_waits_for_goes_on(self) -> None:
@@ -422,14 +424,14 @@ class TestAcquaint:
 class TestAbandoned:
     """What is on the group unproven, and nobody will watch any more, has failed: somebody should look."""
 
-    WHY = "left on the group without having been proven"
+    WHY = "left on the group unproven"
     BEGUN = record(
         {"web": container(candidate(TWO), candidate(ONE))}, change=change({"web": "acme/shop:2", "blue": "acme/shop:1"})
     )
 
     def test_the_push_of_a_container_whose_rule_is_gone(self) -> None:
         after = acquaint(self.BEGUN, group({"web": "acme/shop:2"}), target("any", "other"), NOW)
-        rule = "the container is not kept up to date any more"
+        rule = "the container is no longer kept up to date"
         assert ends(after) == [("1", "ignored", rule), ("2", "failed", f"{self.WHY}; {rule}")]
         assert (after.outbox[0].code, after.outbox[0].at) == ("TargetRemoved", NOW)
         assert (queued(after), after.undone) == ([], ())
@@ -442,7 +444,7 @@ class TestAbandoned:
 
     def test_the_push_of_a_container_that_is_gone(self) -> None:
         after = acquaint(self.BEGUN, group({"blue": "acme/shop:1"}), target("any", "blue"), NOW)
-        why = "the group has no container web any more"
+        why = "the group no longer has a container web"
         assert ends(after) == [("1", "ignored", why), ("2", "failed", f"{self.WHY}; {why}")]
 
     def test_the_push_of_a_container_that_follows_another_repository(self) -> None:
@@ -458,7 +460,7 @@ class TestAbandoned:
     @pytest.mark.parametrize(
         ("images", "names", "why"),
         [
-            pytest.param({"web": "acme/shop:1"}, ["other"], "the container is not kept up to date any more", id="rule"),
+            pytest.param({"web": "acme/shop:1"}, ["other"], "the container is no longer kept up to date", id="rule"),
             pytest.param(
                 {"web": "acme/other:1"},
                 ["web"],
@@ -468,7 +470,7 @@ class TestAbandoned:
             pytest.param(
                 {"blue": "acme/shop:1"},
                 ["web"],
-                "the group has no container web any more",
+                "the group no longer has a container web",
                 id="container",
             ),
         ],

@@ -40,8 +40,8 @@ JOBS = {"repository": "docker.io/acme/jobs", "goods": (good("4", "acme/jobs:4"),
 SHARE: Json = {"name": "data", "azureFile": {"shareName": "s", "storageAccountName": "a"}}
 LOGIN: Json = {"server": "r.io", "username": "u"}
 MISSING = (
-    "Azure does not give back these secrets, and an update must carry them; configure each under `secrets` in the "
-    "targets file: registry/r.io, volume/data/storage-account-key"
+    "Azure does not return these secrets, but an update must include them; configure each of them under `secrets` "
+    "in the targets file: registry/r.io, volume/data/storage-account-key"
 )
 
 

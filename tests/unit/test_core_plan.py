@@ -118,7 +118,7 @@ class TestUpdate:
 class TestRestart:
     def test_a_tag_that_moved_to_nobody_knows_what_is_a_restart_without_a_difference(self) -> None:
         seen = planned(message("1"))
-        unknown = "its digest is not known, so the tag may stand for another image by now"
+        unknown = "its digest is not known, so the tag may point at another image by now"
         assert (seen.action, seen.reasons, seen.diff) == ("restart", ("web: the tag 1 moved", unknown), ())
         assert (seen.changes, seen.restarts) == ((), ("web",))
 
@@ -188,7 +188,7 @@ class TestNothingToDo:
     def test_a_secret_that_nobody_configured(self) -> None:
         seen = planned(shown=group(imageRegistryCredentials=[{"server": "docker.io", "username": "acme"}]))
         assert (seen.action, seen.diff, seen.changes, seen.restarts) == ("fail", (), (), ())
-        assert seen.reasons[1].startswith("Azure does not give back these secrets")
+        assert seen.reasons[1].startswith("Azure does not return these secrets")
         assert seen.reasons[1].endswith(": registry/docker.io")
 
 
@@ -221,7 +221,7 @@ class TestWait:
         )
         shown = group({"web": "acme/shop:3"}, {"web": pulled(SECOND, 100)})
         seen = planned(now=now, shown=shown)
-        assert (seen.action, seen.reasons[1:]) == ("wait", ("healthy, and watched for a while",))
+        assert (seen.action, seen.reasons[1:]) == ("wait", ("healthy, waiting for the end of the soak",))
 
     def test_a_record_that_is_full_leaves_it_on_the_queue(self) -> None:
         many = tuple(message("0", name=f"m{number}", pushed=-99) for number in range(MOST_WAITING))
@@ -232,7 +232,7 @@ class TestWait:
         failed = failure(message("0", digest=SECOND, pushed_at=None))
         many = (candidate(message("0", name=f"m{number}", digest=SECOND), None) for number in range(60))
         seen = planned(TWO, container(*many, failures=(failed,)), told=SECOND)
-        assert (seen.action, seen.reasons[1:]) == ("wait", ("pushes wait to be looked up in their registry",))
+        assert (seen.action, seen.reasons[1:]) == ("wait", ("pushes wait for their registry lookup",))
 
     def test_what_runs_well_after_a_broken_push_is_the_planned_one(self) -> None:
         under_way = record({"web": container(candidate(TWO))}, change=change())

@@ -61,7 +61,7 @@ def ends(of: Record) -> list[tuple[str, str, str]]:
 
 
 def test_there_must_be_a_change() -> None:
-    with pytest.raises(ValueError, match=r"^there is a change to prove$"):
+    with pytest.raises(ValueError, match=r"^the record has no change to prove$"):
         proven(record({"web": container()}))
 
 

@@ -80,7 +80,7 @@ class TestAtRest:
         now = proven(inbox=(TWO,)) if kind == "received" else wanted(candidate(TWO, None))
         assert look(now, group(OLD)) == (
             now,
-            Wait(timedelta(seconds=5), "pushes wait to be looked up in their registry"),
+            Wait(timedelta(seconds=5), "pushes wait for their registry lookup"),
         )
 
     def test_what_came_in_while_the_group_is_held_is_still_admitted(self) -> None:
@@ -111,7 +111,7 @@ class TestAtRest:
         flights = tuple(Flight(generation=1, sent_at=at(each)) for each in sent)
         now = proven(flights=flights)
         result, action = look(now, group(OLD), seconds)
-        assert action == Wait(timedelta(seconds=left), "a change may still be on its way")
+        assert action == Wait(timedelta(seconds=left), "an earlier change may still take effect")
         assert result == now
 
     @pytest.mark.parametrize(("seconds", "flying"), [(89.9, True), (90, False)])
@@ -123,12 +123,12 @@ class TestAtRest:
     def test_what_failed_before_is_told_where_nothing_is_left_to_be_changed(self) -> None:
         result, action = look(proven(undone=(FAILED,)), group(OLD))
         assert (result.undone, action) == ((), Rest())
-        assert endings(result) == [("0", "failed", "it crashes; not rolled back: nothing was left to be changed")]
+        assert endings(result) == [("0", "failed", "it crashes; not rolled back: nothing was left to change")]
 
     def test_where_a_change_that_nobody_wants_any_more_never_came_what_runs_is_watched(self) -> None:
         now = proven(change=change(), undone=(FAILED,))
         watched, action = look(now, group(OLD, {"web": running(-10)}))
-        assert action == Wait(timedelta(seconds=20), "healthy, and watched for a while")
+        assert action == Wait(timedelta(seconds=20), "healthy, waiting for the end of the soak")
         assert (the_change(watched).images, the_change(watched).asked, endings(watched)) == (OLD, {}, [])
         result, action = look(watched, group(OLD, {"web": running(-10)}), 20)
         assert (result.change, action) == (None, Rest())
@@ -308,7 +308,7 @@ class TestWatched:
 
     def test_what_somebody_else_has_brought_here_is_watched_all_the_same(self) -> None:
         result, action = look(wanted(generation=3), group(NEW, {"web": running(-10)}), 4)
-        assert action == Wait(timedelta(seconds=16), "healthy, and watched for a while")
+        assert action == Wait(timedelta(seconds=16), "healthy, waiting for the end of the soak")
         assert (the_change(result).generation, the_change(result).began_at) == (3, LONG_AGO)
 
     def test_and_proven_at_once_if_it_has_run_for_long_enough(self) -> None:
@@ -341,7 +341,7 @@ class TestStories:
         assert action == Put(OLD, restart=False)
         assert (the_change(now).asked, the_change(now).generation, endings(now)) == ({}, 2, [])
         now, action = look(now, group(OLD, {"web": running(30)}), 62)
-        assert action == Wait(timedelta(seconds=55 - 2), "a change may still be on its way")
+        assert action == Wait(timedelta(seconds=55 - 2), "an earlier change may still take effect")
         assert endings(now) == [("2", "rolled-back", f"web: {CRASH}; rolled back to acme/shop:1")]
         assert (now.change, now.undone) == (None, ())
 
@@ -447,5 +447,5 @@ class TestItComesToAnEnd:
 
     def test_a_look_that_came_to_none_would_say_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(worker.core.reconcile, "MOST_TURNS", 1)
-        with pytest.raises(AssertionError, match=r"^a look that comes to no end$"):
+        with pytest.raises(AssertionError, match=r"^reconcile found no action within 1 turns$"):
             look(wanted(), group(NEW))

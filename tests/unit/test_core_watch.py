@@ -81,7 +81,7 @@ def reason(action: Action | None) -> str:
 
 
 def test_there_must_be_a_change() -> None:
-    with pytest.raises(ValueError, match=r"^there is a change to watch$"):
+    with pytest.raises(ValueError, match=r"^the record has no change to watch$"):
         looked(record({"web": container(candidate(TWO))}), group(NEW), 4)
 
 
@@ -204,22 +204,22 @@ class TestLost:
 class TestSteady:
     def test_a_healthy_group_is_watched_to_the_end_of_the_soak(self) -> None:
         result, action = looked(waited(begun(), 20, 30), group(NEW, {"web": running(10)}), 38)
-        assert action == Wait(timedelta(seconds=2), "healthy, and watched for a while")
+        assert action == Wait(timedelta(seconds=2), "healthy, waiting for the end of the soak")
         assert result == waited(begun(), 28, 38)
 
     @pytest.mark.parametrize(("seconds", "pause"), [(39, 1), (39.5, 1), (39.999, 1)])
     def test_no_pause_is_shorter_than_a_second(self, seconds: float, pause: float) -> None:
         assert looked(begun(), group(NEW, {"web": running(10)}), seconds)[1] == Wait(
-            timedelta(seconds=pause), "healthy, and watched for a while"
+            timedelta(seconds=pause), "healthy, waiting for the end of the soak"
         )
 
     def test_no_pause_is_longer_than_the_slowest_pace(self) -> None:
         _, action = looked(begun(), group(NEW, {"web": running(10)}), 11, replace(RULES, soak=timedelta(hours=1)))
-        assert action == Wait(timedelta(seconds=60), "healthy, and watched for a while")
+        assert action == Wait(timedelta(seconds=60), "healthy, waiting for the end of the soak")
 
     @pytest.mark.parametrize("seconds", [40, 930, 931, 86400])
     def test_after_the_soak_it_is_proven_however_late_one_looks(self, seconds: float) -> None:
-        # Regression: after a worker's outage a healthy rollout was "RolloutTimeout: it does not come to rest".
+        # Regression: after an outage of all workers, a healthy rollout ended as a RolloutTimeout.
         result, action = looked(begun(), group(NEW, {"web": running(10)}), seconds)
         assert action is None
         assert result.containers["web"].goods == (good("2", pushed=0), good("1"))
@@ -235,12 +235,12 @@ class TestSteady:
     def test_the_soak_counts_from_the_container_that_was_disturbed_last(self) -> None:
         now = begun(sent={"touched": frozenset({"web", "blue"})}, blue=container(candidate(TWO)))
         shown = group(NEW | {"blue": "acme/shop:2"}, {"web": running(10), "blue": running(20)})
-        assert looked(now, shown, 30)[1] == Wait(timedelta(seconds=20), "healthy, and watched for a while")
+        assert looked(now, shown, 30)[1] == Wait(timedelta(seconds=20), "healthy, waiting for the end of the soak")
 
     def test_a_warning_begins_the_soak_again(self) -> None:
         view = running(10, event("Unhealthy", 25, "Liveness probe failed", "Warning"))
         assert looked(begun(), group(NEW, {"web": view}), 40)[1] == Wait(
-            timedelta(seconds=15), "healthy, and watched for a while"
+            timedelta(seconds=15), "healthy, waiting for the end of the soak"
         )
 
     def test_a_container_that_ended_well_needs_no_soak(self) -> None:
@@ -253,17 +253,17 @@ class TestSteady:
         ended = {"currentState": {"state": "Terminated", "exitCode": 0, "finishTime": at(5).isoformat()}}
         now = begun(sent={"well": {"web": None, "side": None}}, side=side())
         shown = group(NEW | SIDE, {"web": running(10), "side": ended}, restartPolicy="Never")
-        assert looked(now, shown, 38)[1] == Wait(timedelta(seconds=2), "healthy, and watched for a while")
+        assert looked(now, shown, 38)[1] == Wait(timedelta(seconds=2), "healthy, waiting for the end of the soak")
 
     def test_what_restarts_again_and_again_has_failed_in_the_end(self) -> None:
         view = running(1000, event("Unhealthy", 1000, "Liveness probe failed", "Warning"))
         just, action = looked(waited(begun(), 929, 1000), group(NEW, {"web": view}), 1001)
-        assert action == Wait(timedelta(seconds=29), "healthy, and watched for a while")
+        assert action == Wait(timedelta(seconds=29), "healthy, waiting for the end of the soak")
         assert codes(just) == {}
         result, action = looked(waited(begun(), 930, 1000), group(NEW, {"web": view}), 1001)
         assert action is None
         assert [(each.code, each.detail) for each in result.undone] == [
-            ("RolloutTimeout", "it does not come to rest; warnings: Unhealthy: Liveness probe failed")
+            ("RolloutTimeout", "the containers keep restarting or warning; warnings: Unhealthy: Liveness probe failed")
         ]
 
     def test_a_way_back_that_does_not_come_to_rest_is_told_and_is_over(self) -> None:
@@ -274,7 +274,7 @@ class TestSteady:
         )
         assert (action, result.change) == (None, None)
         assert [each.detail for each in result.outbox] == [
-            "it crashes; the rollback failed: RolloutTimeout: it does not come to rest"
+            "it crashes; the rollback failed: RolloutTimeout: the containers keep restarting or warning"
         ]
 
     def test_an_address_that_changed_is_told(self) -> None:

@@ -18,9 +18,9 @@ from worker.controller.putting import Putting
 from worker.controller.settlement import Complete, Reschedule, Settlement
 from worker.controller.telling import Telling
 from worker.controller.timers import CONFLICTS
-from worker.core.admit import abandon
 from worker.core.failing import conclude, fail
 from worker.core.following import foreign_images, unknown_here
+from worker.core.leaving import abandon
 from worker.core.look import Absence, Situation
 from worker.core.rules import Action, Put, Rest, RolloutRules, Wait
 from worker.failures.classify import GONE, Failure, Retry, Transient, classify, is_circumstance

@@ -1,4 +1,4 @@
-"""What became of a change that was sent: it has landed, or Azure refused it, or nobody knows. Pure."""
+"""What became of a change that was sent: it took effect, Azure refused it, or nobody knows. Pure."""
 
 from __future__ import annotations
 
@@ -12,44 +12,59 @@ from worker.record.values import Change
 
 
 def landed(record: Record, sent: Change) -> Record:
-    """Azure has answered: the change is not in flight any more."""
+    """Azure has answered, so the change is no longer in flight."""
     return record.but(flights=tuple(flight for flight in record.flights if flight.generation != sent.generation))
 
 
 def not_made(record: Record, sent: Change, failure: Failure, now: datetime, attempts: int, *, over: bool) -> Record:
-    """The change failed, for now or, if it is `over`, for good: then the pushes that asked for it fail.
+    """Azure did not make the change. `over`: for good, so that the pushes that asked for it fail.
 
-    What fails in this way was no try: `tries` counts what Azure took and never showed. If several pushes asked and
-    Azure does not say which of them it means, each is tried apart. A way back that is refused for good is not tried
-    again until something else is desired.
+    A rollback that Azure refuses for good is not tried again until something else is desired.
     """
     change = record.change
     if change is None or change.generation != sent.generation:
-        return record
+        return record  # another change has taken its place
+    # `tries` counts the changes that Azure accepted and never showed, and this one was not accepted.
     change = change.but(tries=max(0, change.tries - 1))
-    asked = set(sent.asked.values())
     if not over:
         return record.but(change=change)
+    asked = set(sent.asked.values())
     if not asked:
         return record.but(change=change.but(refused=f"{failure.code}: {failure.detail}"))
-    named = {
+    # Nothing of the change is on the group, so the pushes that fail now end with that, and nothing is rolled back.
+    record = record.but(change=change.but(asked={}, touched=frozenset()))
+    named = _named_pushes(sent, failure)
+    is_passing = is_circumstance(failure)
+    # Failing all of them is tempting, but discards good images because of one bad one. They are tried apart instead.
+    if _is_blame_unclear(asked, named) and not is_passing and not record.apart:
+        return record.but(apart=True)
+    failing = named or asked
+    if is_passing:
+        # The same trouble would hold up each of the older pushes for hours, one after the other.
+        failing |= _waiting_behind(record, sent)
+    return fail(record, failing, failure.code, failure.detail, now, circumstance=is_passing, attempts=attempts)
+
+
+def _named_pushes(sent: Change, failure: Failure) -> set[str]:
+    """The pushes whose images Azure's answer names."""
+    return {
         message_id
         for name, message_id in sent.asked.items()
         if name in sent.images and _names(failure.detail, sent.images[name])
     }
-    # It is nowhere on the group, so that the pushes that fail now have ended with that.
-    record = record.but(change=change.but(asked={}, touched=frozenset()))
-    circumstance = is_circumstance(failure)
-    if len(asked) > 1 and not (named or circumstance or record.apart):
-        return record.but(apart=True)
-    failing = named or asked
-    if circumstance:
-        # It would keep the older pushes from being made just as long, one after the other.
-        waiting = (candidate for name in sent.asked for candidate in record.containers[name].candidates)
-        failing |= {candidate.id for candidate in waiting}
-    return fail(record, failing, failure.code, failure.detail, now, circumstance=circumstance, attempts=attempts)
+
+
+def _is_blame_unclear(asked: set[str], named: set[str]) -> bool:
+    """Whether several pushes asked for the change and Azure does not say which of them it refuses."""
+    return len(asked) > 1 and not named
+
+
+def _waiting_behind(record: Record, sent: Change) -> set[str]:
+    """The other pushes for these containers."""
+    containers = [record.containers[name] for name in sent.asked]
+    return {candidate.id for container in containers for candidate in container.candidates}
 
 
 def _names(detail: str, image: str) -> bool:
-    """Does Azure's answer name this image, and not one whose name only begins or ends like it?"""
+    """Whether Azure's answer names this image, and not one whose name merely begins or ends like it."""
     return re.search(rf"(?<![\w./:@-]){re.escape(image)}(?![\w-]|\.\w)", detail) is not None

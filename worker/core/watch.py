@@ -1,7 +1,8 @@
-"""Watching a change that is on the group: proven, broken, or not yet to be told. Pure.
+"""Watching a change that is on the group: is it proven, is it broken, or is it too early to tell? Pure.
 
-Every container that ran well before is judged, not the changed ones alone: a neighbour that our PUT broke is our fault.
-Patience counts what was looked at: an outage of Azure, of our storage or of every worker proves nothing.
+Every container that ran well before the change is judged, not only the changed ones: a PUT restarts all containers of
+a group, so a neighbour that it broke is our fault. Patience counts the time between looks that took place, so an outage
+of Azure, of our storage or of every worker proves nothing.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ _Turn = tuple[Record, Action | None]
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What a group shows of a change: each watched container's health, and which pushes are still to be proven.
+    """What a group shows of a change: the health of each watched container, and the pushes that are still unproven.
 
-    `unproven` is container → message id. Any other watched container is a neighbour: it ran well before, or is being
-    brought back to what it ran.
+    `unproven` maps containers to message ids. Any other watched container is a neighbour: it ran well before the
+    change, or it is being brought back to what it ran.
     """
 
     change: Change
@@ -44,22 +45,26 @@ class Sight:
 
     @property
     def pending(self) -> dict[str, Pending]:
-        """The containers that are on their way."""
+        """The containers that are still starting."""
         return {name: health for name, health in self.health.items() if isinstance(health, Pending)}
 
     @property
     def operation_failed(self) -> bool:
-        """Did this change's operation fail? One that had failed before says nothing until this change shows."""
-        started = all(health.started for health in self.pending.values())
-        return self.group.failed and (started or not self.change.failed_before)
+        """Whether the operation of this change failed."""
+        if not self.group.failed:
+            return False
+        # A group that had failed before the change goes on saying so until Azure has begun with the change. Only then,
+        # when every pending container has been started anew, is the failure this change's own.
+        has_taken_effect = all(health.started for health in self.pending.values())
+        return has_taken_effect or not self.change.failed_before
 
 
 def watch(
     record: Record, group: ContainerGroup, wishes: Mapping[str, Desired], rules: RolloutRules, now: datetime
 ) -> _Turn:
-    """The next step of a change that is on the group; no action: something has failed or moved, so decide anew."""
+    """The next step of a change that is on the group. Without an action something has changed, so decide again."""
     if record.change is None:
-        raise ValueError("there is a change to watch")
+        raise ValueError("the record has no change to watch")
     change = record.change.but(patience=rules.looked(record.change.patience, now))
     record = record.but(change=change)
     unproven = {name: wish.id for name, wish in wishes.items() if wish.id}
@@ -72,52 +77,63 @@ def watch(
 
 
 def _healths(record: Record, change: Change, group: ContainerGroup, wishes: Mapping[str, Desired]) -> dict[str, Health]:
-    """The health of what the change brought, and of what ran well before it.
-
-    A container that did not run well before is no evidence, nor is one that waits to be brought back, which a hold
-    may keep it from.
-    """
-    brought = {name for name, wish in wishes.items() if wish.id or name in change.touched}
-    watched = {
-        name
-        for name, running in group.images.items()
-        if name in brought or (name in change.well and not _waits_to_be_brought_back(record, name, running))
-    }
+    """The health of each container that is evidence: what the change brought, and what ran well before it."""
     found: dict[str, Health] = {}
-    for name in sorted(watched):
-        health = group.health(name, change.began_at)
-        # A PUT restarts every container as far as anybody has seen, but nothing promises that. A neighbour that goes on
-        # running is judged by how it runs; to wait for its restart would fail a good push after the timeout.
-        goes_on = isinstance(health, Pending) and not health.started and name not in change.touched
-        found[name] = group.health(name, LONG_AGO) if goes_on else health
+    for name in sorted(group.images):
+        wish = wishes.get(name)
+        is_brought = wish is not None and (bool(wish.id) or name in change.touched)
+        if is_brought or _is_neighbour(record, change, name, group.images[name]):
+            found[name] = _health(change, group, name)
     return found
 
 
+def _is_neighbour(record: Record, change: Change, name: str, running: str) -> bool:
+    """Whether the container ran well before the change, and runs what it should.
+
+    A container that was broken before is no evidence. Neither is one that waits to be brought back, because a hold may
+    keep it waiting for as long as it likes.
+    """
+    return name in change.well and not _waits_to_be_brought_back(record, name, running)
+
+
+def _health(change: Change, group: ContainerGroup, name: str) -> Health:
+    health = group.health(name, change.began_at)
+    was_restarted = not isinstance(health, Pending) or health.started
+    if was_restarted or name in change.touched:
+        return health
+    # Azure says that an update restarts all containers of a group. Still, a neighbour that goes on running is judged by
+    # how it runs: waiting for its restart is tempting, but fails a good push by the timeout if none comes.
+    # https://learn.microsoft.com/azure/container-instances/container-instances-update#limitations
+    return group.health(name, LONG_AGO)
+
+
 def _waits_to_be_brought_back(record: Record, name: str, running: str) -> bool:
-    """Is it known already that the container runs what it should not: a failed push, or a tag that moved unasked?"""
+    """Whether the container is known to run the wrong image: a failed push, or a tag that moved without a push."""
     container = record.containers.get(name)
     if container is None:
         return False
-    failed = running in {failure.image for failure in container.failures}
-    return failed or (container.good.moved and running not in container.good.spellings)
+    if running in {failure.image for failure in container.failures}:
+        return True
+    return container.good.moved and running not in container.good.spellings
 
 
 def _trouble(record: Record, sight: Sight, rules: RolloutRules, now: datetime) -> _Turn | None:
-    """What is broken, if that is certain: in transition a neighbour may still come up."""
+    """What to do about broken containers or a failed operation; None if nothing is certain to be broken."""
     broken, suspects = sight.broken, sight.unproven
-    # A pushed image that can't be pulled keeps the operation going for as long as Azure tries: it need not be waited
-    # for. A neighbour that shows broken in the middle of an operation may just be between two states.
+    # While Azure can't pull a pushed image, the operation goes on for as long as Azure tries, and there is no need to
+    # wait for its end. A neighbour that looks broken during an operation may only be between two states.
     if sight.group.in_transition and not suspects.keys() & broken.keys():
         return None
-    # Asked before the blame: a neighbour whose own tag was moved by somebody else breaks with any restart, so that
-    # failing the push would neither be just nor bring the neighbour back.
+    # This comes before the blame: a neighbour whose own tag somebody moved breaks at any restart. Failing the push
+    # would be unjust, and it would not repair the neighbour, which would pull the same wrong image again.
     if moved := _moved_unasked(record, sight):
         return _pinned_back(record, moved, sight.group), None
     if broken:
-        # Of several pushes those are to blame whose containers broke; if only neighbours did, all of them.
+        # Of several pushes, those whose containers broke are to blame; if only neighbours broke, all of them are.
         blamed = suspects.keys() & broken.keys() or suspects.keys()
-        name, first = next(iter(sorted(broken.items())))
-        return _failed(record, [suspects[each] for each in blamed], first.code, f"{name}: {first.evidence}", rules, now)
+        name, first = min(broken.items())
+        ids = [suspects[container] for container in blamed]
+        return _failed(record, ids, first.code, f"{name}: {first.evidence}", rules, now)
     if sight.operation_failed:
         what = evidence(sight.group, "the operation failed")
         return _failed(record, list(suspects.values()), "ProvisioningFailed", what, rules, now)
@@ -125,32 +141,46 @@ def _trouble(record: Record, sight: Sight, rules: RolloutRules, now: datetime) -
 
 
 def _failed(record: Record, ids: Collection[str], code: str, detail: str, rules: RolloutRules, now: datetime) -> _Turn:
-    """The pushes to blame fail. Without any, what ran well before does not any more, and there is nothing better."""
-    if ids:
-        record = fail(record, ids, code, detail, now)
-        if not rules.rollback:
-            record = conclude(record, "not rolled back: ACI_HOOKS_ROLLBACK is off", now)
-        return record, None
-    record = conclude(record, f"the rollback failed: {code}: {detail}", now)
-    return _over(record), None
+    """Fail the pushes that are to blame.
+
+    If there are none, a rollback has not helped: what ran well before no longer does, and nothing better is known.
+    """
+    if not ids:
+        record = conclude(record, f"the rollback failed: {code}: {detail}", now)
+        return _over(record), None
+    record = fail(record, ids, code, detail, now)
+    if not rules.rollback:
+        record = conclude(record, "not rolled back: ACI_HOOKS_ROLLBACK is off", now)
+    return record, None
 
 
 def _moved_unasked(record: Record, sight: Sight) -> dict[str, str]:
-    """The broken neighbours whose own tag has moved, so that the restart pulled another image: name → digest before."""
+    """The broken neighbours whose own tag was moved by somebody else, with the digest that each ran before."""
     found = {}
     for name, broken in sight.broken.items():
-        before, container = sight.change.well.get(name), record.containers.get(name)
-        if name in sight.unproven or before is None or container is None or container.good.moved:
-            continue
-        now_runs = sight.group.running_digest(name, sight.change.began_at)
-        pulled_another = now_runs is not None and now_runs != before
-        if "@" not in sight.group.images[name] and (pulled_another or broken.code == "ImagePullFailed"):
+        before = sight.change.well.get(name)
+        if before is not None and _has_moved_unasked(record, sight, name, before, broken):
             found[name] = before
     return found
 
 
+def _has_moved_unasked(record: Record, sight: Sight, name: str, before: str, broken: Broken) -> bool:
+    """Whether a broken container was restarted by our change and pulled, or could not pull, another image."""
+    container = record.containers.get(name)
+    if name in sight.unproven or container is None or container.good.moved:
+        return False
+    if "@" in sight.group.images[name]:
+        return False  # an image by its digest does not move
+    pulled = sight.group.running_digest(name, sight.change.began_at)
+    pulled_another = pulled is not None and pulled != before
+    return pulled_another or broken.code == "ImagePullFailed"
+
+
 def _pinned_back(record: Record, moved: Mapping[str, str], group: ContainerGroup) -> Record:
-    """What a neighbour ran is its last good image, by its digest alone: so it is desired, and is not there."""
+    """Let only the digest of a neighbour's last good image bring that image back.
+
+    The container then runs another image than the desired one, and the next turn puts the digest.
+    """
     for name, digest in moved.items():
         container = record.containers[name]
         good = container.good.but(digest=container.good.digest or digest, moved=True)
@@ -160,38 +190,55 @@ def _pinned_back(record: Record, moved: Mapping[str, str], group: ContainerGroup
 
 
 def _not_yet(record: Record, sight: Sight, wishes: Mapping[str, Desired], rules: RolloutRules, now: datetime) -> _Turn:
-    """Wait, unless the change has been lost, or has been looked at for too long."""
+    """Wait, unless the change was lost or has been watched for too long."""
     change, group, pending = sight.change, sight.group, sight.pending
-    # The image is there and its container was never restarted, though no change can still be under way: the PUT or the
-    # restart was lost on its way, and is sent again.
-    lost = any(not health.started for health in pending.values()) and now > change.began_at + rules.flight
-    if lost and not group.in_transition and not hold_reason(group.tags):
+    if _is_lost(sight, rules, now):
         return begin(record, group, wishes, rules, now)
-    reasons = [f"{name} {health.reason}" for name, health in sorted(pending.items())]
-    reasons = ["the group is in transition", *reasons] if group.in_transition else reasons
+    reasons = ["the group is in transition"] if group.in_transition else []
+    reasons += [f"{name} {health.reason}" for name, health in sorted(pending.items())]
     if change.patience.waited > rules.timeout.total_seconds():
         blamed = sight.unproven.keys() & pending.keys() or sight.unproven.keys()
+        ids = [sight.unproven[name] for name in blamed]
         what = evidence(group, f"not healthy after {rules.timeout}: {'; '.join(reasons)}")
-        return _failed(record, [sight.unproven[name] for name in blamed], "RolloutTimeout", what, rules, now)
+        return _failed(record, ids, "RolloutTimeout", what, rules, now)
     return record, Wait(rules.pause(change.patience.waited), "; ".join(reasons))
 
 
+def _is_lost(sight: Sight, rules: RolloutRules, now: datetime) -> bool:
+    """Whether the PUT or the restart got lost, so that it has to be sent again.
+
+    The group then shows the new image, yet a container was never restarted, and the change has been on its way for
+    longer than a change can be. What a hold keeps back is not sent.
+    """
+    has_unrestarted = any(not health.started for health in sight.pending.values())
+    may_still_arrive = now <= sight.change.began_at + rules.flight
+    if not has_unrestarted or may_still_arrive:
+        return False
+    return not sight.group.in_transition and not hold_reason(sight.group.tags)
+
+
 def _steady(record: Record, sight: Sight, rules: RolloutRules, now: datetime) -> _Turn:
-    """Everything is healthy: long enough?"""
-    change = sight.change
-    # What has ended as it should needs no soak. What is restarted in the meantime counts from its last start, so a
-    # container that keeps crashing slowly never gets through.
+    """Everything is healthy. Prove the change if that has been so for long enough, else go on watching."""
+    left = _soak_left(sight, rules, now)
+    if left <= timedelta(0):
+        return _over(prove(record, sight.group, sight.unproven, now)), None
+    longest = rules.timeout + rules.soak
+    if sight.change.patience.waited > longest.total_seconds():
+        what = evidence(sight.group, "the containers keep restarting or warning")
+        return _failed(record, list(sight.unproven.values()), "RolloutTimeout", what, rules, now)
+    return record, Wait(max(timedelta(seconds=1), min(left, rules.slow)), "healthy, waiting for the end of the soak")
+
+
+def _soak_left(sight: Sight, rules: RolloutRules, now: datetime) -> timedelta:
+    """For how long the containers must still stay healthy.
+
+    Each counts from its last start or warning, so a container that crashes slowly, again and again, never gets through.
+    One that has ended as it should needs no soak.
+    """
     since = [health.since for health in sight.health.values() if isinstance(health, Healthy) and not health.ended]
-    left = max([timedelta(0), *(at + rules.soak - now for at in since)])
-    if left > timedelta(0):
-        longest = (rules.timeout + rules.soak).total_seconds()
-        if change.patience.waited > longest:
-            what = evidence(sight.group, "it does not come to rest")
-            return _failed(record, list(sight.unproven.values()), "RolloutTimeout", what, rules, now)
-        return record, Wait(max(timedelta(seconds=1), min(left, rules.slow)), "healthy, and watched for a while")
-    return _over(prove(record, sight.group, sight.unproven, now)), None
+    return max((at + rules.soak - now for at in since), default=timedelta(0))
 
 
 def _over(record: Record) -> Record:
-    """The change is over: nothing is watched any more, and what else is desired shows at once."""
+    """The change is over, and pushes are no longer tried apart. The next turn sees whatever else is desired."""
     return record.but(change=None, apart=False)
