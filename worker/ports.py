@@ -1,12 +1,12 @@
-"""The ports: what the controller needs of the outside systems, as protocols and their values.
+"""The ports: what the controller needs from outside systems, as protocols and their values.
 
-The adapters implement them and worker.wiring plugs them in; the controller knows no adapter.
+The adapters implement them, and worker.wiring plugs the adapters in. The controller imports no adapter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 
@@ -14,6 +14,7 @@ from shared.image import ImageReference
 from shared.message import TargetId
 from shared.push import Push
 from shared.queue import Queue
+from worker.failures.classify import Failure, classify
 from worker.failures.retrying import briefly
 from worker.groups.group import ContainerGroup
 from worker.record.record import Record
@@ -21,28 +22,28 @@ from worker.targets.tags import BadTags
 from worker.targets.target import Target
 
 UNREADABLE = "UnreadableRecord"
-"""The code of the error that a record is none of this version, or another group's."""
+"""The code of the error for a record that is of another version, or of another group."""
 
 
 class Conflict(Exception):
-    """Somebody else wrote the record first: read it again and decide anew."""
+    """Somebody else wrote the record first. Read it again, and decide again."""
 
 
 class Groups(Protocol):
     """Container groups in Azure; worker.adapters.arm.Arm. Every method raises RemoteError."""
 
     def get(self, target: TargetId) -> ContainerGroup:
-        """The group as it is."""
+        """The group as it is now."""
 
     def put(self, target: TargetId, definition: bytes, insist: Callable[[], None]) -> None:
-        """Bring a definition onto it; `insist` raises if it must not be sent any more, at the last moment."""
+        """PUT a definition. `insist` is called before every try, and raises if it must not be sent any more."""
 
     def restart(self, target: TargetId, insist: Callable[[], None]) -> None:
-        """Restart it; `insist` as above."""
+        """Restart the group. `insist` is as for `put`."""
 
 
 class Lister(Protocol):
-    """What lists container groups; worker.adapters.arm.Arm."""
+    """Lists container groups; worker.adapters.arm.Arm."""
 
     def list(self, subscription: str, resource_group: str | None = None) -> Iterable[ContainerGroup]:
         """Every group of a subscription or resource group, without instance views. Raises RemoteError."""
@@ -52,29 +53,31 @@ class RecordStore(Protocol):
     """The records; worker.adapters.record_blobs.Records. Every method raises RemoteError."""
 
     def load(self, target: TargetId) -> tuple[Record, str | None]:
-        """A record and its ETag; an empty one and None where there is none."""
+        """A record and its ETag; an empty record and None if the group has no record."""
 
     def save(self, record: Record, etag: str | None) -> str:
-        """Compare and swap; the new ETag. Raises Conflict."""
+        """Write the record if its ETag is still `etag`, and return the new ETag. Raises Conflict."""
 
     def versions(self) -> Iterable[tuple[TargetId, str]]:
         """Every group that has a record, with the record's ETag."""
 
 
 class Glances(Protocol):
-    """What spares reads while many groups are waited for; worker.adapters.transitions.Watch."""
+    """Saves reads while many groups are in transition; worker.adapters.transitions.Watch."""
 
     def glance(self, target: TargetId) -> ContainerGroup | None:
-        """The group without instance views if it is in transition for certain."""
+        """The group without instance views if it is certainly in transition; else None."""
 
     def waits(self, target: TargetId) -> None:
-        """It is being waited for."""
+        """Note that the group is being waited for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What the list of groups shows of one group."""
+    """What the list of groups shows about one group."""
 
+    # Without instance views: ARM's lists leave them out, so a list can't tell whether anything is healthy.
+    # https://learn.microsoft.com/rest/api/container-instances/container-groups/list
     images: Mapping[str, str]
     held: bool = False
     in_transition: bool = False
@@ -87,35 +90,36 @@ class TargetCatalogue(Protocol):
         """The targets that a push may concern. Raises RemoteError if none can be known."""
 
     def target_of(self, group: ContainerGroup) -> Target | BadTags | None:
-        """The target that this group is by the targets file, or by the resource tags that it has now."""
+        """The target that the group is, by the targets file or else by its resource tags as they are now."""
 
     def all(self) -> tuple[Target, ...]:
-        """Every target that is known now."""
+        """Every known target."""
 
     def listed(self) -> Mapping[TargetId, Listed]:
-        """The groups of the last list."""
+        """The groups in the newest list."""
 
     def is_gone(self, target: TargetId) -> bool:
-        """Does a list that would show this group not show it?"""
+        """Whether the group is missing from a list that would show it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The image is there; `digest` is what its tag points at now: an index's own digest for a multi-arch image."""
+    """The image exists. `digest` is what its tag points at now; for a multi-platform image, the index's own digest."""
 
+    # Azure's events name the digest of one platform's manifest instead, so the two can differ for the same image.
     digest: str
 
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """The registry itself says that there is no such image."""
+    """The registry itself says that the image does not exist."""
 
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """It could not be told, for the reason given: unreachable, throttled, private."""
+    """The registry gave no answer, for the reason in `detail`: unreachable, throttled, private."""
 
     detail: str
 
@@ -124,13 +128,13 @@ Lookup = Found | Absent | Unknown
 
 
 class Images(Protocol):
-    """What a registry tells of its images; worker.adapters.registry.client.Registry."""
+    """What registries know about images; worker.adapters.registry.client.Registry."""
 
     def lookup(self, image: ImageReference) -> Lookup:
-        """Is this image there, and what is its digest?"""
+        """Whether the image exists, and its digest."""
 
     def tags(self, image: ImageReference) -> list[str]:
-        """Every tag of its repository. Raises RemoteError."""
+        """Every tag of the image's repository. Raises RemoteError."""
 
 
 Noticed = Literal["updated", "rolled-back", "failed", "address changed"]
@@ -138,7 +142,7 @@ Noticed = Literal["updated", "rolled-back", "failed", "address changed"]
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """How a push ended for a target: `image` and `target` as people write them, `detail` a sentence."""
+    """How a push ended for a target. `image` and `target` are written as people write them; `detail` is a sentence."""
 
     outcome: Noticed
     image: str
@@ -150,9 +154,12 @@ class Notice:
 class Ports:
     """The outside systems: ARM, the records, the targets, both queues, secrets and the registry.
 
-    `resolve` reads secrets (path → source) into values; `digest` gives a pushed image's digest, None if not known,
-    and raises RemoteError with the code ManifestUnknown where the registry has no such image; `redact` hides secrets
-    in what an outside system said; `tell` notifies people; `new_id` makes ids of messages and tokens of timers.
+    `resolve`: read secrets (path → source) into values.
+    `digest`: a pushed image's digest, or None if it is not known. Raises RemoteError with the code ManifestUnknown if
+    the registry has no such image.
+    `new_id`: a new id of a message, or token of a timer.
+    `redact`: hide secrets in what an outside system said.
+    `tell`: notify people.
     """
 
     groups: Groups
@@ -169,9 +176,16 @@ class Ports:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def load(self, target: TargetId) -> tuple[Record, str | None]:
-        """A record and its ETag. Raises RemoteError after a few tries."""
+        """A record and its ETag; an empty record and None if there is none. Raises RemoteError after a few tries."""
         return briefly(lambda: self.records.load(target))
 
     def save(self, record: Record, etag: str | None) -> str:
-        """Compare and swap; the new ETag. Raises Conflict, RemoteError after a few tries."""
+        """Write the record if its ETag is still `etag`. Raises Conflict, and RemoteError after a few tries."""
+        # A try whose answer was lost may have written the record. Then the next try raises Conflict, and the caller reads
+        # the record that it has written itself and decides again, which changes nothing.
         return briefly(lambda: self.records.save(record, etag))
+
+    def classified(self, error: Exception) -> Failure:
+        """What to make of an error, with secrets redacted in what an outside system said."""
+        failure = classify(error)
+        return replace(failure, detail=self.redact(failure.detail))

@@ -55,11 +55,11 @@ def test_that_a_registry_can_not_tell_is_in_the_log() -> None:
     with capture_logs() as lines:
         digest_of(Registry(Unknown("unreachable")), push("2"))
         digest_of(Registry(Found(TOLD)), push("2"))
-    assert lines == [{"event": "registry can't tell", "log_level": "info", "detail": "unreachable"}]
+    assert lines == [{"event": "registry gave no digest", "log_level": "info", "detail": "unreachable"}]
 
 
 def test_an_image_that_is_not_there_is_an_error_whatever_the_sender_says() -> None:
     with pytest.raises(RemoteError) as error:
         digest_of(Registry(Absent("no manifest")), push("2"))
     assert (error.value.service, error.value.status, error.value.code) == ("registry", 404, "ManifestUnknown")
-    assert error.value.message == "docker.io/acme/shop:2 does not exist there: no manifest"
+    assert error.value.message == "docker.io/acme/shop:2 does not exist in its registry: no manifest"

@@ -98,7 +98,7 @@ class TestSettling:
         assert desk.settled == ["after poison send", "after complete"]
         assert desk.letters == [
             DeadLetter(
-                reason="the message is no message of ours",
+                reason="the message could not be decoded",
                 code="Undecodable",
                 detail="not base64",
                 attempts=1,
@@ -156,7 +156,7 @@ class TestSettling:
         (theirs,) = desk.updates.receive(32)
         with capture_logs() as lines:
             desk.handler().handle([leased])
-        assert [line["event"] for line in lines] == ["lease lost, leaving the message to whoever has it now"]
+        assert [line["event"] for line in lines] == ["lease lost, leaving the message to the worker that has it now"]
         desk.updates.complete(theirs)
 
     @pytest.mark.parametrize(("passed", "letters"), [(LEASE - 1, 1), (LEASE, 0)])
@@ -167,7 +167,7 @@ class TestSettling:
         with capture_logs() as lines:
             desk.handler().handle([leased])
         assert len(desk.letters) == letters
-        lost = "lease lost, leaving the message to whoever has it now"
+        lost = "lease lost, leaving the message to the worker that has it now"
         assert [line["event"] for line in lines] == ["undecodable message", *([] if letters else [lost])]
 
 
@@ -251,7 +251,7 @@ class TestTogether:
             desk.handler().handle(leased)
         assert desk.record.inbox == (TWO, THREE)
         assert [type(each) for each in desk.sent] == [Look]
-        assert [line["event"] for line in lines] == ["lease lost, leaving the message to whoever has it now"]
+        assert [line["event"] for line in lines] == ["lease lost, leaving the message to the worker that has it now"]
 
     def test_one_that_has_crashed_a_worker_goes_alone(self) -> None:
         desk = Desk()
@@ -445,7 +445,7 @@ class TestLooks:
         lines = desk.handle(LIVE)
         assert desk.images == {"web": "acme/shop:1"}
         assert desk.settled == []
-        assert lines[-1]["event"] == "lease lost, leaving the message to whoever has it now"
+        assert lines[-1]["event"] == "lease lost, leaving the message to the worker that has it now"
 
     def test_one_just_before_its_end_does(self) -> None:
         desk = Desk(record(inbox=(TWO,), timer=timer(0), count=1), {"web": "acme/shop:1"})

@@ -46,7 +46,8 @@ from tests.unit.controller_builders import (
     counted,
     group_of,
 )
-from worker.controller.looking import FROM_THE_FUTURE, MOST_LOOKUPS, UNKNOWN_TARGET, Looking
+from worker.controller.looking import FROM_THE_FUTURE, UNKNOWN_TARGET, Looking
+from worker.controller.lookups import MOST_LOOKUPS
 from worker.controller.settlement import Complete, Reschedule, Settlement
 from worker.controller.telling import Telling
 from worker.controller.timers import CONFLICTS
@@ -62,7 +63,7 @@ TWO = message("2")
 OLD, NEW = {"web": "acme/shop:1"}, {"web": "acme/shop:2"}
 LIVE = Look(target=SHOP, token="live", count=1)
 EARLY, UNKNOWN = "early", "unknown target"
-FOR_OTHERS = "no target here; another worker may know it"
+FOR_OTHERS = "not a target in this worker's targets; another worker may know it"
 
 
 def again(delay: float, **changes: Any) -> Reschedule:
@@ -464,7 +465,7 @@ class TestNobodyCouldLook:
             settled = scene.look()
         assert isinstance(settled, Reschedule)
         assert settled.message.attempts == 1
-        assert [line["event"] for line in lines] == ["look failed, trying again", "look failed"]
+        assert [line["event"] for line in lines] == ["look failed, retrying", "look failed"]
         assert lines[0]["exc_info"]
 
     @pytest.mark.parametrize("attempts", [6, 7])
@@ -523,7 +524,7 @@ class TestNobodyCouldLook:
             assert scene.look() == Complete()
         assert "password=***" in scene.letters[0].detail
         assert "hunter2" not in f"{lines}{scene.record.model_dump_json()}"
-        assert [line["event"] for line in lines if line["log_level"] == "error"] == ["look failed for good"]
+        assert [line["event"] for line in lines if line["log_level"] == "error"] == ["look failed, giving up"]
 
 
 class TestGivingUp:
@@ -712,8 +713,8 @@ class TestUnknownTargets:
         assert scene.look(tired(UNKNOWN_TARGET, UNKNOWN), targets=Elsewhere()) == Complete()
         now = scene.record
         assert {(each.id, each.result, each.detail, each.containers) for each in now.outcomes} == {
-            ("2", "ignored", "it is no target any more", ()),
-            ("3", "ignored", "it is no target any more", ()),
+            ("2", "ignored", "the group is no longer a target", ()),
+            ("3", "ignored", "the group is no longer a target", ()),
         }
         assert (now.waiting(), now.change, now.timer, now.outbox, scene.letters) == ({}, None, None, (), [])
         assert now.containers["web"].past == ("acme/shop:3",)
@@ -722,7 +723,7 @@ class TestUnknownTargets:
         scene = Scene(live(containers={"web": container(candidate(TWO))}, change=change()))
         assert scene.look(tired(UNKNOWN_TARGET, UNKNOWN), targets=Elsewhere()) == Complete()
         assert [(each.code, each.detail) for each in scene.letters] == [
-            ("TargetRemoved", "left on the group unproven; it is no target any more")
+            ("TargetRemoved", "left on the group unproven; the group is no longer a target")
         ]
         assert (scene.record.change, scene.record.waiting(), scene.record.undone) == (None, {}, ())
 
@@ -731,7 +732,7 @@ class TestUnknownTargets:
         scene = Scene(live(undone=(failed,), containers={"web": container()}))
         scene.look(tired(UNKNOWN_TARGET, UNKNOWN), targets=Elsewhere())
         assert [(each.code, each.detail) for each in scene.letters] == [
-            ("CrashLoop", "it crashes; it is no target any more")
+            ("CrashLoop", "it crashes; the group is no longer a target")
         ]
 
     def test_without_anything_to_tell_it_rests_at_once(self) -> None:

@@ -111,7 +111,7 @@ class TestTimers:
         assert beat.looks == ([(SHOP, "id-1")] if lost else [])
         assert (beat.record.timer, beat.record.count) == ((timer(0, "id-1"), 5) if lost else (timer(due), 4))
         told = [(line["event"], line["target"], line["due"]) for line in lines]
-        assert told == ([("a timer is overdue, starting it again", "web/shop", str(at(due)))] if lost else [])
+        assert told == ([("a timer is overdue, restarting it", "web/shop", str(at(due)))] if lost else [])
 
     def test_a_group_that_is_looked_at_anyway_is_not_looked_at_for_what_it_runs(self) -> None:
         beat = Beat(RESTING.but(timer=timer(60)), Listed({"web": "acme/shop:0"}))
@@ -152,7 +152,7 @@ class TestDrift:
         assert beat.looks == ([(SHOP, "id-1")] if drifted else [])
         assert beat.record == (RESTING.but(timer=timer(0, "id-1"), count=1) if drifted else RESTING)
         told = [(line["event"], line["target"], line["gone"]) for line in lines]
-        drift = "a group does not run what it should, having it looked at"
+        drift = "a group does not run its desired images, starting a look"
         assert told == ([(drift, "web/shop", False)] if drifted else [])
 
     def test_a_list_that_is_older_than_the_last_push_shows_no_drift(self) -> None:
@@ -278,14 +278,14 @@ class TestUnlisted:
         beat = self.beat()
         beat.on("get", DOWN, DOWN)
         assert [(line["event"], line["target"], line["error"]) for line in beat.round()] == [
-            ("group not looked at", "web/shop", str(DOWN))
+            ("group not checked", "web/shop", str(DOWN))
         ]
         assert beat.round() == []
         beat.round()
         assert beat.looks == [(SHOP, "id-1")]
         beat.rewrite(lambda now: now.but(timer=None))
         beat.on("get", DOWN)
-        assert [line["event"] for line in beat.round()] == ["group not looked at"]
+        assert [line["event"] for line in beat.round()] == ["group not checked"]
 
 
 class TestCosts:
@@ -376,7 +376,7 @@ class TestNewTargets:
         for number in range(1, SWEEP_TRIES):
             lines = beat.round()
             assert [(line["event"], line["problem"]) for line in lines] == [
-                ("new target not swept, trying again", "web: unreachable")
+                ("new target not swept, retrying", "web: unreachable")
             ]
             assert (beat.record.swept, beat.registry.asked) == (False, number)
         assert [(line["event"], line["missed"], line["problem"]) for line in beat.round()] == [
@@ -438,7 +438,7 @@ class TestTrouble:
         beat.on("load", ValueError("unforeseen"))
         with capture_logs() as lines:
             beat.patrol.look_round()
-        assert ("group not looked at", "web/a") in {(line["event"], line.get("target")) for line in lines}
+        assert ("group not checked", "web/a") in {(line["event"], line.get("target")) for line in lines}
         assert (named("b"), "id-1") in beat.looks
 
     def test_a_record_that_can_not_be_read_is_told_once(self) -> None:
@@ -446,14 +446,14 @@ class TestTrouble:
         unreadable = RemoteError("records", None, "UnreadableRecord", "foreign", 0)
         beat.on("load", *[unreadable] * 12)
         beat.targets._targets = {}
-        assert [(line["event"], line["error"]) for line in beat.round()] == [("group not looked at", str(unreadable))]
+        assert [(line["event"], line["error"]) for line in beat.round()] == [("group not checked", str(unreadable))]
         assert beat.round() == []
 
     def test_somebody_who_is_at_work_on_it_is_no_trouble(self) -> None:
         beat = Beat(shown=Listed({"web": "acme/shop:0"}))
         beat.on("save", *[conflict()] * CONFLICTS)
         lines = beat.round()
-        assert [line["event"] for line in lines] == ["a group does not run what it should, having it looked at"]
+        assert [line["event"] for line in lines] == ["a group does not run its desired images, starting a look"]
 
     def test_records_that_can_not_be_listed_end_the_round(self) -> None:
         beat = Beat()

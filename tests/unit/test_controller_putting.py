@@ -78,7 +78,7 @@ class Scene(Bench):
 
 
 def test_there_must_be_a_change() -> None:
-    with pytest.raises(ValueError, match=r"^a change has its intent in the record$"):
+    with pytest.raises(ValueError, match=r"^the record has no change to send$"):
         Scene(sending().but(change=None)).put()
 
 

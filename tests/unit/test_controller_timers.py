@@ -97,7 +97,7 @@ class TestChange:
     def test_it_is_left_to_later_if_others_write_all_the_time(self) -> None:
         bench = Bench(record())
         bench.on("save", *[conflict()] * CONFLICTS)
-        with pytest.raises(Conflict, match=r"^the record of web/shop was written by others 5 times in a row$"):
+        with pytest.raises(Conflict, match=r"^others wrote the record of web/shop first, 5 times in a row$"):
             change(bench.ports(), SHOP, held)
         assert bench.saves() == 0
 

@@ -1,4 +1,4 @@
-"""The digest of a pushed image: by its registry, or else by its sender."""
+"""The digest of a pushed image, from its registry or else from its sender."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = structlog.get_logger()
 
 
 def digest_of(registry: Images, push: Push) -> str | None:
-    """The digest of what was pushed, None if neither can tell.
+    """The digest of what was pushed; None if neither the registry nor the sender tells it.
 
     Raises RemoteError with the code ManifestUnknown if the registry has no such image.
     """
@@ -22,7 +22,8 @@ def digest_of(registry: Images, push: Push) -> str | None:
         case Found(digest):
             return digest
         case Absent(detail):
-            raise RemoteError("registry", 404, "ManifestUnknown", f"{pushed} does not exist there: {detail}")
+            raise RemoteError("registry", 404, "ManifestUnknown", f"{pushed} does not exist in its registry: {detail}")
         case Unknown(detail):
-            log.info("registry can't tell", detail=detail)
+            # A registry that is private or down must not hold up a push whose sender has named the digest.
+            log.info("registry gave no digest", detail=detail)
             return push.digest

@@ -77,6 +77,7 @@ def _consider(
         return container, Ruling(name, "ignored", failed_before(failure))
     if any(_is_candidate(message, other) for other in container.candidates):
         return container, Ruling(name, "superseded", "this push was delivered before and is already under way")
+    # The policy compares with the last good image, not with what runs: that may be a push that is about to fail.
     decision = policy.decide(container.good.tag, message.push.tag)
     if _good_image_is_newer(container.good, policy, message, skipped=isinstance(decision, Skip)):
         return container, Ruling(name, "superseded", f"{container.good.image} is newer")

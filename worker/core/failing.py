@@ -29,6 +29,7 @@ def fail(
     A push that failed on one container has failed on all of them. One that never reached the group ends at once.
     """
     detail = cut(detail)
+    # Sorted, so that the same failures always give the same record.
     for message_id in sorted(ids):
         record = _fail(record, message_id, Failed(code, detail, now, circumstance, attempts))
     if not any(container.candidates for container in record.containers.values()):
@@ -135,6 +136,7 @@ def _back_to_what_ran(container: ContainerRecord, pin: Pin) -> Pin | None:
 
     If that fails as well, nothing is pinned any more.
     """
+    # Releasing the hold instead is tempting, but would deploy the very push that the operator rolled back from.
     return None if pin.reverting else pin.but(good=container.good, reverting=True)
 
 

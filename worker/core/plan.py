@@ -25,6 +25,7 @@ MOST_LOOKUPS = 50
 _SECRET_KEYS = frozenset(
     {"value", "secureValue", "password", "storageAccountKey", "workspaceKey", "command", "keyValuePairs"}
 )
+# How a push ends in its very first look, before anything could be put, as the word for what it would do.
 _WORDS: dict[Result, str] = {
     "unchanged": "nothing",
     "superseded": "skip",
@@ -113,6 +114,7 @@ def _reasons(
     record: Record, group: ContainerGroup, target: Target, message: UpdateMessage, now: datetime
 ) -> tuple[str, ...]:
     """What the policy says about the push: a sentence for each container that runs its repository."""
+    # On the record as it was before the push was received. Afterwards, the push would be a repetition of itself.
     known = acquaint(record, group, target, now)
     _, rulings = consider(known, followings(group.images, target), message)
     return tuple(f"{ruling.container}: {ruling.reason}" for ruling in rulings)

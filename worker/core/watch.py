@@ -37,6 +37,8 @@ class Sight:
     group: ContainerGroup
     health: Mapping[str, Health]
     unproven: Mapping[str, str]
+    rules: RolloutRules
+    now: datetime
 
     @property
     def broken(self) -> dict[str, Broken]:
@@ -68,12 +70,12 @@ def watch(
     change = record.change.but(patience=rules.looked(record.change.patience, now))
     record = record.but(change=change)
     unproven = {name: wish.id for name, wish in wishes.items() if wish.id}
-    sight = Sight(change, group, _healths(record, change, group, wishes), unproven)
-    if trouble := _trouble(record, sight, rules, now):
+    sight = Sight(change, group, _healths(record, change, group, wishes), unproven, rules, now)
+    if trouble := _trouble(record, sight):
         return trouble
     if sight.pending or group.in_transition:
-        return _not_yet(record, sight, wishes, rules, now)
-    return _steady(record, sight, rules, now)
+        return _not_yet(record, sight, wishes)
+    return _steady(record, sight)
 
 
 def _healths(record: Record, change: Change, group: ContainerGroup, wishes: Mapping[str, Desired]) -> dict[str, Health]:
@@ -117,7 +119,7 @@ def _waits_to_be_brought_back(record: Record, name: str, running: str) -> bool:
     return container.good.moved and running not in container.good.spellings
 
 
-def _trouble(record: Record, sight: Sight, rules: RolloutRules, now: datetime) -> _Turn | None:
+def _trouble(record: Record, sight: Sight) -> _Turn | None:
     """What to do about broken containers or a failed operation; None if nothing is certain to be broken."""
     broken, suspects = sight.broken, sight.unproven
     # While Azure can't pull a pushed image, the operation goes on for as long as Azure tries, and there is no need to
@@ -133,24 +135,23 @@ def _trouble(record: Record, sight: Sight, rules: RolloutRules, now: datetime) -
         blamed = suspects.keys() & broken.keys() or suspects.keys()
         name, first = min(broken.items())
         ids = [suspects[container] for container in blamed]
-        return _failed(record, ids, first.code, f"{name}: {first.evidence}", rules, now)
+        return _failed(record, sight, ids, first.code, f"{name}: {first.evidence}")
     if sight.operation_failed:
         what = evidence(sight.group, "the operation failed")
-        return _failed(record, list(suspects.values()), "ProvisioningFailed", what, rules, now)
+        return _failed(record, sight, suspects.values(), "ProvisioningFailed", what)
     return None
 
 
-def _failed(record: Record, ids: Collection[str], code: str, detail: str, rules: RolloutRules, now: datetime) -> _Turn:
-    """Fail the pushes that are to blame.
-
-    If there are none, a rollback has not helped: what ran well before no longer does, and nothing better is known.
-    """
+def _failed(record: Record, sight: Sight, ids: Collection[str], code: str, detail: str) -> _Turn:
+    """Fail the pushes that are to blame."""
     if not ids:
-        record = conclude(record, f"the rollback failed: {code}: {detail}", now)
+        # No push is left to blame: a rollback has not helped. What ran well before no longer does, and nothing better
+        # is known.
+        record = conclude(record, f"the rollback failed: {code}: {detail}", sight.now)
         return _over(record), None
-    record = fail(record, ids, code, detail, now)
-    if not rules.rollback:
-        record = conclude(record, "not rolled back: ACI_HOOKS_ROLLBACK is off", now)
+    record = fail(record, set(ids), code, detail, sight.now)
+    if not sight.rules.rollback:
+        record = conclude(record, "not rolled back: ACI_HOOKS_ROLLBACK is off", sight.now)
     return record, None
 
 
@@ -189,54 +190,56 @@ def _pinned_back(record: Record, moved: Mapping[str, str], group: ContainerGroup
     return record
 
 
-def _not_yet(record: Record, sight: Sight, wishes: Mapping[str, Desired], rules: RolloutRules, now: datetime) -> _Turn:
+def _not_yet(record: Record, sight: Sight, wishes: Mapping[str, Desired]) -> _Turn:
     """Wait, unless the change was lost or has been watched for too long."""
-    change, group, pending = sight.change, sight.group, sight.pending
-    if _is_lost(sight, rules, now):
-        return begin(record, group, wishes, rules, now)
+    group, pending, rules = sight.group, sight.pending, sight.rules
+    if _is_lost(sight):
+        return begin(record, group, wishes, rules, sight.now)
     reasons = ["the group is in transition"] if group.in_transition else []
     reasons += [f"{name} {health.reason}" for name, health in sorted(pending.items())]
-    if change.patience.waited > rules.timeout.total_seconds():
+    waited = sight.change.patience.waited
+    if waited > rules.timeout.total_seconds():
         blamed = sight.unproven.keys() & pending.keys() or sight.unproven.keys()
         ids = [sight.unproven[name] for name in blamed]
         what = evidence(group, f"not healthy after {rules.timeout}: {'; '.join(reasons)}")
-        return _failed(record, ids, "RolloutTimeout", what, rules, now)
-    return record, Wait(rules.pause(change.patience.waited), "; ".join(reasons))
+        return _failed(record, sight, ids, "RolloutTimeout", what)
+    return record, Wait(rules.pause(waited), "; ".join(reasons))
 
 
-def _is_lost(sight: Sight, rules: RolloutRules, now: datetime) -> bool:
+def _is_lost(sight: Sight) -> bool:
     """Whether the PUT or the restart got lost, so that it has to be sent again.
 
     The group then shows the new image, yet a container was never restarted, and the change has been on its way for
     longer than a change can be. What a hold keeps back is not sent.
     """
     has_unrestarted = any(not health.started for health in sight.pending.values())
-    may_still_arrive = now <= sight.change.began_at + rules.flight
+    may_still_arrive = sight.now <= sight.change.began_at + sight.rules.flight
     if not has_unrestarted or may_still_arrive:
         return False
     return not sight.group.in_transition and not hold_reason(sight.group.tags)
 
 
-def _steady(record: Record, sight: Sight, rules: RolloutRules, now: datetime) -> _Turn:
+def _steady(record: Record, sight: Sight) -> _Turn:
     """Everything is healthy. Prove the change if that has been so for long enough, else go on watching."""
-    left = _soak_left(sight, rules, now)
+    left = _soak_left(sight)
     if left <= timedelta(0):
-        return _over(prove(record, sight.group, sight.unproven, now)), None
-    longest = rules.timeout + rules.soak
+        return _over(prove(record, sight.group, sight.unproven, sight.now)), None
+    longest = sight.rules.timeout + sight.rules.soak
     if sight.change.patience.waited > longest.total_seconds():
         what = evidence(sight.group, "the containers keep restarting or warning")
-        return _failed(record, list(sight.unproven.values()), "RolloutTimeout", what, rules, now)
-    return record, Wait(max(timedelta(seconds=1), min(left, rules.slow)), "healthy, waiting for the end of the soak")
+        return _failed(record, sight, sight.unproven.values(), "RolloutTimeout", what)
+    delay = max(timedelta(seconds=1), min(left, sight.rules.slow))
+    return record, Wait(delay, "healthy, waiting for the end of the soak")
 
 
-def _soak_left(sight: Sight, rules: RolloutRules, now: datetime) -> timedelta:
+def _soak_left(sight: Sight) -> timedelta:
     """For how long the containers must still stay healthy.
 
     Each counts from its last start or warning, so a container that crashes slowly, again and again, never gets through.
     One that has ended as it should needs no soak.
     """
     since = [health.since for health in sight.health.values() if isinstance(health, Healthy) and not health.ended]
-    return max((at + rules.soak - now for at in since), default=timedelta(0))
+    return max((at + sight.rules.soak - sight.now for at in since), default=timedelta(0))
 
 
 def _over(record: Record) -> Record:

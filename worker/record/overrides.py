@@ -54,6 +54,7 @@ def roll_back(record: Record, message_id: str, now: datetime, running: Mapping[s
         record = _pinned(record, name, good, message_id, now)
     record = _end_replaced_rollbacks(before, record, now)
     record = _end_waiting_pushes(record, list(goods), now)
+    # Without a hold, the next sweep or push would bring a newer image again at once.
     return record.but(hold=Hold(reason="rolled back", since=now), apart=False)
 
 
@@ -72,6 +73,7 @@ def _goods_to_go_back_to(record: Record, running: Mapping[str, str]) -> dict[str
 def _pinned(record: Record, name: str, good: Good, message_id: str, now: datetime) -> Record:
     container = record.containers[name]
     if container.pin and container.pin.good == good:
+        # The rollback that pinned it goes on, and its own message tells its end.
         return record
     pin = Pin(message=_message(record, container, good, message_id, now), good=good)
     return record.with_container(name, pin=pin, failures=_set_aside(record, name, good, now))

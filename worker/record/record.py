@@ -80,6 +80,7 @@ class Record(Value):
 
     def knows(self, message_id: str) -> bool:
         """Whether this message was received before."""
+        # A push that failed on the group neither waits nor has ended as long as its end is not known.
         failing = any(undone.message.id == message_id for undone in self.undone)
         return failing or message_id in self.ended or message_id in self.waiting()
 
@@ -123,6 +124,7 @@ class Record(Value):
         return self.but(
             outbox=(*self.outbox, ending),
             outcomes=_folded(outcome, self.outcomes)[:OUTCOMES_KEPT],
+            # A push that was redriven may end a second time. Its id moves to the front then.
             ended=(message.id, *(other for other in self.ended if other != message.id))[:ENDED_KEPT],
         )
 
@@ -133,6 +135,7 @@ class Record(Value):
 
     def told(self, endings: tuple[Ending, ...], addresses: tuple[AddressChange, ...]) -> Record:
         """The record after these have been told."""
+        # Clearing the outbox is tempting, but another worker may have added to it meanwhile.
         return self.but(
             outbox=tuple(ending for ending in self.outbox if ending not in endings),
             address_changes=tuple(address for address in self.address_changes if address not in addresses),

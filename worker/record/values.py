@@ -24,8 +24,8 @@ Order = tuple[AwareDatetime, AwareDatetime]
 class Value(BaseModel):
     """An immutable part of a record."""
 
-    # Fields of a later version are ignored. Forbidding them is tempting, but then a worker of this version could not read
-    # a record that a newer worker has written, and workers could not be upgraded one by one.
+    # Fields of a later version are ignored. Forbidding them is tempting, but then a worker of this version could not
+    # read a record that a newer worker has written, and workers could not be upgraded one by one.
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
 
     def but(self, **changes: object) -> Self:
@@ -89,6 +89,7 @@ class Good(Value):
         if "@" in self.image:
             return self.image
         if self.moved:
+            # Its own tag would bring in the other image.
             return self.by_digest
         if self.pushed_again:
             # Without a digest, only the tag is left to put, although it may bring in the newer image.
@@ -183,6 +184,7 @@ class Patience(Value):
 
     def looked(self, now: datetime, longest: timedelta) -> Self:
         """The patience after one more look. The time since the last look counts, up to `longest`."""
+        # Azure's clock is estimated anew from each answer, so it may seem to go back a little between two looks.
         passed = max(timedelta(0), min(now - self.looked_at, longest))
         return self.but(waited=self.waited + passed.total_seconds(), looked_at=now)
 
