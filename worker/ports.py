@@ -181,8 +181,8 @@ class Ports:
 
     def save(self, record: Record, etag: str | None) -> str:
         """Write the record if its ETag is still `etag`. Raises Conflict, and RemoteError after a few tries."""
-        # A try whose answer was lost may have written the record. Then the next try raises Conflict, and the caller reads
-        # the record that it has written itself and decides again, which changes nothing.
+        # A try whose answer was lost may have written the record. Then the next try raises Conflict, and the caller
+        # decides again, on the record that it has itself written.
         return briefly(lambda: self.records.save(record, etag))
 
     def classified(self, error: Exception) -> Failure:
