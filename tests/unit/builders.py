@@ -14,7 +14,7 @@ from worker.core.rules import RolloutRules
 from worker.groups.group import ContainerGroup
 from worker.policies.parse import parse_policy
 from worker.record.record import Record
-from worker.record.values import Candidate, Change, ContainerRecord, Failure, Good, Patience, Pin, Timer
+from worker.record.values import Candidate, Change, ContainerRecord, FailedPush, Good, Patience, Pin, Timer
 from worker.targets.target import ContainerRule, Target
 
 SHOP = TargetId(subscription="sub", resource_group="web", container_group="shop")
@@ -71,7 +71,7 @@ def good(tag: str | None = "1", image: str | None = None, *, pushed: float | Non
     return Good(image=image or f"acme/shop:{tag}", tag=tag, order=order, **rest)
 
 
-def failure(of: UpdateMessage, *, seconds: float = 60, **rest: Any) -> Failure:
+def failure(of: UpdateMessage, *, seconds: float = 60, **rest: Any) -> FailedPush:
     """That a push crashed."""
     plain: Json = {
         "id": of.id,
@@ -82,7 +82,7 @@ def failure(of: UpdateMessage, *, seconds: float = 60, **rest: Any) -> Failure:
         "code": "CrashLoop",
         "at": at(seconds),
     }
-    return Failure(**(plain | rest))
+    return FailedPush(**(plain | rest))
 
 
 def pin(to: Good, name: str = "back", *, seconds: float = 60, **rest: Any) -> Pin:

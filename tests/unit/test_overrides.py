@@ -27,7 +27,7 @@ from worker.core.desired import desired
 from worker.core.proving import prove
 from worker.record.overrides import NothingToRollBackTo, hold, release, roll_back, what_comes_back
 from worker.record.record import FAILURES_KEPT, Record
-from worker.record.values import ContainerRecord, Failure, Good, Hold, Pin, Undone
+from worker.record.values import ContainerRecord, FailedPush, Good, Hold, Pin, Undone
 
 ONE_GOOD = digest("one")
 ONE, TWO, THREE = message("1", pushed=-10), message("2"), message("3", pushed=10)
@@ -110,7 +110,7 @@ class TestRollBack:
     def test_what_it_goes_back_from_counts_as_failed_so_that_no_sweep_brings_it_again(self) -> None:
         newest = good("2", digest=digest("two")).but(order=(at(0), at(5)))
         now = back(container(goods=(newest, good("1")), failures=(failure(THREE),)))
-        rolled_back = Failure(
+        rolled_back = FailedPush(
             id="RolledBack",
             tag="2",
             image="acme/shop:2",

@@ -17,7 +17,7 @@ from worker.record.values import (
     Change,
     ContainerRecord,
     Ending,
-    Failure,
+    FailedPush,
     Good,
     Outcome,
     Patience,
@@ -139,7 +139,7 @@ class TestNothingSaid:
             (Good(image="a"), {"tag": None, "digest": None, "order": None, "moved": False}),
             (Pin(message=message("2"), good=good("1")), {"reverting": False}),
             (
-                Failure(id="2", tag="2", code="C", at=at(0)),
+                FailedPush(id="2", tag="2", code="C", at=at(0)),
                 {"image": None, "digest": None, "pushed_at": None, "circumstance": False},
             ),
             (

@@ -24,7 +24,7 @@ from worker.groups.group import ContainerGroup
 from worker.policies.policy import Policy, Update
 from worker.ports import Conflict, Found, Images, Ports
 from worker.record.record import FAILURES_KEPT, Record
-from worker.record.values import ContainerRecord, Failure
+from worker.record.values import ContainerRecord, FailedPush
 from worker.targets.tags import hold_reason
 from worker.targets.target import Target
 
@@ -132,7 +132,7 @@ class Sweeper:
         image: ImageReference,
         tag: str | None,
         policy: Policy,
-        failures: tuple[Failure, ...],
+        failures: tuple[FailedPush, ...],
         running: frozenset[str],
         since: datetime,
     ) -> Push | None:
@@ -151,7 +151,7 @@ class Sweeper:
         return Push.of(SENDER, pushed, pushed_at=since if best == tag else self.ports.now())
 
     def _best_tag(
-        self, image: ImageReference, tag: str | None, policy: Policy, failures: tuple[Failure, ...]
+        self, image: ImageReference, tag: str | None, policy: Policy, failures: tuple[FailedPush, ...]
     ) -> str | None:
         """The tag that the container should run by what the registry has: the highest allowed one, or its own."""
         if tag is None or not policy.ordered:
@@ -170,7 +170,7 @@ class Sweeper:
         return reduce(lambda best, other: other if policy.outranks(other, best) else best, allowed, tag)
 
 
-def _failures(container: ContainerRecord | None) -> tuple[Failure, ...]:
+def _failures(container: ContainerRecord | None) -> tuple[FailedPush, ...]:
     """What failed by itself; what a circumstance kept from running may be tried again."""
     failures = container.failures if container else ()
     return tuple(failure for failure in failures if not failure.circumstance)

@@ -16,7 +16,7 @@ from worker.core.following import Following, followings
 from worker.groups.group import ContainerGroup
 from worker.policies.policy import Policy, Skip
 from worker.record.record import Record
-from worker.record.values import MANUAL, Candidate, ContainerRecord, Failure, Good
+from worker.record.values import MANUAL, Candidate, ContainerRecord, FailedPush, Good
 from worker.targets.target import Target
 
 Verdict = Literal["wanted", "superseded", "ignored"]
@@ -132,7 +132,7 @@ def newer(policy: Policy, message: UpdateMessage, tag: str, order: tuple[datetim
     return message.order > order
 
 
-def repeated(container: ContainerRecord, message: UpdateMessage, digest: str | None) -> Failure | None:
+def repeated(container: ContainerRecord, message: UpdateMessage, digest: str | None) -> FailedPush | None:
     """The failure of this same push on an earlier delivery, or None.
 
     An operator who pushes by hand wants another try, so nothing counts as repeated then.
@@ -142,7 +142,7 @@ def repeated(container: ContainerRecord, message: UpdateMessage, digest: str | N
     return next((failure for failure in container.failures if _repeats(message, digest, failure)), None)
 
 
-def _repeats(message: UpdateMessage, digest: str | None, failure: Failure) -> bool:
+def _repeats(message: UpdateMessage, digest: str | None, failure: FailedPush) -> bool:
     # A circumstance says nothing about the image, so the push may be tried again.
     if failure.circumstance or message.push.tag != failure.tag:
         return False
@@ -169,6 +169,6 @@ def is_same_push(message: UpdateMessage, tag: str | None, pushed_at: datetime | 
     return push.digest in {None, digest}
 
 
-def failed_before(failure: Failure) -> str:
+def failed_before(failure: FailedPush) -> str:
     """The reason to give for a push that is not tried again."""
     return f"this push failed before, at {failure.at:%Y-%m-%d %H:%M:%S} UTC ({failure.code})"

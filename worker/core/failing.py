@@ -11,7 +11,7 @@ from datetime import datetime
 
 from shared.message import UpdateMessage
 from worker.record.record import FAILURES_KEPT, Record, cut, displaced
-from worker.record.values import Candidate, ContainerRecord, Failure, Pin, Result, Undone
+from worker.record.values import Candidate, ContainerRecord, FailedPush, Pin, Result, Undone
 
 
 def fail(
@@ -48,10 +48,10 @@ class Failed:
     circumstance: bool
     attempts: int
 
-    def failure(self, candidate: Candidate) -> Failure:
+    def failure(self, candidate: Candidate) -> FailedPush:
         """The failure as the container remembers it."""
         push = candidate.message.push
-        return Failure(
+        return FailedPush(
             id=candidate.id,
             tag=candidate.tag,
             image=candidate.image,

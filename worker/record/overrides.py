@@ -9,7 +9,7 @@ from shared.image import ImageReference
 from shared.message import UpdateMessage
 from shared.push import Push
 from worker.record.record import FAILURES_KEPT, Record, displaced
-from worker.record.values import ROLLBACK, Candidate, ContainerRecord, Failure, Good, Hold, Pin
+from worker.record.values import ROLLBACK, Candidate, ContainerRecord, FailedPush, Good, Hold, Pin
 
 UNKNOWN_TAG = "unknown"
 """Stands for the tag of an image that was deployed by its digest and whose tag is not known."""
@@ -135,7 +135,7 @@ def _next_older(container: ContainerRecord, good: Good) -> Good | None:
     return next(iter(container.goods[place + 1 :]), None)
 
 
-def _set_aside(record: Record, name: str, good: Good, now: datetime) -> tuple[Failure, ...]:
+def _set_aside(record: Record, name: str, good: Good, now: datetime) -> tuple[FailedPush, ...]:
     """The container's failures, together with everything that the rollback goes back from."""
     container = record.containers[name]
     place = _place(container, good) or 0
@@ -147,8 +147,8 @@ def _set_aside(record: Record, name: str, good: Good, now: datetime) -> tuple[Fa
     return (*passed_over, *container.failures)[:FAILURES_KEPT]
 
 
-def _failure_of_good(good: Good, now: datetime) -> Failure:
-    return Failure(
+def _failure_of_good(good: Good, now: datetime) -> FailedPush:
+    return FailedPush(
         id=ROLLED_BACK,
         tag=good.tag or UNKNOWN_TAG,
         image=good.image,
@@ -159,9 +159,9 @@ def _failure_of_good(good: Good, now: datetime) -> Failure:
     )
 
 
-def _failure_of_candidate(candidate: Candidate, now: datetime) -> Failure:
+def _failure_of_candidate(candidate: Candidate, now: datetime) -> FailedPush:
     push = candidate.message.push
-    return Failure(
+    return FailedPush(
         id=candidate.id,
         tag=candidate.tag,
         image=candidate.image,

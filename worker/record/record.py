@@ -20,7 +20,7 @@ from worker.record.values import (
     Change,
     ContainerRecord,
     Ending,
-    Failure,
+    FailedPush,
     Flight,
     Good,
     Hold,
@@ -150,7 +150,7 @@ class Record(Value):
                 record = record.with_container(name, failures=kept)
         return record
 
-    def failures_of(self, message_id: str) -> dict[str, Failure]:
+    def failures_of(self, message_id: str) -> dict[str, FailedPush]:
         """The containers on which this push failed, each with its failure."""
         return {
             name: failure

@@ -116,7 +116,7 @@ class Pin(Value):
     reverting: bool = False
 
 
-class Failure(Value):
+class FailedPush(Value):
     """A push that failed on a container. It is not tried again unless somebody asks for it.
 
     `circumstance`: the failure says nothing about the image, so the same push may be tried again.
@@ -145,7 +145,7 @@ class ContainerRecord(Value):
     goods: tuple[Good, ...]
     candidates: tuple[Candidate, ...] = ()
     pin: Pin | None = None
-    failures: tuple[Failure, ...] = ()
+    failures: tuple[FailedPush, ...] = ()
     past: tuple[str, ...] = ()
 
     @property
