@@ -22,7 +22,7 @@ from shared.errors import RemoteError
 from shared.message import DeadLetter
 from shared.settings import Settings
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 MAX_BATCH = 32
 """Messages that one call can receive, or peek at."""
@@ -162,7 +162,7 @@ class Queue:
 
         message.with_receipt(update, settles=settles)
 
-    def _call(self, call: Callable[[], Result]) -> Result:
+    def _call(self, call: Callable[[], T]) -> T:
         try:
             with translated("queue"):
                 return call()

@@ -18,7 +18,7 @@ from shared.settings import WorkerSettings
 from worker.ports import UNREADABLE, Conflict
 from worker.record.record import Record
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 _PREFIX = "groups/"
 _NOT_THERE = frozenset({"BlobNotFound", "ContainerNotFound", "ResourceNotFound"})
@@ -124,7 +124,7 @@ class Records:
             if error.code not in _NOT_THERE:
                 raise
 
-    def _created(self, call: Callable[[], Result]) -> Result:
+    def _created(self, call: Callable[[], T]) -> T:
         try:
             with translated("records"):
                 return call()
