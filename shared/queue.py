@@ -51,7 +51,7 @@ class LeasedMessage:
         self._receipt = message.pop_receipt
         self._lock = threading.Lock()
 
-    def is_held(self, clock: Callable[[], float] = time.monotonic) -> bool:
+    def lease_holds(self, clock: Callable[[], float] = time.monotonic) -> bool:
         """Is the lease still ours beyond doubt? `clock` is the one that `expires` was measured by."""
         return not self.lost and clock() < self.expires
 

@@ -67,7 +67,7 @@ class _Entry:
 
 
 class MemoryQueue(Queue):
-    """A queue without a server. Leases run by the clock: hold a message to `is_held(clock.seconds)`."""
+    """A queue without a server. Leases run by the clock: hold a message to `lease_holds(clock.seconds)`."""
 
     def __init__(self, clock: Clock, visibility_timeout: int = 30, name: str = "updates") -> None:
         self.name = name

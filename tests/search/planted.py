@@ -158,7 +158,7 @@ def _no_fence() -> list[Patch]:
     """A change is sent although the lease may have run out meanwhile."""
     send = putting.Putting._send
 
-    def unfenced(self: putting.Putting, sent: Any, group: Any, target: Any, _is_held: object) -> None:
+    def unfenced(self: putting.Putting, sent: Any, group: Any, target: Any, _lease_holds: object) -> None:
         send(self, sent, group, target, lambda: True)
 
     return [(putting.Putting, "_send", unfenced)]

@@ -91,9 +91,9 @@ def test_a_received_message_is_held_from_before_it_was_asked_for() -> None:
     assert clock.seconds() == asked_at + SLOW
     assert leased.expires == asked_at + LEASE
     clock.advance(LEASE - SLOW - 1)
-    assert leased.is_held(clock.seconds)
+    assert leased.lease_holds(clock.seconds)
     clock.advance(1)
-    assert not leased.is_held(clock.seconds)
+    assert not leased.lease_holds(clock.seconds)
 
 
 def test_a_renewed_message_is_held_from_before_its_renewal_was_asked_for() -> None:

@@ -92,8 +92,8 @@ class Scene(Bench):
         ports_ = self.ports(**ports)
         return Looking(ports_, self.rules, RETRY, Telling(ports_), lease=LEASE, chance=chance())
 
-    def look(self, of: Look = LIVE, is_held: Callable[[], bool] = lambda: True, **ports: Any) -> Settlement:
-        return self.looking(**ports).look(of, is_held)
+    def look(self, of: Look = LIVE, lease_holds: Callable[[], bool] = lambda: True, **ports: Any) -> Settlement:
+        return self.looking(**ports).look(of, lease_holds)
 
     def look_on(self, seconds: float) -> Settlement:
         """Time passes, and the group is looked at."""
@@ -250,13 +250,13 @@ class TestTheLease:
     def test_without_it_nothing_is_sent(self) -> None:
         scene = Scene()
         with pytest.raises(LeaseLost):
-            scene.look(is_held=lambda: False)
+            scene.look(lease_holds=lambda: False)
         assert scene.images == OLD
 
     def test_without_it_nothing_is_told(self) -> None:
         scene = Scene(live(outbox=(ending(),), containers={"web": container()}))
         with pytest.raises(LeaseLost, match=r"^live$"):
-            scene.look(is_held=lambda: False)
+            scene.look(lease_holds=lambda: False)
         assert (scene.told, scene.letters, len(scene.record.outbox)) == ([], [], 1)
 
 

@@ -65,7 +65,7 @@ class Scene(Bench):
     def put(
         self,
         look: Look = LOOK,
-        is_held: Callable[[], bool] = lambda: True,
+        lease_holds: Callable[[], bool] = lambda: True,
         *,
         target: Target | None = None,
         retry: Retry = RETRY,
@@ -73,7 +73,7 @@ class Scene(Bench):
     ) -> Settlement:
         shown = self.azure.get(SHOP)
         return Putting(self.ports(**ports), RULES, retry, chance()).put(
-            look, self.before, shown, target or single_target(SHOP), is_held
+            look, self.before, shown, target or single_target(SHOP), lease_holds
         )
 
 
@@ -131,13 +131,13 @@ class TestTheLease:
     def test_without_it_nothing_is_sent_and_the_change_stays_in_flight(self) -> None:
         scene = Scene()
         with pytest.raises(LeaseLost, match=r"^the lease ran out before the change was sent$"):
-            scene.put(is_held=lambda: False)
+            scene.put(lease_holds=lambda: False)
         assert (scene.images, scene.record) == (OLD, scene.before)
 
     def test_without_it_nothing_is_restarted(self) -> None:
         scene = Scene(sending(images=OLD, restart=True))
         with pytest.raises(LeaseLost):
-            scene.put(is_held=lambda: False)
+            scene.put(lease_holds=lambda: False)
         assert scene.truth["restarts"] == 0
 
     def test_it_is_looked_at_in_the_last_moment(self) -> None:
@@ -151,14 +151,14 @@ class TestTheLease:
 
         scene.on("resolve", take_long)
         with pytest.raises(LeaseLost):
-            scene.put(is_held=lambda: held, target=Target(SHOP, secrets={"registry/r.io": "env:PASSWORD"}))
+            scene.put(lease_holds=lambda: held, target=Target(SHOP, secrets={"registry/r.io": "env:PASSWORD"}))
         assert scene.images == OLD
 
     def test_who_loses_it_meanwhile_writes_that_the_change_has_landed_and_leaves_the_rest(self) -> None:
         scene = Scene()
         leases = iter([True, False])
         with pytest.raises(LeaseLost, match=r"^live$"):
-            scene.put(is_held=lambda: next(leases))
+            scene.put(lease_holds=lambda: next(leases))
         assert (scene.images, scene.record.flights) == (NEW, scene.before.flights[:1])
 
     def test_a_worker_that_dies_while_it_sends_leaves_the_change_in_flight(self) -> None:

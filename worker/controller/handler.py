@@ -153,7 +153,7 @@ class Handler:
             # Counting crashes alone is tempting, but would give up a group whose looks succeed and can't be settled.
             if self._is_crashing(crashes) and self._looking.never_got_to_write(message, crashes):
                 return self._looking.give_up(message, Permanent("WorkerCrash", _crashed(crashes)), crashes)
-            return self._looking.look(message, lambda: leased.is_held(self._clock))
+            return self._looking.look(message, lambda: leased.lease_holds(self._clock))
         if self._is_crashing(crashes):
             return self._dead(message, "WorkerCrash", _crashed(crashes), message.attempts + crashes)
         try:
@@ -211,7 +211,7 @@ class Handler:
 
     def _dead_letter(self, leased: LeasedMessage, letter: DeadLetter) -> None:
         # Without the lease, the worker that has the message now sends the letter, too.
-        if not leased.is_held(self._clock):
+        if not leased.lease_holds(self._clock):
             raise LeaseLost(leased.id)
         dead_letter(self._ports.updates, self._ports.poison, leased, letter, briefly)
         SETTLED.labels("dead-lettered").inc()

@@ -67,8 +67,8 @@ class Looking:
         self._lease = lease
         self._chance = chance
 
-    def look(self, look: Look, is_held: Callable[[], bool]) -> Settlement:
-        """Look once, and say what becomes of the message. `is_held` tells whether its lease holds. Raises LeaseLost."""
+    def look(self, look: Look, lease_holds: Callable[[], bool]) -> Settlement:
+        """Look once, and say what becomes of the message. `lease_holds` tells whether its lease holds. Raises LeaseLost."""
         try:
             for _ in range(CONFLICTS):
                 record, etag = self._ports.load(look.target)
@@ -77,9 +77,9 @@ class Looking:
                 if record.outbox or record.address_changes:
                     # This comes first. Telling after the change is tempting, but while Azure refuses the change, which
                     # may go on for hours, nothing would be told.
-                    return self._tell(record, look, Wait(timedelta(0), "outcomes wait to be told"), etag, is_held)
+                    return self._tell(record, look, Wait(timedelta(0), "outcomes wait to be told"), etag, lease_holds)
                 with contextlib.suppress(Conflict):
-                    return self._look(record, etag, look, is_held)
+                    return self._look(record, etag, look, lease_holds)
                 log.debug("another worker wrote the record first, deciding again")
             return Reschedule(look, self._chance.uniform(0, 1))
         except LeaseLost:
@@ -109,7 +109,7 @@ class Looking:
             return Reschedule(look.met(_EARLY), min(self._lease, 0.5 * 2.0**tries))
         return Complete()
 
-    def _look(self, record: Record, etag: str | None, look: Look, is_held: Callable[[], bool]) -> Settlement:
+    def _look(self, record: Record, etag: str | None, look: Look, lease_holds: Callable[[], bool]) -> Settlement:
         group = self._ports.watch.glance(look.target) or self._ports.groups.get(look.target)
         target = self._ports.targets.target_of(group)
         if not isinstance(target, Target):
@@ -127,28 +127,28 @@ class Looking:
         etag = self._write(decided, etag, action, now)
         if isinstance(action, Put):
             self._ports.watch.waits(look.target)
-            return self._putting.put(look, timed(decided, action, now), group, target, is_held)
+            return self._putting.put(look, timed(decided, action, now), group, target, lease_holds)
         if isinstance(action, Wait):
             self._ports.watch.waits(look.target)
             log.info("waiting", reason=action.reason, again_in=round(action.delay.total_seconds(), 1))
-        return self._told_and_settled(decided, look, action, etag, is_held)
+        return self._told_and_settled(decided, look, action, etag, lease_holds)
 
     def _write(self, record: Record, etag: str | None, action: Action, now: datetime) -> str:
         """Write the decision together with the time of the next look."""
         return self._ports.save(timed(record, action, now), etag)
 
     def _told_and_settled(
-        self, record: Record, look: Look, action: Action, etag: str | None, is_held: Callable[[], bool]
+        self, record: Record, look: Look, action: Action, etag: str | None, lease_holds: Callable[[], bool]
     ) -> Settlement:
         if record.outbox or record.address_changes:
-            return self._tell(record, look, action, etag, is_held)
+            return self._tell(record, look, action, etag, lease_holds)
         return after(look, action)
 
     def _tell(
-        self, record: Record, look: Look, action: Action, etag: str | None, is_held: Callable[[], bool]
+        self, record: Record, look: Look, action: Action, etag: str | None, lease_holds: Callable[[], bool]
     ) -> Settlement:
         """Tell what has ended, then write that it was told. Raises LeaseLost; then another worker tells it."""
-        if not is_held():
+        if not lease_holds():
             raise LeaseLost(look.token)
         self._telling.tell(record)
         told = record.told(record.outbox, record.address_changes)

@@ -41,7 +41,7 @@ class Putting:
         record: Record,
         group: ContainerGroup,
         target: Target,
-        is_held: Callable[[], bool],
+        lease_holds: Callable[[], bool],
     ) -> Settlement:
         """Send the change that the record holds; it was written before.
 
@@ -51,21 +51,21 @@ class Putting:
         if sent is None:
             raise ValueError("the record has no change to send")
         try:
-            self._send(sent, group, target, is_held)
+            self._send(sent, group, target, lease_holds)
         except RemoteError as error:
             return self._not_made(look, record, sent, error)
         delay = self._rules.check_interval.total_seconds()
         self._write(record, delay, lambda current: landed(current, sent))
-        if not is_held():
+        if not lease_holds():
             raise LeaseLost(look.token)
         return look_again(look, delay)
 
-    def _send(self, sent: Change, group: ContainerGroup, target: Target, is_held: Callable[[], bool]) -> None:
+    def _send(self, sent: Change, group: ContainerGroup, target: Target, lease_holds: Callable[[], bool]) -> None:
         # Looking at the lease once, before everything else, is tempting. But the adapter may have to fetch a token or
         # to retry, so it calls this before every try, at the last moment. ARM can't help: container groups have no
         # ETag, and the last write wins.
         def insist() -> None:
-            if not is_held():
+            if not lease_holds():
                 raise LeaseLost("the lease ran out before the change was sent")
 
         images = {name: image for name, image in sent.images.items() if name in sent.touched}
