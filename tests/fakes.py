@@ -253,16 +253,16 @@ class SimulatedGroups:
         self.probe("after get")
         return ContainerGroup(body)
 
-    def put(self, target: TargetId, definition: bytes, insist: Callable[[], None]) -> None:
+    def put(self, target: TargetId, definition: bytes, check_lease: Callable[[], None]) -> None:
         """Bring a definition onto the group."""
-        insist()
+        check_lease()
         self.probe("before put")
         self._arm("PUT", target, body=definition)
         self.probe("after put")
 
-    def restart(self, target: TargetId, insist: Callable[[], None]) -> None:
+    def restart(self, target: TargetId, check_lease: Callable[[], None]) -> None:
         """Restart the group."""
-        insist()
+        check_lease()
         self.probe("before restart")
         self._arm("POST", target, "/restart")
         self.probe("after restart")

@@ -35,11 +35,11 @@ class Groups(Protocol):
     def get(self, target: TargetId) -> ContainerGroup:
         """The group as it is now."""
 
-    def put(self, target: TargetId, definition: bytes, insist: Callable[[], None]) -> None:
-        """PUT a definition. `insist` is called before every try, and raises if it must not be sent any more."""
+    def put(self, target: TargetId, definition: bytes, check_lease: Callable[[], None]) -> None:
+        """PUT a definition. `check_lease` is called before every try, and raises if it must not be sent any more."""
 
-    def restart(self, target: TargetId, insist: Callable[[], None]) -> None:
-        """Restart the group. `insist` is as for `put`."""
+    def restart(self, target: TargetId, check_lease: Callable[[], None]) -> None:
+        """Restart the group. `check_lease` is as for `put`."""
 
 
 class Lister(Protocol):

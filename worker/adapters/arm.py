@@ -72,11 +72,11 @@ class Arm:
         ARM_CALLS.labels("get").inc()
         return briefly(get)
 
-    def put(self, target: TargetId, definition: bytes, insist: Callable[[], None]) -> None:
+    def put(self, target: TargetId, definition: bytes, check_lease: Callable[[], None]) -> None:
         """Bring a definition onto the group and return when ARM has accepted it. An error without an answer, and any
         5xx, may come after it took effect.
 
-        `insist` is called before each try, when there is a token: what it raises ends them, with nothing sent.
+        `check_lease` is called before each try, when there is a token: what it raises ends them, with nothing sent.
         """
 
         def put() -> None:
@@ -86,15 +86,15 @@ class Arm:
                     target.container_group,
                     definition,
                     polling=False,
-                    raw_request_hook=lambda _: insist(),
+                    raw_request_hook=lambda _: check_lease(),
                     **self._call,
                 )
 
         ARM_CALLS.labels("put").inc()
         briefly_if_untouched(put)
 
-    def restart(self, target: TargetId, insist: Callable[[], None]) -> None:
-        """Restart every container of the group and return when ARM has accepted it. `insist` as for `put`."""
+    def restart(self, target: TargetId, check_lease: Callable[[], None]) -> None:
+        """Restart every container of the group and return when ARM has accepted it. `check_lease` as for `put`."""
 
         def restart() -> None:
             with translated("arm"):
@@ -102,7 +102,7 @@ class Arm:
                     target.resource_group,
                     target.container_group,
                     polling=False,
-                    raw_request_hook=lambda _: insist(),
+                    raw_request_hook=lambda _: check_lease(),
                     **self._call,
                 )
 

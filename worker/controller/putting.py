@@ -64,17 +64,17 @@ class Putting:
         # Looking at the lease once, before everything else, is tempting. But the adapter may have to fetch a token or
         # to retry, so it calls this before every try, at the last moment. ARM can't help: container groups have no
         # ETag, and the last write wins.
-        def insist() -> None:
+        def check_lease() -> None:
             if not lease_holds():
                 raise LeaseLost("the lease ran out before the change was sent")
 
         images = {name: image for name, image in sent.images.items() if name in sent.touched}
         log.info(_what_is_done(sent), images=images)
         if sent.restart:
-            self._ports.groups.restart(target.id, insist)
+            self._ports.groups.restart(target.id, check_lease)
             return
         secrets = self._ports.resolve(dict(target.secrets)) if group.withheld() else {}
-        self._ports.groups.put(target.id, group.definition(sent.images, secrets), insist)
+        self._ports.groups.put(target.id, group.definition(sent.images, secrets), check_lease)
 
     def _not_made(self, look: Look, record: Record, sent: Change, error: RemoteError) -> Settlement:
         """Try the change again for as long as that makes sense; then fail the pushes that asked for it."""
