@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from shared.errors import RemoteError
-from worker.controller.background import regularly
+from worker.controller.background import run_every
 
 
 def test_it_goes_on_after_failures_and_ends_with_the_worker() -> None:
@@ -18,7 +18,7 @@ def test_it_goes_on_after_failures_and_ends_with_the_worker() -> None:
             raise errors.pop()
         stopping.set()
 
-    regularly("work", stopping, lambda: 0.001, work)
+    run_every("work", stopping, lambda: 0.001, work)
     assert stopping.wait(10)
     for thread in threading.enumerate():
         if thread.name == "work":

@@ -7,7 +7,7 @@ import threading
 from structlog.testing import capture_logs
 
 from shared.errors import RemoteError
-from worker.controller.background import regularly
+from worker.controller.background import run_every
 
 LONG = 10.0
 """Seconds in which whatever a thread is waited for has happened, however busy the machine is."""
@@ -38,7 +38,7 @@ def joined(name: str) -> None:
 
 def test_each_time_is_after_a_pause_and_the_last_pause_ends_it() -> None:
     stopping, pauses = Stopping(3), iter([7.0, 8.0, 9.0, 10.0])
-    regularly("pausing", stopping, lambda: next(pauses), lambda: stopping.steps.append("work"))
+    run_every("pausing", stopping, lambda: next(pauses), lambda: stopping.steps.append("work"))
     joined("pausing")
     assert stopping.steps == [7.0, "work", 8.0, "work", 9.0, "work", 10.0]
 
@@ -53,7 +53,7 @@ def test_no_failure_ends_it_and_each_is_told() -> None:
             raise errors.pop(0)
 
     with capture_logs() as lines:
-        regularly("failing", stopping, lambda: 0.0, work)
+        run_every("failing", stopping, lambda: 0.0, work)
         joined("failing")
     assert stopping.steps.count("work") == 3
     assert [(line["event"], line["log_level"]) for line in lines] == [
@@ -66,6 +66,6 @@ def test_no_failure_ends_it_and_each_is_told() -> None:
 
 def test_a_worker_that_is_stopped_before_the_first_pause_is_over_does_nothing() -> None:
     stopping = Stopping(0)
-    regularly("stopped", stopping, lambda: 5.0, lambda: stopping.steps.append("work"))
+    run_every("stopped", stopping, lambda: 5.0, lambda: stopping.steps.append("work"))
     joined("stopped")
     assert stopping.steps == [5.0]

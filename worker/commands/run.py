@@ -18,7 +18,7 @@ from shared.telemetry import MESSAGES
 from worker.adapters.monitoring import serve_monitoring
 from worker.commands.opening import fail
 from worker.commands.output import example
-from worker.controller.background import regularly
+from worker.controller.background import run_every
 from worker.controller.loop import Worker
 from worker.wiring import Deployment
 
@@ -58,10 +58,10 @@ def run(context: click.Context, *, drain: bool) -> None:
         deployment.ensure_storage()
     except RemoteError as error:
         log.warning("storage not ready yet, working on", error=str(error))
-    regularly("patrol", worker.stopping, lambda: LOOK, deployment.patrol_if_due)
+    run_every("patrol", worker.stopping, lambda: LOOK, deployment.patrol_if_due)
     if settings.sweep_interval:
         jittered = partial(random.uniform, settings.sweep_interval / 2, settings.sweep_interval)
-        regularly("sweep", worker.stopping, jittered, deployment.sweep_if_due)
+        run_every("sweep", worker.stopping, jittered, deployment.sweep_if_due)
     log.info("worker started", queue=deployment.updates.name, drain=drain)
     finished = worker.run(drain=drain)
     deployment.notifier.close()

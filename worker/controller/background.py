@@ -12,7 +12,7 @@ from shared.errors import RemoteError
 log = structlog.get_logger()
 
 
-def regularly(name: str, stopping: threading.Event, pause: Callable[[], float], work: Callable[[], None]) -> None:
+def run_every(name: str, stopping: threading.Event, pause: Callable[[], float], work: Callable[[], None]) -> None:
     """Start a thread that waits for `pause()` seconds and does `work`, again and again until `stopping` is set.
 
     A failure is logged and ends nothing.
