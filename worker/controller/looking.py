@@ -68,7 +68,7 @@ class Looking:
         self._chance = chance
 
     def look(self, look: Look, lease_holds: Callable[[], bool]) -> Settlement:
-        """Look once, and say what becomes of the message. `lease_holds` tells whether its lease holds. Raises LeaseLost."""
+        """Look once, and say what becomes of the message, whose lease is the one of `lease_holds`. Raises LeaseLost."""
         try:
             for _ in range(CONFLICTS):
                 record, etag = self._ports.load(look.target)
