@@ -8,7 +8,7 @@ from shared.errors import RemoteError
 from worker.controller.background import run_every
 
 
-def test_it_goes_on_after_failures_and_ends_with_the_worker() -> None:
+def test_the_work_goes_on_after_failures_and_ends_with_the_worker() -> None:
     stopping, errors = threading.Event(), [RemoteError("arm", 503, "Busy", "later"), ValueError("unforeseen")]
     done = []
 

@@ -36,14 +36,14 @@ def joined(name: str) -> None:
             assert not thread.is_alive()
 
 
-def test_each_time_is_after_a_pause_and_the_last_pause_ends_it() -> None:
+def test_the_work_is_done_after_each_pause_until_the_worker_stops() -> None:
     stopping, pauses = Stopping(3), iter([7.0, 8.0, 9.0, 10.0])
     run_every("pausing", stopping, lambda: next(pauses), lambda: stopping.steps.append("work"))
     joined("pausing")
     assert stopping.steps == [7.0, "work", 8.0, "work", 9.0, "work", 10.0]
 
 
-def test_no_failure_ends_it_and_each_is_told() -> None:
+def test_no_failure_ends_the_thread_and_each_is_logged() -> None:
     stopping = Stopping(3)
     errors: list[Exception] = [RemoteError("arm", 503, "Busy", "later"), ValueError("unforeseen")]
 
@@ -64,7 +64,7 @@ def test_no_failure_ends_it_and_each_is_told() -> None:
     assert lines[1]["exc_info"]
 
 
-def test_a_worker_that_is_stopped_before_the_first_pause_is_over_does_nothing() -> None:
+def test_a_worker_that_stops_during_the_first_pause_does_no_work() -> None:
     stopping = Stopping(0)
     run_every("stopped", stopping, lambda: 5.0, lambda: stopping.steps.append("work"))
     joined("stopped")

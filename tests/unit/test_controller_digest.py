@@ -38,27 +38,27 @@ class Registry:
         (Unknown("unreachable"), None, None),
     ],
 )
-def test_the_registry_is_asked_first_and_the_sender_if_it_can_not_tell(
+def test_the_registry_is_asked_first_and_the_sender_is_believed_if_it_gives_no_digest(
     said: Lookup, sent: str | None, known: str | None
 ) -> None:
     assert digest_of(Registry(said), push("2", digest=sent)) == known
 
 
 @pytest.mark.parametrize(("sent", "asked"), [(None, "docker.io/acme/shop:2"), (SENT, f"docker.io/acme/shop:2@{SENT}")])
-def test_it_is_asked_for_the_very_image_that_was_pushed(sent: str | None, asked: str) -> None:
+def test_the_registry_is_asked_for_the_image_that_was_pushed(sent: str | None, asked: str) -> None:
     registry = Registry(Found(TOLD))
     digest_of(registry, push("2", digest=sent))
     assert registry.asked == [asked]
 
 
-def test_that_a_registry_can_not_tell_is_in_the_log() -> None:
+def test_a_registry_without_an_answer_is_logged() -> None:
     with capture_logs() as lines:
         digest_of(Registry(Unknown("unreachable")), push("2"))
         digest_of(Registry(Found(TOLD)), push("2"))
     assert lines == [{"event": "registry gave no digest", "log_level": "info", "detail": "unreachable"}]
 
 
-def test_an_image_that_is_not_there_is_an_error_whatever_the_sender_says() -> None:
+def test_an_image_that_does_not_exist_is_an_error_whatever_the_sender_says() -> None:
     with pytest.raises(RemoteError) as error:
         digest_of(Registry(Absent("no manifest")), push("2"))
     assert (error.value.service, error.value.status, error.value.code) == ("registry", 404, "ManifestUnknown")

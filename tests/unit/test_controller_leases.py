@@ -78,13 +78,13 @@ def queue(clock: Clock) -> Queue:
     return Queue(client, LEASE, clock.seconds)
 
 
-def test_the_wire_is_one_that_the_client_understands() -> None:
+def test_the_scripted_server_speaks_a_protocol_that_the_client_understands() -> None:
     assert ElementTree.fromstring(MESSAGE).findtext("QueueMessage/MessageText") == "hello"
     (leased,) = queue(Clock()).receive(1)
     assert (leased.id, leased.text, leased.dequeue_count) == ("m1", "hello", 1)
 
 
-def test_a_received_message_is_held_from_before_it_was_asked_for() -> None:
+def test_the_lease_of_a_received_message_counts_from_before_the_request() -> None:
     clock = Clock()
     asked_at = clock.seconds()
     (leased,) = queue(clock).receive(1)
@@ -96,7 +96,7 @@ def test_a_received_message_is_held_from_before_it_was_asked_for() -> None:
     assert not leased.lease_holds(clock.seconds)
 
 
-def test_a_renewed_message_is_held_from_before_its_renewal_was_asked_for() -> None:
+def test_a_renewed_lease_counts_from_before_the_request() -> None:
     clock = Clock()
     updates = queue(clock)
     (leased,) = updates.receive(1)
@@ -107,7 +107,7 @@ def test_a_renewed_message_is_held_from_before_its_renewal_was_asked_for() -> No
     assert leased.expires == asked_at + LEASE
 
 
-def test_a_lease_wants_renewal_once_it_is_about_to_run_out_and_never_when_it_is_settled_or_lost() -> None:
+def test_a_lease_wants_renewal_shortly_before_its_end_unless_it_is_settled_or_lost() -> None:
     clock = Clock()
     (leased,) = queue(clock).receive(1)
     clock.advance(LEASE / 2 - SLOW)

@@ -77,13 +77,13 @@ class Scene(Bench):
         )
 
 
-def test_there_must_be_a_change() -> None:
+def test_a_record_without_a_change_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(ValueError, match=r"^the record has no change to send$"):
         Scene(sending().but(change=None)).put()
 
 
 class TestSent:
-    def test_the_group_gets_the_images_and_the_change_has_landed(self) -> None:
+    def test_the_group_gets_the_images_and_the_change_is_no_longer_in_flight(self) -> None:
         scene = Scene()
         assert scene.put() == Reschedule(AGAIN, 5.0)
         assert scene.images == NEW
@@ -95,7 +95,7 @@ class TestSent:
         assert (scene.truth["restarts"], scene.truth["effective_puts"]) == (1, 0)
         assert scene.record.flights == scene.before.flights[:1]
 
-    def test_everything_else_stays_as_it_is(self) -> None:
+    def test_the_rest_of_the_record_stays_as_it_is(self) -> None:
         scene = Scene(definition=group_of(OLD, restartPolicy="Never", tags={"owner": "me"}))
         scene.put()
         definition = scene.truth["definition"]
@@ -112,7 +112,7 @@ class TestSent:
             scene.put()
         assert [(line["event"], line["images"]) for line in lines] == [(event, NEW)]
 
-    def test_what_azure_withholds_goes_with_it(self) -> None:
+    def test_withheld_secrets_are_sent_with_the_definition(self) -> None:
         login = {"server": "r.io", "username": "u", "password": "p"}
         scene = Scene(definition=group_of(OLD, imageRegistryCredentials=[login]))
         target = Target(SHOP, secrets={"registry/r.io": "env:PASSWORD"})
@@ -140,7 +140,7 @@ class TestTheLease:
             scene.put(lease_holds=lambda: False)
         assert scene.truth["restarts"] == 0
 
-    def test_it_is_looked_at_in_the_last_moment(self) -> None:
+    def test_it_is_checked_at_the_last_moment(self) -> None:
         login = {"server": "r.io", "username": "u", "password": "p"}
         scene = Scene(definition=group_of(OLD, imageRegistryCredentials=[login]))
         held = True
@@ -154,7 +154,7 @@ class TestTheLease:
             scene.put(lease_holds=lambda: held, target=Target(SHOP, secrets={"registry/r.io": "env:PASSWORD"}))
         assert scene.images == OLD
 
-    def test_who_loses_it_meanwhile_writes_that_the_change_has_landed_and_leaves_the_rest(self) -> None:
+    def test_a_worker_that_loses_it_meanwhile_writes_the_answer_and_leaves_the_rest(self) -> None:
         scene = Scene()
         leases = iter([True, False])
         with pytest.raises(LeaseLost, match=r"^live$"):
@@ -176,7 +176,7 @@ class TestTheLease:
 class TestNotMade:
     """The answers of Azure that are no success."""
 
-    def test_what_is_refused_for_now_is_tried_again_as_long_as_azure_asks_for(self) -> None:
+    def test_a_throttled_change_is_tried_again_when_azure_says(self) -> None:
         scene = Scene()
         scene.on("put", THROTTLED)
         delay = 17 + min(chance().uniform(0, 20), 1.0)
@@ -201,7 +201,7 @@ class TestNotMade:
         ],
         ids=["Azure names the time", "for too long", "it names none", "for good", "taken"],
     )
-    def test_what_comes_in_waits_only_if_azure_has_named_the_time(
+    def test_new_pushes_wait_only_if_azure_has_named_the_time(
         self, error: RemoteError | None, look: Look, *, throttled: bool
     ) -> None:
         scene = Scene(sending().but(timer=timer(0, throttled=True)))
@@ -218,7 +218,7 @@ class TestNotMade:
         assert isinstance(again, Reschedule)
         assert again.delay == max(10.0, chance().uniform(0, 20))
 
-    def test_what_is_refused_for_good_fails_the_push_and_the_group_is_looked_at_at_once(self) -> None:
+    def test_a_permanent_refusal_fails_the_push_and_the_group_is_looked_at_at_once(self) -> None:
         scene = Scene()
         scene.on("put", REFUSED)
         before = counted("aci_hooks_step_failures_total", code="InvalidRequestContent")
@@ -231,13 +231,13 @@ class TestNotMade:
         assert [(each.result, each.code, each.attempts) for each in scene.record.outbox] == [("failed", said.code, 3)]
         assert counted("aci_hooks_step_failures_total", code="InvalidRequestContent") == before + 1
 
-    def test_what_has_been_refused_for_long_enough_fails_as_well(self) -> None:
+    def test_a_refusal_that_goes_on_for_too_long_fails_the_push_too(self) -> None:
         scene = Scene()
         scene.on("put", THROTTLED)
         assert scene.put(LOOK.model_copy(update={"waited": 21600.0})) == Reschedule(AGAIN, 0.0)
         assert [each.code for each in scene.record.outbox] == ["TooManyRequests"]
 
-    def test_the_attempts_before_count(self) -> None:
+    def test_earlier_attempts_count(self) -> None:
         unreadable = RemoteError("secrets", None, "SecretUnavailable", "no")
         login = {"server": "r.io", "username": "u", "password": "p"}
         definition = group_of(OLD, imageRegistryCredentials=[login])
@@ -249,7 +249,7 @@ class TestNotMade:
             assert scene.record.flights == scene.before.flights[:1]
             assert scene.images == OLD
 
-    def test_without_an_answer_it_stays_in_flight_and_was_no_try(self) -> None:
+    def test_without_an_answer_the_change_stays_in_flight_and_does_not_count_as_a_try(self) -> None:
         scene = Scene()
         scene.on("after put", NO_ANSWER)
         again = scene.put(LOOK.model_copy(update={"trouble": NO_ANSWER.code}))
@@ -273,14 +273,14 @@ class TestNotMade:
 class TestOthersMeanwhile:
     """Somebody else writes the record while the change is on its way."""
 
-    def test_what_came_in_stays(self) -> None:
+    def test_a_push_that_arrived_meanwhile_stays(self) -> None:
         scene = Scene()
         scene.on("put", lambda: scene.rewrite(lambda now: now.but(inbox=(message("3"),))))
         scene.put()
         assert scene.record.inbox == (message("3"),)
         assert scene.record.flights == scene.before.flights[:1]
 
-    def test_a_group_that_others_have_put_to_rest_is_looked_at_once_more(self) -> None:
+    def test_a_group_that_others_brought_to_rest_is_looked_at_once_more(self) -> None:
         # The change may have come after a newer one that has ended, and have overwritten it.
         scene = Scene()
         rested = record({"web": container(goods=(good("3"), good("1")))}, count=1)
@@ -297,7 +297,7 @@ class TestOthersMeanwhile:
         assert (scene.record.timer, scene.record.count) == (timer(2, "id-1"), 3)
         assert scene.record.flights == scene.before.flights[:1]
 
-    def test_what_is_refused_then_says_nothing_of_their_change(self) -> None:
+    def test_a_late_refusal_does_not_count_for_their_change(self) -> None:
         scene = Scene()
         theirs = change(generation=5)
 
@@ -310,14 +310,14 @@ class TestOthersMeanwhile:
         assert (scene.record.change, scene.record.outbox) == (theirs, ())
 
     @pytest.mark.parametrize("conflicts", [1, CONFLICTS - 1])
-    def test_who_writes_in_the_same_moment_is_read_again(self, conflicts: int) -> None:
+    def test_a_conflict_is_resolved_by_reading_the_record_again(self, conflicts: int) -> None:
         scene = Scene()
         scene.on("save", *[conflict()] * conflicts)
         assert scene.put() == Reschedule(AGAIN, 5.0)
         assert scene.record.flights == scene.before.flights[:1]
         assert scene.saves() == 1
 
-    def test_if_others_write_all_the_time_the_look_is_made_anew(self) -> None:
+    def test_if_others_write_all_the_time_the_look_is_tried_again(self) -> None:
         scene = Scene()
         scene.on("save", *[conflict()] * CONFLICTS)
         with pytest.raises(Conflict, match=r"^web/shop$"):

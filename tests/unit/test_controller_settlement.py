@@ -23,7 +23,7 @@ PUSH = ROLLOUT.model_copy(update={"kind": "push", "target": None})
         ("raw", "AuthorizationFailed", "the push failed"),
     ],
 )
-def test_the_letter_says_why_and_holds_the_message(of: UpdateMessage | str, code: str, reason: str) -> None:
+def test_the_dead_letter_says_why_and_holds_the_message(of: UpdateMessage | str, code: str, reason: str) -> None:
     assert dead_letter_of(of, code, "so it was", 3, at(1), at(2)) == DeadLetter(
         reason=reason,
         code=code,
