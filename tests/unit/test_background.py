@@ -1,4 +1,4 @@
-"""What is done beside the queue goes on whatever happens, until the worker stops."""
+"""Background work goes on whatever happens, until the worker stops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done beside the queue is done after each pause, whatever happens, until the worker stops."""
+"""Background work is done after each pause, whatever happens, until the worker stops."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from shared.errors import RemoteError
 from worker.controller.background import run_every
 
 LONG = 10.0
-"""Seconds in which whatever a thread is waited for has happened, however busy the machine is."""
+"""Seconds to wait for a thread at most: enough on a busy machine, too."""
 
 
 class Stopping(threading.Event):
-    """An event that nobody waits for in earnest; it remembers how long it was to be waited for, and what was done."""
+    """An event whose `wait` returns at once. It remembers the timeouts, and what was done in between."""
 
     def __init__(self, rounds: int) -> None:
         super().__init__()

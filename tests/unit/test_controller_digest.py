@@ -1,4 +1,4 @@
-"""The digest of what was pushed: its registry's word counts, then its sender's."""
+"""The digest of a push: the registry's answer comes first, then the sender's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SENT, TOLD = digest("what the sender says"), digest("what the registry says")
 
 
 class Registry:
-    """A registry that says the same of every image."""
+    """A registry that gives the same answer for every image."""
 
     def __init__(self, said: Lookup) -> None:
         self.said = said

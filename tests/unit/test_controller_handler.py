@@ -1,4 +1,4 @@
-"""The handler: whatever is in a message, it is settled once, or left to whoever has it by then."""
+"""The handler: whatever a message holds, it is settled once, or left to the worker that has it by then."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def of_api(tag: str) -> UpdateMessage:
 
 
 class Desk(Bench):
-    """A handler and what it is given."""
+    """A handler and its messages."""
 
     def __init__(self, *args: Any, **rest: Any) -> None:
         super().__init__(*args, **rest)
@@ -53,7 +53,7 @@ class Desk(Bench):
         return Handler(self.ports(**ports), RULES, RETRY, lease=LEASE, clock=self.clock.seconds, chance=chance())
 
     def handle(self, *messages: UpdateMessage | Look | str, crashes: int = 0, **ports: Any) -> list[dict[str, Any]]:
-        """The log of what becomes of these messages."""
+        """The log while these messages are handled."""
         leased = [self.lease(each, crashes) for each in messages]
         self.calls.clear()
         with capture_logs() as lines:
@@ -62,7 +62,7 @@ class Desk(Bench):
 
     @property
     def settled(self) -> list[str]:
-        """What was done to messages, in its order."""
+        """What was done to messages, in order."""
         return [call for call in self.calls if call in {"after complete", "after reschedule", "after poison send"}]
 
 
@@ -356,7 +356,7 @@ class TestPushes:
 
     @pytest.mark.parametrize(("attempts", "letters"), [(42, 0), (43, 1)])
     def test_an_outage_is_waited_for_for_hours(self, attempts: int, letters: int) -> None:
-        # Six hours: beyond the limit of tries each one stands for the longest pause.
+        # Six hours: beyond the limit of tries, each further one counts as the longest pause.
         desk = Desk()
         desk.on("load", *[RECORDS_DOWN] * 3)
         desk.handle(TWO.model_copy(update={"attempts": attempts}))
@@ -370,7 +370,7 @@ class TestPushes:
 
 
 class TestCrashes:
-    """A message that kills its workers ends as a dead letter."""
+    """A message that crashes its workers ends as a dead letter."""
 
     @pytest.mark.parametrize(("crashes", "letters"), [(7, 0), (8, 1)])
     def test_a_push_that_crashes_every_worker_that_fans_it_out_is_dead_lettered(
@@ -395,7 +395,7 @@ class TestCrashes:
         assert desk.record.inbox == (() if letters else (TWO,))
 
     def test_a_push_that_the_record_has_is_not_taken_for_a_crash(self) -> None:
-        # Only its settling fails.
+        # Only its settlement fails.
         desk = Desk(record(inbox=(TWO,)))
         desk.handle(TWO, crashes=8)
         assert (desk.letters, desk.settled) == ([], ["after complete"])
@@ -507,5 +507,5 @@ def test_leases_are_measured_by_the_monotonic_clock_by_default() -> None:
     desk = Desk()
     handler = Handler(desk.ports(), RULES, RETRY, lease=LEASE)
     handler.handle([desk.lease("not ours")])
-    # The clock of the bench is the time of day, which is far ahead of it.
+    # The bench's clock shows the time of day, which is far ahead of the monotonic clock.
     assert len(desk.letters) == 1

@@ -49,14 +49,14 @@ class Answer:
 
 
 class SlowQueue(HttpTransport[Any, Any]):
-    """The wire to the queue service: each answer takes its time."""
+    """A connection to the queue service on which each answer takes some time."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.asked: list[str] = []
 
     def open(self) -> None:
-        """There is no connection."""
+        """Nothing to open."""
 
     def close(self) -> None:
         """There is none."""

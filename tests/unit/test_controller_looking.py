@@ -1,4 +1,4 @@
-"""Looking: one step of a group's timer, what is written before anything is done, and what no trouble may end."""
+"""Looking: what one look writes before it acts, what it does, and that no trouble ends a group's timer."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ def again(delay: float, **changes: Any) -> Reschedule:
 
 
 def tired(attempts: int, trouble: str, waited: float = 0.0) -> Look:
-    """The look after it has met a trouble so many times."""
+    """The look after it has met the same trouble several times."""
     return LIVE.model_copy(update={"attempts": attempts, "trouble": trouble, "waited": waited})
 
 
 def live(*inbox: Any, **rest: Any) -> Record:
-    """A record with the timer that is looked at."""
+    """A record that names the look as its timer."""
     return record(rest.pop("containers", None), **({"inbox": inbox, "timer": timer(0), "count": 1} | rest))
 
 
@@ -96,7 +96,7 @@ class Scene(Bench):
         return self.looking(**ports).look(of, lease_holds)
 
     def look_on(self, seconds: float) -> Settlement:
-        """Time passes, and the group is looked at."""
+        """Let time pass, then look."""
         self.clock.advance(seconds)
         return self.look()
 
@@ -304,7 +304,7 @@ class TestTelling:
         assert (scene.record.outbox, scene.record.timer, len(scene.letters)) == ((), None, 1)
 
     def test_an_earlier_end_is_told_before_anything_else_is_done(self) -> None:
-        # A change that Azure refuses for hours would keep it from ever being told.
+        # Otherwise a change that Azure refuses for hours would keep it from ever being told.
         scene = Scene(live(TWO, outbox=(ending(),)))
         assert scene.look() == again(0)
         order = [call for call in scene.calls if call in {"before get", "after save", "after poison send"}]
@@ -360,7 +360,7 @@ class TestTelling:
         assert (scene.record.address_changes, scene.record.timer) == ((), None)
 
     def test_an_end_during_a_watched_change_is_told_without_moving_the_next_look(self) -> None:
-        # The older push has ended, as the newer one is on the group already.
+        # The older push has ended because the newer one is on the group already.
         old = message("0", pushed=-9, name="old")
         now = live(old, containers={"web": container(candidate(TWO), goods=(good("1", pushed=-5),))}, change=change())
         scene = Scene(now, images=NEW)
@@ -441,7 +441,7 @@ class TestNobodyCouldLook:
         assert scene.look(tired(7, "TooManyRequests", 99.0)) == again(5)
 
     def test_each_kind_of_trouble_has_its_own_tries(self) -> None:
-        # Regression: thirty answers of a server that was down, and one worker with an older file dropped the pushes.
+        # Regression: after thirty errors of a server that was down, one worker with an older file dropped the pushes.
         scene = Scene()
         assert scene.look(tired(UNKNOWN_TARGET, DOWN.code, 99.0), targets=Elsewhere()) == again(
             1, attempts=1, trouble=UNKNOWN, waited=99.0
@@ -587,7 +587,7 @@ class TestGivingUp:
         left = scene.record
         assert (left.containers, left.change, left.flights, left.stuck, left.apart) == ({}, None, (), None, False)
         assert (left.timer, left.swept, left.undone, left.inbox) == (None, False, (), ())
-        # An operator set the hold, and an operator ends it.
+        # An operator set the hold, and only an operator releases it.
         assert left.hold == now.hold
         assert {(each.message.id, each.code) for each in scene.letters if isinstance(each.message, UpdateMessage)} == {
             ("1", "C"),
@@ -674,7 +674,7 @@ class TestCrashes:
 
 
 class Elsewhere:
-    """Targets that this worker does not know, or knows to be misspelt."""
+    """Targets that this worker does not know, or whose tags are bad."""
 
     def __init__(self, found: BadTags | Target | None = None) -> None:
         self.found = found

@@ -1,4 +1,4 @@
-"""The loop: what is received and when, who gets a place, what is written together, and how a worker ends."""
+"""The loop: what is received and when, which steps run, what is written together, and how a worker ends."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from worker.controller.loop import Pace, Worker
 from worker.controller.timers import waiting_for_owners
 
 LONG = 10.0
-"""Seconds in which whatever a thread is waited for has happened, however busy the machine is."""
+"""Seconds to wait for a thread at most: enough on a busy machine, too."""
 PUSHES = [message(str(number), pushed=number) for number in range(40)]
 LIVE = record(timer=timer(0), count=1)
-"""Its timer is due in this moment, so that no push sends another look."""
+"""Its timer is due now, so no push sends another look."""
 
 
 class Watched(MemoryQueue):
-    """A queue that remembers how many messages were asked for, and tells when there are no more."""
+    """A queue that remembers how many messages were asked for, and signals when it is empty."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock, LEASE)
@@ -259,7 +259,7 @@ class TestReceiving:
         shop.send(*PUSHES)
         shop.waiting = lambda: 0
         shop.drain()
-        # Places are free again when the pushes have been received.
+        # The steps are free again when the pushes have been received.
         assert shop.updates.limits[:2] == [3, 32]
         assert shop.updates.limits[-1] == 3
 
@@ -290,7 +290,7 @@ class TestReceiving:
         asked = 0
 
         def counted(timeout: float | None = None) -> bool:
-            # The main thread has looked for a place several times while nothing was let go.
+            # The main thread has looked for a free step several times in vain.
             nonlocal asked
             asked += 1
             if asked == 3:
@@ -397,11 +397,11 @@ class TestTrouble:
 
 
 class TestLeases:
-    """They are renewed while their message is in hand."""
+    """Leases are renewed while their messages are in hand."""
 
     def shop(self) -> Shop:
         shop = Shop(visibility=0.01)
-        # The worker measures leases by its own clock, which the clock of the bench is far ahead of.
+        # The worker measures leases by its own clock, and the bench's clock is far ahead of it.
         receive = shop.updates.receive
 
         def expiring(limit: int) -> list[LeasedMessage]:
@@ -486,7 +486,7 @@ class TestLeases:
 
 class TestStopping:
     def test_a_signal_may_come_while_the_main_thread_holds_the_events_lock(self) -> None:
-        # Regression: the handler waited for a lock that the thread it had interrupted held: the worker never stopped.
+        # Regression: the signal handler waited for a lock that the interrupted thread held, and nothing stopped.
         stopped = Shop().worker
         with stopped.stopping._cond:  # type: ignore[attr-defined]
             handler = threading.Thread(target=stopped.stop, daemon=True)

@@ -1,4 +1,4 @@
-"""The patrol: timers that the queue has lost, groups that run something else, and targets that nobody has met yet."""
+"""The patrol: timers that the queue has lost, groups that have drifted, and new targets."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ RESTING = record({"web": container()}, swept=True)
 
 
 class Seen(FixedTargets):
-    """The targets, and what the last list shows of their groups."""
+    """The targets, and what the newest list shows about their groups."""
 
     def __init__(self, *targets: Target, groups: dict[TargetId, Listed] | None = None) -> None:
         super().__init__(*targets)
@@ -53,7 +53,7 @@ class Seen(FixedTargets):
 
 
 class Registry:
-    """A registry by what it says of every image."""
+    """A registry that gives the same answer for every image."""
 
     def __init__(self) -> None:
         self.said: Lookup = Unknown("unreachable")
@@ -68,7 +68,7 @@ class Registry:
 
 
 class Beat(Bench):
-    """One group that is listed, and rounds of the patrol."""
+    """A listed group, and rounds of the patrol."""
 
     def __init__(self, now: Record | None = RESTING, shown: Listed | None = None, **rest: Any) -> None:
         # The list shows what the group runs, unless a test says that it is older.
@@ -87,7 +87,7 @@ class Beat(Bench):
         return self._patrol
 
     def round(self) -> list[dict[str, Any]]:
-        """One round, and what it says in the log."""
+        """Make one round, and return what it logs."""
         self.calls.clear()
         with capture_logs() as lines:
             self.patrol.look_round()
@@ -120,7 +120,7 @@ class TestTimers:
 
     def test_a_timer_that_another_worker_restarted_meanwhile_is_left_alone(self) -> None:
         beat = Beat(RESTING.but(timer=timer(-121), count=4))
-        # Between the look at the record and its change somebody else has looked.
+        # Another worker has looked since the patrol read the record.
         beat.on("load", lambda: None, lambda: beat.rewrite(lambda now: now.but(timer=timer(5, "theirs"), count=5)))
         beat.round()
         assert (beat.looks, beat.record.timer) == ([], timer(5, "theirs"))
@@ -215,7 +215,7 @@ class TestDrift:
 
 
 class TestUnlisted:
-    """Groups of targets that no list shows are read on their own."""
+    """Groups that no list shows are read by themselves."""
 
     def beat(self, **rest: Any) -> Beat:
         beat = Beat(RESTING.with_container("web", goods=(good("0"),)), **rest)

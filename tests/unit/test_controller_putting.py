@@ -1,4 +1,4 @@
-"""Putting: a change is sent only while the lease stands, and what became of it is written whatever happens."""
+"""Putting: a change is sent only while the lease holds, and what became of it is written whatever happens."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ class TestTheLease:
 
 
 class TestNotMade:
-    """The answers of Azure that are no success."""
+    """Azure's answers other than success."""
 
     def test_a_throttled_change_is_tried_again_when_azure_says(self) -> None:
         scene = Scene()
@@ -271,7 +271,7 @@ class TestNotMade:
 
 
 class TestOthersMeanwhile:
-    """Somebody else writes the record while the change is on its way."""
+    """Somebody else writes the record while the change is being sent."""
 
     def test_a_push_that_arrived_meanwhile_stays(self) -> None:
         scene = Scene()
@@ -281,7 +281,7 @@ class TestOthersMeanwhile:
         assert scene.record.flights == scene.before.flights[:1]
 
     def test_a_group_that_others_brought_to_rest_is_looked_at_once_more(self) -> None:
-        # The change may have come after a newer one that has ended, and have overwritten it.
+        # The change may have taken effect after a newer one that was proven, and have replaced it.
         scene = Scene()
         rested = record({"web": container(goods=(good("3"), good("1")))}, count=1)
         scene.on("put", lambda: scene.rewrite(lambda _now: rested))

@@ -1,4 +1,4 @@
-"""Receiving: a push goes to each of its targets, and into the record of each, together with what came with it."""
+"""Receiving: a push is sent on to each of its targets, and pushes to one target are written together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dead letter that a failure makes of a message."""
+"""The dead letter of a message that failed."""
 
 from __future__ import annotations
 

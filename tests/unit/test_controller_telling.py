@@ -1,4 +1,4 @@
-"""Telling: dead letters, the log, the metrics and people get to know how pushes ended."""
+"""Telling how pushes ended: to the dead letters, the log, the metrics and people."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def ending(of: str | UpdateMessage = "2", result: Result = "updated", code: str 
 
 
 def told(bench: Bench, *endings: Ending, addresses: tuple[AddressChange, ...] = ()) -> list[Line]:
-    """What is in the log once these have been told."""
+    """The log after these were told."""
     with capture_logs() as logs:
         Telling(bench.ports()).tell(record(outbox=endings, address_changes=addresses))
     return logs
@@ -69,7 +69,7 @@ class TestDeadLetters:
         assert len(bench.letters) == 1
 
     def test_an_end_that_was_told_before_gets_no_second_dead_letter(self) -> None:
-        # Regression: workers that died, or storage that failed, after sending made up to three letters of one push.
+        # Regression: where a worker died, or storage failed, after sending, one push got up to three dead letters.
         bench = Bench()
         for _ in range(2):
             told(bench, ending("2", "failed", "C"))

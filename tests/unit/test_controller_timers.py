@@ -1,4 +1,4 @@
-"""Timers: a look is on the queue before the record names it, and each record not at rest has one that counts."""
+"""Timers: a look is on the queue before its record names it, and each record that is not at rest names one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TestChange:
         assert bench.sent == [look(count=5)]
 
     def test_the_look_is_sent_before_the_record_names_it(self) -> None:
-        # The other way round a record could wait for a message that was never sent.
+        # The other order could leave a record that waits for a message that was never sent.
         bench = Bench(record())
         change(bench.ports(), SHOP, held)
         assert [call for call in bench.calls if call in {"after send", "before save"}] == ["after send", "before save"]
@@ -110,7 +110,7 @@ class TestChange:
 
 
 class TestWithoutWaking:
-    """What can be done nothing for now is left to its own timer."""
+    """A group that nothing can be done for now keeps its timer."""
 
     @pytest.mark.parametrize(
         ("kept", "left"),
@@ -156,7 +156,7 @@ class TestWithTimer:
 
     @pytest.mark.parametrize(("due", "stays"), [(0, True), (3, True), (3.1, False), (60, False)])
     def test_while_a_change_is_under_way_pushes_are_gathered_for_a_moment(self, due: float, *, stays: bool) -> None:
-        # Regression: each look of a burst found a newer push than the last one, and sent it: four PUTs of 200 pushes.
+        # Regression: each look during a burst found a newer push and put it: four PUTs for 200 pushes.
         bench = Bench()
         now = record(timer=timer(due), count=3, change=under_way())
         result, _ = with_timer(bench.ports(), now)
@@ -210,7 +210,7 @@ class TestWaitingForOwners:
             other = API.model_copy(update={"container_group": f"api-{number}"})
             bench.records.save(Record(target=other), None)
         trouble = RemoteError("records", None, "UnreadableRecord", "foreign", 0)
-        # What can be read is read once, and what can't be a few times.
+        # A record that can be read is read once; the other one is tried a few times.
         bench.on("load", lambda: None, *[trouble] * 3 * unreadable)
         assert waiting_for_owners(bench.ports(), seen) == waiting
 

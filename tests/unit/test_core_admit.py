@@ -1,4 +1,4 @@
-"""Admission: which pushes become candidates of which containers, and what is said of the others."""
+"""Admission: which pushes become candidates of which containers, and how the others end."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def admitted(
     shown: ContainerGroup | None = None,
     rule: Target | None = None,
 ) -> Record:
-    """The record once these pushes were received and the group was looked at, a minute after noon."""
+    """The record after these pushes were received and admitted, a minute after noon."""
     before = record({"web": now}) if isinstance(now, ContainerRecord) else now or record()
     return admit(before.but(inbox=messages), shown or group(), rule or target(), NOW)
 
@@ -99,7 +99,7 @@ class TestNewPush:
         rule = Target(SHOP, {"web": ContainerRule(parse_policy("any"), ImageReference.parse("acme/shop"))})
         after = admitted(TWO, shown=group({"web": running}), rule=rule)
         assert fate(after) == ("wanted", "")
-        # The tag of another repository is none to compare with.
+        # The tag of another repository can't be compared with.
         assert after.containers["web"].goods == (Good(image=running),)
 
     def test_every_push_in_the_inbox_becomes_a_candidate_or_ends(self) -> None:
@@ -158,7 +158,7 @@ class TestAgainstTheLastGoodImage:
     def test_a_push_that_the_policy_refuses_is_ignored_and_not_superseded(
         self, tag: str, reason: str, pushed: float | None
     ) -> None:
-        # Regression: after the first update every push that was skipped was "superseded: … is newer".
+        # Regression: after the first update, every push that the policy skipped ended as "superseded: … is newer".
         now = container(goods=(good("1.5", pushed=pushed),))
         after = admitted(message(tag, pushed=10), now=now, shown=group({"web": "acme/shop:1.5"}), rule=SEMVER)
         assert fate(after, tag) == ("ignored", reason)
@@ -169,14 +169,14 @@ class TestAgainstTheLastGoodImage:
 
     @pytest.mark.parametrize("policy", ["any", "same-tag"])
     def test_a_container_follows_its_tag_even_if_its_image_is_written_with_a_digest(self, policy: str) -> None:
-        # Regression: the last good image is put back by digest, and its tag was forgotten: same-tag ignored every push.
+        # Regression: a good image put back by digest lost its tag, and same-tag ignored every push.
         now = container(goods=(good("latest", digest=FIRST, moved=True),))
         pushed = message("latest", name="next", pushed=99, digest=THIRD)
         after = admitted(pushed, now=now, shown=group({"web": f"acme/shop@{FIRST}"}), rule=target(policy))
         assert fate(after, "next") == ("wanted", "")
 
     def test_a_lower_version_is_refused_even_if_the_image_is_written_with_a_digest(self) -> None:
-        # Regression: the tag of an image put back by digest was not known, and so any version could follow.
+        # Regression: the tag of an image that was put back by digest was not known, so any version could follow.
         now = container(goods=(good("1.4", digest=FIRST, moved=True),))
         shown = group({"web": f"acme/shop@{FIRST}"})
         after = admitted(message("1.2", pushed=99), now=now, shown=shown, rule=SEMVER)
@@ -229,7 +229,7 @@ class TestAmongCandidates:
     def test_a_push_that_is_delivered_twice_is_one_candidate(
         self, known: dict[str, Any], again: dict[str, Any], *, wanted: bool, looked_up: bool
     ) -> None:
-        # Regression: of six deliveries of one push, those that came after its change restarted the group once more.
+        # Regression: deliveries of one push that came after its change restarted the group again.
         first, second = message("2", **known), message("2", name="again")
         second = second.model_copy(update={"push": second.push.model_copy(update=again)})
         waits = candidate(first) if looked_up else candidate(first, None, digest=None)
@@ -264,7 +264,7 @@ class TestAmongCandidates:
 
 
 class TestPushedAgain:
-    """A good image whose tag was pushed once more comes back by its digest alone, whatever becomes of that push."""
+    """A good image whose tag was pushed again comes back by its digest alone, however that push ends."""
 
     @pytest.mark.parametrize(
         ("pushed", "known", "again"),
@@ -369,10 +369,10 @@ class TestRepeats:
 
 
 class TestAcquaint:
-    """Every container of the group is known before a change starts them all."""
+    """Every container of the group is recorded before a change restarts all of them."""
 
     def test_each_new_container_is_recorded_with_what_it_runs(self) -> None:
-        # Regression: an image that another container's change had pulled was taken for this one's first good one.
+        # Regression: an image that another container's change had pulled was taken for the first good image.
         images = {"web": "acme/shop:1", "jobs": "acme/jobs:latest", "odd": "not an image!", "proxy": "nginx:7"}
         shown = group(images, {"jobs": pulled(FIRST)})
         known = acquaint(record(), shown, target("any", "web", "jobs", "odd"), NOW).containers
@@ -424,7 +424,7 @@ class TestAcquaint:
 
 
 class TestAbandoned:
-    """What is on the group unproven, and nobody will watch any more, has failed: somebody should look."""
+    """A push whose unproven image nobody will watch any more fails, because a person should look at it."""
 
     WHY = "left on the group unproven"
     BEGUN = record(
@@ -522,7 +522,7 @@ class TestAbandoned:
 
 
 class TestRedeployed:
-    """The owner of the group has brought an image there without aci-hooks."""
+    """The owner of the group has deployed an image without aci-hooks."""
 
     KNOWN = container(goods=(good("2.1", pushed=0), good("2.0")))
     BY_HAND = group({"web": "acme/shop:1.4.2"}, {"web": pulled(FIRST)})
@@ -540,7 +540,7 @@ class TestRedeployed:
         assert self.goods(container(goods=many)) == [self.DEPLOYED, *many[:-1]]
 
     def test_the_policy_compares_with_the_owners_image_from_then_on(self) -> None:
-        # Regression: whatever was lower than what had been brought here once was superseded for ever.
+        # Regression: any version lower than one that aci-hooks had once brought was superseded for ever.
         after = admitted(message("1.4.3"), now=self.KNOWN, shown=self.BY_HAND, rule=target("semver:minor"))
         assert fate(after, "1.4.3") == ("wanted", "")
 
@@ -568,7 +568,7 @@ class TestRedeployed:
         ids=["a good one", "a candidate", "a failed one", "one of the past"],
     )
     def test_an_image_that_the_worker_once_brought_is_not_taken_for_the_owners(self, known: dict[str, Any]) -> None:
-        # It may have come back by a late change, which is put right.
+        # A late change may have brought it back, which is corrected.
         now = self.KNOWN.but(**known)
         assert self.goods(now) == list(now.goods)
 
@@ -581,7 +581,7 @@ class TestRedeployed:
         ],
     )
     def test_an_image_by_digest_may_be_one_that_the_worker_brought(self, known: dict[str, Any], *, ours: bool) -> None:
-        # Regression: one that had failed, brought back by a late change, became the image to go back to.
+        # Regression: a failed image that a late change brought back became the last good image.
         now = container(**known)
         found = self.goods(now, group({"web": f"acme/shop@{FIRST}"}))
         assert found == ([] if ours else [good(None, f"acme/shop@{FIRST}", digest=FIRST)]) + list(now.goods)
@@ -615,7 +615,7 @@ class TestRedeployed:
     def test_an_unknown_image_is_the_owners_even_while_a_change_is_under_way(self, under_way: dict[str, Any]) -> None:
         now = record({"web": self.KNOWN}).but(**under_way)
         assert is_redeployed(now, self.BY_HAND, "web")
-        # But of a container that nobody follows little is known, and it may have been restarted with the others.
+        # But little is known about a container without a rule, and it may have been restarted with the others.
         alone = now.but(containers={"web": self.KNOWN.but(followed=False)})
         assert not is_redeployed(alone, self.BY_HAND, "web")
 
@@ -650,7 +650,7 @@ class TestRedeployed:
 
 
 class TestLeave:
-    """A candidate is none of a container any more."""
+    """A candidate is removed from one container."""
 
     @pytest.mark.parametrize("result", ["superseded", "unchanged"])
     def test_its_push_ends_and_its_image_is_remembered_as_past(self, result: Result) -> None:

@@ -1,4 +1,4 @@
-"""A change is begun: what is sent, what the record keeps of it, and what stands in the way."""
+"""A change begins: what is sent, what the record keeps about it, and what may stand in the way."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def wanted(**rest: Any) -> Record:
 
 
 def failed(of: str = "2", *names: str) -> Undone:
-    """A push that failed on the group, which nobody has been told of yet."""
+    """A push that failed on the group and whose end was not told yet."""
     return Undone(message=message(of), code="CrashLoop", detail="it crashes", containers=names or ("web",))
 
 
@@ -198,7 +198,7 @@ class TestOneChangeAfterAnother:
 
     @pytest.mark.parametrize("pushed", [0, -60])
     def test_an_older_push_does_not_take_its_place(self, pushed: float) -> None:
-        # What runs in the place of the failed push is what comes after it in the policy's order: it is gone back to.
+        # The older push that replaces the failed one comes after it in the policy's order, so this is a rollback.
         older = message("1.9", pushed=pushed)
         now = record({"web": container(candidate(older))}, undone=(failed(),))
         result, action = begun(now, group(NEW), 70)
@@ -300,7 +300,7 @@ class TestInTheWay:
 
 
 class TestUnseen:
-    """What is wished for is there, and nobody knows how it came."""
+    """The desired images are on the group, and nobody knows how they got there."""
 
     def test_it_is_watched_from_now_on(self) -> None:
         now = wanted(generation=4)

@@ -17,7 +17,7 @@ ONE, TWO, THREE = message("1", pushed=-10), message("2"), message("3", pushed=10
 HELD = Hold(reason="sale", since=at(0))
 RUNS_ONE = {"web": "acme/shop:1"}
 BACK = Desired("acme/shop:1", frozenset({"acme/shop:1"}))
-"""The last good image of a container, where nothing is known but its tag."""
+"""The last good image of a container, of which nothing but the tag is known."""
 
 
 def wish(tag: str, *, restart: bool = False) -> Desired:
@@ -54,7 +54,7 @@ class TestWithoutAHold:
 
 
 class TestTagThatMovedElsewhere:
-    """A push has moved the tag of the last good image, and never came onto the group."""
+    """A push has moved the tag of the last good image, but never reached the group."""
 
     MOVED = container(
         goods=(good("latest", digest=ONE_GOOD, pushed_again=True),),
@@ -62,7 +62,7 @@ class TestTagThatMovedElsewhere:
     )
 
     def test_the_last_good_image_comes_back_by_its_digest(self) -> None:
-        # Regression: after a bad latest and a bad v5 it was "rolled back" to latest, which was the bad one by then.
+        # Regression: after a bad latest and a bad v5, the group was "rolled back" to latest, the bad image.
         back = wanted(self.MOVED, "acme/shop:v5")
         assert isinstance(back, Desired)
         assert back.image == BY_DIGEST
@@ -95,7 +95,7 @@ class TestRollbackIsOff:
 
 
 class TestPinned:
-    """An operator's way back goes before everything else."""
+    """A rollback by hand comes before everything else."""
 
     @pytest.mark.parametrize("held", [None, HELD])
     def test_the_pinned_image_is_desired_whatever_is_pushed_or_held(self, held: Hold | None) -> None:
@@ -114,7 +114,7 @@ class TestPinned:
 
 
 class TestHeld:
-    """While a group is held by hand nothing new is begun, and what was begun is watched to its end."""
+    """While a group is held by hand, nothing new begins, and a change that was begun is watched to its end."""
 
     NOW = container(candidate(THREE), candidate(TWO, restart=True))
 
@@ -138,7 +138,7 @@ class TestHeld:
 
 
 class TestGoneBackFrom:
-    """What an operator went back from does not stay, though a late change brings it in once more."""
+    """An image that an operator rolled back from does not stay when a late change brings it back."""
 
     GONE = (failure(ONE), failure(TWO, code="RolledBack"))
 
@@ -176,7 +176,7 @@ class TestSeveralContainers:
 
     @pytest.mark.parametrize(("apart", "tried"), [(False, ["web", "new", "blue"]), (True, ["new", "blue"])])
     def test_pushes_to_be_tried_apart_are_desired_one_at_a_time(self, apart: bool, tried: list[str]) -> None:
-        # Azure refused several images at once and did not say for which of them. What ran well is wanted all the same.
+        # Azure refused several images at once and did not say which. The good images are desired all the same.
         waits = container(candidate(TWO))
         now = record({"web": waits, "new": container(), "blue": waits}, apart=apart)
         assert list(desired(now, dict.fromkeys(now.containers, "acme/shop:1"), rollback=True)) == tried
@@ -224,7 +224,7 @@ class TestToPut:
 
 
 class TestDrifted:
-    """Does the list of groups show another image than a group at rest should run?"""
+    """Whether the list of groups shows that a group at rest does not run its desired images."""
 
     @pytest.mark.parametrize(
         ("running", "differs"), [("acme/shop:1", False), (BY_DIGEST, False), ("acme/shop:2", True)]

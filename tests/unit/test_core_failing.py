@@ -1,4 +1,4 @@
-"""Pushes that fail: another image is desired now, and the end is told once it is seen what becomes of the group."""
+"""Pushes that fail: another image is desired, and the end is told once it is known what became of the group."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ONE_GOOD, TWO_IS = digest("one"), digest("two")
 NOW = at(60)
 IMAGES = {"web": "acme/shop:1", "blue": "acme/shop:0"}
 REVERTING = pin(good("1"), reverting=True).but(good=good("2"))
-"""The way back to :1 did not work out, and :2, which ran before, is brought back."""
+"""The rollback to :1 failed, and :2, which ran before, is being brought back."""
 
 
 def failed(now: Record, *ids: str, detail: str = "it crashes", **rest: Any) -> Record:
@@ -42,12 +42,12 @@ def web(of: Record) -> ContainerRecord:
 
 
 def undone(of: str = "2", *names: str, detail: str = "it crashes") -> Undone:
-    """A push that crashed on these containers, web if none is named, and is still to be told."""
+    """A push that crashed on these containers, or else on web, and whose end is still to be told."""
     return Undone(message=message(of), code="CrashLoop", detail=detail, containers=names or ("web",))
 
 
 class TestOffTheGroup:
-    """What was never on the group has ended with its failure."""
+    """A push that was never on the group ends when it fails."""
 
     WAITS = record({"web": container(candidate(THREE), candidate(TWO))})
 
@@ -84,7 +84,7 @@ class TestOffTheGroup:
 
 
 class TestOnTheGroup:
-    """It was brought onto the group, which is still to be seen to run well again."""
+    """A push that was on the group ends only when the group is known to be well again."""
 
     NOW = record({"web": container(candidate(TWO), candidate(ONE))}, change=change())
 
@@ -121,7 +121,7 @@ class TestOnTheGroup:
     def test_its_tag_counts_as_moved_on_the_container_that_pulled_it(
         self, pushed: Any, told: str | None, moved: bool
     ) -> None:
-        # Regression: after a bad latest it was "rolled back" to latest, which was the bad one by then.
+        # Regression: after a bad latest, the group was "rolled back" to latest, which was the bad image by then.
         last = good("1", digest=ONE_GOOD)
         now = record({"web": container(candidate(pushed, digest=told), goods=(last, good("0")))}, change=change())
         assert web(failed(now)).goods == (last.but(moved=moved), good("0"))
@@ -165,7 +165,7 @@ class TestWhatIsRemembered:
 
 
 class TestAttempts:
-    """How often it was tried is told with the end."""
+    """The number of tries is told with the end."""
 
     def test_they_are_told_for_a_push_that_was_never_on_the_group(self) -> None:
         now = record({"web": container(candidate(TWO))})
@@ -190,7 +190,7 @@ class TestTriedApart:
 
 
 class TestPinned:
-    """An operator's way back that does not work out."""
+    """A rollback by hand that fails."""
 
     PINNED = container(goods=(good("2"), good("1")), pin=pin(good("1")))
 
@@ -208,7 +208,7 @@ class TestPinned:
         assert after.outcomes[0].containers == ("web",)
 
     def test_when_the_reverted_rollback_fails_too_nothing_is_pinned(self) -> None:
-        # The failure that it was to make up for is told by itself.
+        # The failure of the rollback itself is still to be told.
         reverting = self.PINNED.but(pin=REVERTING)
         before = undone("back")
         now = record({"web": reverting}, change=change(asked={"web": "back"}), undone=(before,))

@@ -62,7 +62,7 @@ class TestFollowings:
 
     @pytest.mark.parametrize("running", ["mcr.microsoft.com/placeholder:1", "not an image!"])
     def test_a_rule_may_name_another_repository_than_the_running_one(self, running: str) -> None:
-        # Its name is written in full, as there is no spelling of it to keep.
+        # Its name is written in full, because the group has no spelling of it to keep.
         assert followings({"web": running}, ELSEWHERE) == {
             "web": Following("docker.io/acme/shop", AnyTag(), "docker.io/acme/shop")
         }
@@ -104,7 +104,7 @@ class TestUnknownHere:
 
 
 class TestForeignImages:
-    """A record is outside, too: whatever it holds, no push may bring another repository in."""
+    """Records are outside data: whatever they hold, an update may not bring in another repository."""
 
     @pytest.mark.parametrize(
         ("image", "foreign"),
@@ -124,7 +124,7 @@ class TestForeignImages:
         assert foreign_images({"web": "not an image!"}, group({"web": "not an image!"}), target(), record()) == []
 
     def test_nothing_may_replace_a_text_that_is_not_an_image_reference(self) -> None:
-        # Two texts that are none are not of one repository.
+        # Two texts that are not image references do not belong to one repository.
         assert foreign_images({"web": "another?"}, group({"web": "not an image!"}), target(), record()) == [
             "web: another?"
         ]

@@ -96,7 +96,7 @@ def test_pushes_that_are_refused_together_are_tried_apart() -> None:
 
 
 def test_a_circumstance_fails_all_of_them_at_once() -> None:
-    # To try each of them apart would only take as long once more.
+    # Trying each of them apart would only take as long again.
     result = after(sending(BOTH), BOTH, Transient("AuthorizationFailed", "no role", circumstance=True))
     assert failed(result) == {"2": "AuthorizationFailed", "5": "AuthorizationFailed"}
     assert not result.apart

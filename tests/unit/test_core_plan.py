@@ -47,7 +47,7 @@ def planned(
     policy: str = "any",
     told: Digest = None,
 ) -> Plan:
-    """What a push would do, as the registry tells this of its image."""
+    """What a push would do if this is the registry's answer."""
     known = record({"web": now}) if isinstance(now, ContainerRecord) else now or record()
     return plan(target(policy), shown or group(), known, of, told, RULES, at(120))
 
@@ -94,7 +94,7 @@ class TestUpdate:
         assert [one.after for one in seen.changes] == ["acme/shop:2", "acme/jobs:9"]
 
     def test_a_push_that_waits_already_is_planned_with_its_senders_digest(self) -> None:
-        # Only the planned push is asked for in its registry.
+        # Only the planned push is looked up in its registry.
         waits = candidate(message("1", name="w", repository="acme/jobs", digest=FIRST), None)
         jobs = container(waits, repository="docker.io/acme/jobs", goods=(Good(image="acme/jobs:1", tag="1"),))
         shown = group({"web": "acme/shop:1", "jobs": "acme/jobs:1"})
@@ -214,7 +214,7 @@ class TestWait:
         assert (seen.action, seen.reasons[1:]) == ("held", (why,))
 
     def test_a_better_candidate_makes_it_wait(self) -> None:
-        # The better one is being watched; this one gets its turn should that fail.
+        # The better candidate is being watched. This one gets its turn if that fails.
         now = record(
             {"web": container(candidate(THREE, digest=SECOND))},
             change=change({"web": "acme/shop:3"}, asked={"web": "3"}),
@@ -259,7 +259,7 @@ class TestDifference:
         ids=str,
     )
     def test_no_value_that_may_be_secret_is_shown(self, neighbour: dict[str, Any]) -> None:
-        # Its place does not matter to the mask, and beside the image it is within the difference.
+        # The mask works anywhere, and beside the image the value is within the lines of the difference.
         web = {"name": "web", "properties": {**neighbour, "image": "acme/shop:1"}}
         text = "\n".join(difference(group(containers=[web]), {"web": "acme/shop:2"}))
         assert MASK == "***"

@@ -1,4 +1,4 @@
-"""What has run well for long enough is proven: the last good image, the ends of pushes, the address."""
+"""What has run well for long enough is proven: the last good image, how pushes end, the address."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class TestGoodImages:
     def test_an_earlier_good_image_of_the_same_tag_comes_back_by_its_digest_alone(
         self, before: str | None, *, moved: bool
     ) -> None:
-        # Only of another image's digest can it be known that the tag has moved; without one it may have.
+        # Only another digest shows that the tag has moved. Without a digest, it may have.
         of = candidate(message("1", name="2", digest=digest("two")), f"acme/shop@{digest('two')}")
         last = good("1", digest=digest(before) if before else None)
         result = proven(watching(of, goods=(last,)), seen({"web": f"acme/shop@{digest('two')}"}))

@@ -16,7 +16,7 @@ ONE, TWO, THREE = message("1", pushed=-10), message("2"), message("3", pushed=10
 
 
 def received(now: Record, *messages: UpdateMessage) -> Record:
-    """The record with these pushes, which all find room."""
+    """The record with these pushes, for all of which it has room."""
     after, no_room = receive(now, messages)
     assert no_room == frozenset()
     return after
@@ -27,7 +27,7 @@ def inbox(of: Record) -> list[str]:
 
 
 def full(**rest: object) -> Record:
-    """A record in which as many pushes wait as may."""
+    """A record in which the greatest number of pushes waits."""
     many = tuple(message("2", name=f"m{number:03}") for number in range(MOST_WAITING))
     return record(inbox=many).but(**rest)
 

@@ -51,7 +51,7 @@ def wanted(*candidates: Candidate, **rest: Any) -> Record:
 
 
 def proven(**rest: Any) -> Record:
-    """:1 is the last good image, and nothing is wanted."""
+    """:1 is the last good image, and no push waits."""
     return record({"web": container()}, **rest)
 
 
@@ -91,7 +91,7 @@ class TestAtRest:
         assert look(now, group(OLD)) == (now, Rest())
 
     def test_candidates_behind_a_pin_without_a_known_image_wait_for_the_release(self) -> None:
-        # The way back can not be gone, as its tag has moved and nobody knows its digest.
+        # The rollback can't be made, because the tag has moved and the digest is not known.
         back = pin(good("0", moved=True))
         now = record({"web": container(candidate(TWO, None), pin=back)})
         assert look(now, group(OLD)) == (now, Rest())
@@ -136,7 +136,7 @@ class TestAtRest:
 
 
 class TestInTurn:
-    """What a group is asked first."""
+    """Which question about a group comes first."""
 
     def test_a_wanted_push_is_put(self) -> None:
         result, action = look(wanted(), group(OLD), 7)
@@ -168,7 +168,7 @@ class TestInTurn:
 
 
 class TestOwner:
-    """A stopped group has its owner to wait for, as long as anything is wanted of it."""
+    """A stopped group waits for its owner for as long as anything is left to do."""
 
     STOPPED = group(OLD, shown="Stopped")
 
@@ -267,11 +267,11 @@ class TestTransition:
         assert action == Wait(SLOWLY, "the group is in transition")
         detail = "it crashes; not rolled back: the group has been in transition for more than 0:30:00"
         assert endings(result) == [("0", "failed", detail)]
-        # Whatever comes next may wait as long again.
+        # What is desired next may wait as long again.
         assert result.stuck == Patience(waited=0, looked_at=at(105))
 
     def test_a_new_container_is_recorded_once_the_transition_is_over(self) -> None:
-        # A group in transition does not tell what ran in a container that nobody knows yet.
+        # A group in transition does not show what ran in a container that is not recorded yet.
         result, action = look(record(inbox=(TWO,)), group(OLD, state="Updating"), 7)
         assert action == Wait(timedelta(seconds=5), "the group is in transition")
         assert result == record(inbox=(TWO,), stuck=Patience(looked_at=at(7)))
@@ -332,7 +332,7 @@ class TestWatched:
 
 
 class TestStories:
-    """What one look leads to, and the next ones."""
+    """Several looks, one after the other."""
 
     def test_a_failed_push_is_rolled_back_in_the_same_look_and_told_once_that_is_proven(self) -> None:
         now, action = look(wanted(), group(OLD), 0)

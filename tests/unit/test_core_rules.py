@@ -1,4 +1,4 @@
-"""What governs rollouts: how often a group is looked at, and what holds where nobody has said anything."""
+"""What governs rollouts: how often a group is looked at, and the defaults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watching a change that is on the group: what is waited for, what is proven, what has failed and whose fault it is."""
+"""Watching a change that is on the group: what is waited for, what is proven, what fails and who is to blame."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CRASH = "CrashLoopBackOff: Back-off 10s restarting failed; 1 restarts; last exit
 
 
 def side(**rest: Any) -> ContainerRecord:
-    """A container that nobody pushes to."""
+    """A container that gets no pushes."""
     plain = {"repository": "docker.io/acme/side", "followed": False, "goods": (good("1", "acme/side:1"),)}
     return container(**(plain | rest))
 
@@ -59,7 +59,7 @@ def looked(
 
 
 def waited(now: Record, seconds: float, at_: float) -> Record:
-    """The change has been looked at for so long, last `at_`."""
+    """The change after it was watched for so many seconds, the last time at `at_`."""
     assert now.change is not None
     return now.but(change=now.change.but(patience=Patience(waited=seconds, looked_at=at(at_))))
 
@@ -285,7 +285,7 @@ class TestSteady:
 
 
 class TestNeighbours:
-    """What ran well before is judged as well; what did not is not."""
+    """Containers that ran well before are judged too; others are not."""
 
     def test_a_neighbour_that_our_put_broke_fails_the_push(self) -> None:
         now = begun(sent={"well": {"web": None, "side": None}}, side=side())
@@ -348,7 +348,7 @@ class TestNeighbours:
 
     @pytest.mark.parametrize(("failing", "watched"), [("acme/side:1", False), ("acme/side:2", True)])
     def test_a_neighbour_that_is_known_to_have_failed_fails_no_other_push(self, failing: str, *, watched: bool) -> None:
-        # It stays on the group while a hold keeps it from being brought back.
+        # It stays on the group while a hold prevents the rollback.
         bad = failure(message("9"), image=failing)
         now = begun(sent={"well": {"web": None, "side": None}}, side=side(failures=(bad,)))
         result, _ = looked(now, group(NEW | SIDE, {"web": running(10), "side": crash_loop(20)}), 40)
@@ -361,7 +361,7 @@ class TestNeighbours:
 
 
 class TestPinnedBack:
-    """A neighbour's own tag had moved, and the restart that our PUT is pulled what it stands for now."""
+    """A neighbour's own tag had moved, and our PUT, which restarts all containers, pulled what it points at now."""
 
     BEFORE = digest("before")
 
@@ -388,7 +388,7 @@ class TestPinnedBack:
         assert result.change == waited(before, 16, 25).change
 
     def test_it_gets_the_digest_that_the_record_knows(self) -> None:
-        # Of an index the record may know the digest of the whole, and the event that of one platform.
+        # The record may know the digest of an index, and the event that of one platform's manifest.
         known = good("1", "acme/side:1", digest=digest("index"))
         result, _ = looked(self.now(goods=(known, good("0", "acme/side:0"))), self.broken(self.pulled("after")), 25)
         assert result.containers["side"].goods == (known.but(moved=True), good("0", "acme/side:0"))
@@ -429,7 +429,7 @@ class TestPinnedBack:
         assert codes(result) == {"web": ["CrashLoop"]}
 
     def test_a_neighbour_that_waits_to_be_brought_back_fails_no_push(self) -> None:
-        # A hold may keep it from that.
+        # A hold may prevent that.
         moved = self.now(goods=(good("1", "acme/side:1", digest=self.BEFORE, moved=True),))
         result, _ = looked(moved, self.broken(self.pulled("after")), 40)
         assert [each.result for each in result.outbox] == ["updated"]
@@ -525,7 +525,7 @@ class TestProvisioningFailed:
         ]
 
     def test_an_earlier_failure_does_not_count_until_the_change_shows(self) -> None:
-        # Regression: on a group whose last operation had failed, a good push that was throttled once had failed.
+        # Regression: on a group whose last operation had failed, a good push failed after it was throttled once.
         now = begun(sent={"failed_before": True})
         result, action = looked(now, group(NEW, {"web": running(-60)}, state="Failed"), 5)
         assert (reason(action), codes(result)) == ("web has not been restarted yet", {})

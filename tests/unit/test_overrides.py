@@ -1,4 +1,4 @@
-"""What an operator does to a record by hand: hold, release, and back to the good images before."""
+"""What an operator changes in a record by hand: hold, release, roll back."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NOW = at(600)
 
 
 def back(now: Record | ContainerRecord, name: str = "by-hand") -> Record:
-    """The record once an operator has asked for the way back."""
+    """The record after an operator has asked for a rollback."""
     before = record({"web": now}) if isinstance(now, ContainerRecord) else now
     return roll_back(before, name, NOW)
 
@@ -48,12 +48,12 @@ def pinned(of: Record, name: str = "web") -> Pin:
 
 
 def goal(of: Record, name: str = "web") -> str | None:
-    """The image that the group is on its way back to."""
+    """The image that the rollback goes to."""
     return pinned(of, name).good.restored
 
 
 def arrived(of: Record) -> Record:
-    """The record once the way back is proven."""
+    """The record after the rollback was proven."""
     images = {name: str(goal(of, name)) for name, one in of.containers.items() if one.pin}
     asked = {name: pinned(of, name).message.id for name in images}
     return prove(of.but(change=change(images, asked=asked)), group(images), asked, at(700)).but(change=None)
@@ -208,7 +208,7 @@ class TestRollBack:
 
 
 class TestFromWhatIsNotProven:
-    """Something that nobody has proven runs in the place of the last good image, which is gone back to then."""
+    """An unproven image runs in the place of the last good one, so the last good one is what comes back."""
 
     def begun(self, of: UpdateMessage, last: Good, **rest: Any) -> Record:
         return record(
@@ -244,7 +244,7 @@ class TestFromWhatIsNotProven:
 
 
 class TestFromWhatHasFailed:
-    """A push that failed may have been left on the group, so that the last good image is the one to go back to."""
+    """A failed push may have been left on the group. Then the last good image is what comes back."""
 
     FAILED = container(goods=GOODS, failures=(failure(message("9")),), past=("acme/shop:8",))
 
@@ -281,14 +281,14 @@ class TestFromWhatHasFailed:
 
 
 class TestAgain:
-    """On the way back already."""
+    """A rollback is under way already."""
 
     def going(self, *, on_group: bool, asked: str = "first") -> Record:
         now = back(container(goods=GOODS), "first")
         return now.but(change=change(asked={"web": asked})) if on_group else now
 
     def test_before_it_is_on_the_group_it_goes_on(self) -> None:
-        # Regression: a rollback whose message had not been sent could not be asked for again, and every push waited.
+        # Regression: a rollback whose message had not been sent could not be repeated, and every push waited.
         now = self.going(on_group=False)
         assert back(now, "again") == now
 

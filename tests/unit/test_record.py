@@ -1,4 +1,4 @@
-"""The record of a group: what waits and what has ended, bounded, and readable by whoever comes after."""
+"""The record of a group: what waits and what has ended, within bounds, and readable by later versions."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class TestContainers:
 
 
 class TestDisplaced:
-    """Another image of a tag was pulled."""
+    """Another image was pulled by the same tag."""
 
     ONE = digest("one")
 
@@ -239,7 +239,7 @@ class TestEnd:
 
 
 class TestFolding:
-    """Of several in a row that were superseded the newest stands for all: they would drive out everything else."""
+    """Of several superseded pushes in a row, the newest stands for all, or they would drive out everything else."""
 
     def ended(self, *of: Any) -> list[tuple[str, int]]:
         now = record()

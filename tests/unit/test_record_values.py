@@ -1,4 +1,4 @@
-"""The values that a record is made of."""
+"""The values in a record."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BY_DIGEST = f"acme/shop@{ONE}"
 
 
 class TestGood:
-    """What brings an image that ran well back, and in which spellings a group may have it."""
+    """Which image brings a good one back, and in which spellings a group may have it."""
 
     @pytest.mark.parametrize(
         ("image", "by_digest", "restored", "spellings"),
@@ -97,7 +97,7 @@ class TestCandidate:
 
 
 class TestPatience:
-    """How long something was looked at: the time in which nobody could look is not counted."""
+    """For how long something was watched. Time in which nobody could look does not count."""
 
     @pytest.mark.parametrize(("seconds", "waited"), [(15, 15), (30, 30), (3000, 30), (0, 0), (-5, 0)], ids=str)
     def test_a_pause_counts_up_to_the_longest_planned(self, seconds: float, waited: float) -> None:
@@ -110,7 +110,7 @@ class TestPatience:
 
 
 class TestSameImage:
-    """One tag that is restarted again and again stands for several images."""
+    """A moved tag that was restarted several times stands for several images."""
 
     @pytest.mark.parametrize(
         ("other", "same"),
@@ -127,7 +127,7 @@ class TestSameImage:
 
 
 class TestNothingSaid:
-    """What a value is taken to be where nothing is said: an older record does not have the field."""
+    """Defaults of fields that an older record does not have."""
 
     @pytest.mark.parametrize(
         ("value", "rest"),
