@@ -35,7 +35,12 @@ class Groups(Protocol):
     def get(self, target: TargetId) -> ContainerGroup:
         """The group as it is now."""
 
-    def put(self, target: TargetId, definition: bytes, check_lease: Callable[[], None]) -> None:
+    def put(
+        self,
+        target: TargetId,
+        definition: bytes,
+        check_lease: Callable[[], None],
+    ) -> None:
         """PUT a definition. `check_lease` is called before every try, and raises if it must not be sent any more."""
 
     def restart(self, target: TargetId, check_lease: Callable[[], None]) -> None:
@@ -45,7 +50,11 @@ class Groups(Protocol):
 class Lister(Protocol):
     """Lists container groups; worker.adapters.arm.Arm."""
 
-    def list(self, subscription: str, resource_group: str | None = None) -> Iterable[ContainerGroup]:
+    def list(
+        self,
+        subscription: str,
+        resource_group: str | None = None,
+    ) -> Iterable[ContainerGroup]:
         """Every group of a subscription or resource group, without instance views. Raises RemoteError."""
 
 

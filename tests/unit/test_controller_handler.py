@@ -26,7 +26,8 @@ from tests.unit.controller_builders import (
     conflict,
     counted,
 )
-from worker.controller.handler import Handler, Opened
+from worker.controller.handler import Handler
+from worker.controller.opened import Opened
 from worker.controller.timers import CONFLICTS
 from worker.record.record import MOST_WAITING
 from worker.targets.target import single_target

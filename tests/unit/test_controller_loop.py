@@ -17,8 +17,9 @@ from shared.queue import LeasedMessage
 from tests.fakes import Clock, MemoryQueue
 from tests.unit.builders import RULES, SHOP, message, record, timer
 from tests.unit.controller_builders import LEASE, QUEUE_DOWN, RETRY, Bench, Died, chance
-from worker.controller.handler import Handler, Opened
+from worker.controller.handler import Handler
 from worker.controller.loop import Pace, Worker
+from worker.controller.opened import Opened
 from worker.controller.timers import waiting_for_owners
 
 LONG = 10.0

@@ -12,7 +12,12 @@ from shared.errors import RemoteError
 log = structlog.get_logger()
 
 
-def run_every(name: str, stopping: threading.Event, pause: Callable[[], float], work: Callable[[], None]) -> None:
+def run_every(
+    name: str,
+    stopping: threading.Event,
+    pause: Callable[[], float],
+    work: Callable[[], None],
+) -> None:
     """Start a thread that waits for `pause()` seconds and does `work`, again and again until `stopping` is set.
 
     A failure is logged and ends nothing.
@@ -20,7 +25,12 @@ def run_every(name: str, stopping: threading.Event, pause: Callable[[], float], 
     threading.Thread(target=_repeat, args=(name, stopping, pause, work), name=name, daemon=True).start()
 
 
-def _repeat(name: str, stopping: threading.Event, pause: Callable[[], float], work: Callable[[], None]) -> None:
+def _repeat(
+    name: str,
+    stopping: threading.Event,
+    pause: Callable[[], float],
+    work: Callable[[], None],
+) -> None:
     while not stopping.wait(pause()):
         try:
             work()

@@ -84,7 +84,10 @@ def leased_letters(poison: Queue) -> Iterator[list[Letter]]:
 
 
 def redrive(
-    letters: list[Letter], updates: Queue, poison: Queue, forgive: Callable[[UpdateMessage], None]
+    letters: list[Letter],
+    updates: Queue,
+    poison: Queue,
+    forgive: Callable[[UpdateMessage], None],
 ) -> dict[str, str]:
     """Put the letters' messages back onto the updates queue, as new. Returns the ids of the others, each with a reason.
 

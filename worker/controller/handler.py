@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -15,38 +14,16 @@ from shared.message import DeadLetter, Look, TargetId, Undecodable, UpdateMessag
 from shared.queue import LeasedMessage, LeaseLost, dead_letter
 from shared.telemetry import SETTLED
 from worker.controller.looking import Looking
+from worker.controller.opened import Opened, context_of_all
 from worker.controller.receiving import Receiving
 from worker.controller.settlement import Complete, DeadLetterIt, Reschedule, Settlement, dead_letter_of
-from worker.controller.telling import Telling, context_of
+from worker.controller.telling import Telling
 from worker.core.rules import RolloutRules
 from worker.failures.classify import Permanent, Retry, Transient
 from worker.failures.retrying import briefly
 from worker.ports import UNREADABLE, Conflict, Ports
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A leased message and its content."""
-
-    leased: LeasedMessage
-    message: UpdateMessage | Look | Undecodable
-
-    @property
-    def rollout_of(self) -> TargetId | None:
-        """The target whose record is to receive this push; None for any other message."""
-        if isinstance(self.message, UpdateMessage) and self.message.kind == "rollout":
-            return self.message.target
-        return None
-
-    @property
-    def crashes(self) -> int:
-        """How many times in a row it was received and not settled, because its worker died or stalled."""
-        if isinstance(self.message, Undecodable):
-            return 0
-        # The queue never resets its dequeue count. `dequeued` is what that count was at the last settlement.
-        return max(0, self.leased.dequeue_count - 1 - self.message.dequeued)
 
 
 class Handler:
@@ -107,12 +84,12 @@ class Handler:
         if target := opened.rollout_of:
             self.receive(target, [opened])
             return
-        with structlog.contextvars.bound_contextvars(**_context(opened)):
+        with structlog.contextvars.bound_contextvars(**opened.context):
             self._guarded([leased], lambda: self._settle(leased, self._decide(opened, message)))
 
     def receive(self, target: TargetId, together: Sequence[Opened]) -> None:
         """Receive several pushes to one target with one write, and settle each message."""
-        with structlog.contextvars.bound_contextvars(**_context_of_all(target, together)):
+        with structlog.contextvars.bound_contextvars(**context_of_all(target, together)):
             self._guarded([opened.leased for opened in together], lambda: self._receive_and_settle(target, together))
 
     def _receive_and_settle(self, target: TargetId, together: Sequence[Opened]) -> None:
@@ -124,7 +101,12 @@ class Handler:
             # Each message is guarded by itself: one lost lease must not bring all the others back one by one.
             self._guarded([leased], partial(self._settle, leased, settlements[message.id]))
 
-    def _receive(self, target: TargetId, messages: list[UpdateMessage], crashes: int) -> dict[str, Settlement]:
+    def _receive(
+        self,
+        target: TargetId,
+        messages: list[UpdateMessage],
+        crashes: int,
+    ) -> dict[str, Settlement]:
         """What becomes of each push, by its id."""
         try:
             if self._is_crashing(crashes) and not self._is_known(target, messages[0]):
@@ -144,7 +126,11 @@ class Handler:
         record, _ = self._ports.load(target)
         return record.knows(message.id)
 
-    def _decide(self, opened: Opened, message: UpdateMessage | Look | Undecodable) -> Settlement:
+    def _decide(
+        self,
+        opened: Opened,
+        message: UpdateMessage | Look | Undecodable,
+    ) -> Settlement:
         """What becomes of a single message that is not a rollout."""
         leased, crashes = opened.leased, opened.crashes
         if isinstance(message, Undecodable):
@@ -185,7 +171,13 @@ class Handler:
         again = message.model_copy(update={"attempts": attempts})
         return Reschedule(again, delay, to_be_mended=failure.code == UNREADABLE)
 
-    def _dead(self, message: UpdateMessage, code: str, detail: str, attempts: int) -> Settlement:
+    def _dead(
+        self,
+        message: UpdateMessage,
+        code: str,
+        detail: str,
+        attempts: int,
+    ) -> Settlement:
         log.error("ended", outcome="failed", code=code, detail=detail)
         received_at = message.received_at
         return DeadLetterIt(dead_letter_of(message, code, detail, attempts, received_at, self._ports.now()))
@@ -203,7 +195,11 @@ class Handler:
             case DeadLetterIt(letter):
                 self._dead_letter(leased, letter)
 
-    def _note_whether_to_be_mended(self, leased: LeasedMessage, settlement: Settlement) -> None:
+    def _note_whether_to_be_mended(
+        self,
+        leased: LeasedMessage,
+        settlement: Settlement,
+    ) -> None:
         if isinstance(settlement, Reschedule) and settlement.to_be_mended:
             self._to_be_mended.add(leased.id)
         else:
@@ -216,7 +212,11 @@ class Handler:
         dead_letter(self._ports.updates, self._ports.poison, leased, letter, briefly)
         SETTLED.labels("dead-lettered").inc()
 
-    def _guarded(self, leased: Sequence[LeasedMessage], act: Callable[[], None]) -> None:
+    def _guarded(
+        self,
+        leased: Sequence[LeasedMessage],
+        act: Callable[[], None],
+    ) -> None:
         """Do something with messages. Whatever it raises, the worker goes on, and the queue delivers them again."""
         try:
             act()
@@ -231,20 +231,3 @@ class Handler:
 
 def _crashed(crashes: int) -> str:
     return f"received {crashes} times in a row without being settled: its worker died or stalled each time"
-
-
-def _context(opened: Opened) -> dict[str, str]:
-    """What every line of the log says about a message."""
-    match opened.message:
-        case UpdateMessage() as message:
-            return context_of(message)
-        case Look() as look:
-            return {"target": str(look.target)}
-        case _:
-            return {"message_id": opened.leased.id}
-
-
-def _context_of_all(target: TargetId, together: Sequence[Opened]) -> dict[str, str]:
-    if len(together) == 1:
-        return _context(together[0])
-    return {"target": str(target), "pushes": str(len(together))}

@@ -17,8 +17,8 @@ from shared.telemetry import STEP_FAILURES
 from worker.controller.lookups import all_looked_up
 from worker.controller.putting import Putting
 from worker.controller.settlement import Complete, Reschedule, Settlement, after, look_again
-from worker.controller.telling import Telling
-from worker.controller.timers import CONFLICTS, timed
+from worker.controller.telling import Telling, log_new_failures
+from worker.controller.timers import CONFLICTS, is_named, timed
 from worker.core.following import foreign_images, unknown_here
 from worker.core.giving_up import given_up, no_longer_a_target
 from worker.core.look import Situation
@@ -100,7 +100,7 @@ class Looking:
 
     def _void(self, record: Record, look: Look) -> Settlement | None:
         """What becomes of a look that the record does not name; None if it does."""
-        if _names(record, look):
+        if is_named(record, look):
             return None
         tries = look.tries(_EARLY)
         # A higher count means that the look is newer than the record. Its sender may be about to write (send, then
@@ -109,7 +109,13 @@ class Looking:
             return Reschedule(look.met(_EARLY), min(self._lease, 0.5 * 2.0**tries))
         return Complete()
 
-    def _look(self, record: Record, etag: str | None, look: Look, lease_holds: Callable[[], bool]) -> Settlement:
+    def _look(
+        self,
+        record: Record,
+        etag: str | None,
+        look: Look,
+        lease_holds: Callable[[], bool],
+    ) -> Settlement:
         group = self._ports.watch.glance(look.target) or self._ports.groups.get(look.target)
         target = self._ports.targets.target_of(group)
         if not isinstance(target, Target):
@@ -123,7 +129,7 @@ class Looking:
         if isinstance(action, Put):
             _refuse_foreign_images(action, situation)
         decided = decided.redacted(self._ports.redact)
-        _log_new_failures(record, decided)
+        log_new_failures(record, decided)
         etag = self._write(decided, etag, action, now)
         if isinstance(action, Put):
             self._ports.watch.waits(look.target)
@@ -133,19 +139,35 @@ class Looking:
             log.info("waiting", reason=action.reason, again_in=round(action.delay.total_seconds(), 1))
         return self._told_and_settled(decided, look, action, etag, lease_holds)
 
-    def _write(self, record: Record, etag: str | None, action: Action, now: datetime) -> str:
+    def _write(
+        self,
+        record: Record,
+        etag: str | None,
+        action: Action,
+        now: datetime,
+    ) -> str:
         """Write the decision together with the time of the next look."""
         return self._ports.save(timed(record, action, now), etag)
 
     def _told_and_settled(
-        self, record: Record, look: Look, action: Action, etag: str | None, lease_holds: Callable[[], bool]
+        self,
+        record: Record,
+        look: Look,
+        action: Action,
+        etag: str | None,
+        lease_holds: Callable[[], bool],
     ) -> Settlement:
         if record.outbox or record.address_changes:
             return self._tell(record, look, action, etag, lease_holds)
         return after(look, action)
 
     def _tell(
-        self, record: Record, look: Look, action: Action, etag: str | None, lease_holds: Callable[[], bool]
+        self,
+        record: Record,
+        look: Look,
+        action: Action,
+        etag: str | None,
+        lease_holds: Callable[[], bool],
     ) -> Settlement:
         """Tell what has ended, then write that it was told. Raises LeaseLost; then another worker tells it."""
         if not lease_holds():
@@ -163,7 +185,13 @@ class Looking:
             return after(look, action)
         return look_again(look, self._chance.uniform(0, 1))
 
-    def _no_target(self, record: Record, etag: str | None, look: Look, bad: BadTags | None) -> Settlement:
+    def _no_target(
+        self,
+        record: Record,
+        etag: str | None,
+        look: Look,
+        bad: BadTags | None,
+    ) -> Settlement:
         """The group is not a target for this worker, or its tags are `bad`: wait, and give it up after many looks."""
         now = self._ports.now()
         tries = look.tries(_UNKNOWN)
@@ -205,13 +233,13 @@ class Looking:
         """Write when the next look is due, if the record can be written. Otherwise the patrol takes it for overdue."""
         with contextlib.suppress(Conflict, RemoteError, ValueError):
             record, etag = self._ports.load(look.target)
-            if _names(record, look):
+            if is_named(record, look):
                 self._write(record, etag, Wait(timedelta(seconds=delay), ""), self._ports.now())
 
     def give_up(self, look: Look, failure: Failure, crashes: int = 1) -> Settlement:
         """Nobody can look at the group, so what waits for it fails. Raises RemoteError and Conflict."""
         record, etag = self._ports.load(look.target)
-        if not _names(record, look):
+        if not is_named(record, look):
             return Complete()
         now = self._ports.now()
         record = given_up(record, failure, look.tries(failure.code) + crashes, now)
@@ -222,11 +250,6 @@ class Looking:
         if record.outbox:
             return self._tell(record, look, action, etag, lambda: True)
         return after(look, action)
-
-
-def _names(record: Record, look: Look) -> bool:
-    """Whether the record names this look as its timer."""
-    return record.timer is not None and record.timer.token == look.token
 
 
 def _why_no_target(bad: BadTags | None) -> str:
@@ -241,9 +264,3 @@ def _refuse_foreign_images(put: Put, situation: Situation) -> None:
     if foreign:
         what = f"the record of {situation.record.target.key} wants images of other repositories: {'; '.join(foreign)}"
         raise RemoteError("records", None, UNREADABLE, f"{what}; nothing was changed: delete the blob")
-
-
-def _log_new_failures(before: Record, decided: Record) -> None:
-    for undone in decided.undone:
-        if undone not in before.undone:
-            log.warning("push failed on the group", push=undone.message.id, code=undone.code, detail=undone.detail)

@@ -13,7 +13,8 @@ import structlog
 from shared.errors import RemoteError
 from shared.message import TargetId
 from shared.queue import MAX_BATCH, LeasedMessage, LeaseLost, Queue
-from worker.controller.handler import Handler, Opened
+from worker.controller.handler import Handler
+from worker.controller.opened import Opened
 
 DRAIN_LOOKS = 2
 """How many times in a row the queue must look drained, because its count of messages is approximate."""
@@ -67,7 +68,11 @@ class Worker:
     """
 
     def __init__(
-        self, updates: Queue, handler: Handler, pace: Pace, waiting_for_owners: Callable[[], int | None]
+        self,
+        updates: Queue,
+        handler: Handler,
+        pace: Pace,
+        waiting_for_owners: Callable[[], int | None],
     ) -> None:
         self._updates = updates
         self._handler = handler

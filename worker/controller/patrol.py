@@ -67,7 +67,9 @@ class Patrol:
             self._guarded(target, partial(self._meet, targets[target]))
 
     def _shown(
-        self, targets: Mapping[TargetId, Target], listed: Mapping[TargetId, Listed]
+        self,
+        targets: Mapping[TargetId, Target],
+        listed: Mapping[TargetId, Listed],
     ) -> dict[TargetId, Listed | None]:
         """The targets of this round, each with what the newest list shows about it; None for those that it lacks."""
         # Only targets: a group that is in the list and no longer a target is its owner's business.
@@ -93,7 +95,12 @@ class Patrol:
         except Exception:  # the other groups are checked, and this one again in the next round
             log.exception("group not checked", target=str(target))
 
-    def _look(self, target: TargetId, etag: str, shown: Mapping[TargetId, Listed | None]) -> None:
+    def _look(
+        self,
+        target: TargetId,
+        etag: str,
+        shown: Mapping[TargetId, Listed | None],
+    ) -> None:
         """Compare one record with its group, and start its timer if it needs a look."""
         record = self._record(target, etag)
         if record.timer:
@@ -115,7 +122,12 @@ class Patrol:
             log.warning("a timer is overdue, restarting it", target=str(target), due=str(timer.due))
             change(self.ports, target, lambda current: current if _is_overdue(current, now) else None)
 
-    def _seems_wrong(self, target: TargetId, record: Record, shown: Mapping[TargetId, Listed | None]) -> bool:
+    def _seems_wrong(
+        self,
+        target: TargetId,
+        record: Record,
+        shown: Mapping[TargetId, Listed | None],
+    ) -> bool:
         """Whether a group at rest seems, by the list, to be gone or not to run its desired images."""
         seen = shown.get(target)
         if seen:
@@ -174,7 +186,11 @@ class Patrol:
         raise Conflict(str(target))
 
 
-def _in_turn(targets: Iterable[TargetId], turns: Counter[TargetId], most: int) -> list[TargetId]:
+def _in_turn(
+    targets: Iterable[TargetId],
+    turns: Counter[TargetId],
+    most: int,
+) -> list[TargetId]:
     """The `most` targets that have had the fewest turns, so that each target gets its turn; this turn is counted."""
     chosen = sorted(targets, key=lambda target: turns[target])[:most]
     turns.update(chosen)

@@ -29,7 +29,13 @@ log = structlog.get_logger()
 class Putting:
     """Sends changes, for many threads at once."""
 
-    def __init__(self, ports: Ports, rules: RolloutRules, retry: Retry, chance: random.Random) -> None:
+    def __init__(
+        self,
+        ports: Ports,
+        rules: RolloutRules,
+        retry: Retry,
+        chance: random.Random,
+    ) -> None:
         self._ports = ports
         self._rules = rules
         self._retry = retry
@@ -60,7 +66,13 @@ class Putting:
             raise LeaseLost(look.token)
         return look_again(look, delay)
 
-    def _send(self, sent: Change, group: ContainerGroup, target: Target, lease_holds: Callable[[], bool]) -> None:
+    def _send(
+        self,
+        sent: Change,
+        group: ContainerGroup,
+        target: Target,
+        lease_holds: Callable[[], bool],
+    ) -> None:
         # Looking at the lease once, before everything else, is tempting. But the adapter may have to fetch a token or
         # to retry, so it calls this before every try, at the last moment. ARM can't help: container groups have no
         # ETag, and the last write wins.
@@ -76,7 +88,13 @@ class Putting:
         secrets = self._ports.resolve(dict(target.secrets)) if group.withheld() else {}
         self._ports.groups.put(target.id, group.definition(sent.images, secrets), check_lease)
 
-    def _not_made(self, look: Look, record: Record, sent: Change, error: RemoteError) -> Settlement:
+    def _not_made(
+        self,
+        look: Look,
+        record: Record,
+        sent: Change,
+        error: RemoteError,
+    ) -> Settlement:
         """Try the change again for as long as that makes sense; then fail the pushes that asked for it."""
         failure = self._ports.classified(error)
         STEP_FAILURES.labels(failure.code).inc()
@@ -96,7 +114,14 @@ class Putting:
         self._write(record, delay, decide, throttled=is_throttled and not over)
         return settlement
 
-    def _again(self, look: Look, failure: Failure, attempts: int, *, over: bool) -> Reschedule:
+    def _again(
+        self,
+        look: Look,
+        failure: Failure,
+        attempts: int,
+        *,
+        over: bool,
+    ) -> Reschedule:
         """The next look: after a pause if it tries the change again, else at once."""
         if over or not isinstance(failure, Transient):
             return look_again(look, 0.0)
@@ -105,7 +130,12 @@ class Putting:
         return Reschedule(again, delay)
 
     def _write(
-        self, before: Record, delay: float, decide: Callable[[Record], Record], *, throttled: bool = False
+        self,
+        before: Record,
+        delay: float,
+        decide: Callable[[Record], Record],
+        *,
+        throttled: bool = False,
     ) -> None:
         """Write what became of a change, and when the next look is due. Raises Conflict and RemoteError."""
         for _ in range(CONFLICTS):

@@ -41,7 +41,11 @@ class Receiving:
             self._telling.ignored(f"no target runs {message.push.image.name}")
         return Complete()
 
-    def receive(self, target: TargetId, messages: Sequence[UpdateMessage]) -> dict[str, Settlement]:
+    def receive(
+        self,
+        target: TargetId,
+        messages: Sequence[UpdateMessage],
+    ) -> dict[str, Settlement]:
         """Receive pushes into their target's record with one write. Returns what becomes of each message, by its id.
 
         Raises Conflict and RemoteError; then it is not certain that any of them was received.

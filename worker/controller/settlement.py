@@ -56,7 +56,12 @@ def after(look: Look, action: Action) -> Settlement:
 
 
 def dead_letter_of(
-    message: UpdateMessage | str, code: str, detail: str, attempts: int, received_at: datetime, now: datetime
+    message: UpdateMessage | str,
+    code: str,
+    detail: str,
+    attempts: int,
+    received_at: datetime,
+    now: datetime,
 ) -> DeadLetter:
     """The dead letter of a message that can't be carried out. `message` is its raw text if it could not be decoded."""
     return DeadLetter(

@@ -64,8 +64,21 @@ class Telling:
         if address.message:
             self._notify(address.message, target, "address changed", str(address))
 
-    def _notify(self, message: UpdateMessage, target: TargetId, outcome: Noticed, detail: str) -> None:
+    def _notify(
+        self,
+        message: UpdateMessage,
+        target: TargetId,
+        outcome: Noticed,
+        detail: str,
+    ) -> None:
         self._ports.tell(Notice(outcome, str(message.push.image), str(target), detail))
+
+
+def log_new_failures(before: Record, decided: Record) -> None:
+    """Log the pushes that a look has found to fail on the group. Their ends are told later."""
+    for undone in decided.undone:
+        if undone not in before.undone:
+            log.warning("push failed on the group", push=undone.message.id, code=undone.code, detail=undone.detail)
 
 
 def _letter(ending: Ending) -> str:

@@ -27,6 +27,11 @@ OVERDUE = timedelta(minutes=2)
 """How long after its time a look counts as lost: longer than a dead worker's lease and a slow step together."""
 
 
+def is_named(record: Record, look: Look) -> bool:
+    """Whether the record names this look as its timer."""
+    return record.timer is not None and record.timer.token == look.token
+
+
 def is_overdue(timer: Timer, now: datetime) -> bool:
     """Whether the look is so late that the queue must have lost it."""
     return now > timer.due + OVERDUE
@@ -45,7 +50,11 @@ def timed(record: Record, action: Action, now: datetime) -> Record:
 
 
 def change(
-    ports: Ports, target: TargetId, decide: Callable[[Record], Record | None], *, wake: bool = True
+    ports: Ports,
+    target: TargetId,
+    decide: Callable[[Record], Record | None],
+    *,
+    wake: bool = True,
 ) -> tuple[Record, Record]:
     """Change a group's record and start its timer. Returns the record before and after.
 
@@ -76,7 +85,11 @@ def _must_wait(record: Record, now: datetime) -> bool:
     return timer.owner or timer.throttled
 
 
-def with_timer(ports: Ports, record: Record, sent: Look | None = None) -> tuple[Record, Look | None]:
+def with_timer(
+    ports: Ports,
+    record: Record,
+    sent: Look | None = None,
+) -> tuple[Record, Look | None]:
     """The record with a timer that is due now, or after GATHER; and the timer's look, which is on the queue already.
 
     A timer that is due by then anyway stays, so that pushes that come together are looked at together. `sent` is a look

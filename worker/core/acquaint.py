@@ -13,7 +13,12 @@ from worker.record.values import ContainerRecord, Good
 from worker.targets.target import Target
 
 
-def acquaint(record: Record, group: ContainerGroup, target: Target, now: datetime) -> Record:
+def acquaint(
+    record: Record,
+    group: ContainerGroup,
+    target: Target,
+    now: datetime,
+) -> Record:
     """Add the group's new containers to the record, remove those that are gone, and adopt what the owner deployed."""
     followed = followings(group.images, target)
     record = _forget_missing(record, group, now)
@@ -34,7 +39,13 @@ def _forget_missing(record: Record, group: ContainerGroup, now: datetime) -> Rec
     return record
 
 
-def _meet(record: Record, group: ContainerGroup, name: str, follows: Following | None, now: datetime) -> Record:
+def _meet(
+    record: Record,
+    group: ContainerGroup,
+    name: str,
+    follows: Following | None,
+    now: datetime,
+) -> Record:
     """Make sure that the record knows a container by the repository that it follows, or else runs."""
     running = group.images[name]
     repository = follows.name if follows else (repository_of(running) or running)
@@ -76,7 +87,13 @@ def is_redeployed(record: Record, group: ContainerGroup, name: str) -> bool:
     return running not in container.good.spellings | container.brought
 
 
-def _adopt(record: Record, group: ContainerGroup, name: str, follows: Following | None, now: datetime) -> Record:
+def _adopt(
+    record: Record,
+    group: ContainerGroup,
+    name: str,
+    follows: Following | None,
+    now: datetime,
+) -> Record:
     """The owner's image becomes the last good one, and candidates that may not follow it end."""
     container = record.containers[name]
     deployed = _as_good(group, name, container.repository)
@@ -86,7 +103,12 @@ def _adopt(record: Record, group: ContainerGroup, name: str, follows: Following 
     return _continue_from(record, name, follows, now) if follows else record
 
 
-def _continue_from(record: Record, name: str, follows: Following, now: datetime) -> Record:
+def _continue_from(
+    record: Record,
+    name: str,
+    follows: Following,
+    now: datetime,
+) -> Record:
     good = record.containers[name].good
     for candidate in record.containers[name].candidates:
         decision = follows.policy.decide(good.tag, candidate.tag)

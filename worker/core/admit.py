@@ -32,7 +32,12 @@ class Ruling:
     reason: str
 
 
-def admit(record: Record, group: ContainerGroup, target: Target, now: datetime) -> Record:
+def admit(
+    record: Record,
+    group: ContainerGroup,
+    target: Target,
+    now: datetime,
+) -> Record:
     """Decide on every push in the record's inbox, for each container that follows the pushed repository.
 
     A push that no container wants ends here.
@@ -47,7 +52,12 @@ def admit(record: Record, group: ContainerGroup, target: Target, now: datetime) 
     return record
 
 
-def _end_if_unwanted(record: Record, message: UpdateMessage, rulings: tuple[Ruling, ...], now: datetime) -> Record:
+def _end_if_unwanted(
+    record: Record,
+    message: UpdateMessage,
+    rulings: tuple[Ruling, ...],
+    now: datetime,
+) -> Record:
     if not rulings:
         return record.end(message, "ignored", f"no container runs {message.push.image.name}", (), now)
     strongest = min(rulings, key=lambda ruling: _STRONGEST.index(ruling.verdict))
@@ -57,7 +67,9 @@ def _end_if_unwanted(record: Record, message: UpdateMessage, rulings: tuple[Ruli
 
 
 def consider(
-    record: Record, followed: dict[str, Following], message: UpdateMessage
+    record: Record,
+    followed: dict[str, Following],
+    message: UpdateMessage,
 ) -> tuple[Record, tuple[Ruling, ...]]:
     """Decide on one push for each container that follows its repository: the new record, and one ruling for each."""
     rulings = []
@@ -71,7 +83,10 @@ def consider(
 
 
 def _consider(
-    name: str, container: ContainerRecord, policy: Policy, message: UpdateMessage
+    name: str,
+    container: ContainerRecord,
+    policy: Policy,
+    message: UpdateMessage,
 ) -> tuple[ContainerRecord, Ruling]:
     if failure := repeated(container, message, message.push.digest):
         return container, Ruling(name, "ignored", failed_before(failure))
@@ -86,7 +101,13 @@ def _consider(
     return _with_candidate(container, policy, message), Ruling(name, "wanted", decision.reason)
 
 
-def _good_image_is_newer(good: Good, policy: Policy, message: UpdateMessage, *, skipped: bool) -> bool:
+def _good_image_is_newer(
+    good: Good,
+    policy: Policy,
+    message: UpdateMessage,
+    *,
+    skipped: bool,
+) -> bool:
     """Whether the last good image is certainly newer than the push. `skipped`: the policy does not admit the push."""
     if not good.tag or not good.order:
         return False
@@ -97,7 +118,11 @@ def _good_image_is_newer(good: Good, policy: Policy, message: UpdateMessage, *, 
     return not newer(policy, message, good.tag, good.order)
 
 
-def _with_candidate(container: ContainerRecord, policy: Policy, message: UpdateMessage) -> ContainerRecord:
+def _with_candidate(
+    container: ContainerRecord,
+    policy: Policy,
+    message: UpdateMessage,
+) -> ContainerRecord:
     """The container with the push as a candidate, in front of the first one that the push is newer than."""
     place = len(container.candidates)
     for number, other in enumerate(container.candidates):
@@ -124,7 +149,12 @@ def _pushed_again(good: Good, message: UpdateMessage) -> Good:
     return good if is_same_image else good.but(pushed_again=True)
 
 
-def newer(policy: Policy, message: UpdateMessage, tag: str, order: tuple[datetime, datetime]) -> bool:
+def newer(
+    policy: Policy,
+    message: UpdateMessage,
+    tag: str,
+    order: tuple[datetime, datetime],
+) -> bool:
     """Whether a push is newer than another one with this tag and order: by the policy's order of tags, else by time."""
     ranked = policy.outranks(message.push.tag, tag) if message.push.tag != tag else None
     if ranked is not None:
@@ -132,7 +162,11 @@ def newer(policy: Policy, message: UpdateMessage, tag: str, order: tuple[datetim
     return message.order > order
 
 
-def repeated(container: ContainerRecord, message: UpdateMessage, digest: str | None) -> FailedPush | None:
+def repeated(
+    container: ContainerRecord,
+    message: UpdateMessage,
+    digest: str | None,
+) -> FailedPush | None:
     """The failure of this same push on an earlier delivery, or None.
 
     An operator who pushes by hand wants another try, so nothing counts as repeated then.
@@ -157,7 +191,12 @@ def _is_candidate(message: UpdateMessage, other: Candidate) -> bool:
     return is_same_push(message, push.tag, push.pushed_at, other.digest or push.digest)
 
 
-def is_same_push(message: UpdateMessage, tag: str | None, pushed_at: datetime | None, digest: str | None) -> bool:
+def is_same_push(
+    message: UpdateMessage,
+    tag: str | None,
+    pushed_at: datetime | None,
+    digest: str | None,
+) -> bool:
     """Whether the message delivers the push of this tag, time and digest again.
 
     Without a time, two pushes of one tag can't be told from two deliveries of one push, so they count as different.

@@ -20,7 +20,11 @@ MOST_TRIES = 6
 
 
 def begin(
-    record: Record, group: ContainerGroup, wishes: Mapping[str, Desired], rules: RolloutRules, now: datetime
+    record: Record,
+    group: ContainerGroup,
+    wishes: Mapping[str, Desired],
+    rules: RolloutRules,
+    now: datetime,
 ) -> tuple[Record, Action | None]:
     """Bring the desired images onto the group. Without an action, something stood in the way and pushes have failed."""
     asked = {name: wish.id for name, wish in wishes.items() if wish.id}
@@ -56,7 +60,12 @@ def begin(
     return record, Put(images, change.restart)
 
 
-def began_unseen(record: Record, group: ContainerGroup, wishes: Mapping[str, Desired], now: datetime) -> Record:
+def began_unseen(
+    record: Record,
+    group: ContainerGroup,
+    wishes: Mapping[str, Desired],
+    now: datetime,
+) -> Record:
     """Watch from now on what is desired and on the group already, although no known change brought it there."""
     # Since nobody knows when it came, any start and any event of the containers counts as evidence.
     change = Change(
@@ -72,7 +81,11 @@ def began_unseen(record: Record, group: ContainerGroup, wishes: Mapping[str, Des
     return record.but(change=change)
 
 
-def _sent_before(before: Change | None, images: Mapping[str, str], asked: Mapping[str, str]) -> Change | None:
+def _sent_before(
+    before: Change | None,
+    images: Mapping[str, str],
+    asked: Mapping[str, str],
+) -> Change | None:
     """The change before, if this one is the same again: it was refused for now, got no answer, or never showed."""
     if before is None or (before.images, before.asked) != (images, asked):
         return None
@@ -83,13 +96,22 @@ def _changed(images: Mapping[str, str], running: Mapping[str, str]) -> frozenset
     return frozenset(name for name, image in images.items() if image != running[name])
 
 
-def _is_restart_enough(wishes: Mapping[str, Desired], images: Mapping[str, str], running: Mapping[str, str]) -> bool:
+def _is_restart_enough(
+    wishes: Mapping[str, Desired],
+    images: Mapping[str, str],
+    running: Mapping[str, str],
+) -> bool:
     """Whether a restart is wanted and no container needs another image, which only a PUT can bring."""
     return any(wish.restart for wish in wishes.values()) and not _changed(images, running)
 
 
 def _blocked(
-    record: Record, asking: Collection[str], code: str, detail: str, rules: RolloutRules, now: datetime
+    record: Record,
+    asking: Collection[str],
+    code: str,
+    detail: str,
+    rules: RolloutRules,
+    now: datetime,
 ) -> tuple[Record, Action | None]:
     """The change can't begin, so the pushes that ask for it fail. A rollback waits until somebody removes the cause."""
     if asking:

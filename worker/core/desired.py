@@ -28,7 +28,12 @@ class Desired:
     restart: bool = False
 
 
-def desired(record: Record, images: Mapping[str, str], *, rollback: bool) -> dict[str, Desired]:
+def desired(
+    record: Record,
+    images: Mapping[str, str],
+    *,
+    rollback: bool,
+) -> dict[str, Desired]:
     """What should run, for each container for which that is known. `images` is what runs (container → image)."""
     found = {}
     later = _containers_whose_turn_comes_later(record)
@@ -63,7 +68,14 @@ def _only_what_runs(container: ContainerRecord, running: str) -> ContainerRecord
     return container.but(candidates=here) if here else None
 
 
-def _desired(record: Record, name: str, container: ContainerRecord, running: str, *, rollback: bool) -> Desired | None:
+def _desired(
+    record: Record,
+    name: str,
+    container: ContainerRecord,
+    running: str,
+    *,
+    rollback: bool,
+) -> Desired | None:
     if container.pin:
         image = container.pin.good.restored
         return Desired(image, container.pin.good.spellings, container.pin.message.id) if image else None
@@ -76,7 +88,12 @@ def _desired(record: Record, name: str, container: ContainerRecord, running: str
     return _last_good(container, running, rollback=rollback)
 
 
-def _desired_while_held(record: Record, name: str, container: ContainerRecord, running: str) -> Desired | None:
+def _desired_while_held(
+    record: Record,
+    name: str,
+    container: ContainerRecord,
+    running: str,
+) -> Desired | None:
     """While a group is held by hand: what was begun before the hold, or else what an operator's rollback left."""
     # A change that was begun goes on being watched: dropping it would leave an unproven image on the group.
     begun = container.candidate(record.change.asked.get(name)) if record.change else None
@@ -90,7 +107,12 @@ def _desired_while_held(record: Record, name: str, container: ContainerRecord, r
     return None
 
 
-def _last_good(container: ContainerRecord, running: str, *, rollback: bool) -> Desired | None:
+def _last_good(
+    container: ContainerRecord,
+    running: str,
+    *,
+    rollback: bool,
+) -> Desired | None:
     """The last good image, where it is ours to put back."""
     good = container.good
     # A container without a rule is its owner's business, with one exception: our restart may have pulled another image
@@ -110,7 +132,12 @@ def _of_candidate(candidate: Candidate) -> Desired | None:
     return Desired(candidate.image, frozenset({candidate.image}), candidate.id, candidate.restart)
 
 
-def runs(name: str, wish: Desired, images: Mapping[str, str], change: Change | None) -> bool:
+def runs(
+    name: str,
+    wish: Desired,
+    images: Mapping[str, str],
+    change: Change | None,
+) -> bool:
     """Whether the container runs the desired image, as far as the image's name can tell.
 
     A restart leaves the name as it is. It counts as done once the record holds a change that was made for it.
@@ -121,7 +148,11 @@ def runs(name: str, wish: Desired, images: Mapping[str, str], change: Change | N
     return images[name] in wish.spellings
 
 
-def to_put(wishes: Mapping[str, Desired], images: Mapping[str, str], change: Change | None) -> dict[str, str]:
+def to_put(
+    wishes: Mapping[str, Desired],
+    images: Mapping[str, str],
+    change: Change | None,
+) -> dict[str, str]:
     """The image that a PUT gives each container. One that is right already keeps the spelling that it has."""
     return {name: images[name] if runs(name, wish, images, change) else wish.image for name, wish in wishes.items()}
 

@@ -94,7 +94,11 @@ def _pins_of(record: Record, message_id: str) -> dict[str, Pin]:
     }
 
 
-def _remember_failure(record: Record, message_id: str, failed: Failed) -> tuple[Record, list[str]]:
+def _remember_failure(
+    record: Record,
+    message_id: str,
+    failed: Failed,
+) -> tuple[Record, list[str]]:
     """Note the failure on each container that waited for the push or was pinned; and the names of these containers."""
     pins = _pins_of(record, message_id)
     concerned = []
@@ -109,7 +113,12 @@ def _remember_failure(record: Record, message_id: str, failed: Failed) -> tuple[
     return record, concerned
 
 
-def _to_be_told_later(record: Record, message: UpdateMessage, concerned: list[str], failed: Failed) -> Record:
+def _to_be_told_later(
+    record: Record,
+    message: UpdateMessage,
+    concerned: list[str],
+    failed: Failed,
+) -> Record:
     undone = Undone(
         message=message,
         code=failed.code,
@@ -141,7 +150,10 @@ def _back_to_what_ran(container: ContainerRecord, pin: Pin) -> Pin | None:
 
 
 def conclude(
-    record: Record, why: str, now: datetime, concerns: Callable[[Undone], bool] = lambda _undone: True
+    record: Record,
+    why: str,
+    now: datetime,
+    concerns: Callable[[Undone], bool] = lambda _undone: True,
 ) -> Record:
     """End the failed pushes that this `concerns` as failed: the group is not brought back from them."""
     for undone in record.undone:
@@ -158,7 +170,11 @@ def brought_back(record: Record, images: Mapping[str, str], now: datetime) -> Re
     return record
 
 
-def _how_it_was_brought_back(record: Record, undone: Undone, images: Mapping[str, str]) -> tuple[Result, str]:
+def _how_it_was_brought_back(
+    record: Record,
+    undone: Undone,
+    images: Mapping[str, str],
+) -> tuple[Result, str]:
     names = [name for name in undone.containers if name in images]
     still = [name for name in names if _still_runs(record, name, images[name], undone.message.id)]
     if still:
@@ -176,7 +192,13 @@ def _still_runs(record: Record, name: str, running: str, message_id: str) -> boo
     return running in {failure.image for failure in failures}
 
 
-def _told(record: Record, undone: Undone, result: Result, why: str, now: datetime) -> Record:
+def _told(
+    record: Record,
+    undone: Undone,
+    result: Result,
+    why: str,
+    now: datetime,
+) -> Record:
     """End a failed push, now that it is known what became of the group."""
     record = record.but(undone=tuple(other for other in record.undone if other != undone))
     detail = f"{undone.detail}; {why}"

@@ -56,7 +56,12 @@ def unknown_here(record: Record, group: ContainerGroup, target: Target) -> list[
     return found
 
 
-def foreign_images(images: Mapping[str, str], group: ContainerGroup, target: Target, record: Record) -> list[str]:
+def foreign_images(
+    images: Mapping[str, str],
+    group: ContainerGroup,
+    target: Target,
+    record: Record,
+) -> list[str]:
     """The images about to be put (container → image) that belong to a repository the container may not run."""
     # Others may be able to write to the storage account of the records. Whatever a record says, an update never brings
     # in another repository than the one that the container follows or runs.
@@ -69,7 +74,11 @@ def foreign_images(images: Mapping[str, str], group: ContainerGroup, target: Tar
 
 
 def _allowed_repositories(
-    name: str, image: str, group: ContainerGroup, target: Target, record: Record
+    name: str,
+    image: str,
+    group: ContainerGroup,
+    target: Target,
+    record: Record,
 ) -> frozenset[str]:
     followed = followings(group.images, target)
     allowed = {repository_of(group.images[name])}

@@ -16,7 +16,15 @@ def landed(record: Record, sent: Change) -> Record:
     return record.but(flights=tuple(flight for flight in record.flights if flight.generation != sent.generation))
 
 
-def not_made(record: Record, sent: Change, failure: Failure, now: datetime, attempts: int, *, over: bool) -> Record:
+def not_made(
+    record: Record,
+    sent: Change,
+    failure: Failure,
+    now: datetime,
+    attempts: int,
+    *,
+    over: bool,
+) -> Record:
     """Azure did not make the change. `over`: for good, so that the pushes that asked for it fail.
 
     A rollback that Azure refuses for good is not tried again until something else is desired.

@@ -54,7 +54,12 @@ class Situation:
         """The push whose digest is the next one to ask the registry for, if any."""
         return unresolved(record)
 
-    def looked_up(self, record: Record, message: UpdateMessage, digest: Digest) -> Record:
+    def looked_up(
+        self,
+        record: Record,
+        message: UpdateMessage,
+        digest: Digest,
+    ) -> Record:
         """The record after the registry's answer."""
         if isinstance(digest, Absence):
             return not_there(record, message, digest.code, digest.detail, self.now)

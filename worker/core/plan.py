@@ -92,7 +92,11 @@ def plan(
     )
 
 
-def _all_looked_up(situation: Situation, message: UpdateMessage, digest: Digest) -> Record:
+def _all_looked_up(
+    situation: Situation,
+    message: UpdateMessage,
+    digest: Digest,
+) -> Record:
     """The record with every lookup answered: `digest` for the planned push, the sender's digest for any other."""
     decided = situation.admitted()
     for _ in range(MOST_LOOKUPS):
@@ -111,7 +115,11 @@ def _changed_images(action: Action, group: ContainerGroup) -> dict[str, str]:
 
 
 def _reasons(
-    record: Record, group: ContainerGroup, target: Target, message: UpdateMessage, now: datetime
+    record: Record,
+    group: ContainerGroup,
+    target: Target,
+    message: UpdateMessage,
+    now: datetime,
 ) -> tuple[str, ...]:
     """What the policy says about the push: a sentence for each container that runs its repository."""
     # On the record as it was before the push was received. Afterwards, the push would be a repetition of itself.
@@ -139,7 +147,11 @@ def _describe(action: Action, record: Record) -> tuple[str, tuple[str, ...]]:
             return "held", (f"held by hand: {record.hold.reason}",) if record.hold else ()
 
 
-def difference(group: ContainerGroup, images: dict[str, str], secret_paths: tuple[str, ...] = ()) -> tuple[str, ...]:
+def difference(
+    group: ContainerGroup,
+    images: dict[str, str],
+    secret_paths: tuple[str, ...] = (),
+) -> tuple[str, ...]:
     """The lines of a diff: each container as it is, and with these images. Each part is headed by the container's name.
 
     Secrets are masked.

@@ -13,7 +13,12 @@ from worker.record.record import GOODS_KEPT, Record, displaced, remembered
 from worker.record.values import AddressChange, Candidate, ContainerRecord, Good, Pin
 
 
-def prove(record: Record, group: ContainerGroup, unproven: Mapping[str, str], now: datetime) -> Record:
+def prove(
+    record: Record,
+    group: ContainerGroup,
+    unproven: Mapping[str, str],
+    now: datetime,
+) -> Record:
     """Take what runs for proven. `unproven` maps each container to the message that asked for its image, if any."""
     change = record.change
     if change is None:
@@ -73,7 +78,11 @@ def _proven(
     )
 
 
-def _earlier_goods(container: ContainerRecord, won: Candidate, good: Good) -> list[Good]:
+def _earlier_goods(
+    container: ContainerRecord,
+    won: Candidate,
+    good: Good,
+) -> list[Good]:
     """The good images from before, without the one that has become the last good image again."""
     # One whose tag has moved stays, although it is written in the same way: its digest still brings it back.
     before = displaced(container.goods, won.tag, good.digest)

@@ -23,7 +23,12 @@ MOST_TURNS = 500
 """More turns than any record can need: each one ends a candidate, or finds that a tag has moved."""
 
 
-def reconcile(record: Record, group: ContainerGroup, rules: RolloutRules, now: datetime) -> tuple[Record, Action]:
+def reconcile(
+    record: Record,
+    group: ContainerGroup,
+    rules: RolloutRules,
+    now: datetime,
+) -> tuple[Record, Action]:
     """The record to be written, and the action to take after that.
 
     `now` is by Azure's clock, so all workers judge one group by one clock, however wrong their own clocks are.
@@ -39,7 +44,12 @@ def reconcile(record: Record, group: ContainerGroup, rules: RolloutRules, now: d
     raise AssertionError(f"reconcile found no action within {MOST_TURNS} turns")
 
 
-def _turn(record: Record, group: ContainerGroup, rules: RolloutRules, now: datetime) -> tuple[Record, Action | None]:
+def _turn(
+    record: Record,
+    group: ContainerGroup,
+    rules: RolloutRules,
+    now: datetime,
+) -> tuple[Record, Action | None]:
     """Answer one question after the other. No action means that something has ended, so ask again."""
     images = group.images
     wishes = desired(record, images, rollback=rules.rollback)
@@ -60,7 +70,11 @@ def _turn(record: Record, group: ContainerGroup, rules: RolloutRules, now: datet
 
 
 def _all_there(
-    record: Record, group: ContainerGroup, wishes: Mapping[str, Desired], rules: RolloutRules, now: datetime
+    record: Record,
+    group: ContainerGroup,
+    wishes: Mapping[str, Desired],
+    rules: RolloutRules,
+    now: datetime,
 ) -> tuple[Record, Action | None]:
     """Every container has its desired image. Watch what is not proven yet; rest if nothing is left."""
     change = record.change
@@ -98,7 +112,12 @@ def _has_candidates_to_resolve(record: Record) -> bool:
 
 
 def _wait_for_owner(
-    record: Record, rules: RolloutRules, now: datetime, why: str, *, unmet: bool
+    record: Record,
+    rules: RolloutRules,
+    now: datetime,
+    why: str,
+    *,
+    unmet: bool,
 ) -> tuple[Record, Action]:
     """Wait for something that only the group's owner can do; rest if nothing is waiting for it."""
     record = conclude(record, f"not rolled back: {why}", now)
@@ -120,7 +139,10 @@ def _has_work(record: Record) -> bool:
 
 
 def _wait_for_transition(
-    record: Record, wishes: Mapping[str, Desired], rules: RolloutRules, now: datetime
+    record: Record,
+    wishes: Mapping[str, Desired],
+    rules: RolloutRules,
+    now: datetime,
 ) -> tuple[Record, Action | None]:
     """Wait for the end of the operation that is under way: until then, Azure would refuse another one (409)."""
     stuck = rules.looked(record.stuck or Patience(looked_at=now), now)

@@ -8,7 +8,6 @@ of Azure, of our storage or of every worker proves nothing.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from worker.core.beginning import begin, evidence
@@ -16,53 +15,21 @@ from worker.core.desired import Desired
 from worker.core.failing import conclude, fail
 from worker.core.proving import prove
 from worker.core.rules import Action, RolloutRules, Wait
+from worker.core.sight import Sight, healths
 from worker.groups.group import ContainerGroup
-from worker.groups.health import LONG_AGO, Broken, Health, Healthy, Pending
+from worker.groups.health import Broken, Healthy
 from worker.record.record import Record, remembered
-from worker.record.values import Change
 from worker.targets.tags import hold_reason
 
 _Turn = tuple[Record, Action | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """What a group shows of a change: the health of each watched container, and the pushes that are still unproven.
-
-    `unproven` maps containers to message ids. Any other watched container is a neighbour: it ran well before the
-    change, or it is being brought back to what it ran.
-    """
-
-    change: Change
-    group: ContainerGroup
-    health: Mapping[str, Health]
-    unproven: Mapping[str, str]
-    rules: RolloutRules
-    now: datetime
-
-    @property
-    def broken(self) -> dict[str, Broken]:
-        """The containers that will not come up."""
-        return {name: health for name, health in self.health.items() if isinstance(health, Broken)}
-
-    @property
-    def pending(self) -> dict[str, Pending]:
-        """The containers that are still starting."""
-        return {name: health for name, health in self.health.items() if isinstance(health, Pending)}
-
-    @property
-    def operation_failed(self) -> bool:
-        """Whether the operation of this change failed."""
-        if not self.group.failed:
-            return False
-        # A group that had failed before the change goes on saying so until Azure has begun with the change. Only then,
-        # when every pending container has been started anew, is the failure this change's own.
-        has_taken_effect = all(health.started for health in self.pending.values())
-        return has_taken_effect or not self.change.failed_before
-
-
 def watch(
-    record: Record, group: ContainerGroup, wishes: Mapping[str, Desired], rules: RolloutRules, now: datetime
+    record: Record,
+    group: ContainerGroup,
+    wishes: Mapping[str, Desired],
+    rules: RolloutRules,
+    now: datetime,
 ) -> _Turn:
     """The next step of a change that is on the group. Without an action something has changed, so decide again."""
     if record.change is None:
@@ -70,53 +37,12 @@ def watch(
     change = record.change.but(patience=rules.looked(record.change.patience, now))
     record = record.but(change=change)
     unproven = {name: wish.id for name, wish in wishes.items() if wish.id}
-    sight = Sight(change, group, _healths(record, change, group, wishes), unproven, rules, now)
+    sight = Sight(change, group, healths(record, change, group, wishes), unproven, rules, now)
     if trouble := _trouble(record, sight):
         return trouble
     if sight.pending or group.in_transition:
         return _not_yet(record, sight, wishes)
     return _steady(record, sight)
-
-
-def _healths(record: Record, change: Change, group: ContainerGroup, wishes: Mapping[str, Desired]) -> dict[str, Health]:
-    """The health of each container that is evidence: what the change brought, and what ran well before it."""
-    found: dict[str, Health] = {}
-    for name in sorted(group.images):
-        wish = wishes.get(name)
-        is_brought = wish is not None and (bool(wish.id) or name in change.touched)
-        if is_brought or _is_neighbour(record, change, name, group.images[name]):
-            found[name] = _health(change, group, name)
-    return found
-
-
-def _is_neighbour(record: Record, change: Change, name: str, running: str) -> bool:
-    """Whether the container ran well before the change, and runs what it should.
-
-    A container that was broken before is no evidence. Neither is one that waits to be brought back, because a hold may
-    keep it waiting for as long as it likes.
-    """
-    return name in change.well and not _waits_to_be_brought_back(record, name, running)
-
-
-def _health(change: Change, group: ContainerGroup, name: str) -> Health:
-    health = group.health(name, change.began_at)
-    was_restarted = not isinstance(health, Pending) or health.started
-    if was_restarted or name in change.touched:
-        return health
-    # Azure says that an update restarts all containers of a group. Still, a neighbour that goes on running is judged by
-    # how it runs: waiting for its restart is tempting, but fails a good push by the timeout if none comes.
-    # https://learn.microsoft.com/azure/container-instances/container-instances-update#limitations
-    return group.health(name, LONG_AGO)
-
-
-def _waits_to_be_brought_back(record: Record, name: str, running: str) -> bool:
-    """Whether the container is known to run the wrong image: a failed push, or a tag that moved without a push."""
-    container = record.containers.get(name)
-    if container is None:
-        return False
-    if running in {failure.image for failure in container.failures}:
-        return True
-    return container.good.moved and running not in container.good.spellings
 
 
 def _trouble(record: Record, sight: Sight) -> _Turn | None:
@@ -142,7 +68,13 @@ def _trouble(record: Record, sight: Sight) -> _Turn | None:
     return None
 
 
-def _failed(record: Record, sight: Sight, ids: Collection[str], code: str, detail: str) -> _Turn:
+def _failed(
+    record: Record,
+    sight: Sight,
+    ids: Collection[str],
+    code: str,
+    detail: str,
+) -> _Turn:
     """Fail the pushes that are to blame."""
     if not ids:
         # No push is left to blame: a rollback has not helped. What ran well before no longer does, and nothing better
@@ -165,7 +97,13 @@ def _moved_unasked(record: Record, sight: Sight) -> dict[str, str]:
     return found
 
 
-def _has_moved_unasked(record: Record, sight: Sight, name: str, before: str, broken: Broken) -> bool:
+def _has_moved_unasked(
+    record: Record,
+    sight: Sight,
+    name: str,
+    before: str,
+    broken: Broken,
+) -> bool:
     """Whether a broken container was restarted by our change and pulled, or could not pull, another image."""
     container = record.containers.get(name)
     if name in sight.unproven or container is None or container.good.moved:
@@ -177,7 +115,11 @@ def _has_moved_unasked(record: Record, sight: Sight, name: str, before: str, bro
     return pulled_another or broken.code == "ImagePullFailed"
 
 
-def _pinned_back(record: Record, moved: Mapping[str, str], group: ContainerGroup) -> Record:
+def _pinned_back(
+    record: Record,
+    moved: Mapping[str, str],
+    group: ContainerGroup,
+) -> Record:
     """Let only the digest of a neighbour's last good image bring that image back.
 
     The container then runs another image than the desired one, and the next turn puts the digest.

@@ -34,7 +34,12 @@ def release(record: Record) -> Record:
     return record.but(hold=None)
 
 
-def roll_back(record: Record, message_id: str, now: datetime, running: Mapping[str, str] | None = None) -> Record:
+def roll_back(
+    record: Record,
+    message_id: str,
+    now: datetime,
+    running: Mapping[str, str] | None = None,
+) -> Record:
     """Pin each container to the good image before the one that it runs, and hold the group.
 
     `running` is what the group runs (container → image), if that is known: where a failed push was left on the group,
@@ -70,7 +75,13 @@ def _goods_to_go_back_to(record: Record, running: Mapping[str, str]) -> dict[str
     return found
 
 
-def _pinned(record: Record, name: str, good: Good, message_id: str, now: datetime) -> Record:
+def _pinned(
+    record: Record,
+    name: str,
+    good: Good,
+    message_id: str,
+    now: datetime,
+) -> Record:
     container = record.containers[name]
     if container.pin and container.pin.good == good:
         # The rollback that pinned it goes on, and its own message tells its end.
@@ -105,7 +116,12 @@ def _further_back(before: Record, after: Record) -> list[tuple[UpdateMessage, li
     return list(gone.values())
 
 
-def _before(record: Record, name: str, container: ContainerRecord, running: str | None) -> Good | None:
+def _before(
+    record: Record,
+    name: str,
+    container: ContainerRecord,
+    running: str | None,
+) -> Good | None:
     """The good image before the one that a container runs; None if there is none."""
     asked = record.change.asked.get(name) if record.change else None
     if container.pin:
@@ -121,7 +137,12 @@ def _before(record: Record, name: str, container: ContainerRecord, running: str 
     return next(iter(container.goods[1:]), None)
 
 
-def _runs_something_unproven(record: Record, name: str, container: ContainerRecord, running: str | None) -> bool:
+def _runs_something_unproven(
+    record: Record,
+    name: str,
+    container: ContainerRecord,
+    running: str | None,
+) -> bool:
     """Whether the container runs a failed push instead of its last good image."""
     is_being_rolled_back = any(name in undone.containers for undone in record.undone)
     was_left_there = running is not None and running not in container.good.spellings and running in container.brought
@@ -135,7 +156,12 @@ def _next_older(container: ContainerRecord, good: Good) -> Good | None:
     return next(iter(container.goods[place + 1 :]), None)
 
 
-def _set_aside(record: Record, name: str, good: Good, now: datetime) -> tuple[FailedPush, ...]:
+def _set_aside(
+    record: Record,
+    name: str,
+    good: Good,
+    now: datetime,
+) -> tuple[FailedPush, ...]:
     """The container's failures, together with everything that the rollback goes back from."""
     container = record.containers[name]
     place = _place(container, good) or 0
@@ -177,7 +203,13 @@ def _place(container: ContainerRecord, good: Good) -> int | None:
     return next((number for number, other in enumerate(container.goods) if other.is_same(good)), None)
 
 
-def _message(record: Record, container: ContainerRecord, good: Good, message_id: str, now: datetime) -> UpdateMessage:
+def _message(
+    record: Record,
+    container: ContainerRecord,
+    good: Good,
+    message_id: str,
+    now: datetime,
+) -> UpdateMessage:
     """A message that stands for the rollback, so that its end is told like that of any push."""
     image = ImageReference.parse(f"{container.repository}:{good.tag or UNKNOWN_TAG}")
     push = Push.of(ROLLBACK, image, pushed_at=now).model_copy(update={"digest": good.digest})

@@ -133,7 +133,11 @@ class Record(Value):
         # A hold by hand stays. An operator set it, and only an operator releases it.
         return self.but(swept=False, containers={}, change=None, flights=(), apart=False, stuck=None, undone=())
 
-    def told(self, endings: tuple[Ending, ...], addresses: tuple[AddressChange, ...]) -> Record:
+    def told(
+        self,
+        endings: tuple[Ending, ...],
+        addresses: tuple[AddressChange, ...],
+    ) -> Record:
         """The record after these have been told."""
         # Clearing the outbox is tempting, but another worker may have added to it meanwhile.
         return self.but(
@@ -177,7 +181,11 @@ def remembered(container: ContainerRecord, images: Iterable[str]) -> tuple[str, 
     return tuple(dict.fromkeys((*images, *container.past)))[:PAST_KEPT]
 
 
-def displaced(goods: tuple[Good, ...], tag: str, digest: str | None) -> tuple[Good, ...]:
+def displaced(
+    goods: tuple[Good, ...],
+    tag: str,
+    digest: str | None,
+) -> tuple[Good, ...]:
     """The good images after this tag was pulled: any other image of the same tag counts as moved."""
     return tuple(_displaced(good, tag, digest) for good in goods)
 
