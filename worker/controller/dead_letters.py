@@ -128,6 +128,7 @@ def find(letters: list[Letter], wanted: Iterable[str]) -> list[Letter]:
     found: dict[str, Letter] = {}
     problems = []
     for beginning in wanted:
+        # Every id begins with an empty text, which therefore names nothing.
         fitting = [letter for letter in letters if beginning and letter.id.startswith(beginning)]
         if len(fitting) == 1:
             found[fitting[0].id] = fitting[0]

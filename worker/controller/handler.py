@@ -113,6 +113,7 @@ class Handler:
                 return {messages[0].id: self._dead(messages[0], "WorkerCrash", _crashed(crashes), crashes)}
             return self._receiving.receive(target, messages)
         except Conflict:
+            # Others keep writing this record, perhaps to receive the rest of a burst. That is over in a moment.
             return {message.id: Reschedule(message, self._chance.uniform(0, 1)) for message in messages}
         except Exception as error:
             return {message.id: self._failed(message, error) for message in messages}
@@ -189,6 +190,7 @@ class Handler:
                 briefly(lambda: self._ports.updates.complete(leased))
                 SETTLED.labels("completed").inc()
             case Reschedule(message=message, delay=delay):
+                # The message remembers its dequeue count, so that only later deliveries can count as crashes.
                 text = message.model_copy(update={"dequeued": leased.dequeue_count}).encode()
                 briefly(lambda: self._ports.updates.reschedule(leased, text, delay))
                 SETTLED.labels("rescheduled").inc()

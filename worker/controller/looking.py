@@ -172,6 +172,7 @@ class Looking:
         """Tell what has ended, then write that it was told. Raises LeaseLost; then another worker tells it."""
         if not lease_holds():
             raise LeaseLost(look.token)
+        # Tell, then write: if the worker dies in between, an end is told twice, but never not at all.
         self._telling.tell(record)
         told = record.told(record.outbox, record.address_changes)
         for _ in range(CONFLICTS):
@@ -248,6 +249,7 @@ class Looking:
             action = Wait(timedelta(seconds=self._retry.longest), failure.detail)
         etag = self._write(record, etag, action, now)
         if record.outbox:
+            # The lease does not matter here: of several workers, only one can have written the record just now.
             return self._tell(record, look, action, etag, lambda: True)
         return after(look, action)
 

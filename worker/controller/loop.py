@@ -53,6 +53,7 @@ class _Mailboxes:
     def take(self, target: TargetId) -> list[Opened]:
         """Take all pushes that wait. If there are none, the step ends, and the next push needs another step."""
         with self.lock:
+            # The entry goes under the same lock that `put` takes, so no push can be left without a step.
             together = self.waiting[target]
             if together:
                 self.waiting[target] = []
@@ -124,6 +125,7 @@ class Worker:
             times_drained = times_drained + 1 if drain and self._is_drained() else 0
             if times_drained >= DRAIN_LOOKS:
                 return
+            # Jitter keeps several workers from polling in step.
             self.stopping.wait(random.uniform(pause / 2, pause))  # noqa: S311 - jitter
             pause = min(pause * 2, self._pace.poll_max)
 

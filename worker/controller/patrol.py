@@ -136,6 +136,7 @@ class Patrol:
         return has_its_turn or self.ports.targets.is_gone(target)
 
     def _has_drifted(self, record: Record, group: Listed) -> bool:
+        # A held group may run anything, and a group in transition shows images that it may not keep.
         if group.held or group.in_transition:
             return False
         return drifted(record, group.images, rollback=self.rollback)
@@ -168,7 +169,8 @@ class Patrol:
             return
         swept = self.sweeper.sweep_one(target)
         if swept.held or swept.gone:
-            return  # nothing was compared
+            # Nothing was compared, so this does not count as a try.
+            return
         self._compared[target.id] += 1
         if swept.problem and self._compared[target.id] < SWEEP_TRIES:
             log.info("new target not swept, retrying", target=str(target.id), problem=swept.problem)

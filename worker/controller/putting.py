@@ -61,6 +61,7 @@ class Putting:
         except RemoteError as error:
             return self._not_made(look, record, sent, error)
         delay = self._rules.check_interval.total_seconds()
+        # Written even if the lease has run out meanwhile: that Azure has answered is true whoever has the look now.
         self._write(record, delay, lambda current: landed(current, sent))
         if not lease_holds():
             raise LeaseLost(look.token)

@@ -67,5 +67,6 @@ class Receiving:
         return settlements
 
     def _later(self, message: UpdateMessage) -> Settlement:
+        # Jitter keeps the pushes of one burst from coming back all at once.
         pause = min(FULL, 2.0 ** min(message.dequeued, 10))
         return Reschedule(message.model_copy(update={"attempts": 0}), pause * self._chance.uniform(0.5, 1.0))

@@ -45,6 +45,7 @@ Settlement = Complete | Reschedule | DeadLetterIt
 
 def look_again(look: Look, delay: float) -> Reschedule:
     """The next look, after one that succeeded: it starts without the troubles of the looks before."""
+    # A trouble counts only while it goes on: errors that are days apart prove nothing together.
     return Reschedule(look.model_copy(update={"attempts": 0, "trouble": "", "waited": 0.0}), delay)
 
 

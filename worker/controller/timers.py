@@ -73,6 +73,7 @@ def change(
         try:
             ports.save(changed, etag)
         except Conflict:
+            # The look that was sent is kept for the next try, so that a busy record does not fill the queue with looks.
             continue
         return record, changed
     raise Conflict(f"others wrote the record of {target} first, {CONFLICTS} times in a row")

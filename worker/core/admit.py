@@ -60,6 +60,7 @@ def _end_if_unwanted(
 ) -> Record:
     if not rulings:
         return record.end(message, "ignored", f"no container runs {message.push.image.name}", (), now)
+    # A push that one container wants has not ended, whatever the other containers make of it.
     strongest = min(rulings, key=lambda ruling: _STRONGEST.index(ruling.verdict))
     if strongest.verdict == "wanted":
         return record
@@ -156,6 +157,7 @@ def newer(
     order: tuple[datetime, datetime],
 ) -> bool:
     """Whether a push is newer than another one with this tag and order: by the policy's order of tags, else by time."""
+    # Two pushes of one tag differ only in their times.
     ranked = policy.outranks(message.push.tag, tag) if message.push.tag != tag else None
     if ranked is not None:
         return ranked

@@ -175,6 +175,7 @@ def _how_it_was_brought_back(
     undone: Undone,
     images: Mapping[str, str],
 ) -> tuple[Result, str]:
+    # A container that is gone needs no rollback.
     names = [name for name in undone.containers if name in images]
     still = [name for name in names if _still_runs(record, name, images[name], undone.message.id)]
     if still:

@@ -14,6 +14,7 @@ def no_longer_a_target(record: Record, now: datetime) -> Record:
     """End everything that waits for a group that is no longer a target."""
     why = "the group is no longer a target"
     record = conclude(record, why, now)
+    # A push that only waits is ignored. One whose unproven image is on the group fails: nobody will watch it any more.
     record = abandon(record, _asked(record), why, now)
     for message in record.waiting().values():
         record = record.end(message, "ignored", why, (), now)
@@ -30,6 +31,7 @@ def given_up(record: Record, failure: Failure, attempts: int, now: datetime) -> 
     # A circumstance whatever its code: the failure says nothing about an image that nobody has seen.
     record = fail(record, failing, failure.code, failure.detail, now, circumstance=True, attempts=attempts)
     record = conclude(record, f"not rolled back: {failure.detail}", now)
+    # A group that is created under this name one day is another group, and starts without a history of images.
     return record.anew() if is_gone else record
 
 

@@ -98,6 +98,7 @@ def _end_replaced_rollbacks(before: Record, record: Record, now: datetime) -> Re
 
 
 def _end_waiting_pushes(record: Record, names: list[str], now: datetime) -> Record:
+    # A push that went on waiting would be deployed on release, which is what the operator has just decided against.
     waiting = record.waiting()
     record = record.without_candidates(lambda _name, _candidate: True).but(inbox=())
     for message in waiting.values():

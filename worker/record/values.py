@@ -87,6 +87,7 @@ class Good(Value):
     def restored(self) -> str | None:
         """The image to put in order to bring this one back; None if the tag has moved and the digest is not known."""
         if "@" in self.image:
+            # An image that is written with its digest can't have moved.
             return self.image
         if self.moved:
             # Its own tag would bring in the other image.
