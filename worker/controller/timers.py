@@ -91,10 +91,11 @@ def with_timer(
     record: Record,
     sent: Look | None = None,
 ) -> tuple[Record, Look | None]:
-    """The record with a timer that is due now, or after GATHER; and the timer's look, which is on the queue already.
+    """Make sure that a record has a timer that is due at once; while a change is under way, after GATHER.
 
-    A timer that is due by then anyway stays, so that pushes that come together are looked at together. `sent` is a look
-    that an earlier try has sent and no record names. It serves again if no newer look exists.
+    A timer that is due by then anyway stays, so that pushes that come together are looked at together. A new timer's
+    look is sent here, and the caller writes the record that names it. `sent` is a look that an earlier try has sent and
+    that no record names; it is used if no newer look exists. Returns the record, and the look that was sent last.
     """
     now = ports.now()
     delay = GATHER if record.change else timedelta(0)
