@@ -15,7 +15,7 @@ from shared.message import TargetId
 from shared.push import Push
 from shared.queue import Queue
 from worker.failures.classify import Failure, classify
-from worker.failures.retrying import briefly
+from worker.failures.retrying import call_with_retries
 from worker.groups.group import ContainerGroup
 from worker.record.record import Record
 from worker.targets.tags import BadTags
@@ -186,13 +186,13 @@ class Ports:
 
     def load(self, target: TargetId) -> tuple[Record, str | None]:
         """A record and its ETag; an empty record and None if there is none. Raises RemoteError after a few tries."""
-        return briefly(lambda: self.records.load(target))
+        return call_with_retries(lambda: self.records.load(target))
 
     def save(self, record: Record, etag: str | None) -> str:
         """Write the record if its ETag is still `etag`. Raises Conflict, and RemoteError after a few tries."""
         # A try whose answer was lost may have written the record. Then the next try raises Conflict, and the caller
         # decides again, on the record that it has itself written.
-        return briefly(lambda: self.records.save(record, etag))
+        return call_with_retries(lambda: self.records.save(record, etag))
 
     def classified(self, error: Exception) -> Failure:
         """What to make of an error, with secrets redacted in what an outside system said."""

@@ -24,7 +24,7 @@ from shared.errors import RemoteError
 from shared.message import TargetId
 from shared.settings import WorkerSettings
 from shared.telemetry import ARM_CALLS
-from worker.failures.retrying import briefly, briefly_if_untouched
+from worker.failures.retrying import call_with_retries, call_with_retries_if_untouched
 from worker.groups.group import ContainerGroup
 from worker.groups.health import CLOCK_TOLERANCE
 
@@ -70,7 +70,7 @@ class Arm:
             return ContainerGroup(raw, ahead)
 
         ARM_CALLS.labels("get").inc()
-        return briefly(get)
+        return call_with_retries(get)
 
     def put(self, target: TargetId, definition: bytes, check_lease: Callable[[], None]) -> None:
         """Bring a definition onto the group and return when ARM has accepted it. An error without an answer, and any
@@ -91,7 +91,7 @@ class Arm:
                 )
 
         ARM_CALLS.labels("put").inc()
-        briefly_if_untouched(put)
+        call_with_retries_if_untouched(put)
 
     def restart(self, target: TargetId, check_lease: Callable[[], None]) -> None:
         """Restart every container of the group and return when ARM has accepted it. `check_lease` as for `put`."""
@@ -107,7 +107,7 @@ class Arm:
                 )
 
         ARM_CALLS.labels("restart").inc()
-        briefly_if_untouched(restart)
+        call_with_retries_if_untouched(restart)
 
     def list(self, subscription: str, resource_group: str | None = None) -> Iterator[ContainerGroup]:
         """Every group of a subscription or resource group, without any instance view."""
@@ -117,7 +117,7 @@ class Arm:
             f"/containerGroups?api-version={self._api_version}"
         )
         while url:
-            page, ahead = briefly(lambda url=url: self._page(subscription, url))  # type: ignore[misc]
+            page, ahead = call_with_retries(lambda url=url: self._page(subscription, url))  # type: ignore[misc]
             yield from (ContainerGroup(raw, ahead) for raw in page.get("value") or [])
             url = page.get("nextLink")
 

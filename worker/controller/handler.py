@@ -20,7 +20,7 @@ from worker.controller.settlement import Complete, DeadLetterIt, Reschedule, Set
 from worker.controller.telling import Telling
 from worker.core.rules import RolloutRules
 from worker.failures.classify import Permanent, Retry, Transient
-from worker.failures.retrying import briefly
+from worker.failures.retrying import call_with_retries
 from worker.ports import UNREADABLE, Conflict, Ports
 
 log = structlog.get_logger()
@@ -187,12 +187,12 @@ class Handler:
         self._note_whether_to_be_mended(leased, settlement)
         match settlement:
             case Complete():
-                briefly(lambda: self._ports.updates.complete(leased))
+                call_with_retries(lambda: self._ports.updates.complete(leased))
                 SETTLED.labels("completed").inc()
             case Reschedule(message=message, delay=delay):
                 # The message remembers its dequeue count, so that only later deliveries can count as crashes.
                 text = message.model_copy(update={"dequeued": leased.dequeue_count}).encode()
-                briefly(lambda: self._ports.updates.reschedule(leased, text, delay))
+                call_with_retries(lambda: self._ports.updates.reschedule(leased, text, delay))
                 SETTLED.labels("rescheduled").inc()
             case DeadLetterIt(letter):
                 self._dead_letter(leased, letter)
@@ -211,7 +211,7 @@ class Handler:
         # Without the lease, the worker that has the message now sends the letter, too.
         if not leased.lease_holds(self._clock):
             raise LeaseLost(leased.id)
-        dead_letter(self._ports.updates, self._ports.poison, leased, letter, briefly)
+        dead_letter(self._ports.updates, self._ports.poison, leased, letter, call_with_retries)
         SETTLED.labels("dead-lettered").inc()
 
     def _guarded(

@@ -12,7 +12,7 @@ import structlog
 from shared.message import TargetId, UpdateMessage
 from shared.telemetry import ADDRESS_CHANGES, OUTCOMES, trace_id
 from worker.controller.settlement import dead_letter_of
-from worker.failures.retrying import briefly
+from worker.failures.retrying import call_with_retries
 from worker.ports import Notice, Noticed, Ports
 from worker.record.record import Record, is_dead
 from worker.record.values import AddressChange, Ending
@@ -42,7 +42,7 @@ class Telling:
         message = ending.message
         if is_dead(ending.result):
             # Before everything else: if the queue is down, nothing is told, and all of it comes again.
-            briefly(partial(self._dead_letter, _letter(ending)))
+            call_with_retries(partial(self._dead_letter, _letter(ending)))
         OUTCOMES.labels(ending.result).inc()
         code = {"code": ending.code} if ending.code else {}
         with structlog.contextvars.bound_contextvars(**context_of(message, target)):

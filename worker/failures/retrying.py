@@ -21,12 +21,12 @@ LONGEST_PAUSE = 2.0
 _backoff = wait_exponential(multiplier=0.1, max=LONGEST_PAUSE) + wait_random(0, 0.2)
 
 
-def briefly(call: Callable[[], T]) -> T:
+def call_with_retries(call: Callable[[], T]) -> T:
     """Make a call that is safe to repeat, up to TRIES times while its error may pass soon. Raises the last error."""
     return _retrying(_passes_soon)(call)
 
 
-def briefly_if_untouched(call: Callable[[], T]) -> T:
+def call_with_retries_if_untouched(call: Callable[[], T]) -> T:
     """Make a call that changes something, and repeat it only after an answer that proves that nothing was changed."""
     # Repeating it after any passing error is tempting. But without an answer, or after a 5xx, the change may be under
     # way, and a second try would start it twice. Throttling is the one answer that passes soon and proves the opposite.
