@@ -296,7 +296,7 @@ class TestForgive:
 class TestAnew:
     def test_containers_and_changes_go_and_the_history_and_a_hold_stay(self) -> None:
         now = full()
-        after = now.anew()
+        after = now.without_group()
         kept = ("outbox", "outcomes", "ended", "address_changes", "inbox", "timer", "count", "generation", "hold")
         assert after == record().but(**{name: getattr(now, name) for name in kept})
 

@@ -100,9 +100,9 @@ def _desired_while_held(
     if begun and begun.image:
         return _of_candidate(begun)
     # A late change may bring back the image that an operator rolled back from. That image does not stay.
-    gone_back_from = {failure.image for failure in container.failures if failure.code == ROLLED_BACK}
+    rolled_back_from = {failure.image for failure in container.failures if failure.code == ROLLED_BACK}
     good = container.good
-    if good.restored and running in gone_back_from - good.spellings:
+    if good.restored and running in rolled_back_from - good.spellings:
         return Desired(good.restored, good.spellings)
     return None
 

@@ -37,7 +37,7 @@ def _following(rule: ContainerRule, running: str) -> Following | None:
     """What a container follows by its rule; None if neither the rule nor the running image names a repository."""
     own = repository_of(running)
     if rule.image and rule.image.name != own:
-        # The spelling of another repository's image is no model for an update, so the normalised name is.
+        # The running image is of another repository, so its spelling can't be kept, and the normalised name is used.
         return Following(rule.image.name, rule.policy, rule.image.name)
     return Following(own, rule.policy, running) if own else None
 

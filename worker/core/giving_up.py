@@ -32,7 +32,7 @@ def given_up(record: Record, failure: Failure, attempts: int, now: datetime) -> 
     record = fail(record, failing, failure.code, failure.detail, now, circumstance=True, attempts=attempts)
     record = conclude(record, f"not rolled back: {failure.detail}", now)
     # A group that is created under this name one day is another group, and starts without a history of images.
-    return record.anew() if is_gone else record
+    return record.without_group() if is_gone else record
 
 
 def _still_to_be_watched(record: Record, failure: Failure) -> set[str]:

@@ -31,7 +31,7 @@ def prove(
         container = record.containers[name]
         if container.pin:
             messages[message_id] = container.pin.message
-            record = record.with_container(name, **_gone_back(container, container.pin))
+            record = record.with_container(name, **_after_rollback(container, container.pin))
             if not container.pin.reverting:
                 details.setdefault(message_id, {})[name] = f"{name} runs {group.images[name]}"
         elif candidate := container.candidate(message_id):
@@ -89,7 +89,7 @@ def _earlier_goods(
     return [other for other in before if other.image != good.image or other.moved]
 
 
-def _gone_back(container: ContainerRecord, pin: Pin) -> dict[str, object]:
+def _after_rollback(container: ContainerRecord, pin: Pin) -> dict[str, object]:
     """The changes of a container whose rollback by hand has ended.
 
     The good images that are newer than the pinned one are not good to go back to any more.

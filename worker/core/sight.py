@@ -45,7 +45,7 @@ class Sight:
         if not self.group.failed:
             return False
         # A group that had failed before the change goes on saying so until Azure has begun with the change. Only then,
-        # when every pending container has been started anew, is the failure this change's own.
+        # when every pending container has been restarted, is the failure this change's own.
         has_taken_effect = all(health.started for health in self.pending.values())
         return has_taken_effect or not self.change.failed_before
 
@@ -69,8 +69,8 @@ def healths(
 def _is_neighbour(record: Record, change: Change, name: str, running: str) -> bool:
     """Whether the container ran well before the change, and runs what it should.
 
-    A container that was broken before is no evidence. Neither is one that waits to be brought back, because a hold may
-    keep it waiting for as long as it likes.
+    A container that was broken before proves nothing. Neither does one that waits to be brought back, which a hold may
+    delay without end.
     """
     return name in change.well and not _waits_to_be_brought_back(record, name, running)
 

@@ -54,7 +54,7 @@ def _trouble(record: Record, sight: Sight) -> _Turn | None:
         return None
     # This comes before the blame: a neighbour whose own tag somebody moved breaks at any restart. Failing the push
     # would be unjust, and it would not repair the neighbour, which would pull the same wrong image again.
-    if moved := _moved_unasked(record, sight):
+    if moved := _moved_by_others(record, sight):
         return _pinned_back(record, moved, sight.group), None
     if broken:
         # Of several pushes, those whose containers broke are to blame; if only neighbours broke, all of them are.
@@ -87,17 +87,17 @@ def _failed(
     return record, None
 
 
-def _moved_unasked(record: Record, sight: Sight) -> dict[str, str]:
+def _moved_by_others(record: Record, sight: Sight) -> dict[str, str]:
     """The broken neighbours whose own tag was moved by somebody else, with the digest that each ran before."""
     found = {}
     for name, broken in sight.broken.items():
         before = sight.change.well.get(name)
-        if before is not None and _has_moved_unasked(record, sight, name, before, broken):
+        if before is not None and _was_moved_by_others(record, sight, name, before, broken):
             found[name] = before
     return found
 
 
-def _has_moved_unasked(
+def _was_moved_by_others(
     record: Record,
     sight: Sight,
     name: str,

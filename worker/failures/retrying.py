@@ -43,7 +43,7 @@ def _is_throttled(error: BaseException) -> bool:
 
 def _passes_soon(error: BaseException) -> bool:
     if not isinstance(error, RemoteError):
-        # A bug of ours. The queue tries the message again (see classify), but repeating the step at once is no use.
+        # A bug of ours. The queue tries the message again (see classify); repeating the call at once would not help.
         return False
     failure = classify(error)
     if not isinstance(failure, Transient):

@@ -128,7 +128,7 @@ class Record(Value):
             ended=(message.id, *(other for other in self.ended if other != message.id))[:ENDED_KEPT],
         )
 
-    def anew(self) -> Record:
+    def without_group(self) -> Record:
         """The record after its group was deleted: what ran there says nothing about a later group of the same name."""
         # A hold by hand stays. An operator set it, and only an operator releases it.
         return self.but(swept=False, containers={}, change=None, flights=(), apart=False, stuck=None, undone=())

@@ -185,7 +185,7 @@ class Patience(Value):
 
     def looked(self, now: datetime, longest: timedelta) -> Self:
         """The patience after one more look. The time since the last look counts, up to `longest`."""
-        # Azure's clock is estimated anew from each answer, so it may seem to go back a little between two looks.
+        # Azure's clock is estimated from each of its answers, so it may seem to go back a little between two looks.
         passed = max(timedelta(0), min(now - self.looked_at, longest))
         return self.but(waited=self.waited + passed.total_seconds(), looked_at=now)
 
