@@ -68,7 +68,10 @@ class Looking:
         self._chance = chance
 
     def look(self, look: Look, lease_holds: Callable[[], bool]) -> Settlement:
-        """Look once, and say what becomes of the message, whose lease is the one of `lease_holds`. Raises LeaseLost."""
+        """Look once, and say what becomes of the message. `lease_holds` is asked before anything is sent or told.
+
+        Raises LeaseLost.
+        """
         try:
             for _ in range(CONFLICTS):
                 record, etag = self._ports.load(look.target)
@@ -172,7 +175,7 @@ class Looking:
         """Tell what has ended, then write that it was told. Raises LeaseLost; then another worker tells it."""
         if not lease_holds():
             raise LeaseLost(look.token)
-        # Tell, then write: if the worker dies in between, an end is told twice, but never not at all.
+        # Tell, then write: if the worker dies in between, an end is told twice. The other order could lose it.
         self._telling.tell(record)
         told = record.told(record.outbox, record.address_changes)
         for _ in range(CONFLICTS):

@@ -48,10 +48,10 @@ def _abandon_unproven(record: Record, name: str, why: str, now: datetime) -> Rec
     if asked is None:
         return record
     pin = record.containers[name].pin
-    is_way_back = pin is not None and pin.message.id == asked
+    is_rollback = pin is not None and pin.message.id == asked
     others = [container for other, container in record.containers.items() if other != name]
     is_wanted_elsewhere = any(container.candidate(asked) for container in others)
-    if is_way_back or is_wanted_elsewhere:
+    if is_rollback or is_wanted_elsewhere:
         return record
     # Ending the push as "ignored" is tempting, but its image stays on the group, and somebody should look at it.
     return abandon(record, {asked}, why, now)
