@@ -99,7 +99,7 @@ def _remember_failure(
     message_id: str,
     failed: Failed,
 ) -> tuple[Record, list[str]]:
-    """Note the failure on each container that waited for the push or was pinned. Returns these containers' names, too."""
+    """Note the failure on each container that waited for the push or was pinned. Returns their names, too."""
     pins = _pins_of(record, message_id)
     concerned = []
     for name, container in record.containers.items():
