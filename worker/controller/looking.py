@@ -119,6 +119,7 @@ class Looking:
         look: Look,
         lease_holds: Callable[[], bool],
     ) -> Settlement:
+        # While many groups are in transition, one shared list saves the read of each.
         group = self._ports.watch.glance(look.target) or self._ports.groups.get(look.target)
         target = self._ports.targets.target_of(group)
         if not isinstance(target, Target):
@@ -133,6 +134,7 @@ class Looking:
             _refuse_foreign_images(action, situation)
         decided = decided.redacted(self._ports.redact)
         log_new_failures(record, decided)
+        # Written before anything is sent: whoever takes over after a crash must know what may still take effect.
         etag = self._write(decided, etag, action, now)
         if isinstance(action, Put):
             self._ports.watch.waits(look.target)

@@ -36,6 +36,7 @@ def drop_everything(record: Record, name: str, why: str, now: datetime) -> Recor
     """Stop waiting for anything on a container: its unproven image, its candidates and its pin."""
     if name not in record.containers:
         return record
+    # First, while the record still shows which push the container's image belongs to.
     record = _abandon_unproven(record, name, why, now)
     for candidate in record.containers[name].candidates:
         record = leave(record, name, candidate, "ignored", why, now)

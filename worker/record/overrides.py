@@ -70,6 +70,7 @@ def _goods_to_go_back_to(record: Record, running: Mapping[str, str]) -> dict[str
         if not container.followed:
             continue
         good = _before(record, name, container, running.get(name))
+        # An image whose tag has moved and whose digest is not known can't be brought back.
         if good and good.restored:
             found[name] = good
     return found
