@@ -6,16 +6,15 @@ import re
 from difflib import get_close_matches
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, field_validator
 
 from shared.image import ImageReference, InvalidImage, check_registry
 from shared.message import Segment
 from worker.groups import secret_paths
-from worker.policies.parse import InvalidPolicy, parse_policy
+from worker.targets.policy_model import AnyPolicy
+from worker.targets.strict import Strict
+from worker.targets.strict import mistake as _mistake
 
-MISTAKE = "mistake"
-"""The type of this module's own validation errors; `nearest` in their context may say what was meant."""
 _SOURCE = (
     r"^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:[^\x00]+"
     r"|keyvault:https://[A-Za-z0-9.-]+(?::[0-9]+)?/secrets/[A-Za-z0-9-]+(?:/[A-Za-z0-9]+)?/?)$"
@@ -25,18 +24,6 @@ _FORMS = {
     "file": "file:/path/to/it",
     "keyvault": "keyvault:https://my-vault.vault.azure.net/secrets/name",
 }
-
-
-def _mistake(what: str, nearest: str | None = None) -> PydanticCustomError:
-    return PydanticCustomError(MISTAKE, "{what}", {"what": what, "nearest": nearest})
-
-
-def _check_policy(text: str) -> str:
-    try:
-        parse_policy(text)
-    except InvalidPolicy as error:
-        raise _mistake(f"{text[:80]!r} is not a policy: {error.problem}", error.suggestion) from None
-    return text
 
 
 def _check_image(text: str) -> str:
@@ -96,14 +83,6 @@ def _schema(**keywords: Any) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", **keywords})
 
 
-PolicyText = Annotated[
-    str,
-    AfterValidator(_check_policy),
-    _schema(
-        pattern=r"^(any|same-tag|semver(\+pre)?|semver:(major|minor|patch)(\+pre)?|semver:[<>=^~].*|glob:.+|regex:.+)$",
-        examples=["any", "same-tag", "semver:minor", "semver:>=1.4 <2", "semver:minor+pre", "glob:*-main"],
-    ),
-]
 ImageText = Annotated[str, AfterValidator(_check_image), _schema(examples=["acme/shop-worker", "ghcr.io/acme/shop"])]
 HostText = Annotated[str, AfterValidator(_check_host), _schema(pattern=r"^[^/\s]+$")]
 ContainerText = Annotated[str, AfterValidator(_check_container), _schema(pattern=f"^{secret_paths.CONTAINER}$")]
@@ -118,16 +97,10 @@ def _needs_default(value: object, info: ValidationInfo) -> object:
     return value
 
 
-class Strict(BaseModel):
-    """A mapping of the file: no other keys than these."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
 class RuleModel(Strict):
     """How one container is kept up to date."""
 
-    policy: PolicyText = Field(description="Which pushed tags may replace the running one.")
+    policy: AnyPolicy = Field(description="Which pushed tags may replace the running one.")
     image: ImageText | None = Field(
         None, description="The repository to follow, without a tag. Left out: the one that the container runs."
     )
