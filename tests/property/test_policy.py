@@ -38,7 +38,7 @@ class Spelt(NamedTuple):
 
     @property
     def line(self) -> tuple[object, ...]:
-        return self.v, len(self.numbers), self.variant.replace("_", "-")
+        return self.v, len(self.numbers), self.build is None, self.variant.replace("_", "-")
 
     @property
     def rank(self) -> tuple[object, ...]:
