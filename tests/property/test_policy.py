@@ -7,12 +7,18 @@ from itertools import pairwise, permutations
 from random import Random
 from typing import NamedTuple, cast
 
-from hypothesis import assume, event, example, given
+from hypothesis import assume, event, example, given, settings
 from hypothesis import strategies as st
 
+from tests.unit.builders import RULES, SHOP, at, digest, group, message, queued, record
 from tests.unit.policy_table import policy_of
+from tests.unit.test_controller_sweep import Registry, Round
+from worker.core.admit import admit
+from worker.core.plan import plan
 from worker.policies.choose import best_tag
 from worker.policies.parse import InvalidPolicy, Policy, SemVer, Skip, Update, parse_policy
+from worker.ports import Found
+from worker.targets.target import Target
 
 numbers = st.integers(0, 12)
 VARIANTS = ["", "-alpine", "_alpine3.19", "-slim-bookworm", "-debian-12", "_x86_64"]
@@ -92,7 +98,8 @@ def repositories(draw: st.DrawFn, pre_releases: bool = True) -> tuple[str, list[
     listed: list[str] = []
     for _ in range(draw(st.integers(1, 6))):
         changed = list(running.numbers)
-        changed[draw(st.integers(0, len(changed) - 1))] = draw(st.integers(0, 12))
+        place = draw(st.integers(0, len(changed) - 1))
+        changed[place] = draw(st.sampled_from([changed[place] + 1, changed[place] + 2, 0, 5, 12]))
         revision = draw(st.sampled_from([running.revision, *((running.revision[0], number) for number in (3, 7))]))
         pre = draw(st.sampled_from([running.pre, None, (2, 3)])) if pre_releases else None
         tag = running._replace(numbers=tuple(changed), revision=revision, pre=pre)
@@ -159,6 +166,8 @@ def test_a_text_is_a_policy_or_an_invalid_policy(text: str) -> None:
 
 
 @given(policies, st.one_of(st.none(), st.text(), tags), st.one_of(st.text(), tags))
+@example(policy_of("{order: semver, start: true}"), "\x1f", "1.0")
+@example(policy_of("{order: number, start: true}"), "\x1f", "1")
 def test_decide_and_outranks_are_total(policy: Policy, running: str | None, pushed: str) -> None:
     decision = policy.decide(running, pushed)
     assert isinstance(decision, Update | Skip)
@@ -313,6 +322,38 @@ def test_webhooks_in_any_order_and_the_sweep_come_to_the_same_tag(
                 runs = tag
         assert runs == found
     assert best_tag(policy, found, pushed) is None
+
+
+@settings(max_examples=40)
+@given(
+    st.sampled_from([*CONFLUENT, "{order: semver, start: true}", "{order: number, start: true}"]).map(policy_of),
+    repositories(pre_releases=False),
+    st.booleans(),
+)
+def test_plan_webhooks_and_the_sweep_agree(policy: Policy, repository: tuple[str, list[str]], of_latest: bool) -> None:
+    running, listed = repository
+    running = "latest" if of_latest else running
+    others = sorted({tag for tag in listed if tag != running})
+    target, shown = Target(SHOP, everything=policy), group({"web": f"acme/shop:{running}"})
+    pushes = [message(tag, pushed=place) for place, tag in enumerate(others)]
+
+    admitted = admit(record(inbox=tuple(pushes)), shown, target, at(60))
+    planned = {
+        each.push.tag
+        for each in pushes
+        if plan(target, shown, record(), each, digest(each.push.tag), RULES, at(60)).action == "update"
+    }
+    swept = Round(
+        registry=Registry({tag: Found(digest(tag)) for tag in [running, *listed]}),
+        images={"web": f"acme/shop:{running}"},
+        digests={f"acme/shop:{running}": digest(running)},
+    )
+    swept.run(target)
+
+    assert planned == set(queued(admitted))
+    best = queued(admitted)[:1]
+    event("some" if best else "none")
+    assert [tag for tag, _ in swept.pushes if tag != running] == best
 
 
 @given(st.sampled_from(["major", "minor", "patch", ">=1.4 <2", "^0.4"]), st.booleans(), neighbours())
