@@ -120,6 +120,9 @@ class Sweeper:
                 running = _running_digests(group, name, container)
                 since = container.good.order[0] if container and container.good.order else self.ports.now()
                 push = self._newer(image, tag, following.policy, _failures(container), running, since)
+            except RemoteError as error:
+                problems.append(f"{name}: {error.message}")
+                continue
             except (CannotTell, InvalidImage) as error:
                 problems.append(f"{name}: {error}")
                 continue
@@ -139,16 +142,19 @@ class Sweeper:
         best = self._best_tag(image, tag, policy, failures)
         if best is None:
             return None
-        found = self.registry.lookup(ImageReference(image.registry, image.repository, best))
+        found = self.registry.lookup(ImageReference(image.registry, image.repository, best), running)
         if not isinstance(found, Found):
             raise CannotTell(str(getattr(found, "detail", found)))
-        if best == tag and (not running or found.digest in running):
+        if found.artifact:
+            return None
+        # Azure names the platform's manifest as what it pulled, the registry the index that lists it.
+        if best == tag and (not running or found.digests & running):
             return None
         if any(failure.tag == best and failure.digest in {None, found.digest} for failure in failures):
             return None
         pushed = ImageReference(image.registry, image.repository, best, found.digest)
         # Nobody knows when a tag was moved. If that counted as now, it would outrank a newer tag whose webhook waits.
-        return Push.of(SENDER, pushed, pushed_at=since if best == tag else self.ports.now())
+        return Push.of(SENDER, pushed, pushed_at=since if best == tag else self.ports.now(), proof="own")
 
     def _best_tag(
         self, image: ImageReference, tag: str | None, policy: Policy, failures: tuple[Failure, ...]
