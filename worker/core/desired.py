@@ -41,11 +41,12 @@ def desired(record: Record, images: Mapping[str, str], *, rollback: bool) -> dic
 def _in_turn(record: Record) -> list[str]:
     """The containers in their order; only the first that waits for a push where each push is to be tried apart.
 
-    Azure refused several images at once and did not say for which of them.
+    Azure refused several images at once, for good or for now. The one that was refused least often comes first.
     """
     if not record.apart:
         return list(record.containers)
-    waiting = sorted(name for name, container in record.containers.items() if container.candidates)
+    refusals = {name: one.candidates[0].refusals for name, one in record.containers.items() if one.candidates}
+    waiting = sorted(refusals, key=lambda name: (refusals[name], name))
     return [name for name in record.containers if name not in waiting[1:]]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -102,6 +102,22 @@ class ContainerGroup:
         health = container_health(self._view_of(container), group_events, restart_policy, since, image)
         return with_inits(health, self._health_of_inits(restart_policy, since))
 
+    def redacted(self, redact: Callable[[str], str]) -> ContainerGroup:
+        """The same group, with everything redacted that its instance views say: what is kept of it may be cut."""
+        raw = copy.deepcopy(dict(self.raw))
+        properties = raw.get("properties") or {}
+        for holder in (properties, *(container["properties"] for container in every_container(properties))):
+            if holder.get("instanceView"):
+                holder["instanceView"] = _redacted(holder["instanceView"], redact)
+        return ContainerGroup(raw, self._ahead)
+
+    @property
+    def says_something(self) -> bool:
+        """Do its instance views tell of any trouble, so that words of theirs may be kept as evidence?"""
+        views = [_view(container["properties"]) for container in every_container(self._properties)]
+        states = [view.get("currentState") or {} for view in views]
+        return bool(self.warnings()) or any(state.get("detailStatus") for state in states)
+
     def azure_time(self, now: datetime) -> datetime:
         """What Azure's clock shows when ours shows `now`: the same for every worker, however wrong its clock is."""
         return now + self._ahead
@@ -173,6 +189,16 @@ def _view(properties: Mapping[str, Any]) -> Json:
 
 def _events(view: Mapping[str, Any]) -> list[Json]:
     return view.get("events") or []
+
+
+def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {name: _redacted(member, redact) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_redacted(element, redact) for element in value]
+    return value
 
 
 def _drop_read_only(body: Json, properties: Json) -> None:
