@@ -213,6 +213,34 @@ class TestAmongCandidates:
         assert admitted(THREE, now=container(known)).containers["web"].candidates == (candidate(THREE, None), known)
 
     @pytest.mark.parametrize(
+        ("known", "again", "wanted"),
+        [
+            ({}, {}, False),
+            ({"digest": SECOND}, {"digest": SECOND}, False),
+            ({"digest": SECOND}, {}, False),
+            ({}, {"digest": SECOND}, True),
+            ({"digest": SECOND}, {"digest": THIRD}, True),
+            ({}, {"pushed_at": at(1)}, True),
+            ({"pushed_at": None}, {"pushed_at": None}, True),
+            ({}, {"tag": "3"}, True),
+        ],
+    )
+    @pytest.mark.parametrize("looked_up", [False, True])
+    def test_a_push_that_is_delivered_again_is_one_push(
+        self, known: dict[str, Any], again: dict[str, Any], *, wanted: bool, looked_up: bool
+    ) -> None:
+        # Regression: of six deliveries of one push, those that came after its change restarted the group once more.
+        first, second = message("2", **known), message("2", name="again")
+        second = second.model_copy(update={"push": second.push.model_copy(update=again)})
+        waits = candidate(first) if looked_up else candidate(first, None, digest=None)
+        after = admitted(second, now=container(waits))
+        if wanted:
+            assert sorted(queued(after)) == ["2", "again"]
+        else:
+            assert queued(after) == ["2"]
+            assert ends(after) == [("again", "superseded", "the same push was delivered before, and is under way")]
+
+    @pytest.mark.parametrize(
         ("policy", "tag", "other", "later", "is_newer"),
         [
             ("any", "2", "3", True, True),
@@ -233,6 +261,30 @@ class TestAmongCandidates:
 
     def test_a_push_is_not_newer_than_itself(self) -> None:
         assert not newer(parse_policy("any"), TWO, "2", TWO.order)
+
+
+class TestPushedAgain:
+    """A good image whose tag was pushed once more comes back by its digest alone, whatever becomes of that push."""
+
+    @pytest.mark.parametrize(
+        ("pushed", "known", "again"),
+        [(SECOND, FIRST, True), (None, FIRST, True), (SECOND, None, True), (FIRST, FIRST, False)],
+    )
+    def test_its_tag_is_no_way_back(self, pushed: str | None, known: str | None, *, again: bool) -> None:
+        goods = (good("1", digest=known), good("0"))
+        after = admitted(message("1", pushed=5, digest=pushed), now=container(goods=goods))
+        first, second = after.containers["web"].goods
+        assert (first.pushed_again, second.pushed_again) == (again, False)
+        assert first.restored == (f"acme/shop@{FIRST}" if again and known else "acme/shop:1")
+
+    def test_older_ones_of_that_tag_are_no_way_back_either(self) -> None:
+        now = container(goods=(good("2"), good("1", digest=FIRST)))
+        after = admitted(message("1", pushed=5), now=now, shown=group({"web": "acme/shop:2"}))
+        assert [one.pushed_again for one in after.containers["web"].goods] == [False, True]
+
+    def test_a_push_that_is_refused_changes_nothing(self) -> None:
+        after = admitted(message("1", pushed=-5), now=container(goods=(good("1", digest=FIRST, pushed=0),)))
+        assert (fate(after, "1")[0], after.containers["web"].goods[0].pushed_again) == ("superseded", False)
 
 
 class TestSeveralContainers:
@@ -435,7 +487,6 @@ class TestAbandoned:
         after = acquaint(now, group(dict.fromkeys(("web", "blue"), "acme/shop:1")), target("any", "blue"), NOW)
         assert (after.containers["web"].pin, ends(after)) == (None, [])
 
-    @pytest.mark.xfail(strict=True, reason="it is abandoned, and then dropped")
     @pytest.mark.parametrize("names", [["other"], ["web"]], ids=["its rule is gone", "the container is gone"])
     def test_an_operator_s_way_back_that_is_on_the_group_ends_once(self, names: list[str]) -> None:
         images = {"web": "acme/shop:0"} if names == ["other"] else {"blue": "acme/shop:1"}
@@ -445,7 +496,6 @@ class TestAbandoned:
         after = acquaint(now, group(images), target("any", *names), NOW)
         assert [one.message.id for one in after.outbox] == ["back"]
 
-    @pytest.mark.xfail(strict=True, reason="a way back that is abandoned on one container is reverted on all of them")
     def test_an_operator_s_way_back_that_is_on_another_container_too_goes_on_there(self) -> None:
         both = dict.fromkeys(("web", "blue"), container(goods=(good("1"), good("0")), pin=pin(good("0"))))
         images = dict.fromkeys(both, "acme/shop:0")

@@ -57,13 +57,12 @@ class TestTagThatMovedElsewhere:
     """A push has moved the tag of the last good image, and never came onto the group."""
 
     MOVED = container(
-        goods=(good("latest", digest=ONE_GOOD),),
+        goods=(good("latest", digest=ONE_GOOD, pushed_again=True),),
         failures=(failure(message("v5")), failure(message("latest", digest=digest("two")))),
     )
 
-    @pytest.mark.xfail(strict=True, reason="only a push that was on the group moves a tag")
     def test_the_last_good_image_comes_back_by_its_digest(self) -> None:
-        # FINDING: after a bad latest and a bad v5 it was "rolled back" to latest, which was the bad one by then.
+        # Regression: after a bad latest and a bad v5 it was "rolled back" to latest, which was the bad one by then.
         back = wanted(self.MOVED, "acme/shop:v5")
         assert isinstance(back, Desired)
         assert back.image == BY_DIGEST
@@ -187,6 +186,14 @@ class TestSeveralContainers:
         waits = container(candidate(TWO))
         now = record({"web": waits, "new": container(), "blue": waits}, apart=apart)
         assert list(desired(now, dict.fromkeys(now.containers, "acme/shop:1"), rollback=True)) == tried
+
+    @pytest.mark.parametrize(("restart", "watched"), [(False, True), (True, False)])
+    def test_an_older_push_that_runs_meanwhile_is_watched_all_the_same(self, *, restart: bool, watched: bool) -> None:
+        # Regression: the push that was tried first was blamed for what an older push on another container broke.
+        older = container(candidate(THREE), candidate(TWO, restart=restart))
+        now = record({"a": container(candidate(THREE)), "b": older}, apart=True)
+        wishes = desired(now, {"a": "acme/shop:1", "b": "acme/shop:2"}, rollback=True)
+        assert {name: each.id for name, each in wishes.items()} == {"a": "3"} | ({"b": "2"} if watched else {})
 
 
 class TestRuns:

@@ -27,7 +27,7 @@ from worker.core.following import followings
 from worker.core.resolve import MOST_LOOKUPS, not_there, resolve, unresolved
 from worker.groups.group import ContainerGroup
 from worker.record.record import Record
-from worker.record.values import MANUAL, Candidate, ContainerRecord, Hold
+from worker.record.values import MANUAL, Candidate, ContainerRecord, Good, Hold
 from worker.targets.target import Target
 
 FIRST, SECOND, THIRD = digest("first"), digest("second"), digest("third")
@@ -283,6 +283,23 @@ class TestUnchanged:
         now = container(open_(self.AGAIN), goods=(good("1", digest=FIRST),))
         after = resolved(self.AGAIN, record({"web": now}, change=under_way), FIRST, self.RUNS)
         assert first(after).image == f"acme/shop@{FIRST}"
+
+    @pytest.mark.parametrize("digest_known", [None, FIRST])
+    def test_without_a_digest_the_push_that_brought_it_here_is_known_by_its_time(
+        self, digest_known: str | None
+    ) -> None:
+        # Regression: of six deliveries of one push, those that came after its change restarted the group once more.
+        proven = good("1", digest=digest_known, pushed=5)
+        after = resolved(self.AGAIN, container(open_(self.AGAIN), goods=(proven,)), None, self.RUNS)
+        assert (queued(after), ends(after)[0][1]) == ([], "unchanged")
+        assert after.containers["web"].goods == (proven,)
+
+    @pytest.mark.parametrize(
+        "proven", [good("1", pushed=4), good("1"), good("1", "acme/shop:one", pushed=5), good("2", pushed=5)]
+    )
+    def test_without_a_digest_any_other_push_is_a_restart(self, proven: Good) -> None:
+        after = resolved(self.AGAIN, container(open_(self.AGAIN), goods=(proven,)), None, self.RUNS)
+        assert (first(after).image, first(after).restart) == ("acme/shop:1", True)
 
     @pytest.mark.parametrize(
         ("goods", "shown"),
