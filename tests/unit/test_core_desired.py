@@ -174,6 +174,12 @@ class TestSeveralContainers:
         found = desired(now, dict.fromkeys(("alone", "moved"), "acme/shop:9"), rollback=True)
         assert found == {"moved": Desired(BY_DIGEST, frozenset({BY_DIGEST}))}
 
+    def test_the_one_that_was_refused_least_often_is_tried_first(self) -> None:
+        often, once = (container(candidate(TWO, refusals=refusals)) for refusals in (2, 1))
+        now = record({"blue": often, "web": once}, apart=True)
+        images = dict.fromkeys(("blue", "web"), "acme/shop:1")
+        assert list(desired(now, images, rollback=True)) == ["web"]
+
     @pytest.mark.parametrize(("apart", "tried"), [(False, ["web", "new", "blue"]), (True, ["new", "blue"])])
     def test_each_push_may_have_to_be_tried_apart(self, apart: bool, tried: list[str]) -> None:
         # Azure refused several images at once and did not say for which of them. What ran well is wanted all the same.

@@ -49,11 +49,12 @@ def desired(record: Record, images: Mapping[str, str], *, rollback: bool) -> dic
 def _tried_later(record: Record) -> list[str]:
     """The containers that get no new push for now, where each push is to be tried apart: all that wait but the first.
 
-    Azure refused several images at once and did not say for which of them.
+    Azure refused several images at once, for good or for now. The one that was refused least often comes first.
     """
     if not record.apart:
         return []
-    return sorted(name for name, container in record.containers.items() if container.candidates)[1:]
+    refusals = {name: one.candidates[0].refusals for name, one in record.containers.items() if one.candidates}
+    return sorted(refusals, key=lambda name: (refusals[name], name))[1:]
 
 
 def _desired(record: Record, name: str, container: ContainerRecord, running: str, *, rollback: bool) -> Desired | None:

@@ -36,7 +36,8 @@ class Candidate(Value):
 
     `image` is what the group would get, as written there; None until the registry has been asked for the digest.
     `restart`: the group has that image already, and only a restart can bring in what its tag stands for now.
-    `lookups` counts how often the registry said that there is no such image.
+    `lookups` counts how often the registry said that there is no such image, `refusals` how often Azure could not pull
+    it.
     """
 
     message: UpdateMessage
@@ -44,6 +45,7 @@ class Candidate(Value):
     digest: str | None = None
     restart: bool = False
     lookups: int = 0
+    refusals: int = 0
 
     @property
     def id(self) -> str:

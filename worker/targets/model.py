@@ -30,12 +30,13 @@ from worker.targets.registry_keys import check_registry_key, host_of, nearest_ho
 MISTAKE = "mistake"
 """The type of this module's own validation errors; `nearest` in their context may say what was meant."""
 _SOURCE = (
-    r"^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:[^\x00]+"
+    r"^(?:env:[A-Za-z_][A-Za-z0-9_]*|(?:base64)?file:[^\x00]+"
     r"|keyvault:https://[A-Za-z0-9.-]+(?::[0-9]+)?/secrets/[A-Za-z0-9-]+(?:/[A-Za-z0-9]+)?/?)$"
 )
 _FORMS = {
     "env": "env:NAME",
     "file": "file:/path/to/it",
+    "base64file": "base64file:/path/to/it",
     "keyvault": "keyvault:https://my-vault.vault.azure.net/secrets/name",
 }
 
@@ -101,7 +102,7 @@ def _check_source(text: str) -> str:
     if colon and scheme in _FORMS:
         raise _mistake(f"not a source of a secret: write it as {_FORMS[scheme]}")
     near = get_close_matches(scheme, _FORMS, 1) if colon else []
-    what = "not a source of a secret, which begins with env:, file: or keyvault:"
+    what = "not a source of a secret, which begins with env:, file:, base64file: or keyvault:"
     raise _mistake(what, f"{near[0]}:" if near else None)
 
 
