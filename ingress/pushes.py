@@ -90,7 +90,7 @@ def settled_batch(
     """What `read` makes of every event, settled. A malformed one is ignored, so that the others get their turn.
 
     Raises Malformed if there are too many pushes, and if every event is malformed: the sender then shows the refusal
-    to whoever set it up. `refuse_if_all_malformed` False is for a sender that would send such a batch for ever.
+    to whoever set it up. `refuse_if_all_malformed` False is for a sender that would send such a batch forever.
     """
     results: list[Push | Ignored] = []
     malformed: list[Malformed] = []

@@ -203,7 +203,7 @@ class Handler:
             log.warning("lease lost, leaving the message to whoever has it now")
         except (RemoteError, Conflict) as error:
             log.warning("message not settled, it will be delivered again", error=str(error))
-        except Exception:  # a thread that died silently would keep its place in the worker for ever
+        except Exception:  # a thread that died silently would keep its place in the worker forever
             log.exception("message not settled, it will be delivered again", messages=[one.id for one in leased])
 
 

@@ -17,7 +17,7 @@ from worker.record.record import Record
 from worker.record.values import Timer
 
 CONFLICTS = 5
-"""Times that something is decided anew because somebody else wrote the record first, before it is left to later."""
+"""How often something is decided again because somebody else wrote the record first, before it is left to later."""
 SOON = timedelta(seconds=1)
 OVERDUE = timedelta(minutes=2)
 """How long after its time a look counts as lost: more than a lease, in which whoever died had it, and a slow step."""
