@@ -100,5 +100,5 @@ lock: setup ## Renew the locks, with the oldest Python that is supported (UPGRAD
 	npm $(if $(UPGRADE),update,install) --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 
 clean: ## Remove everything that setup and the tools made
-	rm -rf $(VENV) node_modules build dist .run .coverage .*_cache .hypothesis mutants ./*.egg-info
+	rm -rf $(VENV) node_modules build dist .run .nox .coverage .*_cache .hypothesis mutants ./*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
