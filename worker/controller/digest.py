@@ -23,6 +23,6 @@ def digest_of(registry: Images, push: Push) -> str | None:
             return digest
         case Absent(detail):
             raise RemoteError("registry", 404, "ManifestUnknown", f"{pushed} does not exist there: {detail}")
-        case Unknown(detail):
+        case Unknown(detail):  # pragma: no branch  (there is no fourth)
             log.info("registry can't tell", detail=detail)
             return push.digest
