@@ -288,3 +288,11 @@ def test_the_list_shows_what_a_group_runs_and_whether_a_tag_holds_it() -> None:
     listed = catalogue.listed()
     assert listed[id_of("shop")] == Listed({"web": "acme/shop:1"})
     assert listed[id_of("held")] == Listed({"web": "acme/shop:1"}, held=True)
+
+
+def test_a_push_that_concerns_no_target_of_the_file_waits_for_no_role() -> None:
+    # The targets of a file are known without a list: only where tags are looked for may there be one that nobody sees.
+    # An error would keep the push on the queue for hours, instead of ending it as ignored.
+    named = Target(LISTED.id, {"web": ContainerRule(AnyTag(), ImageReference.parse("acme/other"))})
+    catalogue = Catalogue(lambda: (named,), lambda: (Scope("sub", "files"),), Azure(files=FORBIDDEN))
+    assert catalogue.concerned(SHOP) == ()

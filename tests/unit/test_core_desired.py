@@ -63,7 +63,7 @@ class TestTagThatMovedElsewhere:
 
     @pytest.mark.xfail(strict=True, reason="only a push that was on the group moves a tag")
     def test_the_last_good_image_comes_back_by_its_digest(self) -> None:
-        # FINDING: after a bad latest and a bad v5 it was "rolled back" to latest, which was the bad one by then.
+        # Regression: after a bad latest and a bad v5 it was "rolled back" to latest, which was the bad one by then.
         back = wanted(self.MOVED, "acme/shop:v5")
         assert isinstance(back, Desired)
         assert back.image == BY_DIGEST

@@ -88,7 +88,7 @@ def test_what_somebody_else_took_meanwhile_is_left_to_them(
     updates: MemoryQueue,
     poison: MemoryQueue,
 ) -> None:
-    # FINDING: a traceback of LeaseLost; and a redrive had sent the message by then.
+    # Regression: a traceback of LeaseLost; and a redrive had sent the message by then.
     with leased_letters(poison) as letters:
         clock.advance(LEASE)
         poison.receive(32)
