@@ -46,7 +46,7 @@ UNREADABLE = "UnreadableRecord"
 
 
 class Conflict(Exception):
-    """Somebody else wrote the record first: read it again and decide anew."""
+    """Somebody else wrote the record first: read it again and decide again."""
 
 
 class Groups(Protocol):

@@ -1,6 +1,6 @@
 """CNCF Distribution (Docker's `registry`): envelopes of all kinds of events; pushes of tagged manifests count.
 
-distribution.github.io/distribution/about/notifications. The registry repeats an envelope for ever until it is answered
+distribution.github.io/distribution/about/notifications. The registry repeats an envelope forever until it is answered
 with a 2xx or 3xx, and sends nothing else meanwhile: a refused event would block all later ones. So malformed events
 are ignored, even if there is nothing else in the envelope, and only a body that is not an envelope is refused.
 """

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ingress.delivery import Delivery, Handshake, Ignored, Malformed, Outcome
@@ -25,7 +25,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PARSERS = parsers()
 SAMPLES = {sender: [sample for sample in all_samples() if sample.sender == sender] for sender in SENDERS}
 
-BOUNDED = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+BOUNDED = settings(max_examples=40)
 
 tricky = st.sampled_from(
     [

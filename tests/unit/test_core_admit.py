@@ -206,7 +206,7 @@ class TestAgainstTheLastGoodImage:
     def test_what_the_policy_does_not_let_in_is_not_called_older(
         self, tag: str, reason: str, pushed: float | None
     ) -> None:
-        # FINDING: after the first update every push that was skipped was "superseded: … is newer".
+        # Regression: after the first update every push that was skipped was "superseded: … is newer".
         now = container(goods=(good("1.5", pushed=pushed),))
         after = admitted(message(tag, pushed=10), now=now, shown=group({"web": "acme/shop:1.5"}), rule=SEMVER)
         assert fate(after, tag) == ("ignored", reason)
@@ -217,14 +217,14 @@ class TestAgainstTheLastGoodImage:
 
     @pytest.mark.parametrize("policy", ["any", "same-tag"])
     def test_a_container_follows_its_tag_though_its_image_is_written_by_digest(self, policy: str) -> None:
-        # FINDING: the last good image is put back by digest, and its tag was forgotten: same-tag ignored every push.
+        # Regression: the last good image is put back by digest, and its tag was forgotten: same-tag ignored every push.
         now = container(goods=(good("latest", digest=FIRST, moved=True),))
         pushed = message("latest", name="next", pushed=99, digest=THIRD)
         after = admitted(pushed, now=now, shown=group({"web": f"acme/shop@{FIRST}"}), rule=target(policy))
         assert fate(after, "next") == ("wanted", "")
 
     def test_no_version_goes_down_where_the_image_is_written_by_digest_either(self) -> None:
-        # FINDING: the tag of an image put back by digest was not known, and so any version could follow.
+        # Regression: the tag of an image put back by digest was not known, and so any version could follow.
         now = container(goods=(good("1.4", digest=FIRST, moved=True),))
         shown = group({"web": f"acme/shop@{FIRST}"})
         after = admitted(message("1.2", pushed=99), now=now, shown=shown, rule=SEMVER)
@@ -416,7 +416,7 @@ class TestAcquaint:
     """Every container of the group is known before a change starts them all."""
 
     def test_each_with_what_it_runs(self) -> None:
-        # FINDING: an image that another container's change had pulled was taken for this one's first good one.
+        # Regression: an image that another container's change had pulled was taken for this one's first good one.
         images = {"web": "acme/shop:1", "jobs": "acme/jobs:latest", "odd": "not an image!", "proxy": "nginx:7"}
         shown = group(images, {"jobs": pulled(FIRST)})
         known = acquaint(record(), shown, target("any", "web", "jobs", "odd"), NOW).containers
@@ -584,7 +584,7 @@ class TestRedeployed:
         assert self.goods(container(goods=many)) == [self.DEPLOYED, *many[:-1]]
 
     def test_the_policy_goes_on_from_there(self) -> None:
-        # FINDING: whatever was lower than what had been brought here once was superseded for ever.
+        # Regression: whatever was lower than what had been brought here once was superseded for ever.
         after = admitted(message("1.4.3"), now=self.KNOWN, shown=self.BY_HAND, rule=target("semver:minor"))
         assert fate(after, "1.4.3") == ("wanted", "")
 
@@ -625,7 +625,7 @@ class TestRedeployed:
         ],
     )
     def test_an_image_by_digest_may_be_one_that_the_worker_brought(self, known: dict[str, Any], *, ours: bool) -> None:
-        # FINDING: one that had failed, brought back by a late change, became the image to go back to.
+        # Regression: one that had failed, brought back by a late change, became the image to go back to.
         now = container(**known)
         found = self.goods(now, group({"web": f"acme/shop@{FIRST}"}))
         assert found == ([] if ours else [good(None, f"acme/shop@{FIRST}", digest=FIRST)]) + list(now.goods)

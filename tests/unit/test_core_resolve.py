@@ -138,7 +138,7 @@ class TestImage:
         ids=["a good one", "a failed one", "another candidate"],
     )
     def test_a_tag_moves_if_anything_of_it_was_here_before(self, known: dict[str, Any]) -> None:
-        # FINDING: after a bad latest and a bad v5 it was "rolled back" to latest, which was the bad one by then.
+        # Regression: after a bad latest and a bad v5 it was "rolled back" to latest, which was the bad one by then.
         after = resolved(TWO, container(**({"candidates": (open_(TWO),)} | known)), SECOND)
         assert first(after).image == f"acme/shop@{SECOND}"
 
@@ -304,7 +304,7 @@ class TestUnchanged:
         ids=["it is to be restarted", "it gets another image unasked", "it gets another image"],
     )
     def test_what_a_change_has_brought_or_will_bring_may_be_anything(self, under_way: Any) -> None:
-        # FINDING: what another container's change had pulled, a crash-looping image perhaps, was "unchanged".
+        # Regression: what another container's change had pulled, a crash-looping image perhaps, was "unchanged".
         now = container(open_(self.AGAIN), goods=(good("1", digest=FIRST),))
         after = resolved(self.AGAIN, record({"web": now}, change=under_way), FIRST, self.RUNS)
         assert first(after).image == f"acme/shop@{FIRST}"
