@@ -83,7 +83,7 @@ def settled_batch(
     """What `read` makes of every event, settled. A malformed one is ignored, so that the others get their turn.
 
     Raises Malformed if there are too many pushes, and if every event is malformed: the sender then shows the refusal
-    to whoever set it up. `may_refuse` False is for a sender that would repeat a refused batch for ever, and send
+    to whoever set it up. `may_refuse` False is for a sender that would repeat a refused batch forever, and send
     nothing else meanwhile: the same is then ignored, with its reason.
     """
     results: list[Push | Ignored] = []

@@ -81,7 +81,7 @@ class Sweeper:
         group = self.ports.groups.get(target.id)
         if hold_reason(group.tags) or group.stopped:
             return Swept(target.id, problem="held or stopped", held=True)
-        if group.not_ours:  # what is found would end as a dead letter, with each sweep anew
+        if group.not_ours:  # what is found would end as a dead letter, again with each sweep
             return Swept(target.id, problem=group.not_ours)
         woken = self._wake(record, group)
         if record.hold:
