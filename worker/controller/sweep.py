@@ -81,6 +81,8 @@ class Sweeper:
         group = self.ports.groups.get(target.id)
         if hold_reason(group.tags) or group.stopped:
             return Swept(target.id, problem="held or stopped", held=True)
+        if group.not_ours:  # what is found would end as a dead letter, again with each sweep
+            return Swept(target.id, problem=group.not_ours)
         woken = self._wake(record, group)
         if record.hold:
             return Swept(target.id, woken=woken, problem="held", held=True)
@@ -123,6 +125,9 @@ class Sweeper:
                 # Nobody knows when a tag was pushed. If that counted as now, it would outrank a webhook that waits.
                 since = container.good.order[0] if container and container.good.order else LONG_AGO
                 push = self._newer(image, tag, following.policy, _failures(container), running, since)
+            except RemoteError as error:
+                problems.append(f"{name}: {error.message}")
+                continue
             except (CannotTell, InvalidImage) as error:
                 problems.append(f"{name}: {error}")
                 continue
@@ -142,15 +147,18 @@ class Sweeper:
         best = self._best_tag(image, tag, policy, failures)
         if best is None or (best == tag and not isinstance(policy.decide(tag, tag), Update)):
             return None
-        found = self.registry.lookup(ImageReference(image.registry, image.repository, best))
+        found = self.registry.lookup(ImageReference(image.registry, image.repository, best), running)
         if not isinstance(found, Found):
             raise CannotTell(str(getattr(found, "detail", found)))
-        if best == tag and (not running or found.digest in running):
+        if found.artifact:
+            return None
+        # Azure names the platform's manifest as what it pulled, the registry the index that lists it.
+        if best == tag and (not running or found.digests & running):
             return None
         if any(failure.tag == best and failure.digest in {None, found.digest} for failure in failures):
             return None
         pushed = ImageReference(image.registry, image.repository, best, found.digest)
-        return Push.of(SWEEP, pushed, pushed_at=since)
+        return Push.of(SWEEP, pushed, pushed_at=since, proof="own")
 
     def _best_tag(
         self, image: ImageReference, tag: str | None, policy: Policy, failures: tuple[Failure, ...]

@@ -17,7 +17,7 @@ from worker.core.following import Following, followings, good_image, repository_
 from worker.groups.group import ContainerGroup
 from worker.policies.policy import Policy, Skip
 from worker.record.record import GOODS_KEPT, Record, remembered
-from worker.record.values import MANUAL, SWEEP, Candidate, ContainerRecord, Failure, Result
+from worker.record.values import MANUAL, SWEEP, Candidate, ContainerRecord, Failure, Good, Result
 from worker.targets.target import Target
 
 Verdict = Literal["wanted", "superseded", "ignored"]
@@ -69,6 +69,8 @@ def _consider(
 ) -> tuple[ContainerRecord, Ruling]:
     if failure := repeated(container, message, message.push.digest):
         return container, Ruling(name, "ignored", failed_before(failure))
+    if any(_is_candidate(message, other) for other in container.candidates):
+        return container, Ruling(name, "superseded", "the same push was delivered before, and is under way")
     good, tag = container.good, message.push.tag
     decision = policy.decide(good.tag, tag)
     # Of two tags that the policy can't compare neither is newer: the policy's own reason is the one to tell.
@@ -84,7 +86,14 @@ def _consider(
     )
     candidate = Candidate(message=message)
     candidates = (*container.candidates[:place], candidate, *container.candidates[place:])
-    return container.but(candidates=candidates), Ruling(name, "wanted", decision.reason)
+    goods = tuple(_pushed_again(good, message) for good in container.goods)
+    return container.but(candidates=candidates, goods=goods), Ruling(name, "wanted", decision.reason)
+
+
+def _pushed_again(good: Good, message: UpdateMessage) -> Good:
+    """A good image whose tag was pushed once more: whatever becomes of that push, its tag is no way back to it."""
+    same_image = good.digest is not None and good.digest == message.push.digest
+    return good if good.tag != message.push.tag or same_image else good.but(pushed_again=True)
 
 
 def newer(policy: Policy, message: UpdateMessage, tag: str, order: tuple[datetime, datetime]) -> bool:
@@ -125,6 +134,20 @@ def _repeats(message: UpdateMessage, digest: str | None, failure: Failure) -> bo
     if digest and failure.digest:
         return digest == failure.digest
     return message.push.pushed_at is not None and message.push.pushed_at == failure.pushed_at
+
+
+def _is_candidate(message: UpdateMessage, other: Candidate) -> bool:
+    push = other.message.push
+    return is_same_push(message, push.tag, push.pushed_at, other.digest or push.digest)
+
+
+def is_same_push(message: UpdateMessage, tag: str | None, pushed_at: datetime | None, digest: str | None) -> bool:
+    """Is it the push of this tag, time and digest, delivered once more? A digest that it alone tells is news.
+
+    Without a time or a digest nothing tells two pushes of one tag apart from two deliveries of one push.
+    """
+    push = message.push
+    return pushed_at is not None and (push.tag, push.pushed_at) == (tag, pushed_at) and push.digest in {None, digest}
 
 
 def failed_before(failure: Failure) -> str:
@@ -207,13 +230,14 @@ def _drop_candidates(record: Record, name: str, why: str, now: datetime) -> Reco
     """Nothing is wanted of a container any more. What is on the group unproven has failed: somebody should look."""
     if name not in record.containers:
         return record
+    pin = record.containers[name].pin
     asked = record.change.asked.get(name) if record.change else None
     elsewhere = any(one.candidate(asked) for other, one in record.containers.items() if other != name)
-    if asked and not elsewhere:
+    is_way_back = pin is not None and pin.message.id == asked
+    if asked and not elsewhere and not is_way_back:
         record = abandon(record, {asked}, why, now)
     for candidate in record.containers[name].candidates:
         record = leave(record, name, candidate, "ignored", why, now)
-    pin = record.containers[name].pin
     record = record.with_container(name, pin=None)
     still = {one.pin.message.id for one in record.containers.values() if one.pin}
     if pin and pin.message.id not in still:

@@ -14,15 +14,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from shared.image import ImageReference, InvalidImage, check_registry
+from shared.image import ImageReference, InvalidImage
 from shared.message import TargetId
 from worker.targets.document import Data, Document, Path, Problem, TargetsError, read_yaml, spell
 from worker.targets.model import DiscoverModel, RegistryModel, RuleModel, TargetModel, TargetsModel
 from worker.targets.policy_model import LONG, SHORT, PolicyModel, build_policy
+from worker.targets.registries import RegistryEntry
+from worker.targets.registry_keys import check_registry_key
 from worker.targets.strict import MISTAKE, Strict
 from worker.targets.target import ContainerRule, Target
 
-__all__ = ["Discover", "Problem", "RegistrySources", "TargetsError", "TargetsFile", "json_schema", "parse_targets"]
+__all__ = ["Discover", "Problem", "TargetsError", "TargetsFile", "json_schema", "parse_targets"]
 
 _NAME = "must be a name of 1 to 128 characters without slashes or spaces"
 _MESSAGES = {
@@ -36,6 +38,8 @@ _MESSAGES = {
     "string_too_short": _NAME,
     "string_too_long": _NAME,
     "too_short": "must not be empty",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
 }
 
 
@@ -48,20 +52,12 @@ class Discover:
 
 
 @dataclass(frozen=True, slots=True)
-class RegistrySources:
-    """The sources (`env:…`, `file:…`, `keyvault:…`) of a registry's credentials."""
-
-    username: str
-    password: str
-
-
-@dataclass(frozen=True, slots=True)
 class TargetsFile:
-    """What a valid targets file says. `registries` goes by normalised host, `notify` holds sources of URLs."""
+    """What a valid targets file says. `registries` goes by host or host/path, `notify` holds sources of URLs."""
 
     targets: tuple[Target, ...]
     discover: Discover | None
-    registries: Mapping[str, RegistrySources]
+    registries: Mapping[str, RegistryEntry]
     notify: tuple[str, ...]
 
 
@@ -190,7 +186,7 @@ def _report_registries_named_twice(document: Document, hosts: Data) -> None:
     seen: dict[str, str] = {}
     for host in hosts:
         try:
-            first = seen.setdefault(check_registry(host), host)
+            first = seen.setdefault(check_registry_key(host), host)
         except InvalidImage:
             continue
         if first != host:
@@ -201,10 +197,19 @@ def _build(model: TargetsModel, default_subscription: str) -> TargetsFile:
     return TargetsFile(
         targets=tuple(_build_target(target, default_subscription) for target in model.targets),
         discover=_build_discover(model.discover, default_subscription) if model.discover else None,
-        registries={
-            host: RegistrySources(registry.username, registry.password) for host, registry in model.registries.items()
-        },
+        registries={key: _build_registry(registry) for key, registry in model.registries.items()},
         notify=tuple(model.notify),
+    )
+
+
+def _build_registry(registry: RegistryModel) -> RegistryEntry:
+    return RegistryEntry(
+        username=registry.username,
+        password=registry.password,
+        identity=registry.identity,
+        believe=registry.believe,
+        scheme=registry.scheme,
+        realms=tuple(registry.realms),
     )
 
 
