@@ -235,7 +235,7 @@ class TestDelay:
         assert RETRY.delay(Transient("c", "d", retry_after, pause=10), 1, Highest()) == delay
 
     def test_after_a_pause_it_goes_on_growing(self) -> None:
-        # FINDING: a group in transition was tried eight times in 80 seconds, and given up.
+        # Regression: a group in transition was tried eight times in 80 seconds, and given up.
         assert RETRY.delay(Transient("c", "d", pause=10), 7, Highest()) == 320
 
     def test_a_retry_after_of_nothing_is_one_too(self) -> None:

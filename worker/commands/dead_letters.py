@@ -50,7 +50,9 @@ def list_(context: click.Context, *, as_json: bool) -> None:
     epilog=example("dead-letters show 5b1f"),
 )
 @click.argument("letter_id", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="JSON, as it lies in the queue; a string if it is no letter.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="JSON, as it is on the queue; a string if it is not a dead letter."
+)
 @click.pass_context
 def show(context: click.Context, *, letter_id: str, as_json: bool) -> None:
     """`aci-hooks-worker dead-letters show ID`."""

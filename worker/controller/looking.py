@@ -79,11 +79,11 @@ class Looking:
                 if void := self._void(record, look):
                     return void
                 if record.outbox or record.address_changes:
-                    # First of all: a change that Azure refuses for hours would keep it from ever being told.
+                    # Before the step: a change that Azure refuses for hours would delay the news for as long.
                     return self._tell(record, look, Wait(timedelta(0), "something is to be told"), etag, is_held)
                 with contextlib.suppress(Conflict):
                     return self._look(record, etag, look, is_held)
-                log.debug("record written by another worker, deciding anew")
+                log.debug("record written by another worker, deciding again")
             return Reschedule(look, self._chance.uniform(0, 1))
         except LeaseLost:
             raise

@@ -57,7 +57,7 @@ class Sight:
 def watch(
     record: Record, group: ContainerGroup, wishes: Mapping[str, Desired], rules: RolloutRules, now: datetime
 ) -> _Turn:
-    """The next step of a change that is on the group; no action: something has failed or moved, so decide anew."""
+    """The next step of a change that is on the group; no action: something has failed or moved, so decide again."""
     if record.change is None:
         raise ValueError("there is a change to watch")
     # While Azure moves a group off a node that is down, nobody can judge the change: that time does not count.

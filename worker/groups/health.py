@@ -86,7 +86,7 @@ def container_health(
 def with_inits(health: Health, inits: Mapping[str, Health]) -> Health:
     """The health of a container that cannot start before the init containers (name → health) have ended.
 
-    An init container that will not come up keeps every container of the group waiting for ever.
+    An init container that will not come up keeps every container of the group waiting forever.
     """
     if not (isinstance(health, Pending) and health.started):
         return health

@@ -45,7 +45,7 @@ def not_ours(group: Mapping[str, Any]) -> str | None:
     if _lists_layers(properties):
         return (
             "the group is confidential, and its policy (confidentialComputeProperties.ccePolicy) lists the layers of "
-            "the images that may run: another image would be denied, and the way back as well; deploy it anew with a "
+            "the images that may run: another image would be denied, and the way back as well; deploy it again with a "
             "policy for the new image"
         )
     return None

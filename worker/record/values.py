@@ -10,8 +10,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from shared.image import rewrite
 from shared.message import UpdateMessage
 
-MANUAL, ROLLBACK = "manual", "rollback"
-"""The senders of what an operator pushes, and goes back to."""
+MANUAL, ROLLBACK, SWEEP = "manual", "rollback", "sweep"
+"""The senders of what an operator pushes, of what an operator goes back to, and of what the sweep has found."""
 
 Result = Literal["updated", "unchanged", "superseded", "ignored", "rolled-back", "failed"]
 """How a push ended for a target. `rolled-back` and `failed` are dead-lettered."""
