@@ -283,6 +283,12 @@ class TestDifference:
         assert shown.withheld() == [path]
         assert difference(shown, {}, (path,)) == ()
 
+    def test_protected_settings_that_are_configured_are_no_difference(self) -> None:
+        extension = {"name": "kube-proxy", "properties": {"extensionType": "kube-proxy"}}
+        shown = group(extensions=[extension])
+        assert difference(shown, {}, ("extension/kube-proxy/protectedSettings",)) == ()
+        assert "kubeConfig" not in "".join(difference(shown, {"web": "acme/shop:2"}, tuple(shown.withheld())))
+
     def test_nothing_changes(self) -> None:
         assert difference(group(), {"web": "acme/shop:1"}) == ()
         assert difference(group(), {}) == ()
