@@ -24,7 +24,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from shared.errors import RemoteError
 from shared.image import ImageReference
-from tests.registry_server import PASSWORD, USER, RegistryServer, free_ports, sha256, skopeo_push, wait_until
+from tests.registry_server import (
+    PASSWORD,
+    USER,
+    RegistryServer,
+    free_ports,
+    image_of,
+    sha256,
+    skopeo_push,
+    wait_until,
+)
 from worker.adapters.registry import client as module
 from worker.adapters.registry import wire
 from worker.adapters.registry.client import PAUSE, Registry
@@ -202,9 +211,23 @@ def test_a_pushed_tag_is_found_and_followed_when_it_moves(server: RegistryServer
     assert server.push("acme/moving", "latest", b"two") == second
 
 
-def test_an_index_is_found_by_its_own_digest(server: RegistryServer, registry: Registry) -> None:
+def test_an_index_is_found_by_its_own_digest_with_those_of_its_platforms(
+    server: RegistryServer, registry: Registry
+) -> None:
     index = server.push_index("acme/multi", "v1", {"amd64": b"one", "arm64": b"two"})
-    assert registry.lookup(reference(server.host, "acme/multi:v1")) == Found(index)
+    platforms = frozenset(sha256(image_of(*each)[2]) for each in ((b"one", "amd64"), (b"two", "arm64")))
+    assert registry.lookup(reference(server.host, "acme/multi:v1")) == Found(index, platforms)
+    assert registry.lookup(reference(server.host, "acme/multi:v1"), frozenset({index})) == Found(index, platforms)
+    second = Registry(nobody)
+    assert second.lookup(reference(server.host, "acme/multi:v1"), frozenset({index})) == Found(index), "nothing is read"
+    second.close()
+
+
+def test_what_is_no_image_is_told(server: RegistryServer, registry: Registry) -> None:
+    server.push("acme/cached", "v2", b"two")
+    digest = server.push_cache("acme/cached", "buildcache", b"layers")
+    found = registry.lookup(reference(server.host, "acme/cached:buildcache"))
+    assert found == Found(digest, artifact="its config is application/vnd.buildkit.cacheconfig.v0")
 
 
 @pytest.mark.parametrize("name", ["acme/gone:v2", "acme/never:v1", f"acme/gone@{MISSING}", "acme/deleted:v1"])
@@ -390,7 +413,7 @@ def test_a_redirect_within_and_beyond_the_host(known: Registry) -> None:
 
         with Stub(answer) as stub:
             assert known.lookup(reference(stub.host, "acme/shop:v1")) == Found(digest)
-    assert [("authorization" in headers) for _, _, headers, _ in mirror.asked] == [False]
+    assert {("authorization" in headers) for _, _, headers, _ in mirror.asked} == {False}
 
 
 def drip(listener: socket.socket) -> None:
