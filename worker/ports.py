@@ -16,6 +16,7 @@ from shared.push import Push
 from shared.queue import Queue
 from worker.failures.retrying import briefly
 from worker.groups.group import ContainerGroup
+from worker.groups.withheld import Secret
 from worker.record.lookups import Absent, Found, Lookup, Unknown
 from worker.record.record import Record
 from worker.targets.tags import BadTags
@@ -45,7 +46,7 @@ UNREADABLE = "UnreadableRecord"
 
 
 class Conflict(Exception):
-    """Somebody else wrote the record first: read it again and decide anew."""
+    """Somebody else wrote the record first: read it again and decide again."""
 
 
 class Groups(Protocol):
@@ -162,7 +163,7 @@ class Ports:
     watch: Glances
     updates: Queue
     poison: Queue
-    resolve: Callable[[dict[str, str]], dict[str, str]]
+    resolve: Callable[[dict[str, str]], dict[str, Secret]]
     digest: Callable[[Push], Found | str | None]
     new_id: Callable[[], str]
     redact: Callable[[str], str] = str

@@ -382,10 +382,9 @@ def test_a_server_that_drips_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch
         pool.submit(drip, listener)
         host = f"127.0.0.1:{listener.getsockname()[1]}"
         registry = Registry(nobody)
-        before = time.monotonic()
+        # Without a limit of its own, another one would end it: httpx', whose error reads otherwise.
         late = Unknown(f"{host}: unreachable (no answer within 0.2 s)")
         assert registry.lookup(reference(host, "acme/shop:v1")) == late
-        assert time.monotonic() - before < 5
         registry.close()
 
 

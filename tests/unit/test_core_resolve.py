@@ -28,7 +28,7 @@ from worker.core.resolve import MOST_LOOKUPS, no_image, not_there, resolve, unre
 from worker.groups.group import ContainerGroup
 from worker.record.lookups import Found
 from worker.record.record import Record
-from worker.record.values import MANUAL, Candidate, ContainerRecord, Hold
+from worker.record.values import MANUAL, Candidate, ContainerRecord, Good, Hold
 from worker.targets.target import Target
 
 FIRST, SECOND, THIRD = digest("first"), digest("second"), digest("third")
@@ -138,7 +138,7 @@ class TestImage:
         ids=["a good one", "a failed one", "another candidate"],
     )
     def test_a_tag_moves_if_anything_of_it_was_here_before(self, known: dict[str, Any]) -> None:
-        # FINDING: after a bad latest and a bad v5 it was "rolled back" to latest, which was the bad one by then.
+        # Regression: after a bad latest and a bad v5 it was "rolled back" to latest, which was the bad one by then.
         after = resolved(TWO, container(**({"candidates": (open_(TWO),)} | known)), SECOND)
         assert first(after).image == f"acme/shop@{SECOND}"
 
@@ -304,10 +304,27 @@ class TestUnchanged:
         ids=["it is to be restarted", "it gets another image unasked", "it gets another image"],
     )
     def test_what_a_change_has_brought_or_will_bring_may_be_anything(self, under_way: Any) -> None:
-        # FINDING: what another container's change had pulled, a crash-looping image perhaps, was "unchanged".
+        # Regression: what another container's change had pulled, a crash-looping image perhaps, was "unchanged".
         now = container(open_(self.AGAIN), goods=(good("1", digest=FIRST),))
         after = resolved(self.AGAIN, record({"web": now}, change=under_way), FIRST, self.RUNS)
         assert first(after).image == f"acme/shop@{FIRST}"
+
+    @pytest.mark.parametrize("digest_known", [None, FIRST])
+    def test_without_a_digest_the_push_that_brought_it_here_is_known_by_its_time(
+        self, digest_known: str | None
+    ) -> None:
+        # Regression: of six deliveries of one push, those that came after its change restarted the group once more.
+        proven = good("1", digest=digest_known, pushed=5)
+        after = resolved(self.AGAIN, container(open_(self.AGAIN), goods=(proven,)), None, self.RUNS)
+        assert (queued(after), ends(after)[0][1]) == ([], "unchanged")
+        assert after.containers["web"].goods == (proven,)
+
+    @pytest.mark.parametrize(
+        "proven", [good("1", pushed=4), good("1"), good("1", "acme/shop:one", pushed=5), good("2", pushed=5)]
+    )
+    def test_without_a_digest_any_other_push_is_a_restart(self, proven: Good) -> None:
+        after = resolved(self.AGAIN, container(open_(self.AGAIN), goods=(proven,)), None, self.RUNS)
+        assert (first(after).image, first(after).restart) == ("acme/shop:1", True)
 
     @pytest.mark.parametrize(
         ("goods", "shown"),

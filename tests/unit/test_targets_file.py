@@ -297,7 +297,7 @@ def test_the_schema_says_what_the_program_says(text: str, *, valid: bool) -> Non
 
 
 def test_a_registry_is_named_once() -> None:
-    # FINDING: of two spellings of one registry the last one counted, without a word.
+    # Regression: of two spellings of one registry the last one counted, without a word.
     login = "{username: env:U, password: env:P}"
     text = f"discover: {{}}\nregistries:\n  docker.io: {login}\n  index.docker.io: {login}\n"
     with pytest.raises(TargetsError, match=r"the same registry as docker\.io"):

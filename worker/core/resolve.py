@@ -10,7 +10,7 @@ from datetime import datetime
 
 from shared.image import rewrite
 from shared.message import UpdateMessage
-from worker.core.admit import failed_before, leave, repeated
+from worker.core.admit import failed_before, is_same_push, leave, repeated
 from worker.core.failing import fail
 from worker.core.following import Following, running_digest
 from worker.groups.group import ContainerGroup
@@ -55,8 +55,8 @@ def resolve(
             continue
         if failure := repeated(container, message, digest):
             record = leave(record, name, candidate, "ignored", failed_before(failure), now)
-        elif found and _runs_already(record, group, name, candidate, found):
-            record = _unchanged(record, name, candidate, found.digest, now)
+        elif _runs_already(record, group, name, candidate, found):
+            record = _unchanged(record, name, candidate, digest, now)
         else:
             resolved = _resolved(container, candidate, group.images[name], following.written, digest)
             candidates = tuple(
@@ -115,29 +115,37 @@ def _has_failed(container: ContainerRecord, candidate: Candidate) -> bool:
     return candidate.tag in {failure.tag for failure in container.failures}
 
 
-def _runs_already(record: Record, group: ContainerGroup, name: str, candidate: Candidate, found: Found) -> bool:
+def _runs_already(record: Record, group: ContainerGroup, name: str, candidate: Candidate, found: Found | None) -> bool:
     """Does the container run this very image, and well?
 
-    What runs without having been watched, because another container's change pulled it, may be anything. Of an index
-    Azure names the platform's manifest as what it pulled, and the registry the index: both are one image.
+    Without a digest only the very push that brought it here is known to be the same, delivered once more. What runs
+    without having been watched, because another container's change pulled it, may be anything. Of an index Azure names
+    the platform's manifest as what it pulled, and the registry the index: both are one image.
     """
     good, change = record.containers[name].good, record.change
     if change and (name in change.asked or not _is_spelling_of(good.spellings, change.images.get(name))):
         return False
-    is_good = good.tag == candidate.tag and (good.digest is None or good.digest in found.digests)
-    proven = is_good and group.images[name] in good.spellings
-    return proven and running_digest(group, name) in found.digests
+    if good.tag != candidate.tag or group.images[name] not in good.spellings:
+        return False
+    if found is None:
+        pushed_at = good.order[0] if good.order else None
+        return is_same_push(candidate.message, good.tag, pushed_at, good.digest)
+    is_good = good.digest is None or good.digest in found.digests
+    return is_good and running_digest(group, name) in found.digests
 
 
 def _is_spelling_of(spellings: frozenset[str], image: str | None) -> bool:
     return image is None or image in spellings
 
 
-def _unchanged(record: Record, name: str, candidate: Candidate, digest: str, now: datetime) -> Record:
+def _unchanged(record: Record, name: str, candidate: Candidate, digest: str | None, now: datetime) -> Record:
     """The push has ended, and so have those that it is newer than."""
     good = record.containers[name].good
     order = max(good.order, candidate.message.order) if good.order else candidate.message.order
-    goods = (good.but(digest=digest, order=order), *record.containers[name].goods[1:])
+    goods = (
+        good.but(digest=digest or good.digest, order=order, pushed_again=False),
+        *record.containers[name].goods[1:],
+    )
     candidates = record.containers[name].candidates
     older = candidates[candidates.index(candidate) + 1 :]
     record = leave(record, name, candidate, "unchanged", f"{name} runs {candidate.message.push.image} already", now)

@@ -16,19 +16,12 @@ from pydantic import ValidationError
 
 from shared.image import ImageReference, InvalidImage
 from shared.message import TargetId
-from worker.policies.parse import parse_policy
 from worker.targets.document import Data, Document, Path, Problem, TargetsError, read_yaml, spell
-from worker.targets.model import (
-    MISTAKE,
-    DiscoverModel,
-    RegistryModel,
-    RuleModel,
-    Strict,
-    TargetModel,
-    TargetsModel,
-)
+from worker.targets.model import DiscoverModel, RegistryModel, RuleModel, TargetModel, TargetsModel
+from worker.targets.policy_model import LONG, SHORT, PolicyModel, build_policy
 from worker.targets.registries import RegistryEntry
 from worker.targets.registry_keys import check_registry_key
+from worker.targets.strict import MISTAKE, Strict
 from worker.targets.target import ContainerRule, Target
 
 __all__ = ["Discover", "Problem", "TargetsError", "TargetsFile", "json_schema", "parse_targets"]
@@ -123,8 +116,8 @@ def _validate(document: Document, default_subscription: str | None) -> TargetsMo
 
 def _explain(error: Any) -> tuple[Path, str, str | None]:
     """Path, what is wrong, and what was meant, of one of pydantic's errors. Never the input, which may be a secret."""
-    # pydantic puts "[key]" behind a mapping's key that is itself wrong.
-    path = tuple(part for part in error["loc"] if part != "[key]")
+    # pydantic puts "[key]" behind a mapping's key that is itself wrong, and the form behind a policy.
+    path = tuple(part for part in error["loc"] if part not in ("[key]", SHORT, LONG))
     kind = error["type"]
     if kind == MISTAKE:
         return path, error["ctx"]["what"], error["ctx"]["nearest"]
@@ -145,6 +138,8 @@ def _model_at(path: Path) -> type[Strict]:
             return TargetModel
         case ("targets", _, "containers", _, _):
             return RuleModel
+        case ("targets", _, "containers", _, "policy", _):
+            return PolicyModel
         case ("discover", _):
             return DiscoverModel
         case ("registries", _, _):
@@ -228,7 +223,7 @@ def _build_discover(discover: DiscoverModel, default_subscription: str) -> Disco
 
 def _build_target(target: TargetModel, default_subscription: str) -> Target:
     rules = {
-        name: ContainerRule(parse_policy(rule.policy), ImageReference.parse(rule.image) if rule.image else None)
+        name: ContainerRule(build_policy(rule.policy), ImageReference.parse(rule.image) if rule.image else None)
         for name, rule in target.containers.items()
     }
     group = TargetId(

@@ -8,9 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationInfo,
     WithJsonSchema,
@@ -18,38 +16,26 @@ from pydantic import (
     model_validator,
 )
 from pydantic import Strict as Strictly
-from pydantic_core import PydanticCustomError
 
 from shared.image import ImageReference, InvalidImage, check_registry
 from shared.message import Segment
 from shared.settings import is_local
 from worker.groups import secret_paths
-from worker.policies.parse import InvalidPolicy, parse_policy
+from worker.targets.policy_model import AnyPolicy
 from worker.targets.registry_keys import check_registry_key, host_of, nearest_host, nearest_key
+from worker.targets.strict import Strict
+from worker.targets.strict import mistake as _mistake
 
-MISTAKE = "mistake"
-"""The type of this module's own validation errors; `nearest` in their context may say what was meant."""
 _SOURCE = (
-    r"^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:[^\x00]+"
+    r"^(?:env:[A-Za-z_][A-Za-z0-9_]*|(?:base64)?file:[^\x00]+"
     r"|keyvault:https://[A-Za-z0-9.-]+(?::[0-9]+)?/secrets/[A-Za-z0-9-]+(?:/[A-Za-z0-9]+)?/?)$"
 )
 _FORMS = {
     "env": "env:NAME",
     "file": "file:/path/to/it",
+    "base64file": "base64file:/path/to/it",
     "keyvault": "keyvault:https://my-vault.vault.azure.net/secrets/name",
 }
-
-
-def _mistake(what: str, nearest: str | None = None) -> PydanticCustomError:
-    return PydanticCustomError(MISTAKE, "{what}", {"what": what, "nearest": nearest})
-
-
-def _check_policy(text: str) -> str:
-    try:
-        parse_policy(text)
-    except InvalidPolicy as error:
-        raise _mistake(f"{text[:80]!r} is not a policy: {error.problem}", error.suggestion) from None
-    return text
 
 
 def _check_image(text: str) -> str:
@@ -101,7 +87,7 @@ def _check_source(text: str) -> str:
     if colon and scheme in _FORMS:
         raise _mistake(f"not a source of a secret: write it as {_FORMS[scheme]}")
     near = get_close_matches(scheme, _FORMS, 1) if colon else []
-    what = "not a source of a secret, which begins with env:, file: or keyvault:"
+    what = "not a source of a secret, which begins with env:, file:, base64file: or keyvault:"
     raise _mistake(what, f"{near[0]}:" if near else None)
 
 
@@ -115,14 +101,6 @@ def _schema(**keywords: Any) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", **keywords})
 
 
-PolicyText = Annotated[
-    str,
-    AfterValidator(_check_policy),
-    _schema(
-        pattern=r"^(any|same-tag|semver(\+pre)?|semver:(major|minor|patch)(\+pre)?|semver:[<>=^~].*|glob:.+|regex:.+)$",
-        examples=["any", "same-tag", "semver:minor", "semver:>=1.4 <2", "semver:minor+pre", "glob:*-main"],
-    ),
-]
 ImageText = Annotated[str, AfterValidator(_check_image), _schema(examples=["acme/shop-worker", "ghcr.io/acme/shop"])]
 # Every scalar of the file is a text; a linter's YAML has made true of it.
 Switch = Annotated[
@@ -145,16 +123,10 @@ def _needs_default(value: object, info: ValidationInfo) -> object:
     return value
 
 
-class Strict(BaseModel):
-    """A mapping of the file: no other keys than these."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
 class RuleModel(Strict):
     """How one container is kept up to date."""
 
-    policy: PolicyText = Field(description="Which pushed tags may replace the running one.")
+    policy: AnyPolicy = Field(description="Which pushed tags may replace the running one.")
     image: ImageText | None = Field(
         None, description="The repository to follow, without a tag. Left out: the one that the container runs."
     )
