@@ -116,10 +116,10 @@ class Registry:
     def _look_up(self, image: ImageReference, running: frozenset[str], deadline: float) -> Lookup:
         place = f"manifests/{image.digest or image.followed_tag}"
         told = self._head(image, place, deadline)
-        if told and told in running:
-            return _found(image, told, Contents())
         if told and (known := self._known(image, told)):
             return _found(image, told, known)
+        if told and told in running:
+            return _found(image, told, Contents())
         try:
             answer = self._ask("GET", image, place, "manifests", deadline)
             if answer.status == 404 and not told:

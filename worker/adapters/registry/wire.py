@@ -147,6 +147,8 @@ def _decoded(body: bytes, encoding: str) -> bytes:
         raise bad_answer("its answer is not compressed as it says") from error
     if unpacker.unconsumed_tail:
         raise bad_answer(f"its answer is larger than {LARGEST_BODY} bytes")
+    if not unpacker.eof:
+        raise bad_answer("its answer is not compressed as it says")
     return content
 
 
