@@ -93,16 +93,16 @@ def settled_batch(
     to whoever set it up. `refuse_if_all_malformed` False is for a sender that would send such a batch for ever.
     """
     results: list[Push | Ignored] = []
-    malformed: list[Malformed] = []
+    malformed: list[str] = []  # texts, as an exception that is kept holds its frames, and with them the body
     for event in events:
         try:
             results.append(read(event))
         except Malformed as error:
-            malformed.append(error)
+            malformed.append(str(error))
             results.append(Ignored(f"malformed event: {error}"))
     all_malformed = len(malformed) == len(results)
     if malformed and all_malformed and refuse_if_all_malformed:
-        raise malformed[0]
+        raise Malformed(malformed[0])
     return settled(results)
 
 
