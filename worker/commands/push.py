@@ -50,5 +50,5 @@ def pushed(image: str) -> UpdateMessage:
     if reference.tag is None:
         raise click.BadParameter(f"say which tag, as in {reference.name}:v2", param_hint="IMAGE")
     now = datetime.now(UTC)
-    push = Push.of(MANUAL, reference, pushed_at=now)
+    push = Push.of(MANUAL, reference, pushed_at=now, proof="operator")
     return UpdateMessage(id=uuid.uuid4().hex, kind="push", push=push, received_at=now, traceparent=new_traceparent())
