@@ -20,6 +20,7 @@ from flask.testing import FlaskClient
 
 from ingress.app import create_app
 from ingress.outbox import Outbox
+from ingress.receivers import Limits
 from shared.environment import read_settings
 from shared.errors import RemoteError
 from shared.message import UpdateMessage, decode
@@ -79,7 +80,12 @@ class RecordingQueue:
 
 def client_for(queue: Any, **more: str) -> FlaskClient:
     """A client of the real application over `queue`."""
-    app = create_app(read_settings(IngressSettings, environment(**more)), Outbox(queue))
+    return limited_client(queue, {}, **more)
+
+
+def limited_client(queue: Any, limits: Limits, **more: str) -> FlaskClient:
+    """A client of the real application with a receivers file of these `limits`."""
+    app = create_app(read_settings(IngressSettings, environment(**more)), Outbox(queue), limits=limits)
     return app.test_client()
 
 

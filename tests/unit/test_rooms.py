@@ -18,7 +18,7 @@ OWNERS = {
     "azure.identity": {"shared.credential"},
     "azure.keyvault": {"worker.adapters.secret_sources"},
     "flask": {"ingress.app"},
-    "gunicorn": {"ingress.server"},
+    "uvicorn": {"ingress.server"},
 }
 IMPURE = {"os", "time", "random", "socket", "subprocess", "threading", "pathlib", "uuid", "secrets"}
 # failures.py is handed its random numbers; targets.schema.json is written by targets_file.
