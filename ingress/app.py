@@ -99,7 +99,7 @@ def create_app(
     )
     app = Ingress(receiver, settings.max_body)
     app.register_blueprint(_webhooks(receiver, settings.max_body))
-    app.register_blueprint(_service(Readiness(outbox.check), metrics, list(senders)))
+    app.register_blueprint(_service(outbox.readiness, metrics, list(senders)))
     app.register_error_handler(HTTPException, lambda error: _refuse(error, senders))
     app.register_error_handler(Exception, _give_up)
     app.before_request(_begin)

@@ -51,8 +51,8 @@ class Line(Protocol):
     def request(self) -> AbstractContextManager[float]:
         """While a request is in hand; gives the time that its seconds count from."""
 
-    def wait_at_most(self, timeout: asyncio.Timeout) -> None:
-        """The request in hand waits for its body, and for no more once the client has ended its side."""
+    def waiting(self, timeout: asyncio.Timeout) -> AbstractContextManager[None]:
+        """While the request waits for its body, which it may stop before the timeout if no more is to come."""
 
 
 class Application(Protocol):
@@ -81,7 +81,7 @@ class Front:
                 status, headers, content = _told(problem)
             else:
                 status, headers, content = await self._ask(environ_of(scope), started, receive, line)
-            fields = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+            fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
             await send({"type": "http.response.start", "status": status, "headers": fields})
             await send({"type": "http.response.body", "body": content})
 
@@ -97,25 +97,32 @@ class Front:
         self._unfinished[timeout] = body
         try:
             async with timeout:
-                line.wait_at_most(timeout)
-                more = True
-                while more and len(body) <= self._max_body:
-                    event = await receive()
-                    if event["type"] == "http.disconnect":
-                        return _Broken(ConnectionError("the client is gone"))
-                    body += event["body"]
-                    self._held += len(event["body"])
-                    more = event["more_body"]
-                    self._make_room()
+                with line.waiting(timeout):
+                    await self._fill(body, receive)
         except TimeoutError as error:
             return _Broken(error if timeout in self._unfinished else NoRoom())
+        except ConnectionError as error:
+            return _Broken(error)
         finally:
             self._unfinished.pop(timeout, None)
             self._held -= len(body)
         return io.BytesIO(body)
 
+    async def _fill(self, body: bytearray, receive: Receive) -> None:
+        more = True
+        while more and len(body) <= self._max_body:
+            event = await receive()
+            if event["type"] == "http.disconnect":
+                raise ConnectionError("the client is gone")
+            body += event["body"]
+            self._held += len(event["body"])
+            more = event["more_body"]
+            if self._held > _ROOM:
+                self._make_room()
+
     def _make_room(self) -> None:
-        if self._held > _ROOM and self._unfinished:
+        """Give up the largest body, unless all that are left are given up already."""
+        if self._unfinished:
             largest = max(self._unfinished, key=lambda timeout: len(self._unfinished[timeout]))
             del self._unfinished[largest]
             largest.reschedule(asyncio.get_running_loop().time())
@@ -156,6 +163,11 @@ def unacceptable(scope: Scope) -> Problem | None:
         return Problem(431, f"there are more than {_MOST_FIELDS} headers")
     if any(len(name) + len(value) > _LONGEST_FIELD for name, value in fields):
         return Problem(431, f"a header has more than {_LONGEST_FIELD} characters")
+    # Whoever stands in front may go by the other one, and see two requests where we see one (RFC 9112 §6.1).
+    if {b"content-length", b"transfer-encoding"} <= {name for name, _ in fields}:
+        return Problem(400, "there is a Content-Length beside a Transfer-Encoding")
+    if scope["http_version"] not in {"1.0", "1.1"}:
+        return Problem(400, "not a version of HTTP that is spoken here")
     if any(name == b"expect" and value.lower() != b"100-continue" for name, value in fields):
         return Problem(417, "nothing is expected here but 100-continue")
     return None

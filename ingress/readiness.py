@@ -1,4 +1,4 @@
-"""Whether the queue can be reached, asked once a second at the most however often others ask."""
+"""Whether the queue can be reached: asked once a second at the most, however often others ask."""
 
 from __future__ import annotations
 
@@ -32,6 +32,12 @@ class Readiness:
                 self._trouble = self._look()
                 self._good_until = self._clock() + _LIFESPAN
             return self._trouble
+
+    def used(self, *, works: bool) -> None:
+        """It was used just now: what was found before is outdated. Waits for nobody who looks."""
+        if works:
+            self._trouble = None
+        self._good_until = self._clock() + (_LIFESPAN if works else 0.0)
 
     def _look(self) -> str | None:
         try:

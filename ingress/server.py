@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import resource
 import signal
 import socket
@@ -30,6 +31,8 @@ _KEEP_ALIVE = 15
 
 _GRACE = 20
 """Seconds that requests in hand have after SIGTERM: more than they can need. docker-compose.yml waits for longer."""
+_LAST_CALL = 3.0
+"""Seconds after SIGTERM in which the rest of a body may still arrive."""
 _BACKLOG = 2048
 _LARGEST_HEAD = 16 * 1024
 
@@ -60,9 +63,13 @@ class Connection(H11Protocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """The client sends nothing more. True: it can still be answered."""
         self._ended = True
-        if self._waiting and not self._waiting.expired():
-            self.wait_at_most(self._waiting)
+        self._wait_no_longer_than(0.0)
         return self._busy
+
+    def shutdown(self) -> None:
+        """The server ends. What is in hand is answered, but a body must come soon."""
+        super().shutdown()
+        self._wait_no_longer_than(_LAST_CALL)
 
     @contextmanager
     def request(self) -> Iterator[float]:
@@ -73,22 +80,31 @@ class Connection(H11Protocol):
         try:
             yield started
         finally:
-            self._busy, self._waiting = False, None
+            self._busy = False
             self._has(_KEEP_ALIVE)
             if self._ended:
                 self.transport.close()
 
-    def wait_at_most(self, timeout: asyncio.Timeout) -> None:
-        """The request in hand waits for its body, and for no more once the client has ended its side."""
+    @contextmanager
+    def waiting(self, timeout: asyncio.Timeout) -> Iterator[None]:
+        """While the request in hand waits for its body."""
         self._waiting = timeout
         if self._ended:
-            timeout.reschedule(self.loop.time())
+            self._wait_no_longer_than(0.0)
+        try:
+            yield
+        finally:
+            self._waiting = None
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
         _log.warning("refused a request", detail=msg)
         self.transport.write(_response(Problem(400, "not a proper HTTP request")))
         self.transport.close()
+
+    def _wait_no_longer_than(self, seconds: float) -> None:
+        if self._waiting and not self._waiting.expired():
+            self._waiting.reschedule(min(self._waiting.when() or math.inf, self.loop.time() + seconds))
 
     def _has(self, seconds: float) -> None:
         if self._deadline:
