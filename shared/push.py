@@ -17,9 +17,8 @@ from pydantic import (
 )
 
 from shared.image import ImageReference, check_digest, check_registry, check_repository_at, check_tag
-from shared.text import printable
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(printable)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Proof = Literal["own", "token", "operator"]
 """How far a push is proven: by the sender's own signature, header or OIDC; by a token that is shared; or it was put
 onto the queue by hand."""
