@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from flask import Blueprint, Flask, Response, g, request
+from flask import Blueprint, Flask, Response, current_app, g, request
 from werkzeug.datastructures import EnvironHeaders, Headers
 from werkzeug.exceptions import (
     BadRequest,
@@ -34,7 +34,7 @@ from ingress.problems import Problem
 from ingress.readiness import Readiness
 from ingress.receiver import Receiver, Reply
 from ingress.receivers import Limits
-from ingress.senders import all_senders
+from ingress.senders import acr, all_senders
 from shared.settings import SENDERS_WITHOUT_SECRETS, IngressSettings
 from shared.telemetry import new_traceparent, trace_id
 
@@ -80,7 +80,7 @@ def create_app(
     )
     for name in sorted(settings.sender_secrets.keys() & SENDERS_WITHOUT_SECRETS):
         _log.warning("unused setting", sender=name, detail="this sender has no secret of its own; use a token")
-    known = all_senders(oidc, settings.nexus_registry)
+    known = all_senders(oidc, settings.nexus_registry, settings.artifactory_registry)
     senders = {name: known[name] for name in settings.senders}
     tokens = [token.get_secret_value().encode() for token in settings.webhook_tokens]
     receiver = Receiver(
@@ -111,8 +111,8 @@ def _webhooks(receiver: Receiver, max_body: int) -> Blueprint:
     routes = Blueprint("webhooks", __name__)
     path = f"{_PREFIX}<any({','.join(receiver.senders)}):sender>"
 
-    @routes.post(path)
-    @routes.post(f"{path}/<path:token>")
+    @routes.post(path, provide_automatic_options=False)
+    @routes.post(f"{path}/<path:token>", provide_automatic_options=False)
     def receive(sender: str, token: str | None = None) -> Response:
         if is_too_large(request.headers.get("Content-Length"), max_body):
             raise RequestEntityTooLarge
@@ -124,6 +124,17 @@ def _webhooks(receiver: Receiver, max_body: int) -> Blueprint:
             answer = receiver.receive(delivery, arrived, g.traceparent)
         g.answer = answer
         return _problem(answer) if isinstance(answer, Problem) else _json(answer.status, answer.body)
+
+    @routes.route(path, methods=["OPTIONS"])
+    @routes.route(f"{path}/<path:token>", methods=["OPTIONS"])
+    def consent(sender: str, token: str | None = None) -> Response:
+        head = head_of(sender, request.headers, (token or "").encode("utf-8", "replace"))
+        headers = acr.consent(head)
+        if headers and not receiver.knows(head):
+            return _problem(problems.unauthorized(["the token in the URL"]))
+        answer = current_app.make_default_options_response()
+        answer.headers.update(headers)
+        return answer
 
     return routes
 

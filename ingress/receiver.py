@@ -67,6 +67,10 @@ class Receiver:
         except RemoteError as error:
             return problems.unavailable(f"the {error.service} cannot be reached now ({error.code}); send it again")
 
+    def knows(self, head: Delivery) -> bool:
+        """Is the request from somebody who has a secret of its sender's? Nothing is read or enqueued."""
+        return standing_of(head, self.authorities[head.sender]) is not None
+
     def _unauthorized(self, head: Delivery) -> Problem:
         schemes = (*FOR_EVERY_SENDER, *self.senders[head.sender].accepts)
         return problems.unauthorized([scheme.label for scheme in schemes])

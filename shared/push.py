@@ -28,7 +28,7 @@ class Push(BaseModel):
     """A push, as every sender's payload is normalised to it. Bad parts raise pydantic's ValidationError.
 
     Docker Hub's official images are put under `library/`. `pushed_at` is the sender's time, None where it sends none;
-    `digest` likewise. `proof` is None in messages of before it was known.
+    `digest` likewise. `proof` is how far it is proven, None in messages of before that was known.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")

@@ -13,7 +13,7 @@ SHORTEST_TOKEN = 16
 
 
 def split_commas(value: object) -> object:
-    """The entries of a comma-separated list, without the empty ones."""
+    """The parts of a text between commas, without the empty ones; anything else as it is."""
     if not isinstance(value, str):
         return value
     parts = (part.strip() for part in value.split(","))

@@ -217,7 +217,7 @@ def test_broken_http(ingress: IngressProcess, what: str) -> None:
         assert json.loads(body)["status"] == status
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.binary(max_size=200)
     | st.binary(max_size=80).map(lambda raw: HEAD + raw + b"\r\n\r\n")

@@ -249,7 +249,7 @@ def test_dead_letters_by_the_beginnings_of_their_ids(site: Site) -> None:
 
 
 def test_a_hold_needs_no_list_where_the_group_is_named_in_full(site: Site, tmp_path: Path) -> None:
-    # FINDING: while Azure Resource Manager was down nobody could hold a group.
+    # Regression: while Azure Resource Manager was down nobody could hold a group.
     site.environment["ACI_HOOKS_TARGETS"] = targets_file(tmp_path, "shop", more="discover: {}\n")
     site.environment["ACI_HOOKS_ARM_ENDPOINT"] = "http://127.0.0.1:9"
     out = site.command("hold", f"{SUBSCRIPTION}/web/shop", "--reason", "trouble")
@@ -259,7 +259,7 @@ def test_a_hold_needs_no_list_where_the_group_is_named_in_full(site: Site, tmp_p
 
 
 def test_what_could_not_be_looked_at_is_said(site: Site, tmp_path: Path) -> None:
-    # FINDING: a resource group that does not exist, or may not be listed, looked like one without targets.
+    # Regression: a resource group that does not exist, or may not be listed, looked like one without targets.
     file = targets_file(tmp_path, "shop", more="discover: {resource_groups: [wbe]}\n")
     site.environment["ACI_HOOKS_TARGETS"] = file
     out = site.command("plan", "acme/shop:v2", expect=1)

@@ -286,7 +286,7 @@ class TestAgain:
         return now.but(change=change(asked={"web": asked})) if on_group else now
 
     def test_before_it_is_on_the_group_it_is_the_same_one(self) -> None:
-        # FINDING: a rollback whose message had not been sent could not be asked for again, and every push waited.
+        # Regression: a rollback whose message had not been sent could not be asked for again, and every push waited.
         now = self.going(on_group=False)
         assert back(now, "again") == now
 
@@ -341,7 +341,7 @@ class TestAgain:
         assert ends(after) == []
 
     def test_one_that_has_arrived_is_gone_further_back_from(self) -> None:
-        # FINDING: the second rollback went forward again, to what the first one had left.
+        # Regression: the second rollback went forward again, to what the first one had left.
         now = arrived(back(container(goods=GOODS), "first"))
         assert [one.image for one in now.containers["web"].goods] == ["acme/shop:1", "acme/shop:0"]
         assert goal(back(now, "again")) == "acme/shop:0"

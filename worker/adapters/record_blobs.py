@@ -170,7 +170,7 @@ def read_record(text: bytes | str, target: TargetId) -> Record:
 
 def _unreadable(target: TargetId, why: str) -> RemoteError:
     name = _name(target)
-    mend = "another version of aci-hooks may have written it; restore it, or delete the blob to start anew"
+    mend = "another version of aci-hooks may have written it; restore it, or delete the blob to start afresh"
     return RemoteError("records", None, UNREADABLE, f"the record {name} can't be read ({why}): {mend}")
 
 

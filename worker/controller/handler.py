@@ -117,7 +117,7 @@ class Handler:
             def act() -> None:
                 settlements = self._receive(target, list(messages.values()), together[0].crashes)
                 for one in together:
-                    if isinstance(one.message, UpdateMessage):
+                    if isinstance(one.message, UpdateMessage):  # pragma: no branch  (only rollouts come together)
                         # Each on its own: one lost lease must not bring all the others back one by one.
                         settlement = settlements[one.message.id]
                         self._guarded([one.leased], partial(self._settle, one.leased, settlement))
@@ -187,7 +187,7 @@ class Handler:
                 text = message.model_copy(update={"dequeued": leased.dequeue_count}).encode()
                 briefly(lambda: self._ports.updates.reschedule(leased, text, delay))
                 SETTLED.labels("rescheduled").inc()
-            case DeadLetterIt(letter):
+            case DeadLetterIt(letter):  # pragma: no branch  (there is no fourth)
                 self._dead_letter(leased, letter)
 
     def _dead_letter(self, leased: LeasedMessage, letter: DeadLetter) -> None:
@@ -204,7 +204,7 @@ class Handler:
             log.warning("lease lost, leaving the message to whoever has it now")
         except (RemoteError, Conflict) as error:
             log.warning("message not settled, it will be delivered again", error=str(error))
-        except Exception:  # a thread that died silently would keep its place in the worker for ever
+        except Exception:  # a thread that died silently would keep its place in the worker forever
             log.exception("message not settled, it will be delivered again", messages=[one.id for one in leased])
 
 
