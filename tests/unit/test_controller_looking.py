@@ -16,8 +16,11 @@ from shared.push import Push
 from shared.queue import LeaseLost
 from tests.fakes import FixedTargets
 from tests.unit.builders import (
+    NEW,
+    OLD,
     RULES,
     SHOP,
+    TWO,
     at,
     candidate,
     change,
@@ -58,8 +61,6 @@ from worker.record.values import Ending, Flight, Hold, Patience, Undone
 from worker.targets.tags import BadTags
 from worker.targets.target import ContainerRule, Target
 
-TWO = message("2")
-OLD, NEW = {"web": "acme/shop:1"}, {"web": "acme/shop:2"}
 LIVE = Look(target=SHOP, token="live", count=1)
 EARLY, UNKNOWN = "early", "unknown target"
 FOR_OTHERS = "no target here; another worker may know it"

@@ -12,7 +12,7 @@ from shared.errors import RemoteError
 from shared.image import ImageReference
 from shared.message import Look, TargetId, UpdateMessage
 from tests.fakes import FixedTargets
-from tests.unit.builders import RULES, SHOP, at, container, digest, failure, good, message, record, timer
+from tests.unit.builders import OLD, RULES, SHOP, at, container, digest, failure, good, message, record, timer
 from tests.unit.controller_builders import (
     DOWN,
     LEASE,
@@ -33,7 +33,6 @@ from worker.record.record import Record
 from worker.record.values import Hold
 from worker.targets.target import Target, single_target
 
-OLD = {"web": "acme/shop:1"}
 RESTING = record({"web": container()}, swept=True)
 
 

@@ -13,6 +13,9 @@ from shared.image import ImageReference
 from shared.message import Look, TargetId, UpdateMessage
 from shared.push import Push
 from tests.unit.builders import (
+    API,
+    HOLD,
+    OLD,
     REPOSITORY,
     SHOP,
     at,
@@ -32,14 +35,11 @@ from worker.controller.timers import CONFLICTS
 from worker.policies.parse import parse_policy
 from worker.ports import Absent, Found, Lookup, Unknown
 from worker.record.record import Record
-from worker.record.values import Flight, Hold
+from worker.record.values import Flight
 from worker.targets.target import ContainerRule, Target, single_target
 
-OLD = {"web": "acme/shop:1"}
 ONE, NEXT = digest("one"), digest("next")
-HOLD = Hold(reason="audit", since=at(0))
 TAGS = {"1": Found(ONE), "1.2": Found(NEXT), "1.3": Found(digest("three")), "latest": Found(ONE), "0.9": Found(ONE)}
-API = TargetId(subscription="sub", resource_group="web", container_group="api")
 
 
 class Registry:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.builders import (
     RULES,
+    TWO,
     at,
     candidate,
     change,
@@ -33,7 +34,6 @@ from worker.core.rules import Put, Rest
 from worker.policies.policy import AnyTag
 from worker.record.record import Record
 
-TWO = message("2")
 SECOND = digest("second")
 NOW = at(60)
 
