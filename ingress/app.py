@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from flask import Blueprint, Flask, Response, g, request
+from flask import Blueprint, Flask, Response, current_app, g, request
 from werkzeug.exceptions import BadRequest, HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from ingress import problems
@@ -21,7 +21,7 @@ from ingress.openapi import describe
 from ingress.outbox import Outbox
 from ingress.problems import Problem
 from ingress.receiver import Receiver, Reply
-from ingress.senders import all_senders
+from ingress.senders import acr, all_senders
 from shared.errors import RemoteError
 from shared.settings import SENDERS, SENDERS_WITHOUT_SECRETS, IngressSettings
 from shared.telemetry import new_traceparent, trace_id
@@ -43,7 +43,7 @@ def create_app(settings: IngressSettings, outbox: Outbox, keys: KeyServer | None
     for name in sorted(settings.sender_secrets.keys() & SENDERS_WITHOUT_SECRETS):
         _log.warning("unused setting", sender=name, detail="this sender has no secret of its own; use a token")
     receiver = Receiver(
-        senders=all_senders(oidc, settings.nexus_registry),
+        senders=all_senders(oidc, settings.nexus_registry, settings.artifactory_registry),
         tokens=[token.get_secret_value().encode() for token in settings.webhook_tokens],
         secrets={
             sender: [secret.get_secret_value().encode() for secret in secrets]
@@ -69,22 +69,37 @@ def _webhooks(receiver: Receiver, max_body: int) -> Blueprint:
     routes = Blueprint("webhooks", __name__)
     path = f"{_PREFIX}<any({','.join(SENDERS)}):sender>"
 
-    @routes.post(path)
-    @routes.post(f"{path}/<path:token>")
+    @routes.post(path, provide_automatic_options=False)
+    @routes.post(f"{path}/<path:token>", provide_automatic_options=False)
     def receive(sender: str, token: str | None = None) -> Response:
-        delivery = Delivery.of(
-            sender,
-            [(name, value.encode("latin-1", "replace")) for name, value in request.headers],
-            _read_body(max_body),
-            received_at=datetime.now(UTC),
-            # A slash at a URL's end says nothing, and no token ends with one.
-            url_token=token.removesuffix("/").encode("utf-8", "replace") if token else None,
-        )
+        delivery = _delivery(sender, token, _read_body(max_body))
         answer = receiver.receive(delivery, time.monotonic(), g.traceparent)
         g.answer = answer
         return _problem(answer) if isinstance(answer, Problem) else _json(answer.status, answer.body)
 
+    @routes.route(path, methods=["OPTIONS"])
+    @routes.route(f"{path}/<path:token>", methods=["OPTIONS"])
+    def consent(sender: str, token: str | None = None) -> Response:
+        delivery = _delivery(sender, token, b"")
+        headers = acr.consent(delivery)
+        if headers and not receiver.knows(delivery):
+            return _problem(problems.unauthorized(["the token in the URL"]))
+        answer = current_app.make_default_options_response()
+        answer.headers.update(headers)
+        return answer
+
     return routes
+
+
+def _delivery(sender: str, token: str | None, body: bytes) -> Delivery:
+    return Delivery.of(
+        sender,
+        [(name, value.encode("latin-1", "replace")) for name, value in request.headers],
+        body,
+        received_at=datetime.now(UTC),
+        # A slash at a URL's end says nothing, and no token ends with one.
+        url_token=token.removesuffix("/").encode("utf-8", "replace") if token else None,
+    )
 
 
 def _service(outbox: Outbox, metrics: Metrics) -> Blueprint:

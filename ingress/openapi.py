@@ -93,6 +93,7 @@ def describe() -> dict[str, Any]:
             "/webhooks/{sender}/{token}": {
                 "parameters": [_SENDER, _TOKEN],
                 "post": _delivery("deliverWithToken", []),
+                "options": _consent(),
             },
             "/healthz": {"get": _get("The process is alive.", _json("Status"))},
             "/readyz": {"get": _get("The queue can be reached.", _json("Status"), with_problem="503")},
@@ -131,6 +132,24 @@ def _delivery(operation: str, security: list[dict[str, list[str]]]) -> dict[str,
                 "content": {"application/json": {"schema": understood}},
             },
             **{status: _problem(status) for status in _PROBLEMS},
+        },
+    }
+
+
+def _consent() -> dict[str, Any]:
+    text = {"schema": {"type": "string"}}
+    return {
+        "operationId": "consent",
+        "description": "The handshake of CloudEvents: may the origin, such as eventgrid.azure.net, send here? (acr)",
+        "security": [],
+        "parameters": [{"name": "WebHook-Request-Origin", "in": "header", **text}],
+        "responses": {
+            "200": {
+                "description": "The methods that are answered here, and the origin if it may send.",
+                "headers": {"Allow": {"required": True, **text}, "WebHook-Allowed-Origin": text},
+            },
+            "401": _problem("401"),
+            "404": _problem("404"),
         },
     }
 

@@ -56,6 +56,10 @@ class Receiver:
         except RemoteError as error:
             return problems.unavailable(f"the {error.service} cannot be reached now ({error.code}); send it again")
 
+    def knows(self, delivery: Delivery) -> bool:
+        """Is the request from somebody who has a secret of its sender's? Nothing is read or enqueued."""
+        return self._is_authentic(delivery, self.senders[delivery.sender])
+
     def _is_authentic(self, delivery: Delivery, sender: Sender) -> bool:
         return is_authentic(
             delivery,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 DOCKER_HUB = "docker.io"
 _HUB_ALIASES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
+_DEFAULT_PORTS = frozenset({"443", "80"})
 _MAX_NAME = 255
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -29,11 +30,27 @@ class InvalidImage(ValueError):
 
 
 def check_registry(text: str) -> str:
-    """The registry's host[:port], lower-cased, Docker Hub's aliases as `docker.io`; raises InvalidImage."""
+    """The registry's host[:port], lower-cased, without a default port, Docker Hub's aliases as `docker.io`.
+
+    Raises InvalidImage.
+    """
     if not _REGISTRY.fullmatch(text) or len(text) > _MAX_NAME:
         raise InvalidImage(f"{text[:80]!r} is not a registry host")
-    host = text.lower()
+    host = _without_default_port(text.lower())
     return DOCKER_HUB if host in _HUB_ALIASES else host
+
+
+def _without_default_port(host: str) -> str:
+    """`acme.azurecr.io` for `acme.azurecr.io:443`.
+
+    HTTP clients leave the port out of the Host header when it is the scheme's own, 443 or 80 (RFC 9110 §4.2 and §7.2),
+    so a push tells the one spelling while a container may run the other. A host of one label keeps its port: without
+    one, `registry/shop` names a repository of Docker Hub.
+    """
+    name, _, port = host.rpartition(":")
+    is_default = port in _DEFAULT_PORTS
+    is_still_a_host = "." in name or name.endswith("]")
+    return name if is_default and is_still_a_host else host
 
 
 def check_repository(text: str) -> str:

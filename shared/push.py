@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -28,7 +28,7 @@ class Push(BaseModel):
     """A push, as every sender's payload is normalised to it. Bad parts raise pydantic's ValidationError.
 
     Docker Hub's official images are put under `library/`. `pushed_at` is the sender's time, None where it sends none;
-    `digest` likewise.
+    `digest` likewise. `proof` says how the sender proved itself: by its own signature or header, or by a shared token.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -40,6 +40,7 @@ class Push(BaseModel):
     digest: Annotated[str, AfterValidator(check_digest)] | None = None
     pushed_at: AwareDatetime | None = None
     pusher: Text | None = None
+    proof: Literal["own", "token", "operator"] | None = None
 
     @field_validator("repository")
     @classmethod

@@ -25,7 +25,7 @@ from shared.settings import Settings
 Result = TypeVar("Result")
 
 MAX_BATCH = 32
-"""Messages that one call can receive."""
+"""Messages that one call can receive, or peek at."""
 _NEVER = -1
 _LOST = frozenset({"MessageNotFound", "PopReceiptMismatch"})
 
@@ -106,6 +106,11 @@ class Queue:
         # One page is one request: the SDK's iterator over messages would ask again to see that there are no more.
         messages = self._call(lambda: list(next(self._client.receive_messages(**options).by_page(), ())))
         return [LeasedMessage(message, expires) for message in messages]
+
+    def peek(self) -> list[str]:
+        """The contents of the oldest messages that anybody could receive now, up to MAX_BATCH; none is leased."""
+        messages = self._call(lambda: self._client.peek_messages(max_messages=MAX_BATCH))
+        return [message.content for message in messages]
 
     def renew(self, message: LeasedMessage) -> None:
         """Lease it for another visibility timeout."""

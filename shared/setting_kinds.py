@@ -12,15 +12,16 @@ from shared.connection_string import tidied
 SHORTEST_TOKEN = 16
 
 
-def _split_commas(value: object) -> object:
+def split_commas(value: object) -> object:
+    """The parts of a text between commas, without the empty ones; anything else as it is."""
     if not isinstance(value, str):
         return value
     parts = (part.strip() for part in value.split(","))
     return [part for part in parts if part]
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
-Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split_commas)]
+Names = Annotated[tuple[str, ...], BeforeValidator(split_commas)]
+Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(split_commas)]
 
 
 def _check_token(token: SecretStr) -> SecretStr:
@@ -37,7 +38,7 @@ def _check_token(token: SecretStr) -> SecretStr:
     return token
 
 
-Tokens = Annotated[tuple[Annotated[SecretStr, AfterValidator(_check_token)], ...], BeforeValidator(_split_commas)]
+Tokens = Annotated[tuple[Annotated[SecretStr, AfterValidator(_check_token)], ...], BeforeValidator(split_commas)]
 
 
 def _tidy(text: SecretStr) -> SecretStr:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -19,7 +18,7 @@ from pydantic import (
 
 from shared.cloud import CLOUDS, Cloud
 from shared.connection_string import connection_problems
-from shared.image import check_registry
+from shared.registry_hosts import RegistryHosts
 from shared.setting_kinds import (
     SHORTEST_TOKEN,
     AccountName,
@@ -119,7 +118,8 @@ class IngressSettings(Settings):
     gcr_email: Names = variable("ACI_HOOKS_GCR_EMAIL", ())
     gcr_jwks_url: Url = variable("ACI_HOOKS_GCR_JWKS_URL", "https://www.googleapis.com/oauth2/v3/certs")
     gcr_issuer: Names = variable("ACI_HOOKS_GCR_ISSUER", ("https://accounts.google.com", "accounts.google.com"))
-    nexus_registry: Annotated[str, AfterValidator(check_registry)] | None = variable("ACI_HOOKS_NEXUS_REGISTRY", None)
+    nexus_registry: RegistryHosts = variable("ACI_HOOKS_NEXUS_REGISTRY", ())
+    artifactory_registry: RegistryHosts = variable("ACI_HOOKS_ARTIFACTORY_REGISTRY", ())
     port: Port = variable("PORT", 8080)
     max_body: int = variable("ACI_HOOKS_MAX_BODY", 1048576, gt=0)
 

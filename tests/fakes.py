@@ -92,6 +92,10 @@ class MemoryQueue(Queue):
         visible = [entry for entry in self._entries if entry.visible_at <= self._now.seconds()]
         return [self._lease(entry) for entry in visible[: min(limit, MAX_BATCH)]]
 
+    def peek(self) -> list[str]:
+        """What anybody could receive now."""
+        return [entry.text for entry in self._entries if entry.visible_at <= self._now.seconds()][:MAX_BATCH]
+
     def renew(self, message: LeasedMessage) -> None:
         """Lease it for another visibility timeout."""
         self._update(message, None, self._timeout, settles=False)

@@ -19,7 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from flask.testing import FlaskClient
 
 from ingress.app import create_app
+from ingress.authentication import Oidc
 from ingress.outbox import Outbox
+from ingress.senders import Sender, all_senders
 from shared.environment import read_settings
 from shared.errors import RemoteError
 from shared.message import UpdateMessage, decode
@@ -33,6 +35,7 @@ AUDIENCE = "https://hooks.example.test"
 EMAIL = "pusher@acme.iam.gserviceaccount.test"
 ISSUER = "https://accounts.example.test"
 NEXUS_REGISTRY = "nexus.example.test:8083"
+ARTIFACTORY_REGISTRY = "docker-old=acme.jfrog.test/docker"
 
 WITH_SECRET = ("acr", "ghcr", "harbor", "distribution", "gitlab", "artifactory", "nexus", "ecr", "generic")
 """The senders that have secrets of their own."""
@@ -48,6 +51,7 @@ def environment(jwks_url: str = "http://127.0.0.1:9/keys", **more: str) -> dict[
         "AZURE_STORAGE_CONNECTION_STRING": "UseDevelopmentStorage=true",
         "ACI_HOOKS_WEBHOOK_TOKENS": f"{OLD_TOKEN},{TOKEN}",
         "ACI_HOOKS_NEXUS_REGISTRY": NEXUS_REGISTRY,
+        "ACI_HOOKS_ARTIFACTORY_REGISTRY": ARTIFACTORY_REGISTRY,
         "ACI_HOOKS_GCR_AUDIENCE": AUDIENCE,
         "ACI_HOOKS_GCR_EMAIL": EMAIL,
         "ACI_HOOKS_GCR_ISSUER": ISSUER,
@@ -55,6 +59,14 @@ def environment(jwks_url: str = "http://127.0.0.1:9/keys", **more: str) -> dict[
         **{f"ACI_HOOKS_SECRET_{sender.upper()}": f"{OLD_SECRET},{SECRET}" for sender in WITH_SECRET},
         **more,
     }
+
+
+def parsers(nexus: str = NEXUS_REGISTRY, artifactory: str = ARTIFACTORY_REGISTRY) -> dict[str, Sender]:
+    """Every sender, as that environment configures it."""
+    settings = read_settings(
+        IngressSettings, environment(ACI_HOOKS_NEXUS_REGISTRY=nexus, ACI_HOOKS_ARTIFACTORY_REGISTRY=artifactory)
+    )
+    return all_senders(Oidc((), (), (), lambda _: None), settings.nexus_registry, settings.artifactory_registry)
 
 
 class RecordingQueue:

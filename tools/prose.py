@@ -40,7 +40,8 @@ RIDDLES = {
 # image" and "on the same page" mean what they say.
 _OFF = {"typography": False, "lexical_illusions": False, "cliches": False, "weasel_words": False}
 _FENCE = re.compile(r"^ *(```|~~~)")
-_INLINE = re.compile(r"`[^`]*`|\]\([^)]*\)|<[^>]*>|\$\{\{.*?\}\}")
+_INLINE = re.compile(r"`[^`]*`|\]\([^)]*\)|<[^>]*>|\$\{\{.*?\}\}|\b\w+(?:[.-]\w+)*\.\w+")
+_RAW = re.compile(r"[bf]?r[bf]?['\"]", re.IGNORECASE)
 _STRING_PREFIX = re.compile(r"^\w*(\"\"\"|'''|\"|')")
 _UNWRAPPED = re.compile(r"^\s*(#|\||<|!\[|```|---|\[[^\]]+\]:)")
 _ITEM = re.compile(r"^(\s*)([-*]|\d+\.) ")
@@ -57,11 +58,12 @@ def prose_of_page(text: str) -> str:
 
 
 def prose_of_code(text: str) -> str:
-    """Strings and comments of some Python, each line at its place: all else is blank."""
+    """Strings and comments of some Python, each line at its place: all else is blank, regular expressions included."""
     lines = [""] * (text.count("\n") + 2)
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         is_text = token.type in (tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", None))
-        if is_text:
+        is_pattern = token.type == tokenize.STRING and _RAW.match(token.string)
+        if is_text and not is_pattern:
             for offset, part in enumerate(_STRING_PREFIX.sub("", token.string).split("\n")):
                 lines[token.start[0] - 1 + offset] += " " + _INLINE.sub(" ", part).rstrip("\"'")
     return "\n".join(lines)

@@ -10,8 +10,10 @@ from urllib.parse import parse_qs
 
 from ingress.authentication import Hmac
 from ingress.delivery import Delivery, Ignored, Malformed, Outcome
+from ingress.hosts import host_if_any
+from ingress.media_types import why_no_image
 from ingress.payload import Node, read_json
-from ingress.pushes import push_of_tag, settled, why_no_image
+from ingress.pushes import push_of_tag, settled
 
 ACCEPTS = (Hmac("X-Hub-Signature-256", "sha256", prefix=b"sha256="),)
 
@@ -72,9 +74,9 @@ def _body(delivery: Delivery) -> Node:
 
 def _registry(package_url: str | None) -> str:
     # GitHub Enterprise Server has a host of its own; elsewhere the URL starts with ghcr.io.
-    host, slash, _ = (package_url or "").partition("/")
-    begins_with_host = bool(slash) and "." in host
-    return host if begins_with_host else "ghcr.io"
+    host = host_if_any(package_url)
+    begins_with_host = host is not None and "." in host
+    return host if host and begins_with_host else "ghcr.io"
 
 
 def _repository(package: Node) -> str:

@@ -13,7 +13,7 @@ from azure.storage.blob import ContainerClient
 from azure.storage.queue import QueueClient
 
 from shared.message import TargetId, decode_letter
-from shared.queue import LeaseLost, Queue, dead_letter
+from shared.queue import MAX_BATCH, LeaseLost, Queue, dead_letter
 from tests.fakes import Clock, MemoryQueue, MemoryRecords
 from tests.unit.builders import SHOP, at, candidate, change, container, message, record
 from worker.adapters.record_blobs import Records
@@ -105,6 +105,19 @@ class TestQueue:
         (leased,) = storage.updates.receive(1)
         storage.updates.reschedule(leased, "one", 0)
         assert len(storage.updates.receive(1)) == 1
+
+    def test_peeking_shows_what_could_be_received_and_leases_nothing(self, storage: Storage) -> None:
+        for text in ("one", "two", "three"):
+            storage.updates.send(text)
+        storage.updates.send("later", delay=60)
+        (leased,) = storage.updates.receive(1)
+        assert storage.updates.peek() == [text for text in ("one", "two", "three") if text != leased.text]
+        assert len(storage.updates.receive(9)) == 2
+
+    def test_peeking_shows_the_oldest_messages_alone(self, storage: Storage) -> None:
+        for number in range(MAX_BATCH + 1):
+            storage.updates.send(str(number))
+        assert storage.updates.peek() == [str(number) for number in range(MAX_BATCH)]
 
     def test_a_message_that_nobody_settles_comes_again(self, storage: Storage) -> None:
         storage.updates.send("one")

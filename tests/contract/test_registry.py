@@ -26,7 +26,9 @@ from shared.errors import RemoteError
 from shared.image import ImageReference
 from tests.registry_server import PASSWORD, USER, RegistryServer, free_ports, sha256, skopeo_push, wait_until
 from worker.adapters.registry import client as module
+from worker.adapters.registry import wire
 from worker.adapters.registry.client import PAUSE, Registry
+from worker.adapters.registry.granting import Access
 from worker.ports import Absent, Found, Unknown
 
 Headers = Mapping[str, str]
@@ -148,12 +150,16 @@ class Clock:
         return self.now
 
 
-def nobody(host: str) -> None:
-    return None
+def nobody(image: ImageReference) -> Access:
+    return Access()
 
 
-def somebody(host: str) -> tuple[str, str]:
-    return USER, PASSWORD
+def somebody(image: ImageReference) -> Access:
+    return Access(login=lambda: (USER, PASSWORD))
+
+
+def stranger(image: ImageReference) -> Access:
+    return Access(login=lambda: ("stranger", "wr0ng-word"))
 
 
 def reference(host: str, name: str) -> ImageReference:
@@ -251,10 +257,10 @@ def test_basic_authentication(registry: Registry, known: Registry) -> None:
         assert known.lookup(image) == Found(digest)
         assert isinstance(known.lookup(reference(server.host, "acme/shop:v2")), Absent)
         assert known.tags(image) == ["v1"]
-        stranger = Registry(lambda host: ("stranger", "wr0ng-word"))
-        refused = stranger.lookup(image)
+        unknown = Registry(stranger)
+        refused = unknown.lookup(image)
         assert refused == Unknown(f"{server.host}: the credentials that are configured for it were refused")
-        stranger.close()
+        unknown.close()
 
 
 def test_token_authentication(registry: Registry, known: Registry, clock: Clock, tmp_path: Path) -> None:
@@ -289,11 +295,11 @@ def test_token_authentication(registry: Registry, known: Registry, clock: Clock,
             assert known.lookup(reference(server.host, "private/shop:v1")) == Found(private)
             assert len(tokens.asked) == count + 1, "the token was about to expire"
 
-            stranger = Registry(lambda host: ("stranger", "wr0ng-word"))
-            assert stranger.lookup(reference(server.host, "public/shop:v1")) == Unknown(
+            unknown = Registry(stranger)
+            assert unknown.lookup(reference(server.host, "public/shop:v1")) == Unknown(
                 f"{server.host}: the credentials that are configured for it were refused"
             )
-            stranger.close()
+            unknown.close()
 
 
 def test_notifications_arrive_with_their_headers() -> None:
@@ -345,7 +351,7 @@ def challenge(text: str) -> Answer:
 def test_whatever_is_answered_is_survived(
     known: Registry, monkeypatch: pytest.MonkeyPatch, answer: Answer, detail: str | None
 ) -> None:
-    monkeypatch.setattr(module, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(wire, "READ_SECONDS", 0.2)
     with Stub(lambda method, path, headers: answer) as stub:
         outcome = known.lookup(reference(stub.host, "acme/shop:v1"))
         if detail is None:

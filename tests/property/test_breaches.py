@@ -257,7 +257,7 @@ class File:
 class OutOfReach:
     """A registry that tells nothing."""
 
-    def lookup(self, image: ImageReference) -> Unknown:
+    def lookup(self, image: ImageReference, running: frozenset[str] = frozenset()) -> Unknown:
         """Nobody can tell."""
         return Unknown("out of reach")
 

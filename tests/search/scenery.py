@@ -119,7 +119,7 @@ class Registry:
         asked = self._tags.get(f"{push.repository}:{push.tag}") if self.answers else None
         return asked or push.digest
 
-    def lookup(self, image: ImageReference) -> Lookup:
+    def lookup(self, image: ImageReference, running: frozenset[str] = frozenset()) -> Lookup:
         """What a sweep finds."""
         known = self._tags.get(f"{image.repository}:{image.tag}")
         return Found(known) if self.answers and known else Unknown("out of reach")

@@ -301,12 +301,12 @@ class TestOthersMeanwhile:
         assert scene.record == rested.but(timer=timer(0, "id-1"), count=2)
         assert scene.sent == [Look(target=SHOP, token="id-1", count=2)]
 
-    def test_a_group_that_others_look_at_by_now_is_looked_at_at_once(self) -> None:
+    def test_a_group_that_others_look_at_by_now_is_looked_at_soon(self) -> None:
         scene = Scene()
         theirs = timer(60, "theirs")
         scene.on("put", lambda: scene.rewrite(lambda now: now.but(timer=theirs, count=2)))
         scene.put()
-        assert (scene.record.timer, scene.record.count) == (timer(0, "id-1"), 3)
+        assert (scene.record.timer, scene.record.count) == (timer(2, "id-1"), 3)
         assert scene.record.flights == scene.before.flights[:1]
 
     def test_what_is_refused_then_says_nothing_of_their_change(self) -> None:

@@ -81,13 +81,14 @@ class TestReceive:
         assert receiving(bench).receive(SHOP, [TWO, message("1")]) == {"2": Complete(), "1": Complete()}
         assert bench.calls == ["before load", "after load"]
 
-    def test_what_a_record_has_no_room_for_stays_on_the_queue_for_a_while(self) -> None:
+    @pytest.mark.parametrize(("dequeued", "pause"), [(0, 1.0), (1, 2.0), (4, 16.0), (5, 30.0), (5000, 30.0)])
+    def test_what_a_record_has_no_room_for_stays_on_the_queue_for_a_while(self, dequeued: int, pause: float) -> None:
         full = tuple(message(f"0.{number}") for number in range(MOST_WAITING - 1))
         bench = Bench(record(inbox=full))
-        late = message("3", pushed=1, attempts=2)
+        late = message("3", pushed=1, attempts=2).model_copy(update={"dequeued": dequeued})
         with capture_logs() as logs:
             settled = receiving(bench).receive(SHOP, [TWO, late])
-        delay = 30.0 * chance().uniform(0.5, 1.0)
+        delay = pause * chance().uniform(0.5, 1.0)
         assert settled == {"2": Complete(), "3": Reschedule(late.model_copy(update={"attempts": 0}), delay)}
         assert TWO in bench.record.inbox
         assert [line["count"] for line in logs if line["log_level"] == "warning"] == [1]

@@ -7,6 +7,7 @@ import pytest
 from shared.errors import RemoteError
 from shared.message import Look
 from tests.unit.builders import API, HOLD, SHOP, at, message, record, timer
+from tests.unit.builders import change as under_way
 from tests.unit.controller_builders import RECORDS_DOWN, Bench, Died, conflict
 from worker.controller.timers import CONFLICTS, change, is_overdue, waiting_for_owners, with_timer
 from worker.ports import Conflict
@@ -149,6 +150,18 @@ class TestWithTimer:
         now = record(timer=timer(due, owner=True), count=3)
         assert with_timer(bench.ports(), now) == (now.but(timer=timer(0, "id-1"), count=4), look(count=4))
         assert bench.sent == [look(count=4)]
+
+    @pytest.mark.parametrize(("due", "stays"), [(0, True), (3, True), (3.1, False), (60, False)])
+    def test_while_a_change_is_under_way_pushes_are_gathered_for_a_moment(self, due: float, *, stays: bool) -> None:
+        # Regression: each look of a burst found a newer push than the last one, and sent it: four PUTs of 200 pushes.
+        bench = Bench()
+        now = record(timer=timer(due), count=3, change=under_way())
+        result, _ = with_timer(bench.ports(), now)
+        assert result.timer == (timer(due) if stays else timer(2, "id-1"))
+        bench.clock.advance(1)
+        assert bench.updates.receive(1) == []
+        bench.clock.advance(1)
+        assert len(bench.updates.receive(1)) == (0 if stays else 1)
 
     @pytest.mark.parametrize(("count", "serves"), [(2, True), (3, False), (4, False)])
     def test_a_look_that_was_sent_before_serves_if_it_is_still_the_newest(self, count: int, *, serves: bool) -> None:

@@ -57,11 +57,10 @@ class TestTagThatMovedElsewhere:
     """A push has moved the tag of the last good image, and never came onto the group."""
 
     MOVED = container(
-        goods=(good("latest", digest=ONE_GOOD),),
+        goods=(good("latest", digest=ONE_GOOD, pushed_again=True),),
         failures=(failure(message("v5")), failure(message("latest", digest=digest("two")))),
     )
 
-    @pytest.mark.xfail(strict=True, reason="only a push that was on the group moves a tag")
     def test_the_last_good_image_comes_back_by_its_digest(self) -> None:
         # Regression: after a bad latest and a bad v5 it was "rolled back" to latest, which was the bad one by then.
         back = wanted(self.MOVED, "acme/shop:v5")
@@ -175,12 +174,26 @@ class TestSeveralContainers:
         found = desired(now, dict.fromkeys(("alone", "moved"), "acme/shop:9"), rollback=True)
         assert found == {"moved": Desired(BY_DIGEST, frozenset({BY_DIGEST}))}
 
+    def test_the_one_that_was_refused_least_often_is_tried_first(self) -> None:
+        often, once = (container(candidate(TWO, refusals=refusals)) for refusals in (2, 1))
+        now = record({"blue": often, "web": once}, apart=True)
+        images = dict.fromkeys(("blue", "web"), "acme/shop:1")
+        assert list(desired(now, images, rollback=True)) == ["web"]
+
     @pytest.mark.parametrize(("apart", "tried"), [(False, ["web", "new", "blue"]), (True, ["new", "blue"])])
     def test_each_push_may_have_to_be_tried_apart(self, apart: bool, tried: list[str]) -> None:
         # Azure refused several images at once and did not say for which of them. What ran well is wanted all the same.
         waits = container(candidate(TWO))
         now = record({"web": waits, "new": container(), "blue": waits}, apart=apart)
         assert list(desired(now, dict.fromkeys(now.containers, "acme/shop:1"), rollback=True)) == tried
+
+    @pytest.mark.parametrize(("restart", "watched"), [(False, True), (True, False)])
+    def test_an_older_push_that_runs_meanwhile_is_watched_all_the_same(self, *, restart: bool, watched: bool) -> None:
+        # Regression: the push that was tried first was blamed for what an older push on another container broke.
+        older = container(candidate(THREE), candidate(TWO, restart=restart))
+        now = record({"a": container(candidate(THREE)), "b": older}, apart=True)
+        wishes = desired(now, {"a": "acme/shop:1", "b": "acme/shop:2"}, rollback=True)
+        assert {name: each.id for name, each in wishes.items()} == {"a": "3"} | ({"b": "2"} if watched else {})
 
 
 class TestRuns:

@@ -151,7 +151,7 @@ class TestNothingToDo:
                 record(),
                 "acme/shop:1",
                 "semver:patch",
-                "2 is a major update of 1, and semver:patch stays within 1.0",
+                "2 is a major update of 1, and semver:patch stays within 1",
             ),
             (TWO, container(goods=(good("3", pushed=60),)), "acme/shop:3", "any", "acme/shop:3 is newer"),
             (

@@ -72,9 +72,13 @@ class TestAtRest:
     def test_a_group_of_which_nothing_is_known_rests(self) -> None:
         assert look(record(), group(OLD)) == (record(), Rest())
 
-    @pytest.mark.parametrize("kind", ["received", "to be looked up"])
-    def test_pushes_that_nobody_has_looked_up_yet_are_waited_for(self, kind: str) -> None:
-        now = proven(inbox=(TWO,)) if kind == "received" else wanted(candidate(TWO, None))
+    def test_pushes_that_wait_in_the_inbox_for_their_age_are_waited_for_slowly(self) -> None:
+        now = proven(inbox=(TWO,))
+        why = "pushes wait until they are as old as the policy wants them (min_age)"
+        assert look(now, group(OLD)) == (now, Wait(RULES.slow, why, owner=True))
+
+    def test_pushes_that_nobody_has_looked_up_yet_are_waited_for(self) -> None:
+        now = wanted(candidate(TWO, None), inbox=(message("3"),))
         assert look(now, group(OLD)) == (
             now,
             Wait(timedelta(seconds=5), "pushes wait to be looked up in their registry"),

@@ -23,11 +23,12 @@ from tests.unit.builders import (
     record,
     target,
 )
-from worker.core.following import followings
-from worker.core.resolve import MOST_LOOKUPS, not_there, resolve, unresolved
+from worker.core.following import Following, followings
+from worker.core.resolve import MOST_LOOKUPS, no_image, not_there, resolve, unresolved
 from worker.groups.group import ContainerGroup
+from worker.record.lookups import Found
 from worker.record.record import Record
-from worker.record.values import MANUAL, Candidate, ContainerRecord, Hold
+from worker.record.values import MANUAL, Candidate, ContainerRecord, Good, Hold
 from worker.targets.target import Target
 
 FIRST, SECOND, THIRD = digest("first"), digest("second"), digest("third")
@@ -46,11 +47,13 @@ def resolved(
     told: str | None = None,
     shown: ContainerGroup | None = None,
     rule: Target | None = None,
+    platforms: frozenset[str] = frozenset(),
 ) -> Record:
     """The record once the registry has told this digest."""
     before = record({"web": now}) if isinstance(now, ContainerRecord) else now
     shown = shown or group()
-    return resolve(before, shown, followings(shown.images, rule or target()), of, told, NOW)
+    found = Found(told, platforms) if told else None
+    return resolve(before, shown, followings(shown.images, rule or target()), of, found, NOW)
 
 
 def first(of: Record, name: str = "web") -> Candidate:
@@ -75,12 +78,21 @@ class TestUnresolved:
     def test_the_first_best_one_whose_image_is_not_known(
         self, containers: dict[str, ContainerRecord], asked: str | None
     ) -> None:
-        message_ = unresolved(record(containers))
+        message_ = unresolved(record(containers), self.followed())
         assert (message_ and message_.id) == asked
 
     def test_nothing_while_the_group_is_held_by_hand(self) -> None:
         held = record({"web": container(open_(TWO))}, hold=Hold(reason="sale", since=NOW))
-        assert unresolved(held) is None
+        assert unresolved(held, self.followed()) is None
+
+    def test_no_registry_that_the_group_does_not_run_from(self) -> None:
+        # A record is a blob: whoever can write one must not have the worker connect to where they like.
+        inside = message("2", registry="127.0.0.1:8080", repository="admin")
+        assert unresolved(record({"web": container(open_(inside))}), self.followed()) is None
+        assert unresolved(record({"gone": container(open_(TWO))}), self.followed()) is None
+
+    def followed(self) -> dict[str, Following]:
+        return followings(dict.fromkeys(("web", "blue"), "acme/shop:1"), target("any", "web", "blue"))
 
 
 class TestImage:
@@ -242,6 +254,19 @@ class TestUnchanged:
         now = container(open_(self.AGAIN), goods=(good("1", digest=FIRST),))
         assert queued(resolved(self.AGAIN, now, FIRST, group({"web": f"acme/shop@{FIRST}"}))) == []
 
+    @pytest.mark.parametrize("known", [None, FIRST, SECOND], ids=["not known", "the index", "the platform's"])
+    def test_an_index_runs_as_one_of_the_manifests_that_it_lists(self, known: str | None) -> None:
+        now = container(open_(self.AGAIN), goods=(good("1", digest=known),))
+        shown = group(views={"web": pulled(SECOND)})
+        after = resolved(self.AGAIN, now, FIRST, shown, platforms=frozenset({SECOND, THIRD}))
+        assert ends(after) == [("1", "unchanged", "web runs docker.io/acme/shop:1 already")]
+        assert after.containers["web"].good.digest == FIRST
+
+    def test_a_manifest_that_the_index_does_not_list_is_another_image(self) -> None:
+        now = container(open_(self.AGAIN), goods=(good("1", digest=SECOND),))
+        after = resolved(self.AGAIN, now, FIRST, group(views={"web": pulled(SECOND)}), platforms=frozenset({THIRD}))
+        assert first(after).image == f"acme/shop@{FIRST}"
+
     def test_what_it_is_newer_than_has_ended_and_what_is_better_waits_on(self) -> None:
         now = container(candidate(THREE), open_(self.AGAIN), open_(message("0")), candidate(message("00")))
         after = resolved(self.AGAIN, now, FIRST, self.RUNS)
@@ -284,6 +309,23 @@ class TestUnchanged:
         after = resolved(self.AGAIN, record({"web": now}, change=under_way), FIRST, self.RUNS)
         assert first(after).image == f"acme/shop@{FIRST}"
 
+    @pytest.mark.parametrize("digest_known", [None, FIRST])
+    def test_without_a_digest_the_push_that_brought_it_here_is_known_by_its_time(
+        self, digest_known: str | None
+    ) -> None:
+        # Regression: of six deliveries of one push, those that came after its change restarted the group once more.
+        proven = good("1", digest=digest_known, pushed=5)
+        after = resolved(self.AGAIN, container(open_(self.AGAIN), goods=(proven,)), None, self.RUNS)
+        assert (queued(after), ends(after)[0][1]) == ([], "unchanged")
+        assert after.containers["web"].goods == (proven,)
+
+    @pytest.mark.parametrize(
+        "proven", [good("1", pushed=4), good("1"), good("1", "acme/shop:one", pushed=5), good("2", pushed=5)]
+    )
+    def test_without_a_digest_any_other_push_is_a_restart(self, proven: Good) -> None:
+        after = resolved(self.AGAIN, container(open_(self.AGAIN), goods=(proven,)), None, self.RUNS)
+        assert (first(after).image, first(after).restart) == ("acme/shop:1", True)
+
     @pytest.mark.parametrize(
         ("goods", "shown"),
         [
@@ -305,6 +347,17 @@ class TestUnchanged:
         after = resolved(self.AGAIN, now, FIRST, shown, target("any", "web", "blue"))
         assert (queued(after), queued(after, "blue"), ends(after)) == ([], ["1"], [])
         assert first(after, "blue").image == f"acme/shop@{FIRST}"
+
+
+class TestNoImage:
+    """What was pushed is a cache, a chart or a signature, as the registry's manifest tells."""
+
+    def test_it_is_ignored_everywhere_and_what_was_pushed_before_it_goes_on(self) -> None:
+        now = record({"web": container(open_(THREE), open_(TWO)), "blue": container(open_(THREE)), "jobs": container()})
+        after = no_image(now, THREE, "its config is x", NOW)
+        why = "docker.io/acme/shop:3 is no image that a container can run: its config is x"
+        assert (queued(after), queued(after, "blue"), ends(after)) == (["2"], [], [("3", "ignored", why)])
+        assert after.containers["web"].failures == ()
 
 
 class TestNotThere:

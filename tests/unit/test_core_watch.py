@@ -505,7 +505,7 @@ class TestBroken:
 class TestProvisioningFailed:
     VIEW = waiting() | {"events": [event("FailedMount", 60, "no such share", "Warning")]}
 
-    @pytest.mark.parametrize("state", ["Failed", "Canceled", "Unhealthy"])
+    @pytest.mark.parametrize("state", ["Failed", "Canceled"])
     def test_a_failed_operation_is_the_pushs_fault(self, state: str) -> None:
         result, action = looked(begun(), group(NEW, {"web": self.VIEW}, state=state), 60)
         assert action is None

@@ -67,6 +67,41 @@ def test_event_grid_handshake(queue: RecordingQueue) -> None:
     assert (answer.status_code, answer.get_json()) == (200, {"validationResponse": "5F2B1E0A-77"})
 
 
+ORIGIN = {"WebHook-Request-Origin": "eventgrid.azure.net"}
+
+
+def test_cloud_events_handshake(queue: RecordingQueue) -> None:
+    answer = client_for(queue).options(f"/webhooks/acr/{TOKEN}", headers=ORIGIN)
+    assert answer.status_code == 200
+    assert answer.headers["WebHook-Allowed-Origin"] == "eventgrid.azure.net"
+    assert answer.headers["WebHook-Allowed-Rate"] == "*"
+    assert set(answer.headers["Allow"].split(", ")) == {"OPTIONS", "POST"}
+    assert queue.sent == []
+
+
+@pytest.mark.parametrize("path", ["/webhooks/acr/a-wrong-token-0123", "/webhooks/acr"])
+def test_the_cloud_events_handshake_asks_for_a_secret(queue: RecordingQueue, path: str) -> None:
+    answer = client_for(queue).options(path, headers=ORIGIN)
+    assert (answer.status_code, answer.content_type) == (401, "application/problem+json")
+    assert "WebHook-Allowed-Origin" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        (f"/webhooks/acr/{TOKEN}", {}),
+        (f"/webhooks/acr/{TOKEN}", {"WebHook-Request-Origin": "no host name"}),
+        (f"/webhooks/harbor/{TOKEN}", ORIGIN),
+    ],
+)
+def test_no_other_request_for_the_options_is_a_handshake(
+    queue: RecordingQueue, path: str, headers: dict[str, str]
+) -> None:
+    answer = client_for(queue).options(path, headers=headers)
+    assert answer.status_code == 200
+    assert "WebHook-Allowed-Origin" not in answer.headers
+
+
 def test_an_invalid_traceparent_begins_a_new_trace(queue: RecordingQueue) -> None:
     client_for(queue).post(f"/webhooks/dockerhub/{TOKEN}", data=PUSH.body, headers={"traceparent": "00-zz"})
     assert str(queue.sent[0].traceparent).startswith("00-")

@@ -99,6 +99,11 @@ class TestRequests:
         queue.complete(leased)
         assert wire.requests[1][:3] == ("DELETE", "/updates/messages/id-1", {"popreceipt": "receipt-2"})
 
+    def test_a_peek_leases_nothing(self) -> None:
+        wire = Wire(messages("one", "two"))
+        assert queue_on(wire).peek() == ["one", "two"]
+        assert wire.requests == [("GET", "/updates/messages", {"peekonly": "true", "numofmessages": "32"}, "")]
+
     def test_messages_are_counted(self) -> None:
         wire = Wire((200, {"x-ms-approximate-messages-count": "7"}, ""), NO_QUEUE, refused(503, "ServerBusy"))
         queue = queue_on(wire)

@@ -129,12 +129,13 @@ def test_the_better_challenge_is_met(header: str, scheme: str | None) -> None:
 )
 def test_a_token_is_asked_for_where_it_is_safe(parameters: dict[str, str], local: bool, url: str | None) -> None:
     challenge = Challenge("bearer", parameters)
+    registry = httpx.URL("http://localhost:5000/v2/" if local else "https://ghcr.io/v2/")
     if url is None:
         with pytest.raises(RemoteError) as refused:
-            token_url(challenge, SHOP, local)
+            token_url(challenge, SHOP, registry)
         assert "word" not in str(refused.value)
     else:
-        assert str(token_url(challenge, SHOP, local)) == url
+        assert str(token_url(challenge, SHOP, registry)) == url
 
 
 @pytest.mark.parametrize(

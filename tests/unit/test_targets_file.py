@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 import worker
 from shared.message import TargetId
 from worker.policies.parse import SameTag, SemVer
-from worker.targets.file import Discover, RegistrySources, TargetsError, TargetsFile, json_schema, parse_targets
+from worker.targets.file import Discover, TargetsError, TargetsFile, json_schema, parse_targets
+from worker.targets.registries import RegistryEntry
 
 EXAMPLE = """\
 targets:
@@ -87,7 +88,7 @@ def test_what_the_example_says() -> None:
     assert shop.secrets["registry/index.docker.io"] == "env:HUB_PASSWORD"
     assert shop.rule_for("sidecar") is None
     assert said.discover == Discover(("s",), ("web", "batch"))
-    assert said.registries == {"docker.io": RegistrySources("env:HUB_USER", "env:HUB_TOKEN")}
+    assert said.registries == {"docker.io": RegistryEntry("env:HUB_USER", "env:HUB_TOKEN")}
     assert said.notify == ("env:SLACK_URL",)
     assert other.id == TargetId(subscription="other", resource_group="2026-01-01", container_group="1.10")
     assert set(other.containers) == {"on"}, "a scalar is the text that was written"
@@ -182,7 +183,22 @@ def test_what_may_be_a_secret_is_never_repeated() -> None:
         ("registries: {'a b': {}}\ndiscover: {}", "is not a registry host"),
         (
             "registries: {ghcr.io: {user: env:A}}\ndiscover: {}",
-            "user: not a key here, where username, password may stand",
+            "user: not a key here, where username, password, identity, believe, scheme, realms may stand",
+        ),
+        ("registries: {'acme/shop': {}}\ndiscover: {}", "did you mean `docker.io/acme/shop`?"),
+        ("registries: {'ghcr.io/Acme/*': {}}\ndiscover: {}", "did you mean `ghcr.io/acme`?"),
+        ("registries: {ghcr.io: {username: env:A}}\ndiscover: {}", "username and password belong together"),
+        (
+            "registries: {acme.azurecr.io: {username: env:A, password: env:B, identity: true}}\ndiscover: {}",
+            "identity takes the place of username and password",
+        ),
+        ("registries: {acme.azurecr.io: {identity: maybe}}\ndiscover: {}", "identity: must be true or false"),
+        ("registries: {acme.azurecr.io: {identity: true, scheme: http}}\ndiscover: {}", "identity needs https"),
+        ("registries: {ghcr.io/acme: {scheme: http}}\ndiscover: {}", "write it under ghcr.io"),
+        ("registries: {ghcr.io: {believe: sometimes}}\ndiscover: {}", "believe: "),
+        (
+            "registries: {ghcr.io: {realms: ['https://auth.acme.com/token']}}\ndiscover: {}",
+            "did you mean `auth.acme.com`?",
         ),
         ("notify: ['evn:SLACK']\ndiscover: {}", "did you mean `env:`?"),
         ("notify: ['env:']\ndiscover: {}", "write it as env:NAME"),
@@ -259,6 +275,9 @@ def test_the_shipped_schema_is_that_of_the_model() -> None:
         (EXAMPLE, True),
         ("discover: {}", True),
         ("targets: []\ndiscover: {resource_groups: [web]}", True),
+        ("discover: {}\nregistries: {acme.azurecr.io: {identity: true, believe: never}}", True),
+        ("discover: {}\nregistries: {localhost: {identity: yes}}", False),
+        ("discover: {}\nregistries: {'10.0.0.4:5000': {scheme: http}, ghcr.io/acme: {realms: [auth.acme.com]}}", True),
         ("{}", False),
         ("discover:", False),
         ("targets: [{container_group: a, resource_group: b, containers: {web: {policy: semver:minro}}}]", False),

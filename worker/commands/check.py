@@ -176,9 +176,10 @@ def _problems(deployment: Deployment, target: Target, group: ContainerGroup) -> 
 
 def _check_sources(deployment: Deployment, file: TargetsFile) -> Iterator[Finding]:
     """The secrets that belong to no target."""
-    for host, login in file.registries.items():
-        sources = {f"registries/{host}.username": login.username, f"registries/{host}.password": login.password}
-        yield _try(f"registry {host}", partial(_check_login, deployment, sources))
+    for key, entry in file.registries.items():
+        login = {"username": entry.username, "password": entry.password}
+        sources = {f"registries/{key}.{name}": source for name, source in login.items() if source}
+        yield _try(f"registry {key}", partial(_check_login, deployment, sources))
     for number, source in enumerate(file.notify):
         yield _try(f"notify[{number}]", partial(_check_notify, deployment, source, f"notify[{number}]"))
 

@@ -24,6 +24,7 @@ from worker.core.following import foreign_images, unknown_here
 from worker.core.look import Absence, Situation
 from worker.core.rules import Action, Put, Rest, RolloutRules, Wait
 from worker.failures.classify import GONE, Failure, Retry, Transient, classify, is_circumstance
+from worker.groups.group import ContainerGroup
 from worker.ports import UNREADABLE, Conflict, Ports
 from worker.record.record import Record
 from worker.targets.tags import BadTags
@@ -68,6 +69,7 @@ class Looking:
         self._putting = Putting(ports, rules, retry, chance)
         self._lease = lease
         self._chance = chance
+        self._learnt: frozenset[tuple[str, str]] = frozenset()
 
     def look(self, look: Look, is_held: Callable[[], bool]) -> Settlement:
         """One look; what becomes of its message. `is_held` says whether its lease still stands. Raises LeaseLost."""
@@ -115,6 +117,7 @@ class Looking:
             return self._no_target(record, etag, look, target)
         if unknown_here(record, group, target) and look.tries(_UNKNOWN) < UNKNOWN_TARGET:
             return self._no_target(record, etag, look, None)
+        group = self._clean(group, target)
         now = group.azure_time(self._ports.now())
         rules = replace(self._rules, secrets=frozenset(target.secrets))
         situation = Situation(record, group, target, rules, now)
@@ -137,6 +140,19 @@ class Looking:
             return self._tell(decided, look, action, etag, is_held)
         return Complete() if isinstance(action, Rest) else self._later(look, _delay(action))
 
+    def _clean(self, group: ContainerGroup, target: Target) -> ContainerGroup:
+        """The group without a secret in what it says, before any of that is kept: evidence is cut, and half a secret
+        can't be told any more.
+
+        Another worker may have put the secrets onto it, and this one know none of them yet.
+        """
+        secrets = frozenset(target.secrets.items())
+        if group.says_something and group.withheld() and not secrets <= self._learnt:
+            with contextlib.suppress(RemoteError):
+                self._ports.resolve(dict(target.secrets))
+                self._learnt |= secrets
+        return group.redacted(self._ports.redact)
+
     def _looked_up(self, situation: Situation, record: Record) -> Record:
         """The record with the digests of the best candidates, as their registries tell them."""
         for _ in range(MOST_LOOKUPS):
@@ -148,7 +164,8 @@ class Looking:
             except RemoteError as error:
                 failure = classify(error)
                 log.info("image not found", image=str(message.push.image), detail=failure.detail)
-                return situation.looked_up(record, message, Absence(failure.code, failure.detail))
+                absence = Absence(failure.code, self._ports.redact(failure.detail))
+                return situation.looked_up(record, message, absence)
             record = situation.looked_up(record, message, digest)
         return record
 

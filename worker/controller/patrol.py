@@ -7,16 +7,19 @@ have changed since are read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 import structlog
 
 from shared.errors import RemoteError
 from shared.message import TargetId
 from worker.controller.sweep import Sweeper
-from worker.controller.timers import change, is_overdue
+from worker.controller.timers import CONFLICTS, change, is_overdue
 from worker.core.desired import drifted
 from worker.failures.classify import GONE
 from worker.ports import Conflict, Listed, Ports
@@ -24,7 +27,9 @@ from worker.record.record import Record
 from worker.targets.target import Target
 
 MOST_READ = 20
-"""Groups that are read on their own in one round, as no list shows them."""
+"""Groups that are read on their own in one round, as no list shows them; the others have their turn in the next."""
+MOST_MET = 50
+"""New targets that are swept in one round, so that the first start with many of them spares Azure and registries."""
 SWEEP_TRIES = 3
 
 log = structlog.get_logger()
@@ -38,21 +43,37 @@ class Patrol:
     sweeper: Sweeper
     rollback: bool = True
     _seen: dict[TargetId, tuple[str, Record]] = field(default_factory=dict)
-    _swept: dict[TargetId, int] = field(default_factory=dict)
+    _read_alone: Counter[TargetId] = field(default_factory=Counter)
+    _met: Counter[TargetId] = field(default_factory=Counter)
+    _compared: Counter[TargetId] = field(default_factory=Counter)
     _unreadable: set[TargetId] = field(default_factory=set)
 
     def look_round(self) -> None:
         """Look at every record once. Raises RemoteError if the records can't be listed."""
         versions = dict(self.ports.records.versions())
-        listed = self.ports.targets.listed()
-        alone = [target.id for target in self.ports.targets.all() if target.id not in listed][:MOST_READ]
+        targets = {target.id: target for target in self.ports.targets.all()}
+        shown = self._shown(targets, self.ports.targets.listed())
         for target, etag in versions.items():
-            self._guarded(target, lambda target=target, etag=etag: self._look(target, etag, listed, alone))  # type: ignore[misc]
+            self._guarded(target, partial(self._look, target, etag, shown))
         self._seen = {target: seen for target, seen in self._seen.items() if target in versions}
-        for known in self.ports.targets.all():
-            seen = self._seen.get(known.id)
-            if not (seen and seen[1].swept):
-                self._guarded(known.id, lambda known=known: self._meet(known))  # type: ignore[misc]
+        new = [target for target in targets if not self._is_swept(target)]
+        for target in _in_turn(new, self._met, MOST_MET):
+            self._guarded(target, partial(self._meet, targets[target]))
+
+    def _shown(
+        self, targets: Mapping[TargetId, Target], listed: Mapping[TargetId, Listed]
+    ) -> dict[TargetId, Listed | None]:
+        """The targets that are looked at in this round, with what the last list shows of each; None of what it lacks.
+
+        A group that is in the list and no target any more is its owner's.
+        """
+        unlisted = [target for target in targets if target not in listed]
+        alone = _in_turn(unlisted, self._read_alone, MOST_READ)
+        return {target: listed[target] for target in targets if target in listed} | dict.fromkeys(alone)
+
+    def _is_swept(self, target: TargetId) -> bool:
+        seen = self._seen.get(target)
+        return seen is not None and seen[1].swept
 
     def _guarded(self, target: TargetId, look: Callable[[], None]) -> None:
         """One group's trouble ends no round; a record that can't be read is told once."""
@@ -68,7 +89,7 @@ class Patrol:
         except Exception:  # the others are looked at, and this one again the next time
             log.exception("group not looked at", target=str(target))
 
-    def _look(self, target: TargetId, etag: str, listed: Mapping[TargetId, Listed], alone: list[TargetId]) -> None:
+    def _look(self, target: TargetId, etag: str, shown: Mapping[TargetId, Listed | None]) -> None:
         record = self._record(target, etag)
         now = self.ports.now()
         if record.timer:
@@ -78,9 +99,9 @@ class Patrol:
             return
         if not record.containers:
             return
-        seen = listed.get(target)
-        suspect = self._has_drifted(record, seen) if seen else self.ports.targets.is_gone(target)
-        if not (suspect or target in alone):
+        seen = shown.get(target)
+        unlisted = target in shown or self.ports.targets.is_gone(target)
+        if not (self._has_drifted(record, seen) if seen else unlisted):
             return
         # The list may be older than the record: then it shows what ran before the last push.
         group = self._read(target)
@@ -116,18 +137,34 @@ class Patrol:
 
         Its record says so from then on. A registry that can't tell is asked a few times.
         """
-        record, etag = self.ports.load(target.id)
+        record, _ = self.ports.load(target.id)
         if record.swept:
             return
-        tries = self._swept[target.id] = self._swept.get(target.id, 0) + 1
         swept = self.sweeper.sweep_one(target)
         if swept.held or swept.gone:
             return  # nothing was compared
-        if swept.problem and tries < SWEEP_TRIES:
+        self._compared[target.id] += 1
+        if swept.problem and self._compared[target.id] < SWEEP_TRIES:
             log.info("new target not swept, trying again", target=str(target.id), problem=swept.problem)
             return
         log.info("new target", target=str(target.id), missed=len(swept.missed), problem=swept.problem)
-        self.ports.save(record.but(swept=True), etag)
+        self._mark_as_swept(target.id)
+
+    def _mark_as_swept(self, target: TargetId) -> None:
+        """Raises Conflict if others write the record all the time, and RemoteError."""
+        for _ in range(CONFLICTS):
+            record, etag = self.ports.load(target)
+            with suppress(Conflict):
+                self.ports.save(record.but(swept=True), etag)
+                return
+        raise Conflict(str(target))
+
+
+def _in_turn(targets: Iterable[TargetId], turns: Counter[TargetId], most: int) -> list[TargetId]:
+    """Those of the targets that had the fewest turns, `most` at a time, so that each has its own; the turn counts."""
+    chosen = sorted(targets, key=lambda target: turns[target])[:most]
+    turns.update(chosen)
+    return chosen
 
 
 def _is_overdue(record: Record, now: datetime) -> bool:

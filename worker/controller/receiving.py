@@ -16,7 +16,7 @@ from worker.ports import Ports
 from worker.record.record import Record
 
 FULL = 30.0
-"""Seconds, about, after which a push comes again that a record had no room for."""
+"""Seconds, at most, after which a push comes again that a record had no room for; the first times it is sooner."""
 
 log = structlog.get_logger()
 
@@ -58,4 +58,5 @@ class Receiving:
         return {message.id: self._later(message) if message.id in no_room else Complete() for message in messages}
 
     def _later(self, message: UpdateMessage) -> Settlement:
-        return Reschedule(message.model_copy(update={"attempts": 0}), FULL * self._chance.uniform(0.5, 1.0))
+        pause = min(FULL, 2.0 ** min(message.dequeued, 10))
+        return Reschedule(message.model_copy(update={"attempts": 0}), pause * self._chance.uniform(0.5, 1.0))

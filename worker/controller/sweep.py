@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import reduce
 
 import structlog
 
@@ -21,14 +20,15 @@ from worker.core.desired import drifted
 from worker.core.following import followings, parsed
 from worker.failures.classify import GONE
 from worker.groups.group import ContainerGroup
+from worker.groups.health import LONG_AGO
+from worker.policies.choose import best_tag
 from worker.policies.policy import Policy, Update
 from worker.ports import Conflict, Found, Images, Ports
 from worker.record.record import FAILURES_KEPT, Record
-from worker.record.values import ContainerRecord, Failure
+from worker.record.values import SWEEP, ContainerRecord, Failure
 from worker.targets.tags import hold_reason
 from worker.targets.target import Target
 
-SENDER = "sweep"
 log = structlog.get_logger()
 
 
@@ -81,6 +81,8 @@ class Sweeper:
         group = self.ports.groups.get(target.id)
         if hold_reason(group.tags) or group.stopped:
             return Swept(target.id, problem="held or stopped", held=True)
+        if group.not_ours:  # what is found would end as a dead letter, again with each sweep
+            return Swept(target.id, problem=group.not_ours)
         woken = self._wake(record, group)
         if record.hold:
             return Swept(target.id, woken=woken, problem="held", held=True)
@@ -114,12 +116,18 @@ class Sweeper:
             container = record.containers.get(name)
             if container and (container.candidates or container.pin):
                 continue
+            if any(message.push.image.name == following.name for message in record.inbox):
+                continue
             try:
                 image = ImageReference.parse(following.name)
                 tag = _followed_tag(group.images[name], container)
                 running = _running_digests(group, name, container)
-                since = container.good.order[0] if container and container.good.order else self.ports.now()
+                # Nobody knows when a tag was pushed. If that counted as now, it would outrank a webhook that waits.
+                since = container.good.order[0] if container and container.good.order else LONG_AGO
                 push = self._newer(image, tag, following.policy, _failures(container), running, since)
+            except RemoteError as error:
+                problems.append(f"{name}: {error.message}")
+                continue
             except (CannotTell, InvalidImage) as error:
                 problems.append(f"{name}: {error}")
                 continue
@@ -137,18 +145,20 @@ class Sweeper:
         since: datetime,
     ) -> Push | None:
         best = self._best_tag(image, tag, policy, failures)
-        if best is None:
+        if best is None or (best == tag and not isinstance(policy.decide(tag, tag), Update)):
             return None
-        found = self.registry.lookup(ImageReference(image.registry, image.repository, best))
+        found = self.registry.lookup(ImageReference(image.registry, image.repository, best), running)
         if not isinstance(found, Found):
             raise CannotTell(str(getattr(found, "detail", found)))
-        if best == tag and (not running or found.digest in running):
+        if found.artifact:
+            return None
+        # Azure names the platform's manifest as what it pulled, the registry the index that lists it.
+        if best == tag and (not running or found.digests & running):
             return None
         if any(failure.tag == best and failure.digest in {None, found.digest} for failure in failures):
             return None
         pushed = ImageReference(image.registry, image.repository, best, found.digest)
-        # Nobody knows when a tag was moved. If that counted as now, it would outrank a newer tag whose webhook waits.
-        return Push.of(SENDER, pushed, pushed_at=since if best == tag else self.ports.now())
+        return Push.of(SWEEP, pushed, pushed_at=since, proof="own")
 
     def _best_tag(
         self, image: ImageReference, tag: str | None, policy: Policy, failures: tuple[Failure, ...]
@@ -159,15 +169,12 @@ class Sweeper:
         failed = {failure.tag for failure in failures}
         # A container remembers so many failures and no more: what is lower than one of them may have failed before.
         forgets = len(failures) >= FAILURES_KEPT
-        allowed = (
+        tags = (
             other
             for other in self.registry.tags(image)
-            if other != tag
-            and other not in failed
-            and isinstance(policy.decide(tag, other), Update)
-            and not (forgets and any(policy.outranks(one, other) for one in failed))
+            if other not in failed and not (forgets and any(policy.outranks(one, other) for one in failed))
         )
-        return reduce(lambda best, other: other if policy.outranks(other, best) else best, allowed, tag)
+        return best_tag(policy, tag, tags) or tag
 
 
 def _failures(container: ContainerRecord | None) -> tuple[Failure, ...]:

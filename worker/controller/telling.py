@@ -5,6 +5,8 @@ What is to be told stands in the record's outbox and leaves it only after it has
 
 from __future__ import annotations
 
+from functools import partial
+
 import structlog
 
 from shared.message import TargetId, UpdateMessage
@@ -39,14 +41,22 @@ class Telling:
     def _end(self, target: TargetId, ending: Ending) -> None:
         message, code = ending.message, ending.code
         if is_dead(ending.result):
-            now, received_at = self._ports.now(), message.received_at
-            letter = dead_letter_of(message, code or "", ending.detail, ending.attempts, received_at, now)
-            briefly(lambda: self._ports.poison.send(letter.encode()))
+            letter = dead_letter_of(message, code or "", ending.detail, ending.attempts, message.received_at, ending.at)
+            briefly(partial(self._dead_letter, letter.encode()))
         OUTCOMES.labels(ending.result).inc()
         with structlog.contextvars.bound_contextvars(**context_of(message, target)):
             log.info("ended", outcome=ending.result, detail=ending.detail, **({"code": code} if code else {}))
         if ending.result in {"updated", "rolled-back", "failed"}:
             self._notify(message, target, ending.result, ending.detail)
+
+    def _dead_letter(self, text: str) -> None:
+        """Send a letter, unless it is there already.
+
+        A worker may have died after it had sent the letter, or its answer was lost. Every telling of one ending makes
+        the same text. Only the oldest letters can be seen, so that somebody who lets many pile up may get one twice.
+        """
+        if text not in self._ports.poison.peek():
+            self._ports.poison.send(text)
 
     def _address(self, target: TargetId, address: AddressChange) -> None:
         ADDRESS_CHANGES.inc()

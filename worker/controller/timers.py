@@ -19,6 +19,8 @@ from worker.record.values import Timer
 CONFLICTS = 5
 """How often something is decided again because somebody else wrote the record first, before it is left to later."""
 SOON = timedelta(seconds=1)
+GATHER = timedelta(seconds=2)
+"""How long pushes are gathered while a change is under way: each PUT restarts the group, so a burst should cost few."""
 OVERDUE = timedelta(minutes=2)
 """How long after its time a look counts as lost: more than a lease, in which whoever died had it, and a slow step."""
 
@@ -59,18 +61,20 @@ def _must_wait(record: Record, now: datetime) -> bool:
 
 
 def with_timer(ports: Ports, record: Record, sent: Look | None = None) -> tuple[Record, Look | None]:
-    """The record with a timer that is due now, its look being on the queue already; and that look.
+    """The record with a timer that is due soon, its look being on the queue already; and that look.
 
-    A timer that is due in a moment anyway stays: pushes that come together are looked at together. `sent` is a look
-    that was sent for this record before and is named by no record, so that it still serves.
+    It is due now, or after GATHER. A timer that is due in a moment anyway stays: pushes that come together are looked
+    at together. `sent` is a look that was sent for this record before and is named by no record, so that it still
+    serves.
     """
     now = ports.now()
-    if record.timer and now - OVERDUE <= record.timer.due <= now + SOON:
+    delay = GATHER if record.change else timedelta(0)
+    if record.timer and now - OVERDUE <= record.timer.due <= now + delay + SOON:
         return record, sent
     if sent is None or sent.count <= record.count:
         sent = Look(target=record.target, token=ports.new_id(), count=record.count + 1)
-        ports.updates.send(sent.encode())
-    return record.but(timer=Timer(token=sent.token, due=now), count=sent.count), sent
+        ports.updates.send(sent.encode(), delay.total_seconds())
+    return record.but(timer=Timer(token=sent.token, due=now + delay), count=sent.count), sent
 
 
 def waiting_for_owners(ports: Ports, to_be_mended: int = 0) -> int | None:

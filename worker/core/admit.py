@@ -17,7 +17,7 @@ from worker.core.following import Following, followings, good_image, repository_
 from worker.groups.group import ContainerGroup
 from worker.policies.policy import Policy, Skip
 from worker.record.record import GOODS_KEPT, Record, remembered
-from worker.record.values import MANUAL, Candidate, ContainerRecord, Failure, Result
+from worker.record.values import MANUAL, SWEEP, Candidate, ContainerRecord, Failure, Good, Result
 from worker.targets.target import Target
 
 Verdict = Literal["wanted", "superseded", "ignored"]
@@ -38,8 +38,11 @@ def admit(record: Record, group: ContainerGroup, target: Target, now: datetime) 
     record = acquaint(record, group, target, now)
     followed = followings(group.images, target)
     for message in sorted(record.inbox, key=lambda message: message.order):
-        record, rulings = consider(record, followed, message)
-        record = record.but(inbox=tuple(other for other in record.inbox if other.id != message.id))
+        considered, rulings = consider(record, followed, message)
+        is_wanted = any(ruling.verdict == "wanted" for ruling in rulings)
+        if is_wanted and too_young(followed, message, now):
+            continue
+        record = considered.but(inbox=tuple(other for other in record.inbox if other.id != message.id))
         ruling = min(rulings, key=lambda ruling: _STRONGEST.index(ruling.verdict), default=None)
         if ruling is None:
             record = record.end(message, "ignored", f"no container runs {message.push.image.name}", (), now)
@@ -66,6 +69,8 @@ def _consider(
 ) -> tuple[ContainerRecord, Ruling]:
     if failure := repeated(container, message, message.push.digest):
         return container, Ruling(name, "ignored", failed_before(failure))
+    if any(_is_candidate(message, other) for other in container.candidates):
+        return container, Ruling(name, "superseded", "the same push was delivered before, and is under way")
     good, tag = container.good, message.push.tag
     decision = policy.decide(good.tag, tag)
     # Of two tags that the policy can't compare neither is newer: the policy's own reason is the one to tell.
@@ -76,22 +81,41 @@ def _consider(
     if skipped:
         return container, Ruling(name, "ignored", decision.reason)
     place = next(
-        (
-            number
-            for number, other in enumerate(container.candidates)
-            if newer(policy, message, other.tag, other.message.order)
-        ),
+        (number for number, other in enumerate(container.candidates) if better(policy, good.tag, message, other)),
         len(container.candidates),
     )
     candidate = Candidate(message=message)
     candidates = (*container.candidates[:place], candidate, *container.candidates[place:])
-    return container.but(candidates=candidates), Ruling(name, "wanted", decision.reason)
+    goods = tuple(_pushed_again(good, message) for good in container.goods)
+    return container.but(candidates=candidates, goods=goods), Ruling(name, "wanted", decision.reason)
+
+
+def _pushed_again(good: Good, message: UpdateMessage) -> Good:
+    """A good image whose tag was pushed once more: whatever becomes of that push, its tag is no way back to it."""
+    same_image = good.digest is not None and good.digest == message.push.digest
+    return good if good.tag != message.push.tag or same_image else good.but(pushed_again=True)
 
 
 def newer(policy: Policy, message: UpdateMessage, tag: str, order: tuple[datetime, datetime]) -> bool:
     """Is a push newer than another one with this tag and order: by the policy's order of tags, else by time?"""
     ranked = policy.outranks(message.push.tag, tag) if message.push.tag != tag else None
     return message.order > order if ranked is None else ranked
+
+
+def better(policy: Policy, running: str | None, message: UpdateMessage, other: Candidate) -> bool:
+    """Is a push better than another one that may follow `running`, too: by the policy, else by time?"""
+    preferred = policy.prefers(running, message.push.tag, other.tag) if message.push.tag != other.tag else None
+    return message.order > other.message.order if preferred is None else preferred
+
+
+def too_young(followed: dict[str, Following], message: UpdateMessage, now: datetime) -> str | None:
+    """Why a push has to wait in the inbox still (the condition min_age), for all containers; None if it need not.
+
+    The sweep does not know when its finds were pushed: for them it counts how long ago they were found.
+    """
+    pushed_at = message.received_at if message.push.sender == SWEEP else message.order[0]
+    conditions = (each.policy.conditions for each in followed.values() if each.name == message.push.image.name)
+    return next((why for each in conditions if (why := each.too_young(pushed_at, now))), None)
 
 
 def repeated(container: ContainerRecord, message: UpdateMessage, digest: str | None) -> Failure | None:
@@ -110,6 +134,20 @@ def _repeats(message: UpdateMessage, digest: str | None, failure: Failure) -> bo
     if digest and failure.digest:
         return digest == failure.digest
     return message.push.pushed_at is not None and message.push.pushed_at == failure.pushed_at
+
+
+def _is_candidate(message: UpdateMessage, other: Candidate) -> bool:
+    push = other.message.push
+    return is_same_push(message, push.tag, push.pushed_at, other.digest or push.digest)
+
+
+def is_same_push(message: UpdateMessage, tag: str | None, pushed_at: datetime | None, digest: str | None) -> bool:
+    """Is it the push of this tag, time and digest, delivered once more? A digest that it alone tells is news.
+
+    Without a time or a digest nothing tells two pushes of one tag apart from two deliveries of one push.
+    """
+    push = message.push
+    return pushed_at is not None and (push.tag, push.pushed_at) == (tag, pushed_at) and push.digest in {None, digest}
 
 
 def failed_before(failure: Failure) -> str:
@@ -192,13 +230,14 @@ def _drop_candidates(record: Record, name: str, why: str, now: datetime) -> Reco
     """Nothing is wanted of a container any more. What is on the group unproven has failed: somebody should look."""
     if name not in record.containers:
         return record
+    pin = record.containers[name].pin
     asked = record.change.asked.get(name) if record.change else None
     elsewhere = any(one.candidate(asked) for other, one in record.containers.items() if other != name)
-    if asked and not elsewhere:
+    is_way_back = pin is not None and pin.message.id == asked
+    if asked and not elsewhere and not is_way_back:
         record = abandon(record, {asked}, why, now)
     for candidate in record.containers[name].candidates:
         record = leave(record, name, candidate, "ignored", why, now)
-    pin = record.containers[name].pin
     record = record.with_container(name, pin=None)
     still = {one.pin.message.id for one in record.containers.values() if one.pin}
     if pin and pin.message.id not in still:

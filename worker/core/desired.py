@@ -31,22 +31,30 @@ class Desired:
 def desired(record: Record, images: Mapping[str, str], *, rollback: bool) -> dict[str, Desired]:
     """What should run, for each container of which anything is wanted. `images` is what runs (container → image)."""
     found = {}
-    for name in _in_turn(record):
-        container = record.containers[name]
-        if name in images and (wish := _desired(record, name, container, images[name], rollback=rollback)):
+    later = _tried_later(record)
+    for name, container in record.containers.items():
+        if name not in images:
+            continue
+        if name in later:
+            # An older push that came here before goes on being watched: it, too, may be what breaks the group.
+            here = tuple(each for each in container.candidates if each.image == images[name] and not each.restart)
+            if not here:
+                continue
+            container = container.but(candidates=here)
+        if wish := _desired(record, name, container, images[name], rollback=rollback):
             found[name] = wish
     return found
 
 
-def _in_turn(record: Record) -> list[str]:
-    """The containers in their order; only the first that waits for a push where each push is to be tried apart.
+def _tried_later(record: Record) -> list[str]:
+    """The containers that get no new push for now, where each push is to be tried apart: all that wait but the first.
 
-    Azure refused several images at once and did not say for which of them.
+    Azure refused several images at once, for good or for now. The one that was refused least often comes first.
     """
     if not record.apart:
-        return list(record.containers)
-    waiting = sorted(name for name, container in record.containers.items() if container.candidates)
-    return [name for name in record.containers if name not in waiting[1:]]
+        return []
+    refusals = {name: one.candidates[0].refusals for name, one in record.containers.items() if one.candidates}
+    return sorted(refusals, key=lambda name: (refusals[name], name))[1:]
 
 
 def _desired(record: Record, name: str, container: ContainerRecord, running: str, *, rollback: bool) -> Desired | None:

@@ -10,8 +10,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from shared.image import rewrite
 from shared.message import UpdateMessage
 
-MANUAL, ROLLBACK = "manual", "rollback"
-"""The senders of what an operator pushes, and goes back to."""
+MANUAL, ROLLBACK, SWEEP = "manual", "rollback", "sweep"
+"""The senders of what an operator pushes, of what an operator goes back to, and of what the sweep has found."""
 
 Result = Literal["updated", "unchanged", "superseded", "ignored", "rolled-back", "failed"]
 """How a push ended for a target. `rolled-back` and `failed` are dead-lettered."""
@@ -36,7 +36,8 @@ class Candidate(Value):
 
     `image` is what the group would get, as written there; None until the registry has been asked for the digest.
     `restart`: the group has that image already, and only a restart can bring in what its tag stands for now.
-    `lookups` counts how often the registry said that there is no such image.
+    `lookups` counts how often the registry said that there is no such image, `refusals` how often Azure could not pull
+    it.
     """
 
     message: UpdateMessage
@@ -44,6 +45,7 @@ class Candidate(Value):
     digest: str | None = None
     restart: bool = False
     lookups: int = 0
+    refusals: int = 0
 
     @property
     def id(self) -> str:
@@ -59,13 +61,16 @@ class Candidate(Value):
 class Good(Value):
     """An image that ran well: as written, the tag that it stood for, its digest and its push's order, if known.
 
-    `moved`: the tag has been pulled again since and stands for another image, so that only the digest brings it back.
+    `pushed_again`: the tag stands for another image in its registry by now. A container that runs it under this tag
+    may go on, but only the digest brings it back. `moved`: that other image has been pulled onto the group, so that
+    what runs under this tag is no longer this one.
     """
 
     image: str
     tag: str | None = None
     digest: str | None = None
     order: Order | None = None
+    pushed_again: bool = False
     moved: bool = False
 
     def is_same(self, other: Good) -> bool:
@@ -80,7 +85,11 @@ class Good(Value):
     @property
     def restored(self) -> str | None:
         """The image that brings it back; None if its tag has moved and its digest is not known."""
-        return self.by_digest if self.moved and "@" not in self.image else self.image
+        if "@" in self.image:
+            return self.image
+        if self.moved:
+            return self.by_digest
+        return (self.by_digest or self.image) if self.pushed_again else self.image
 
     @property
     def spellings(self) -> frozenset[str]:
