@@ -25,6 +25,7 @@ from typing import Any, Self, TypedDict
 import httpx
 import yaml
 
+BUILDKIT_CACHE = "application/vnd.buildkit.cacheconfig.v0"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -132,6 +133,21 @@ class RegistryServer:
             children.append({"mediaType": OCI_MANIFEST, "digest": digest, "size": len(manifest), "platform": platform})
         index = _json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": children})
         return self._put_manifest(repository, tag, OCI_INDEX, index)
+
+    def push_cache(self, repository: str, tag: str, content: bytes) -> str:
+        """Push what BuildKit's `cache-to` does beside an image: layers without a container's config; its digest."""
+        config, layer, _ = image_of(content)
+        for blob in (config, layer):
+            self._upload(repository, blob)
+        manifest = _json(
+            {
+                "schemaVersion": 2,
+                "mediaType": OCI_MANIFEST,
+                "config": {**_descriptor(OCI_CONFIG, config), "mediaType": BUILDKIT_CACHE},
+                "layers": [_descriptor(OCI_LAYER, layer)],
+            }
+        )
+        return self._put_manifest(repository, tag, OCI_MANIFEST, manifest)
 
     def delete(self, repository: str, digest: str) -> None:
         """Delete a manifest, and with it every tag that points at it."""

@@ -33,7 +33,7 @@ from worker.targets.target import single_target
 
 PUSHED = message("2").model_copy(update={"kind": "push", "target": None})
 LIVE = Look(target=SHOP, token="live", count=1)
-CRASHED = "received 8 times in a row without being settled: its worker died or stalled each time"
+CRASHED = "received 8 times in a row without being settled: its worker crashed or stalled each time"
 
 
 def of_api(tag: str) -> UpdateMessage:
@@ -96,7 +96,7 @@ class TestSettling:
         assert desk.settled == ["after poison send", "after complete"]
         assert desk.letters == [
             DeadLetter(
-                reason="the message is no message of ours",
+                reason="the message can't be decoded",
                 code="Undecodable",
                 detail="not base64",
                 attempts=1,

@@ -188,7 +188,7 @@ class TestOneChangeAfterAnother:
         assert result.undone == ()
         (ending,) = result.outbox
         assert (ending.message, ending.result, ending.code, ending.at) == (TWO, "failed", "CrashLoop", at(70))
-        assert ending.detail == "it crashes; not rolled back: a newer push has taken over"
+        assert ending.detail == "it crashes; not rolled back: a newer push is being deployed"
         assert result.outcomes[0].containers == ("web",)
 
     @pytest.mark.parametrize("pushed", [0, -60])

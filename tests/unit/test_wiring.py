@@ -299,7 +299,7 @@ class TestTargets:
             assert counted("aci_hooks_targets_file_valid", file=str(targets)) == 1
         broken, changed = lines
         assert (broken["event"], broken["log_level"]) == (
-            "the targets file is broken, keeping the version before",
+            "the targets file is invalid, keeping the previous version",
             "error",
         )
         assert any("targets" in problem for problem in broken["problems"])

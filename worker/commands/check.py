@@ -17,12 +17,14 @@ from shared.environment import SettingsError
 from shared.errors import RemoteError
 from shared.queue import Queue, open_queues
 from shared.settings import WorkerSettings
+from shared.storage_actions import explained
 from worker.adapters.notifications import is_acceptable
 from worker.adapters.record_blobs import Records, open_records
 from worker.adapters.targets_source import TargetsSource
 from worker.commands.naming import held_back, names_of
 from worker.commands.output import console, count_of, example, print_json, print_table
 from worker.groups.group import ContainerGroup
+from worker.groups.secret_paths import is_file, provides
 from worker.groups.withheld import missing_secrets
 from worker.targets.file import TargetsError, TargetsFile
 from worker.targets.tags import unknown_tags
@@ -117,6 +119,8 @@ def _check_foreign(records: Records) -> Iterator[Finding]:
 def _store(
     settings: WorkerSettings, kind: str, store: Queue | Records, count: Callable[[], int], noun: str
 ) -> tuple[str, State]:
+    if missing := store.missing_actions():
+        return f"the role lacks, on {store.name}: {'; '.join(map(explained, missing))}", "FAILED"
     if store.exists():
         return f"{count_of(count(), noun)} in {store.name}", "ok"
     # An account key permits everything. The roles that the README recommends don't permit creating anything.
@@ -152,16 +156,29 @@ def _check_target(deployment: Deployment, target: Target, what: str) -> Iterator
     problems = list(_problems(deployment, target, group))
     yield from (Finding(what, problem, "FAILED") for problem in problems)
     policies = [f"{name} {rule.policy}" for name in group.images if (rule := target.rule_for(name))]
+    said = [*policies, *_promised(target, group)]
     if held := held_back(record, group):
-        yield Finding(what, "; ".join([*held, *policies]), "HELD")
+        yield Finding(what, "; ".join([*held, *said]), "HELD")
     elif not problems:
-        yield Finding(what, "; ".join(policies))
+        yield Finding(what, "; ".join(said))
+
+
+def _promised(target: Target, group: ContainerGroup) -> Iterator[str]:
+    """What can't be checked, as Azure withholds it: only the targets file can promise that nothing is missing."""
+    for path in group.withheld():
+        files = sorted(name for name in target.secrets if is_file(name) and provides(name, path))
+        if files:
+            names = ", ".join(name.rpartition("/")[2] for name in files)
+            volume = path.split("/")[1]
+            yield f"volume {volume} gets the files {names} alone: Azure does not say whether it has more, so name all"
 
 
 def _problems(deployment: Deployment, target: Target, group: ContainerGroup) -> Iterator[str]:
     if unknown := sorted(target.containers.keys() - group.images.keys()):
         yield f"the group has no container {', '.join(unknown)}; it has {', '.join(sorted(group.images))}"
     yield from unknown_tags(group.tags)
+    if why := group.not_ours:
+        yield why
     missing = missing_secrets(group.withheld(), target.secrets.keys())
     if missing:
         yield f"Azure withholds secrets that are not configured: {', '.join(missing)}"

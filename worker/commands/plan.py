@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import click
@@ -17,6 +18,7 @@ from shared.message import TargetId, UpdateMessage
 from worker.commands.naming import names_of
 from worker.commands.output import console, example, print_json, print_line, text
 from worker.commands.push import pushed
+from worker.core.following import followings
 from worker.core.look import Absence, Digest
 from worker.core.plan import Plan
 from worker.core.plan import plan as plan_target
@@ -71,14 +73,18 @@ def plan(context: click.Context, *, image: str, as_json: bool) -> None:
 def _plans(deployment: Deployment, message: UpdateMessage) -> list[Plan]:
     known = {target.id for target in deployment.catalogue.all()}
     targets = [target for target in deployment.catalogue.concerned(message.push.image) if target.id in known]
-    digest = _digest(deployment, message) if targets else None
-    return [_plan(deployment, target, message, digest) for target in targets]
+    # Asked for once, and only if a group runs that repository: whoever names an image does not say where we connect to.
+    told = cache(lambda: _digest(deployment, message))
+    return [_plan(deployment, target, message, told) for target in targets]
 
 
-def _plan(deployment: Deployment, target: Target, message: UpdateMessage, digest: Digest) -> Plan:
+def _plan(deployment: Deployment, target: Target, message: UpdateMessage, told: Callable[[], Digest]) -> Plan:
     try:
         group = deployment.arm.get(target.id)
         record, _ = deployment.records.load(target.id)
+        followed = followings(group.images, target).values()
+        is_followed = any(one.name == message.push.image.name for one in followed)
+        digest = told() if is_followed else None
         rules = replace(deployment.rules(), secrets=frozenset(target.secrets))
         known = None if isinstance(digest, Absence) else digest
         one = plan_target(target, group, record, message, known, rules, group.azure_time(datetime.now(UTC)))

@@ -116,10 +116,10 @@ class Registry:
     def _look_up(self, image: ImageReference, running: frozenset[str], deadline: float) -> Lookup:
         place = f"manifests/{image.digest or image.followed_tag}"
         told = self._head(image, place, deadline)
-        if told and told in running:
-            return _found(image, told, Contents())
         if told and (known := self._known(image, told)):
             return _found(image, told, known)
+        if told and told in running:
+            return _found(image, told, Contents())
         try:
             answer = self._ask("GET", image, place, "manifests", deadline)
             if answer.status == 404 and not told:
@@ -180,14 +180,14 @@ class Registry:
             if query is None or (not was_link and len(tags) == grown):
                 return list(tags)
             if query in asked:
-                raise _not_whole("its pages lead in a circle", len(tags))
+                raise _not_whole("its pages form a loop", len(tags))
             if len(tags) > MOST_TAGS:
                 break
             asked.add(query)
             answer = self._ask("GET", image, f"tags/list?{query}", "tags", deadline)
             if answer.status != 200:
                 raise _not_whole("a page of it is missing", len(tags))
-        raise _not_whole("it goes on and on", len(tags))
+        raise _not_whole("it does not end", len(tags))
 
     def _first_page(self, image: ImageReference, deadline: float) -> tuple[Answer, int | None]:
         for size in PAGE_SIZES:
