@@ -176,9 +176,9 @@ LOOKUPS: dict[str, tuple[Serve, Outcome]] = {
     ),
     "compressed without an end": (always((200, GZIPPED, gzip.compress(b" " * 2**23))), "larger than"),
     "too large": (always((200, {}, b" " * 2**23)), "larger than"),
-    "a hotel's page": (always((200, {}, b"<html>please log in</html>")), "no image manifest"),
-    "nothing": (always((200, {}, b"")), "no image manifest"),
-    "a list": (always((200, {}, b"[]")), "no image manifest"),
+    "a hotel's page": (always((200, {}, b"<html>please log in</html>")), "not an image manifest"),
+    "nothing": (always((200, {}, b"")), "not an image manifest"),
+    "a list": (always((200, {}, b"[]")), "not an image manifest"),
     "without a content type": (always((200, {"Content-Type": "text/plain"}, IMAGE)), Found(D)),
     # what it is
     "an index": (held(v1=ARCHES), Found(sha256(ARCHES), frozenset({D, sha256(INNER)}))),
@@ -232,7 +232,7 @@ LOOKUPS: dict[str, tuple[Serve, Outcome]] = {
     ),
     "a token server that refuses": (guarded(token=always((401, {}, b""))), "credentials that are configured"),
     "a token server that fails": (guarded(token=always((500, {}, b""))), "answered 500"),
-    "a token server that is a page": (guarded(token=always((200, {}, b"<html>"))), "holds no token"),
+    "a token server that is a page": (guarded(token=always((200, {}, b"<html>"))), "contains no token"),
     "a token that does not help": (guarded(wanted="Bearer another"), "credentials that are configured"),
     "a challenge that nobody knows": (guarded("Negotiate"), "not known"),
     "a 401 without a challenge": (guarded(lambda headers: {}), "not known"),
@@ -246,7 +246,7 @@ LOOKUPS: dict[str, tuple[Serve, Outcome]] = {
     "an absolute redirect": (moved("http://{host}/there"), Found(D)),
     "a redirect without a place": (always((307, {}, b"")), "answered 307"),
     "a circle": (moved("/round"), "redirects again and again"),
-    "a redirect to a login page": (moved("/there", (200, {}, b"<html>")), "no image manifest"),
+    "a redirect to a login page": (moved("/there", (200, {}, b"<html>")), "not an image manifest"),
     "a redirect to a file": (moved("file:///etc/passwd"), "not https"),
     "a redirect to the machine's metadata": (moved("https://169.254.169.254/latest"), "private network"),
     "a redirect in the clear elsewhere": (moved("http://store.example.com/x"), "not https"),
@@ -367,7 +367,7 @@ TAGS: dict[str, tuple[Serve, int | str]] = {
     "a circle": (pages('<?last=v0&x=1>; rel="next"'), "lead in a circle"),
     "a page that is missing": (pages('<?last=v{n}>; rel="next"', last=(404, {}, b"")), "a page of it is missing"),
     "a page that fails": (pages('<?last=v{n}>; rel="next"', last=(500, {}, b"")), "answered 500"),
-    "a page that is none": (pages('<?last=v{n}>; rel="next"', last=(200, {}, b"<html>")), "no list of tags"),
+    "a page that is none": (pages('<?last=v{n}>; rel="next"', last=(200, {}, b"<html>")), "not a list of tags"),
     "1000 is refused": (refusing("1000"), 2),
     "1000 is refused as 422": (refusing("1000", status=422), 2),
     "1000 is a server's error": (refusing("1000", status=500), 2),
@@ -380,7 +380,7 @@ TAGS: dict[str, tuple[Serve, int | str]] = {
     "1000 tags at once": (unpaged(1000), 1000),
     "no tags": (always((200, {}, b'{"name": "acme/shop", "tags": null}')), 0),
     "no such repository": (always((404, {}, error("NAME_UNKNOWN"))), "answered 404"),
-    "a page of a hotel": (always((200, {}, b"<html>")), "no list of tags"),
+    "a page of a hotel": (always((200, {}, b"<html>")), "not a list of tags"),
 }
 
 

@@ -11,6 +11,7 @@ from shared.message import UpdateMessage
 from tests.unit.builders import (
     RULES,
     SHOP,
+    TWO,
     at,
     candidate,
     change,
@@ -35,7 +36,6 @@ from worker.record.record import MOST_WAITING, Record
 from worker.record.values import ContainerRecord, Good
 from worker.targets.target import ContainerRule, Target
 
-TWO = message("2")
 THREE = message("3", pushed=60)
 FIRST, SECOND = digest("first"), digest("second")
 

@@ -180,14 +180,14 @@ class Registry:
             if query is None or (not was_link and len(tags) == grown):
                 return list(tags)
             if query in asked:
-                raise _not_whole("its pages lead in a circle", len(tags))
+                raise _not_whole("its pages form a loop", len(tags))
             if len(tags) > MOST_TAGS:
                 break
             asked.add(query)
             answer = self._ask("GET", image, f"tags/list?{query}", "tags", deadline)
             if answer.status != 200:
                 raise _not_whole("a page of it is missing", len(tags))
-        raise _not_whole("it goes on and on", len(tags))
+        raise _not_whole("it does not end", len(tags))
 
     def _first_page(self, image: ImageReference, deadline: float) -> tuple[Answer, int | None]:
         for size in PAGE_SIZES:
