@@ -85,7 +85,7 @@ def test_a_running_worker_takes_up_a_changed_file_and_keeps_the_old_one_for_a_br
     worker.wait_for_log("worker started")
     file.write_text(text.replace("policy", "polcy"))
     # Nobody has to push for that.
-    worker.wait_for_log("the targets file is broken, keeping the version before")
+    worker.wait_for_log("the targets file is invalid, keeping the previous version")
     assert "did you mean `policy`?" in worker.output()
     many.push("acme/shop:nightly")
     wait_until(lambda: many.images("any-file")["web"] == "acme/shop:nightly", 20, "the old version in force")

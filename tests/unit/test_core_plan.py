@@ -11,6 +11,7 @@ from shared.message import UpdateMessage
 from tests.unit.builders import (
     RULES,
     SHOP,
+    TWO,
     at,
     candidate,
     change,
@@ -35,7 +36,6 @@ from worker.record.record import MOST_WAITING, Record
 from worker.record.values import ContainerRecord, Good
 from worker.targets.target import ContainerRule, Target
 
-TWO = message("2")
 THREE = message("3", pushed=60)
 FIRST, SECOND = digest("first"), digest("second")
 
@@ -292,6 +292,12 @@ class TestDifference:
         shown, path = group(containers=[web]), "env/web/PASSWORD"
         assert shown.withheld() == [path]
         assert difference(shown, {}, (path,)) == ()
+
+    def test_protected_settings_that_are_configured_are_no_difference(self) -> None:
+        extension = {"name": "kube-proxy", "properties": {"extensionType": "kube-proxy"}}
+        shown = group(extensions=[extension])
+        assert difference(shown, {}, ("extension/kube-proxy/protectedSettings",)) == ()
+        assert "kubeConfig" not in "".join(difference(shown, {"web": "acme/shop:2"}, tuple(shown.withheld())))
 
     def test_nothing_changes(self) -> None:
         assert difference(group(), {"web": "acme/shop:1"}) == ()

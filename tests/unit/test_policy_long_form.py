@@ -116,7 +116,7 @@ def test_each_mistake_is_explained_at_its_place(policy: str, said: str) -> None:
 
 
 def test_a_list_is_neither_form() -> None:
-    with pytest.raises(TargetsError, match=r"containers\.web\.policy: must be a text"):
+    with pytest.raises(TargetsError, match=r"containers\.web\.policy: must be a string"):
         parse_targets("targets: [{container_group: a, resource_group: b, containers: {web: {policy: [any]}}}]", "s")
 
 

@@ -14,6 +14,8 @@ from worker.core.look import Digest, Situation
 from worker.core.receive import receive
 from worker.core.rules import Action, Put, RolloutRules, Wait
 from worker.groups.group import ContainerGroup
+from worker.groups.secret_paths import is_object
+from worker.groups.withheld import Secret
 from worker.record.record import Record
 from worker.record.values import Ending, Result
 from worker.targets.target import Target
@@ -125,7 +127,7 @@ def _describe(action: Action, record: Record) -> tuple[str, tuple[str, ...]]:
 
 def difference(group: ContainerGroup, images: dict[str, str], secret_paths: tuple[str, ...] = ()) -> tuple[str, ...]:
     """The lines of a diff between each container and the same with these images, secrets masked, headed by its name."""
-    secrets = dict.fromkeys(secret_paths, MASK)
+    secrets: dict[str, Secret] = {path: "{}" if is_object(path) else MASK for path in secret_paths}
     before, after = (_containers(group.definition(changed, secrets)) for changed in ({}, images))
     lines = [
         # Line numbers would be those of nothing that anybody can look at.
