@@ -174,6 +174,13 @@ class TestSeveralContainers:
         found = desired(now, dict.fromkeys(("alone", "moved"), "acme/shop:9"), rollback=True)
         assert found == {"moved": Desired(BY_DIGEST, frozenset({BY_DIGEST}))}
 
+    @pytest.mark.parametrize(("refusals", "tried"), [((0, 0), "3"), ((1, 0), "2"), ((1, 1), "3"), ((2, 1), "2")])
+    def test_an_older_push_has_its_turn_where_a_newer_one_can_not_be_pulled(
+        self, refusals: tuple[int, int], tried: str
+    ) -> None:
+        newer, older = (candidate(one, refusals=times) for one, times in zip((THREE, TWO), refusals, strict=True))
+        assert wanted(container(newer, older)) == wish(tried)
+
     def test_the_one_that_was_refused_least_often_is_tried_first(self) -> None:
         often, once = (container(candidate(TWO, refusals=refusals)) for refusals in (2, 1))
         now = record({"blue": often, "web": once}, apart=True)

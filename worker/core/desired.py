@@ -53,7 +53,7 @@ def _tried_later(record: Record) -> list[str]:
     """
     if not record.apart:
         return []
-    refusals = {name: one.candidates[0].refusals for name, one in record.containers.items() if one.candidates}
+    refusals = {name: one.in_turn[0].refusals for name, one in record.containers.items() if one.candidates}
     return sorted(refusals, key=lambda name: (refusals[name], name))[1:]
 
 
@@ -71,8 +71,9 @@ def _desired(record: Record, name: str, container: ContainerRecord, running: str
         good = container.good
         here = running in gone_back_from - good.spellings
         return Desired(good.restored, good.spellings) if good.restored and here else None
-    # A better one whose registry has not answered yet does not keep the next best from running meanwhile.
-    best = next((candidate for candidate in container.candidates if candidate.image), None)
+    # A better one whose registry has not answered yet, or lets Azure pull nothing for hours, does not keep the next
+    # best from running meanwhile.
+    best = next((candidate for candidate in container.in_turn if candidate.image), None)
     if best and best.image:
         return _of_candidate(best.image, best.id, restart=best.restart)
     good = container.good

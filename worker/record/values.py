@@ -147,6 +147,11 @@ class ContainerRecord(Value):
         return self.goods[0]
 
     @property
+    def in_turn(self) -> tuple[Candidate, ...]:
+        """The candidates, the best one first, but those that Azure could not pull behind those that it may."""
+        return tuple(sorted(self.candidates, key=lambda candidate: candidate.refusals))
+
+    @property
     def images(self) -> frozenset[str]:
         """Every image that may be here by our doing, or was here before."""
         goods = {spelling for good in self.goods for spelling in (good.image, good.by_digest)}
