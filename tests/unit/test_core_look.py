@@ -31,6 +31,7 @@ from worker.core.look import Absence, Situation
 from worker.core.plan import Plan, PlannedImage
 from worker.core.rules import Put, Rest
 from worker.policies.policy import AnyTag
+from worker.record.lookups import Found
 from worker.record.record import Record
 
 TWO = message("2")
@@ -64,6 +65,14 @@ def test_nothing_to_do() -> None:
 def test_what_the_registry_does_not_tell_is_brought_in_by_its_tag() -> None:
     now = record({"web": container(candidate(TWO, None))})
     assert situation(now).looked_up(now, TWO, None) == record({"web": container(candidate(TWO))})
+
+
+def test_what_the_registry_tells_is_brought_in_unless_it_is_no_image() -> None:
+    now = record({"web": container(candidate(TWO, None))})
+    looked = situation(now)
+    assert looked.looked_up(now, TWO, Found(SECOND)) == record({"web": container(candidate(TWO, digest=SECOND))})
+    cached = looked.looked_up(now, TWO, Found(SECOND, artifact="its config is a cache's"))
+    assert [one[:2] for one in ends(cached)] == [("2", "ignored")]
 
 
 def test_an_image_that_is_not_there_is_asked_for_again() -> None:
