@@ -228,6 +228,6 @@ def _wants_platforms(file: TargetsFile) -> bool:
 def _report(path: str, version: TargetsFile | TargetsError) -> None:
     TARGETS_FILE_VALID.labels(path).set(isinstance(version, TargetsFile))
     if isinstance(version, TargetsError):
-        log.error("the targets file is broken, keeping the version before", problems=str(version).splitlines())
+        log.error("the targets file is invalid, keeping the previous version", problems=str(version).splitlines())
     else:
         log.info("the targets file has changed", targets=len(version.targets), discovers=version.discover is not None)

@@ -330,10 +330,10 @@ def challenge(text: str) -> Answer:
         ((200, {"Content-Length": "10"}, b""), "unreachable (ReadTimeout)"),
         (challenge('Bearer realm="http://registry.example.com/token"'), "a URL of it is not https, or can't be asked"),
         (challenge('Bearer realm="nowhere"'), "a URL of it is not https, or can't be asked"),
-        (challenge("Negotiate"), "it wants an authorisation of a kind that is not known"),
-        (challenge('"",=,Bearer'), "it wants an authorisation of a kind that is not known"),
-        (challenge(""), "it wants an authorisation of a kind that is not known"),
-        ((401, {}, b""), "it wants an authorisation of a kind that is not known"),
+        (challenge("Negotiate"), "it requires an unknown kind of authorisation"),
+        (challenge('"",=,Bearer'), "it requires an unknown kind of authorisation"),
+        (challenge(""), "it requires an unknown kind of authorisation"),
+        ((401, {}, b""), "it requires an unknown kind of authorisation"),
         ((302, {"Location": "http://registry.example.com/x"}, b""), "a URL of it is not https, or can't be asked"),
     ],
 )
@@ -359,7 +359,7 @@ def test_a_token_server_that_talks_nonsense(known: Registry, body: bytes) -> Non
 
     with StubServer(answer) as stub:
         assert known.lookup(reference(stub.host, "acme/shop:v1")) == Unknown(
-            f"{stub.host}: its token server's answer holds no token"
+            f"{stub.host}: its token server's answer contains no token"
         )
 
 

@@ -15,6 +15,9 @@ from shared.message import Look, TargetId, UpdateMessage
 from shared.push import Push
 from tests.fakes import NoTimes
 from tests.unit.builders import (
+    API,
+    HOLD,
+    OLD,
     REPOSITORY,
     SHOP,
     at,
@@ -36,14 +39,11 @@ from worker.groups.health import LONG_AGO
 from worker.policies.parse import parse_policy
 from worker.ports import Absent, Dated, Found, Lookup, Unknown
 from worker.record.record import Record
-from worker.record.values import ContainerRecord, Flight, Good, Hold
+from worker.record.values import ContainerRecord, Flight, Good
 from worker.targets.target import ContainerRule, Target, single_target
 
-OLD = {"web": "acme/shop:1"}
 ONE, NEXT = digest("one"), digest("next")
-HOLD = Hold(reason="audit", since=at(0))
 TAGS = {"1": Found(ONE), "1.2": Found(NEXT), "1.3": Found(digest("three")), "latest": Found(ONE), "0.9": Found(ONE)}
-API = TargetId(subscription="sub", resource_group="web", container_group="api")
 
 
 class Registry(NoTimes):
@@ -411,6 +411,12 @@ class TestHeld:
         swept = Round(now, Registry({"1": Found(NEXT)}), **how)
         assert swept.run() == Swept(SHOP, problem="held or stopped", held=True)
         assert (swept.sent, swept.record) == ([], now)
+
+    def test_a_group_that_is_not_ours_to_change_is_not_compared(self) -> None:
+        swept = Round(registry=Registry({"1": Found(NEXT)}), orchestratorId="/subscriptions/s/x/ngroups/n")
+        result = swept.run()
+        assert (result.missed, result.held, swept.registry.asked) == ((), False, [])
+        assert "NGroup" in (result.problem or "")
 
     def test_of_a_group_that_is_held_by_hand_only_what_goes_back_is_looked_at(self) -> None:
         back = container(pin=pin(good("0")), goods=(good("1"), good("0")))

@@ -19,6 +19,7 @@ from shared.telemetry import Redaction
 from tests.fakes import Clock, MemoryQueue, MemoryRecords
 from tests.unit.builders import message, push
 from tests.unit.controller_builders import counted
+from tests.unit.storage_wire import CONNECTION
 from worker.adapters.targets_source import TargetsSource
 from worker.controller.sweep import Swept
 from worker.discovery.scopes import Scope
@@ -29,7 +30,6 @@ from worker.targets.file import TargetsError
 from worker.targets.target import single_target
 from worker.wiring import PATROL, Deployment, flight_of, wire
 
-CONNECTION = "DefaultEndpointsProtocol=https;AccountName=acme;AccountKey=a2V5;EndpointSuffix=core.windows.net"
 STORAGE = {"AZURE_STORAGE_CONNECTION_STRING": CONNECTION, "AZURE_SUBSCRIPTION_ID": "sub"}
 ONE = {"RESOURCE_GROUP_NAME": "web", "CONTAINER_GROUP_NAME": "shop"}
 SENT = f"sha256:{'7' * 64}"
@@ -297,7 +297,7 @@ class TestTargets:
             assert counted("aci_hooks_targets_file_valid", file=str(targets)) == 1
         broken, changed = lines
         assert (broken["event"], broken["log_level"]) == (
-            "the targets file is broken, keeping the version before",
+            "the targets file is invalid, keeping the previous version",
             "error",
         )
         assert any("targets" in problem for problem in broken["problems"])

@@ -28,6 +28,17 @@ from worker.wiring import Deployment
 NOT_THERE = "not in its registry yet: a push of it now would be a dead letter"
 _LINES = {"+": "green", "-": "red", "@": "cyan"}
 _ACTIONS = {"update": "bold green", "restart": "bold green", "fail": "bold red", "held": "bold yellow"}
+_WOULD = {
+    "update": "would be updated",
+    "restart": "would be restarted",
+    "nothing": "would be unchanged",
+    "held": "would wait: held",
+    "wait": "would wait",
+    "skip": "push would be skipped",
+    "ignore": "push would be ignored",
+    "fail": "push would fail",
+}
+"""The actions as people read them; --json gives the words alone."""
 
 
 @click.command(
@@ -109,7 +120,7 @@ def _as_json(one: Plan) -> dict[str, Any]:
 
 def _print(one: Plan, name_of: Callable[[TargetId], str]) -> None:
     out = console()
-    action = Text(one.action, style=_ACTIONS.get(one.action, "bold"))
+    action = Text(_WOULD[one.action], style=_ACTIONS.get(one.action, "bold"))
     out.print(text(f"{name_of(one.target.id)}: ", style="bold").append(action))
     for reason in one.reasons:
         out.print(text(f"  {reason}"))
@@ -121,4 +132,4 @@ def _print(one: Plan, name_of: Callable[[TargetId], str]) -> None:
 
 def _summary(plans: list[Plan]) -> str:
     counted = Counter(one.action for one in plans)
-    return f"in all: {', '.join(f'{count} {action}' for action, count in counted.most_common())}"
+    return f"total: {', '.join(f'{count} {_WOULD[action]}' for action, count in counted.most_common())}"

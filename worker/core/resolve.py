@@ -13,7 +13,6 @@ from shared.message import UpdateMessage
 from worker.core.admit import failed_before, is_same_push, leave, repeated
 from worker.core.failing import fail
 from worker.core.following import Following, running_digest
-from worker.groups.digests import is_same_image
 from worker.groups.group import ContainerGroup
 from worker.record.lookups import Found
 from worker.record.record import Record, remembered
@@ -141,7 +140,7 @@ def _runs_already(record: Record, group: ContainerGroup, name: str, candidate: C
         pushed_at = good.order[0] if good.order else None
         return is_same_push(candidate.message, good.tag, pushed_at, good.digest)
     is_good = good.digest is None or good.digest in found.digests
-    return is_good and is_same_image(running_digest(group, name), found.digest, found.platforms)
+    return is_good and running_digest(group, name) in found.digests
 
 
 def _is_spelling_of(spellings: frozenset[str], image: str | None) -> bool:

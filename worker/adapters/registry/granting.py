@@ -131,7 +131,7 @@ class Granting:
             if access.identity == "always" or is_passing:
                 raise
             # Nobody has said that this identity may pull here, and the registry may be open to strangers.
-            log.info("asking as a stranger", registry=image.registry, why=error.message)
+            log.info("asking anonymously", registry=image.registry, why=error.message)
             granted, seconds = Authorisation(why_anonymous=f"private, and {error.message}"), NO_IDENTITY
         self._granted.keep(key, granted, seconds)
         return granted
@@ -151,13 +151,13 @@ class Granting:
         }
         answer = self._wire.send("POST", exchange, Authorisation(), deadline, form)
         if answer.status in {400, 401, 403}:
-            what = "the worker's own identity is not let in: give it the role AcrPull on this registry"
+            what = "the worker's own identity has no access: assign it the role AcrPull on this registry"
             raise RemoteError(SERVICE, answer.status, "Unauthorized", what)
         if answer.status != 200:
             raise refusal(answer)
         token = json_object(answer.body).get("refresh_token")
         if not isinstance(token, str) or not token:
-            raise bad_answer("its answer to the worker's identity holds no token")
+            raise bad_answer("its answer to the worker's identity contains no token")
         return Authorisation(token, anonymous=False)
 
     def _entra_token(self) -> str:

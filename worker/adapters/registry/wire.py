@@ -76,7 +76,7 @@ class Wire:
                 return replace(answer, anonymous=granted.anonymous, why_anonymous=granted.why_anonymous)
             here = safe_url(location, here, url)
             self.insist_on_reach(url, here)
-        raise bad_answer("it redirects again and again")
+        raise bad_answer("it redirects too often")
 
     def send(
         self,
