@@ -39,7 +39,7 @@ def list_tags(asking: Asking, image: ImageReference, deadline: float) -> list[st
         answer = asking.ask("GET", image, f"tags/list?{query}", "tags", deadline)
         if answer.status != 200:
             raise _not_whole("a page of it is missing", len(tags))
-    raise _not_whole("it goes on and on", len(tags))
+    raise _not_whole("it does not end", len(tags))
 
 
 def _first_page(asking: Asking, image: ImageReference, deadline: float) -> tuple[Answer, int | None]:
