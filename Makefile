@@ -60,6 +60,7 @@ check: setup ## Lint, format, spelling, prose, types, import contracts, the hous
 	codespell
 	python -m tools.prose
 	lint-imports
+	bandit --quiet --configfile pyproject.toml --recursive ingress shared worker
 	python -m tools.house --check
 	python -m mkdocs build
 	mypy

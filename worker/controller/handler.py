@@ -94,7 +94,8 @@ class Handler:
         try:
             return Opened(leased, decode(leased.text, leased.inserted_at))
         except Undecodable as error:
-            return Opened(leased, error)
+            # Its text alone: an exception that is kept holds every frame that it went through, and the whole body.
+            return Opened(leased, Undecodable(str(error)))
         except Exception as error:  # a value that nobody foresaw must not end a worker either
             return Opened(leased, Undecodable(f"{type(error).__name__}: {error}"))
 
