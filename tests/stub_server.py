@@ -24,10 +24,16 @@ Asked = tuple[str, str, dict[str, str], bytes]
 class StubServer:
     """Answers what `answer` says of a method, a path with its query, and headers in lower case.
 
+    `full` is asked instead if it is given, and gets the body, too.
     A header that is given as `-` in an answer is left out, a Content-Length of `chunked` sends the body in chunks.
     """
 
-    def __init__(self, answer: Callable[[str, str, Headers], Answer], certificate: Path | None = None) -> None:
+    def __init__(
+        self,
+        answer: Callable[[str, str, Headers], Answer],
+        certificate: Path | None = None,
+        full: Callable[[str, str, Headers, bytes], Answer] | None = None,
+    ) -> None:
         self.asked: list[Asked] = []
         stub = self
 
@@ -38,7 +44,8 @@ class StubServer:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 stub.asked.append((self.command, self.path, headers, body))
-                status, extra, content = answer(self.command, self.path, headers)
+                asked = (self.command, self.path, headers)
+                status, extra, content = full(*asked, body) if full else answer(*asked)
                 self.send_response(status)
                 for name, value in {"Content-Length": str(len(content)), **extra}.items():
                     if value != "-":

@@ -215,7 +215,14 @@ def _access(file: TargetsFile, secrets: Secrets, image: ImageReference) -> Acces
         identity=identity,
         scheme=entry.scheme,
         realms=entry.realms,
+        platforms=_wants_platforms(file),
     )
+
+
+def _wants_platforms(file: TargetsFile) -> bool:
+    """Does any policy depend on what an image is built for?"""
+    rules = (rule for target in file.targets for rule in target.containers.values())
+    return any(rule.policy.conditions.platform for rule in rules)
 
 
 def _report(path: str, version: TargetsFile | TargetsError) -> None:

@@ -164,11 +164,29 @@ def test_an_index_is_found_by_its_own_digest_with_those_of_its_platforms(
 ) -> None:
     index = server.push_index("acme/multi", "v1", {"amd64": b"one", "arm64": b"two"})
     platforms = frozenset(sha256(image_of(*each)[2]) for each in ((b"one", "amd64"), (b"two", "arm64")))
-    assert registry.lookup(reference(server.host, "acme/multi:v1")) == Found(index, platforms)
-    assert registry.lookup(reference(server.host, "acme/multi:v1"), frozenset({index})) == Found(index, platforms)
+    found = Found(index, platforms, built_for=frozenset({"linux/amd64", "linux/arm64"}))
+    assert registry.lookup(reference(server.host, "acme/multi:v1")) == found
+    assert registry.lookup(reference(server.host, "acme/multi:v1"), frozenset({index})) == found
     second = Registry(nobody)
     assert second.lookup(reference(server.host, "acme/multi:v1"), frozenset({index})) == Found(index), "nothing is read"
     second.close()
+
+
+def test_when_an_image_was_made_and_what_it_is_built_for(server: RegistryServer, registry: Registry) -> None:
+    made = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    server.push("acme/dated", "v1", b"one", created=made)
+    server.push_index("acme/dated", "v2", {"arm64": b"two", "amd64": b"one"}, created=made)
+    server.push("acme/dated", "undated", b"three")
+    server.push_cache("acme/dated", "cache", b"layers")
+    for tag, created in {"v1": made, "v2": made, "undated": None, "cache": None, "gone": None}.items():
+        assert registry.created(reference(server.host, f"acme/dated:{tag}")) == created
+    assert registry.recent(reference(server.host, "acme/dated")) is None, "the protocol tells no times of pushes"
+    choosy = Registry(lambda image: Access(platforms=True))
+    for tag, platforms in {"v1": ["linux/amd64"], "v2": ["linux/arm64", "linux/amd64"]}.items():
+        found = choosy.lookup(reference(server.host, f"acme/dated:{tag}"))
+        assert isinstance(found, Found)
+        assert found.built_for == frozenset(platforms)
+    choosy.close()
 
 
 def test_what_is_no_image_is_told(server: RegistryServer, registry: Registry) -> None:

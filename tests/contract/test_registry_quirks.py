@@ -181,7 +181,10 @@ LOOKUPS: dict[str, tuple[Serve, Outcome]] = {
     "a list": (always((200, {}, b"[]")), "not an image manifest"),
     "without a content type": (always((200, {"Content-Type": "text/plain"}, IMAGE)), Found(D)),
     # what it is
-    "an index": (held(v1=ARCHES), Found(sha256(ARCHES), frozenset({D, sha256(INNER)}))),
+    "an index": (
+        held(v1=ARCHES),
+        Found(sha256(ARCHES), frozenset({D, sha256(INNER)}), None, frozenset({"linux/amd64", "linux/arm64"})),
+    ),
     "an index without platforms": (held(v1=BARE, inner=IMAGE), Found(sha256(BARE), frozenset({D}))),
     "an index whose manifest can't be had": (held(v1=BARE), Found(sha256(BARE), frozenset({D}))),
     "an index of charts": (

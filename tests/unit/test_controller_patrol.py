@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from shared.errors import RemoteError
 from shared.image import ImageReference
 from shared.message import Look, TargetId, UpdateMessage
-from tests.fakes import FixedTargets
+from tests.fakes import FixedTargets, NoTimes
 from tests.unit.builders import OLD, RULES, SHOP, at, container, digest, failure, good, message, record, timer
 from tests.unit.controller_builders import (
     DOWN,
@@ -51,7 +51,7 @@ class Seen(FixedTargets):
         return target in self.gone
 
 
-class Registry:
+class Registry(NoTimes):
     """A registry by what it says of every image."""
 
     def __init__(self) -> None:

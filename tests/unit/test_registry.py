@@ -12,6 +12,7 @@ import pytest
 from shared.errors import RemoteError
 from shared.image import ImageReference
 from worker.adapters.registry import client as module
+from worker.adapters.registry import listing
 from worker.adapters.registry.client import PAUSE, Registry
 from worker.adapters.registry.granting import Access
 from worker.ports import Absent, Found, Unknown
@@ -285,7 +286,7 @@ def test_tags_are_read_to_their_end(pages: int, size: int) -> None:
 def test_a_list_without_an_end_is_an_error_and_not_a_part_of_it(
     monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
-    monkeypatch.setattr(module, limit, value)
+    monkeypatch.setattr(listing, limit, value)
     world = World(lambda request: paged(request, 500, 2))
     with pytest.raises(RemoteError, match="could not be read whole, as it does not end: 6 read"):
         world.registry.tags(SHOP)

@@ -106,6 +106,7 @@ class SemVer(Ordered):
 
     def _why_not(self, new: Version, old: Version) -> str | None:
         """Why `new` may not follow `old`; None if it may, as the same tag may."""
+        # The line comes before the order: of two lines neither is higher, whatever their numbers seem to say.
         return (
             self._outside(new)
             or why_not_of_line(new, old, str(self))

@@ -36,7 +36,7 @@ Resource Manager: learn.microsoft.com/azure/container-registry/container-registr
 NO_IDENTITY = 120.0
 """Seconds for which no identity is looked for again where there was none: azure-identity takes its time to find out."""
 
-Kind = Literal["manifests", "tags", "api"]
+Kind = Literal["manifests", "tags", "times"]
 """What is asked for: registries grant each on its own."""
 log = structlog.get_logger()
 
@@ -46,13 +46,15 @@ class Access:
     """How a repository's registry is to be asked, by the targets file.
 
     `login` reads the user name and the password; `identity`: the worker's own identity is shown instead, and with
-    "default" only where it is let in. `scheme` None: as its host suggests. `realms`: see RegistryEntry.
+    "default" only where it is let in. `scheme` None: as its host suggests. `realms`: see RegistryEntry. `platforms`: it
+    is of interest what an image is built for, which takes a request more.
     """
 
     login: Callable[[], tuple[str, str] | None] = lambda: None
     identity: Literal["always", "default", "never"] = "never"
     scheme: str | None = None
     realms: tuple[str, ...] = ()
+    platforms: bool = False
 
 
 class Granting:
@@ -125,7 +127,8 @@ class Granting:
         try:
             granted, seconds = self._exchanged(challenge, image, registry, deadline), LONGEST_LIFE
         except RemoteError as error:
-            if access.identity == "always" or (error.status or 0) >= 500:
+            is_passing = error.status == 429 or (error.status or 0) >= 500
+            if access.identity == "always" or is_passing:
                 raise
             # Nobody has said that this identity may pull here, and the registry may be open to strangers.
             log.info("asking anonymously", registry=image.registry, why=error.message)
