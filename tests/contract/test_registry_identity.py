@@ -170,7 +170,7 @@ def test_an_identity_without_the_role_is_told_which_one(azure: FakeAzure, stub: 
     azure.roles = False
     said = begin(Identity()).lookup(shop(stub))
     assert said == Unknown(
-        f"{stub.host}: the worker's own identity is not let in: give it the role AcrPull on this registry"
+        f"{stub.host}: the worker's own identity has no access: assign it the role AcrPull on this registry"
     )
 
 
