@@ -150,11 +150,12 @@ def test_seconds_count_from_the_acceptance_but_for_a_slow_body() -> None:
     assert app.environs[1][ARRIVED] > now - 60
 
 
-def test_a_defect_of_the_application_is_a_503() -> None:
-    class Broken(Application):
-        def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-            raise ZeroDivisionError("an inner secret")
+@pytest.mark.parametrize("where", ["wants_body", "__call__"])
+def test_a_defect_of_the_application_is_a_503(where: str) -> None:
+    def break_down(*_: Any) -> Any:
+        raise ZeroDivisionError("an inner secret")
 
+    Broken = type("Broken", (Application,), {where: break_down})  # noqa: N806 - a class
     status, body = asyncio.run(ask(Front(Broken(), 5), scope(), events(b"1")))
     assert status == 503
     assert b"inner" not in body
