@@ -1,4 +1,4 @@
-"""Making pushes of what a sender says: the grammar, what no tag was given for, and duplicates. Pure."""
+"""Making pushes of what a sender says: the grammar of names and tags, untagged manifests, duplicates. Pure."""
 
 from __future__ import annotations
 

@@ -9,6 +9,8 @@ _READ_ONLY = re.compile(
     r"""(id | name | type | systemData
     | identity\.(principalId | tenantId | userAssignedIdentities\.\*\.(principalId | clientId))
     | properties\.(provisioningState | instanceView | isCreatedFromStandbyPool | ipAddress\.fqdn
+        | provisioningTimeoutInSeconds | isCustomProvisioningTimeout | orchestratorId
+        | imageRegistryCredentials\.\*\.isDelegatedIdentity
         | (containers | initContainers)\.\*\.properties\.instanceView))""",
     re.VERBOSE,
 )
@@ -65,6 +67,8 @@ def give_out(properties: Json) -> Json:
         shown["imageRegistryCredentials"] = [_without(c, "password") for c in properties["imageRegistryCredentials"]]
     if "volumes" in properties:
         shown["volumes"] = [_volume_shown(volume) for volume in properties["volumes"]]
+    if "extensions" in properties:
+        shown["extensions"] = [_extension_shown(extension) for extension in properties["extensions"]]
     analytics = (properties.get("diagnostics") or {}).get("logAnalytics")
     if analytics:
         shown["diagnostics"] = {**properties["diagnostics"], "logAnalytics": _without(analytics, "workspaceKey")}
@@ -84,6 +88,10 @@ def _volume_shown(volume: Json) -> Json:
     if "secret" in volume:
         shown["secret"] = {}
     return shown
+
+
+def _extension_shown(extension: Json) -> Json:
+    return {**extension, "properties": _without(extension.get("properties", {}), "protectedSettings")}
 
 
 def _without(value: Json, key: str) -> Json:

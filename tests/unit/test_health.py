@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from tests.unit.builders import Json, at, crash_loop, digest, event, running, waiting
-from worker.groups.digests import is_same_image
 from worker.groups.events import pulled_digest
 from worker.groups.health import Broken, Health, Healthy, Pending, container_health, with_inits
 
@@ -347,20 +346,3 @@ def test_a_failed_pull_by_a_digest_is_told_from_those_before_by_its_times(
     failed = event("Failed", last, text) | {"firstTimestamp": at(first).isoformat()}
     view = waiting() | {"events": [failed, *others]}
     assert isinstance(container_health(view, [], "Always", at(0), "acme/shop:2"), Broken) is broken
-
-
-@pytest.mark.parametrize(
-    ("running", "registry", "platforms", "same"),
-    [
-        (INDEX, INDEX, (), True),
-        (PLATFORM, INDEX, (PLATFORM, OTHER), True),
-        (PLATFORM, INDEX, (OTHER,), False),
-        (PLATFORM, INDEX, (), False),
-        (None, INDEX, (PLATFORM,), False),
-        (PLATFORM, None, (PLATFORM,), False),
-    ],
-)
-def test_a_platforms_digest_is_the_same_image_as_the_index_that_lists_it(
-    running: str | None, registry: str | None, platforms: tuple[str, ...], *, same: bool
-) -> None:
-    assert is_same_image(running, registry, platforms) is same

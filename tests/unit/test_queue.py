@@ -8,17 +8,17 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 from azure.storage.queue import QueueMessage
 
+from shared import storage_actions
 from shared.environment import read_settings
 from shared.errors import RemoteError
 from shared.message import DeadLetter
 from shared.queue import LeasedMessage, LeaseLost, Queue, dead_letter, open_queues
 from shared.settings import WorkerSettings
 from tests.unit.builders import at, message
-from tests.unit.storage_wire import Scripted, Wire, client, done, messages, refused
+from tests.unit.storage_wire import CONNECTION, Scripted, Wire, client, done, messages, refused
 
 LEASE = 30
 WORKER = {"AZURE_SUBSCRIPTION_ID": "sub", "RESOURCE_GROUP_NAME": "web", "CONTAINER_GROUP_NAME": "shop"}
-CONNECTION = "DefaultEndpointsProtocol=https;AccountName=acme;AccountKey=a2V5;EndpointSuffix=core.windows.net"
 SENT: Scripted = (201, {}, messages("sent")[2])
 DELETED: Scripted = (204, {}, "")
 CREATED: Scripted = (201, {}, "")
@@ -76,6 +76,11 @@ class TestRequests:
         assert wire.requests == [("GET", "/updates/messages", {"numofmessages": "32", "visibilitytimeout": "30"}, "")]
         assert (one.id, one.text, one.dequeue_count, one.inserted_at) == ("id-1", "one", 3, at(0))
         assert two.text == "two"
+
+    def test_a_peek_leases_nothing(self) -> None:
+        wire = Wire(messages("one", "two"))
+        assert queue_on(wire).peek() == ["one", "two"]
+        assert wire.requests == [("GET", "/updates/messages", {"peekonly": "true", "numofmessages": "32"}, "")]
 
     def test_a_receive_of_fewer_asks_for_fewer(self) -> None:
         wire = Wire(messages())
@@ -258,6 +263,77 @@ class TestDeadLetter:
         dead_letter(queue, queue_on(poison_wire), leased, LETTER, twice)
         assert len(poison_wire.requests) == 1
         assert leased.settled
+
+
+class TestRights:
+    MISMATCH = refused(403, "AuthorizationPermissionMismatch")
+    # What the service answers to the six requests of somebody who may do everything.
+    ALLOWED: tuple[Scripted, ...] = (
+        (200, {}, ""),
+        messages(),
+        refused(400, "InvalidQueryParameterValue"),
+        refused(404, "MessageNotFound"),
+        refused(400, "OutOfRangeQueryParameterValue"),
+        refused(404, "MessageNotFound"),
+    )
+
+    def test_who_may_do_everything_lacks_nothing(self) -> None:
+        wire = Wire(*self.ALLOWED)
+        assert queue_on(wire).missing_actions() == []
+        # None of them can change anything: no such message, too large a number, a life shorter than the delay.
+        asked = [(method, path.rpartition("/")[2], query) for method, path, query, _ in wire.requests]
+        assert [(method, place) for method, place, _ in asked] == [
+            ("GET", "updates"),
+            ("GET", "messages"),
+            ("POST", "messages"),
+            ("DELETE", "00000000-0000-0000-0000-000000000000"),
+            ("GET", "messages"),
+            ("PUT", "00000000-0000-0000-0000-000000000000"),
+        ]
+        assert asked[1][2]["peekonly"] == "true"
+        assert (asked[2][2]["messagettl"], asked[2][2]["visibilitytimeout"]) == ("1", "2")
+        assert asked[4][2]["numofmessages"] == "33"
+
+    @pytest.mark.parametrize(
+        ("places", "missing"),
+        [
+            ([0], [storage_actions.READ_QUEUE]),
+            ([1], [storage_actions.READ]),
+            ([2], [storage_actions.ADD]),
+            ([4], [storage_actions.PROCESS]),
+            ([5], [storage_actions.WRITE]),
+            ([0, 5], [storage_actions.READ_QUEUE, storage_actions.WRITE]),
+        ],
+    )
+    def test_each_action_that_is_missing_is_named(self, places: list[int], missing: list[str]) -> None:
+        answers = [self.MISMATCH if place in places else answer for place, answer in enumerate(self.ALLOWED)]
+        assert queue_on(Wire(*answers)).missing_actions() == missing
+
+    def test_the_second_request_of_an_action_is_not_made_once_the_first_was_refused(self) -> None:
+        answers = [*self.ALLOWED[:3], self.MISMATCH, self.ALLOWED[5]]
+        assert queue_on(Wire(*answers)).missing_actions() == [storage_actions.PROCESS]
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            refused(403, "AuthorizationFailure"),
+            refused(403, "AuthenticationFailed"),
+            refused(401, "InvalidAuthenticationInfo"),
+            refused(429, "TooManyRequests"),
+            refused(503, "ServerBusy"),
+            ServiceRequestError("no route"),
+        ],
+    )
+    def test_what_is_no_matter_of_a_role_is_told_as_it_is(self, answer: Any) -> None:
+        with pytest.raises(RemoteError):
+            queue_on(Wire(answer)).missing_actions()
+
+    def test_an_operation_that_is_refused_names_what_is_missing(self) -> None:
+        queue, leased = received(Wire(self.MISMATCH))
+        with pytest.raises(RemoteError) as caught:
+            queue.reschedule(leased, "text", 0)
+        assert caught.value.message == f"the role lacks {storage_actions.explained(storage_actions.WRITE)}: why"
+        assert not leased.settled
 
 
 class TestOpening:

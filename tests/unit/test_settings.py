@@ -146,8 +146,8 @@ def test_a_value_on_the_bound_is_good(name: str, value: str) -> None:
         ("http://[::1]:8484", None),
         ("http://localhost:8484", None),
         ("http://arm-simulator:8484", None),
-        ("http://management.example", "plain http is for loopback and single-label hosts only"),
-        ("http://10.0.0.1", "plain http is for loopback and single-label hosts only"),
+        ("http://management.example", "plain http is allowed only for loopback and single-label hosts"),
+        ("http://10.0.0.1", "plain http is allowed only for loopback and single-label hosts"),
         ("management.example", "must be an http or https URL"),
         ("https://", "must be an http or https URL"),
     ],
@@ -187,16 +187,16 @@ def test_a_connection_string_that_clients_can_be_made_of(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
-        ("not-shown", "must be parts like Name=value, with semicolons between them"),
-        (f"AccountName=not-shown;{KEY};=x", "must be parts like Name=value, with semicolons between them"),
-        ("https://not-shown.queue.core.windows.net", "must be parts like Name=value, with semicolons between them"),
-        ("UseDevelopmentStorage=not-shown", "holds neither AccountName nor QueueEndpoint"),
-        (KEY, "holds neither AccountName nor QueueEndpoint"),
-        (f"AccountName=;{KEY}", "holds neither AccountName nor QueueEndpoint"),
-        ("AccountName=not-shown", "holds neither AccountName and AccountKey nor SharedAccessSignature"),
+        ("not-shown", "must be Name=value pairs separated by semicolons"),
+        (f"AccountName=not-shown;{KEY};=x", "must be Name=value pairs separated by semicolons"),
+        ("https://not-shown.queue.core.windows.net", "must be Name=value pairs separated by semicolons"),
+        ("UseDevelopmentStorage=not-shown", "contains neither AccountName nor QueueEndpoint"),
+        (KEY, "contains neither AccountName nor QueueEndpoint"),
+        (f"AccountName=;{KEY}", "contains neither AccountName nor QueueEndpoint"),
+        ("AccountName=not-shown", "contains neither AccountName and AccountKey nor SharedAccessSignature"),
         (
             f"QueueEndpoint=https://a.example;{KEY}",
-            "holds neither AccountName and AccountKey nor SharedAccessSignature",
+            "contains neither AccountName and AccountKey nor SharedAccessSignature",
         ),
         ("AccountName=acme7;AccountKey=not-shown", "its AccountKey is not base64: perhaps a part of it is missing"),
         ("AccountName=acme7;AccountKey=größe", "its AccountKey is not base64: perhaps a part of it is missing"),
@@ -215,7 +215,7 @@ def test_the_worker_has_blobs_too() -> None:
     text = "QueueEndpoint=https://a.example/;SharedAccessSignature=sv=1&sig=a"
     read_settings(Settings, {"AZURE_STORAGE_CONNECTION_STRING": text})
     assert problems(WorkerSettings, TARGET | {"AZURE_STORAGE_CONNECTION_STRING": text}) == [
-        "AZURE_STORAGE_CONNECTION_STRING: holds neither AccountName nor BlobEndpoint"
+        "AZURE_STORAGE_CONNECTION_STRING: contains neither AccountName nor BlobEndpoint"
     ]
 
 
@@ -274,7 +274,7 @@ class TestIngress:
     def test_googles_audience_and_email_go_together(self) -> None:
         for name in ("ACI_HOOKS_GCR_AUDIENCE", "ACI_HOOKS_GCR_EMAIL"):
             (problem,) = problems(IngressSettings, INGRESS | {name: "x"})
-            assert problem == "ACI_HOOKS_GCR_AUDIENCE: set it and ACI_HOOKS_GCR_EMAIL both, or neither"
+            assert problem == "ACI_HOOKS_GCR_AUDIENCE: set it together with ACI_HOOKS_GCR_EMAIL, or set neither"
 
     @pytest.mark.parametrize(
         ("url", "wrong"),
@@ -290,7 +290,7 @@ class TestIngress:
 
     def test_a_senders_secrets_are_more_than_commas(self) -> None:
         (problem,) = problems(IngressSettings, INGRESS | {"ACI_HOOKS_SECRET_GHCR": ", ,"})
-        assert problem == "ACI_HOOKS_SECRET_GHCR: holds no secret, only commas"
+        assert problem == "ACI_HOOKS_SECRET_GHCR: contains no secret, only commas"
 
     def test_secrets_of_a_sender_are_gathered(self) -> None:
         settings = read_settings(IngressSettings, INGRESS | {"ACI_HOOKS_SECRET_GHCR": f"{ONE},{TWO}"})

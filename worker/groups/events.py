@@ -81,7 +81,7 @@ def start_failure(events: Iterable[Event], since: datetime) -> str | None:
 def pulled_digest(events: Iterable[Event], since: datetime | None = None) -> str | None:
     """The digest that the newest Pulled event names (not older than `since`), None without such an event.
 
-    It is the digest of the platform's manifest: see worker.groups.digests.
+    It is that of the platform's manifest: a registry's index lists it among others.
     """
     pulled = [
         (_last(event), digest)

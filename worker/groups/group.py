@@ -125,7 +125,7 @@ class ContainerGroup:
     def running_digest(self, container: str, since: datetime | None = None) -> str | None:
         """The digest that the newest Pulled event of a container names (not older than `since`), None without one.
 
-        It is that of the platform's manifest: hold it against a registry's with worker.groups.digests.
+        It is that of the platform's manifest: a registry's index lists it among others.
         """
         return pulled_digest(_events(self._view_of(container)), since)
 

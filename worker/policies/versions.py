@@ -91,9 +91,9 @@ class Version:
         return self.numbers, self.build, not self.pre_release, identifiers, self.revision
 
     @property
-    def line(self) -> tuple[bool, bool, int, str]:
+    def line(self) -> tuple[bool, bool, int, bool, str]:
         """What a container keeps through all updates: the spelling, the count of numbers and the variant."""
-        return self.has_v, self.is_dashed, len(self.numbers), self.variant
+        return self.has_v, self.is_dashed, len(self.numbers), bool(self.build), self.variant
 
     def shares(self, parts: int, other: Version) -> bool:
         """Whether the first `parts` numbers are equal; numbers not written count as 0."""
