@@ -1,7 +1,7 @@
 """Azure Container Registry by the worker's own identity, against a registry that follows its documented exchange.
 
-https://azure.github.io/acr/AAD-OAuth.html: an Entra token is exchanged for a refresh token of the registry, and that for
-an access token of a scope.
+https://azure.github.io/acr/AAD-OAuth.html: an Entra token is exchanged for a refresh token of the registry, and that
+for an access token of a scope.
 """
 
 from __future__ import annotations
