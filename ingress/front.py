@@ -181,7 +181,7 @@ def environ_of(scope: Scope) -> dict[str, Any]:
     environ = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
+        "PATH_INFO": unquote_to_bytes(_path(scope["raw_path"])).decode("latin-1"),
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
         "SERVER_NAME": host,
         "SERVER_PORT": str(port),
@@ -201,6 +201,14 @@ def environ_of(scope: Scope) -> dict[str, Any]:
         key = name if name in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{name}"
         environ[key] = f"{environ[key]},{value}" if key in environ else value
     return environ
+
+
+def _path(target: bytes) -> bytes:
+    """The path of a request's target, which may be a whole URL (RFC 9112 §3.2.2)."""
+    scheme, _, rest = target.partition(b"://")
+    if scheme not in {b"http", b"https"}:
+        return target
+    return b"/" + rest.partition(b"/")[2]
 
 
 def _told(problem: Problem) -> Answer:

@@ -184,6 +184,20 @@ def test_heads_that_nobody_looks_into(given: dict[str, Any], status: int | None)
     assert len(app.bodies) == (0 if status else 1)
 
 
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        (b"/healthz", "/healthz"),
+        (b"http://hooks.test/webhooks/quay/a", "/webhooks/quay/a"),
+        (b"https://hooks.test", "/"),
+        (b"*", "*"),
+        (b"/http://a/b", "/http://a/b"),
+    ],
+)
+def test_a_target_may_be_a_whole_url(target: bytes, path: str) -> None:
+    assert environ_of(scope(raw_path=target))["PATH_INFO"] == path
+
+
 def test_a_head_as_wsgi_has_it() -> None:
     environ = environ_of(
         scope(
