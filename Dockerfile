@@ -1,5 +1,5 @@
 # One image for both roles: the ingress by default, the worker with the command `aci-hooks-worker run`.
-ARG PYTHON=python:3.13-slim
+ARG PYTHON=python:3.13.9-slim-bookworm
 
 FROM ${PYTHON} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore

@@ -44,7 +44,7 @@ demo: setup ## A push from webhook to container group: v1 to v2, then a bad imag
 	@python -m tests.demo $(if $(SENDER),--sender $(SENDER)) $(if $(filter-out 0,$(KEEP)),--keep)
 
 # Three at a time, whatever the machine: most of them wait for processes of their own.
-test: setup ## All tests, on a real Azurite, and every branch of the pure modules (ARGS="-k words" for some tests)
+test: setup ## All tests, on a real Azurite, and every branch of what decides and carries out (ARGS="-k words" for some)
 	python -m pytest $(or $(ARGS),--cov -n 3 --dist worksteal)
 
 unit: setup ## Unit and property tests alone, within a minute
@@ -60,6 +60,7 @@ check: setup ## Lint, format, spelling, prose, types, import contracts, the hous
 	codespell
 	python -m tools.prose
 	lint-imports
+	bandit --quiet --configfile pyproject.toml --recursive ingress shared worker
 	python -m tools.house --check
 	python -m mkdocs build
 	mypy

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from wsgiref.types import WSGIApplication
+from collections.abc import Mapping
 
 import click
 import structlog
 
 from ingress.app import create_app
+from ingress.front import Front
 from ingress.outbox import CLIENT_TIMEOUTS, Outbox
-from ingress.server import Server
+from ingress.receivers import Limits, read_receivers
+from ingress.server import listen, serve
 from shared.environment import SettingsError, misspelt, read_settings
 from shared.errors import RemoteError
 from shared.queue import open_queues
@@ -47,29 +49,37 @@ def main(host: str, port: int | None) -> None:
     hints = misspelt(environment, {*variables(IngressSettings), *variables(WorkerSettings)})
     try:
         settings = read_settings(IngressSettings, environment)
+        redaction = Redaction(settings.secret_values())
+        limits = _limits(settings, environment, redaction)
     except SettingsError as error:
         for problem in [*error.problems, *hints]:
             click.echo(f"aci-hooks-ingress: {problem}", err=True)
         sys.exit(_MISCONFIGURED)
-    configure_logging(settings.log_format, Redaction(settings.secret_values()))
+    configure_logging(settings.log_format, redaction)
     for hint in hints:
         _log.warning("unknown setting", detail=hint)
-    url = f"http://{host}:{settings.port}"
-    Server(
-        load=lambda: _assemble(settings),
-        host=host,
-        port=settings.port,
-        when_ready=lambda: _log.info("serving", url=url, queue=settings.queue),
-    ).run()
+    app = _assemble(settings, limits)
+    try:
+        listener = listen(host, settings.port)
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {host}, port {settings.port}: {error.strerror}") from error
+    _log.info("serving", url=f"http://{host}:{settings.port}", queue=settings.queue)
+    serve(app, listener)
 
 
-def _assemble(settings: IngressSettings) -> WSGIApplication:
+def _limits(settings: IngressSettings, environment: Mapping[str, str], redaction: Redaction) -> Limits:
+    if not settings.receivers_file:
+        return {}
+    return read_receivers(settings.receivers_file, environment, settings.senders, redaction.learn)
+
+
+def _assemble(settings: IngressSettings, limits: Limits) -> Front:
     updates, _ = open_queues(settings, timeouts=CLIENT_TIMEOUTS)
     outbox = Outbox(updates)
     # The first look at the queue is the slowest: it may make the queue, and ask for a credential's token. No sender
     # should wait for it.
     threading.Thread(target=_greet, args=(outbox,), daemon=True).start()
-    return create_app(settings, outbox)
+    return Front(create_app(settings, outbox, limits=limits), settings.max_body)
 
 
 def _greet(outbox: Outbox) -> None:

@@ -73,4 +73,4 @@ def _split(text: str) -> tuple[str, str]:
     if "@" in host:
         # It is not repeated, as it may be a password.
         raise Malformed("a user name before the registry's host: no image's name has one")
-    return _FINAL_DOT.sub("", host), path
+    return _FINAL_DOT.sub("", host), path.rstrip("/")

@@ -1,4 +1,4 @@
-"""Making pushes of what a sender says: the grammar, what no tag was given for, and duplicates. Pure."""
+"""Making pushes of what a sender says: the grammar of names and tags, untagged manifests, duplicates. Pure."""
 
 from __future__ import annotations
 
@@ -87,16 +87,16 @@ def settled_batch(
     nothing else meanwhile: the same is then ignored, with its reason.
     """
     results: list[Push | Ignored] = []
-    malformed: list[Malformed] = []
+    malformed: list[str] = []  # texts, as an exception that is kept holds its frames, and with them the body
     for event in events:
         try:
             results.append(read(event))
         except Malformed as error:
-            malformed.append(error)
+            malformed.append(str(error))
             results.append(Ignored(f"malformed event: {error}"))
     all_malformed = len(malformed) == len(results)
     if malformed and all_malformed and may_refuse:
-        raise malformed[0]
+        raise Malformed(malformed[0])
     try:
         return settled(results)
     except Malformed as error:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 DOCKER_HUB = "docker.io"
 _HUB_ALIASES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
+# Every name is measured before it is matched: a webhook may hold one of a megabyte.
+_MAX_NAME, _MAX_TAG, _MAX_DIGEST = 255, 128, len("sha512:") + 128
 _DEFAULT_PORTS = frozenset({"443", "80"})
-_MAX_NAME = 255
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
@@ -34,7 +35,7 @@ def check_registry(text: str) -> str:
 
     Raises InvalidImage.
     """
-    if not _REGISTRY.fullmatch(text) or len(text) > _MAX_NAME:
+    if len(text) > _MAX_NAME or not _REGISTRY.fullmatch(text):
         raise InvalidImage(f"{text[:80]!r} is not a registry host")
     host = _without_default_port(text.lower())
     return DOCKER_HUB if host in _HUB_ALIASES else host
@@ -55,7 +56,7 @@ def _without_default_port(host: str) -> str:
 
 def check_repository(text: str) -> str:
     """A repository path such as `acme/shop`, as it is; raises InvalidImage."""
-    if not _REPOSITORY.fullmatch(text) or len(text) > _MAX_NAME:
+    if len(text) > _MAX_NAME or not _REPOSITORY.fullmatch(text):
         raise InvalidImage(
             f"{text[:80]!r} is not a repository: lower-case letters, digits and . _ - between slashes, "
             f"at most {_MAX_NAME} characters"
@@ -80,7 +81,7 @@ def is_written_as_host(text: str) -> bool:
 
 def check_tag(text: str) -> str:
     """A tag, as it is; raises InvalidImage."""
-    if not _TAG.fullmatch(text):
+    if len(text) > _MAX_TAG or not _TAG.fullmatch(text):
         raise InvalidImage(
             f"{text[:80]!r} is not a tag: letters, digits and _ . - , at most 128, not starting with . or -"
         )
@@ -89,7 +90,7 @@ def check_tag(text: str) -> str:
 
 def check_digest(text: str) -> str:
     """A digest such as `sha256:<64 hex digits>`, as it is; raises InvalidImage."""
-    if not _DIGEST.fullmatch(text):
+    if len(text) > _MAX_DIGEST or not _DIGEST.fullmatch(text):
         raise InvalidImage(f"{text[:80]!r} is not a digest: sha256:<64 lower-case hex digits>")
     return text
 

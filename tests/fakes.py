@@ -24,7 +24,7 @@ from tests.arm_simulator.reports import GroupTruth, Stats
 from tests.arm_simulator.simulator import Simulator
 from worker.adapters.record_blobs import Records, read_record
 from worker.groups.group import ContainerGroup
-from worker.ports import Conflict, Listed
+from worker.ports import Conflict, Dated, Listed
 from worker.record.record import Record
 from worker.targets.tags import BadTags
 from worker.targets.target import Target
@@ -226,6 +226,18 @@ class FixedTargets:
     def is_gone(self, target: TargetId) -> bool:
         """No list tells."""
         return False
+
+
+class NoTimes:
+    """A registry that does not tell when tags were pushed; what fakes of registries build on."""
+
+    def recent(self, image: ImageReference) -> list[Dated] | None:
+        """It does not tell."""
+        return None
+
+    def created(self, image: ImageReference) -> datetime | None:
+        """Nor does any config."""
+        return None
 
 
 class NoGlances:

@@ -21,6 +21,7 @@ from flask.testing import FlaskClient
 from ingress.app import create_app
 from ingress.authentication import Oidc
 from ingress.outbox import Outbox
+from ingress.receivers import Limits
 from ingress.senders import Sender, all_senders
 from shared.environment import read_settings
 from shared.errors import RemoteError
@@ -91,7 +92,12 @@ class RecordingQueue:
 
 def client_for(queue: Any, **more: str) -> FlaskClient:
     """A client of the real application over `queue`."""
-    app = create_app(read_settings(IngressSettings, environment(**more)), Outbox(queue))
+    return limited_client(queue, {}, **more)
+
+
+def limited_client(queue: Any, limits: Limits, **more: str) -> FlaskClient:
+    """A client of the real application with a receivers file of these `limits`."""
+    app = create_app(read_settings(IngressSettings, environment(**more)), Outbox(queue), limits=limits)
     return app.test_client()
 
 

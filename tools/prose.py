@@ -40,7 +40,7 @@ RIDDLES = {
 # image" and "on the same page" mean what they say.
 _OFF = {"typography": False, "lexical_illusions": False, "cliches": False, "weasel_words": False}
 _FENCE = re.compile(r"^ *(```|~~~)")
-_INLINE = re.compile(r"`[^`]*`|\]\([^)]*\)|<[^>]*>|\$\{\{.*?\}\}")
+_INLINE = re.compile(r"`[^`]*`|\]\([^)]*\)|<[^>]*>|\$\{\{.*?\}\}|\b\w+(?:[.-]\w+)*\.\w+")
 _RAW = re.compile(r"[bf]?r[bf]?['\"]", re.IGNORECASE)
 _STRING_PREFIX = re.compile(r"^\w*(\"\"\"|'''|\"|')")
 _UNWRAPPED = re.compile(r"^\s*(#|\||<|!\[|```|---|\[[^\]]+\]:)")

@@ -26,6 +26,7 @@ __all__ = [
     "UNREADABLE",
     "Absent",
     "Conflict",
+    "Dated",
     "Found",
     "Glances",
     "Groups",
@@ -120,6 +121,14 @@ class TargetCatalogue(Protocol):
         """Does a list that would show this group not show it?"""
 
 
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """A tag, and when it was pushed by its registry's account."""
+
+    tag: str
+    pushed_at: datetime
+
+
 class Images(Protocol):
     """What a registry tells of its images; worker.adapters.registry.client.Registry."""
 
@@ -132,6 +141,15 @@ class Images(Protocol):
 
     def tags(self, image: ImageReference) -> list[str]:
         """Every tag of its repository. Raises RemoteError."""
+
+    def recent(self, image: ImageReference) -> list[Dated] | None:
+        """The tags of its repository that were pushed last, newest first; None if its registry does not tell.
+
+        Raises RemoteError.
+        """
+
+    def created(self, image: ImageReference) -> datetime | None:
+        """When the image that its tag points at was made; None if nobody can tell. Raises RemoteError."""
 
 
 Noticed = Literal["updated", "rolled-back", "failed", "address changed"]

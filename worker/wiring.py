@@ -215,12 +215,19 @@ def _access(file: TargetsFile, secrets: Secrets, image: ImageReference) -> Acces
         identity=identity,
         scheme=entry.scheme,
         realms=entry.realms,
+        platforms=_wants_platforms(file),
     )
+
+
+def _wants_platforms(file: TargetsFile) -> bool:
+    """Does any policy depend on what an image is built for?"""
+    rules = (rule for target in file.targets for rule in target.containers.values())
+    return any(rule.policy.conditions.platform for rule in rules)
 
 
 def _report(path: str, version: TargetsFile | TargetsError) -> None:
     TARGETS_FILE_VALID.labels(path).set(isinstance(version, TargetsFile))
     if isinstance(version, TargetsError):
-        log.error("the targets file is broken, keeping the version before", problems=str(version).splitlines())
+        log.error("the targets file is invalid, keeping the previous version", problems=str(version).splitlines())
     else:
         log.info("the targets file has changed", targets=len(version.targets), discovers=version.discover is not None)

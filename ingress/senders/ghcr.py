@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 from ingress.authentication import Hmac
 from ingress.delivery import Delivery, Ignored, Malformed, Outcome
-from ingress.hosts import host_if_any
+from ingress.hosts import host_of
 from ingress.media_types import why_no_image
 from ingress.payload import Node, read_json
 from ingress.pushes import push_of_tag, settled
@@ -21,6 +21,7 @@ _EVENTS = frozenset({"package", "registry_package"})
 _ACTIONS = frozenset({"published", "updated"})
 _IMAGES = frozenset({"container", "docker"})
 _FORM = b"payload="
+_GITHUB = "ghcr.io"
 
 
 def parse(delivery: Delivery) -> Outcome:
@@ -74,9 +75,8 @@ def _body(delivery: Delivery) -> Node:
 
 def _registry(package_url: str | None) -> str:
     # GitHub Enterprise Server has a host of its own; elsewhere the URL starts with ghcr.io.
-    host = host_if_any(package_url)
-    begins_with_host = host is not None and "." in host
-    return host if host and begins_with_host else "ghcr.io"
+    host = host_of(package_url) if package_url else _GITHUB
+    return host if "." in host else _GITHUB
 
 
 def _repository(package: Node) -> str:

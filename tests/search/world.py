@@ -54,8 +54,8 @@ RULES = RolloutRules(
     flight=timedelta(seconds=90),
     slow=timedelta(seconds=60),
 )
-RETRY = Retry(max_attempts=40, base=1, longest=60, outage_patience=3600.0)
-"""Tries and patience beyond what a schedule can use up, so that no good push fails by its bad luck alone."""
+RETRY = Retry(max_attempts=40, base=1, longest=60, outage_patience=3600)
+"""Tries beyond what a schedule can use up, so that no good push fails by its bad luck alone."""
 
 _timestamp = lru_cache(maxsize=1 << 16)(view.timestamp)
 _events = lru_cache(maxsize=1 << 14)(life.events)

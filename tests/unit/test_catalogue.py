@@ -296,3 +296,20 @@ def test_a_push_that_concerns_no_target_of_the_file_waits_for_no_role() -> None:
     named = Target(LISTED.id, {"web": ContainerRule(AnyTag(), ImageReference.parse("acme/other"))})
     catalogue = Catalogue(lambda: (named,), lambda: (Scope("sub", "files"),), Azure(files=FORBIDDEN))
     assert catalogue.concerned(SHOP) == ()
+
+
+def test_a_list_is_as_old_as_the_question_that_it_answers() -> None:
+    # What was created while a slow list was on its way is not in it.
+    clock = Seconds()
+
+    class Slow(Azure):
+        def list(self, subscription: str, resource_group: str | None = None) -> list[ContainerGroup]:
+            clock.now += 10
+            return super().list(subscription, resource_group)
+
+    azure = Slow(web=["shop"])
+    catalogue = made(azure, clock, "web")
+    catalogue.concerned(SHOP)
+    clock.now += REFRESH - 5
+    catalogue.concerned(SHOP)
+    assert azure.calls == 2

@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 
 from shared.errors import RemoteError
 from shared.image import ImageReference
+from tests.fakes import NoTimes
 from tests.unit.builders import digest, push
 from worker.controller.digest import digest_of
 from worker.ports import Absent, Found, Lookup, Unknown
@@ -15,7 +16,7 @@ from worker.targets.registries import Believe
 SENT, TOLD = digest("what the sender says"), digest("what the registry says")
 
 
-class Registry:
+class Registry(NoTimes):
     """A registry that says the same of every image."""
 
     def __init__(self, said: Lookup) -> None:

@@ -16,8 +16,11 @@ from shared.push import Push
 from shared.queue import LeaseLost
 from tests.fakes import FixedTargets
 from tests.unit.builders import (
+    NEW,
+    OLD,
     RULES,
     SHOP,
+    TWO,
     at,
     candidate,
     change,
@@ -61,11 +64,9 @@ from worker.record.values import Ending, Flight, Hold, Patience, Undone
 from worker.targets.tags import BadTags
 from worker.targets.target import ContainerRule, Target
 
-TWO = message("2")
-OLD, NEW = {"web": "acme/shop:1"}, {"web": "acme/shop:2"}
 LIVE = Look(target=SHOP, token="live", count=1)
 EARLY, UNKNOWN = "early", "unknown target"
-FOR_OTHERS = "no target here; another worker may know it"
+FOR_OTHERS = "unknown target; another worker may know it"
 
 
 def again(delay: float, **changes: Any) -> Reschedule:
@@ -493,7 +494,7 @@ class TestNobodyCouldLook:
             settled = scene.look()
         assert isinstance(settled, Reschedule)
         assert settled.message.attempts == 1
-        assert [line["event"] for line in lines] == ["look failed, trying again", "look failed"]
+        assert [line["event"] for line in lines] == ["look failed, retrying", "look failed"]
         assert lines[0]["exc_info"]
 
     @pytest.mark.parametrize("attempts", [6, 7])
@@ -741,8 +742,8 @@ class TestUnknownTargets:
         assert scene.look(tired(UNKNOWN_TARGET, UNKNOWN), targets=Elsewhere()) == Complete()
         now = scene.record
         assert {(each.id, each.result, each.detail, each.containers) for each in now.outcomes} == {
-            ("2", "ignored", "it is no target any more", ()),
-            ("3", "ignored", "it is no target any more", ()),
+            ("2", "ignored", "it is no longer a target", ()),
+            ("3", "ignored", "it is no longer a target", ()),
         }
         assert (now.waiting(), now.change, now.timer, now.outbox, scene.letters) == ({}, None, None, (), [])
         assert now.containers["web"].past == ("acme/shop:3",)
@@ -751,7 +752,7 @@ class TestUnknownTargets:
         scene = Scene(live(containers={"web": container(candidate(TWO))}, change=change()))
         assert scene.look(tired(UNKNOWN_TARGET, UNKNOWN), targets=Elsewhere()) == Complete()
         assert [(each.code, each.detail) for each in scene.letters] == [
-            ("TargetRemoved", "left on the group without having been proven; it is no target any more")
+            ("TargetRemoved", "left on the group unproven; it is no longer a target")
         ]
         assert (scene.record.change, scene.record.waiting(), scene.record.undone) == (None, {}, ())
 
@@ -760,7 +761,7 @@ class TestUnknownTargets:
         scene = Scene(live(undone=(failed,), containers={"web": container()}))
         scene.look(tired(UNKNOWN_TARGET, UNKNOWN), targets=Elsewhere())
         assert [(each.code, each.detail) for each in scene.letters] == [
-            ("CrashLoop", "it crashes; it is no target any more")
+            ("CrashLoop", "it crashes; it is no longer a target")
         ]
 
     def test_without_anything_to_tell_it_rests_at_once(self) -> None:
@@ -792,7 +793,7 @@ class TestUnknownTargets:
         of = tired(UNKNOWN_TARGET, UNKNOWN)
         assert scene.look(of, targets=FixedTargets(Target(SHOP))) == Complete()
         assert [(each.id, each.result, each.detail) for each in scene.record.outcomes] == [
-            ("2", "ignored", "the container is not kept up to date any more")
+            ("2", "ignored", "the container is no longer kept up to date")
         ]
 
     def test_tags_that_are_no_policies_wait_for_their_owner_for_ever(self) -> None:

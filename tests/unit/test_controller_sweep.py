@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from structlog.testing import capture_logs
@@ -13,7 +13,11 @@ from shared.errors import RemoteError
 from shared.image import ImageReference
 from shared.message import Look, TargetId, UpdateMessage
 from shared.push import Push
+from tests.fakes import NoTimes
 from tests.unit.builders import (
+    API,
+    HOLD,
+    OLD,
     REPOSITORY,
     SHOP,
     at,
@@ -29,33 +33,41 @@ from tests.unit.builders import (
 )
 from tests.unit.controller_builders import DOWN, TARGET, Bench, conflict, group_of
 from tests.unit.policy_table import policy_of
-from worker.controller.sweep import Sweeper, Swept
+from worker.controller.sweep import MOST_TRIED, Sweeper, Swept
 from worker.controller.timers import CONFLICTS
 from worker.groups.health import LONG_AGO
 from worker.policies.parse import parse_policy
-from worker.ports import Absent, Found, Lookup, Unknown
+from worker.ports import Absent, Dated, Found, Lookup, Unknown
 from worker.record.record import Record
-from worker.record.values import Flight, Good, Hold
+from worker.record.values import ContainerRecord, Flight, Good
 from worker.targets.target import ContainerRule, Target, single_target
 
-OLD = {"web": "acme/shop:1"}
 ONE, NEXT = digest("one"), digest("next")
-HOLD = Hold(reason="audit", since=at(0))
 TAGS = {"1": Found(ONE), "1.2": Found(NEXT), "1.3": Found(digest("three")), "latest": Found(ONE), "0.9": Found(ONE)}
-API = TargetId(subscription="sub", resource_group="web", container_group="api")
 
 
-class Registry:
+class Registry(NoTimes):
     """A registry by what it says of a tag, and what it was asked for."""
 
-    def __init__(self, tags: Mapping[str, Lookup] | None = None, error: RemoteError | None = None) -> None:
+    def __init__(
+        self,
+        tags: Mapping[str, Lookup] | None = None,
+        error: RemoteError | None = None,
+        recent: Mapping[str, float] | None = None,
+    ) -> None:
         self._tags = tags or {"1": Found(ONE)}
         self._error = error
+        self._recent = recent
         self.asked: list[str] = []
 
     def lookup(self, image: ImageReference, running: frozenset[str] = frozenset()) -> Lookup:
         self.asked.append(str(image))
         return self._tags.get(image.tag or "", Absent(f"{image} is not in its registry"))
+
+    def recent(self, image: ImageReference) -> list[Dated] | None:
+        if self._error:
+            raise self._error
+        return None if self._recent is None else [Dated(tag, at(time)) for tag, time in self._recent.items()]
 
     def tags(self, image: ImageReference) -> list[str]:
         if self._error:
@@ -330,6 +342,68 @@ class TestOrder:
         assert len(Round(other, Registry({"1": Found(NEXT)})).run().missed) == 1
 
 
+CACHE = Found(digest("cache"), artifact="its config is a cache's")
+
+
+class TestPushedLater:
+    """Policies by which the later push wins: what a lost webhook told is found where the registry tells times."""
+
+    TIMES: ClassVar[dict[str, float]] = {"cache": 400, "3": 300, "2": 200, "1": 100}
+    SAID: ClassVar[dict[str, Lookup]] = {
+        "1": Found(ONE),
+        "2": Found(NEXT),
+        "3": Found(digest("three")),
+        "cache": CACHE,
+    }
+
+    def swept(self, policy: str = "any", known: ContainerRecord | None = None, **registry: Any) -> Round:
+        said: dict[str, Any] = {"tags": self.SAID, "recent": self.TIMES}
+        swept = Round(record({"web": known}) if known else None, Registry(**(said | registry)))
+        swept.run(Target(SHOP, everything=parse_policy(policy)))
+        return swept
+
+    def test_the_last_push_that_is_an_image_is_found_with_its_time(self) -> None:
+        # What BuildKit caches is always the last push of a build.
+        swept = self.swept()
+        assert swept.pushes == [("3", digest("three"))]
+        assert [each.push.pushed_at for each in swept.sent if isinstance(each, UpdateMessage)] == [at(300)]
+
+    @pytest.mark.parametrize(("policy", "found"), [("glob:2*", "2"), ("regex:^[12]$", "2"), ("same-tag", None)])
+    def test_what_the_policy_does_not_admit_does_not_count(self, policy: str, found: str | None) -> None:
+        assert [tag for tag, _ in self.swept(policy).pushes] == ([found] if found else [])
+
+    def test_one_that_failed_is_passed_over(self) -> None:
+        known = container(failures=(failure(message("3"), digest=digest("three")),))
+        assert [tag for tag, _ in self.swept(known=known).pushes] == ["2"]
+
+    def test_another_tag_of_what_runs_changes_nothing(self) -> None:
+        assert self.swept(tags=self.SAID | {"3": Found(ONE)}, recent={"3": 300, "1": 100}).pushes == []
+        assert self.swept(tags=self.SAID | {"3": Found(NEXT, frozenset({ONE}))}, recent={"3": 300}).pushes == []
+
+    @pytest.mark.parametrize(("told", "runs_since", "counts"), [(9999, 0, 3600), (300, 500, 500), (300, 0, 300)])
+    def test_a_time_that_has_still_to_come_is_now_and_an_old_one_that_of_what_runs(
+        self, told: float, runs_since: float, counts: float
+    ) -> None:
+        known = container(goods=(good("1", digest=ONE, pushed=runs_since),))
+        swept = self.swept(known=known, recent={"3": told})
+        assert [each.push.pushed_at for each in swept.sent if isinstance(each, UpdateMessage)] == [at(counts)]
+
+    def test_where_nothing_tells_what_is_last_the_running_tag_may_have_moved_all_the_same(self) -> None:
+        swept = Round(registry=Registry({"1": Found(NEXT)}, error=DOWN))
+        told = swept.run()
+        assert (swept.pushes, told.problem) == ([("1", NEXT)], f"web: {DOWN.message}")
+
+    def test_only_so_many_are_looked_up(self) -> None:
+        caches = {f"c{number}": CACHE for number in range(20)}
+        swept = self.swept(tags=self.SAID | caches, recent=dict.fromkeys(caches, 900.0) | self.TIMES)
+        assert (swept.pushes, len(swept.registry.asked)) == ([], MOST_TRIED)
+
+    def test_a_version_that_is_no_image_is_passed_over_too(self) -> None:
+        swept = Round(registry=Registry(TAGS | {"1.3": CACHE}), images={"web": "acme/shop:1.1"})
+        swept.run(semver())
+        assert swept.pushes == [("1.2", NEXT)]
+
+
 class TestHeld:
     @pytest.mark.parametrize("how", [{"state": "Stopped"}, {"tags": {"aci-hooks.hold": "x"}}])
     def test_a_group_that_its_owner_stopped_or_a_tag_holds_is_left_alone(self, how: Any) -> None:
@@ -337,6 +411,12 @@ class TestHeld:
         swept = Round(now, Registry({"1": Found(NEXT)}), **how)
         assert swept.run() == Swept(SHOP, problem="held or stopped", held=True)
         assert (swept.sent, swept.record) == ([], now)
+
+    def test_a_group_that_is_not_ours_to_change_is_not_compared(self) -> None:
+        swept = Round(registry=Registry({"1": Found(NEXT)}), orchestratorId="/subscriptions/s/x/ngroups/n")
+        result = swept.run()
+        assert (result.missed, result.held, swept.registry.asked) == ((), False, [])
+        assert "NGroup" in (result.problem or "")
 
     def test_of_a_group_that_is_held_by_hand_only_what_goes_back_is_looked_at(self) -> None:
         back = container(pin=pin(good("0")), goods=(good("1"), good("0")))

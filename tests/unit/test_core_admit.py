@@ -446,7 +446,7 @@ class TestAcquaint:
         after = acquaint(record({"web": now}), group(), target("any", "other"), NOW)
         web = after.containers["web"]
         assert (web.followed, web.candidates, web.pin, web.failures) == (False, (), None, now.failures)
-        why = "the container is not kept up to date any more"
+        why = "the container is no longer kept up to date"
         assert ends(after) == [("back", "ignored", why), ("1", "ignored", why), ("2", "ignored", why)]
 
     def test_a_container_that_gets_a_rule_goes_on_from_what_it_ran(self) -> None:
@@ -470,14 +470,14 @@ class TestAcquaint:
 class TestAbandoned:
     """What is on the group unproven, and nobody will watch any more, has failed: somebody should look."""
 
-    WHY = "left on the group without having been proven"
+    WHY = "left on the group unproven"
     BEGUN = record(
         {"web": container(candidate(TWO), candidate(ONE))}, change=change({"web": "acme/shop:2", "blue": "acme/shop:1"})
     )
 
     def test_the_push_of_a_container_whose_rule_is_gone(self) -> None:
         after = acquaint(self.BEGUN, group({"web": "acme/shop:2"}), target("any", "other"), NOW)
-        rule = "the container is not kept up to date any more"
+        rule = "the container is no longer kept up to date"
         assert ends(after) == [("1", "ignored", rule), ("2", "failed", f"{self.WHY}; {rule}")]
         assert (after.outbox[0].code, after.outbox[0].at) == ("TargetRemoved", NOW)
         assert (queued(after), after.undone) == ([], ())
@@ -506,7 +506,7 @@ class TestAbandoned:
     @pytest.mark.parametrize(
         ("images", "names", "why"),
         [
-            pytest.param({"web": "acme/shop:1"}, ["other"], "the container is not kept up to date any more", id="rule"),
+            pytest.param({"web": "acme/shop:1"}, ["other"], "the container is no longer kept up to date", id="rule"),
             pytest.param(
                 {"web": "acme/other:1"},
                 ["web"],

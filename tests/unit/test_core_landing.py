@@ -215,9 +215,8 @@ def test_a_push_that_is_alone_is_not_tried_apart() -> None:
 
 
 def test_an_image_that_can_not_be_pulled_for_hours_fails_its_own_pushes_alone() -> None:
-    refused, yet_to_come = candidate(message("1.9", pushed=-9), refusals=1), candidate(message("1.8", pushed=-10))
-    web = container(candidate(TWO, refusals=2), refused, yet_to_come)
-    jobs = container(candidate(FIVE, "acme/jobs:5"), repository="docker.io/acme/jobs")
-    now = record({"web": web, "jobs": jobs}, change=BOTH)
-    result = after(now, BOTH, Transient("InaccessibleImage", LIMIT, circumstance=True))
+    older, jobs = message("1.9", pushed=-9), {"repository": "docker.io/acme/jobs"}
+    candidates = (candidate(TWO), candidate(older, refusals=3), candidate(message("1.8", pushed=-19)))
+    both = {"web": container(*candidates), "jobs": container(candidate(FIVE, "acme/jobs:5"), **jobs)}
+    result = after(record(both, change=BOTH), BOTH, Transient("InaccessibleImage", LIMIT, circumstance=True))
     assert failed(result).keys() == {"2", "1.9"}

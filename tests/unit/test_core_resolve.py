@@ -8,6 +8,7 @@ import pytest
 
 from shared.message import UpdateMessage
 from tests.unit.builders import (
+    SHOP,
     at,
     candidate,
     change,
@@ -26,10 +27,13 @@ from tests.unit.builders import (
 from worker.core.following import Following, followings
 from worker.core.resolve import MOST_LOOKUPS, no_image, not_there, resolve, unresolved
 from worker.groups.group import ContainerGroup
+from worker.policies.conditions import Conditions
+from worker.policies.longform import LongForm
+from worker.policies.policy import AnyTag
 from worker.record.lookups import Found
 from worker.record.record import Record
 from worker.record.values import MANUAL, Candidate, ContainerRecord, Good, Hold
-from worker.targets.target import Target
+from worker.targets.target import ContainerRule, Target
 
 FIRST, SECOND, THIRD = digest("first"), digest("second"), digest("third")
 ONE, TWO, THREE = message("1", pushed=-10), message("2"), message("3", pushed=10)
@@ -347,6 +351,32 @@ class TestUnchanged:
         after = resolved(self.AGAIN, now, FIRST, shown, target("any", "web", "blue"))
         assert (queued(after), queued(after, "blue"), ends(after)) == ([], ["1"], [])
         assert first(after, "blue").image == f"acme/shop@{FIRST}"
+
+
+class TestPlatform:
+    """An image without the platform that a policy asks for is not rolled out; others of the group go by their own."""
+
+    @pytest.mark.parametrize(
+        ("built_for", "kept"),
+        [
+            (None, True),
+            (frozenset({"linux/amd64"}), True),
+            (frozenset({"linux/arm64", "linux/amd64/v2"}), True),
+            (frozenset({"linux/arm64"}), False),
+            (frozenset[str](), False),
+        ],
+    )
+    def test_it_has_to_be_there_as_far_as_that_is_known(self, built_for: frozenset[str] | None, *, kept: bool) -> None:
+        policy = LongForm(AnyTag(), conditions=Conditions(platform="linux/amd64"))
+        rules = Target(SHOP, {"web": ContainerRule(policy), "blue": ContainerRule(AnyTag())})
+        shown = group(dict.fromkeys(("web", "blue"), "acme/shop:1"))
+        now = record({"web": container(open_(TWO)), "blue": container(open_(TWO))})
+        found = Found(SECOND, built_for=built_for)
+        after = resolve(now, shown, followings(shown.images, rules), TWO, found, NOW)
+        assert (queued(after), queued(after, "blue"), ends(after)) == (["2"] if kept else [], ["2"], [])
+        alone = resolve(record({"web": container(open_(TWO))}), shown, followings(shown.images, rules), TWO, found, NOW)
+        assert [one[:2] for one in ends(alone)] == ([] if kept else [("2", "ignored")])
+        assert all("and not for linux/amd64" in one.detail for one in alone.outbox)
 
 
 class TestNoImage:

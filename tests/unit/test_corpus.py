@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -47,6 +50,41 @@ def test_a_sender_s_own_proofs_open_as_the_token_does(sender: str) -> None:
     push = next(delivery for delivery in corpus() if delivery.sender == sender)
     for proof in ways(sender, SECRET).values():
         assert send(push, f"/webhooks/{sender}", **proof(push.body)).status_code == 202
+
+
+HOSTS = {
+    "acr": "acmereg.azurecr.io",
+    "quay": "quay.io",
+    "harbor": "harbor.corp.test",
+    "distribution": "registry.corp.test",
+    "gitlab": "registry.gitlab.corp.test",
+    "artifactory": "acme.jfrog.test",
+    "gcr": "europe-docker.pkg.dev",
+    "ghcr": "ghcr.io",
+    "generic": "ghcr.io",
+}
+"""The senders whose deliveries name a host, and the one in the first delivery of each."""
+
+
+@pytest.mark.parametrize("spelling", ["{host}:443", "{host}:80", "{HOST}", "{HOST}:443"])
+@pytest.mark.parametrize(("sender", "host"), HOSTS.items())
+def test_every_sender_reads_hosts_alike(sender: str, host: str, spelling: str) -> None:
+    push = next(delivery for delivery in corpus() if delivery.sender == sender)
+    written = spelling.format(host=host, HOST=host.upper()).encode()
+    body = _with_host(push.body, host.encode(), written)
+    assert body != push.body
+    answer = send(replace(push, body=body), f"/webhooks/{sender}/{TOKEN}")
+    assert answer.status_code == 202
+    assert [(str(message.push.image), message.push.digest) for message in QUEUE.sent] == push.pushes
+
+
+def _with_host(body: bytes, host: bytes, written: bytes) -> bytes:
+    """The delivery with its host written in another way; that of Pub/Sub is in the encoded data."""
+    message = json.loads(body).get("message")
+    if message is None:
+        return body.replace(host, written)
+    data = base64.b64decode(message["data"]).replace(host, written)
+    return json.dumps({"message": {**message, "data": base64.b64encode(data).decode()}}).encode()
 
 
 def test_the_corpus_is_large_and_covers_every_sender_and_every_answer() -> None:

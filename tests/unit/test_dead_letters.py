@@ -29,7 +29,7 @@ def updates(clock: Clock) -> MemoryQueue:
 def poison(clock: Clock) -> MemoryQueue:
     queue = MemoryQueue(clock, LEASE, "poison")
     for of in ("1", "2"):
-        queue.send(letter(message(of, attempts=3)))
+        queue.send(letter(message(of, attempts=3).model_copy(update={"dequeued": 4})))
     return queue
 
 
@@ -60,7 +60,7 @@ def test_a_redriven_message_is_new(updates: MemoryQueue, poison: MemoryQueue) ->
     with leased_letters(poison) as letters:
         assert redrive(letters, updates, poison, forgive) == {}
     put_back = [message for message in map(decode, updates.texts) if isinstance(message, UpdateMessage)]
-    assert [(message.id, message.attempts) for message in put_back] == [("1", 0), ("2", 0)]
+    assert [(message.id, message.attempts, message.dequeued) for message in put_back] == [("1", 0, 0), ("2", 0, 0)]
     assert poison.count() == 0
 
 

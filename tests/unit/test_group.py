@@ -482,3 +482,12 @@ class TestWarnings:
 
     def test_none_without_a_view(self) -> None:
         assert ContainerGroup({"properties": {"containers": [{"name": "a", "properties": {}}]}}).warnings() == []
+
+
+def test_only_instance_views_are_redacted_and_a_container_need_not_have_one() -> None:
+    view = {"events": [event("Failed", 4, "hunter2 was refused", "Warning")]}
+    shown = group({"web": "a:1", "hunter2": "b:1"}, {"web": view})
+    redacted = shown.redacted(lambda text: text.replace("hunter2", "***"))
+    assert redacted.warnings() == ["Failed: *** was refused"]
+    assert redacted.images == shown.images
+    assert shown.warnings() == ["Failed: hunter2 was refused"], "the group at hand stays as it is"

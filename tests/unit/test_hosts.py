@@ -73,6 +73,7 @@ def test_no_text_at_all_is_no_host() -> None:
         ("quay.io/acme/shop", ("quay.io", "acme/shop")),
         ("https://Quay.corp.test:443/acme/shop", ("quay.corp.test", "acme/shop")),
         ("gcr.io/acme/shop:v2", ("gcr.io", "acme/shop:v2")),
+        ("https://quay.io/acme/shop/", ("quay.io", "acme/shop")),
         ("registry.test/acme//shop", ("registry.test", "acme//shop")),
     ],
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -14,20 +13,12 @@ from tests.ingress_harness import environment
 served: list[int] = []
 
 
-class Server:
-    """In the place of the real one: notes its port, and serves nothing."""
-
-    def __init__(self, port: int, **_: Any) -> None:
-        served.append(port)
-
-    def run(self) -> None:
-        pass
-
-
 @pytest.fixture(autouse=True)
 def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Notes the port, and serves nothing."""
     served.clear()
-    monkeypatch.setattr(command, "Server", Server)
+    monkeypatch.setattr(command, "listen", lambda _host, port: served.append(port))
+    monkeypatch.setattr(command, "serve", lambda *_: None)
     monkeypatch.setattr(command, "configure_logging", lambda *_: None)
 
 

@@ -75,7 +75,6 @@ class TestUpdateMessage:
                 "digest": None,
                 "pushed_at": "2026-01-01T12:00:00Z",
                 "pusher": None,
-                "proof": None,
             },
             "received_at": "2026-01-01T12:00:00Z",
             "traceparent": None,

@@ -134,7 +134,7 @@ class TestRollBack:
     def test_pushes_that_wait_have_ended(self) -> None:
         now = record({"web": container(candidate(TWO), candidate(ONE), goods=GOODS)}, inbox=(THREE,), apart=True)
         after = back(now)
-        why = "an operator went back to an earlier image"
+        why = "an operator rolled back to an earlier image"
         assert [(one.message.id, one.result, one.detail) for one in after.outbox] == [
             ("3", "superseded", why),
             ("2", "superseded", why),
@@ -204,7 +204,7 @@ class TestRollBack:
     def test_there_is_nothing_to_go_back_to(self, now: Record) -> None:
         with pytest.raises(NothingToRollBackTo) as raised:
             back(now)
-        assert str(raised.value) == "no good image is known before the ones that run now"
+        assert str(raised.value) == "no earlier good image is known than those that run now"
 
 
 class TestFromWhatIsNotProven:
@@ -312,7 +312,7 @@ class TestAgain:
     def test_once_it_is_on_the_group_it_goes_further_back(self) -> None:
         after = back(self.going(on_group=True), "again")
         assert (goal(after), pinned(after).message.id) == ("acme/shop:0", "again")
-        assert ends(after) == [("first", "superseded", "an operator went further back")]
+        assert ends(after) == [("first", "superseded", "an operator rolled back further")]
         assert after.outcomes[0].containers == ("web",)
         assert after.outcomes[0].at == NOW
         assert [one.tag for one in after.containers["web"].failures] == ["2", "1", "2"]

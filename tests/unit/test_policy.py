@@ -268,8 +268,9 @@ def test_a_hostile_pattern_answers(policy: str) -> None:
 
 @pytest.mark.parametrize("tag", ["1" * 10_000, "1." * 5_000, "1.0" + "-a" * 5_000, "a" * 10_000_000])
 def test_a_hostile_tag_answers(tag: str) -> None:
-    for policy in ("any", "same-tag", "semver", "glob:*", "regex:(.*)*"):
-        decision = parse_policy(policy).decide(tag, tag)
+    for policy in ("any", "same-tag", "semver", "glob:*", "regex:(.*)*", "{order: number}", "{order: text}"):
+        assert isinstance(policy_of(policy).decide(tag, "1"), Skip | Update)
+        decision = policy_of(policy).decide(tag, tag)
         assert isinstance(decision, Skip)
         assert len(decision.reason) < 300
 
@@ -292,6 +293,10 @@ def test_a_hostile_tag_answers(tag: str) -> None:
         ("1.5.0-alpine-3.19", Version((1, 5, 0), variant="alpine-3.19")),
         ("1.5.0-debian-20230512", Version((1, 5, 0), variant="debian", revision=(20230512,))),
         ("1.5.0-slim-7", Version((1, 5, 0), variant="slim", revision=(7,))),
+        ("1.5.0-amazoncorretto-17", Version((1, 5, 0), variant="amazoncorretto-17")),
+        ("1.5.0-nanoserver-1809", Version((1, 5, 0), variant="nanoserver-1809")),
+        ("1.5.0-main-45211", Version((1, 5, 0), variant="main", revision=(45211,))),
+        ("1.5.0-build-7", Version((1, 5, 0), variant="build", revision=(7,))),
         ("1.5.0-7-slim", Version((1, 5, 0), variant="7-slim")),
         ("1.5.0-7-8", Version((1, 5, 0), variant="7", revision=(8,))),
         ("1.5.0-7.1", Version((1, 5, 0), revision=(7, 1))),

@@ -15,11 +15,10 @@ from shared.message import DeadLetter
 from shared.queue import LeasedMessage, LeaseLost, Queue, dead_letter, open_queues
 from shared.settings import WorkerSettings
 from tests.unit.builders import at, message
-from tests.unit.storage_wire import Scripted, Wire, client, done, messages, refused
+from tests.unit.storage_wire import CONNECTION, Scripted, Wire, client, done, messages, refused
 
 LEASE = 30
 WORKER = {"AZURE_SUBSCRIPTION_ID": "sub", "RESOURCE_GROUP_NAME": "web", "CONTAINER_GROUP_NAME": "shop"}
-CONNECTION = "DefaultEndpointsProtocol=https;AccountName=acme;AccountKey=a2V5;EndpointSuffix=core.windows.net"
 SENT: Scripted = (201, {}, messages("sent")[2])
 DELETED: Scripted = (204, {}, "")
 CREATED: Scripted = (201, {}, "")

@@ -12,6 +12,7 @@ import pytest
 from shared.errors import RemoteError
 from shared.image import ImageReference
 from worker.adapters.registry import client as module
+from worker.adapters.registry import listing
 from worker.adapters.registry.client import PAUSE, Registry
 from worker.adapters.registry.granting import Access
 from worker.ports import Absent, Found, Unknown
@@ -104,7 +105,7 @@ def test_without_a_digest_in_the_header_the_body_is_hashed(headers: dict[str, st
 
 def test_a_captive_portal_is_no_image() -> None:
     world = World(lambda request: httpx.Response(200, text="<html>please log in</html>"))
-    assert world.lookup() == Unknown("ghcr.io: its answer is no image manifest")
+    assert world.lookup() == Unknown("ghcr.io: its answer is not an image manifest")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -132,7 +133,7 @@ def test_a_redirect_to_another_host_takes_no_authorisation_along(status: int) ->
         ("http://localhost/x", "a URL of it is not https, or can't be asked"),
         ("https://u:p@mirror.example/x", "a URL of it is not https, or can't be asked"),
         ("https://[::1", "unreachable (RemoteProtocolError)"),
-        ("/round", "it redirects again and again"),
+        ("/round", "it redirects too often"),
     ],
 )
 def test_a_redirect_leads_only_where_it_is_safe(location: str, why: str) -> None:
@@ -285,9 +286,9 @@ def test_tags_are_read_to_their_end(pages: int, size: int) -> None:
 def test_a_list_without_an_end_is_an_error_and_not_a_part_of_it(
     monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
-    monkeypatch.setattr(module, limit, value)
+    monkeypatch.setattr(listing, limit, value)
     world = World(lambda request: paged(request, 500, 2))
-    with pytest.raises(RemoteError, match="could not be read whole, as it goes on and on: 6 read"):
+    with pytest.raises(RemoteError, match="could not be read whole, as it does not end: 6 read"):
         world.registry.tags(SHOP)
 
 
@@ -303,7 +304,7 @@ def test_only_tags_are_listed(body: object, tags: list[str]) -> None:
 @pytest.mark.parametrize("body", [{}, {"tags": "v1"}, {"tags": None}, [], "login"])
 def test_what_is_no_list_of_tags_is_no_empty_one(body: object) -> None:
     world = World(lambda request: httpx.Response(200, json=body))
-    with pytest.raises(RemoteError, match="no list of tags"):
+    with pytest.raises(RemoteError, match="not a list of tags"):
         world.registry.tags(SHOP)
 
 

@@ -88,16 +88,33 @@ def test_other_artifacts(manifest: Any, what: str) -> None:
     assert told.isprintable()
 
 
+ON_AMD64, ON_ARM = frozenset({"linux/amd64"}), frozenset({"linux/amd64", "linux/arm64/v8"})
+ARM64 = {"os": "linux", "architecture": "arm64", "variant": "v8"}
+
+
 @pytest.mark.parametrize(
     ("manifests", "contents"),
     [
-        ([entry(A, platform=AMD64)], Contents(frozenset({A}))),
-        ([entry(A, None, platform=AMD64), entry(B, f"{DOCKER}v2+json")], Contents(frozenset({A, B}))),
-        ([entry(A, platform=AMD64), entry(B, annotations=ATTESTATION, platform=NOWHERE)], Contents(frozenset({A}))),
-        ([entry(A, platform=AMD64), entry(B, LAYER), 7, entry("md5:0")], Contents(frozenset({A}))),
-        ([entry(B), entry(A, platform=NOWHERE)], Contents(frozenset({A, B}), child=A)),
-        ([entry(A, INDEX)], Contents(frozenset({A}), child=A)),
-        ([entry(A, artifactType=CONFIG, platform=AMD64)], Contents(frozenset({A}))),
+        ([entry(A, platform=AMD64)], Contents(frozenset({A}), main=A, built_for=ON_AMD64)),
+        (
+            [entry(A, None, platform=ARM64), entry(B, f"{DOCKER}v2+json", platform=AMD64)],
+            Contents(frozenset({A, B}), main=B, built_for=ON_ARM),
+        ),
+        (
+            [entry(B), entry(A, platform={"os": "windows", "architecture": "amd64"})],
+            Contents(frozenset({A, B}), main=A, built_for=frozenset({"windows/amd64"})),
+        ),
+        (
+            [entry(A, platform=AMD64), entry(B, annotations=ATTESTATION, platform=NOWHERE)],
+            Contents(frozenset({A}), main=A, built_for=ON_AMD64),
+        ),
+        (
+            [entry(A, platform=AMD64), entry(B, LAYER), 7, entry("md5:0")],
+            Contents(frozenset({A}), main=A, built_for=ON_AMD64),
+        ),
+        ([entry(B), entry(A, platform=NOWHERE)], Contents(frozenset({A, B}), child=A, main=A)),
+        ([entry(A, INDEX)], Contents(frozenset({A}), child=A, main=A)),
+        ([entry(A, artifactType=CONFIG, platform=AMD64)], Contents(frozenset({A}), main=A, built_for=ON_AMD64)),
         ([entry("nonsense")], Contents()),
     ],
 )

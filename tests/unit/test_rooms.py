@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ OWNERS = {
     "azure.identity": {"shared.credential"},
     "azure.keyvault": {"worker.adapters.secret_sources"},
     "flask": {"ingress.app"},
-    "gunicorn": {"ingress.server"},
+    "uvicorn": {"ingress.server"},
 }
 IMPURE = {"os", "time", "random", "socket", "subprocess", "threading", "pathlib", "uuid", "secrets"}
 CARRY_OUT = ["shared.queue", "worker.controller", "worker.discovery", "worker.failures", "worker.wiring"]
@@ -26,12 +27,14 @@ CARRY_OUT = ["shared.queue", "worker.controller", "worker.discovery", "worker.fa
 HANDED_IN = {("worker.failures.classify", "random")}
 
 
-def trees() -> Iterator[tuple[str, ast.AST]]:
+@cache
+def trees() -> list[tuple[str, ast.AST]]:
     """Every module of the project, parsed."""
-    for room in ("ingress", "worker", "shared"):
-        for path in sorted((PROJECT / room).rglob("*.py")):
-            name = ".".join(path.relative_to(PROJECT).with_suffix("").parts)
-            yield name, ast.parse(path.read_text(encoding="utf-8"))
+    paths = [path for room in ("ingress", "worker", "shared") for path in sorted((PROJECT / room).rglob("*.py"))]
+    return [
+        (".".join(path.relative_to(PROJECT).with_suffix("").parts), ast.parse(path.read_text(encoding="utf-8")))
+        for path in paths
+    ]
 
 
 def modules() -> Iterator[tuple[str, set[str]]]:

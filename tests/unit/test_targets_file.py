@@ -160,7 +160,7 @@ def test_what_may_be_a_secret_is_never_repeated() -> None:
         ("[" * 3000, "nested too deeply"),
         ("x" * 2_000_000, "more than 1048576 characters"),
         ("targets: &a [*a]", "nested too deeply"),
-        ("? [a]\n: b", "t.yaml:1: a key must be a text"),
+        ("? [a]\n: b", "t.yaml:1: a key must be a string"),
         ("targets: !!python/object/apply:os.system [x]", "are not supported"),
         (target("containers: {}"), "containers: must not be empty"),
         (target("containers: {web: }"), "t.yaml:4: targets[0].containers.web: must be a mapping"),
@@ -170,11 +170,11 @@ def test_what_may_be_a_secret_is_never_repeated() -> None:
             "t.yaml:2: not YAML: while scanning for the next token found character '\\t' that cannot start any "
             "token; indent with spaces",
         ),
-        (target("containers: {web: {policy: }}"), "policy: must be a text"),
+        (target("containers: {web: {policy: }}"), "policy: must be a string"),
         (target("containers: {web: {polcy: any}}"), "polcy: not a key here, where policy, image may stand"),
         (target("containers: {web: {policy: any, image: Acme/Shop}}"), "did you mean `acme/shop`?"),
         (target("containers: {web: {policy: any, image: 'a b'}}"), "is not a repository"),
-        (target('subscription: "\\ud800"'), "must be a text of valid characters"),
+        (target('subscription: "\\ud800"'), "must be a string of valid characters"),
         (target('containers: {web: {policy: "\\ud800"}}'), "'\\ud800' is not a policy"),
         (target("containers: {w_b: {policy: any}}"), "did you mean `w-b`?"),
         (target("containers: {'ü': {policy: any}}"), "can't be a container"),
@@ -187,7 +187,7 @@ def test_what_may_be_a_secret_is_never_repeated() -> None:
         ),
         ("registries: {'acme/shop': {}}\ndiscover: {}", "did you mean `docker.io/acme/shop`?"),
         ("registries: {'ghcr.io/Acme/*': {}}\ndiscover: {}", "did you mean `ghcr.io/acme`?"),
-        ("registries: {ghcr.io: {username: env:A}}\ndiscover: {}", "username and password belong together"),
+        ("registries: {ghcr.io: {username: env:A}}\ndiscover: {}", "username and password must be given together"),
         (
             "registries: {acme.azurecr.io: {username: env:A, password: env:B, identity: true}}\ndiscover: {}",
             "identity takes the place of username and password",
@@ -234,7 +234,7 @@ def test_the_nearest_path_of_a_secret(path: str, nearest: str | None) -> None:
 def test_a_subscription_is_needed_somewhere() -> None:
     text = target("containers: {web: {policy: any}}") + "discover: {}\n"
     assert problems(text, None) == [(2, "targets[0].subscription", None), (5, "discover.subscriptions", None)]
-    assert "set AZURE_SUBSCRIPTION_ID" in message(text, None)
+    assert "set it here or in AZURE_SUBSCRIPTION_ID" in message(text, None)
     assert parse_targets(target("subscription: s\n  containers: {web: {policy: any}}"), None)
 
 

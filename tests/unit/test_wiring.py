@@ -13,23 +13,26 @@ import pytest
 from structlog.testing import capture_logs
 
 from shared.environment import read_settings
+from shared.errors import RemoteError
 from shared.image import ImageReference
 from shared.settings import WorkerSettings
 from shared.telemetry import Redaction
 from tests.fakes import Clock, MemoryQueue, MemoryRecords
-from tests.unit.builders import message, push
+from tests.unit.builders import digest, message, push
 from tests.unit.controller_builders import counted
+from tests.unit.storage_wire import CONNECTION
+from worker.adapters.registry.granting import Access
 from worker.adapters.targets_source import TargetsSource
 from worker.controller.sweep import Swept
 from worker.discovery.scopes import Scope
 from worker.failures.classify import Retry
 from worker.policies.policy import AnyTag
-from worker.ports import Found, Notice
+from worker.ports import Found, Notice, Unknown
 from worker.targets.file import TargetsError
+from worker.targets.registries import RegistryEntry
 from worker.targets.target import single_target
 from worker.wiring import PATROL, Deployment, flight_of, wire
 
-CONNECTION = "DefaultEndpointsProtocol=https;AccountName=acme;AccountKey=a2V5;EndpointSuffix=core.windows.net"
 STORAGE = {"AZURE_STORAGE_CONNECTION_STRING": CONNECTION, "AZURE_SUBSCRIPTION_ID": "sub"}
 ONE = {"RESOURCE_GROUP_NAME": "web", "CONTAINER_GROUP_NAME": "shop"}
 FILE = """
@@ -156,7 +159,21 @@ class TestWorker:
                 return Found(f"sha256:{image.tag}")
 
         made = replace(deployment(), registry=Registry())
-        assert made.ports.digest(push("7")) == "sha256:7"
+        assert made.ports.digest(push("7")) == Found("sha256:7")
+
+    @pytest.mark.parametrize(
+        ("entries", "believed"), [({}, False), ({"docker.io": RegistryEntry(believe="always")}, True)]
+    )
+    def test_where_it_can_not_tell_the_sender_is_believed_as_the_file_says(
+        self, entries: dict[str, RegistryEntry], *, believed: bool
+    ) -> None:
+        class Registry:
+            def lookup(self, image: ImageReference) -> Unknown:
+                return Unknown("private")
+
+        made = replace(deployment(), registry=Registry(), registries=lambda: entries)
+        told = digest("told by the sender")
+        assert made.ports.digest(push("7", digest=told)) == (told if believed else None)
 
     def test_people_are_told_through_the_notifier(self) -> None:
         told: list[Notice] = []
@@ -282,7 +299,7 @@ class TestTargets:
             assert counted("aci_hooks_targets_file_valid", file=str(targets)) == 1
         broken, changed = lines
         assert (broken["event"], broken["log_level"]) == (
-            "the targets file is broken, keeping the version before",
+            "the targets file is invalid, keeping the previous version",
             "error",
         )
         assert any("targets" in problem for problem in broken["problems"])
@@ -290,20 +307,38 @@ class TestTargets:
 
 
 class TestRegistries:
-    def login(self, made: Any, host: str) -> Any:
-        return made.registry._credentials(host)
+    def access(self, made: Any, image: str) -> Access:
+        found: Access = made.registry._access(ImageReference.parse(image))
+        return found
 
     def test_the_login_of_a_registry_is_read_when_it_is_needed(self, targets: Path) -> None:
         environment: dict[str, str] = {}
         made = deployment(environment=environment, ACI_HOOKS_TARGETS=str(targets))
+        hub, other = self.access(made, "acme/shop"), self.access(made, "ghcr.io/acme/shop")
         environment |= {"HUB_USER": "me", "HUB_TOKEN": "sesame-sesame"}
-        assert self.login(made, "docker.io") == ("me", "sesame-sesame")
-        assert self.login(made, "ghcr.io") is None
+        assert hub.login() == ("me", "sesame-sesame")
+        assert other == replace(other, identity="never", scheme=None, realms=())
+        assert other.login() is None
 
     def test_one_that_can_not_be_read_says_what_it_is_for(self, targets: Path) -> None:
         made = deployment(ACI_HOOKS_TARGETS=str(targets))
-        with pytest.raises(Exception, match=r"registries/docker\.io.*HUB_USER is not set"):
-            self.login(made, "docker.io")
+        with pytest.raises(RemoteError, match=r"registries/docker\.io.*HUB_USER is not set"):
+            self.access(made, "acme/shop").login()
+
+    @pytest.mark.parametrize(
+        ("entry", "identity"),
+        [
+            ("", "default"),
+            ("acme.azurecr.io: {identity: true}", "always"),
+            ("acme.azurecr.io: {identity: false}", "never"),
+        ],
+    )
+    def test_the_workers_identity_is_shown_where_the_file_says_so(
+        self, targets: Path, entry: str, identity: str
+    ) -> None:
+        targets.write_text(FILE.replace("registries:\n", f"registries:\n  {entry}\n"), encoding="utf-8")
+        made = deployment(ACI_HOOKS_TARGETS=str(targets))
+        assert self.access(made, "acme.azurecr.io/shop").identity == identity
 
 
 def test_notices_go_to_the_urls_of_the_file_without_the_known_secrets(targets: Path) -> None:

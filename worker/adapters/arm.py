@@ -158,7 +158,7 @@ def _read(pipeline_response: Any, *_: object) -> tuple[dict[str, Any], timedelta
     response = pipeline_response.http_response
     raw = json.loads(response.body())
     if not isinstance(raw, dict):
-        raise RemoteError("arm", response.status_code, "BadGateway", "the answer is no JSON object")
+        raise RemoteError("arm", response.status_code, "BadGateway", "the answer is not a JSON object")
     return raw, _ahead(response.headers.get("Date"))
 
 

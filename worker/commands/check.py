@@ -1,4 +1,4 @@
-"""`aci-hooks-worker check`: is everything there that a rollout needs? Reads only."""
+"""`aci-hooks-worker check`: is everything in place for a rollout? Reads only."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Opening(Protocol):
 
 @click.command(
     help="Check settings, targets file, storage, every target and every secret. Reads only; exit 1 on a failure.",
-    short_help="Is everything there that a rollout needs?",
+    short_help="Is everything in place for a rollout?",
     epilog=example("check --json"),
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
@@ -107,13 +107,13 @@ def _check_storage(settings: WorkerSettings) -> Iterator[Finding]:
 
 
 def _check_foreign(records: Records) -> Iterator[Finding]:
-    """Blobs among the records that are none: they do no harm, but somebody meant something else."""
+    """Blobs among the records that are not records. They do no harm, but somebody probably made a mistake."""
     try:
         foreign = records.foreign()
     except RemoteError:
         return  # told by the finding before
     for name in foreign:
-        yield Finding("records", f"{name} is not the name of a record; delete the blob, or put it elsewhere", "FAILED")
+        yield Finding("records", f"{name} is not the name of a record; delete the blob or move it elsewhere", "FAILED")
 
 
 def _store(
@@ -123,11 +123,11 @@ def _store(
         return f"the role lacks, on {store.name}: {'; '.join(map(explained, missing))}", "FAILED"
     if store.exists():
         return f"{count_of(count(), noun)} in {store.name}", "ok"
-    # A key may do everything. A role may not, and those that the README asks for create nothing.
+    # An account key permits everything. The roles that the README recommends don't permit creating anything.
     if settings.connection_string:
-        return f"{store.name} does not exist yet; the worker makes it when it needs it", "missing"
+        return f"{store.name} does not exist yet; the worker creates it when needed", "missing"
     make = f"az storage {kind} create --account-name {settings.storage_account} -n {store.name} --auth-mode login"
-    return f"{store.name} does not exist; the worker makes it if its role allows that, else: {make}", "FAILED"
+    return f"{store.name} does not exist; the worker creates it if its role permits, otherwise run: {make}", "FAILED"
 
 
 def _check_targets(deployment: Deployment) -> Iterator[Finding]:
@@ -184,7 +184,7 @@ def _problems(deployment: Deployment, target: Target, group: ContainerGroup) -> 
         yield f"Azure withholds secrets that are not configured: {', '.join(missing)}"
     for path in sorted(target.secrets.keys() - group.withheld()):
         if near := get_close_matches(path, missing, 1):
-            yield f"{path} is configured, and is no secret of this group; did you mean {near[0]}?"
+            yield f"{path} is configured but is not a secret of this group; did you mean {near[0]}?"
     try:
         deployment.secrets.resolve(target.secrets)
     except RemoteError as error:
@@ -208,7 +208,7 @@ def _check_login(deployment: Deployment, sources: dict[str, str]) -> tuple[str, 
 
 def _check_notify(deployment: Deployment, source: str, place: str) -> tuple[str, State]:
     acceptable = is_acceptable(deployment.secrets.read(source, place))
-    return ("", "ok") if acceptable else (f"{source} holds no https URL", "FAILED")
+    return ("", "ok") if acceptable else (f"{source} does not contain an https URL", "FAILED")
 
 
 def _try(what: str, look: Callable[[], tuple[str, State]]) -> Finding:

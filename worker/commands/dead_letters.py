@@ -1,4 +1,4 @@
-"""`aci-hooks-worker dead-letters`: list, show, redrive and purge what could not be done."""
+"""`aci-hooks-worker dead-letters`: list, show, redrive and purge failed messages."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from worker.controller.dead_letters import redrive as redrive_letters
 from worker.ports import Conflict
 from worker.wiring import Deployment
 
-ID_HELP = "An ID may be cut short, as long as it fits one letter alone."
+ID_HELP = "An ID may be shortened as long as it is unambiguous."
 
 
-@click.group("dead-letters", short_help="What could not be done: list, show, redrive, purge.")
+@click.group("dead-letters", short_help="Failed messages: list, show, redrive, purge.")
 def dead_letters() -> None:
-    """What could not be done: look at it, try it again, or throw it away."""
+    """Messages that failed: look at them, retry them, or delete them."""
 
 
 @dead_letters.command("list", epilog=example("dead-letters list --json"))
@@ -60,7 +60,7 @@ def show(context: click.Context, *, letter_id: str, as_json: bool) -> None:
         (letter,) = _chosen(letters, (letter_id,))
     content = letter.content
     if isinstance(content, str):
-        print_line(json.dumps(content) if as_json else f"not a letter of ours; its raw text:\n{content}")
+        print_line(json.dumps(content) if as_json else f"not a dead letter of aci-hooks; its raw text:\n{content}")
         return
     document = printable_json(content.model_dump_json())
     if as_json:
@@ -71,9 +71,9 @@ def show(context: click.Context, *, letter_id: str, as_json: bool) -> None:
 
 
 @dead_letters.command(
-    help=f"Try them again, as if they had just been received. A push that a newer one has overtaken stays superseded. "
-    f"{ID_HELP}",
-    short_help="Try them again.",
+    help="Retry dead letters as if they had just been received. A push that a newer one has replaced stays "
+    f"superseded. {ID_HELP}",
+    short_help="Retry dead letters.",
     epilog=example("dead-letters redrive 5b1f 77c0"),
 )
 @click.argument("letter_ids", metavar="ID…", nargs=-1)
@@ -91,8 +91,8 @@ def redrive(context: click.Context, *, letter_ids: tuple[str, ...], everything: 
 
 
 @dead_letters.command(
-    help=f"Delete them for good. {ID_HELP}",
-    short_help="Delete them for good.",
+    help=f"Delete dead letters for good. {ID_HELP}",
+    short_help="Delete dead letters for good.",
     epilog=example("dead-letters purge --all"),
 )
 @click.argument("letter_ids", metavar="ID…", nargs=-1)
@@ -109,12 +109,12 @@ def purge(context: click.Context, *, letter_ids: tuple[str, ...], everything: bo
 
 @contextmanager
 def _leased(deployment: Deployment) -> Iterator[list[Letter]]:
-    """All dead letters that can be had; says so if some can't, as another command has leased them."""
+    """All dead letters that are free; says so if another command has leased some."""
     with leased_letters(deployment.poison) as letters:
         if (more := deployment.poison.count() - len(letters)) > 0:
-            are = "is in somebody else's" if more == 1 else "are in somebody else's"
+            are = "dead letter is" if more == 1 else "dead letters are"
             again = deployment.settings.visibility_timeout
-            print_line(f"{more} more {are} hands; look again in {again} s", err=True)
+            print_line(f"{more} more {are} being processed by another command; try again in {again} s", err=True)
         yield letters
 
 
@@ -131,7 +131,7 @@ def _short(target: dict[str, str] | None) -> str:
 
 def _all(letter_ids: tuple[str, ...], *, everything: bool) -> bool:
     if everything == bool(letter_ids):
-        raise click.UsageError("Name the letters by their ids, or say --all.")
+        raise click.UsageError("Give the ids of dead letters, or --all.")
     return everything
 
 

@@ -17,7 +17,7 @@ from worker.wiring import Deployment
 
 @click.command(
     help=f"Show how the last pushes ended, of every target or of GROUP. {GROUP_HELP}",
-    short_help="How did the last pushes end, and what is held?",
+    short_help="How did the last pushes end, and which groups are held?",
     epilog=example("history web/shop"),
 )
 @click.argument("group", required=False, shell_complete=complete_group)

@@ -23,7 +23,7 @@ from worker.wiring import Deployment
 
 
 @click.command(
-    help=f"Stop updates of GROUP; pushes are admitted and wait. {GROUP_HELP}",
+    help=f"Stop updates of GROUP; pushes wait until it is released. {GROUP_HELP}",
     short_help="Stop updates of GROUP; pushes wait.",
     epilog=example('hold shop --reason "sale until Monday"'),
 )
@@ -34,7 +34,7 @@ def hold(context: click.Context, *, group: str, reason: str) -> None:
     """`aci-hooks-worker hold GROUP --reason R`."""
     reason = reason.strip()
     if not reason:
-        raise click.BadParameter("say why", param_hint="--reason")
+        raise click.BadParameter("must not be empty", param_hint="--reason")
     deployment: Deployment = context.obj()
     target = find_group(deployment, group)
     before, _ = _change(lambda: _write(deployment, target, reason))
@@ -43,8 +43,8 @@ def hold(context: click.Context, *, group: str, reason: str) -> None:
 
 
 @click.command(
-    help=f"Let updates of GROUP go on, with the newest push of each container. {GROUP_HELP}",
-    short_help="Let updates of GROUP go on, with the newest push.",
+    help=f"Resume updates of GROUP, with the newest push of each container. {GROUP_HELP}",
+    short_help="Resume updates of GROUP, with the newest push.",
     epilog=example("release shop"),
 )
 @click.argument("group", shell_complete=complete_group)
@@ -63,8 +63,8 @@ def release(context: click.Context, *, group: str) -> None:
 
 
 @click.command(
-    help=f"Bring GROUP back to the good images before, and hold it there until released. {GROUP_HELP}",
-    short_help="Bring GROUP back to the good images before, and hold it.",
+    help=f"Bring GROUP back to its previous good images, and hold it there until it is released. {GROUP_HELP}",
+    short_help="Bring GROUP back to its previous good images, and hold it.",
     epilog=example("rollback web/shop"),
 )
 @click.argument("group", shell_complete=complete_group)

@@ -41,7 +41,7 @@ class Opened:
 
     @property
     def crashes(self) -> int:
-        """How often in a row it was received and not settled: its worker died or stalled each time."""
+        """How often in a row it was received and not settled: its worker crashed or stalled each time."""
         if isinstance(self.message, Undecodable):
             return 0
         # Its own count is the queue's when it was settled last.
@@ -94,7 +94,8 @@ class Handler:
         try:
             return Opened(leased, decode(leased.text, leased.inserted_at))
         except Undecodable as error:
-            return Opened(leased, error)
+            # Its text alone: an exception that is kept holds every frame that it went through, and the whole body.
+            return Opened(leased, Undecodable(str(error)))
         except Exception as error:  # a value that nobody foresaw must not end a worker either
             return Opened(leased, Undecodable(f"{type(error).__name__}: {error}"))
 
@@ -208,7 +209,7 @@ class Handler:
 
 
 def _crashed(crashes: int) -> str:
-    return f"received {crashes} times in a row without being settled: its worker died or stalled each time"
+    return f"received {crashes} times in a row without being settled: its worker crashed or stalled each time"
 
 
 def _context(opened: Opened) -> dict[str, str]:

@@ -80,7 +80,9 @@ class Looking:
                     return void
                 if record.outbox or record.address_changes:
                     # Before the step: a change that Azure refuses for hours would delay the news for as long.
-                    return self._tell(record, look, Wait(timedelta(0), "something is to be told"), etag, is_held)
+                    return self._tell(
+                        record, look, Wait(timedelta(0), "outcomes are still to be reported"), etag, is_held
+                    )
                 with contextlib.suppress(Conflict):
                     return self._look(record, etag, look, is_held)
                 log.debug("record written by another worker, deciding again")
@@ -199,7 +201,7 @@ class Looking:
         now = self._ports.now()
         tries = look.tries(_UNKNOWN)
         if bad is None and tries >= UNKNOWN_TARGET:
-            gone = "it is no target any more"
+            gone = "it is no longer a target"
             record = conclude(record, gone, now)
             record = abandon(record, set(record.change.asked.values()) if record.change else (), gone, now)
             for message in record.waiting().values():
@@ -208,7 +210,7 @@ class Looking:
             etag = self._ports.save(_timed(record, Rest(), now), etag)
             return self._tell(record, look, Rest(), etag, lambda: True) if record.outbox else Complete()
         owner = bad is not None
-        why = "; ".join(bad.problems) if bad else "no target here; another worker may know it"
+        why = "; ".join(bad.problems) if bad else "unknown target; another worker may know it"
         wait = Wait(min(self._rules.slow, timedelta(seconds=2.0 ** min(tries, 10))), why, owner=owner)
         self._write(record, etag, wait, now)
         log.info("waiting", reason=wait.reason, again_in=wait.delay.total_seconds())
@@ -221,7 +223,7 @@ class Looking:
         STEP_FAILURES.labels(failure.code).inc()
         attempts = look.tries(failure.code) + 1
         if not isinstance(error, RemoteError):
-            log.exception("look failed, trying again")
+            log.exception("look failed, retrying")
         # Where only telling fails, as the poison queue does not answer, no image is at fault.
         about_telling = isinstance(error, RemoteError) and error.service == "queue"
         if self._retry.is_over(failure, attempts, look.waited) and not about_telling:

@@ -169,7 +169,7 @@ def acquaint(record: Record, group: ContainerGroup, target: Target, now: datetim
             record = _drop_candidates(record, name, "the container follows another repository now", now)
             container = ContainerRecord(repository=repository, followed=follows is not None, goods=(good,))
         if container.followed != (follows is not None):
-            why = "the container is not kept up to date any more"
+            why = "the container is no longer kept up to date"
             record = _drop_candidates(record, name, why, now)
             container = record.containers.get(name, container).but(followed=follows is not None)
         record = record.but(containers={**record.containers, name: container})
@@ -247,7 +247,7 @@ def _drop_candidates(record: Record, name: str, why: str, now: datetime) -> Reco
 
 def abandon(record: Record, ids: Collection[str], why: str, now: datetime) -> Record:
     """Pushes that are on the group, and that nobody will watch any more."""
-    record = fail(record, ids, "TargetRemoved", "left on the group without having been proven", now, circumstance=True)
+    record = fail(record, ids, "TargetRemoved", "left on the group unproven", now, circumstance=True)
     return conclude(record, why, now, lambda undone: undone.message.id in ids)
 
 

@@ -96,7 +96,7 @@ def _taken_over(record: Record, asked: Mapping[str, str], now: datetime) -> Reco
         askers = (waiting.get(asked[name]) for name in undone.containers if name in asked)
         return any(asker is not None and asker.order > undone.message.order for asker in askers)
 
-    return conclude(record, "not rolled back: a newer push has taken over", now, taken_over)
+    return conclude(record, "not rolled back: a newer push is being deployed", now, taken_over)
 
 
 def _well(group: ContainerGroup) -> dict[str, str | None]:

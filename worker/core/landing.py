@@ -44,7 +44,9 @@ def not_made(record: Record, sent: Change, failure: Failure, now: datetime, atte
         # may be able to pull are yet to have their turn.
         concerned = [name for name, message_id in sent.asked.items() if message_id in failing]
         waiting = (candidate for name in concerned for candidate in record.containers[name].candidates)
-        failing |= {candidate.id for candidate in waiting if not named or candidate.refusals}
+        # Those of images that Azure can pull, as far as anybody knows, have not had their turn.
+        about_one_image = failure.code in ABOUT_ONE_IMAGE
+        failing |= {candidate.id for candidate in waiting if candidate.refusals or not about_one_image}
     return fail(record, failing, failure.code, failure.detail, now, circumstance=circumstance, attempts=attempts)
 
 

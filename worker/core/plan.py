@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.message import UpdateMessage
-from worker.core.admit import acquaint, consider
+from worker.core.admit import acquaint, consider, too_young
 from worker.core.following import followings
 from worker.core.look import Digest, Situation
 from worker.core.receive import receive
@@ -98,9 +98,13 @@ def _reasons(
     record: Record, group: ContainerGroup, target: Target, message: UpdateMessage, now: datetime
 ) -> tuple[str, ...]:
     """What the policy says of the push, a sentence for each container that runs its repository."""
-    known = acquaint(record, group, target, now)
-    _, rulings = consider(known, followings(group.images, target), message)
-    return tuple(f"{ruling.container}: {ruling.reason}" for ruling in rulings)
+    known, followed = acquaint(record, group, target, now), followings(group.images, target)
+    _, rulings = consider(known, followed, message)
+    reasons = [f"{ruling.container}: {ruling.reason}" for ruling in rulings]
+    is_wanted = any(ruling.verdict == "wanted" for ruling in rulings)
+    if is_wanted and (age := too_young(followed, message, now)):
+        reasons.append(age)
+    return tuple(reasons)
 
 
 def _with_end(reasons: tuple[str, ...], ended: Ending) -> tuple[str, ...]:

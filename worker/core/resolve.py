@@ -53,7 +53,9 @@ def resolve(
         candidate = container.candidate(message.id) if container else None
         if container is None or candidate is None or candidate.image is not None:
             continue
-        if failure := repeated(container, message, digest):
+        if why := _not_built_for(following, found):
+            record = leave(record, name, candidate, "ignored", f"{message.push.image} is {why}", now)
+        elif failure := repeated(container, message, digest):
             record = leave(record, name, candidate, "ignored", failed_before(failure), now)
         elif _runs_already(record, group, name, candidate, found):
             record = _unchanged(record, name, candidate, digest, now)
@@ -66,6 +68,13 @@ def resolve(
             sent = [other.image for other in container.candidates if other.image and other not in candidates]
             record = record.with_container(name, candidates=candidates, past=remembered(container, sent))
     return record
+
+
+def _not_built_for(following: Following, found: Found | None) -> str | None:
+    """Why the policy's platform keeps an image away; None if it doesn't, or if nobody can tell what it is built for."""
+    if found is None or found.built_for is None:
+        return None
+    return following.policy.conditions.not_built_for(found.built_for)
 
 
 def not_there(record: Record, message: UpdateMessage, code: str, detail: str, now: datetime) -> Record:

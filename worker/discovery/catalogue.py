@@ -199,7 +199,7 @@ def _listing(groups: list[ContainerGroup], *, discover: bool) -> Listing:
             problems += [f"{group.id}: {problem}" for problem in target.problems]
             to_be_mended.append(Target(group.id, everything=AnyTag(), source="tags"))
     for problem in problems:
-        log.error("resource tags are no policy", problem=problem)
+        log.error("resource tags are not a valid policy", problem=problem)
     return Listing(
         targets=tuple(targets),
         groups={group.id: _listed(group) for group in groups},

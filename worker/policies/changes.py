@@ -9,7 +9,7 @@ def why_not_of_line(new: Version, old: Version, policy: str) -> str | None:
     """Why `new` may not follow `old` at all, whichever is higher; None if both are of one line."""
     if new.variant != old.variant:
         return f"{new} is {spell_variant(new)}, and {old} is {spell_variant(old)}: {policy} stays with the variant"
-    if len(new.numbers) != len(old.numbers):
+    if (len(new.numbers), bool(new.build)) != (len(old.numbers), bool(old.build)):
         # 8 stands for the newest 8.x.y, whichever that is: to take 8.1.27 for higher might be to go down.
         return f"{new} has {_count(new)}, and {old} has {_count(old)}: {policy} stays with as many"
     if new.line != old.line:
@@ -44,4 +44,5 @@ def spell_variant(version: Version) -> str:
 
 
 def _count(version: Version) -> str:
-    return "1 number" if len(version.numbers) == 1 else f"{len(version.numbers)} numbers"
+    count = "1 number" if len(version.numbers) == 1 else f"{len(version.numbers)} numbers"
+    return f"{count} and a build" if version.build else count

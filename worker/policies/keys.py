@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from worker.policies.extract import Extract
-from worker.policies.policy import Decision, Ordered, Skip, Update, is_tag, moved, not_a_tag, not_comparable
+from worker.policies.policy import Decision, Ordered, Skip, Update, is_tag, moved, not_comparable, shown
 from worker.policies.spelling import is_closer
 
 Key = tuple[int, tuple[int, ...], str]
@@ -56,7 +56,7 @@ class ByKey(Ordered):
         """May `pushed` be what a container begins with whose tag has no place in the order?"""
         if not self.places(pushed):
             return self._without_place(pushed)
-        return Update(f"{pushed} has a place in {self}, and {running}, which runs, has none")
+        return Update(f"{pushed} has a place in {self}, and {shown(running)}, which runs, has none")
 
     def outranks(self, pushed: str, wanted: str) -> bool | None:
         """Whether it is higher. None for one place twice, and where `wanted` has none."""
@@ -82,8 +82,6 @@ class ByKey(Ordered):
         return tuple(_MISSING if part is None else _number_or_text(part) for part in parts)
 
     def _without_place(self, pushed: str) -> Skip:
-        if not is_tag(pushed):
-            return not_a_tag(pushed)
         if self.extract is None:
             return Skip(f"{pushed} is not a number, and {self} follows numbers alone")
         if self.extract.parts(pushed) is None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from worker.policies.changes import describe_change, spell_variant, why_not_higher, why_not_of_line
 from worker.policies.extract import Extract
-from worker.policies.policy import Decision, Ordered, Skip, Update, is_tag, moved, not_a_tag, not_comparable
+from worker.policies.policy import Decision, Ordered, Skip, Update, is_tag, moved, not_a_tag, not_comparable, shown
 from worker.policies.ranges import Range, parse_range
 from worker.policies.spelling import is_closer
 from worker.policies.versions import Version, parse_version
@@ -62,7 +62,7 @@ class SemVer(Ordered):
         new = self._version(pushed)
         if new is None:
             return self._not_a_version(pushed)
-        return self._without_another(new, f"{running} runs", variants=_variants(running), below=FEW)
+        return self._without_another(new, f"{shown(running)} runs", variants=_variants(running), below=FEW)
 
     def outranks(self, pushed: str, wanted: str) -> bool | None:
         """By precedence. False between two lines; None for one tag or version twice, and where `wanted` is none."""
@@ -106,6 +106,7 @@ class SemVer(Ordered):
 
     def _why_not(self, new: Version, old: Version) -> str | None:
         """Why `new` may not follow `old`; None if it may, as the same tag may."""
+        # The line comes before the order: of two lines neither is higher, whatever their numbers seem to say.
         return (
             self._outside(new)
             or why_not_of_line(new, old, str(self))

@@ -11,11 +11,13 @@ class Found:
 
     `platforms` are the digests of the manifests that an index lists. Azure names one of them as what it pulled, so
     any of them is the same image. `artifact` says what it is if it is no image that a container could run.
+    `built_for` are the platforms that it is built for (`linux/amd64`), None if that is not known.
     """
 
     digest: str
     platforms: frozenset[str] = frozenset()
     artifact: str | None = None
+    built_for: frozenset[str] | None = None
 
     @property
     def digests(self) -> frozenset[str]:

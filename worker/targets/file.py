@@ -32,8 +32,8 @@ _MESSAGES = {
     "model_type": "must be a mapping, as in {key: value}",
     "dict_type": "must be a mapping, as in {key: value}",
     "list_type": "must be a list, as in [one, two]",
-    "string_type": "must be a text",
-    "string_unicode": "must be a text of valid characters",
+    "string_type": "must be a string",
+    "string_unicode": "must be a string of valid characters",
     "string_pattern_mismatch": _NAME,
     "string_too_short": _NAME,
     "string_too_long": _NAME,
@@ -69,7 +69,7 @@ def parse_targets(text: str, default_subscription: str | None, name: str = "targ
     model = _validate(document, default_subscription)
     _report_duplicates(document, default_subscription)
     if model and not model.targets and model.discover is None:
-        document.report((), "nothing to keep up to date: it needs `targets` or `discover`")
+        document.report((), "nothing to keep up to date: `targets` or `discover` is required")
     if document.problems or model is None:
         raise TargetsError(name, document.problems)
     return _build(model, default_subscription or "")
@@ -128,7 +128,7 @@ def _explain(error: Any) -> tuple[Path, str, str | None]:
     is_in_containers = path[2:3] == ("containers",)
     if kind == "model_type" and is_in_containers:
         return path, "must be a mapping, as in {policy: any}", None
-    return path, _MESSAGES.get(kind, "not what belongs here"), None
+    return path, _MESSAGES.get(kind, "unexpected value"), None
 
 
 def _model_at(path: Path) -> type[Strict]:

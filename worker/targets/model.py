@@ -119,7 +119,7 @@ SecretPathText = Annotated[str, AfterValidator(_check_secret_path), _schema(patt
 def _needs_default(value: object, info: ValidationInfo) -> object:
     """For a subscription left out: an error unless the validation's context has a default one."""
     if value is None and not (info.context or {}).get("default_subscription"):
-        raise _mistake("missing, and there is no default: write it here or set AZURE_SUBSCRIPTION_ID")
+        raise _mistake("missing; set it here or in AZURE_SUBSCRIPTION_ID")
     return value
 
 
@@ -192,7 +192,7 @@ class RegistryModel(Strict):
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         if (self.username is None) != (self.password is None):
-            raise _mistake("username and password belong together: write both, or neither")
+            raise _mistake("username and password must be given together")
         if self.identity and self.username is not None:
             raise _mistake("identity takes the place of username and password: write one or the other")
         return self
@@ -220,7 +220,7 @@ class TargetsModel(Strict):
             if slash and registry.scheme:
                 raise _mistake(f"the scheme of {key} is that of the whole host: write it under {host}")
             if registry.identity and registry.scheme == "http" and not is_local(host_of(host)):
-                raise _mistake(f"{key}: identity needs https, as a token would cross the network in the clear")
+                raise _mistake(f"{key}: identity needs https, as a token would cross the network unencrypted")
         return value
 
     @field_validator("discover")

@@ -84,7 +84,7 @@ AgeText = Annotated[str, _checked_by(parse_age), _schema(pattern="^([0-9]+[dhms]
 YesOrNo = Annotated[
     str,
     AfterValidator(_check_yes_or_no),
-    WithJsonSchema({"type": ["boolean", "string"], "pattern": "^(true|false)$"}),
+    WithJsonSchema({"type": ["boolean", "string"], "pattern": "^(true|True|TRUE|false|False|FALSE)$"}),
 ]
 
 

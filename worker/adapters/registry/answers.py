@@ -50,7 +50,7 @@ def json_object(body: bytes) -> dict[str, Any]:
 def digest_of(answer: Answer, like: str) -> str:
     """The digest of a manifest's bytes, by the algorithm of the digest `like`. Raises RemoteError for anything else."""
     if json_object(answer.body).get("schemaVersion") not in (1, 2):
-        raise bad_answer("its answer is no image manifest")
+        raise bad_answer("its answer is not an image manifest")
     algorithm = like.split(":")[0]
     return f"{algorithm}:{hashlib.new(algorithm, answer.body).hexdigest()}"
 

@@ -85,7 +85,7 @@ def challenge_of(answer: Answer) -> Challenge:
         if _can_be_met(challenge):
             by_scheme.setdefault(challenge.scheme, challenge)
     if not by_scheme:
-        raise bad_answer("it wants an authorisation of a kind that is not known")
+        raise bad_answer("it requires an unknown kind of authorisation")
     return by_scheme.get("bearer") or by_scheme["basic"]
 
 
@@ -113,7 +113,7 @@ def read_token(body: bytes) -> tuple[str, float]:
     answer = json_object(body)
     value = answer.get("token") or answer.get("access_token")
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
-        raise bad_answer("its token server's answer holds no token")
+        raise bad_answer("its token server's answer contains no token")
     life = answer.get("expires_in")
     if isinstance(life, int | float) and life > 0:
         return value, min(life, LONGEST_LIFE)

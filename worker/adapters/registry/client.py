@@ -11,6 +11,8 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 from typing import TypeVar
 
 import httpx
@@ -20,26 +22,22 @@ from azure.core.credentials import TokenCredential
 from shared.errors import RemoteError
 from shared.image import ImageReference
 from shared.time_limit import within
-from worker.adapters.registry.answers import SERVICE, Answer, absence, bad_answer, digest_of, refusal, told_digest
-from worker.adapters.registry.granting import Access, Granting, Kind
+from worker.adapters.registry.answers import SERVICE, absence, bad_answer, digest_of, told_digest
+from worker.adapters.registry.asking import Asking
+from worker.adapters.registry.dates import created_in, platform_in
+from worker.adapters.registry.granting import Access, Granting
+from worker.adapters.registry.listing import list_tags, recent_tags
 from worker.adapters.registry.manifests import Contents, contents_of
-from worker.adapters.registry.pages import next_query, tags_in
-from worker.adapters.registry.urls import base_url, same_origin
 from worker.adapters.registry.wire import Resolve, Wire, addresses_of, why_unreachable
-from worker.ports import Absent, Found, Lookup, Unknown
+from worker.ports import Absent, Dated, Found, Lookup, Unknown
 
 Result = TypeVar("Result")
 
 LOOKUP_SECONDS, TAGS_SECONDS = 8.0, 120.0
 PAUSE = 30.0
 """Seconds for which a registry that could not be reached is left alone."""
-MOST_TAGS, MOST_PAGES = 200_000, 5_000
-"""More than any repository has: of the official ones of Docker Hub the largest has 18,096 tags."""
-PAGE_SIZES = (1000, 100, None)
-"""Tags that a page may hold; the next one is asked for where a registry refuses it."""
 CONTENTS_KEPT = 4096
 _HEAD_IS_FINAL = frozenset({401, 429})
-_SIZE_REFUSED = frozenset({400, 405, 406, 413, 414, 416, 422, 500, 501})
 log = structlog.get_logger()
 
 
@@ -60,10 +58,9 @@ class Registry:
         transport: httpx.BaseTransport | None = None,
         resolve: Resolve = addresses_of,
     ) -> None:
-        self._access = access
         self._clock = clock
         self._wire = Wire(transport, resolve)
-        self._granting = Granting(self._wire, clock, credential or _no_identity)
+        self._asking = Asking(self._wire, Granting(self._wire, clock, credential or _no_identity), access)
         self._pauses: dict[str, tuple[float, str]] = {}
         self._contents: OrderedDict[tuple[str, str], Contents] = OrderedDict()
         self._lock = threading.Lock()
@@ -83,7 +80,18 @@ class Registry:
 
         Raises RemoteError, also for a list that could not be read to its end: a part of it would pass for the whole.
         """
-        return self._in_time(image, TAGS_SECONDS, lambda deadline: self._list_tags(image, deadline))
+        return self._in_time(image, TAGS_SECONDS, lambda deadline: list_tags(self._asking, image, deadline))
+
+    def recent(self, image: ImageReference) -> list[Dated] | None:
+        """The tags that were pushed last, newest first, by the registry's own interface; None if it has none for us.
+
+        Raises RemoteError where it is out of reach or wants to be left alone.
+        """
+        return self._in_time(image, LOOKUP_SECONDS, lambda deadline: recent_tags(self._asking, image, deadline))
+
+    def created(self, image: ImageReference) -> datetime | None:
+        """When the image was made, by its config; None if that is not said. Raises RemoteError."""
+        return self._in_time(image, LOOKUP_SECONDS, lambda deadline: self._created(image, deadline))
 
     def close(self) -> None:
         """Close the kept connections."""
@@ -116,12 +124,12 @@ class Registry:
     def _look_up(self, image: ImageReference, running: frozenset[str], deadline: float) -> Lookup:
         place = f"manifests/{image.digest or image.followed_tag}"
         told = self._head(image, place, deadline)
-        if told and told in running:
-            return _found(image, told, Contents())
         if told and (known := self._known(image, told)):
             return _found(image, told, known)
+        if told and told in running:
+            return _found(image, told, Contents())
         try:
-            answer = self._ask("GET", image, place, "manifests", deadline)
+            answer = self._asking.ask("GET", image, place, "manifests", deadline)
             if answer.status == 404 and not told:
                 return Absent(f"{image} is not in its registry ({absence(answer)})")
             digest = digest_of(answer, image.digest or "sha256:")
@@ -142,7 +150,7 @@ class Registry:
         store refuse a HEAD there.
         """
         try:
-            answer = self._ask("HEAD", image, place, "manifests", deadline)
+            answer = self._asking.ask("HEAD", image, place, "manifests", deadline)
         except RemoteError as error:
             if error.status is None or error.status in _HEAD_IS_FINAL:
                 raise
@@ -153,10 +161,13 @@ class Registry:
         """What is behind a digest, remembered: it never changes."""
         contents = contents_of(body)
         if contents.child:
-            answer = self._ask("GET", image, f"manifests/{contents.child}", "manifests", deadline)
+            answer = self._asking.ask("GET", image, f"manifests/{contents.child}", "manifests", deadline)
             if answer.status != 200:
                 return contents
-            contents = Contents(contents.platforms, contents_of(answer.body).artifact)
+            contents = replace(contents, artifact=contents_of(answer.body).artifact, child=None)
+        elif contents.config and self._asking.access(image).platforms:
+            platform = platform_in(self._config(image, contents.config, deadline))
+            contents = replace(contents, built_for=frozenset({platform}) if platform else None)
         with self._lock:
             self._contents[image.name, digest] = contents
             while len(self._contents) > CONTENTS_KEPT:
@@ -167,53 +178,26 @@ class Registry:
         with self._lock:
             return self._contents.get((image.name, digest))
 
-    def _list_tags(self, image: ImageReference, deadline: float) -> list[str]:
-        tags: dict[str, None] = {}
-        answer, size = self._first_page(image, deadline)
-        asked: set[str] = set()
-        for _ in range(MOST_PAGES):
-            page = tags_in(answer)
-            grown = len(tags)
-            tags.update(dict.fromkeys(page))
-            query = next_query(answer, size, page)
-            was_link = "Link" in answer.headers
-            if query is None or (not was_link and len(tags) == grown):
-                return list(tags)
-            if query in asked:
-                raise _not_whole("its pages lead in a circle", len(tags))
-            if len(tags) > MOST_TAGS:
-                break
-            asked.add(query)
-            answer = self._ask("GET", image, f"tags/list?{query}", "tags", deadline)
-            if answer.status != 200:
-                raise _not_whole("a page of it is missing", len(tags))
-        raise _not_whole("it goes on and on", len(tags))
+    def _created(self, image: ImageReference, deadline: float) -> datetime | None:
+        found = self._look_up(image, frozenset(), deadline)
+        contents = self._known(image, found.digest) if isinstance(found, Found) else None
+        if contents is None or contents.artifact:
+            return None
+        config = contents.config
+        if contents.main:
+            answer = self._asking.ask("GET", image, f"manifests/{contents.main}", "manifests", deadline)
+            config = contents_of(answer.body).config
+        return created_in(self._config(image, config, deadline))
 
-    def _first_page(self, image: ImageReference, deadline: float) -> tuple[Answer, int | None]:
-        for size in PAGE_SIZES:
-            try:
-                answer = self._ask("GET", image, f"tags/list?n={size}" if size else "tags/list", "tags", deadline)
-            except RemoteError as error:
-                if size is None or error.status not in _SIZE_REFUSED:
-                    raise
-                continue
-            if answer.status == 404:
-                raise refusal(answer)
-            return answer, size
-        raise AssertionError("the last size is none, and raises")
-
-    def _ask(self, method: str, image: ImageReference, path: str, kind: Kind, deadline: float) -> Answer:
-        """A 200 or 404, authorised as far as the registry wanted it; raises RemoteError or httpx.TransportError."""
-        access = self._access(image)
-        url = base_url(image, access.scheme).join(path)
-        answer = self._wire.follow(method, url, self._granting.remembered(image, kind), deadline)
-        is_own_challenge = answer.status == 401 and same_origin(answer.url, url)
-        if is_own_challenge:  # and not that of a server that we were redirected to
-            granted = self._granting.authorise(image, kind, access, answer, deadline)
-            answer = self._wire.follow(method, url, granted, deadline)
-        if answer.status not in {200, 404}:
-            raise refusal(answer)
-        return answer
+    def _config(self, image: ImageReference, digest: str | None, deadline: float) -> bytes:
+        """The config of an image; nothing if it can't be had."""
+        if digest is None:
+            return b""
+        try:
+            return self._asking.ask("GET", image, f"blobs/{digest}", "manifests", deadline).body
+        except RemoteError as error:
+            log.info("config not read", image=str(image), why=error.message)
+            return b""
 
 
 def _found(image: ImageReference, digest: str, contents: Contents) -> Found:
@@ -223,11 +207,7 @@ def _found(image: ImageReference, digest: str, contents: Contents) -> Found:
         if is_comparable and image.digest != digest:
             raise bad_answer("it answered with another image than the one asked for")
         digest = image.digest
-    return Found(digest, contents.platforms, contents.artifact)
-
-
-def _not_whole(why: str, read: int) -> RemoteError:
-    return RemoteError(SERVICE, None, "BadGateway", f"its list of tags could not be read whole, as {why}: {read} read")
+    return Found(digest, contents.platforms, contents.artifact, contents.built_for)
 
 
 def _no_identity() -> TokenCredential:

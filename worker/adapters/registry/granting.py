@@ -36,7 +36,7 @@ Resource Manager: learn.microsoft.com/azure/container-registry/container-registr
 NO_IDENTITY = 120.0
 """Seconds for which no identity is looked for again where there was none: azure-identity takes its time to find out."""
 
-Kind = Literal["manifests", "tags", "api"]
+Kind = Literal["manifests", "tags", "times"]
 """What is asked for: registries grant each on its own."""
 log = structlog.get_logger()
 
@@ -46,13 +46,15 @@ class Access:
     """How a repository's registry is to be asked, by the targets file.
 
     `login` reads the user name and the password; `identity`: the worker's own identity is shown instead, and with
-    "default" only where it is let in. `scheme` None: as its host suggests. `realms`: see RegistryEntry.
+    "default" only where it is let in. `scheme` None: as its host suggests. `realms`: see RegistryEntry. `platforms`: it
+    is of interest what an image is built for, which takes a request more.
     """
 
     login: Callable[[], tuple[str, str] | None] = lambda: None
     identity: Literal["always", "default", "never"] = "never"
     scheme: str | None = None
     realms: tuple[str, ...] = ()
+    platforms: bool = False
 
 
 class Granting:
@@ -125,10 +127,11 @@ class Granting:
         try:
             granted, seconds = self._exchanged(challenge, image, registry, deadline), LONGEST_LIFE
         except RemoteError as error:
-            if access.identity == "always" or (error.status or 0) >= 500:
+            is_passing = error.status == 429 or (error.status or 0) >= 500
+            if access.identity == "always" or is_passing:
                 raise
             # Nobody has said that this identity may pull here, and the registry may be open to strangers.
-            log.info("asking as a stranger", registry=image.registry, why=error.message)
+            log.info("asking anonymously", registry=image.registry, why=error.message)
             granted, seconds = Authorisation(why_anonymous=f"private, and {error.message}"), NO_IDENTITY
         self._granted.keep(key, granted, seconds)
         return granted
@@ -148,13 +151,13 @@ class Granting:
         }
         answer = self._wire.send("POST", exchange, Authorisation(), deadline, form)
         if answer.status in {400, 401, 403}:
-            what = "the worker's own identity is not let in: give it the role AcrPull on this registry"
+            what = "the worker's own identity has no access: assign it the role AcrPull on this registry"
             raise RemoteError(SERVICE, answer.status, "Unauthorized", what)
         if answer.status != 200:
             raise refusal(answer)
         token = json_object(answer.body).get("refresh_token")
         if not isinstance(token, str) or not token:
-            raise bad_answer("its answer to the worker's identity holds no token")
+            raise bad_answer("its answer to the worker's identity contains no token")
         return Authorisation(token, anonymous=False)
 
     def _entra_token(self) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from shared.image import InvalidImage, check_digest
 from worker.adapters.registry.answers import json_object
+from worker.adapters.registry.dates import platform_of
 
 Json = dict[str, Any]
 
@@ -29,6 +30,8 @@ IMAGE_MANIFESTS = frozenset(
 INDEXES = frozenset(
     {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
 )
+AZURES = "linux/amd64"
+"""What Azure Container Instances runs, but for Windows."""
 # What cosign and BuildKit push with an image's config: a signature, an attestation.
 _LAYERS = ("application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs.")
 
@@ -38,13 +41,16 @@ class Contents:
     """What a manifest holds.
 
     `platforms` are the manifests that an index lists, by digest. `artifact` says what it is if it is no image; with
-    `child`, only that manifest tells whether it is one. `config` is the digest of the config.
+    `child`, only that manifest tells whether it is one. `config` is the digest of the config; of an index, `main` is
+    that of the manifest that Azure would run, and `built_for` are the platforms that it names.
     """
 
     platforms: frozenset[str] = frozenset()
     artifact: str | None = None
     child: str | None = None
     config: str | None = None
+    main: str | None = None
+    built_for: frozenset[str] | None = None
 
 
 def contents_of(body: bytes) -> Contents:
@@ -77,10 +83,12 @@ def _of_index(entries: list[Json], index: Json) -> Contents:
         kinds = [str(entry.get("artifactType") or entry.get("mediaType")) for entry in entries]
         return Contents(artifact=f"its index lists {_shown(kinds[0]) if kinds else 'nothing'}")
     platforms = frozenset(digest for entry in manifests if (digest := _digest(entry)))
-    if any(_has_platform(entry) for entry in manifests):
-        return Contents(platforms)
+    built_for = {platform: _digest(entry) for entry in manifests if (platform := platform_of(entry.get("platform")))}
+    first = next(iter(sorted(platforms)), None)
+    if built_for:
+        return Contents(platforms, main=built_for.get(AZURES) or first, built_for=frozenset(built_for))
     # Charts come as indexes, too; but only images say for which platform they are.
-    return Contents(platforms, child=next(iter(sorted(platforms)), None))
+    return Contents(platforms, child=first, main=first)
 
 
 def _may_be_an_image(entry: Json) -> bool:
@@ -90,11 +98,6 @@ def _may_be_an_image(entry: Json) -> bool:
     # BuildKit lists an image's attestations beside it: docs.docker.com/build/metadata/attestations.
     is_attestation = _object(entry.get("annotations")).get("vnd.docker.reference.type") == "attestation-manifest"
     return is_manifest and not is_another_artifact and not is_attestation
-
-
-def _has_platform(entry: Json) -> bool:
-    system = _object(entry.get("platform")).get("os")
-    return isinstance(system, str) and system not in {"", "unknown"}
 
 
 def _digest(descriptor: Json) -> str | None:

@@ -24,7 +24,7 @@ def tags_in(answer: Answer) -> list[str]:
     if tags is None and "name" in body:  # how Distribution writes an empty list
         return []
     if not isinstance(tags, list):
-        raise bad_answer("its answer is no list of tags")
+        raise bad_answer("its answer is not a list of tags")
     return [tag for tag in tags if _is_tag(tag)]
 
 

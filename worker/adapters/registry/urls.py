@@ -27,7 +27,7 @@ _SHARED = re.compile(
     r"|(.+\.)?amazonaws\.com(\.cn)?|cloudfront\.net|pkg\.dev|gcr\.io|run\.app|web\.app|appspot\.com|github\.io|gitlab\.io"
     r"|herokuapp\.com|onrender\.com|fly\.dev|workers\.dev|pages\.dev|vercel\.app|netlify\.app|ngrok(-free)?\.(io|app)"
 )
-# The second level of national domains that is nobody's own: co.uk, com.au, gov.cn, ne.jp, mi.it …
+# The second level of national domains that is nobody's own: co.uk, com.au, gov.cn, mi.it …
 _NATIONAL = re.compile(
     r"(ac|ad|co|com|ed|edu|gob|gouv|gov|go|gr|info|lg|ltd|me|mil|ne|net|nom|or|org|plc|re|sch)\.[a-z]{2}"
     r"|[a-z]{2}\.(cn|it|jp|kr|us)"

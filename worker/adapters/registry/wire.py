@@ -76,7 +76,7 @@ class Wire:
                 return replace(answer, anonymous=granted.anonymous, why_anonymous=granted.why_anonymous)
             here = safe_url(location, here, url)
             self.insist_on_reach(url, here)
-        raise bad_answer("it redirects again and again")
+        raise bad_answer("it redirects too often")
 
     def send(
         self,
@@ -147,6 +147,8 @@ def _decoded(body: bytes, encoding: str) -> bytes:
         raise bad_answer("its answer is not compressed as it says") from error
     if unpacker.unconsumed_tail:
         raise bad_answer(f"its answer is larger than {LARGEST_BODY} bytes")
+    if not unpacker.eof:
+        raise bad_answer("its answer is not compressed as it says")
     return content
 
 
