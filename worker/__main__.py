@@ -7,6 +7,7 @@ import os
 import click
 
 from shared.errors import RemoteError
+from shared.printable import printable
 from worker.commands.check import check
 from worker.commands.dead_letters import dead_letters
 from worker.commands.history import history
@@ -27,7 +28,7 @@ class Commands(click.Group):
         try:
             return super().invoke(context)
         except RemoteError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(printable(str(error))) from error
 
 
 @click.group(
@@ -44,18 +45,18 @@ class Commands(click.Group):
 def main(context: click.Context) -> None:
     """Bring pushed images onto running Azure container groups, in place.
 
-    Everything is configured by environment variables; the README lists them. These it can't do without:
+    Everything is configured by environment variables; the README lists them. Required are:
 
     \b
       AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT for its name
-      ACI_HOOKS_TARGETS, a file; or for one container group alone:
+      ACI_HOOKS_TARGETS, a file; or, for a single container group:
       AZURE_SUBSCRIPTION_ID, RESOURCE_GROUP_NAME and CONTAINER_GROUP_NAME
 
     \b
-      aci-hooks-worker check                  is everything there that a rollout needs?
-      aci-hooks-worker plan acme/shop:v2      what would a push of it do?
+      aci-hooks-worker check                  is everything in place for a rollout?
+      aci-hooks-worker plan acme/shop:v2      what would a push of this image do?
       aci-hooks-worker run                    work until SIGTERM
-      aci-hooks-worker dead-letters list      what could not be done, and why?
+      aci-hooks-worker dead-letters list      which messages failed, and why?
 
     \b
     Exit codes: 0 done, 1 something failed or could not be looked at, 2 wrong settings or arguments.

@@ -17,9 +17,31 @@ from shared.queue import Queue
 from worker.failures.classify import Failure, classify
 from worker.failures.retrying import call_with_retries
 from worker.groups.group import ContainerGroup
+from worker.groups.withheld import Secret
+from worker.record.lookups import Absent, Found, Lookup, Unknown
 from worker.record.record import Record
 from worker.targets.tags import BadTags
 from worker.targets.target import Target
+
+__all__ = [
+    "UNREADABLE",
+    "Absent",
+    "Conflict",
+    "Dated",
+    "Found",
+    "Glances",
+    "Groups",
+    "Images",
+    "Listed",
+    "Lister",
+    "Lookup",
+    "Notice",
+    "Noticed",
+    "Ports",
+    "RecordStore",
+    "TargetCatalogue",
+    "Unknown",
+]
 
 UNREADABLE = "UnreadableRecord"
 """The code of the error for a record that is of another version, or of another group."""
@@ -112,38 +134,34 @@ class TargetCatalogue(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """The image exists. `digest` is what its tag points at now; for a multi-platform image, the index's own digest."""
+class Dated:
+    """A tag, and when it was pushed by its registry's account."""
 
-    # Azure's events name the digest of one platform's manifest instead, so the two can differ for the same image.
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class Absent:
-    """The registry itself says that the image does not exist."""
-
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """The registry gave no answer, for the reason in `detail`: unreachable, throttled, private."""
-
-    detail: str
-
-
-Lookup = Found | Absent | Unknown
+    tag: str
+    pushed_at: datetime
 
 
 class Images(Protocol):
     """What registries know about images; worker.adapters.registry.client.Registry."""
 
-    def lookup(self, image: ImageReference) -> Lookup:
-        """Whether the image exists, and its digest."""
+    def lookup(self, image: ImageReference, running: frozenset[str] = frozenset()) -> Lookup:
+        """What the image's tag, or else its digest, points at.
+
+        `running` are digests that are known to be images. If the tag points at one of them, the answer holds no more
+        than that, because the caller only wants to know whether the tag has moved.
+        """
 
     def tags(self, image: ImageReference) -> list[str]:
         """Every tag of the image's repository. Raises RemoteError."""
+
+    def recent(self, image: ImageReference) -> list[Dated] | None:
+        """The tags of its repository that were pushed last, newest first; None if its registry does not tell.
+
+        Raises RemoteError.
+        """
+
+    def created(self, image: ImageReference) -> datetime | None:
+        """When the image that its tag points at was made; None if nobody can tell. Raises RemoteError."""
 
 
 Noticed = Literal["updated", "rolled-back", "failed", "address changed"]
@@ -164,8 +182,8 @@ class Ports:
     """The outside systems: ARM, the records, the targets, both queues, secrets and the registry.
 
     `resolve`: read secrets (path → source) into values.
-    `digest`: a pushed image's digest, or None if it is not known. Raises RemoteError with the code ManifestUnknown if
-    the registry has no such image.
+    `digest`: what a pushed tag points at by its registry, or else the digest if its sender is believed, or None if
+    neither is known. Raises RemoteError with the code ManifestUnknown if the registry has no such image.
     `new_id`: a new id of a message, or token of a timer.
     `redact`: hide secrets in what an outside system said.
     `tell`: notify people.
@@ -177,8 +195,8 @@ class Ports:
     watch: Glances
     updates: Queue
     poison: Queue
-    resolve: Callable[[dict[str, str]], dict[str, str]]
-    digest: Callable[[Push], str | None]
+    resolve: Callable[[dict[str, str]], dict[str, Secret]]
+    digest: Callable[[Push], Found | str | None]
     new_id: Callable[[], str]
     redact: Callable[[str], str] = str
     tell: Callable[[Notice], None] = lambda _notice: None

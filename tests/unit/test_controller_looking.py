@@ -16,19 +16,25 @@ from shared.push import Push
 from shared.queue import LeaseLost
 from tests.fakes import FixedTargets
 from tests.unit.builders import (
+    NEW,
+    OLD,
     RULES,
     SHOP,
+    TWO,
     at,
     candidate,
     change,
     container,
     digest,
+    event,
     good,
     group,
     message,
     pin,
     record,
+    running,
     timer,
+    waiting,
 )
 from tests.unit.controller_builders import (
     DOWN,
@@ -54,13 +60,11 @@ from worker.controller.timers import CONFLICTS
 from worker.failures.classify import Permanent, Transient
 from worker.groups.group import ContainerGroup
 from worker.policies.parse import parse_policy
-from worker.record.record import Record
+from worker.record.record import LONGEST_DETAIL, Record
 from worker.record.values import Ending, Flight, Hold, Patience, Undone
 from worker.targets.tags import BadTags
 from worker.targets.target import ContainerRule, Target
 
-TWO = message("2")
-OLD, NEW = {"web": "acme/shop:1"}, {"web": "acme/shop:2"}
 LIVE = Look(target=SHOP, token="live", count=1)
 EARLY, UNKNOWN = "early", "unknown target"
 FOR_OTHERS = "not a target in this worker's targets; another worker may know it"
@@ -203,6 +207,32 @@ class TestAPush:
         scene.look()
         assert "password=***" in scene.record.outbox[0].detail
         assert "hunter2" not in scene.record.model_dump_json()
+
+    @pytest.mark.parametrize("said", ["x" * (LONGEST_DETAIL - 9) + "hunter2" + "x" * 99, "hunter2"])
+    def test_evidence_is_redacted_before_it_is_cut(self, said: str) -> None:
+        # FINDING: evidence was cut first, so that a part of a secret stayed in the record and in the dead letter.
+        scene = Scene(live(change=change(images=NEW), containers={"web": container(candidate(TWO))}), images=NEW)
+        failed = event("Failed", 5, f'Failed to pull image "acme/shop:2": {said}', "Warning")
+        scene.watch.shown = group(NEW, {"web": waiting() | {"events": [failed]}})
+        scene.on("put", RemoteError("arm", 409, "ContainerGroupTransitioning", "later"))
+        scene.look()
+        kept = f"{scene.record.model_dump_json()}{scene.letters}"
+        assert "ImagePullFailed" in kept
+        assert "hunt" not in kept
+
+    @pytest.mark.parametrize(("events", "reads"), [(True, 1), (False, 0)])
+    def test_a_worker_that_did_not_send_the_secrets_reads_them_before_it_keeps_evidence(
+        self, events: bool, reads: int
+    ) -> None:
+        target = Target(SHOP, {"web": ContainerRule(parse_policy("any"))}, secrets={"registry/r.io": "env:R"})
+        scene = Scene(live(), images=OLD, target=target)
+        trouble = [event("BackOff", 5, "hunter2", "Warning")] if events else []
+        login = [{"server": "r.io", "username": "u"}]
+        scene.watch.shown = group(OLD, {"web": running(-99, *trouble)}, imageRegistryCredentials=login)
+        looking = scene.looking()
+        for _ in range(2):
+            looking.look(LIVE, lambda: True)
+        assert len(scene.resolved) == reads
 
 
 class TestLookups:

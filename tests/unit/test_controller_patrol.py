@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from shared.errors import RemoteError
 from shared.image import ImageReference
 from shared.message import Look, TargetId, UpdateMessage
-from tests.fakes import FixedTargets
-from tests.unit.builders import RULES, SHOP, at, container, digest, failure, good, message, record, timer
+from tests.fakes import FixedTargets, NoTimes
+from tests.unit.builders import OLD, RULES, SHOP, at, container, digest, failure, good, message, record, timer
 from tests.unit.controller_builders import (
     DOWN,
     LEASE,
@@ -33,7 +33,6 @@ from worker.record.record import Record
 from worker.record.values import Hold
 from worker.targets.target import Target, single_target
 
-OLD = {"web": "acme/shop:1"}
 RESTING = record({"web": container()}, swept=True)
 
 
@@ -52,14 +51,14 @@ class Seen(FixedTargets):
         return target in self.gone
 
 
-class Registry:
+class Registry(NoTimes):
     """A registry that gives the same answer for every image."""
 
     def __init__(self) -> None:
         self.said: Lookup = Unknown("unreachable")
         self.asked = 0
 
-    def lookup(self, image: ImageReference) -> Lookup:
+    def lookup(self, image: ImageReference, running: frozenset[str] = frozenset()) -> Lookup:
         self.asked += 1
         return self.said
 

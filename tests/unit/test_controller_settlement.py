@@ -17,7 +17,7 @@ PUSH = ROLLOUT.model_copy(update={"kind": "push", "target": None})
     [
         ("raw", "Undecodable", "the message could not be decoded"),
         (ROLLOUT, "MissingSecrets", "secrets that Azure withholds are not configured"),
-        (PUSH, "WorkerCrash", "the worker that handled it died or stalled repeatedly"),
+        (PUSH, "WorkerCrash", "the worker that handled it crashed or stalled repeatedly"),
         (ROLLOUT, "CrashLoop", "the rollout failed"),
         (PUSH, "AuthorizationFailed", "the push failed"),
         ("raw", "AuthorizationFailed", "the push failed"),

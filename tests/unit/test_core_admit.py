@@ -27,6 +27,7 @@ from tests.unit.builders import (
     record,
     target,
 )
+from tests.unit.policy_table import policy_of
 from worker.core.acquaint import acquaint, is_redeployed
 from worker.core.admit import Ruling, admit, consider, newer, repeated
 from worker.core.following import followings
@@ -79,8 +80,8 @@ class TestNewPush:
         assert queued(admitted(TWO, now=container(candidate(ONE)))) == ["2", "1"]
 
     def test_the_policy_may_refuse_it(self) -> None:
-        after = admitted(message("9"), rule=target("semver:minor"), shown=group({"web": "acme/shop:1.4"}))
-        assert fate(after, "9") == ("ignored", "9 is a major update of 1.4, and semver:minor stays within 1")
+        after = admitted(message("9.0"), rule=target("semver:minor"), shown=group({"web": "acme/shop:1.4"}))
+        assert fate(after, "9.0") == ("ignored", "9.0 is a major update of 1.4, and semver:minor stays within 1")
         assert after.outcomes[0].containers == ("web",)
         assert after.outcomes[0].at == NOW
 
@@ -103,11 +104,58 @@ class TestNewPush:
         assert after.containers["web"].goods == (Good(image=running),)
 
     def test_every_push_in_the_inbox_becomes_a_candidate_or_ends(self) -> None:
-        after = admitted(message("1.5"), message("latest", name="odd"), message("2", repository="a/b"), rule=SEMVER)
-        assert (after.inbox, queued(after), [one.id for one in after.outcomes]) == ((), ["1.5"], ["2", "odd"])
+        after = admitted(message("3"), message("latest", name="odd"), message("2", repository="a/b"), rule=SEMVER)
+        assert (after.inbox, queued(after), [one.id for one in after.outcomes]) == ((), ["3"], ["2", "odd"])
 
 
 SEMVER = target("semver")
+
+
+class TestPreferred:
+    def test_what_is_equal_for_the_policy_goes_by_the_running_tag_s_spelling(self) -> None:
+        runs = group({"web": "acme/shop:20.04"})
+        for first, second in (("22.04", "22.4"), ("22.4", "22.04")):
+            after = admitted(message(first, pushed=1), message(second, pushed=2), shown=runs, rule=SEMVER)
+            assert queued(after) == ["22.04", "22.4"]
+
+    def test_of_several_that_may_start_a_container_the_highest_is_the_best(self) -> None:
+        rule = Target(SHOP, everything=policy_of("{order: semver, start: true}"))
+        runs = container(goods=(good("latest", pushed=50),))
+        tags = ["v1.9.0", "1.4", "2.0.0", "latest", "1.10.0", "3.0.0-rc.1", "2.1.0-alpine"]
+        for order in (tags, tags[::-1]):
+            pushes = [message(tag, pushed=place) for place, tag in enumerate(order)]
+            after = admitted(*pushes, now=runs, shown=group({"web": "acme/shop:latest"}), rule=rule)
+            assert queued(after) == ["2.0.0", "1.10.0", "v1.9.0", "1.4"]
+
+
+class TestAge:
+    POLICY = policy_of("{order: semver, min_age: 2m}")
+    AGED = Target(SHOP, everything=POLICY)
+
+    def test_a_push_waits_until_it_is_old_enough(self) -> None:
+        waits = admitted(message("2", pushed=-59), rule=self.AGED)
+        assert ([each.id for each in waits.inbox], queued(waits), waits.outcomes) == (["2"], [], ())
+        later = admit(waits, group(), self.AGED, at(61))
+        assert (later.inbox, queued(later)) == ((), ["2"])
+
+    def test_one_that_is_old_enough_does_not_wait(self) -> None:
+        assert queued(admitted(message("2", pushed=-60), rule=self.AGED)) == ["2"]
+
+    def test_where_the_sender_tells_no_time_it_counts_from_when_it_was_received(self) -> None:
+        waits = admitted(message("2", pushed=0, pushed_at=None), rule=self.AGED)
+        assert [each.id for each in waits.inbox] == ["2"]
+
+    def test_what_the_sweep_found_counts_from_then_on(self) -> None:
+        waits = admitted(message("2", pushed=0, pushed_at=at(-9999), sender="sweep"), rule=self.AGED)
+        assert [each.id for each in waits.inbox] == ["2"]
+
+    def test_what_the_policy_does_not_let_in_ends_at_once(self) -> None:
+        assert fate(admitted(message("latest"), rule=self.AGED), "latest")[0] == "ignored"
+
+    def test_another_repository_s_containers_do_not_make_it_wait(self) -> None:
+        images = {"web": "acme/shop:1", "jobs": "acme/jobs:1"}
+        rule = Target(SHOP, {"web": ContainerRule(parse_policy("any")), "jobs": ContainerRule(self.POLICY)})
+        assert queued(admitted(message("2", pushed=59), shown=group(images), rule=rule)) == ["2"]
 
 
 class TestAgainstTheLastGoodImage:
@@ -133,7 +181,7 @@ class TestAgainstTheLastGoodImage:
             (message("1.6", pushed=-99), "wanted", ""),
             (message("1.5", pushed=99), "wanted", ""),
             (message("1.5", pushed=-99), "superseded", "acme/shop:1.5 is newer"),
-            (message("1.4.9", pushed=99), "superseded", "acme/shop:1.5 is newer"),
+            (message("1.4", pushed=99), "superseded", "acme/shop:1.5 is newer"),
         ],
     )
     def test_the_order_of_the_policy_comes_before_the_time(
@@ -152,7 +200,7 @@ class TestAgainstTheLastGoodImage:
                 "1.6-alpine",
                 "1.6-alpine is the variant alpine, and 1.5 is the plain image: semver stays with the variant",
             ),
-            ("1.5.0", "1.5.0 is the same version as 1.5, in another spelling or of another build"),
+            ("1.5.0", "1.5.0 has 3 numbers, and 1.5 has 2 numbers: semver stays with as many"),
         ],
     )
     def test_a_push_that_the_policy_refuses_is_ignored_and_not_superseded(
@@ -545,12 +593,12 @@ class TestRedeployed:
         assert fate(after, "1.4.3") == ("wanted", "")
 
     def test_candidates_that_may_not_follow_the_owners_image_end(self) -> None:
-        waits = self.KNOWN.but(candidates=(candidate(message("2.2")), candidate(message("1.5", pushed=5))))
+        waits = self.KNOWN.but(candidates=(candidate(message("2.2.0")), candidate(message("1.5.0", pushed=5))))
         after = acquaint(record({"web": waits}), self.BY_HAND, target("semver:minor"), NOW)
-        assert queued(after) == ["1.5"]
-        assert ends(after) == [("2.2", "superseded", "acme/shop:1.4.2 was deployed by hand")]
+        assert queued(after) == ["1.5.0"]
+        assert ends(after) == [("2.2.0", "superseded", "acme/shop:1.4.2 was deployed by hand")]
         assert after.outcomes[0].containers == ("web",)
-        assert after.containers["web"].past == ("acme/shop:2.2",)
+        assert after.containers["web"].past == ("acme/shop:2.2.0",)
 
     def test_a_pin_and_the_failures_are_kept(self) -> None:
         failed = self.KNOWN.but(failures=(failure(TWO),), past=("acme/shop:0",))

@@ -1,4 +1,4 @@
-"""`aci-hooks-worker dead-letters`: list, show, redrive and purge what could not be done."""
+"""`aci-hooks-worker dead-letters`: list, show, redrive and purge failed messages."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from contextlib import contextmanager
 import click
 
 from shared.message import UpdateMessage
-from worker.commands.output import console, example, print_json, print_table
+from shared.printable import printable_json
+from worker.commands.output import console, example, print_json, print_line, print_table
 from worker.controller.dead_letters import Letter, find, leased_letters
 from worker.controller.dead_letters import purge as purge_letters
 from worker.controller.dead_letters import redrive as redrive_letters
 from worker.ports import Conflict
 from worker.wiring import Deployment
 
-ID_HELP = "An ID may be cut short, as long as it fits one letter alone."
+ID_HELP = "An ID may be shortened as long as it is unambiguous."
 
 
-@click.group("dead-letters", short_help="What could not be done: list, show, redrive, purge.")
+@click.group("dead-letters", short_help="Failed messages: list, show, redrive, purge.")
 def dead_letters() -> None:
-    """What could not be done: look at it, try it again, or throw it away."""
+    """Messages that failed: look at them, retry them, or delete them."""
 
 
 @dead_letters.command("list", epilog=example("dead-letters list --json"))
@@ -49,7 +50,9 @@ def list_(context: click.Context, *, as_json: bool) -> None:
     epilog=example("dead-letters show 5b1f"),
 )
 @click.argument("letter_id", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="JSON, as it lies in the queue; a string if it is no letter.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="JSON, as it is on the queue; a string if it is not a dead letter."
+)
 @click.pass_context
 def show(context: click.Context, *, letter_id: str, as_json: bool) -> None:
     """`aci-hooks-worker dead-letters show ID`."""
@@ -57,19 +60,20 @@ def show(context: click.Context, *, letter_id: str, as_json: bool) -> None:
         (letter,) = _chosen(letters, (letter_id,))
     content = letter.content
     if isinstance(content, str):
-        click.echo(json.dumps(content) if as_json else f"not a letter of ours; its raw text:\n{content}")
+        print_line(json.dumps(content) if as_json else f"not a dead letter of aci-hooks; its raw text:\n{content}")
         return
-    text = content.model_dump_json()
+    document = printable_json(content.model_dump_json())
     if as_json:
-        click.echo(text)
+        click.echo(document)
     else:
-        console().print_json(text)
+        # Its own writer would bring back what was escaped.
+        console().print_json(document, ensure_ascii=document != content.model_dump_json())
 
 
 @dead_letters.command(
-    help=f"Try them again, as if they had just been received. A push that a newer one has overtaken stays superseded. "
-    f"{ID_HELP}",
-    short_help="Try them again.",
+    help="Retry dead letters as if they had just been received. A push that a newer one has replaced stays "
+    f"superseded. {ID_HELP}",
+    short_help="Retry dead letters.",
     epilog=example("dead-letters redrive 5b1f 77c0"),
 )
 @click.argument("letter_ids", metavar="ID…", nargs=-1)
@@ -87,8 +91,8 @@ def redrive(context: click.Context, *, letter_ids: tuple[str, ...], everything: 
 
 
 @dead_letters.command(
-    help=f"Delete them for good. {ID_HELP}",
-    short_help="Delete them for good.",
+    help=f"Delete dead letters for good. {ID_HELP}",
+    short_help="Delete dead letters for good.",
     epilog=example("dead-letters purge --all"),
 )
 @click.argument("letter_ids", metavar="ID…", nargs=-1)
@@ -105,19 +109,19 @@ def purge(context: click.Context, *, letter_ids: tuple[str, ...], everything: bo
 
 @contextmanager
 def _leased(deployment: Deployment) -> Iterator[list[Letter]]:
-    """All dead letters that can be had; says so if some can't, as another command has leased them."""
+    """All dead letters that are free; says so if another command has leased some."""
     with leased_letters(deployment.poison) as letters:
         if (more := deployment.poison.count() - len(letters)) > 0:
-            are = "is in somebody else's" if more == 1 else "are in somebody else's"
+            are = "dead letter is" if more == 1 else "dead letters are"
             again = deployment.settings.visibility_timeout
-            click.echo(f"{more} more {are} hands; look again in {again} s", err=True)
+            print_line(f"{more} more {are} being processed by another command; try again in {again} s", err=True)
         yield letters
 
 
 def _report(done: str, left: dict[str, str]) -> None:
-    click.echo(done)
+    print_line(done)
     for letter_id, why in left.items():
-        click.echo(f"{letter_id}: {why}", err=True)
+        print_line(f"{letter_id}: {why}", err=True)
     sys.exit(1 if left else 0)
 
 
@@ -127,7 +131,7 @@ def _short(target: dict[str, str] | None) -> str:
 
 def _all(letter_ids: tuple[str, ...], *, everything: bool) -> bool:
     if everything == bool(letter_ids):
-        raise click.UsageError("Name the letters by their ids, or say --all.")
+        raise click.UsageError("Give the ids of dead letters, or --all.")
     return everything
 
 

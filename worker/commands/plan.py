@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import click
@@ -15,8 +16,9 @@ from rich.text import Text
 from shared.errors import RemoteError
 from shared.message import TargetId, UpdateMessage
 from worker.commands.naming import names_of
-from worker.commands.output import console, example, print_json
+from worker.commands.output import console, example, print_json, print_line, text
 from worker.commands.push import pushed
+from worker.core.following import followings
 from worker.core.look import Absence, Digest
 from worker.core.plan import Plan
 from worker.core.plan import plan as plan_target
@@ -26,6 +28,17 @@ from worker.wiring import Deployment
 NOT_THERE = "not in its registry yet: a push of it now would be a dead letter"
 _LINES = {"+": "green", "-": "red", "@": "cyan"}
 _ACTIONS = {"update": "bold green", "restart": "bold green", "fail": "bold red", "held": "bold yellow"}
+_WOULD = {
+    "update": "would be updated",
+    "restart": "would be restarted",
+    "nothing": "would be unchanged",
+    "held": "would wait: held",
+    "wait": "would wait",
+    "skip": "push would be skipped",
+    "ignore": "push would be ignored",
+    "fail": "push would fail",
+}
+"""The actions as people read them; --json gives the words alone."""
 
 
 @click.command(
@@ -52,22 +65,26 @@ def plan(context: click.Context, *, image: str, as_json: bool) -> None:
         for one in plans:
             _print(one, name_of)
         for problem in unseen:
-            console().print(Text(f"not looked at: {problem}", style="bold red"))
-        click.echo(_summary(plans) if plans else f"no target runs {message.push.image.name}: a push of it is ignored")
+            console().print(text(f"not looked at: {problem}", style="bold red"))
+        print_line(_summary(plans) if plans else f"no target runs {message.push.image.name}: a push of it is ignored")
     sys.exit(1 if unseen or any(one.action == "fail" for one in plans) else 0)
 
 
 def _plans(deployment: Deployment, message: UpdateMessage) -> list[Plan]:
     known = {target.id for target in deployment.catalogue.all()}
     targets = [target for target in deployment.catalogue.concerned(message.push.image) if target.id in known]
-    digest = _digest(deployment, message) if targets else None
-    return [_plan(deployment, target, message, digest) for target in targets]
+    # Asked for once, and only if a group runs that repository: whoever names an image does not say where we connect to.
+    told = cache(lambda: _digest(deployment, message))
+    return [_plan(deployment, target, message, told) for target in targets]
 
 
-def _plan(deployment: Deployment, target: Target, message: UpdateMessage, digest: Digest) -> Plan:
+def _plan(deployment: Deployment, target: Target, message: UpdateMessage, told: Callable[[], Digest]) -> Plan:
     try:
         group = deployment.arm.get(target.id)
         record, _ = deployment.records.load(target.id)
+        followed = followings(group.images, target).values()
+        is_followed = any(one.name == message.push.image.name for one in followed)
+        digest = told() if is_followed else None
         rules = replace(deployment.rules(), secrets=frozenset(target.secrets))
         known = None if isinstance(digest, Absence) else digest
         one = plan_target(target, group, record, message, known, rules, group.azure_time(datetime.now(UTC)))
@@ -103,16 +120,16 @@ def _as_json(one: Plan) -> dict[str, Any]:
 
 def _print(one: Plan, name_of: Callable[[TargetId], str]) -> None:
     out = console()
-    action = Text(one.action, style=_ACTIONS.get(one.action, "bold"))
-    out.print(Text(f"{name_of(one.target.id)}: ", style="bold").append(action))
+    action = Text(_WOULD[one.action], style=_ACTIONS.get(one.action, "bold"))
+    out.print(text(f"{name_of(one.target.id)}: ", style="bold").append(action))
     for reason in one.reasons:
-        out.print(Text(f"  {reason}"))
+        out.print(text(f"  {reason}"))
     if one.restarts:
-        out.print(Text(f"  restarts: {', '.join(one.restarts)}"))
+        out.print(text(f"  restarts: {', '.join(one.restarts)}"))
     for line in one.diff:
-        out.print(Text(f"  {line}", style=_LINES.get(line[:1], "")))
+        out.print(text(f"  {line}", style=_LINES.get(line[:1], "")))
 
 
 def _summary(plans: list[Plan]) -> str:
     counted = Counter(one.action for one in plans)
-    return f"in all: {', '.join(f'{count} {action}' for action, count in counted.most_common())}"
+    return f"total: {', '.join(f'{count} {_WOULD[action]}' for action, count in counted.most_common())}"

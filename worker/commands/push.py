@@ -13,7 +13,7 @@ from shared.image import ImageReference, InvalidImage
 from shared.message import UpdateMessage
 from shared.push import Push
 from shared.telemetry import new_traceparent
-from worker.commands.output import example, print_json
+from worker.commands.output import example, print_json, print_line
 from worker.record.values import MANUAL
 from worker.wiring import Deployment
 
@@ -34,11 +34,11 @@ def push(context: click.Context, *, image: str, as_json: bool) -> None:
     if as_json:
         print_json({"id": message.id, "image": str(message.push.image)})
     else:
-        click.echo(f"queued {message.push.image} as {message.id}")
-    # Only a remark: what can't be told now, the worker will find out.
+        print_line(f"queued {message.push.image} as {message.id}")
+    # Only a hint: if the targets can't be listed now, the worker will find them later.
     with contextlib.suppress(RemoteError):
         if not deployment.catalogue.concerned(message.push.image):
-            click.echo(f"no target runs {message.push.image.name} now: as it is, the push will be ignored", err=True)
+            print_line(f"no target runs {message.push.image.name} at present, so the push will be ignored", err=True)
 
 
 def pushed(image: str) -> UpdateMessage:
@@ -48,7 +48,7 @@ def pushed(image: str) -> UpdateMessage:
     except InvalidImage as error:
         raise click.BadParameter(str(error), param_hint="IMAGE") from error
     if reference.tag is None:
-        raise click.BadParameter(f"say which tag, as in {reference.name}:v2", param_hint="IMAGE")
+        raise click.BadParameter(f"the tag is missing; expected for example {reference.name}:v2", param_hint="IMAGE")
     now = datetime.now(UTC)
-    push = Push.of(MANUAL, reference, pushed_at=now)
+    push = Push.of(MANUAL, reference, pushed_at=now, proof="operator")
     return UpdateMessage(id=uuid.uuid4().hex, kind="push", push=push, received_at=now, traceparent=new_traceparent())

@@ -74,7 +74,8 @@ class Handler:
         try:
             return Opened(leased, decode(leased.text, leased.inserted_at))
         except Undecodable as error:
-            return Opened(leased, error)
+            # Its text alone: an exception that is kept holds every frame that it went through, and the whole body.
+            return Opened(leased, Undecodable(str(error)))
         except Exception as error:  # a value that nobody foresaw must not stop a worker either
             return Opened(leased, Undecodable(f"{type(error).__name__}: {error}"))
 
@@ -194,7 +195,7 @@ class Handler:
                 text = message.model_copy(update={"dequeued": leased.dequeue_count}).encode()
                 call_with_retries(lambda: self._ports.updates.reschedule(leased, text, delay))
                 SETTLED.labels("rescheduled").inc()
-            case DeadLetterIt(letter):
+            case DeadLetterIt(letter):  # pragma: no branch  (there is no fourth)
                 self._dead_letter(leased, letter)
 
     def _note_whether_to_be_mended(
@@ -226,10 +227,10 @@ class Handler:
             log.warning("lease lost, leaving the message to the worker that has it now")
         except (RemoteError, Conflict) as error:
             log.warning("message not settled, it will be delivered again", error=str(error))
-        except Exception:  # a thread that died silently would keep its place in the worker for ever
+        except Exception:  # a thread that died silently would keep its place in the worker forever
             ids = [message.id for message in leased]
             log.exception("message not settled, it will be delivered again", messages=ids)
 
 
 def _crashed(crashes: int) -> str:
-    return f"received {crashes} times in a row without being settled: its worker died or stalled each time"
+    return f"received {crashes} times in a row without being settled: its worker crashed or stalled each time"

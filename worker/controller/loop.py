@@ -89,7 +89,7 @@ class Worker:
     def stop(self) -> None:
         """Receive nothing more, and let `run` return once the running steps have finished. For signal handlers, too."""
         # Setting the event here is tempting, but a signal may interrupt the main thread while it holds the event's own
-        # lock, and the handler, which runs in that thread, would wait for the lock for ever.
+        # lock, and the handler, which runs in that thread, would wait for the lock forever.
         threading.Thread(target=self.stopping.set, name="stop", daemon=True).start()
 
     def run(self, *, drain: bool = False) -> bool:

@@ -26,7 +26,7 @@ class Opened:
 
     @property
     def crashes(self) -> int:
-        """How many times in a row it was received and not settled, because its worker died or stalled."""
+        """How many times in a row it was received and not settled, because its worker crashed or stalled."""
         if isinstance(self.message, Undecodable):
             return 0
         # The queue never resets its dequeue count. `dequeued` is what that count was at the last settlement.

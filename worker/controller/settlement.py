@@ -11,7 +11,7 @@ from worker.core.rules import Action, Rest, Wait
 EXPLANATIONS = {
     "Undecodable": "the message could not be decoded",
     "MissingSecrets": "secrets that Azure withholds are not configured",
-    "WorkerCrash": "the worker that handled it died or stalled repeatedly",
+    "WorkerCrash": "the worker that handled it crashed or stalled repeatedly",
 }
 """Short reasons for people. Any other code is explained by the detail alone."""
 

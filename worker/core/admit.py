@@ -16,7 +16,7 @@ from worker.core.following import Following, followings
 from worker.groups.group import ContainerGroup
 from worker.policies.policy import Policy, Skip
 from worker.record.record import Record
-from worker.record.values import MANUAL, Candidate, ContainerRecord, FailedPush, Good
+from worker.record.values import MANUAL, SWEEP, Candidate, ContainerRecord, FailedPush, Good
 from worker.targets.target import Target
 
 Verdict = Literal["wanted", "superseded", "ignored"]
@@ -46,8 +46,11 @@ def admit(
     followed = followings(group.images, target)
     # In the order of the pushes, not of their messages: the result must not depend on how the queue delivered them.
     for message in sorted(record.inbox, key=lambda message: message.order):
-        record, rulings = consider(record, followed, message)
-        record = record.but(inbox=tuple(other for other in record.inbox if other.id != message.id))
+        considered, rulings = consider(record, followed, message)
+        is_wanted = any(ruling.verdict == "wanted" for ruling in rulings)
+        if is_wanted and too_young(followed, message, now):
+            continue
+        record = considered.but(inbox=tuple(other for other in record.inbox if other.id != message.id))
         record = _end_if_unwanted(record, message, rulings, now)
     return record
 
@@ -124,10 +127,10 @@ def _with_candidate(
     policy: Policy,
     message: UpdateMessage,
 ) -> ContainerRecord:
-    """The container with the push as a candidate, in front of the first one that the push is newer than."""
+    """The container with the push as a candidate, in front of the first one that the push is better than."""
     place = len(container.candidates)
     for number, other in enumerate(container.candidates):
-        if newer(policy, message, other.tag, other.message.order):
+        if better(policy, container.good.tag, message, other):
             place = number
             break
     candidates = (
@@ -162,6 +165,29 @@ def newer(
     if ranked is not None:
         return ranked
     return message.order > order
+
+
+def better(
+    policy: Policy,
+    running: str | None,
+    message: UpdateMessage,
+    other: Candidate,
+) -> bool:
+    """Whether a push is better than a candidate that may follow `running`, too: by the policy, else by time."""
+    # Two pushes of one tag differ only in their times.
+    preferred = policy.prefers(running, message.push.tag, other.tag) if message.push.tag != other.tag else None
+    if preferred is not None:
+        return preferred
+    return message.order > other.message.order
+
+
+def too_young(followed: dict[str, Following], message: UpdateMessage, now: datetime) -> str | None:
+    """Why a push still has to wait in the inbox, for all containers (the condition min_age); None if it need not."""
+    # The sweep does not know when its finds were pushed. What counts for them is how long ago they were found.
+    pushed_at = message.received_at if message.push.sender == SWEEP else message.order[0]
+    name = message.push.image.name
+    conditions = (following.policy.conditions for following in followed.values() if following.name == name)
+    return next((why for each in conditions if (why := each.too_young(pushed_at, now))), None)
 
 
 def repeated(

@@ -28,6 +28,8 @@ def begin(
 ) -> tuple[Record, Action | None]:
     """Bring the desired images onto the group. Without an action, something stood in the way and pushes have failed."""
     asked = {name: wish.id for name, wish in wishes.items() if wish.id}
+    if why := group.not_ours:
+        return _blocked(record, asked.values(), "NotOurs", why, rules, now)
     # A PUT without a secret that Azure withholds either fails or, worse, silently removes the secret.
     if missing := missing_secrets(group.withheld(), rules.secrets):
         return _blocked(record, asked.values(), "MissingSecrets", _say_missing(missing), rules, now)
@@ -115,8 +117,9 @@ def _blocked(
 ) -> tuple[Record, Action | None]:
     """The change can't begin, so the pushes that ask for it fail. A rollback waits until somebody removes the cause."""
     if asking:
-        # A missing secret says nothing about the image: the same push may come again once the secret is configured.
-        return fail(record, set(asking), code, detail, now, circumstance=code == "MissingSecrets"), None
+        # This says nothing about the image: the same push may come again once the owner has removed the cause.
+        circumstance = code in {"MissingSecrets", "NotOurs"}
+        return fail(record, set(asking), code, detail, now, circumstance=circumstance), None
     return conclude(record, f"not rolled back: {detail}", now), Wait(rules.slow, detail, owner=True)
 
 
@@ -128,7 +131,7 @@ def _taken_over(record: Record, asked: Mapping[str, str], now: datetime) -> Reco
         askers = (waiting.get(asked[name]) for name in undone.containers if name in asked)
         return any(asker is not None and asker.order > undone.message.order for asker in askers)
 
-    return conclude(record, "not rolled back: a newer push has taken over", now, is_taken_over)
+    return conclude(record, "not rolled back: a newer push is being deployed", now, is_taken_over)
 
 
 def _ran_well_before(record: Record, group: ContainerGroup) -> dict[str, str | None]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from worker.record.overrides import ROLLED_BACK
 from worker.record.record import Record
-from worker.record.values import Candidate, Change, ContainerRecord
+from worker.record.values import TURN, Candidate, Change, ContainerRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,14 @@ def desired(
 
 def _containers_whose_turn_comes_later(record: Record) -> list[str]:
     """Where pushes are tried apart: every container with candidates except the first. Else none."""
-    # Azure refused several new images in one PUT and did not say which, so they are put one after the other.
+    # Azure refused several new images in one PUT, for good or for now, so they are put one after the other. The one
+    # that was refused least often comes first.
     if not record.apart:
         return []
-    waiting = sorted(name for name, container in record.containers.items() if container.candidates)
-    return waiting[1:]
+    refusals = {
+        name: container.in_turn[0].refusals for name, container in record.containers.items() if container.candidates
+    }
+    return sorted(refusals, key=lambda name: (refusals[name], name))[1:]
 
 
 def _only_what_runs(container: ContainerRecord, running: str) -> ContainerRecord | None:
@@ -81,11 +84,33 @@ def _desired(
         return Desired(image, container.pin.good.spellings, container.pin.message.id) if image else None
     if record.hold:
         return _desired_while_held(record, name, container, running)
+    candidate = _next_in_turn(container)
+    last_good = _last_good(container, running, rollback=rollback)
+    if candidate is None or (last_good and _must_be_brought_back_first(record, name, candidate, running)):
+        return last_good
+    return _of_candidate(candidate)
+
+
+def _next_in_turn(container: ContainerRecord) -> Candidate | None:
+    """The candidate to bring in now; None without any."""
     # The best candidate may still wait for its registry's answer. Meanwhile the next best one runs.
-    for candidate in container.candidates:
-        if wish := _of_candidate(candidate):
-            return wish
-    return _last_good(container, running, rollback=rollback)
+    return next((candidate for candidate in container.in_turn if candidate.image), None)
+
+
+def _must_be_brought_back_first(
+    record: Record,
+    name: str,
+    candidate: Candidate,
+    running: str,
+) -> bool:
+    """Whether the container is broken, and the candidate's image is one that Azure could not pull so far.
+
+    It may be hours until that image can be pulled. Until then the last good one should run, not a failed one.
+    """
+    is_refused = candidate.refusals >= TURN
+    is_broken = running in {failure.image for failure in record.containers[name].failures}
+    is_being_brought_back = any(name in undone.containers for undone in record.undone)
+    return is_refused and (is_broken or is_being_brought_back)
 
 
 def _desired_while_held(

@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 
 from worker.core.failing import fail
-from worker.failures.classify import Failure, is_circumstance
+from worker.failures.classify import ABOUT_ONE_IMAGE, Failure, is_circumstance
 from worker.record.record import Record
 from worker.record.values import Change
 
@@ -35,7 +35,7 @@ def not_made(
     # `tries` counts the changes that Azure accepted and never showed, and this one was not accepted.
     change = change.but(tries=max(0, change.tries - 1))
     if not over:
-        return record.but(change=change)
+        return _put_behind(record.but(change=change), sent, failure)
     asked = set(sent.asked.values())
     if not asked:
         return record.but(change=change.but(refused=f"{failure.code}: {failure.detail}"))
@@ -48,9 +48,26 @@ def not_made(
         return record.but(apart=True)
     failing = named or asked
     if is_passing:
-        # The same trouble would hold up each of the older pushes for hours, one after the other.
-        failing |= _waiting_behind(record, sent)
+        failing |= _held_up_as_well(record, sent, failing, failure)
     return fail(record, failing, failure.code, failure.detail, now, circumstance=is_passing, attempts=attempts)
+
+
+def _put_behind(record: Record, sent: Change, failure: Failure) -> Record:
+    """Where Azure can't pull one image for now, count that, and try each push apart, the refused one last.
+
+    Otherwise the other containers' pushes would wait for that image, perhaps for hours.
+    """
+    if failure.code not in ABOUT_ONE_IMAGE or not sent.asked:
+        return record
+    refused = _named_pushes(sent, failure) or set(sent.asked.values())
+    for name, container in record.containers.items():
+        candidates = tuple(
+            candidate.but(refusals=candidate.refusals + 1) if candidate.id in refused else candidate
+            for candidate in container.candidates
+        )
+        record = record.with_container(name, candidates=candidates)
+    waiting = [name for name, container in record.containers.items() if container.candidates]
+    return record.but(apart=len(waiting) > 1)
 
 
 def _named_pushes(sent: Change, failure: Failure) -> set[str]:
@@ -67,10 +84,19 @@ def _is_blame_unclear(asked: set[str], named: set[str]) -> bool:
     return len(asked) > 1 and not named
 
 
-def _waiting_behind(record: Record, sent: Change) -> set[str]:
-    """The other pushes for these containers."""
-    containers = [record.containers[name] for name in sent.asked]
-    return {candidate.id for container in containers for candidate in container.candidates}
+def _held_up_as_well(
+    record: Record,
+    sent: Change,
+    failing: set[str],
+    failure: Failure,
+) -> set[str]:
+    """The other pushes for the failing ones' containers that the same trouble would hold up, one after the other."""
+    concerned = [record.containers[name] for name, message_id in sent.asked.items() if message_id in failing]
+    candidates = [candidate for container in concerned for candidate in container.candidates]
+    if failure.code in ABOUT_ONE_IMAGE:
+        # As far as anybody knows, Azure can pull the images that were never refused. Those are yet to have their turn.
+        candidates = [candidate for candidate in candidates if candidate.refusals]
+    return {candidate.id for candidate in candidates}
 
 
 def _names(detail: str, image: str) -> bool:

@@ -9,12 +9,14 @@ from datetime import datetime
 
 from shared.message import UpdateMessage
 from worker.core.acquaint import acquaint
-from worker.core.admit import consider
+from worker.core.admit import consider, too_young
 from worker.core.following import followings
 from worker.core.look import Digest, Situation
 from worker.core.receive import receive
 from worker.core.rules import Action, Put, RolloutRules, Wait
 from worker.groups.group import ContainerGroup
+from worker.groups.secret_paths import is_object
+from worker.groups.withheld import Secret
 from worker.record.record import Record
 from worker.record.values import Ending, Result
 from worker.targets.target import Target
@@ -123,9 +125,13 @@ def _reasons(
 ) -> tuple[str, ...]:
     """What the policy says about the push: a sentence for each container that runs its repository."""
     # On the record as it was before the push was received. Afterwards, the push would be a repetition of itself.
-    known = acquaint(record, group, target, now)
-    _, rulings = consider(known, followings(group.images, target), message)
-    return tuple(f"{ruling.container}: {ruling.reason}" for ruling in rulings)
+    known, followed = acquaint(record, group, target, now), followings(group.images, target)
+    _, rulings = consider(known, followed, message)
+    reasons = [f"{ruling.container}: {ruling.reason}" for ruling in rulings]
+    is_wanted = any(ruling.verdict == "wanted" for ruling in rulings)
+    if is_wanted and (age := too_young(followed, message, now)):
+        reasons.append(age)
+    return tuple(reasons)
 
 
 def _with_end(reasons: tuple[str, ...], ended: Ending) -> tuple[str, ...]:
@@ -156,7 +162,7 @@ def difference(
 
     Secrets are masked.
     """
-    secrets = dict.fromkeys(secret_paths, MASK)
+    secrets: dict[str, Secret] = {path: "{}" if is_object(path) else MASK for path in secret_paths}
     before = _containers(group.definition({}, secrets))
     after = _containers(group.definition(images, secrets))
     lines: list[str] = []

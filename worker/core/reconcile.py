@@ -94,13 +94,16 @@ def _all_there(
 
 
 def at_rest(record: Record, rules: RolloutRules, now: datetime) -> Action:
-    """Rest, unless a change may still take effect or a push waits for the registry's answer."""
+    """Rest, unless a change may still take effect, or a push waits for the registry's answer or to be old enough."""
     if record.flights:
         sent_last = max(flight.sent_at for flight in record.flights)
         left = sent_last + rules.flight - now
         return Wait(max(timedelta(seconds=1), min(left, rules.slow)), "an earlier change may still take effect")
-    if record.inbox or _has_candidates_to_resolve(record):
+    if _has_candidates_to_resolve(record):
         return Wait(rules.check_interval, "pushes wait for their registry lookup")
+    if record.inbox:
+        # What was admitted has left the inbox. Nothing but time, which the owner's policy asks for, helps the rest.
+        return Wait(rules.slow, "pushes wait until they are as old as the policy wants them (min_age)", owner=True)
     return Rest()
 
 

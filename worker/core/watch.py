@@ -34,7 +34,10 @@ def watch(
     """The next step of a change that is on the group. Without an action something has changed, so decide again."""
     if record.change is None:
         raise ValueError("the record has no change to watch")
-    change = record.change.but(patience=rules.looked(record.change.patience, now))
+    patience = record.change.patience
+    # While Azure moves a group off a node that is down, nobody can judge the change, so that time does not count.
+    patience = patience.but(looked_at=now) if group.under_repair else rules.looked(patience, now)
+    change = record.change.but(patience=patience)
     record = record.but(change=change)
     unproven = {name: wish.id for name, wish in wishes.items() if wish.id}
     sight = Sight(change, group, healths(record, change, group, wishes), unproven, rules, now)
@@ -61,7 +64,8 @@ def _trouble(record: Record, sight: Sight) -> _Turn | None:
         blamed = suspects.keys() & broken.keys() or suspects.keys()
         name, first = min(broken.items())
         ids = [suspects[container] for container in blamed]
-        return _failed(record, sight, ids, first.code, f"{name}: {first.evidence}")
+        what = f"{name}: {first.evidence}"
+        return _failed(record, sight, ids, first.code, what, circumstance=first.circumstance)
     if sight.operation_failed:
         what = evidence(sight.group, "the operation failed")
         return _failed(record, sight, suspects.values(), "ProvisioningFailed", what)
@@ -74,14 +78,19 @@ def _failed(
     ids: Collection[str],
     code: str,
     detail: str,
+    *,
+    circumstance: bool = False,
 ) -> _Turn:
-    """Fail the pushes that are to blame."""
+    """Fail the pushes that are to blame.
+
+    The group is brought back after a `circumstance`, too, because nothing runs on it. But the push may come again.
+    """
     if not ids:
         # No push is left to blame: a rollback has not helped. What ran well before no longer does, and nothing better
         # is known.
         record = conclude(record, f"the rollback failed: {code}: {detail}", sight.now)
         return _over(record), None
-    record = fail(record, set(ids), code, detail, sight.now)
+    record = fail(record, set(ids), code, detail, sight.now, circumstance=circumstance)
     if not sight.rules.rollback:
         record = conclude(record, "not rolled back: ACI_HOOKS_ROLLBACK is off", sight.now)
     return record, None

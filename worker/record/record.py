@@ -79,10 +79,14 @@ class Record(Value):
         return waiting
 
     def knows(self, message_id: str) -> bool:
-        """Whether this message was received before."""
+        """Whether this message was received before. What failed by circumstance, and was told, may come again."""
         # A push that failed on the group neither waits nor has ended as long as its end is not known.
-        failing = any(undone.message.id == message_id for undone in self.undone)
-        return failing or message_id in self.ended or message_id in self.waiting()
+        untold = {undone.message.id for undone in self.undone} | {ending.message.id for ending in self.outbox}
+        if message_id in untold or message_id in self.waiting():
+            return True
+        failures = self.failures_of(message_id).values()
+        may_come_again = bool(failures) and all(failure.circumstance for failure in failures)
+        return message_id in self.ended and not may_come_again
 
     def with_container(self, name: str, **changes: object) -> Record:
         """The record with some fields of one container changed."""

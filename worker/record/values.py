@@ -10,11 +10,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from shared.image import rewrite
 from shared.message import UpdateMessage
 
-MANUAL, ROLLBACK = "manual", "rollback"
-"""The senders of what an operator does: a push by hand, and a rollback."""
+MANUAL, ROLLBACK, SWEEP = "manual", "rollback", "sweep"
+"""The senders of what an operator does, a push by hand and a rollback, and of what the sweep has found."""
 
 Result = Literal["updated", "unchanged", "superseded", "ignored", "rolled-back", "failed"]
 """How a push ended for a target. A push that was `rolled-back` or has `failed` is dead-lettered."""
+TURN = 3
+"""How many times Azure may fail to pull a candidate's image before the next best candidate is tried instead."""
 DEAD: frozenset[Result] = frozenset({"rolled-back", "failed"})
 
 Order = tuple[AwareDatetime, AwareDatetime]
@@ -38,7 +40,8 @@ class Candidate(Value):
 
     `image` is what the container would get, in the group's spelling; None until the registry was asked for the digest.
     `restart`: the container has that image already, and only a restart pulls what its tag points at now.
-    `lookups` counts how many times the registry answered that the image does not exist.
+    `lookups` counts how many times the registry answered that the image does not exist, `refusals` how many times Azure
+    could not pull it.
     """
 
     message: UpdateMessage
@@ -46,6 +49,7 @@ class Candidate(Value):
     digest: str | None = None
     restart: bool = False
     lookups: int = 0
+    refusals: int = 0
 
     @property
     def id(self) -> str:
@@ -153,6 +157,15 @@ class ContainerRecord(Value):
     def good(self) -> Good:
         """The last good image."""
         return self.goods[0]
+
+    @property
+    def in_turn(self) -> tuple[Candidate, ...]:
+        """The candidates, the best first, but those that Azure could not pull a few times behind the others.
+
+        A registry that is down for hours must not keep an older image, of which Azure has the layers already, from
+        running: after a few refusals the next best candidate has its turn, and then the best one again.
+        """
+        return tuple(sorted(self.candidates, key=lambda candidate: candidate.refusals // TURN))
 
     @property
     def images(self) -> frozenset[str]:
