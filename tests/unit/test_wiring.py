@@ -21,6 +21,7 @@ from tests.fakes import Clock, MemoryQueue, MemoryRecords
 from tests.unit.builders import message, push
 from tests.unit.controller_builders import counted
 from tests.unit.storage_wire import CONNECTION
+from worker.adapters.registry.granting import Access
 from worker.adapters.targets_source import TargetsSource
 from worker.controller.sweep import Swept
 from worker.discovery.scopes import Scope
