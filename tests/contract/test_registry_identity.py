@@ -170,7 +170,7 @@ def test_an_identity_without_the_role_is_told_which_one(azure: FakeAzure, stub: 
     azure.roles = False
     said = begin(Identity()).lookup(shop(stub))
     assert said == Unknown(
-        f"{stub.host}: the worker's own identity has no access: assign it the role AcrPull on this registry"
+        f"{stub.host}: the worker's own identity has no access; assign it the role AcrPull on this registry"
     )
 
 
@@ -201,7 +201,7 @@ def test_by_default_too_it_is_said_what_is_missing(azure: FakeAzure, stub: StubS
     azure.roles = False
     said = begin(Identity(), None, "default").lookup(shop(stub))
     assert isinstance(said, Unknown)
-    assert "private, and the worker's own identity is not let in: give it the role AcrPull" in said.detail
+    assert "private, and the worker's own identity has no access; assign it the role AcrPull" in said.detail
 
 
 @pytest.mark.parametrize("status", [429, 503])
