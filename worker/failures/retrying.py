@@ -13,7 +13,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 from shared.errors import RemoteError
 from worker.failures.classify import Transient, classify
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 TRIES = 3
 LONGEST_PAUSE = 2.0
@@ -21,12 +21,12 @@ LONGEST_PAUSE = 2.0
 _backoff = wait_exponential(multiplier=0.1, max=LONGEST_PAUSE) + wait_random(0, 0.2)
 
 
-def briefly(call: Callable[[], Result]) -> Result:
+def briefly(call: Callable[[], T]) -> T:
     """Run a call that is safe to repeat, up to TRIES times while its error may pass soon; raises the last error."""
     return _retrying(_passes_soon)(call)
 
 
-def briefly_if_untouched(call: Callable[[], Result]) -> Result:
+def briefly_if_untouched(call: Callable[[], T]) -> T:
     """The same for a call that changes something: repeated only after an answer that says that nothing was done.
 
     Throttling is the one such answer that passes soon. After any other one, or none, the change may be under way, and
