@@ -198,8 +198,8 @@ def _targets_file(settings: WorkerSettings) -> Callable[[], TargetsFile]:
             "container_group": settings.container_group,
         }
     )
-    one = TargetsFile(targets=(single_target(group),), discover=None, registries={}, notify=())
-    return lambda: one
+    file = TargetsFile(targets=(single_target(group),), discover=None, registries={}, notify=())
+    return lambda: file
 
 
 def _access(file: TargetsFile, secrets: Secrets, image: ImageReference) -> Access:

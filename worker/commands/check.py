@@ -37,7 +37,7 @@ _STYLES: dict[State, str] = {"ok": "green", "HELD": "yellow", "missing": "yellow
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was checked. Only FAILED is a failure: a hold is meant, and what is missing will be made."""
+    """One thing that was checked. Only FAILED is a failure: a hold is intended, and what is missing gets created."""
 
     what: str
     detail: str = ""
@@ -67,11 +67,13 @@ def check(context: click.Context, *, as_json: bool) -> None:
     with console().status("checking…"):
         findings = list(_check(context.obj))
     if as_json:
-        print_json([{"check": one.what, "ok": one.state != "FAILED", "detail": one.detail} for one in findings])
+        print_json(
+            [{"check": finding.what, "ok": finding.state != "FAILED", "detail": finding.detail} for finding in findings]
+        )
     else:
-        rows = [(Text(one.state, _STYLES[one.state]), one.what, one.detail) for one in findings]
+        rows = [(Text(finding.state, _STYLES[finding.state]), finding.what, finding.detail) for finding in findings]
         print_table(("", "checked", "result"), rows, empty="nothing to check")
-    sys.exit(1 if any(one.state == "FAILED" for one in findings) else 0)
+    sys.exit(1 if any(finding.state == "FAILED" for finding in findings) else 0)
 
 
 def _check(opening: Opening) -> Iterator[Finding]:
@@ -111,7 +113,7 @@ def _check_foreign(records: Records) -> Iterator[Finding]:
     try:
         foreign = records.foreign()
     except RemoteError:
-        return  # told by the finding before
+        return  # the finding before has reported it
     for name in foreign:
         yield Finding("records", f"{name} is not the name of a record; delete the blob or move it elsewhere", "FAILED")
 
@@ -192,7 +194,7 @@ def _problems(deployment: Deployment, target: Target, group: ContainerGroup) -> 
 
 
 def _check_sources(deployment: Deployment, file: TargetsFile) -> Iterator[Finding]:
-    """The secrets that belong to no target."""
+    """The secrets that do not belong to a target."""
     for key, entry in file.registries.items():
         login = {"username": entry.username, "password": entry.password}
         sources = {f"registries/{key}.{name}": source for name, source in login.items() if source}

@@ -37,8 +37,15 @@ def list_(context: click.Context, *, as_json: bool) -> None:
         print_json(summaries)
         return
     rows = [
-        (one["id"], one["code"], one["image"] or "", _short(one["target"]), one["detail"], one["attempts"])
-        for one in summaries
+        (
+            summary["id"],
+            summary["code"],
+            summary["image"] or "",
+            _short(summary["target"]),
+            summary["detail"],
+            summary["attempts"],
+        )
+        for summary in summaries
     ]
     columns = ("id", "code", "image", "target", "detail", "attempts")
     print_table(columns, rows, empty="no dead letters", titled=2)
@@ -66,7 +73,7 @@ def show(context: click.Context, *, letter_id: str, as_json: bool) -> None:
     if as_json:
         click.echo(document)
     else:
-        # Its own writer would bring back what was escaped.
+        # Rich's own JSON writer would undo the escaping.
         console().print_json(document, ensure_ascii=document != content.model_dump_json())
 
 

@@ -26,7 +26,9 @@ from worker.wiring import Deployment
 def history(context: click.Context, *, group: str | None, as_json: bool) -> None:
     """`aci-hooks-worker history [GROUP]`."""
     deployment: Deployment = context.obj()
-    targets = [find_group(deployment, group)] if group else sorted(deployment.records.all(), key=lambda one: one.key)
+    targets = (
+        [find_group(deployment, group)] if group else sorted(deployment.records.all(), key=lambda target: target.key)
+    )
     records, unreadable = _read(deployment, targets)
     if as_json:
         print_json([_history(record) for record in records])
@@ -38,7 +40,7 @@ def history(context: click.Context, *, group: str | None, as_json: bool) -> None
 
 
 def _read(deployment: Deployment, targets: list[TargetId]) -> tuple[list[Record], list[str]]:
-    """The records, and why some can't be read: that keeps nobody from seeing the others."""
+    """The records, and why some can't be read. An unreadable record does not hide the others."""
     records, unreadable = [], []
     for target in targets:
         try:

@@ -75,7 +75,7 @@ def rollback(context: click.Context, *, group: str) -> None:
     target = find_group(deployment, group)
     message_id = uuid.uuid4().hex
     running: Mapping[str, str] = {}
-    with contextlib.suppress(RemoteError):  # what the record knows is enough, unless a failed push was left there
+    with contextlib.suppress(RemoteError):  # the record is enough, unless a failed push was left on the group
         running = deployment.arm.get(target).images
     try:
         before, record = _change(
@@ -113,7 +113,7 @@ def _waiting_images(record: Record) -> set[str]:
 
 
 def _still_held(deployment: Deployment, record: Record) -> str:
-    """What keeps the group's updates back though no record does; nothing if that can't be told."""
+    """What holds the group's updates back besides its record; empty if that can't be found out."""
     try:
         return " and ".join(held_back(record, deployment.arm.get(record.target)))
     except RemoteError as error:

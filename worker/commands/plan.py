@@ -32,11 +32,11 @@ _WOULD = {
     "update": "would be updated",
     "restart": "would be restarted",
     "nothing": "would be unchanged",
-    "held": "would wait: held",
+    "held": "would be held",
     "wait": "would wait",
-    "skip": "push would be skipped",
-    "ignore": "push would be ignored",
-    "fail": "push would fail",
+    "skip": "would be skipped",
+    "ignore": "would be ignored",
+    "fail": "would fail",
 }
 """The actions as people read them; --json gives the words alone."""
 
@@ -61,13 +61,13 @@ def plan(context: click.Context, *, image: str, as_json: bool) -> None:
         failed: dict[str, Any] = {"target": None, "action": "fail", "changes": [], "restarts": [], "diff": ""}
         print_json([*map(_as_json, plans), *({**failed, "reasons": [problem]} for problem in unseen)])
     else:
-        name_of = names_of(one.target.id for one in plans)
-        for one in plans:
-            _print(one, name_of)
+        name_of = names_of(planned.target.id for planned in plans)
+        for planned in plans:
+            _print(planned, name_of)
         for problem in unseen:
             console().print(text(f"not looked at: {problem}", style="bold red"))
         print_line(_summary(plans) if plans else f"no target runs {message.push.image.name}: a push of it is ignored")
-    sys.exit(1 if unseen or any(one.action == "fail" for one in plans) else 0)
+    sys.exit(1 if unseen or any(planned.action == "fail" for planned in plans) else 0)
 
 
 def _plans(deployment: Deployment, message: UpdateMessage) -> list[Plan]:
@@ -83,18 +83,18 @@ def _plan(deployment: Deployment, target: Target, message: UpdateMessage, told: 
         group = deployment.arm.get(target.id)
         record, _ = deployment.records.load(target.id)
         followed = followings(group.images, target).values()
-        is_followed = any(one.name == message.push.image.name for one in followed)
+        is_followed = any(following.name == message.push.image.name for following in followed)
         digest = told() if is_followed else None
         rules = replace(deployment.rules(), secrets=frozenset(target.secrets))
         known = None if isinstance(digest, Absence) else digest
-        one = plan_target(target, group, record, message, known, rules, group.azure_time(datetime.now(UTC)))
-        if isinstance(digest, Absence):  # one plans before one pushes: what it would do is what is asked
-            one = replace(one, reasons=(*one.reasons, NOT_THERE))
-        if one.changes and group.withheld():
+        planned = plan_target(target, group, record, message, known, rules, group.azure_time(datetime.now(UTC)))
+        if isinstance(digest, Absence):  # people plan before they push: what it would do is what they ask
+            planned = replace(planned, reasons=(*planned.reasons, NOT_THERE))
+        if planned.changes and group.withheld():
             deployment.secrets.resolve(dict(target.secrets))
     except RemoteError as error:
         return Plan(target, "fail", (str(error),))
-    return one
+    return planned
 
 
 def _digest(deployment: Deployment, message: UpdateMessage) -> Digest:
@@ -107,29 +107,31 @@ def _digest(deployment: Deployment, message: UpdateMessage) -> Digest:
         return Absence(error.code, error.message)
 
 
-def _as_json(one: Plan) -> dict[str, Any]:
+def _as_json(planned: Plan) -> dict[str, Any]:
     return {
-        "target": one.target.id.model_dump(),
-        "action": one.action,
-        "reasons": one.reasons,
-        "changes": [{"container": each.container, "from": each.before, "to": each.after} for each in one.changes],
-        "restarts": one.restarts,
-        "diff": "\n".join(one.diff),
+        "target": planned.target.id.model_dump(),
+        "action": planned.action,
+        "reasons": planned.reasons,
+        "changes": [
+            {"container": image.container, "from": image.before, "to": image.after} for image in planned.changes
+        ],
+        "restarts": planned.restarts,
+        "diff": "\n".join(planned.diff),
     }
 
 
-def _print(one: Plan, name_of: Callable[[TargetId], str]) -> None:
+def _print(planned: Plan, name_of: Callable[[TargetId], str]) -> None:
     out = console()
-    action = Text(_WOULD[one.action], style=_ACTIONS.get(one.action, "bold"))
-    out.print(text(f"{name_of(one.target.id)}: ", style="bold").append(action))
-    for reason in one.reasons:
+    action = Text(_WOULD[planned.action], style=_ACTIONS.get(planned.action, "bold"))
+    out.print(text(f"{name_of(planned.target.id)}: ", style="bold").append(action))
+    for reason in planned.reasons:
         out.print(text(f"  {reason}"))
-    if one.restarts:
-        out.print(text(f"  restarts: {', '.join(one.restarts)}"))
-    for line in one.diff:
+    if planned.restarts:
+        out.print(text(f"  restarts: {', '.join(planned.restarts)}"))
+    for line in planned.diff:
         out.print(text(f"  {line}", style=_LINES.get(line[:1], "")))
 
 
 def _summary(plans: list[Plan]) -> str:
-    counted = Counter(one.action for one in plans)
+    counted = Counter(planned.action for planned in plans)
     return f"total: {', '.join(f'{count} {_WOULD[action]}' for action, count in counted.most_common())}"

@@ -65,13 +65,13 @@ def run(context: click.Context, *, drain: bool) -> None:
     deployment.notifier.close()
     log.info("worker stopped")
     if not finished:
-        # Steps that hang in a call of storage or Azure would keep the interpreter from ending.
+        # Steps that hang in a call to storage or Azure would keep the interpreter from exiting.
         sys.stderr.flush()
         os._exit(0)
 
 
 def _stop(worker: Worker) -> None:
-    """Stop soon, even where the main thread itself hangs in a call of storage: what is in hand comes back by itself."""
+    """Stop soon, even if the main thread hangs in a call to storage. Messages in progress are delivered again."""
     worker.stop()
     last_resort = threading.Timer(LATEST_EXIT, os._exit, (0,))
     last_resort.daemon = True

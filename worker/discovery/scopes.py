@@ -13,8 +13,8 @@ from worker.targets.target import Target
 class Scope:
     """A subscription, or one resource group of it, whose container groups are listed.
 
-    With `discover`, groups become targets by their resource tags. Without, the list tells only of the file's targets
-    what they run and whether a tag holds them.
+    With `discover`, groups become targets by their resource tags. Without it, the list only shows what the targets of
+    the file run and whether a tag holds them.
     """
 
     subscription: str
@@ -34,11 +34,11 @@ class Scope:
 def scopes_of(file: TargetsFile) -> tuple[Scope, ...]:
     """The scopes whose groups are listed, each once: those of the file's targets, and those to discover targets in.
 
-    A single target needs no list: a push of any repository may be for it, and its own group then tells.
+    A single target needs no list: every push may concern it, and a look at its group decides.
     """
     is_single_target = len(file.targets) == 1 and file.discover is None
     of_targets = [] if is_single_target else [_scope_around(target) for target in file.targets if _needs_list(target)]
-    # The later of two for the same place counts, so that discovering wins.
+    # Of two scopes for the same place the later one counts, so a scope with discovery wins.
     return tuple({_place(scope): scope for scope in (*of_targets, *_discovered(file.discover))}.values())
 
 
@@ -63,5 +63,5 @@ def _place(scope: Scope) -> tuple[str, str | None]:
 
 
 def _needs_list(target: Target) -> bool:
-    """Is it the running images that tell which pushes concern it? Else its rules name every repository themselves."""
+    """Do the running images decide which pushes concern it? Otherwise its rules name every repository themselves."""
     return target.everything is not None or any(rule.image is None for rule in target.containers.values())
