@@ -64,10 +64,13 @@ class Groups(Protocol):
 
 
 class Lister(Protocol):
-    """What lists container groups; worker.adapters.arm.Arm."""
+    """What lists container groups; worker.adapters.arm.Arm. Every method raises RemoteError."""
+
+    def get(self, target: TargetId) -> ContainerGroup:
+        """One of them by itself."""
 
     def list(self, subscription: str, resource_group: str | None = None) -> Iterable[ContainerGroup]:
-        """Every group of a subscription or resource group, without instance views. Raises RemoteError."""
+        """Every group of a subscription or resource group, without instance views."""
 
 
 class RecordStore(Protocol):
