@@ -39,7 +39,7 @@ def test_an_older_push_that_comes_late_is_superseded_after_one_look_at_its_group
     late = site.push("acme/shop:v2", pushed_at=now - timedelta(minutes=1))
     assert outcomes(site.drain())[late.id] == "superseded"
     assert site.images()["web"] == "acme/shop:v3"
-    # The first one tells which repositories the group runs, as a running worker asks now and then; the other is the look.
+    # The first one tells which repositories the group runs, as a running worker asks now and then; the other looks.
     assert [request["method"] for request in site.arm.log(since=before)] == ["GET", "GET"]
 
 
