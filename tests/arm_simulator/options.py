@@ -37,6 +37,8 @@ class Options:
     """Whether the quotas are only reported, or also enforced."""
     page_size: int = 100
     """How many groups one page of a list holds."""
+    next_link: str = ""
+    """Where every page of a list says that it goes on; `{base}` is the simulator's address. Empty: where it does."""
     seed: int = 0
     """Seeds the dice of faults that have a rate."""
     fail_operation: str = ""

@@ -93,6 +93,23 @@ def test_a_webhook_that_never_came_is_found_by_a_sweep(azurite: Azurite) -> None
         assert site.json_of("sweep")[0]["missed"] == []
 
 
+def test_a_container_of_latest_is_started_with_the_best_tag_of_its_registry(azurite: Azurite) -> None:
+    with running_site(azurite) as site, RegistryServer() as registry:
+        running = registry.image("acme/shop", "latest")
+        site.arm.image(running, digest=registry.push("acme/shop", "latest", b"one"))
+        for tag in ("1", "1.9", "1.9.9", "1.10.0", "1.11.0-rc.1", "1.11.0-alpine", "20260101"):
+            site.arm.image(registry.image("acme/shop", tag), digest=registry.push("acme/shop", tag, tag.encode()))
+        site.arm.put_group(SUBSCRIPTION, "web", "shop", definition({"web": running}))
+        file = site.processes.folder / "targets.yaml"
+        rule = "{web: {policy: {order: semver, start: true}}}"
+        file.write_text(f"targets: [{{container_group: shop, resource_group: web, containers: {rule}}}]")
+        site.environment["ACI_HOOKS_TARGETS"] = str(file)
+        assert [one["tag"] for one in site.json_of("sweep")[0]["missed"]] == ["1.10.0"]
+        site.drain()
+        assert site.images()["web"] == registry.image("acme/shop", "1.10.0")
+        assert site.json_of("sweep")[0]["missed"] == []
+
+
 def test_a_cache_that_is_pushed_beside_an_image_is_ignored(delivered: Delivered) -> None:
     site, registry = delivered.site, delivered.registry
     running = registry.image("acme/shop", "v1")

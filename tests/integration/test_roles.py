@@ -88,3 +88,9 @@ def test_a_rollout_goes_on_where_nothing_can_be_rescheduled_and_the_log_says_why
     worker.terminate()
     warnings = [event for event in events(worker) if "again" in event["event"] and "error" in event]
     assert any(f"the role lacks {storage_actions.WRITE}" in event["error"] for event in warnings)
+
+
+def test_asking_for_the_rights_on_the_records_leaves_nothing_behind(ruled: Site) -> None:
+    assert ruled.records.missing_actions() == []
+    assert list(ruled.records.all()) == []
+    assert ruled.records.foreign() == []

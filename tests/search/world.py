@@ -45,7 +45,7 @@ SWEPT = "id-"
 PATROL = 45.0
 """Seconds between two rounds over the list of all groups."""
 BATCH = 8
-MANY_STEPS = 400
+MANY_STEPS = 1200
 """More than a schedule has left to be done when it is over."""
 RULES = RolloutRules(
     soak=timedelta(seconds=6),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.core.credentials import TokenCredential
 from structlog.testing import capture_logs
 
 from shared.environment import read_settings
@@ -20,6 +21,7 @@ from tests.fakes import Clock, MemoryQueue, MemoryRecords
 from tests.unit.builders import message, push
 from tests.unit.controller_builders import counted
 from tests.unit.storage_wire import CONNECTION
+from worker.adapters.registry.granting import Access
 from worker.adapters.targets_source import TargetsSource
 from worker.controller.sweep import Swept
 from worker.discovery.scopes import Scope
@@ -304,9 +306,22 @@ class TestTargets:
         assert (changed["targets"], changed["discovers"]) == (2, False)
 
 
+class AskedRegistry:
+    """A registry that knows no more than how it is to be asked."""
+
+    def __init__(self, access: Callable[[ImageReference], Access], credential: Callable[[], TokenCredential]) -> None:
+        self.access = access
+
+
+@pytest.mark.usefixtures("asked_registry")
 class TestRegistries:
-    def access(self, made: Any, image: str) -> Any:
-        return made.registry._asking.access(ImageReference.parse(image))
+    @pytest.fixture
+    def asked_registry(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("worker.wiring.Registry", AskedRegistry)
+
+    def access(self, made: Any, image: str) -> Access:
+        found: Access = made.registry.access(ImageReference.parse(image))
+        return found
 
     def test_the_login_of_a_registry_is_read_when_it_is_needed(self, targets: Path) -> None:
         environment: dict[str, str] = {}

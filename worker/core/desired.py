@@ -11,10 +11,7 @@ from dataclasses import dataclass
 
 from worker.record.overrides import ROLLED_BACK
 from worker.record.record import Record
-from worker.record.values import Candidate, Change, ContainerRecord
-
-TURN = 3
-"""How often Azure may fail to pull a candidate's image before the next best candidate is tried instead."""
+from worker.record.values import TURN, Candidate, Change, ContainerRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +50,7 @@ def _containers_whose_turn_comes_later(record: Record) -> list[str]:
     if not record.apart:
         return []
     refusals = {
-        name: min(candidate.refusals for candidate in container.candidates)
-        for name, container in record.containers.items()
-        if container.candidates
+        name: container.in_turn[0].refusals for name, container in record.containers.items() if container.candidates
     }
     return sorted(refusals, key=lambda name: (refusals[name], name))[1:]
 
@@ -85,13 +80,9 @@ def _desired(record: Record, name: str, container: ContainerRecord, running: str
 
 
 def _next_in_turn(container: ContainerRecord) -> Candidate | None:
-    """The candidate to bring in now: the best one, unless Azure can't pull its image for now; None without any."""
+    """The candidate to bring in now; None without any."""
     # The best candidate may still wait for its registry's answer. Meanwhile the next best one runs.
-    known = [candidate for candidate in container.candidates if candidate.image]
-    # A registry that is down for hours must not keep an older image from another one, or one that Azure has already,
-    # from running: after a few refusals the next best candidate has its turn, and then the best one again. `min` keeps
-    # the order of those that were refused equally often.
-    return min(known, key=lambda candidate: candidate.refusals // TURN, default=None)
+    return next((candidate for candidate in container.in_turn if candidate.image), None)
 
 
 def _must_be_brought_back_first(record: Record, name: str, candidate: Candidate, running: str) -> bool:
@@ -134,9 +125,8 @@ def _last_good(container: ContainerRecord, running: str, *, rollback: bool) -> D
 
 def _of_candidate(candidate: Candidate) -> Desired | None:
     """A candidate as the desired image; None while its image is not known."""
-    if not candidate.image:
-        return None
-    return Desired(candidate.image, frozenset({candidate.image}), candidate.id, candidate.restart)
+    image = candidate.image
+    return Desired(image, frozenset({image}), candidate.id, candidate.restart) if image else None
 
 
 def runs(name: str, wish: Desired, images: Mapping[str, str], change: Change | None) -> bool:

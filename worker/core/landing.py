@@ -40,7 +40,8 @@ def not_made(record: Record, sent: Change, failure: Failure, now: datetime, atte
         return record.but(apart=True)
     failing = named or asked
     if circumstance:
-        # It would keep the older pushes from being made just as long, one after the other.
+        # It would keep the older pushes from being made just as long, one after the other. But those whose images Azure
+        # may be able to pull are yet to have their turn.
         concerned = [name for name, message_id in sent.asked.items() if message_id in failing]
         waiting = (candidate for name in concerned for candidate in record.containers[name].candidates)
         # Those of images that Azure can pull, as far as anybody knows, have not had their turn.

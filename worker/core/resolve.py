@@ -31,7 +31,7 @@ def unresolved(record: Record, followed: Mapping[str, Following]) -> UpdateMessa
     if record.hold:
         return None
     for name, container in record.containers.items():
-        best = container.candidates[0] if container.candidates else None
+        best = container.in_turn[0] if container.candidates else None
         follows = followed.get(name)
         if best and best.image is None and follows and follows.name == best.message.push.image.name:
             return best.message

@@ -42,18 +42,18 @@ _NUMBERED_WORD = re.compile(r"([A-Za-z]+)([0-9]+)")
 _MARKED_REVISION = re.compile(rf"(?:r|ls|b|build|rev)\.?({_DOTTED})", re.IGNORECASE | re.ASCII)
 _DAY = re.compile(r"(?:19|20)[0-9]{6}(?:[0-9]{2}){0,3}(?:\.[0-9]+)*")
 _YEAR = re.compile(r"(?:19|20)[0-9]{2}")
-_HAVE_VERSIONS = re.compile(
+_HAVE_NO_VERSIONS = re.compile(
     r"""
-      debian | ubuntu | fedora | centos | rhel | ubi | el | rocky | alma(?:linux)? | oraclelinux | al | amazonlinux
-    | suse | leap | photon | win(?:dows)? | linux | x86 | amd | arm
-    | java | jdk | jre | openjdk | temurin | corretto | zulu | otp | erlang | node(?:js)? | php | py(?:thon)? | ruby
-    | perl | go(?:lang)? | scala | dotnet | gcc | clang | llvm | boost | openssl
-    | cuda | cudnn | rocm | spark | hadoop | pg | psql | postgres(?:ql)? | mysql | mariadb | redis
+      alpine | slim | full | minimal | lite | base | core | debug | rootless | nonroot | distroless | scratch
+    | bookworm | bullseye | buster | trixie | focal | jammy | noble | resolute | amd64 | arm64 | arm64v8
+    | fpm | apache | cli | zts | server | stable | lts | ce | ee | oss | community | enterprise | developer
+    | prod | production | release | build | rev | revision | patch | hotfix
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
-"""What has versions of its own. A short number behind one of these names what the image is built on: otp-25, x86_64."""
-_LONGEST_OF_A_PRODUCT = 3  # digits
+"""Words of tags that have no versions of their own: a number behind one of them counts the builds of the image."""
+_LONGEST_OF_A_VERSION = 4
+"""Digits of a number that may be a version of the word in front of it: otp-25, nanoserver-1809."""
 _STRAY = 1000
 """From here on a first number that is over ten times the running one is a year or a build."""
 _BUILD = 100_000
@@ -195,9 +195,16 @@ def _is_date(segments: Sequence[str]) -> bool:
 
 
 def _belongs_to(word: str, number: str) -> bool:
-    """Is the number a version of the word in front of it, and so of the variant: otp-25, scala_2.12, x86_64?"""
+    """Is the number a version of the word in front of it, and so of the variant: otp-25, scala_2.12, x86_64?
+
+    Which words have versions nobody can list. To take a revision for a part of the variant costs a rebuild of one
+    version; to take a part of the variant for a revision would bring in another base image.
+    """
+    if _NUMERIC.fullmatch(word):
+        return False
     is_dotted = "." in number
-    return is_dotted or (bool(_HAVE_VERSIONS.fullmatch(word)) and len(number) <= _LONGEST_OF_A_PRODUCT)
+    is_short = len(number) <= _LONGEST_OF_A_VERSION
+    return is_dotted or (is_short and not _HAVE_NO_VERSIONS.fullmatch(word))
 
 
 def _rank(identifier: str) -> Rank:

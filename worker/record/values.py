@@ -15,6 +15,8 @@ MANUAL, ROLLBACK, SWEEP = "manual", "rollback", "sweep"
 
 Result = Literal["updated", "unchanged", "superseded", "ignored", "rolled-back", "failed"]
 """How a push ended for a target. `rolled-back` and `failed` are dead-lettered."""
+TURN = 3
+"""How often Azure may fail to pull a candidate's image before the next best candidate is tried instead."""
 DEAD: frozenset[Result] = frozenset({"rolled-back", "failed"})
 
 Order = tuple[AwareDatetime, AwareDatetime]
@@ -145,6 +147,15 @@ class ContainerRecord(Value):
     def good(self) -> Good:
         """The last good image."""
         return self.goods[0]
+
+    @property
+    def in_turn(self) -> tuple[Candidate, ...]:
+        """The candidates, the best first, but those that Azure could not pull a few times behind the others.
+
+        A registry that is down for hours must not keep an older image, of which Azure has the layers already, from
+        running: after a few refusals the next best candidate has its turn, and then the best one again.
+        """
+        return tuple(sorted(self.candidates, key=lambda candidate: candidate.refusals // TURN))
 
     @property
     def images(self) -> frozenset[str]:

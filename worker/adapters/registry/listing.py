@@ -32,7 +32,7 @@ def list_tags(asking: Asking, image: ImageReference, deadline: float) -> list[st
         if query is None or (not was_link and len(tags) == grown):
             return list(tags)
         if query in asked:
-            raise _not_whole("its pages lead in a circle", len(tags))
+            raise _not_whole("its pages form a loop", len(tags))
         if len(tags) > MOST_TAGS:
             break
         asked.add(query)
