@@ -70,14 +70,17 @@ class Groups(Protocol):
 
 
 class Lister(Protocol):
-    """Lists container groups; worker.adapters.arm.Arm."""
+    """Lists container groups; worker.adapters.arm.Arm. Every method raises RemoteError."""
+
+    def get(self, target: TargetId) -> ContainerGroup:
+        """One group."""
 
     def list(
         self,
         subscription: str,
         resource_group: str | None = None,
     ) -> Iterable[ContainerGroup]:
-        """Every group of a subscription or resource group, without instance views. Raises RemoteError."""
+        """Every group of a subscription or resource group, without instance views."""
 
 
 class RecordStore(Protocol):

@@ -166,8 +166,12 @@ class Catalogue:
 
     def _list(self, scope: Scope) -> Listing:
         try:
-            groups = list(self._lister.list(scope.subscription, scope.resource_group))
+            groups = self._groups(scope)
         except RemoteError as error:
+            if scope.group:
+                # Its pushes are received all the same, and wait in its record until it can be looked at.
+                log.debug("group not read", group=str(scope), error=str(error))
+                return Listing(complete=error.status == _NOT_FOUND)
             # A passing error is raised, as the caller comes again and then gets a complete list. But a scope that is
             # gone, or that the worker has no role for, must not hold up all the others.
             is_passing = passes(classify(error)) and error.status != _FORBIDDEN
@@ -176,6 +180,11 @@ class Catalogue:
             log.warning("groups not listed", scope=str(scope), error=str(error))
             return self._not_listed(scope, error)
         return _listing(groups, discover=scope.discover)
+
+    def _groups(self, scope: Scope) -> list[ContainerGroup]:
+        if scope.group:
+            return [self._lister.get(scope.group)]
+        return list(self._lister.list(scope.subscription, scope.resource_group))
 
     def _not_listed(self, scope: Scope, error: RemoteError) -> Listing:
         """The listing to use for a scope that can't be listed."""

@@ -11,7 +11,7 @@ from worker.targets.target import Target
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A subscription, or one resource group of it, whose container groups are listed.
+    """A subscription, one resource group of it, or a single group in that, whose container groups are listed.
 
     With `discover`, groups become targets by their resource tags. Without it, the list only shows what the targets of
     the file run and whether a tag holds them.
@@ -20,26 +20,46 @@ class Scope:
     subscription: str
     resource_group: str | None = None
     discover: bool = False
+    container_group: str | None = None
 
     def covers(self, target: TargetId) -> bool:
         """Would the list show this group?"""
         if self.subscription.lower() != target.subscription.lower():
             return False
+        if self.container_group is not None:
+            return self.group == target
         return self.resource_group is None or self.resource_group.lower() == target.resource_group.lower()
 
+    @property
+    def group(self) -> TargetId | None:
+        """The single group that it is, None if it holds many."""
+        if self.resource_group is None or self.container_group is None:
+            return None
+        return TargetId(
+            subscription=self.subscription, resource_group=self.resource_group, container_group=self.container_group
+        )
+
     def __str__(self) -> str:
+        if self.container_group:
+            return f"container group {self.container_group}"
         return f"resource group {self.resource_group}" if self.resource_group else f"subscription {self.subscription}"
 
 
 def scopes_of(file: TargetsFile) -> tuple[Scope, ...]:
     """The scopes whose groups are listed, each once: those of the file's targets, and those to discover targets in.
 
-    A single target needs no list: every push may concern it, and a look at its group decides.
+    Of a single target its own group alone is read: a worker may have no right to list the others beside it.
     """
     is_single_target = len(file.targets) == 1 and file.discover is None
-    of_targets = [] if is_single_target else [_scope_around(target) for target in file.targets if _needs_list(target)]
+    around = _scope_of if is_single_target else _scope_around
+    of_targets = [around(target) for target in file.targets if _needs_list(target)]
     # Of two scopes for the same place the later one counts, so a scope with discovery wins.
     return tuple({_place(scope): scope for scope in (*of_targets, *_discovered(file.discover))}.values())
+
+
+def _scope_of(target: Target) -> Scope:
+    where = target.id
+    return Scope(where.subscription, where.resource_group, container_group=where.container_group)
 
 
 def _scope_around(target: Target) -> Scope:
