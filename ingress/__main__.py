@@ -18,7 +18,7 @@ from ingress.server import listen, serve
 from shared.environment import SettingsError, misspelt, read_settings
 from shared.errors import RemoteError
 from shared.queue import open_queues
-from shared.settings import IngressSettings, WorkerSettings, variables
+from shared.settings import SENDERS, IngressSettings, WorkerSettings, variables
 from shared.telemetry import Redaction, configure_logging
 
 _MISCONFIGURED = 2
@@ -48,9 +48,7 @@ def main(host: str, port: int | None) -> None:
     environment = {**os.environ, **({"PORT": str(port), "PORT_FILE": ""} if port else {})}
     hints = misspelt(environment, {*variables(IngressSettings), *variables(WorkerSettings)})
     try:
-        settings = read_settings(IngressSettings, environment)
-        redaction = Redaction(settings.secret_values())
-        limits = _limits(settings, environment, redaction)
+        settings, limits, redaction = _configuration(environment)
     except SettingsError as error:
         for problem in [*error.problems, *hints]:
             click.echo(f"aci-hooks-ingress: {problem}", err=True)
@@ -58,19 +56,31 @@ def main(host: str, port: int | None) -> None:
     configure_logging(settings.log_format, redaction)
     for hint in hints:
         _log.warning("unknown setting", detail=hint)
-    app = _assemble(settings, limits)
     try:
         listener = listen(host, settings.port)
     except OSError as error:
         raise click.ClickException(f"cannot listen on {host}, port {settings.port}: {error.strerror}") from error
     _log.info("serving", url=f"http://{host}:{settings.port}", queue=settings.queue)
-    serve(app, listener)
+    serve(_assemble(settings, limits), listener)
 
 
-def _limits(settings: IngressSettings, environment: Mapping[str, str], redaction: Redaction) -> Limits:
-    if not settings.receivers_file:
-        return {}
-    return read_receivers(settings.receivers_file, environment, settings.senders, redaction.learn)
+def _configuration(environment: Mapping[str, str]) -> tuple[IngressSettings, Limits, Redaction]:
+    """The settings, the receivers file and what the logs hide; raises SettingsError with the problems of both."""
+    settings, limits, redaction, problems = None, Limits(), Redaction(), list[str]()
+    try:
+        settings = read_settings(IngressSettings, environment)
+        redaction = Redaction(settings.secret_values())
+    except SettingsError as error:
+        problems += error.problems
+    path = settings.receivers_file if settings else environment.get("ACI_HOOKS_RECEIVERS")
+    try:
+        if path:
+            limits = read_receivers(path, environment, settings.senders if settings else SENDERS, redaction.learn)
+    except SettingsError as error:
+        problems += error.problems
+    if settings is None or problems:
+        raise SettingsError(problems)
+    return settings, limits, redaction
 
 
 def _assemble(settings: IngressSettings, limits: Limits) -> Front:

@@ -80,16 +80,22 @@ class Front:
             if problem := unacceptable(scope):
                 status, headers, content = _told(problem)
             else:
-                status, headers, content = await self._ask(environ_of(scope), started, receive, line)
+                status, headers, content = await self._ask(scope, started, receive, line)
             fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
             await send({"type": "http.response.start", "status": status, "headers": fields})
             await send({"type": "http.response.body", "body": content})
 
-    async def _ask(self, environ: dict[str, Any], started: float, receive: Receive, line: Line) -> Answer:
-        if self._app.wants_body(environ):
-            environ["wsgi.input"] = await self._body(receive, line)
-        environ[ARRIVED] = max(started, time.monotonic() - _IN_GOOD_TIME)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, environ)
+    async def _ask(self, scope: Scope, started: float, receive: Receive, line: Line) -> Answer:
+        """The application's answer. A defect is told as one that may be mended by the next time."""
+        try:
+            environ = environ_of(scope)
+            if self._app.wants_body(environ):
+                environ["wsgi.input"] = await self._body(receive, line)
+            environ[ARRIVED] = max(started, time.monotonic() - _IN_GOOD_TIME)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, environ)
+        except Exception as error:
+            _log.error("unexpected error", exc_info=error)
+            return _told(problems.unavailable("the request cannot be served now"))
 
     async def _body(self, receive: Receive, line: Line) -> io.IOBase:
         """The body, as far as its limit reaches; or a stream that raises what became of it."""
@@ -128,19 +134,15 @@ class Front:
             largest.reschedule(asyncio.get_running_loop().time())
 
     def _answer(self, environ: dict[str, Any]) -> Answer:
-        """Run the application, in a thread. A defect of it is told as one that may be mended by the next time."""
+        """Run the application, in a thread."""
         status, fields = 503, list[tuple[str, str]]()
 
         def start_response(line: str, headers: list[tuple[str, str]], _error: Any = None) -> None:
             nonlocal status, fields
             status, fields = int(line[:3]), headers
 
-        try:
-            with closing(self._app(environ, start_response)) as chunks:
-                content = b"".join(chunks)
-        except Exception as error:
-            _log.error("unexpected error", exc_info=error)
-            return _told(problems.unavailable("the request cannot be served now"))
+        with closing(self._app(environ, start_response)) as chunks:
+            content = b"".join(chunks)
         return status, fields, content
 
 
@@ -179,7 +181,7 @@ def environ_of(scope: Scope) -> dict[str, Any]:
     environ = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
+        "PATH_INFO": unquote_to_bytes(_path(scope["raw_path"])).decode("latin-1"),
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
         "SERVER_NAME": host,
         "SERVER_PORT": str(port),
@@ -199,6 +201,14 @@ def environ_of(scope: Scope) -> dict[str, Any]:
         key = name if name in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{name}"
         environ[key] = f"{environ[key]},{value}" if key in environ else value
     return environ
+
+
+def _path(target: bytes) -> bytes:
+    """The path of a request's target, which may be a whole URL (RFC 9112 §3.2.2)."""
+    scheme, _, rest = target.partition(b"://")
+    if scheme not in {b"http", b"https"}:
+        return target
+    return b"/" + rest.partition(b"/")[2]
 
 
 def _told(problem: Problem) -> Answer:

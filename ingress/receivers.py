@@ -22,7 +22,7 @@ _WITHOUT_KEYS = frozenset({"gcr"})
 """Senders whose own proof needs no secret of ours."""
 _MAX_SIZE = 1024 * 1024
 
-Limits = Mapping[str, tuple[LimitedSecrets, ...]]
+Limits = dict[str, tuple[LimitedSecrets, ...]]
 """The file's entries for each sender."""
 
 
@@ -57,7 +57,7 @@ def read_receivers(
     except ValidationError as error:
         raise SettingsError([_told(_place(one["loc"]), _words(one["msg"])) for one in error.errors()]) from None
     problems: list[str] = []
-    limits: dict[str, tuple[LimitedSecrets, ...]] = {}
+    limits = Limits()
     for number, entry in enumerate(entries):
         place = f"receivers[{number}]"
         problems += [_told(place, problem) for problem in _problems(entry, served)]

@@ -10,7 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import structlog
@@ -34,6 +34,7 @@ _GRACE = 20
 _LAST_CALL = 3.0
 """Seconds after SIGTERM in which the rest of a body may still arrive."""
 _BACKLOG = 2048
+_MOST_FILES = 65536
 _LARGEST_HEAD = 16 * 1024
 
 _log = structlog.get_logger()
@@ -82,8 +83,8 @@ class Connection(H11Protocol):
         finally:
             self._busy = False
             self._has(_KEEP_ALIVE)
-            if self._ended:
-                self.transport.close()
+            # Not at once: another request may have come right behind this one, and begins before that.
+            self.loop.call_soon(self._close_if_ended)
 
     @contextmanager
     def waiting(self, timeout: asyncio.Timeout) -> Iterator[None]:
@@ -101,6 +102,10 @@ class Connection(H11Protocol):
         _log.warning("refused a request", detail=msg)
         self.transport.write(_response(Problem(400, "not a proper HTTP request")))
         self.transport.close()
+
+    def _close_if_ended(self) -> None:
+        if self._ended and not self._busy:
+            self.transport.close()
 
     def _wait_no_longer_than(self, seconds: float) -> None:
         if self._waiting and not self._waiting.expired():
@@ -128,8 +133,7 @@ def serve(app: Front, listener: socket.socket) -> None:
 
     One process is enough for a queue's pace, and its metrics are the whole truth.
     """
-    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+    _allow_many_connections()
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     server = uvicorn.Server(
         uvicorn.Config(
@@ -152,6 +156,15 @@ def serve(app: Front, listener: socket.socket) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, server.handle_exit)
     server.run([listener])
+
+
+def _allow_many_connections() -> None:
+    """Raise the limit of open files: the usual 1024 are fewer than the slow clients that there may be."""
+    few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if most == resource.RLIM_INFINITY else min(most, _MOST_FILES)
+    if few < wanted:
+        with suppress(OSError, ValueError):  # some systems have yet another limit
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _response(problem: Problem) -> bytes:

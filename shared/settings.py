@@ -135,8 +135,9 @@ class IngressSettings(Settings):
     def problems(self) -> Iterator[str]:
         """What does not fit together."""
         yield from super().problems()
-        useful_secrets = self.sender_secrets.keys() - SENDERS_WITHOUT_SECRETS
-        lets_somebody_in = bool(self.webhook_tokens or self.gcr_audience or useful_secrets or self.receivers_file)
+        useful_secrets = self.sender_secrets.keys() & set(self.senders) - SENDERS_WITHOUT_SECRETS
+        trusts_google = bool(self.gcr_audience) and "gcr" in self.senders
+        lets_somebody_in = bool(self.webhook_tokens or trusts_google or useful_secrets or self.receivers_file)
         if not lets_somebody_in:
             yield (
                 "ACI_HOOKS_WEBHOOK_TOKENS: not set, so every webhook would be refused; set it to one or more secrets "

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +233,23 @@ def test_a_sender_that_dawdles_is_told(ingress: IngressProcess) -> None:
     with slow_client(ingress.port, HEAD + SIZE + b"\r\n" + PUSH[:10]) as slow:
         slow.settimeout(20)
         assert slow.recv(100).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"P", b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nG"], ids=["nothing", "a letter", "a second"]
+)
+def test_a_client_that_sends_no_head_is_cut_off(ingress: IngressProcess, sent: bytes) -> None:
+    with slow_client(ingress.port, sent) as slow:
+        slow.settimeout(30)
+        with suppress(ConnectionResetError):
+            while slow.recv(65536):
+                pass
+
+
+def test_requests_follow_each_other_on_one_connection(ingress: IngressProcess) -> None:
+    whole = HEAD + SIZE + b"\r\n" + PUSH
+    assert ingress.exchange(whole * 3).count(b"HTTP/1.1 202 ") == 3
+    assert len(ingress.received()) == 3
 
 
 WRONG = b"POST /webhooks/dockerhub/a-token-of-nobody HTTP/1.1\r\nHost: a\r\n"

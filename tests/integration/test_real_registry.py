@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -146,6 +147,22 @@ def test_a_digest_that_the_tag_does_not_point_at_is_not_rolled_out(azurite: Azur
         site.push(f"{registry.image('acme/shop', 'v3')}@{old}", proof=proof)
         site.drain()
         assert site.images()["web"] == f"{running.removesuffix(':v2')}@{moved}"
+
+
+def test_a_tag_that_no_webhook_told_of_is_found_under_any_by_the_images_themselves(azurite: Azurite) -> None:
+    with running_site(azurite) as site, RegistryServer() as registry:
+        running, newer = registry.image("acme/shop", "v2"), registry.image("acme/shop", "v3")
+        made = datetime(2026, 1, 1, tzinfo=UTC)
+        for day, tag in enumerate(("v1", "v2", "v3")):
+            digest = registry.push("acme/shop", tag, tag.encode(), created=made + timedelta(days=day))
+            site.arm.image(registry.image("acme/shop", tag), digest=digest)
+        registry.push_cache("acme/shop", "v4-cache", b"layers")
+        site.arm.put_group(SUBSCRIPTION, "web", "shop", definition({"web": running}))
+        (missed,) = site.json_of("sweep")[0]["missed"]
+        assert (missed["tag"], missed["digest"]) == ("v3", digest)
+        site.drain()
+        assert site.images()["web"] == newer
+        assert site.json_of("sweep")[0]["missed"] == []
 
 
 def test_a_multi_arch_image_runs_as_its_platforms_manifest(azurite: Azurite) -> None:

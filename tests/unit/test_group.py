@@ -486,7 +486,7 @@ class TestWarnings:
 
 def test_only_instance_views_are_redacted_and_a_container_need_not_have_one() -> None:
     view = {"events": [event("Failed", 4, "hunter2 was refused", "Warning")]}
-    shown = group({"web": "a:1", "hunter2": "b:1"}, {"web": view})
+    shown = group({"web": "a:1", "hunter2": "b:1"}, {"web": view, "hunter2": {}})
     redacted = shown.redacted(lambda text: text.replace("hunter2", "***"))
     assert redacted.warnings() == ["Failed: *** was refused"]
     assert redacted.images == shown.images

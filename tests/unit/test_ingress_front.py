@@ -150,11 +150,12 @@ def test_seconds_count_from_the_acceptance_but_for_a_slow_body() -> None:
     assert app.environs[1][ARRIVED] > now - 60
 
 
-def test_a_defect_of_the_application_is_a_503() -> None:
-    class Broken(Application):
-        def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-            raise ZeroDivisionError("an inner secret")
+@pytest.mark.parametrize("where", ["wants_body", "__call__"])
+def test_a_defect_of_the_application_is_a_503(where: str) -> None:
+    def break_down(*_: Any) -> Any:
+        raise ZeroDivisionError("an inner secret")
 
+    Broken = type("Broken", (Application,), {where: break_down})  # noqa: N806 - a class
     status, body = asyncio.run(ask(Front(Broken(), 5), scope(), events(b"1")))
     assert status == 503
     assert b"inner" not in body
@@ -181,6 +182,20 @@ def test_heads_that_nobody_looks_into(given: dict[str, Any], status: int | None)
     app = Application()
     assert asyncio.run(ask(Front(app, 5), given, events(b"1")))[0] == (status or 202)
     assert len(app.bodies) == (0 if status else 1)
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        (b"/healthz", "/healthz"),
+        (b"http://hooks.test/webhooks/quay/a", "/webhooks/quay/a"),
+        (b"https://hooks.test", "/"),
+        (b"*", "*"),
+        (b"/http://a/b", "/http://a/b"),
+    ],
+)
+def test_a_target_may_be_a_whole_url(target: bytes, path: str) -> None:
+    assert environ_of(scope(raw_path=target))["PATH_INFO"] == path
 
 
 def test_a_head_as_wsgi_has_it() -> None:

@@ -19,6 +19,7 @@ def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     served.clear()
     monkeypatch.setattr(command, "listen", lambda _host, port: served.append(port))
     monkeypatch.setattr(command, "serve", lambda *_: None)
+    monkeypatch.setattr(command, "_assemble", lambda *_: None)  # it would look for its queue
     monkeypatch.setattr(command, "configure_logging", lambda *_: None)
 
 
@@ -45,3 +46,24 @@ def test_every_problem_is_told_before_anything_is_served() -> None:
     assert (result.exit_code, served) == (2, [])
     names = [line.split(":")[1].split()[0] for line in result.output.splitlines()]
     assert sorted(names) == ["ACI_HOOKS_MAX_BODY", "ACI_HOOKS_WEBHOOK_TOKENS", "AZURE_STORAGE_CONNECTION_STRING"]
+
+
+def test_problems_of_the_receivers_file_are_among_them(tmp_path: Path) -> None:
+    file = tmp_path / "receivers.yaml"
+    file.write_text("receivers: [{sender: ghcr, secrets: [env:NOT_SET_ANYWHERE]}]")
+    result = run(ACI_HOOKS_RECEIVERS=str(file), ACI_HOOKS_MAX_BODY="0")
+    assert (result.exit_code, served) == (2, [])
+    assert "ACI_HOOKS_MAX_BODY: " in result.output
+    assert "ACI_HOOKS_RECEIVERS: receivers[0].secrets[0]: env:NOT_SET_ANYWHERE is not set" in result.output
+    result = run(ACI_HOOKS_RECEIVERS=str(file), NOT_SET_ANYWHERE="a-secret-of-16-letters")
+    assert (result.exit_code, served) == (0, [8080])
+
+
+def test_a_port_that_is_taken_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def listen(_host: str, _port: int) -> None:
+        raise OSError(98, "Address already in use")
+
+    monkeypatch.setattr(command, "listen", listen)
+    result = run()
+    assert (result.exit_code, served) == (1, [])
+    assert "cannot listen on 0.0.0.0, port 8080: Address already in use" in result.output

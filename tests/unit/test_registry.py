@@ -4,7 +4,8 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -15,7 +16,7 @@ from worker.adapters.registry import client as module
 from worker.adapters.registry import listing
 from worker.adapters.registry.client import PAUSE, Registry
 from worker.adapters.registry.granting import Access
-from worker.ports import Absent, Found, Unknown
+from worker.ports import Absent, Dated, Found, Unknown
 
 DIGEST = f"sha256:{'ab' * 32}"
 MANIFEST = b'{"schemaVersion": 2}'
@@ -347,3 +348,71 @@ def test_a_lookup_that_was_given_up_ends_by_itself(monkeypatch: pytest.MonkeyPat
     for thread in set(threading.enumerate()) - before:
         thread.join(10)
         assert not thread.is_alive()
+
+
+class TestRecent:
+    """The tags that were pushed last, where a registry has an interface of its own that tells."""
+
+    HUB: ClassVar = {"results": [{"name": "v2", "tag_last_pushed": "2026-01-02T03:04:05Z"}]}
+    QUAY: ClassVar = {"tags": [{"name": "v2", "start_ts": 1767323045}]}
+    LAST: ClassVar = [Dated("v2", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))]
+
+    @pytest.mark.parametrize(
+        ("image", "host", "answer"), [("acme/shop", "hub.docker.com", HUB), ("quay.io/acme/shop", "quay.io", QUAY)]
+    )
+    def test_everybody_is_told_and_no_credentials_are_shown(self, image: str, host: str, answer: object) -> None:
+        world = World(lambda request: httpx.Response(200, json=answer), CREDENTIALS)
+        assert world.registry.recent(ImageReference.parse(image)) == self.LAST
+        (request,) = world.requests
+        assert (request.url.host, request.headers.get("Authorization")) == (host, None)
+
+    @pytest.mark.parametrize("status", [401, 403, 404, 500])
+    def test_what_is_told_to_nobody_is_not_known(self, status: int) -> None:
+        world = World(lambda request: httpx.Response(status, json={"message": "httperror"}))
+        assert world.registry.recent(ImageReference.parse("acme/shop")) is None
+
+    def test_a_registry_without_one_is_not_asked(self) -> None:
+        world = World(lambda request: httpx.Response(200, json=self.HUB))
+        assert world.registry.recent(SHOP) is None
+        assert world.requests == []
+
+    def test_azure_is_asked_for_its_own_list_and_refuses_it_to_strangers(self) -> None:
+        world = World(lambda request: challenged("https://acme.azurecr.io/oauth2/token"))
+        assert world.registry.recent(ImageReference.parse("acme.azurecr.io/shop")) is None
+        assert world.requests[0].url.path == "/acr/v1/shop/_tags"
+
+    def test_one_that_is_asked_too_often_is_left_alone(self) -> None:
+        world = World(lambda request: httpx.Response(429))
+        for why in ("answered 429", "answered 429 a moment ago, and left alone for a while"):
+            with pytest.raises(RemoteError, match=why):
+                world.registry.recent(ImageReference.parse("acme/shop"))
+        assert len(world.requests) == 1
+
+    def test_one_that_is_out_of_reach_is_an_error(self) -> None:
+        def handler(request: httpx.Request) -> httpx.Response:
+            raise httpx.ConnectError("refused")
+
+        with pytest.raises(RemoteError, match="unreachable"):
+            World(handler).registry.recent(ImageReference.parse("acme/shop"))
+
+
+def test_a_public_registry_leads_to_no_private_address() -> None:
+    def handler(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "ghcr.io":
+            return httpx.Response(307, headers={"Location": "https://inside.example/x"})
+        return ok()
+
+    world = World(handler)
+    world.addresses["inside.example"] = "10.0.0.4"
+    where = "it sends us to an address of a private network, where no public registry may lead"
+    assert world.lookup() == Unknown(f"ghcr.io: {where}")
+    assert not world.sent_to("inside.example")
+    world.addresses["ghcr.io"] = "10.0.0.5"
+    assert world.lookup() == Found(DIGEST), "one of the same private network may"
+
+
+def test_a_realm_of_a_private_address_is_not_asked() -> None:
+    world = World(lambda request: challenged("https://auth.ghcr.io/token"), CREDENTIALS)
+    world.addresses["auth.ghcr.io"] = "127.0.0.1"
+    assert isinstance(world.lookup(), Unknown)
+    assert {request.url.host for request in world.requests} == {"ghcr.io"}

@@ -310,6 +310,17 @@ class TestIngress:
         (problem,) = problems(IngressSettings, INGRESS | {"ACI_HOOKS_SENDERS": ","})
         assert problem == "ACI_HOOKS_SENDERS: names no sender, only commas"
 
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {"ACI_HOOKS_SECRET_GHCR": ONE},
+            {"ACI_HOOKS_GCR_AUDIENCE": "https://hooks.example.test", "ACI_HOOKS_GCR_EMAIL": "a@b.test"},
+        ],
+    )
+    def test_a_secret_of_a_sender_that_is_not_served_lets_nobody_in(self, given: dict[str, str]) -> None:
+        (problem,) = problems(IngressSettings, STORAGE | given | {"ACI_HOOKS_SENDERS": "generic"})
+        assert problem.startswith("ACI_HOOKS_WEBHOOK_TOKENS: not set")
+
     def test_a_receivers_file_lets_somebody_in(self) -> None:
         assert read_settings(IngressSettings, STORAGE | {"ACI_HOOKS_RECEIVERS": "r.yaml"}).receivers_file == "r.yaml"
 

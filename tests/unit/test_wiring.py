@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -10,18 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.core.credentials import TokenCredential
 from structlog.testing import capture_logs
 
 from shared.environment import read_settings
-from shared.errors import RemoteError
 from shared.image import ImageReference
 from shared.settings import WorkerSettings
 from shared.telemetry import Redaction
 from tests.fakes import Clock, MemoryQueue, MemoryRecords
-from tests.unit.builders import digest, message, push
+from tests.unit.builders import message, push
 from tests.unit.controller_builders import counted
 from tests.unit.storage_wire import CONNECTION
-from worker.adapters.registry.granting import Access
 from worker.adapters.targets_source import TargetsSource
 from worker.controller.sweep import Swept
 from worker.discovery.scopes import Scope
@@ -29,12 +28,12 @@ from worker.failures.classify import Retry
 from worker.policies.policy import AnyTag
 from worker.ports import Found, Notice, Unknown
 from worker.targets.file import TargetsError
-from worker.targets.registries import RegistryEntry
 from worker.targets.target import single_target
 from worker.wiring import PATROL, Deployment, flight_of, wire
 
 STORAGE = {"AZURE_STORAGE_CONNECTION_STRING": CONNECTION, "AZURE_SUBSCRIPTION_ID": "sub"}
 ONE = {"RESOURCE_GROUP_NAME": "web", "CONTAINER_GROUP_NAME": "shop"}
+SENT = f"sha256:{'7' * 64}"
 FILE = """
 targets:
   - {container_group: shop, resource_group: web, containers: {web: {policy: any}}}
@@ -42,6 +41,9 @@ targets:
 discover: {resource_groups: [more]}
 registries:
   docker.io: {username: "env:HUB_USER", password: "env:HUB_TOKEN"}
+  ghcr.io: {believe: always}
+  registry.acme.com: {identity: true}
+  "10.0.0.4:5000": {scheme: http, realms: [auth.acme.com]}
 notify: ["env:CHAT"]
 """
 
@@ -153,27 +155,24 @@ class TestWorker:
         assert ports.resolve({"env/web/P": "env:PASSWORD"}) == {"env/web/P": "hunter2!"}
         assert ports.redact("it was hunter2!") == "it was ***"
 
-    def test_the_registry_is_asked_for_a_digest(self) -> None:
+    @pytest.mark.parametrize(("said", "digest"), [(Found("sha256:7"), Found("sha256:7")), (Unknown("down"), SENT)])
+    def test_the_registry_is_asked_for_a_digest(self, said: Any, digest: Any) -> None:
         class Registry:
-            def lookup(self, image: ImageReference) -> Found:
-                return Found(f"sha256:{image.tag}")
+            def lookup(self, image: ImageReference) -> Any:
+                assert image.tag == "7"
+                return said
 
         made = replace(deployment(), registry=Registry())
-        assert made.ports.digest(push("7")) == Found("sha256:7")
+        assert made.ports.digest(push("7", digest=SENT, proof="own")) == digest
 
-    @pytest.mark.parametrize(
-        ("entries", "believed"), [({}, False), ({"docker.io": RegistryEntry(believe="always")}, True)]
-    )
-    def test_where_it_can_not_tell_the_sender_is_believed_as_the_file_says(
-        self, entries: dict[str, RegistryEntry], *, believed: bool
-    ) -> None:
+    def test_whom_to_believe_is_the_files_to_say(self, targets: Path) -> None:
         class Registry:
             def lookup(self, image: ImageReference) -> Unknown:
-                return Unknown("private")
+                return Unknown("down")
 
-        made = replace(deployment(), registry=Registry(), registries=lambda: entries)
-        told = digest("told by the sender")
-        assert made.ports.digest(push("7", digest=told)) == (told if believed else None)
+        made = replace(deployment(ACI_HOOKS_TARGETS=str(targets)), registry=Registry())
+        assert made.ports.digest(push("7", registry="ghcr.io", digest=SENT, proof="token")) == SENT
+        assert made.ports.digest(push("7", digest=SENT, proof="token")) is None
 
     def test_people_are_told_through_the_notifier(self) -> None:
         told: list[Notice] = []
@@ -306,39 +305,56 @@ class TestTargets:
         assert (changed["targets"], changed["discovers"]) == (2, False)
 
 
+class AskedRegistry:
+    """A registry that knows no more than how it is to be asked."""
+
+    def __init__(self, access: Callable[[ImageReference], Access], credential: Callable[[], TokenCredential]) -> None:
+        self.access = access
+
+
+@pytest.mark.usefixtures("asked_registry")
 class TestRegistries:
+    @pytest.fixture
+    def asked_registry(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("worker.wiring.Registry", AskedRegistry)
+
     def access(self, made: Any, image: str) -> Access:
-        found: Access = made.registry._access(ImageReference.parse(image))
+        found: Access = made.registry.access(ImageReference.parse(image))
         return found
 
     def test_the_login_of_a_registry_is_read_when_it_is_needed(self, targets: Path) -> None:
         environment: dict[str, str] = {}
         made = deployment(environment=environment, ACI_HOOKS_TARGETS=str(targets))
-        hub, other = self.access(made, "acme/shop"), self.access(made, "ghcr.io/acme/shop")
+        hub = self.access(made, "acme/shop")
         environment |= {"HUB_USER": "me", "HUB_TOKEN": "sesame-sesame"}
         assert hub.login() == ("me", "sesame-sesame")
-        assert other == replace(other, identity="never", scheme=None, realms=())
-        assert other.login() is None
+        assert self.access(made, "quay.io/acme/shop").login() is None
 
     def test_one_that_can_not_be_read_says_what_it_is_for(self, targets: Path) -> None:
         made = deployment(ACI_HOOKS_TARGETS=str(targets))
-        with pytest.raises(RemoteError, match=r"registries/docker\.io.*HUB_USER is not set"):
+        with pytest.raises(Exception, match=r"registries/docker\.io.*HUB_USER is not set"):
             self.access(made, "acme/shop").login()
 
     @pytest.mark.parametrize(
-        ("entry", "identity"),
+        ("image", "identity", "scheme", "realms"),
         [
-            ("", "default"),
-            ("acme.azurecr.io: {identity: true}", "always"),
-            ("acme.azurecr.io: {identity: false}", "never"),
+            ("acme/shop", "never", None, ()),
+            ("acme.azurecr.io/shop", "default", None, ()),
+            ("registry.acme.com/shop", "always", None, ()),
+            ("10.0.0.4:5000/shop", "never", "http", ("auth.acme.com",)),
         ],
     )
-    def test_the_workers_identity_is_shown_where_the_file_says_so(
-        self, targets: Path, entry: str, identity: str
+    def test_how_it_is_asked_is_the_files_to_say(
+        self, targets: Path, image: str, identity: str, scheme: str | None, realms: tuple[str, ...]
     ) -> None:
-        targets.write_text(FILE.replace("registries:\n", f"registries:\n  {entry}\n"), encoding="utf-8")
-        made = deployment(ACI_HOOKS_TARGETS=str(targets))
-        assert self.access(made, "acme.azurecr.io/shop").identity == identity
+        access = self.access(deployment(ACI_HOOKS_TARGETS=str(targets)), image)
+        assert (access.identity, access.scheme, access.realms) == (identity, scheme, realms)
+
+    def test_what_an_image_is_built_for_is_asked_only_where_a_policy_depends_on_it(self, targets: Path) -> None:
+        assert not self.access(deployment(ACI_HOOKS_TARGETS=str(targets)), "acme/shop").platforms
+        choosy = FILE.replace("{job: {policy: any}}", "{job: {policy: {platform: linux/amd64}}}")
+        targets.write_text(choosy, encoding="utf-8")
+        assert self.access(deployment(ACI_HOOKS_TARGETS=str(targets)), "acme/shop").platforms
 
 
 def test_notices_go_to_the_urls_of_the_file_without_the_known_secrets(targets: Path) -> None:

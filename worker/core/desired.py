@@ -125,9 +125,8 @@ def _last_good(container: ContainerRecord, running: str, *, rollback: bool) -> D
 
 def _of_candidate(candidate: Candidate) -> Desired | None:
     """A candidate as the desired image; None while its image is not known."""
-    if not candidate.image:
-        return None
-    return Desired(candidate.image, frozenset({candidate.image}), candidate.id, candidate.restart)
+    image = candidate.image
+    return Desired(image, frozenset({image}), candidate.id, candidate.restart) if image else None
 
 
 def runs(name: str, wish: Desired, images: Mapping[str, str], change: Change | None) -> bool:

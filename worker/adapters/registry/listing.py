@@ -32,14 +32,14 @@ def list_tags(asking: Asking, image: ImageReference, deadline: float) -> list[st
         if query is None or (not was_link and len(tags) == grown):
             return list(tags)
         if query in asked:
-            raise _not_whole("its pages lead in a circle", len(tags))
+            raise _not_whole("its pages form a loop", len(tags))
         if len(tags) > MOST_TAGS:
             break
         asked.add(query)
         answer = asking.ask("GET", image, f"tags/list?{query}", "tags", deadline)
         if answer.status != 200:
             raise _not_whole("a page of it is missing", len(tags))
-    raise _not_whole("it goes on and on", len(tags))
+    raise _not_whole("it does not end", len(tags))
 
 
 def _first_page(asking: Asking, image: ImageReference, deadline: float) -> tuple[Answer, int | None]:
