@@ -185,6 +185,9 @@ def test_decide_and_outranks_are_total(policy: Policy, running: str | None, push
 @example(SemVer(), (Spelt((1, 4, 2)), Spelt((1, 5, 0), (2, 1))))
 @example(SemVer(), (Spelt((1, 4, 2)), Spelt((1, 5))))
 @example(SemVer(), (Spelt((1, 4, 2), revision=("-r{}", 9)), Spelt((1, 4, 2), revision=("-r{}", 8))))
+@example(
+    SemVer(), (Spelt((1, 4, 2), variant="-alpine3.19", revision=("-{}", 1)), Spelt((1, 4, 3), variant="-alpine3.19"))
+)
 def test_semver_updates_to_what_is_higher_within_its_bounds_and_to_nothing_else(
     policy: SemVer, versions: tuple[Spelt, Spelt]
 ) -> None:

@@ -204,7 +204,10 @@ def _belongs_to(word: str, number: str) -> bool:
         return False
     is_dotted = "." in number
     is_short = len(number) <= _LONGEST_OF_A_VERSION
-    return is_dotted or (is_short and not _HAVE_NO_VERSIONS.fullmatch(word))
+    name = word.rstrip("0123456789.")
+    has_its_version = "." in word[len(name) :]  # alpine3.19-1, where 1 counts the builds
+    has_none = any(_HAVE_NO_VERSIONS.fullmatch(each) for each in (word, name))
+    return is_dotted or (is_short and not has_its_version and not has_none)
 
 
 def _rank(identifier: str) -> Rank:
