@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import re
 import secrets
 import sys
+import threading
 from collections.abc import Iterable
 from typing import Any, Literal
 
 import structlog
 from prometheus_client import Counter, Gauge
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from shared.masking import MASK, Masks
+from shared.printable import printable, printable_line
 
 ARM_CALLS = Counter("aci_hooks_arm_calls_total", "Calls of Azure Resource Manager", ["operation"])
 OUTCOMES = Counter("aci_hooks_outcomes_total", "Pushes that ended for a target", ["outcome"])
@@ -24,34 +27,26 @@ ADDRESS_CHANGES = Counter("aci_hooks_address_changes_total", "Rollouts after whi
 
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _URL_TOKEN = re.compile(r"(/webhooks/[^/\s?]+/)[^/\s?\"]+")
-_SHORTEST_SECRET = 4
-_MASK = "***"
-
-
-def redact(text: str, hidden: Iterable[str] = ()) -> str:
-    """The text without the token of a webhook's path and without any of the `hidden` values."""
-    text = _URL_TOKEN.sub(rf"\1{_MASK}", text)
-    for secret in sorted(hidden, key=len, reverse=True):  # one may begin like another
-        if len(secret) >= _SHORTEST_SECRET:
-            text = text.replace(secret, _MASK)
-    return text
 
 
 class Redaction:
     """A structlog processor that masks the known secrets in every text of an event; more may be learnt later."""
 
-    def __init__(self, hidden: Iterable[str] = ()) -> None:
-        self._hidden: frozenset[str] = frozenset()
-        for secret in hidden:
-            self.learn(secret)
+    def __init__(self, hidden: Iterable[str | bytes] = ()) -> None:
+        self._hidden = frozenset(hidden)
+        self._mask = Masks(self._hidden)
+        self._lock = threading.Lock()
 
-    def learn(self, secret: str) -> None:
-        """Hide this value from now on, also where it stands in base64."""
-        self._hidden |= {secret, base64.b64encode(secret.encode()).decode()}
+    def learn(self, secret: str | bytes) -> None:
+        """Hide this value from now on, in every spelling."""
+        with self._lock:
+            if secret not in self._hidden:
+                self._hidden |= {secret}
+                self._mask = Masks(self._hidden)
 
     def text(self, text: str) -> str:
-        """The text without any known secret."""
-        return redact(text, self._hidden)
+        """The text without any known secret, and without the token of a webhook's path."""
+        return self._mask(_URL_TOKEN.sub(rf"\1{MASK}", text))
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         return {key: self._masked(value) for key, value in event.items()}
@@ -100,10 +95,23 @@ def configure_logging(log_format: Literal["json", "console"], redaction: Redacti
 
 
 def for_people(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """What happened and why before what it happened to; no trace, which only programs follow."""
+    """What happened and why before what it happened to; no trace, which only programs follow.
+
+    What outside systems said is made printable: of all texts only a traceback may have several lines.
+    """
     first = {key: event[key] for key in ("outcome", "code", "reason", "detail") if key in event}
     rest = {key: value for key, value in event.items() if key not in first and key != "trace_id"}
-    return {**first, **rest}
+    return {key: _for_a_terminal(key, value) for key, value in {**first, **rest}.items()}
+
+
+def _for_a_terminal(key: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value) if key in {"exception", "stack"} else printable_line(value)
+    if isinstance(value, dict):
+        return {printable_line(str(name)): _for_a_terminal("", member) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_for_a_terminal("", element) for element in value]
+    return value
 
 
 def new_traceparent(received: str | None = None) -> str:

@@ -7,6 +7,7 @@ import os
 import click
 
 from shared.errors import RemoteError
+from shared.printable import printable
 from worker.commands.check import check
 from worker.commands.dead_letters import dead_letters
 from worker.commands.history import history
@@ -27,7 +28,7 @@ class Commands(click.Group):
         try:
             return super().invoke(context)
         except RemoteError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(printable(str(error))) from error
 
 
 @click.group(

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import click
 
 from shared.message import UpdateMessage
-from worker.commands.output import console, example, print_json, print_table
+from shared.printable import printable_json
+from worker.commands.output import console, example, print_json, print_line, print_table
 from worker.controller.dead_letters import Letter, find, leased_letters
 from worker.controller.dead_letters import purge as purge_letters
 from worker.controller.dead_letters import redrive as redrive_letters
@@ -57,13 +58,14 @@ def show(context: click.Context, *, letter_id: str, as_json: bool) -> None:
         (letter,) = _chosen(letters, (letter_id,))
     content = letter.content
     if isinstance(content, str):
-        click.echo(json.dumps(content) if as_json else f"not a letter of ours; its raw text:\n{content}")
+        print_line(json.dumps(content) if as_json else f"not a letter of ours; its raw text:\n{content}")
         return
-    text = content.model_dump_json()
+    document = printable_json(content.model_dump_json())
     if as_json:
-        click.echo(text)
+        click.echo(document)
     else:
-        console().print_json(text)
+        # Its own writer would bring back what was escaped.
+        console().print_json(document, ensure_ascii=document != content.model_dump_json())
 
 
 @dead_letters.command(
@@ -110,14 +112,14 @@ def _leased(deployment: Deployment) -> Iterator[list[Letter]]:
         if (more := deployment.poison.count() - len(letters)) > 0:
             are = "is in somebody else's" if more == 1 else "are in somebody else's"
             again = deployment.settings.visibility_timeout
-            click.echo(f"{more} more {are} hands; look again in {again} s", err=True)
+            print_line(f"{more} more {are} hands; look again in {again} s", err=True)
         yield letters
 
 
 def _report(done: str, left: dict[str, str]) -> None:
-    click.echo(done)
+    print_line(done)
     for letter_id, why in left.items():
-        click.echo(f"{letter_id}: {why}", err=True)
+        print_line(f"{letter_id}: {why}", err=True)
     sys.exit(1 if left else 0)
 
 

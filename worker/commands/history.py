@@ -9,7 +9,7 @@ import click
 from shared.errors import RemoteError
 from shared.message import TargetId
 from worker.commands.naming import GROUP_HELP, complete_group, find_group, names_of
-from worker.commands.output import example, print_json, print_table, when
+from worker.commands.output import example, print_json, print_line, print_table, when
 from worker.ports import UNREADABLE
 from worker.record.record import Record
 from worker.wiring import Deployment
@@ -33,7 +33,7 @@ def history(context: click.Context, *, group: str | None, as_json: bool) -> None
     else:
         _print(records, targets)
     for problem in unreadable:
-        click.echo(problem, err=True)
+        print_line(problem, err=True)
     sys.exit(1 if unreadable else 0)
 
 
@@ -68,10 +68,10 @@ def _print(records: list[Record], targets: list[TargetId]) -> None:
     print_table(columns, rows, empty="nothing has been rolled out yet", titled=3)
     for record in records:
         if record.hold:
-            click.echo(f"{name_of(record.target)} is held since {when(record.hold.since)} UTC: {record.hold.reason}")
+            print_line(f"{name_of(record.target)} is held since {when(record.hold.since)} UTC: {record.hold.reason}")
         for message in record.waiting().values():
             what = f"{message.push.image} waits (received {when(message.received_at)} UTC)"
-            click.echo(f"{name_of(record.target)}: {what}")
+            print_line(f"{name_of(record.target)}: {what}")
 
 
 def _history(record: Record) -> dict[str, object]:

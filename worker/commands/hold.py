@@ -12,7 +12,7 @@ import click
 from shared.errors import RemoteError
 from shared.message import TargetId
 from worker.commands.naming import GROUP_HELP, complete_group, find_group, held_back
-from worker.commands.output import example, when
+from worker.commands.output import example, print_line, when
 from worker.controller.timers import change
 from worker.ports import Conflict
 from worker.record.overrides import NothingToRollBackTo, roll_back, what_comes_back
@@ -39,7 +39,7 @@ def hold(context: click.Context, *, group: str, reason: str) -> None:
     target = find_group(deployment, group)
     before, _ = _change(lambda: _write(deployment, target, reason))
     earlier = f" (before, since {when(before.hold.since)} UTC: {before.hold.reason})" if before.hold else ""
-    click.echo(f"{target} is held: {reason}{earlier}")
+    print_line(f"{target} is held: {reason}{earlier}")
 
 
 @click.command(
@@ -57,9 +57,9 @@ def release(context: click.Context, *, group: str) -> None:
     done = f"{target} {'is released' if before.hold else 'was not held by hand'}"
     images = ", ".join(sorted(_waiting_images(record)))
     if still := _still_held(deployment, record):
-        click.echo(f"{done}, but its updates still wait: {still}{f'; waiting: {images}' if images else ''}")
+        print_line(f"{done}, but its updates still wait: {still}{f'; waiting: {images}' if images else ''}")
     else:
-        click.echo(f"{done}{f'; applying {images}' if images else ''}")
+        print_line(f"{done}{f'; applying {images}' if images else ''}")
 
 
 @click.command(
@@ -86,9 +86,9 @@ def rollback(context: click.Context, *, group: str) -> None:
     except NothingToRollBackTo as error:
         raise click.ClickException(str(error)) from error
     images = ", ".join(what_comes_back(record))
-    click.echo(f"{target} goes back to {images}, and is held there until `aci-hooks-worker release {group}`")
+    print_line(f"{target} goes back to {images}, and is held there until `aci-hooks-worker release {group}`")
     if dropped := sorted(_waiting_images(before) - _waiting_images(record)):
-        click.echo(f"not rolled out any more: {', '.join(dropped)}")
+        print_line(f"not rolled out any more: {', '.join(dropped)}")
 
 
 def _write(deployment: Deployment, target: TargetId, reason: str) -> tuple[Record, Record]:
@@ -117,5 +117,5 @@ def _still_held(deployment: Deployment, record: Record) -> str:
     try:
         return " and ".join(held_back(record, deployment.arm.get(record.target)))
     except RemoteError as error:
-        click.echo(f"can't tell whether it is held by a resource tag or stopped: {error}", err=True)
+        print_line(f"can't tell whether it is held by a resource tag or stopped: {error}", err=True)
         return ""

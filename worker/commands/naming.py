@@ -11,6 +11,7 @@ import click
 from shared.environment import SettingsError
 from shared.errors import RemoteError
 from shared.message import TargetId
+from worker.commands.output import print_line
 from worker.groups.group import ContainerGroup
 from worker.record.record import Record
 from worker.targets.file import TargetsError
@@ -71,7 +72,7 @@ def _listed(deployment: Deployment) -> set[TargetId]:
     try:
         return {target.id for target in deployment.catalogue.known()}
     except RemoteError as error:
-        click.echo(f"not all targets could be listed: {error}", err=True)
+        print_line(f"not all targets could be listed: {error}", err=True)
         return set()
 
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import NoReturn
 
-import click
 import structlog
 
 from shared.environment import SettingsError, misspelt, read_settings
 from shared.settings import IngressSettings, WorkerSettings, variables
 from shared.telemetry import Redaction, configure_logging
+from worker.commands.output import print_line
 from worker.targets.file import TargetsError
 from worker.wiring import Deployment, wire
 
@@ -61,7 +61,7 @@ class Opening:
 
 def fail(problems: Iterable[str]) -> NoReturn:
     """End the program with exit code 2 and these problems."""
-    click.echo("aci-hooks-worker: not configured:", err=True)
+    print_line("aci-hooks-worker: not configured:", err=True)
     for problem in problems:
-        click.echo(f"  {problem}", err=True)
+        print_line(f"  {problem}", err=True)
     sys.exit(MISCONFIGURED)

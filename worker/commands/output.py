@@ -1,4 +1,4 @@
-"""How commands print: tables for people, JSON for programs."""
+"""How commands print: tables for people, JSON for programs. Nothing that an outside system said moves a terminal."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from shared.printable import printable, printable_json
+
 WIDE = 160
 """Columns where neither a terminal nor COLUMNS says how many there are."""
 ROOMY = 120
@@ -28,7 +30,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
     out = console()
     rows = list(rows)
     if not rows:
-        out.print(empty, markup=False)
+        out.print(printable(empty), markup=False)
     elif titled and out.width < ROOMY:
         for row in rows:
             _print_block(out, columns, [str(cell) for cell in row], titled)
@@ -38,13 +40,23 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
             column.overflow = "fold"
             column.no_wrap = number < titled
         for row in rows:
-            table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+            table.add_row(*(cell if isinstance(cell, Text) else text(str(cell)) for cell in row))
         out.print(table)
 
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    click.echo(printable_json(json.dumps(value, indent=2, ensure_ascii=False, default=str)))
+
+
+def print_line(line: str, *, err: bool = False) -> None:
+    """A line for people, on stdout or stderr."""
+    click.echo(printable(line), err=err)
+
+
+def text(said: str, style: str = "") -> Text:
+    """A text for a table or the console, whoever said it."""
+    return Text(printable(said), style=style)
 
 
 def console() -> Console:
@@ -68,7 +80,9 @@ def example(arguments: str) -> str:
 
 
 def _print_block(out: Console, columns: Sequence[str], cells: Sequence[str], titled: int) -> None:
-    out.print(Text("  ".join(cell for cell in cells[:titled] if cell), style="bold"))
+    out.print(text("  ".join(cell for cell in cells[:titled] if cell), style="bold"))
     for name, cell in zip(columns[titled:], cells[titled:], strict=True):
         if cell:
-            out.print(Padding(Text(f"{name}: {cell}", overflow="fold"), (0, 0, 0, 2)))
+            line = text(f"{name}: {cell}")
+            line.overflow = "fold"
+            out.print(Padding(line, (0, 0, 0, 2)))

@@ -15,7 +15,7 @@ from rich.text import Text
 from shared.errors import RemoteError
 from shared.message import TargetId, UpdateMessage
 from worker.commands.naming import names_of
-from worker.commands.output import console, example, print_json
+from worker.commands.output import console, example, print_json, print_line, text
 from worker.commands.push import pushed
 from worker.core.look import Absence, Digest
 from worker.core.plan import Plan
@@ -52,8 +52,8 @@ def plan(context: click.Context, *, image: str, as_json: bool) -> None:
         for one in plans:
             _print(one, name_of)
         for problem in unseen:
-            console().print(Text(f"not looked at: {problem}", style="bold red"))
-        click.echo(_summary(plans) if plans else f"no target runs {message.push.image.name}: a push of it is ignored")
+            console().print(text(f"not looked at: {problem}", style="bold red"))
+        print_line(_summary(plans) if plans else f"no target runs {message.push.image.name}: a push of it is ignored")
     sys.exit(1 if unseen or any(one.action == "fail" for one in plans) else 0)
 
 
@@ -104,13 +104,13 @@ def _as_json(one: Plan) -> dict[str, Any]:
 def _print(one: Plan, name_of: Callable[[TargetId], str]) -> None:
     out = console()
     action = Text(one.action, style=_ACTIONS.get(one.action, "bold"))
-    out.print(Text(f"{name_of(one.target.id)}: ", style="bold").append(action))
+    out.print(text(f"{name_of(one.target.id)}: ", style="bold").append(action))
     for reason in one.reasons:
-        out.print(Text(f"  {reason}"))
+        out.print(text(f"  {reason}"))
     if one.restarts:
-        out.print(Text(f"  restarts: {', '.join(one.restarts)}"))
+        out.print(text(f"  restarts: {', '.join(one.restarts)}"))
     for line in one.diff:
-        out.print(Text(f"  {line}", style=_LINES.get(line[:1], "")))
+        out.print(text(f"  {line}", style=_LINES.get(line[:1], "")))
 
 
 def _summary(plans: list[Plan]) -> str:

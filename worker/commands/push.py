@@ -13,7 +13,7 @@ from shared.image import ImageReference, InvalidImage
 from shared.message import UpdateMessage
 from shared.push import Push
 from shared.telemetry import new_traceparent
-from worker.commands.output import example, print_json
+from worker.commands.output import example, print_json, print_line
 from worker.record.values import MANUAL
 from worker.wiring import Deployment
 
@@ -34,11 +34,11 @@ def push(context: click.Context, *, image: str, as_json: bool) -> None:
     if as_json:
         print_json({"id": message.id, "image": str(message.push.image)})
     else:
-        click.echo(f"queued {message.push.image} as {message.id}")
+        print_line(f"queued {message.push.image} as {message.id}")
     # Only a remark: what can't be told now, the worker will find out.
     with contextlib.suppress(RemoteError):
         if not deployment.catalogue.concerned(message.push.image):
-            click.echo(f"no target runs {message.push.image.name} now: as it is, the push will be ignored", err=True)
+            print_line(f"no target runs {message.push.image.name} now: as it is, the push will be ignored", err=True)
 
 
 def pushed(image: str) -> UpdateMessage:

@@ -1,0 +1,137 @@
+"""Masking: secrets are hidden in a text in every spelling that outside systems give them. Pure.
+
+An error quotes what it was sent: escaped for JSON, in base64, percent-encoded, or cut after so many characters. So a
+secret is looked for as it is, in each of these spellings, line by line, and by its beginning and its end: what follows
+or precedes them is hidden as far as it goes on like the secret.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote, quote_plus
+
+MASK = "***"
+SHORTEST_SECRET = 4
+"""Characters: what is shorter would be hidden in every other word."""
+_CAN_BE_CUT = 8
+"""Characters of the shortest secret of which a part is hidden, too."""
+_LEAST_PART, _LONGEST_PART = 6, 12
+"""Characters of its beginning or end by which a cut secret is known: half of it, within these bounds."""
+# What is secret in a connection string, beside the whole of it.
+_IN_CONNECTION_STRINGS = re.compile(r"(?:AccountKey|SharedAccessSignature|Password)=([^;]+)", re.IGNORECASE)
+
+Span = tuple[int, int]
+
+
+class Masks:
+    """The secrets that are known, and how each is spelt. Learning more makes another value; nothing is changed."""
+
+    def __init__(self, secrets: Iterable[str | bytes] = ()) -> None:
+        self._heads: dict[str, tuple[str, ...]] = {}
+        self._tails: dict[str, tuple[str, ...]] = {}
+        for spelling in sorted({one for secret in secrets for one in spellings(secret)}):
+            part = _part(spelling)
+            head, tail = spelling[:part], spelling[-part:]
+            self._heads[head] = (*self._heads.get(head, ()), spelling)
+            self._tails[tail] = (*self._tails.get(tail, ()), spelling)
+
+    def __call__(self, text: str) -> str:
+        """The text without any known secret, whole or cut."""
+        spans = [*_by_heads(text, self._heads), *_by_tails(text, self._tails)]
+        return _without(text, spans) if spans else text
+
+
+def spellings(secret: str | bytes) -> Iterator[str]:
+    """Every text that stands for a secret. Those that are too short to be hidden are left out."""
+    content = secret.encode(errors="surrogatepass") if isinstance(secret, str) else secret
+    for text in _texts(content):
+        found = (
+            text,
+            json.dumps(text)[1:-1],
+            json.dumps(text, ensure_ascii=False)[1:-1],
+            json.dumps(json.dumps(text))[3:-3],
+            repr(text)[1:-1],
+            quote(text, safe="", errors="replace"),
+            quote_plus(text, errors="replace"),
+            html.escape(text),
+        )
+        yield from (one for one in found if len(one) >= SHORTEST_SECRET)
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        encoded = encode(content).decode()
+        if len(content) >= SHORTEST_SECRET:
+            yield encoded
+
+
+def _texts(content: bytes) -> Iterator[str]:
+    """The secret as a text, and each part of it that is quoted alone: its lines, and its values if it is JSON."""
+    text = content.decode(errors="backslashreplace")
+    yield text
+    yield text.strip()
+    yield from (line.strip() for line in text.splitlines() if len(line.strip()) >= _CAN_BE_CUT)
+    yield from _IN_CONNECTION_STRINGS.findall(text)
+    if text.lstrip()[:1] in {"{", "["}:
+        yield from _values_in(text)
+
+
+def _values_in(text: str) -> Iterator[str]:
+    try:
+        left = [json.loads(text)]
+    except (ValueError, RecursionError):
+        return
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            left += value.values()
+        elif isinstance(value, list):
+            left += value
+        elif isinstance(value, str):
+            yield value
+
+
+def _part(spelling: str) -> int:
+    """How many characters of its beginning, or end, are enough to know it by; all of them if it is short."""
+    if len(spelling) < _CAN_BE_CUT:
+        return len(spelling)
+    return min(_LONGEST_PART, max(_LEAST_PART, len(spelling) // 2))
+
+
+def _by_heads(text: str, heads: dict[str, tuple[str, ...]]) -> Iterator[Span]:
+    for head, known in heads.items():
+        at = text.find(head)
+        while at >= 0:
+            rest = text[at : at + max(map(len, known))]
+            end = at + max(_alike(rest, spelling) for spelling in known)
+            yield at, end
+            at = text.find(head, end)
+
+
+def _by_tails(text: str, tails: dict[str, tuple[str, ...]]) -> Iterator[Span]:
+    for tail, known in tails.items():
+        at = text.find(tail)
+        while at >= 0:
+            end = at + len(tail)
+            before = text[max(0, end - max(map(len, known))) : end][::-1]
+            yield end - max(_alike(before, spelling[::-1]) for spelling in known), end
+            at = text.find(tail, end)
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters both begin with."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (mine, yours) in pairs if mine != yours), min(len(one), len(other)))
+
+
+def _without(text: str, spans: list[Span]) -> str:
+    """The text with a mask in place of each span, and one for those that meet."""
+    kept: list[str] = []
+    end = 0
+    for start, stop in sorted(spans):
+        if start > end or not kept:
+            kept.append(text[end:start])
+        end = max(end, stop)
+    kept.append(text[end:])
+    return MASK.join(kept)

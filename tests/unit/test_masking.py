@@ -1,0 +1,84 @@
+"""Masking: a secret is hidden however an outside system spells it, and wherever it cuts it."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.masking import MASK, Masks
+
+PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\nBKcwggSjAgEAAoIBAQC7\n-----END PRIVATE KEY-----\n"
+QUOTED = 'pä"ss\\wörd & more'
+PFX = bytes(range(128, 200))
+CONNECTION = "DefaultEndpointsProtocol=https;AccountName=acme;AccountKey=c2VjcmV0LWtleS1vZi1hY21l;EndpointSuffix=x"
+
+
+def shown(secret: str | bytes, said: str) -> str:
+    return Masks([secret])(f"Azure says: {said}.")
+
+
+@pytest.mark.parametrize("secret", [PEM, QUOTED, "hunter2-hunter2"])
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        str,
+        json.dumps,
+        lambda secret: json.dumps(secret, ensure_ascii=False),
+        lambda secret: json.dumps(json.dumps(secret)),
+        repr,
+        lambda secret: quote(secret, safe=""),
+        html.escape,
+        lambda secret: base64.b64encode(secret.encode()).decode(),
+    ],
+    ids=["plain", "json", "json-utf8", "json-twice", "python", "url", "html", "base64"],
+)
+def test_in_every_spelling(secret: str, spelt: object) -> None:
+    said = shown(secret, spelt(secret))  # type: ignore[operator]
+    assert MASK in said
+    rest = said.removeprefix("Azure says: ")
+    assert len(rest) <= len(MASK) + 8, rest
+
+
+@pytest.mark.parametrize(
+    ("secret", "said", "hidden"),
+    [
+        ("a-password-of-24-letters", "a-password-o […]", "*** […]"),
+        ("a-password-of-24-letters", "… of-24-letters", "… ***"),
+        ("a-password-of-24-letters", "a-password-ofX", "***X"),
+        ("a-password-of-24-letters", "a-passwo", "a-passwo"),
+        ("hunter2x", "hunter", "***"),
+        ("hunter2", "hunte", "hunte"),
+        ("hunter2", "hunter2", "***"),
+        ("hun", "hun", "hun"),
+        (PEM, "MIIEvQIBADANBgkqhk", "***"),
+        (PEM, "key BKcwggSjAgEAAoIBAQC7", "key ***"),
+        (PFX, f"content {base64.b64encode(PFX).decode()[:40]}", "content ***"),
+        (CONNECTION, "key c2VjcmV0LWtleS1vZi1hY21l", "key ***"),
+        (CONNECTION, "account acme", "account acme"),
+        ('{"kubeConfig": {"users": [{"token": "t0ken-of-ann"}], "n": 1}}', "token t0ken-of-ann", "token ***"),
+        ('{"kubeConfig": ', '{"kubeConfig": 7', "***7"),
+    ],
+)
+def test_cut_and_in_part(secret: str | bytes, said: str, hidden: str) -> None:
+    assert Masks([secret])(said) == hidden
+
+
+def test_several_secrets_beside_each_other() -> None:
+    masks = Masks(["first-secret", "second-secret", "first-secret-of-two"])
+    assert masks("first-secretsecond-secret, first-secret-of-two; none") == "***, ***; none"
+
+
+def test_nothing_is_hidden_where_nothing_is_known() -> None:
+    assert Masks()("as it was") == "as it was"
+
+
+@given(st.text(min_size=8, max_size=80), st.text(max_size=40), st.text(max_size=40))
+def test_no_secret_of_eight_characters_is_ever_shown(secret: str, before: str, after: str) -> None:
+    hidden = Masks([secret])(f"{before}{secret}{after}")
+    assert secret not in hidden or secret in f"{before}{MASK}{after}"
