@@ -17,6 +17,7 @@ from shared.queue import Queue
 from worker.failures.retrying import briefly
 from worker.groups.group import ContainerGroup
 from worker.record.record import Record
+from worker.record.trace import End
 from worker.targets.tags import BadTags
 from worker.targets.target import Target
 
@@ -152,7 +153,8 @@ class Ports:
 
     `resolve` reads secrets (path → source) into values; `digest` gives a pushed image's digest, None if not known,
     and raises RemoteError with the code ManifestUnknown where the registry has no such image; `redact` hides secrets
-    in what an outside system said; `tell` notifies people; `new_id` makes ids of messages and tokens of timers.
+    in what an outside system said; `tell` notifies people; `leave_trace` remembers how a push ended that
+    no record tells of; `new_id` makes ids of messages and tokens of timers.
     """
 
     groups: Groups
@@ -166,6 +168,7 @@ class Ports:
     new_id: Callable[[], str]
     redact: Callable[[str], str] = str
     tell: Callable[[Notice], None] = lambda _notice: None
+    leave_trace: Callable[[End], None] = lambda _end: None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def load(self, target: TargetId) -> tuple[Record, str | None]:

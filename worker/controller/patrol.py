@@ -23,6 +23,7 @@ from worker.controller.timers import CONFLICTS, change, is_overdue
 from worker.core.desired import drifted
 from worker.failures.classify import GONE
 from worker.ports import Conflict, Listed, Ports
+from worker.record.overrides import end_hold
 from worker.record.record import Record
 from worker.targets.target import Target
 
@@ -92,6 +93,10 @@ class Patrol:
     def _look(self, target: TargetId, etag: str, shown: Mapping[TargetId, Listed | None]) -> None:
         record = self._record(target, etag)
         now = self.ports.now()
+        if record.hold and record.hold.is_over(now):
+            log.info("a hold has ended, as its time is over", target=str(target), reason=record.hold.reason)
+            change(self.ports, target, lambda current: end_hold(current, now))
+            return
         if record.timer:
             if is_overdue(record.timer, now):
                 log.warning("a timer is overdue, starting it again", target=str(target), due=str(record.timer.due))

@@ -19,6 +19,7 @@ def prove(record: Record, group: ContainerGroup, unproven: Mapping[str, str], no
     if change is None:
         raise ValueError("there is a change to prove")
     moved = _address_change(change.address, group.address)
+    before = record.good_images()
     record = brought_back(record, group.images, now)
     messages, details = record.waiting(), dict[str, dict[str, str]]()
     for name, message_id in sorted(unproven.items()):
@@ -35,7 +36,7 @@ def prove(record: Record, group: ContainerGroup, unproven: Mapping[str, str], no
             details.setdefault(message_id, {})[name] = _say_running(name, candidate, digest)
     for message_id, told in details.items():
         detail = "; ".join([*told.values(), *([str(moved)] if moved else [])])
-        record = record.end(messages[message_id], "updated", detail, told, now)
+        record = record.end(messages[message_id], "updated", detail, told, now, before=before)
     if moved:
         teller = next((messages[message_id] for message_id in details), None)
         record = record.but(address_changes=(*record.address_changes, moved.but(message=teller)))

@@ -6,7 +6,7 @@ queue that counts (docs/architecture.md, "One live timer a group"). Everything h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Literal
 
@@ -19,6 +19,7 @@ from worker.record.values import (
     Candidate,
     Change,
     ContainerRecord,
+    Deed,
     Ending,
     Failure,
     Flight,
@@ -35,7 +36,7 @@ from worker.record.values import (
 OUTCOMES_KEPT = 50
 ENDED_KEPT = 200
 """Ids of pushes that have ended: a message that is delivered again is known by them."""
-GOODS_KEPT, FAILURES_KEPT, PAST_KEPT = 5, 20, 30
+GOODS_KEPT, FAILURES_KEPT, PAST_KEPT, DEEDS_KEPT = 5, 20, 30, 20
 MOST_WAITING = 200
 """Pushes that may wait in a record; the messages of more wait on the queue."""
 LONGEST_DETAIL = 2000
@@ -63,6 +64,7 @@ class Record(Value):
     address_changes: tuple[AddressChange, ...] = ()
     ended: tuple[str, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
+    deeds: tuple[Deed, ...] = ()
 
     def waiting(self) -> dict[str, UpdateMessage]:
         """Every push that has not ended, by its id: received, or a candidate of some container."""
@@ -73,6 +75,14 @@ class Record(Value):
         """Was this message received before?"""
         failing = any(undone.message.id == message_id for undone in self.undone)
         return failing or message_id in self.ended or message_id in self.waiting()
+
+    def good_images(self) -> dict[str, str]:
+        """The last good image of each container."""
+        return {name: container.good.image for name, container in self.containers.items()}
+
+    def with_deed(self, what: str, by: str | None, now: datetime) -> Record:
+        """The record remembers what somebody did by hand."""
+        return self.but(deeds=(Deed(at=now, by=by, what=cut(what)), *self.deeds)[:DEEDS_KEPT])
 
     def with_container(self, name: str, **changes: object) -> Record:
         """One container changed."""
@@ -98,18 +108,17 @@ class Record(Value):
         now: datetime,
         code: str | None = None,
         attempts: int = 1,
+        before: Mapping[str, str] | None = None,
     ) -> Record:
-        """A push has ended: that is in the history at once, and in the outbox until it has been told."""
+        """A push has ended: that is in the history at once, and in the outbox until it has been told.
+
+        `before` is what ran well before it (container → image); by default what is the last good image now.
+        """
         detail = cut(detail)
         ending = Ending(message=message, result=result, detail=detail, code=code, attempts=attempts, at=now)
-        outcome = Outcome(
-            at=now,
-            id=message.id,
-            image=str(message.push.image),
-            containers=tuple(containers),
-            result=result,
-            detail=detail,
-        )
+        goods = self.good_images() if before is None else before
+        outcome = Outcome.of(message, result, detail, containers, now)
+        outcome = outcome.but(before={name: goods[name] for name in outcome.containers if name in goods})
         return self.but(
             outbox=(*self.outbox, ending),
             outcomes=_folded(outcome, self.outcomes)[:OUTCOMES_KEPT],
