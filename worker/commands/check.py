@@ -1,17 +1,13 @@
-"""`aci-hooks-worker check`: is everything there that a rollout needs? Reads only."""
+"""What `aci-hooks check` looks at: is everything there that a rollout needs? Reads only."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
-
-import click
-from rich.text import Text
 
 from shared.environment import SettingsError
 from shared.errors import RemoteError
@@ -21,7 +17,8 @@ from worker.adapters.notifications import is_acceptable
 from worker.adapters.record_blobs import Records, open_records
 from worker.adapters.targets_source import TargetsSource
 from worker.commands.naming import held_back, names_of
-from worker.commands.output import console, count_of, example, print_json, print_table
+from worker.commands.output import count_of
+from worker.commands.side_by_side import side_by_side
 from worker.groups.group import ContainerGroup
 from worker.groups.withheld import missing_secrets
 from worker.targets.file import TargetsError, TargetsFile
@@ -30,7 +27,6 @@ from worker.targets.target import Target
 from worker.wiring import Deployment
 
 State = Literal["ok", "HELD", "missing", "FAILED"]
-_STYLES: dict[State, str] = {"ok": "green", "HELD": "yellow", "missing": "yellow", "FAILED": "bold red"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +49,8 @@ class Opening(Protocol):
         """Everything; raises TargetsError, too."""
 
 
-@click.command(
-    help="Check settings, targets file, storage, every target and every secret. Reads only; exit 1 on a failure.",
-    short_help="Is everything there that a rollout needs?",
-    epilog=example("check --json"),
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
-@click.pass_context
-def check(context: click.Context, *, as_json: bool) -> None:
-    """`aci-hooks-worker check`."""
-    with console().status("checking…"):
-        findings = list(_check(context.obj))
-    if as_json:
-        print_json([{"check": one.what, "ok": one.state != "FAILED", "detail": one.detail} for one in findings])
-    else:
-        rows = [(Text(one.state, _STYLES[one.state]), one.what, one.detail) for one in findings]
-        print_table(("", "checked", "result"), rows, empty="nothing to check")
-    sys.exit(1 if any(one.state == "FAILED" for one in findings) else 0)
-
-
-def _check(opening: Opening) -> Iterator[Finding]:
+def check(opening: Opening) -> Iterator[Finding]:
+    """Everything that a rollout needs, one finding after the other."""
     try:
         settings = opening.settings
     except SettingsError as error:
@@ -138,8 +116,12 @@ def _check_targets(deployment: Deployment) -> Iterator[Finding]:
     if not targets and not unseen:
         yield Finding("targets", "none: the targets file lists none and discovery found none", "FAILED")
     name_of = names_of(target.id for target in targets)
-    for target in targets:
-        yield from _check_target(deployment, target, f"target {name_of(target.id)}")
+
+    def check_one(target: Target) -> list[Finding]:
+        return list(_check_target(deployment, target, f"target {name_of(target.id)}"))
+
+    for findings in side_by_side(check_one, targets, "checking the targets"):
+        yield from findings
 
 
 def _check_target(deployment: Deployment, target: Target, what: str) -> Iterator[Finding]:

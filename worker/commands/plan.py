@@ -1,4 +1,4 @@
-"""`aci-hooks-worker plan`: what a push would do to each target, and why. Reads only."""
+"""`aci-hooks plan`: what a push would do to each target, and why. Reads only."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.text import Text
 
-from shared.errors import RemoteError
-from shared.message import TargetId, UpdateMessage
 from worker.commands.naming import names_of
 from worker.commands.output import console, example, print_json, print_line, text
 from worker.commands.push import pushed
-from worker.core.look import Absence, Digest
-from worker.core.plan import Plan
-from worker.core.plan import plan as plan_target
-from worker.targets.target import Target
-from worker.wiring import Deployment
+from worker.commands.side_by_side import side_by_side
+
+if TYPE_CHECKING:
+    from shared.message import TargetId, UpdateMessage
+    from worker.core.look import Digest
+    from worker.core.plan import Plan
+    from worker.targets.target import Target
+    from worker.wiring import Deployment
 
 NOT_THERE = "not in its registry yet: a push of it now would be a dead letter"
 _LINES = {"+": "green", "-": "red", "@": "cyan"}
@@ -35,22 +35,20 @@ _ACTIONS = {"update": "bold green", "restart": "bold green", "fail": "bold red",
     epilog=example("plan acme/shop:v2"),
 )
 @click.argument("image")
+@click.option("--short", is_flag=True, help="A line a group, without the differences. Several alike are one line.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_context
-def plan(context: click.Context, *, image: str, as_json: bool) -> None:
-    """`aci-hooks-worker plan IMAGE`."""
+def plan(context: click.Context, *, image: str, short: bool, as_json: bool) -> None:
+    """`aci-hooks plan IMAGE`."""
     message = pushed(image)
     deployment: Deployment = context.obj()
-    with console().status("reading the targets…"):
-        plans = _plans(deployment, message)
+    plans = _plans(deployment, message)
     unseen = deployment.catalogue.problems()
     if as_json:
         failed: dict[str, Any] = {"target": None, "action": "fail", "changes": [], "restarts": [], "diff": ""}
         print_json([*map(_as_json, plans), *({**failed, "reasons": [problem]} for problem in unseen)])
     else:
-        name_of = names_of(one.target.id for one in plans)
-        for one in plans:
-            _print(one, name_of)
+        _print_all(plans, short=short)
         for problem in unseen:
             console().print(text(f"not looked at: {problem}", style="bold red"))
         print_line(_summary(plans) if plans else f"no target runs {message.push.image.name}: a push of it is ignored")
@@ -61,10 +59,15 @@ def _plans(deployment: Deployment, message: UpdateMessage) -> list[Plan]:
     known = {target.id for target in deployment.catalogue.all()}
     targets = [target for target in deployment.catalogue.concerned(message.push.image) if target.id in known]
     digest = _digest(deployment, message) if targets else None
-    return [_plan(deployment, target, message, digest) for target in targets]
+    return side_by_side(lambda target: _plan(deployment, target, message, digest), targets, "reading the targets")
 
 
 def _plan(deployment: Deployment, target: Target, message: UpdateMessage, digest: Digest) -> Plan:
+    from shared.errors import RemoteError
+    from worker.core.look import Absence
+    from worker.core.plan import Plan
+    from worker.core.plan import plan as plan_target
+
     try:
         group = deployment.arm.get(target.id)
         record, _ = deployment.records.load(target.id)
@@ -82,6 +85,9 @@ def _plan(deployment: Deployment, target: Target, message: UpdateMessage, digest
 
 def _digest(deployment: Deployment, message: UpdateMessage) -> Digest:
     """What the registry tells of the pushed image."""
+    from shared.errors import RemoteError
+    from worker.core.look import Absence
+
     try:
         return deployment.ports.digest(message.push)
     except RemoteError as error:
@@ -101,9 +107,23 @@ def _as_json(one: Plan) -> dict[str, Any]:
     }
 
 
+def _print_all(plans: list[Plan], *, short: bool) -> None:
+    name_of = names_of(one.target.id for one in plans)
+    if not short:
+        for one in plans:
+            _print(one, name_of)
+        return
+    alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for one in plans:
+        alike.setdefault((one.action, one.reasons), []).append(name_of(one.target.id))
+    for (action, reasons), names in alike.items():
+        line = text(f"{', '.join(names)}: ", "bold").append(text(action, _ACTIONS.get(action, "bold")))
+        console().print(line.append(text(f": {'; '.join(reasons)}" if reasons else "")))
+
+
 def _print(one: Plan, name_of: Callable[[TargetId], str]) -> None:
     out = console()
-    action = Text(one.action, style=_ACTIONS.get(one.action, "bold"))
+    action = text(one.action, _ACTIONS.get(one.action, "bold"))
     out.print(text(f"{name_of(one.target.id)}: ", style="bold").append(action))
     for reason in one.reasons:
         out.print(text(f"  {reason}"))

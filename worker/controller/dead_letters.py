@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from shared.errors import RemoteError
@@ -27,6 +28,11 @@ class Letter:
             return self.content.message
         return None
 
+    @property
+    def dead_lettered_at(self) -> datetime:
+        """Since when it is a dead letter."""
+        return self.content.dead_lettered_at if isinstance(self.content, DeadLetter) else self.leased.inserted_at
+
     def summary(self) -> dict[str, Any]:
         """What `list --json` prints of it."""
         letter = self.content if isinstance(self.content, DeadLetter) else None
@@ -39,7 +45,7 @@ class Letter:
             "attempts": letter.attempts if letter else self.leased.dequeue_count,
             "image": str(message.push.image) if message else None,
             "target": message.target.model_dump() if message and message.target else None,
-            "dead_lettered_at": (letter.dead_lettered_at if letter else self.leased.inserted_at).isoformat(),
+            "dead_lettered_at": self.dead_lettered_at.isoformat(),
         }
 
 
@@ -106,13 +112,17 @@ def purge(letters: list[Letter], poison: Queue) -> dict[str, str]:
 
 
 def find(letters: list[Letter], wanted: Iterable[str]) -> list[Letter]:
-    """The letters of these ids or unique beginnings of ids, once each. Raises LookupError naming what fits none."""
+    """The letters of these ids or unique beginnings of ids, once each. Raises LookupError naming what fits none.
+
+    The whole id of a push means all of its letters: it may have failed on several groups.
+    """
     found: dict[str, Letter] = {}
     problems = []
     for beginning in wanted:
         fitting = [letter for letter in letters if beginning and letter.id.startswith(beginning)]
-        if len(fitting) == 1:
-            found[fitting[0].id] = fitting[0]
+        of_push = [letter for letter in letters if letter.message and letter.message.id == beginning]
+        if len(fitting) == 1 or of_push:
+            found |= {letter.id: letter for letter in of_push or fitting}
         else:
             problems.append(f"{len(fitting) or 'no'} dead letters have an id that begins with {beginning!r}")
     if problems:
