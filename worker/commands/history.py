@@ -117,9 +117,9 @@ def _print_now(records: Sequence[Record], name_of: Callable[[TargetId], str]) ->
     for record in records:
         name = name_of(record.target)
         if hold := record.hold:
-            by = f" by {hold.by}" if hold.by else ""
-            until = f", until {when(hold.until)} UTC" if hold.until else ""
-            print_line(f"{name} is held since {when(hold.since)} UTC{by}{until}: {hold.reason}")
+            more = [f"by {hold.by}" if hold.by else "", f"until {when(hold.until)} UTC" if hold.until else ""]
+            who = ", ".join(filter(None, more))
+            print_line(f"{name} is held since {when(hold.since)} UTC: {hold.reason}{f' ({who})' if who else ''}")
         elif record.deeds:
             last = record.deeds[0]
             print_line(f"{name}: {last.what}, at {when(last.at)} UTC{f' by {last.by}' if last.by else ''}")
