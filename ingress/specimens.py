@@ -10,7 +10,6 @@ import base64
 import hmac
 import json
 import re
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,10 +33,11 @@ _EXAMPLES = {
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What is said to have been pushed, and when."""
+    """What is said to have been pushed, and when; `id` is what the sender calls its delivery."""
 
     image: ImageReference
     at: datetime
+    id: str
 
     @property
     def time(self) -> str:
@@ -54,7 +54,7 @@ def specimen(sender: str, pushed: Pushed) -> tuple[Headers, bytes]:
     """The headers and the body of a delivery. Raises ValueError if this sender can't say so of this image."""
     headers = {"Content-Type": "application/json"}
     if sender == "ghcr":
-        headers |= {"X-GitHub-Event": "package", "X-GitHub-Delivery": str(uuid.uuid4())}
+        headers |= {"X-GitHub-Event": "package", "X-GitHub-Delivery": pushed.id}
     if sender == "nexus":
         headers["X-Nexus-Webhook-Id"] = "rm:repository:component"
     return headers, json.dumps(_BODIES[sender](pushed)).encode()
@@ -78,7 +78,7 @@ def _acr(pushed: Pushed) -> Json:
     target = {"repository": image.repository, "tag": image.tag, "digest": image.digest}
     manifest = {"mediaType": "application/vnd.docker.distribution.manifest.v2+json", **target}
     return {
-        "id": str(uuid.uuid4()),
+        "id": pushed.id,
         "timestamp": pushed.time,
         "action": "push",
         "target": manifest,
@@ -119,7 +119,7 @@ def _distribution(pushed: Pushed) -> Json:
     image = pushed.image
     target = {"repository": image.repository, "tag": image.tag, "digest": image.digest}
     event = {
-        "id": str(uuid.uuid4()),
+        "id": pushed.id,
         "timestamp": pushed.time,
         "action": "push",
         "target": {"mediaType": "application/vnd.docker.distribution.manifest.v2+json", **target},
@@ -162,7 +162,7 @@ def _gcr(pushed: Pushed) -> Json:
     if image.digest:
         event["digest"] = f"{image.name}@{image.digest}"
     data = base64.b64encode(json.dumps(event).encode()).decode()
-    return {"message": {"data": data, "messageId": str(uuid.uuid4().int), "publishTime": pushed.time}}
+    return {"message": {"data": data, "messageId": pushed.id, "publishTime": pushed.time}}
 
 
 def _ecr(pushed: Pushed) -> Json:

@@ -50,12 +50,13 @@ class Known:
 def test_webhook(context: click.Context, *, sender: str, url: str | None, image: str | None, as_json: bool) -> None:
     """`aci-hooks test-webhook SENDER`."""
     import json
+    import uuid
 
     from ingress.specimens import Pushed, example_image, specimen
     from shared.printable import printable, printable_json
 
     known = _known(context.obj)
-    pushed = Pushed(_image(image or example_image(sender)), datetime.now(UTC))
+    pushed = Pushed(_image(image or example_image(sender)), datetime.now(UTC), str(uuid.uuid4()))
     try:
         headers, body = specimen(sender, pushed)
     except ValueError as error:

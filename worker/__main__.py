@@ -95,4 +95,4 @@ def command_line(places: Mapping[str, Place]) -> click.Group:
 main = command_line(COMMANDS)
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="aci-hooks-worker")

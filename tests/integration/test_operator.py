@@ -296,11 +296,11 @@ def test_two_groups_of_one_name_are_told_apart_by_their_subscriptions(site: Site
 
 @pytest.mark.parametrize(("typed", "completed"), [("s", "plain,shop"), ("W", "plain,web/shop"), ("x", "")])
 def test_a_shell_completes_groups(site: Site, typed: str, completed: str) -> None:
-    words = {"_ACI_HOOKS_WORKER_COMPLETE": "bash_complete", "COMP_WORDS": f"aci-hooks-worker hold {typed}"}
-    command = [Path(sys.executable).with_name("aci-hooks-worker")]
+    words = {"_ACI_HOOKS_COMPLETE": "bash_complete", "COMP_WORDS": f"aci-hooks hold {typed}"}
+    command = [sys.executable, "-m", "aci_hooks"]
     for environment, expected in ((site.environment, completed), ({}, "")):
         given = {**environment, **words, "COMP_CWORD": "2", "PATH": os.environ["PATH"]}
-        ended = subprocess.run(command, env=given, capture_output=True, text=True, check=True)
+        ended = subprocess.run(command, cwd=PROJECT, env=given, capture_output=True, text=True, check=True)
         assert ended.stdout.strip() == expected
 
 

@@ -33,7 +33,7 @@ def test_the_ingress_reads_what_was_meant(sender: str, digest: str | None) -> No
     queue = RecordingQueue()
     image = image_of(sender)
     asked = ImageReference(image.registry, image.repository, image.tag, digest)
-    headers, body = specimen(sender, Pushed(asked, NOW))
+    headers, body = specimen(sender, Pushed(asked, NOW, "an-id"))
     answer = client_for(queue).post(f"/webhooks/{sender}/{TOKEN}", data=body, headers=headers)
     assert answer.status_code == 202, answer.text
     (message,) = queue.sent
@@ -44,7 +44,7 @@ def test_the_ingress_reads_what_was_meant(sender: str, digest: str | None) -> No
 
 @pytest.mark.parametrize("sender", WITH_SECRET)
 def test_its_own_proof_is_enough(sender: str) -> None:
-    headers, body = specimen(sender, Pushed(image_of(sender), NOW))
+    headers, body = specimen(sender, Pushed(image_of(sender), NOW, "an-id"))
     proof = own_proof(sender, SECRET, body)
     answer = client_for(RecordingQueue()).post(f"/webhooks/{sender}", data=body, headers={**headers, **proof})
     assert answer.status_code == 202, answer.text
@@ -65,4 +65,4 @@ def test_a_sender_without_a_secret_has_no_proof_of_its_own(sender: str) -> None:
 )
 def test_what_a_sender_can_not_say_is_told(sender: str, image: str) -> None:
     with pytest.raises(ValueError, match="image"):
-        specimen(sender, Pushed(ImageReference.parse(image), NOW))
+        specimen(sender, Pushed(ImageReference.parse(image), NOW, "an-id"))

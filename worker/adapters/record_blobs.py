@@ -125,7 +125,7 @@ class Records:
                 time.sleep(random.uniform(0, _PAUSE))  # noqa: S311 - jitter: other workers write it, too
                 continue
             return
-        raise RemoteError("records", None, "Conflict", f"others wrote {_TRACE} {_TRIES} times in a row")
+        raise RemoteError("records", 412, "Conflict", f"others wrote {_TRACE} {_TRIES} times in a row")
 
     def _load_trace(self) -> tuple[Trace, dict[str, Any]]:
         """The trace, and the condition under which it may be written."""

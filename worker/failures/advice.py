@@ -39,6 +39,7 @@ ADVICE = {
     "CredentialUnavailable": "give the worker an identity: a managed one, or AZURE_CLIENT_ID and its secret; redrive",
     "Unauthorized": "mend the worker's credentials of the registry or of Azure, then redrive",
     "RegistryErrorResponse": _WAIT,
+    "Conflict": "redrive",
     "UnreadableRecord": "mend or delete the record's blob (docs/operations.md, Records), then redrive",
     "SecretUnavailable": "make the source of the secret readable (`check` tells), then redrive",
     "WorkerCrash": "look at the workers' log and memory, then redrive",
