@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +22,8 @@ from shared.message import UpdateMessage
 from shared.push import Push
 from tests.processes import INGRESS, PROJECT, environment_of, free_ports, wait_until
 from tests.site import SUBSCRIPTION, Site, definition, events
+from worker.record.trace import End
+from worker.record.values import Outcome
 from worker.targets.file import parse_targets
 
 ACI_HOOKS = (sys.executable, "-m", "aci_hooks")
@@ -315,6 +318,25 @@ def test_failures_and_the_end_of_a_worker_are_in_the_log_at_levels_that_alert(si
     assert ("ended", "warning") in lines
     assert ("dead letter", "error") in lines
     assert lines.index(("stopping", "info")) < lines.index(("worker stopped", "info"))
+
+
+def test_workers_that_leave_traces_at_once_overwrite_none(site: Site) -> None:
+    message = site.push("acme/nothing:v1")
+    ends = [
+        End(
+            outcome=Outcome.of(
+                message.model_copy(update={"id": f"push-{number}"}), "ignored", "", (), datetime.now(UTC)
+            )
+        )
+        for number in range(8)
+    ]
+    with ThreadPoolExecutor(len(ends)) as workers:
+        list(workers.map(site.records.leave_trace, ends))
+    assert {end.outcome.id for end in site.records.trace().ends} == {f"push-{number}" for number in range(8)}
+    site.write_blob("trace.json", "not ours")
+    assert site.records.trace().ends == ()
+    site.records.leave_trace(ends[0])
+    assert site.records.trace().ends == (ends[0],)
 
 
 def test_check_and_plan_have_a_short_form_for_many_targets(site: Site, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from worker.commands.output import print_json, print_line
+from worker.commands.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from shared.image import ImageReference
@@ -57,17 +58,22 @@ class Tail:
 
     def changed(self, only: TargetId | None = None) -> list[Record]:
         """Read them. A record that can't be read now is read at the next look."""
+        news = [
+            (target, etag)
+            for target, etag in self._records.versions()
+            if self._seen.get(target) != etag and only in {None, target}
+        ]
+        found = side_by_side(lambda new: self._load(*new), news, doing=None)
+        return [record for record in found if record]
+
+    def _load(self, target: TargetId, etag: str) -> Record | None:
         from shared.errors import RemoteError
 
-        found = []
-        for target, etag in self._records.versions():
-            if self._seen.get(target) == etag or (only and target != only):
-                continue
-            with contextlib.suppress(RemoteError):
-                record, loaded = self._records.load(target)
-                self._seen[target] = loaded or etag
-                found.append(record)
-        return found
+        with contextlib.suppress(RemoteError):
+            record, loaded = self._records.load(target)
+            self._seen[target] = loaded or etag
+            return record
+        return None
 
 
 def follow_push(

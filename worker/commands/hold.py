@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from worker.commands.naming import GROUP_HELP, complete_group, find_group, held_back
+from worker.commands.naming import GROUP_HELP, complete_group, find_group, held_back, known_targets
 from worker.commands.output import count_of, example, print_json, print_line, when
 from worker.commands.people import by_option
 from worker.commands.side_by_side import side_by_side
@@ -142,7 +142,8 @@ def _targets(deployment: Deployment, groups: Sequence[str], *, everything: bool)
         raise click.UsageError("Name the groups, or say --all.")
     if not everything:
         return list(dict.fromkeys(find_group(deployment, group) for group in groups))
-    known = {target.id for target in deployment.catalogue.known()} | set(deployment.records.all())
+    # Groups that are no targets now, as nobody can list them, may have a record.
+    known = {*known_targets(deployment), *deployment.records.all()}
     return sorted(known, key=lambda target: target.key)
 
 

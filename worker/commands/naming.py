@@ -44,6 +44,12 @@ def find_group(deployment: Deployment, text: str) -> TargetId:
     raise _unknown(text, known)
 
 
+def known_targets(deployment: Deployment) -> list[TargetId]:
+    """Every target, as far as the groups can be listed now; says so where they can't."""
+    known = _listed(deployment) | {target.id for target in deployment.catalogue.all()}
+    return sorted(known, key=lambda target: target.key)
+
+
 def is_group(deployment: Deployment, text: str) -> bool:
     """Does it name a group, or several? An id of a push has no slash in it, and is hexadecimal."""
     if "/" in text:

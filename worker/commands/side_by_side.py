@@ -16,10 +16,10 @@ Thing = TypeVar("Thing")
 Result = TypeVar("Result")
 
 
-def side_by_side(look: Callable[[Thing], Result], things: Iterable[Thing], doing: str) -> list[Result]:
+def side_by_side(look: Callable[[Thing], Result], things: Iterable[Thing], doing: str | None) -> list[Result]:
     """What `look` gives for each of the things, in their order. What it raises comes up, and what waits is not begun.
 
-    On a terminal a bar says how far it is, with `doing` in front of it.
+    On a terminal a bar says how far it is, with `doing` in front of it; without that there is no bar.
     """
     things = list(things)
     if not things:
@@ -33,11 +33,13 @@ def side_by_side(look: Callable[[Thing], Result], things: Iterable[Thing], doing
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _with_a_bar(looks: Sequence[Future[Result]], doing: str) -> Iterator[Future[Result]]:
-    if len(looks) < BAR_FROM or not sys.stderr.isatty():
+def _with_a_bar(looks: Sequence[Future[Result]], doing: str | None) -> Iterator[Future[Result]]:
+    if doing is None or len(looks) < BAR_FROM or not sys.stderr.isatty():
         yield from looks
         return
     from rich.console import Console
     from rich.progress import track
 
-    yield from track(looks, doing, console=Console(stderr=True), transient=True)
+    out = Console(stderr=True)
+    # A terminal that can't go back in a line (TERM=dumb) would show a bar a step.
+    yield from looks if out.is_dumb_terminal else track(looks, doing, console=out, transient=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from worker.commands.naming import GROUP_HELP, complete_group, find_group, names_of
+from worker.commands.naming import GROUP_HELP, complete_group, find_group, known_targets, names_of
 from worker.commands.output import console, count_of, example, print_json, print_line, text
 from worker.commands.side_by_side import side_by_side
 from worker.commands.times import how_long
@@ -65,10 +65,12 @@ def status(context: click.Context, *, groups: tuple[str, ...], watch: bool, as_j
     sys.exit(1 if any(one.unread for one in found) or deployment.catalogue.problems() else 0)
 
 
-def look(deployment: Deployment, targets: Sequence[TargetId] = ()) -> list[Status]:
-    """The status of these groups, or of every target and whatever else is not at rest, trouble first."""
-    chosen = list(targets) or _all(deployment)
-    found = side_by_side(lambda target: _status(deployment, target), chosen, "reading the groups")
+def look(
+    deployment: Deployment, targets: Sequence[TargetId] = (), doing: str | None = "reading the groups"
+) -> list[Status]:
+    """The status of these groups, or of every target, trouble first."""
+    chosen = list(targets) or known_targets(deployment)
+    found = side_by_side(lambda target: _status(deployment, target), chosen, doing)
     return sorted(found, key=lambda one: (one.rank, one.target.key))
 
 
@@ -91,17 +93,6 @@ def as_entry(one: Status) -> dict[str, Any]:
         "last": entry(one.target, one.last) if one.last else None,
         "problem": one.problem,
     }
-
-
-def _all(deployment: Deployment) -> list[TargetId]:
-    from shared.errors import RemoteError
-
-    try:
-        targets = {target.id for target in deployment.catalogue.known()}
-    except RemoteError as error:
-        print_line(f"not all targets could be listed: {error}", err=True)
-        targets = {target.id for target in deployment.catalogue.all()}
-    return sorted(targets, key=lambda target: target.key)
 
 
 def _status(deployment: Deployment, target: TargetId) -> Status:
@@ -187,7 +178,7 @@ def _watch(deployment: Deployment, targets: Sequence[TargetId], *, as_json: bool
     out = console()
     if as_json or not out.is_terminal or out.is_dumb_terminal:
         while True:
-            found = look(deployment, targets)
+            found = look(deployment, targets, doing=None)
             if as_json:
                 print_json([as_entry(one) for one in found], in_a_line=True)
             else:
@@ -195,7 +186,7 @@ def _watch(deployment: Deployment, targets: Sequence[TargetId], *, as_json: bool
             time.sleep(_pause(found))
     with Live(console=out, screen=True, auto_refresh=False) as live:
         while True:
-            found = look(deployment, targets)
+            found = look(deployment, targets, doing=None)
             live.update(_view(deployment, found), refresh=True)
             time.sleep(_pause(found))
 
