@@ -1,5 +1,5 @@
 # One image for both roles: the ingress by default, the worker with the command `aci-hooks-worker run`.
-ARG PYTHON=python:3.13-slim
+ARG PYTHON=python:3.13.9-slim-bookworm
 
 FROM ${PYTHON} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
@@ -16,9 +16,11 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /opt/whe
  && /opt/aci-hooks/bin/pip install --no-deps --no-index /opt/wheel/*.whl
 
 FROM ${PYTHON} AS runtime
+# pyproject.toml says which: docker build --build-arg VERSION="$(sed -nE 's/^version = "(.*)"/\1/p' pyproject.toml)" .
+ARG VERSION=development
 LABEL org.opencontainers.image.title="aci-hooks" \
       org.opencontainers.image.description="Deploys a pushed image onto running Azure Container Instances, in place" \
-      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.licenses="MIT"
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin aci-hooks
 COPY --from=build /opt/aci-hooks /opt/aci-hooks

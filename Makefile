@@ -15,7 +15,7 @@ HAS_NODE = node -e 'process.exit(+(parseInt(process.versions.node) < 18))' 2>/de
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup node demo test unit check format bench chaos search lock clean
+.PHONY: help setup node demo test unit versions check house docs hooks format bench chaos search lock clean
 
 help: ## What there is
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1 \2/p' Makefile | while read -r make name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
@@ -44,21 +44,40 @@ demo: setup ## A push from webhook to container group: v1 to v2, then a bad imag
 	@python -m tests.demo $(if $(SENDER),--sender $(SENDER)) $(if $(filter-out 0,$(KEEP)),--keep)
 
 # Three at a time, whatever the machine: most of them wait for processes of their own.
-test: setup ## All tests, on a real Azurite, and every branch of the pure modules (ARGS="-k words" for some tests)
+test: setup ## All tests, on a real Azurite, and every branch of what decides and carries out (ARGS="-k words" for some)
 	python -m pytest $(or $(ARGS),--cov -n 3 --dist worksteal)
 
 unit: setup ## Unit and property tests alone, within a minute
 	python -m pytest tests/unit tests/property -q -n 2 --dist worksteal
 
-check: setup ## Lint, format, types and import contracts
+versions: setup ## Unit and property tests on every supported Python that is installed
+	nox --session unit
+
+# Short ones first, so that a slip shows at once.
+check: setup ## Lint, format, spelling, prose, types, import contracts, the house's drawing, the documentation site
 	ruff check
 	ruff format --check
-	mypy
+	codespell
+	python -m tools.prose
 	lint-imports
+	bandit --quiet --configfile pyproject.toml --recursive ingress shared worker
+	python -m tools.house --check
+	python -m mkdocs build
+	mypy
 
-format: setup ## Mend what ruff can mend
+house: setup ## Draw the rooms, floors and import arrows of worker/ into docs/architecture.md
+	python -m tools.house
+
+docs: setup ## Build the documentation site into build/site; broken links and anchors fail
+	python -m mkdocs build
+
+hooks: setup ## Run the quick checks before every commit (pre-commit)
+	pre-commit install
+
+format: setup ## Mend what ruff can mend, and break long lines of the documentation
 	ruff check --fix
 	ruff format
+	python -m tools.prose --wrap
 
 bench: setup ## Measure throughput, latency and costs (PUSHES=, ROLLOUTS=, AGAINST=another checkout)
 	python -m tests.bench $(if $(PUSHES),--pushes $(PUSHES)) $(if $(ROLLOUTS),--rollouts $(ROLLOUTS)) \
@@ -82,5 +101,5 @@ lock: setup ## Renew the locks, with the oldest Python that is supported (UPGRAD
 	npm $(if $(UPGRADE),update,install) --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 
 clean: ## Remove everything that setup and the tools made
-	rm -rf $(VENV) node_modules build dist .run .coverage .*_cache .hypothesis mutants ./*.egg-info
+	rm -rf $(VENV) node_modules build dist .run .nox .coverage .*_cache .hypothesis mutants ./*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

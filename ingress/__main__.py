@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from wsgiref.types import WSGIApplication
+from collections.abc import Mapping
 
 import click
 import structlog
 
 from ingress.app import create_app
+from ingress.front import Front
 from ingress.outbox import CLIENT_TIMEOUTS, Outbox
-from ingress.server import Server
+from ingress.receivers import Limits, read_receivers
+from ingress.server import listen, serve
 from shared.environment import SettingsError, misspelt, read_settings
 from shared.errors import RemoteError
 from shared.queue import open_queues
-from shared.settings import IngressSettings, WorkerSettings, variables
+from shared.settings import SENDERS, IngressSettings, WorkerSettings, variables
 from shared.telemetry import Redaction, configure_logging
 
 _MISCONFIGURED = 2
@@ -46,30 +48,48 @@ def main(host: str, port: int | None) -> None:
     environment = {**os.environ, **({"PORT": str(port), "PORT_FILE": ""} if port else {})}
     hints = misspelt(environment, {*variables(IngressSettings), *variables(WorkerSettings)})
     try:
-        settings = read_settings(IngressSettings, environment)
+        settings, limits, redaction = _configuration(environment)
     except SettingsError as error:
         for problem in [*error.problems, *hints]:
             click.echo(f"aci-hooks-ingress: {problem}", err=True)
         sys.exit(_MISCONFIGURED)
-    configure_logging(settings.log_format, Redaction(settings.secret_values()))
+    configure_logging(settings.log_format, redaction)
     for hint in hints:
         _log.warning("unknown setting", detail=hint)
-    url = f"http://{host}:{settings.port}"
-    Server(
-        load=lambda: _assemble(settings),
-        host=host,
-        port=settings.port,
-        when_ready=lambda: _log.info("serving", url=url, queue=settings.queue),
-    ).run()
+    try:
+        listener = listen(host, settings.port)
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {host}, port {settings.port}: {error.strerror}") from error
+    _log.info("serving", url=f"http://{host}:{settings.port}", queue=settings.queue)
+    serve(_assemble(settings, limits), listener)
 
 
-def _assemble(settings: IngressSettings) -> WSGIApplication:
+def _configuration(environment: Mapping[str, str]) -> tuple[IngressSettings, Limits, Redaction]:
+    """The settings, the receivers file and what the logs hide; raises SettingsError with the problems of both."""
+    settings, limits, redaction, problems = None, Limits(), Redaction(), list[str]()
+    try:
+        settings = read_settings(IngressSettings, environment)
+        redaction = Redaction(settings.secret_values())
+    except SettingsError as error:
+        problems += error.problems
+    path = settings.receivers_file if settings else environment.get("ACI_HOOKS_RECEIVERS")
+    try:
+        if path:
+            limits = read_receivers(path, environment, settings.senders if settings else SENDERS, redaction.learn)
+    except SettingsError as error:
+        problems += error.problems
+    if settings is None or problems:
+        raise SettingsError(problems)
+    return settings, limits, redaction
+
+
+def _assemble(settings: IngressSettings, limits: Limits) -> Front:
     updates, _ = open_queues(settings, timeouts=CLIENT_TIMEOUTS)
     outbox = Outbox(updates)
     # The first look at the queue is the slowest: it may make the queue, and ask for a credential's token. No sender
     # should wait for it.
     threading.Thread(target=_greet, args=(outbox,), daemon=True).start()
-    return create_app(settings, outbox)
+    return Front(create_app(settings, outbox, limits=limits), settings.max_body)
 
 
 def _greet(outbox: Outbox) -> None:

@@ -4,34 +4,72 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from flask import Blueprint, Flask, Response, g, request
-from werkzeug.exceptions import BadRequest, HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from flask import Blueprint, Flask, Response, current_app, g, request
+from werkzeug.datastructures import EnvironHeaders, Headers
+from werkzeug.exceptions import (
+    BadRequest,
+    HTTPException,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+    ServiceUnavailable,
+)
 
 from ingress import problems
 from ingress.authentication import Oidc
+from ingress.authority import authorities_of
 from ingress.delivery import Delivery
+from ingress.front import ARRIVED, NoRoom
 from ingress.keys import KeyServer
 from ingress.metrics import CONTENT_TYPE as METRICS_TYPE
 from ingress.metrics import Metrics
 from ingress.openapi import describe
 from ingress.outbox import Outbox
 from ingress.problems import Problem
+from ingress.readiness import Readiness
 from ingress.receiver import Receiver, Reply
-from ingress.senders import all_senders
-from shared.errors import RemoteError
-from shared.settings import SENDERS, SENDERS_WITHOUT_SECRETS, IngressSettings
+from ingress.receivers import Limits
+from ingress.senders import acr, all_senders
+from shared.settings import SENDERS_WITHOUT_SECRETS, IngressSettings
 from shared.telemetry import new_traceparent, trace_id
 
 _log = structlog.get_logger()
 _PREFIX = "/webhooks/"
+_LONGEST_LENGTH = 18
+"""Digits of a Content-Length that are read as a number."""
 _OUTCOMES = {400: "malformed", 401: "unauthorized", 413: "too large", 503: "unavailable"}
 
 
-def create_app(settings: IngressSettings, outbox: Outbox, keys: KeyServer | None = None) -> Flask:
+class Ingress(Flask):
+    """The WSGI application, which can tell from a head whether it would read the body."""
+
+    def __init__(self, receiver: Receiver, max_body: int) -> None:
+        super().__init__("ingress", static_folder=None)
+        # A redirect to a tidier path would put the token into a Location header.
+        self.url_map.strict_slashes = False
+        self.url_map.merge_slashes = False
+        self._receiver = receiver
+        self._max_body = max_body
+
+    def wants_body(self, environ: dict[str, Any]) -> bool:
+        """Is it a delivery, not too large, that may be proven? Quick, and asks nobody."""
+        path: str = environ["PATH_INFO"]
+        if environ["REQUEST_METHOD"] != "POST" or not path.startswith(_PREFIX):
+            return False
+        sender, _, token = path.removeprefix(_PREFIX).partition("/")
+        if sender not in self._receiver.senders or is_too_large(environ.get("CONTENT_LENGTH"), self._max_body):
+            return False
+        return self._receiver.refusal(head_of(sender, EnvironHeaders(environ), token.encode("latin-1"))) is None
+
+
+def create_app(
+    settings: IngressSettings, outbox: Outbox, keys: KeyServer | None = None, limits: Limits | None = None
+) -> Ingress:
     """The WSGI application. It reads no environment, and reaches nothing but the outbox and, for gcr, the keys."""
     metrics = Metrics()
     oidc = Oidc(
@@ -42,52 +80,79 @@ def create_app(settings: IngressSettings, outbox: Outbox, keys: KeyServer | None
     )
     for name in sorted(settings.sender_secrets.keys() & SENDERS_WITHOUT_SECRETS):
         _log.warning("unused setting", sender=name, detail="this sender has no secret of its own; use a token")
+    known = all_senders(oidc, settings.nexus_registry, settings.artifactory_registry)
+    senders = {name: known[name] for name in settings.senders}
+    tokens = [token.get_secret_value().encode() for token in settings.webhook_tokens]
     receiver = Receiver(
-        senders=all_senders(oidc, settings.nexus_registry),
-        tokens=[token.get_secret_value().encode() for token in settings.webhook_tokens],
-        secrets={
-            sender: [secret.get_secret_value().encode() for secret in secrets]
-            for sender, secrets in settings.sender_secrets.items()
+        senders=senders,
+        authorities={
+            name: authorities_of(
+                sender.accepts,
+                tokens,
+                [secret.get_secret_value().encode() for secret in settings.sender_secrets.get(name, ())],
+                (limits or {}).get(name, ()),
+            )
+            for name, sender in senders.items()
         },
         outbox=outbox,
         metrics=metrics,
     )
-    app = Flask("ingress", static_folder=None)
-    # A redirect to a tidier path would put the token into a Location header.
-    app.url_map.strict_slashes = False
-    app.url_map.merge_slashes = False
+    app = Ingress(receiver, settings.max_body)
     app.register_blueprint(_webhooks(receiver, settings.max_body))
-    app.register_blueprint(_service(outbox, metrics))
-    app.register_error_handler(HTTPException, _refuse)
+    app.register_blueprint(_service(outbox.readiness, metrics, list(senders)))
+    app.register_error_handler(HTTPException, lambda error: _refuse(error, senders))
     app.register_error_handler(Exception, _give_up)
     app.before_request(_begin)
-    app.after_request(lambda response: _record(response, metrics))
+    app.after_request(lambda response: _record(response, metrics, senders))
     return app
 
 
 def _webhooks(receiver: Receiver, max_body: int) -> Blueprint:
     routes = Blueprint("webhooks", __name__)
-    path = f"{_PREFIX}<any({','.join(SENDERS)}):sender>"
+    path = f"{_PREFIX}<any({','.join(receiver.senders)}):sender>"
 
-    @routes.post(path)
-    @routes.post(f"{path}/<path:token>")
+    @routes.post(path, provide_automatic_options=False)
+    @routes.post(f"{path}/<path:token>", provide_automatic_options=False)
     def receive(sender: str, token: str | None = None) -> Response:
-        delivery = Delivery.of(
-            sender,
-            [(name, value.encode("latin-1", "replace")) for name, value in request.headers],
-            _read_body(max_body),
-            received_at=datetime.now(UTC),
-            # A slash at a URL's end says nothing, and no token ends with one.
-            url_token=token.removesuffix("/").encode("utf-8", "replace") if token else None,
-        )
-        answer = receiver.receive(delivery, time.monotonic(), g.traceparent)
+        if is_too_large(request.headers.get("Content-Length"), max_body):
+            raise RequestEntityTooLarge
+        head = head_of(sender, request.headers, (token or "").encode("utf-8", "replace"))
+        answer: Reply | Problem | None = receiver.refusal(head)
+        if answer is None:
+            delivery = head.with_body(_read_body(max_body), received_at=datetime.now(UTC))
+            arrived = request.environ.get(ARRIVED) or time.monotonic()
+            answer = receiver.receive(delivery, arrived, g.traceparent)
         g.answer = answer
         return _problem(answer) if isinstance(answer, Problem) else _json(answer.status, answer.body)
+
+    @routes.route(path, methods=["OPTIONS"])
+    @routes.route(f"{path}/<path:token>", methods=["OPTIONS"])
+    def consent(sender: str, token: str | None = None) -> Response:
+        head = head_of(sender, request.headers, (token or "").encode("utf-8", "replace"))
+        headers = acr.consent(head)
+        if headers and not receiver.knows(head):
+            return _problem(problems.unauthorized(["the token in the URL"]))
+        answer = current_app.make_default_options_response()
+        answer.headers.update(headers)
+        return answer
 
     return routes
 
 
-def _service(outbox: Outbox, metrics: Metrics) -> Blueprint:
+def head_of(sender: str, headers: Headers, token: bytes) -> Delivery:
+    """The delivery, of which the body has not been read."""
+    fields = [(name, value.encode("latin-1", "replace")) for name, value in headers]
+    # A slash at a URL's end says nothing, and no token ends with one.
+    return Delivery.of(sender, fields, b"", datetime.now(UTC), token.removesuffix(b"/") or None)
+
+
+def is_too_large(length: str | None, limit: int) -> bool:
+    """Does a Content-Length announce a body of more bytes than the limit?"""
+    digits = (length or "").strip()
+    return digits.isascii() and digits.isdigit() and (len(digits) > _LONGEST_LENGTH or int(digits) > limit)
+
+
+def _service(readiness: Readiness, metrics: Metrics, senders: list[str]) -> Blueprint:
     routes = Blueprint("service", __name__)
 
     @routes.get("/healthz")
@@ -96,11 +161,8 @@ def _service(outbox: Outbox, metrics: Metrics) -> Blueprint:
 
     @routes.get("/readyz")
     def readyz() -> Response:
-        try:
-            outbox.check()
-        except RemoteError as error:
-            _log.warning("not ready", error=str(error))
-            return _problem(problems.unavailable(f"the queue cannot be reached ({error.code})"))
+        if code := readiness.trouble():
+            return _problem(problems.unavailable(f"the queue cannot be reached ({code})"))
         return _json(200, {"status": "ready"})
 
     @routes.get("/metrics")
@@ -109,23 +171,22 @@ def _service(outbox: Outbox, metrics: Metrics) -> Blueprint:
 
     @routes.get("/openapi.json")
     def openapi() -> Response:
-        return _json(200, describe())
+        return _json(200, describe(senders))
 
     return routes
 
 
 def _read_body(limit: int) -> bytes:
     """The raw body, never more than a byte beyond `limit` of it; raises HTTPException."""
-    length = request.content_length
-    if length is not None and length > limit:
-        raise RequestEntityTooLarge
     try:
         body: bytes = request.environ["wsgi.input"].read(limit + 1)
-    except Exception as error:  # the server's own: a broken chunk, a connection that ended
+    except NoRoom as error:
+        raise ServiceUnavailable("too many bodies come slowly; send it again") from error
+    except Exception as error:  # the server's own: a client that is too slow, a connection that ended
         raise BadRequest("the body cannot be read to its end") from error
     if len(body) > limit:
         raise RequestEntityTooLarge
-    if length is not None and len(body) < length:
+    if len(body) < (request.content_length or 0):
         raise BadRequest("the body is shorter than its Content-Length")
     return body
 
@@ -135,16 +196,18 @@ def _begin() -> None:
     g.traceparent = new_traceparent(request.headers.get("traceparent"))
 
 
-def _refuse(error: HTTPException) -> Response:
+def _refuse(error: HTTPException, senders: Mapping[str, Any]) -> Response:
     status = error.code or 503
     if isinstance(error, NotFound):
-        known = f"; senders are {', '.join(SENDERS)}" if request.path.startswith(_PREFIX) else ""
+        known = f"; senders are {', '.join(senders)}" if request.path.startswith(_PREFIX) else ""
         return _problem(Problem(404, f"there is nothing here{known}"))
     if isinstance(error, MethodNotAllowed):
         allowed = ", ".join(sorted(error.valid_methods or ()))
         return _problem(Problem(405, f"only {allowed} is answered here", {"Allow": allowed}))
     if isinstance(error, RequestEntityTooLarge):
         return _problem(Problem(413, "the body has more bytes than ACI_HOOKS_MAX_BODY allows"))
+    if isinstance(error, ServiceUnavailable):
+        return _problem(problems.unavailable(str(error.description)))
     if status >= 500 or status < 400:
         return _give_up(error)
     return _problem(Problem(status, error.description or "the request cannot be served"))
@@ -156,13 +219,13 @@ def _give_up(error: Exception) -> Response:
     return _problem(problems.unavailable("the request cannot be served now"))
 
 
-def _record(response: Response, metrics: Metrics) -> Response:
+def _record(response: Response, metrics: Metrics, senders: Mapping[str, Any]) -> Response:
     """One line and one count for a delivery, whatever became of it. Its path is written without the token."""
     if not request.path.startswith(_PREFIX) or request.method == "OPTIONS":
         return response
     # From the path, as a request that was refused for its method has no view.
     named, _, token = request.path.removeprefix(_PREFIX).partition("/")
-    sender = named if named in SENDERS else "unknown"
+    sender = named if named in senders else "unknown"
     answer: Reply | None = g.get("answer") if isinstance(g.get("answer"), Reply) else None
     outcome = answer.outcome if answer else _OUTCOMES.get(response.status_code, "refused")
     metrics.deliveries.labels(sender, outcome).inc()
@@ -184,7 +247,8 @@ def _facts(response: Response, answer: Reply | None) -> dict[str, Any]:
         return {"detail": json.loads(response.get_data()).get("detail")}
     body = answer.body
     if answer.outcome == "queued":
-        return {"id": body["id"], "images": [push["image"] for push in body["pushes"]]}
+        passed_over = {"passed_over": list(answer.passed_over)} if answer.passed_over else {}
+        return {"id": body["id"], "images": [push["image"] for push in body["pushes"]], **passed_over}
     return {"reason": body.get("reason")}
 
 

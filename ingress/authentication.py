@@ -21,6 +21,8 @@ from ingress.delivery import Delivery
 
 Secrets = Sequence[bytes]
 
+_BAD_TOKEN = (jwt.PyJWTError, ValueError, TypeError, RecursionError, OverflowError)
+
 _CLOCK_LEEWAY = 60
 """Seconds that the clock of a token's issuer may be off ours."""
 
@@ -31,7 +33,11 @@ class Scheme(Protocol):
     @property
     def label(self) -> str: ...
 
-    def proves(self, delivery: Delivery, secrets: Secrets) -> bool: ...
+    def may_prove(self, head: Delivery, secrets: Secrets) -> bool:
+        """Could the delivery be proven, by what its head shows? If not, its body is not read. Asks nobody else."""
+
+    def proves(self, delivery: Delivery, secrets: Secrets) -> bool:
+        """Is the delivery proven?"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,8 @@ class UrlToken:
     def proves(self, delivery: Delivery, secrets: Secrets) -> bool:
         return _is_one_of(delivery.url_token, secrets)
 
+    may_prove = proves
+
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
@@ -52,6 +60,8 @@ class Bearer:
 
     def proves(self, delivery: Delivery, secrets: Secrets) -> bool:
         return _is_one_of(_credentials(delivery, b"bearer"), secrets)
+
+    may_prove = proves
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,8 @@ class FixedHeader:
     def proves(self, delivery: Delivery, secrets: Secrets) -> bool:
         return _is_one_of(delivery.header(self.name), secrets)
 
+    may_prove = proves
+
 
 @dataclass(frozen=True, slots=True)
 class Hmac:
@@ -80,12 +92,21 @@ class Hmac:
     def label(self) -> str:
         return f"the HMAC in {self.header}"
 
+    def signature(self, head: Delivery) -> bytes | None:
+        """What the head has in the signature's place."""
+        return head.header(self.header)
+
+    def may_prove(self, head: Delivery, secrets: Secrets) -> bool:
+        """Is there a signature, of the right length, and a key that it could be made with?"""
+        length = len(self.prefix) + 2 * hashlib.new(self.algorithm).digest_size
+        return bool(secrets) and len(self.signature(head) or b"") == length
+
     def proves(self, delivery: Delivery, secrets: Secrets) -> bool:
         digest = getattr(hashlib, self.algorithm)
         expected = [
             self.prefix + hmac.new(secret, delivery.body, digest).hexdigest().encode("ascii") for secret in secrets
         ]
-        return _is_one_of(delivery.header(self.header), expected)
+        return _is_one_of(self.signature(delivery), expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +122,8 @@ class BasicPassword:
         except (binascii.Error, ValueError):
             return False
         return _is_one_of(password if colon else None, secrets)
+
+    may_prove = proves
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +141,24 @@ class Oidc:
     find_key: Callable[[str], jwt.PyJWK | None] = field(repr=False)
     label: str = "a signed OpenID Connect token"
 
-    def proves(self, delivery: Delivery, secrets: Secrets) -> bool:  # noqa: ARG002 - its secret is the issuer's
-        token = _credentials(delivery, b"bearer")
+    def may_prove(self, head: Delivery, secrets: Secrets) -> bool:  # noqa: ARG002 - its secret is the issuer's
+        """Does it claim to be ours? For a token of somebody else's no key is fetched."""
+        token = _credentials(head, b"bearer")
         if token is None or not self.audiences or not self.emails:
             return False
         try:
-            # What it claims comes first: for a token of somebody else's no key is fetched.
-            if not self._is_ours(jwt.decode(token, options={"verify_signature": False})):
-                return False
+            return self._is_ours(jwt.decode(token, options={"verify_signature": False}))
+        except _BAD_TOKEN:
+            return False
+
+    def proves(self, delivery: Delivery, secrets: Secrets) -> bool:
+        token = _credentials(delivery, b"bearer")
+        if token is None or not self.may_prove(delivery, secrets):
+            return False
+        try:
             key = self.find_key(str(jwt.get_unverified_header(token).get("kid", "")))
             return key is not None and self._is_ours(self._verified(token, key))
-        except (jwt.PyJWTError, ValueError, TypeError, RecursionError, OverflowError):
+        except _BAD_TOKEN:
             return False
 
     def _verified(self, token: bytes, key: jwt.PyJWK) -> dict[str, Any]:
@@ -148,21 +178,6 @@ class Oidc:
         is_for_us = any(name in self.audiences for name in audiences)
         is_of_ours = claims.get("email") in self.emails and claims.get("email_verified") is True
         return claims.get("iss") in self.issuers and is_for_us and is_of_ours
-
-
-FOR_EVERY_SENDER: tuple[Scheme, ...] = (UrlToken(), Bearer())
-"""What ACI_HOOKS_WEBHOOK_TOKENS are accepted as, whoever sends."""
-
-
-def is_authentic(delivery: Delivery, *, tokens: Secrets, secrets: Secrets, accepts: Sequence[Scheme]) -> bool:
-    """Does any scheme prove it: the common ones with `tokens`, those that the sender `accepts` with its `secrets`?
-
-    The sender's own are asked only where they matter, as one of them may need a key server that is away.
-    """
-    proofs = [scheme.proves(delivery, tokens) for scheme in FOR_EVERY_SENDER]
-    if not any(proofs):
-        proofs = [scheme.proves(delivery, secrets) for scheme in accepts]
-    return any(proofs)
 
 
 def _credentials(delivery: Delivery, scheme: bytes) -> bytes | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -56,6 +56,10 @@ class Delivery:
         for name, value in headers:
             gathered[name.lower()] = (*gathered.get(name.lower(), ()), value)
         return cls(sender, gathered, body, received_at, url_token)
+
+    def with_body(self, body: bytes, received_at: datetime) -> Delivery:
+        """The delivery of this head."""
+        return replace(self, body=body, received_at=received_at)
 
     def header(self, name: str) -> bytes | None:
         """The header's only value, without spaces around it; None if it is missing, or repeated and so ambiguous."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
 
+import httpx
 import jwt
 
 from shared.errors import RemoteError
@@ -13,6 +15,7 @@ from shared.time_limit import TimeLimit
 
 _TIME_LIMIT = 3.0
 _LIFESPAN = 3600.0
+_LARGEST_DOCUMENT, _MOST_KEYS = 256 * 1024, 100
 # Seconds between fetches for a key id that is not known: keys rotate, but forged tokens must not make this a hammer.
 _PAUSE, _PAUSE_AFTER_FAILURE = 30.0, 5.0
 
@@ -21,7 +24,7 @@ class KeyServer:
     """Keys by their ids, from the JWKS document at `url`. Safe to share between threads; one of them fetches."""
 
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=_TIME_LIMIT / 2)
+        self._url = url
         self._clock = clock
         self._limit = TimeLimit("key server", slots=2, clock=clock)
         self._lock = threading.Lock()
@@ -51,8 +54,8 @@ class KeyServer:
 
     def _fetch(self) -> None:
         try:
-            keys = self._limit.run(self._client.get_signing_keys, self._clock() + _TIME_LIMIT)
-        except (jwt.PyJWTError, RemoteError, OSError, ValueError, TypeError, RecursionError) as error:
+            keys = self._limit.run(lambda: signing_keys(self._url), self._clock() + _TIME_LIMIT)
+        except (jwt.PyJWTError, httpx.HTTPError, RemoteError, ValueError, TypeError, RecursionError) as error:
             self._failure = RemoteError("key server", None, "Unreachable", str(error)[:200])
             self._fetch_again_at = self._clock() + _PAUSE_AFTER_FAILURE
             return
@@ -60,3 +63,26 @@ class KeyServer:
         self._keys = {key.key_id: key for key in keys if key.key_id}
         self._fetch_again_at = self._clock() + _PAUSE
         self._stale_at = self._clock() + _LIFESPAN
+
+
+def signing_keys(url: str) -> list[jwt.PyJWK]:
+    """The keys for signatures of a JWKS document, which is bounded (PyJWT's own client takes one of any size).
+
+    Raises HTTPError, ValueError or PyJWTError.
+    """
+    document = bytearray()
+    # Not compressed: the bound is on what is held, not on what comes over the wire.
+    with httpx.stream("GET", url, timeout=_TIME_LIMIT / 2, headers={"Accept-Encoding": "identity"}) as answer:
+        answer.raise_for_status()
+        for chunk in answer.iter_raw():
+            document += chunk
+            if len(document) > _LARGEST_DOCUMENT:
+                raise ValueError(f"the key document has more than {_LARGEST_DOCUMENT} bytes")
+    found = json.loads(document)
+    entries = found.get("keys") if isinstance(found, dict) else None
+    if not isinstance(entries, list) or len(entries) > _MOST_KEYS:
+        raise ValueError(f"the key document is no list of at most {_MOST_KEYS} keys")
+    keys = [key for key in jwt.PyJWKSet.from_dict({"keys": entries}).keys if key.public_key_use in {"sig", None}]
+    if not any(key.key_id for key in keys):
+        raise ValueError("the key document holds no key for signatures")
+    return keys

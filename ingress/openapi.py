@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from shared.settings import SENDERS
-
-_SENDER = {
-    "name": "sender",
-    "in": "path",
-    "required": True,
-    "description": "Who sends: it decides how the body is read and which authentication is accepted.",
-    "schema": {"type": "string", "enum": list(SENDERS)},
-}
 _TOKEN = {
     "name": "token",
     "in": "path",
@@ -23,7 +15,7 @@ _TOKEN = {
 _PROBLEMS = {
     "400": "The body is not what the sender sends; sending it again cannot help.",
     "401": "No accepted secret. Checked before the body is parsed.",
-    "404": "No such sender.",
+    "404": "No such sender, or none that is served.",
     "405": "Deliveries are posted.",
     "413": "The body has more than ACI_HOOKS_MAX_BODY bytes.",
     "503": "The queue cannot take it: send it again. Answered within five seconds.",
@@ -75,8 +67,15 @@ _SCHEMAS: dict[str, Any] = {
 }
 
 
-def describe() -> dict[str, Any]:
-    """The whole document."""
+def describe(senders: Sequence[str]) -> dict[str, Any]:
+    """The whole document, for these senders."""
+    sender = {
+        "name": "sender",
+        "in": "path",
+        "required": True,
+        "description": "Who sends: it decides how the body is read and which authentication is accepted.",
+        "schema": {"type": "string", "enum": list(senders)},
+    }
     return {
         "openapi": "3.1.0",
         "info": {
@@ -87,12 +86,13 @@ def describe() -> dict[str, Any]:
         },
         "paths": {
             "/webhooks/{sender}": {
-                "parameters": [_SENDER],
+                "parameters": [sender],
                 "post": _delivery("deliver", [{"bearer": []}, {"own": []}]),
             },
             "/webhooks/{sender}/{token}": {
-                "parameters": [_SENDER, _TOKEN],
+                "parameters": [sender, _TOKEN],
                 "post": _delivery("deliverWithToken", []),
+                "options": _consent(),
             },
             "/healthz": {"get": _get("The process is alive.", _json("Status"))},
             "/readyz": {"get": _get("The queue can be reached.", _json("Status"), with_problem="503")},
@@ -131,6 +131,24 @@ def _delivery(operation: str, security: list[dict[str, list[str]]]) -> dict[str,
                 "content": {"application/json": {"schema": understood}},
             },
             **{status: _problem(status) for status in _PROBLEMS},
+        },
+    }
+
+
+def _consent() -> dict[str, Any]:
+    text = {"schema": {"type": "string"}}
+    return {
+        "operationId": "consent",
+        "description": "The handshake of CloudEvents: may the origin, such as eventgrid.azure.net, send here? (acr)",
+        "security": [],
+        "parameters": [{"name": "WebHook-Request-Origin", "in": "header", **text}],
+        "responses": {
+            "200": {
+                "description": "The methods that are answered here, and the origin if it may send.",
+                "headers": {"Allow": {"required": True, **text}, "WebHook-Allowed-Origin": text},
+            },
+            "401": _problem("401"),
+            "404": _problem("404"),
         },
     }
 

@@ -8,13 +8,14 @@ from typing import Protocol
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixed
 
+from ingress.readiness import Readiness
 from shared.errors import RemoteError
 from shared.message import UpdateMessage
 from shared.time_limit import TimeLimit
 
 TIME_LIMIT = 4.0
-"""Seconds from a request's last byte until its answer is decided. Senders wait five or more, but for Distribution,
-which gives up after one and sends again."""
+"""Seconds from a connection's acceptance until a request's answer is decided (front.py says more). Senders wait five or
+more, but for Distribution, which gives up after one and sends again."""
 CLIENT_TIMEOUTS = (1.0, 1.6)
 """Seconds for the queue's client to connect and to read: two attempts fit into the time limit."""
 
@@ -40,6 +41,7 @@ class Outbox:
         self._clock = clock
         self._sends = TimeLimit("queue", _SLOTS, clock)
         self._probes = TimeLimit("queue", _PROBES, clock)
+        self.readiness = Readiness(self.check, clock)
 
     def send(self, messages: Sequence[UpdateMessage], arrived: float) -> None:
         """Put every message onto the queue; raises RemoteError if that is not certain TIME_LIMIT after `arrived`.
@@ -47,7 +49,12 @@ class Outbox:
         Some of the messages may be there then: the sender's next try repeats them, and workers bear repetition.
         """
         deadline = arrived + TIME_LIMIT
-        self._sends.run(lambda: self._send_all([message.encode() for message in messages], deadline), deadline)
+        try:
+            self._sends.run(lambda: self._send_all([message.encode() for message in messages], deadline), deadline)
+        except RemoteError:
+            self.readiness.used(works=False)
+            raise
+        self.readiness.used(works=True)
 
     def check(self) -> None:
         """Raises RemoteError unless the queue can be reached with these credentials, which may be for sending alone."""

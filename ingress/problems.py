@@ -33,7 +33,7 @@ class Problem:
 
 def malformed(detail: str) -> Problem:
     """The request is not what its sender sends: sending it again cannot help."""
-    return Problem(400, detail)
+    return Problem(400, f"{detail}; docs/senders.md shows what is expected")
 
 
 def unauthorized(accepted: list[str]) -> Problem:

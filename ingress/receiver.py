@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ingress import problems
-from ingress.authentication import FOR_EVERY_SENDER, Secrets, is_authentic
+from ingress.authority import FOR_EVERY_SENDER, Authority, Standing, standing_of, why_not
 from ingress.delivery import Delivery, Handshake, Ignored, Malformed
 from ingress.metrics import Metrics
 from ingress.outbox import Outbox
@@ -18,62 +19,94 @@ from shared.errors import RemoteError
 from shared.message import UpdateMessage
 from shared.push import Push
 
+_MAX_REASONS = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to a delivery that was understood. `outcome` is queued, ignored or handshake."""
+    """The answer to a delivery that was understood. `outcome` is queued, ignored or handshake.
+
+    `passed_over` says why pushes of the delivery are not among those that were queued.
+    """
 
     status: int
     outcome: str
     body: Mapping[str, Any]
+    passed_over: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Takes deliveries of every sender. `tokens` are the common secrets, `secrets` those of each sender alone."""
+    """Takes deliveries of every sender that is served. `authorities` are what may prove those of each."""
 
     senders: Mapping[str, Sender]
-    tokens: Secrets
-    secrets: Mapping[str, Secrets]
+    authorities: Mapping[str, Sequence[Authority]]
     outbox: Outbox
     metrics: Metrics
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex
 
+    def refusal(self, head: Delivery) -> Problem | None:
+        """Why the head alone is enough to refuse a delivery, None if the body is to be read. Quick, and asks nobody."""
+        may_be_proven = [authority.may_be_used(head) for authority in self.authorities[head.sender]]
+        return None if any(may_be_proven) else self._unauthorized(head)
+
     def receive(self, delivery: Delivery, arrived: float, traceparent: str) -> Reply | Problem:
-        """Verify, then parse, then enqueue. `arrived` is when the whole of it was there, by the outbox's clock."""
-        sender = self.senders[delivery.sender]
+        """Verify, then parse, then enqueue. `arrived` is the outbox's time from which its seconds count."""
         try:
-            if not self._is_authentic(delivery, sender):
-                return problems.unauthorized([scheme.label for scheme in (*FOR_EVERY_SENDER, *sender.accepts)])
-            outcome = sender.parse(delivery)
+            standing = standing_of(delivery, self.authorities[delivery.sender])
+            if standing is None:
+                return self._unauthorized(delivery)
+            outcome = self.senders[delivery.sender].parse(delivery)
             if isinstance(outcome, Ignored):
-                return Reply(200, "ignored", {"status": "ignored", "reason": outcome.reason})
+                return _ignored([outcome.reason])
             if isinstance(outcome, Handshake):
                 return Reply(200, "handshake", outcome.answer)
-            return self._enqueue(delivery, outcome, arrived, traceparent)
+            return self._take(delivery, standing, outcome, arrived, traceparent)
         except Malformed as error:
             return problems.malformed(str(error))
         except RemoteError as error:
             return problems.unavailable(f"the {error.service} cannot be reached now ({error.code}); send it again")
 
-    def _is_authentic(self, delivery: Delivery, sender: Sender) -> bool:
-        return is_authentic(
-            delivery,
-            tokens=self.tokens,
-            secrets=self.secrets.get(delivery.sender, ()),
-            accepts=sender.accepts,
-        )
+    def knows(self, head: Delivery) -> bool:
+        """Is the request from somebody who has a secret of its sender's? Nothing is read or enqueued."""
+        return standing_of(head, self.authorities[head.sender]) is not None
 
-    def _enqueue(self, delivery: Delivery, pushes: list[Push], arrived: float, traceparent: str) -> Reply:
-        delivery_id = self.new_id()
+    def _unauthorized(self, head: Delivery) -> Problem:
+        schemes = (*FOR_EVERY_SENDER, *self.senders[head.sender].accepts)
+        return problems.unauthorized([scheme.label for scheme in schemes])
+
+    def _take(
+        self, delivery: Delivery, standing: Standing, pushes: list[Push], arrived: float, traceparent: str
+    ) -> Reply:
+        """Enqueue what these secrets may say."""
+        taken: list[Push] = []
+        reasons: dict[str, None] = {}
+        for push in pushes:
+            proof, reason = standing.proof_of(push), why_not(delivery.sender, push.registry)
+            if reason is None and proof is None:
+                reason = f"{push.image.name} is not among the images that this secret may speak of"
+            if reason is None:
+                taken.append(push.not_after(delivery.received_at).model_copy(update={"proof": proof}))
+            else:
+                reasons[reason] = None
+        if not taken:
+            return _ignored(list(reasons))
+        delivery_id = _id_of_replays(delivery, standing, taken) or self.new_id()
+        return self._enqueue(delivery, delivery_id, taken, tuple(reasons), arrived, traceparent)
+
+    def _enqueue(
+        self,
+        delivery: Delivery,
+        delivery_id: str,
+        pushes: list[Push],
+        passed_over: tuple[str, ...],
+        arrived: float,
+        traceparent: str,
+    ) -> Reply:
         ids = [delivery_id] if len(pushes) == 1 else [f"{delivery_id}.{n}" for n in range(1, len(pushes) + 1)]
         messages = [
             UpdateMessage(
-                id=message_id,
-                kind="push",
-                push=push.not_after(delivery.received_at),
-                received_at=delivery.received_at,
-                traceparent=traceparent,
+                id=message_id, kind="push", push=push, received_at=delivery.received_at, traceparent=traceparent
             )
             for message_id, push in zip(ids, pushes, strict=True)
         ]
@@ -85,4 +118,22 @@ class Receiver:
             "id": delivery_id,
             "pushes": [{"image": str(push.image), "digest": push.digest} for push in pushes],
         }
-        return Reply(202, "queued", body)
+        return Reply(202, "queued", body, passed_over)
+
+
+def _ignored(reasons: list[str]) -> Reply:
+    return Reply(200, "ignored", {"status": "ignored", "reason": "; ".join(reasons[:_MAX_REASONS])})
+
+
+def _id_of_replays(delivery: Delivery, standing: Standing, pushes: list[Push]) -> str | None:
+    """The id of a signed delivery that doesn't say when its pushes were made: the same whenever it comes.
+
+    Who has seen such a delivery can send it again without the key, and it would count as the newest push each time.
+    With the same id it is the push that a record knows. What carries a time keeps its place by that; and a token is
+    no proof of the bytes, while senders that have nothing else (Quay) say the same of every push of one tag.
+    """
+    signature = standing.signature(delivery)
+    tells_time = all(push.pushed_at is not None for push in pushes)
+    if signature is None or tells_time:
+        return None
+    return hashlib.sha256(b"\0".join((delivery.sender.encode(), signature, delivery.body))).hexdigest()[:32]

@@ -1,219 +1,173 @@
-"""gunicorn around the application: threads, limits, and our own answers to requests that are not proper HTTP."""
+"""uvicorn around the application: one process, a deadline at every time of a connection, and exit 0 after SIGTERM."""
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import logging
 import math
-import selectors
+import resource
+import signal
 import socket
-import threading
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from gunicorn.app.base import BaseApplication
-from gunicorn.glogging import Logger
-from gunicorn.http import errors
-from gunicorn.workers.gthread import TConn, ThreadWorker
+import structlog
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ingress import problems
+from ingress.front import Front
 from ingress.problems import Problem
 
-_THREADS = 32
+# A slow client costs others nothing, but it holds a file descriptor. So it has so many seconds:
+_HEAD_LIMIT = 5.0
+"""To send the head of the first request, from the connection's acceptance."""
+_REQUEST_LIMIT = 20.0
+"""To send the body, for which front.py has a limit, and to take the answer."""
+_KEEP_ALIVE = 15
+"""To send the head of another request, or to close the connection."""
 
-# While a client takes its time, one of those threads waits for it. So it has so many seconds:
-_HEAD_LIMIT = 3.0
-"""To send the head of a request, from its first byte."""
-_BODY_LIMIT = 10.0
-"""To send the body after that."""
-_ANSWER_LIMIT = 6.0
-"""To take the answer after that, which the outbox may need four seconds for."""
-_FAREWELL = 2.0
-"""To close its end of the connection."""
-
-_LAST_CALL = 3.0
-"""Seconds after SIGTERM in which requests may still arrive."""
 _GRACE = 20
-"""Seconds that requests in hand have after SIGTERM. docker-compose.yml waits for longer."""
+"""Seconds that requests in hand have after SIGTERM: more than they can need. docker-compose.yml waits for longer."""
+_LAST_CALL = 3.0
+"""Seconds after SIGTERM in which the rest of a body may still arrive."""
+_BACKLOG = 2048
+_MOST_FILES = 65536
+_LARGEST_HEAD = 16 * 1024
 
-_STATUSES: dict[type[Exception], int] = {
-    errors.LimitRequestLine: 414,
-    errors.LimitRequestHeaders: 431,
-    errors.ExpectationFailed: 417,
-}
-
-
-class Server(BaseApplication):
-    """Serves what `load` builds, in one worker process, until SIGTERM; then finishes what is in hand and exits 0.
-
-    One process is enough for a queue's pace, and its metrics are the whole truth. `load` runs in that process, after
-    the fork, because neither threads nor connections survive one.
-    """
-
-    def __init__(self, load: Callable[[], Any], host: str, port: int, when_ready: Callable[[], None]) -> None:
-        self._load = load
-        self._when_ready = when_ready
-        is_bare_ipv6 = ":" in host and not host.startswith("[")
-        self._address = f"[{host}]:{port}" if is_bare_ipv6 else f"{host}:{port}"
-        super().__init__()
-
-    def load_config(self) -> None:
-        """Called by BaseApplication; nothing is taken from files or the environment."""
-        settings = {
-            "bind": [self._address],
-            "workers": 1,
-            "worker_class": Worker,
-            "threads": _THREADS,
-            "keepalive": 15,
-            "timeout": 60,
-            "graceful_timeout": _GRACE,
-            "limit_request_line": 4094,
-            "limit_request_fields": 100,
-            "limit_request_field_size": 8190,
-            "preload_app": False,
-            "accesslog": None,
-            "logger_class": Log,
-            "proc_name": "aci-hooks-ingress",
-            # No proxy is believed: nothing here depends on the client's address or scheme.
-            "forwarded_allow_ips": "",
-            "forwarder_headers": "",
-            "secure_scheme_headers": {},
-            "control_socket_disable": True,
-            "when_ready": lambda _arbiter: self._when_ready(),
-        }
-        for name, value in settings.items():
-            if name in self.cfg.settings:  # not every release of gunicorn has all of them
-                self.cfg.set(name, value)
-
-    def load(self) -> Any:
-        """The WSGI application."""
-        return self._load()
+_log = structlog.get_logger()
 
 
-class Log(Logger):
-    """gunicorn's warnings through the program's own logging, which masks secrets; none of its handlers."""
+class Connection(H11Protocol):
+    """A connection with a deadline, whose client may end its side first, as it may in HTTP (RFC 9112 §9.6)."""
 
-    def setup(self, cfg: Any) -> None:
-        self.cfg = cfg
-        self._access_log_enabled = False
-        self.error_log.propagate = True
-        self.error_log.setLevel(logging.WARNING)
+    def __init__(self, config: uvicorn.Config, server_state: Any, app_state: dict[str, Any], _loop: Any = None) -> None:
+        super().__init__(config, server_state, {**app_state, "line": self}, _loop)
+        self._accepted: float | None = time.monotonic()
+        self._busy = self._ended = False
+        self._waiting: asyncio.Timeout | None = None
+        self._deadline: asyncio.TimerHandle | None = None
 
-    def access(self, *_: Any) -> None:
-        """Nothing: a line of it would hold the token."""
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Accepted."""
+        super().connection_made(transport)
+        self._has(_HEAD_LIMIT)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Closed, by whichever side."""
+        super().connection_lost(exc)
+        if self._deadline:
+            self._deadline.cancel()
 
-class Worker(ThreadWorker):
-    """The threaded worker, which no slow client can hold up, and with problems for error pages.
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client sends nothing more. True: it can still be answered."""
+        self._ended = True
+        self._wait_no_longer_than(0.0)
+        return self._busy
 
-    Threads are few and connections are many, so a thread is given to one only when something came over it, and has
-    deadlines from then on. They are kept by the main loop, which shuts the socket that a thread waits at.
-    """
+    def shutdown(self) -> None:
+        """The server ends. What is in hand is answered, but a body must come soon."""
+        super().shutdown()
+        self._wait_no_longer_than(_LAST_CALL)
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._deadlines: dict[TConn, float] = {}
-        self._deadlines_lock = threading.Lock()
-        self._last_call = math.inf
-
-    def enqueue_req(self, conn: TConn) -> None:
-        """Give the connection to a thread, a new one not before something came over it.
-
-        gunicorn hands new connections over at once, and a few that send nothing would occupy every thread.
-        """
-        if conn.initialized or conn.data_ready:
-            super().enqueue_req(conn)
-            return
-        # As gunicorn itself waits for the next request of a connection that it keeps alive.
-        conn.sock.setblocking(False)
-        conn.timeout = time.monotonic() + self.cfg.keepalive
-        self.pending_conns.append(conn)
-        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
-
-    def handle(self, conn: TConn) -> Any:
-        """Serve one request of a connection, in a thread."""
-        self._set_deadline(conn, _HEAD_LIMIT)
+    @contextmanager
+    def request(self) -> Iterator[float]:
+        """While a request is in hand: the first one's time counts from the connection's acceptance."""
+        started, self._accepted = self._accepted or time.monotonic(), None
+        self._busy = True
+        self._has(_REQUEST_LIMIT)
         try:
-            stays_open = super().handle(conn)
-            if not stays_open:
-                self._set_deadline(conn, _FAREWELL)
-                _drain(conn.sock)
-            return stays_open
+            yield started
         finally:
-            with self._deadlines_lock:
-                self._deadlines.pop(conn, None)
+            self._busy = False
+            self._has(_KEEP_ALIVE)
+            # Not at once: another request may have come right behind this one, and begins before that.
+            self.loop.call_soon(self._close_if_ended)
 
-    def handle_request(self, req: Any, conn: TConn) -> Any:
-        """Answer a request, whose head has arrived."""
-        self._set_deadline(conn, _BODY_LIMIT)
-        return super().handle_request(req, conn)
+    @contextmanager
+    def waiting(self, timeout: asyncio.Timeout) -> Iterator[None]:
+        """While the request in hand waits for its body."""
+        self._waiting = timeout
+        if self._ended:
+            self._wait_no_longer_than(0.0)
+        try:
+            yield
+        finally:
+            self._waiting = None
 
-    def _set_deadline(self, conn: TConn, seconds: float) -> None:
-        with self._deadlines_lock:
-            self._deadlines[conn] = time.monotonic() + seconds
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP."""
+        _log.warning("refused a request", detail=msg)
+        self.transport.write(_response(Problem(400, "not a proper HTTP request")))
+        self.transport.close()
 
-    def murder_pending(self) -> None:
-        """Called about once a second, during shutdown too. Ends every wait that is overdue."""
-        now = time.monotonic()
-        is_stopping = not self.alive
-        if is_stopping:
-            self._shorten_waits(now + _LAST_CALL)
-        super().murder_pending()
-        with self._deadlines_lock:
-            deadlines = [(conn, min(deadline, self._last_call)) for conn, deadline in self._deadlines.items()]
-        for conn, deadline in deadlines:
-            # First its thread reads the end of the stream, and can still answer that the client was too slow. If it is
-            # stuck in answering, it gets an error some seconds later.
-            if now > deadline + _ANSWER_LIMIT:
-                _shut(conn.sock, socket.SHUT_RDWR)
-            elif now > deadline:
-                _shut(conn.sock, socket.SHUT_RD)
+    def _close_if_ended(self) -> None:
+        if self._ended and not self._busy:
+            self.transport.close()
 
-    def _shorten_waits(self, last_call: float) -> None:
-        """Let no connection wait for longer than until the last call; the first one that was set stands."""
-        self._last_call = min(self._last_call, last_call)
-        for conn in self.pending_conns:
-            conn.timeout = min(conn.timeout or 0.0, self._last_call)
+    def _wait_no_longer_than(self, seconds: float) -> None:
+        if self._waiting and not self._waiting.expired():
+            self._waiting.reschedule(min(self._waiting.when() or math.inf, self.loop.time() + seconds))
 
-    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
-        """Answer what gunicorn could not parse, or what failed outside the application, with a problem."""
-        del req, addr
-        if isinstance(exc, errors.ParseException):
-            statuses = (status for kind, status in _STATUSES.items() if isinstance(exc, kind))
-            problem = Problem(next(statuses, 400), f"not a proper HTTP request: {type(exc).__name__}")
-            self.log.warning("refused a request: %s", type(exc).__name__)
-        else:
-            problem = problems.unavailable("the request cannot be served now")
-            self.log.error("unexpected error", exc_info=exc)
-        with contextlib.suppress(OSError):
-            client.sendall(_response(problem))
+    def _has(self, seconds: float) -> None:
+        if self._deadline:
+            self._deadline.cancel()
+        self._deadline = self.loop.call_later(seconds, self.transport.abort)
 
 
-def _drain(sock: socket.socket) -> None:
-    """Wait until the client closes too: closing before all that it sent is read may cost it the answer (RFC 9112 §9.6).
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; raises OSError."""
+    bare = host.strip("[]")
+    listener = socket.create_server(
+        (bare, port), family=socket.AF_INET6 if ":" in bare else socket.AF_INET, backlog=_BACKLOG
+    )
+    # asyncio sets it itself, but not on the connections of a listener that it did not make.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
-    gunicorn does that in its main loop, which serves nobody meanwhile; after this it finds nothing left to wait for.
+
+def serve(app: Front, listener: socket.socket) -> None:
+    """Serve until SIGTERM; then finish what is in hand.
+
+    One process is enough for a queue's pace, and its metrics are the whole truth.
     """
-    with contextlib.suppress(OSError):
-        sock.shutdown(socket.SHUT_WR)
-        while sock.recv(65536):
-            pass
+    _allow_many_connections()
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http=Connection,
+            loop="asyncio",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,  # a line of it would hold the token
+            proxy_headers=False,  # nothing here depends on the client's address or scheme
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_graceful_shutdown=_GRACE,
+            backlog=_BACKLOG,
+            h11_max_incomplete_event_size=_LARGEST_HEAD,
+        )
+    )
+    # Once it has ended in order, uvicorn raises the signal again, for whoever had a handler before.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, server.handle_exit)
+    server.run([listener])
 
 
-def _shut(sock: socket.socket, way: int) -> None:
-    with contextlib.suppress(OSError):  # it may be closed by now
-        sock.shutdown(way)
+def _allow_many_connections() -> None:
+    """Raise the limit of open files: the usual 1024 are fewer than the slow clients that there may be."""
+    few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if most == resource.RLIM_INFINITY else min(most, _MOST_FILES)
+    if few < wanted:
+        with suppress(OSError, ValueError):  # some systems have yet another limit
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _response(problem: Problem) -> bytes:
     body = problem.body()
-    fields = {
-        "Content-Type": problems.CONTENT_TYPE,
-        "Content-Length": str(len(body)),
-        "Connection": "close",
-        **problem.headers,
-    }
-    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    return f"HTTP/1.1 {problem.status} {problem.title}\r\n{head}\r\n".encode("ascii") + body
+    head = f"Content-Type: {problems.CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    return f"HTTP/1.1 {problem.status} {problem.title}\r\n{head}".encode("ascii") + body

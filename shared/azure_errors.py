@@ -6,9 +6,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import AzureError, HttpResponseError, ODataV4Format
 
 from shared.errors import RemoteError, retry_after
+
+_MOST_DETAILS, _DEEPEST = 20, 3
 
 
 @contextmanager
@@ -18,10 +20,21 @@ def translated(service: str) -> Iterator[None]:
         yield
     except HttpResponseError as error:
         code, message = _code_and_message(error)
+        details = tuple(_details(getattr(error, "error", None)))
+        message = "; ".join([message, *(f"{wrapped}: {said}" for wrapped, said in details)])
         headers: Mapping[str, str] = getattr(error.response, "headers", {})
-        raise RemoteError(service, error.status_code, code, message, retry_after(headers, time.time())) from error
+        asked = retry_after(headers, time.time())
+        inner = tuple(wrapped for wrapped, _ in details)
+        raise RemoteError(service, error.status_code, code, message, asked, inner) from error
     except AzureError as error:
         raise RemoteError(service, None, "Unreachable", str(error.message or type(error).__name__)) from error
+
+
+def _details(error: ODataV4Format | None, depth: int = 0) -> Iterator[tuple[str, str]]:
+    """The errors that an error wraps, code and message of each: some codes of ARM stand nowhere else."""
+    for detail in (getattr(error, "details", None) or ())[:_MOST_DETAILS]:
+        inner = list(_details(detail, depth + 1)) if depth < _DEEPEST else []
+        yield from inner or [(str(detail.code or ""), str(detail.message or ""))]
 
 
 def _code_and_message(error: HttpResponseError) -> tuple[str, str]:

@@ -22,7 +22,7 @@ def connection_problems(text: str, services: Iterable[str]) -> Iterator[str]:
     parts = [part.partition("=") for part in text.split(";")]
     are_well_formed = all(name and equals for name, equals, _ in parts)
     if not are_well_formed:
-        yield "must be parts like Name=value, with semicolons between them"
+        yield "must be Name=value pairs separated by semicolons"
         return
     values = {name.upper(): value for name, _, value in parts if value}
     if values.get("USEDEVELOPMENTSTORAGE") == "true":  # Azurite on this machine
@@ -32,7 +32,7 @@ def connection_problems(text: str, services: Iterable[str]) -> Iterator[str]:
     for service in services:
         endpoint = values.get(f"{service.upper()}ENDPOINT")
         if endpoint is None and not has_account:
-            yield f"holds neither AccountName nor {service}Endpoint"
+            yield f"contains neither AccountName nor {service}Endpoint"
         elif endpoint is not None and not _is_url(endpoint):
             yield f"its {service}Endpoint is not an http or https URL"
     # How to be let in: a key signs with the account's name; a signature stands by itself.
@@ -41,7 +41,7 @@ def connection_problems(text: str, services: Iterable[str]) -> Iterator[str]:
         if not _is_base64(key):
             yield "its AccountKey is not base64: perhaps a part of it is missing"
     elif "SHAREDACCESSSIGNATURE" not in values:
-        yield "holds neither AccountName and AccountKey nor SharedAccessSignature"
+        yield "contains neither AccountName and AccountKey nor SharedAccessSignature"
 
 
 def _is_url(text: str) -> bool:

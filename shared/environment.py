@@ -171,7 +171,7 @@ def _message(error: Any) -> str:
 
 
 def _not_one_of(expected: str, given: str) -> str:
-    """For a value that is none of a few (`'json' or 'console'`): which they are, and which is near."""
+    """For a value that is not among the allowed ones (`'json' or 'console'`): the list, and the closest one."""
     known = {value.lower(): value for value in re.findall(r"'([^']+)'", expected)}
     near = difflib.get_close_matches(given.lower(), known, 1)
     hint = f"; did you mean {known[near[0]]}?" if near else ""

@@ -13,11 +13,18 @@ class RemoteError(Exception):
     """An outside system refused, failed or could not be reached.
 
     `service` names it (queue, records, arm, registry, key vault); `status` is the HTTP status, None if there was no
-    answer; `code` the service's own error code, or `Unreachable`; `retry_after` is in seconds.
+    answer; `code` the service's own error code, or `Unreachable`; `retry_after` is in seconds; `inner` are the codes of
+    the errors that this one wraps.
     """
 
     def __init__(
-        self, service: str, status: int | None, code: str, message: str, retry_after: float | None = None
+        self,
+        service: str,
+        status: int | None,
+        code: str,
+        message: str,
+        retry_after: float | None = None,
+        inner: tuple[str, ...] = (),
     ) -> None:
         super().__init__(f"{service}: {code}{f' ({status})' if status else ''}: {message}")
         self.service = service
@@ -25,6 +32,7 @@ class RemoteError(Exception):
         self.code = code
         self.message = message
         self.retry_after = retry_after
+        self.inner = inner
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 DOCKER_HUB = "docker.io"
 _HUB_ALIASES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
-_MAX_NAME = 255
+# Every name is measured before it is matched: a webhook may hold one of a megabyte.
+_MAX_NAME, _MAX_TAG, _MAX_DIGEST = 255, 128, len("sha512:") + 128
+_DEFAULT_PORTS = frozenset({"443", "80"})
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
@@ -29,16 +31,32 @@ class InvalidImage(ValueError):
 
 
 def check_registry(text: str) -> str:
-    """The registry's host[:port], lower-cased, Docker Hub's aliases as `docker.io`; raises InvalidImage."""
-    if not _REGISTRY.fullmatch(text) or len(text) > _MAX_NAME:
+    """The registry's host[:port], lower-cased, without a default port, Docker Hub's aliases as `docker.io`.
+
+    Raises InvalidImage.
+    """
+    if len(text) > _MAX_NAME or not _REGISTRY.fullmatch(text):
         raise InvalidImage(f"{text[:80]!r} is not a registry host")
-    host = text.lower()
+    host = _without_default_port(text.lower())
     return DOCKER_HUB if host in _HUB_ALIASES else host
+
+
+def _without_default_port(host: str) -> str:
+    """`acme.azurecr.io` for `acme.azurecr.io:443`.
+
+    HTTP clients leave the port out of the Host header when it is the scheme's own, 443 or 80 (RFC 9110 §4.2 and §7.2),
+    so a push tells the one spelling while a container may run the other. A host of one label keeps its port: without
+    one, `registry/shop` names a repository of Docker Hub.
+    """
+    name, _, port = host.rpartition(":")
+    is_default = port in _DEFAULT_PORTS
+    is_still_a_host = "." in name or name.endswith("]")
+    return name if is_default and is_still_a_host else host
 
 
 def check_repository(text: str) -> str:
     """A repository path such as `acme/shop`, as it is; raises InvalidImage."""
-    if not _REPOSITORY.fullmatch(text) or len(text) > _MAX_NAME:
+    if len(text) > _MAX_NAME or not _REPOSITORY.fullmatch(text):
         raise InvalidImage(
             f"{text[:80]!r} is not a repository: lower-case letters, digits and . _ - between slashes, "
             f"at most {_MAX_NAME} characters"
@@ -63,7 +81,7 @@ def is_written_as_host(text: str) -> bool:
 
 def check_tag(text: str) -> str:
     """A tag, as it is; raises InvalidImage."""
-    if not _TAG.fullmatch(text):
+    if len(text) > _MAX_TAG or not _TAG.fullmatch(text):
         raise InvalidImage(
             f"{text[:80]!r} is not a tag: letters, digits and _ . - , at most 128, not starting with . or -"
         )
@@ -72,7 +90,7 @@ def check_tag(text: str) -> str:
 
 def check_digest(text: str) -> str:
     """A digest such as `sha256:<64 hex digits>`, as it is; raises InvalidImage."""
-    if not _DIGEST.fullmatch(text):
+    if len(text) > _MAX_DIGEST or not _DIGEST.fullmatch(text):
         raise InvalidImage(f"{text[:80]!r} is not a digest: sha256:<64 lower-case hex digits>")
     return text
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
+    Field,
     StringConstraints,
     ValidationInfo,
     field_validator,
@@ -17,18 +18,17 @@ from pydantic import (
 
 from shared.image import ImageReference, check_digest, check_registry, check_repository_at, check_tag
 
-CLOCK_SKEW = timedelta(hours=1)
-"""How far ahead of ours a sender's clock may be. A push that claims a later time is ordered by when it was received:
-otherwise one wrong clock, or one forged date, would outrank every later push."""
-
 Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Proof = Literal["own", "token", "operator"]
+"""How far a push is proven: by the sender's own signature, header or OIDC; by a token that is shared; or it was put
+onto the queue by hand."""
 
 
 class Push(BaseModel):
     """A push, as every sender's payload is normalised to it. Bad parts raise pydantic's ValidationError.
 
     Docker Hub's official images are put under `library/`. `pushed_at` is the sender's time, None where it sends none;
-    `digest` likewise.
+    `digest` likewise. `proof` is how far it is proven, None in messages of before that was known.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -40,6 +40,7 @@ class Push(BaseModel):
     digest: Annotated[str, AfterValidator(check_digest)] | None = None
     pushed_at: AwareDatetime | None = None
     pusher: Text | None = None
+    proof: Proof | None = Field(None, exclude_if=lambda proof: proof is None)
 
     @field_validator("repository")
     @classmethod
@@ -48,7 +49,7 @@ class Push(BaseModel):
 
     @classmethod
     def of(cls, sender: str, image: ImageReference, **rest: object) -> Push:
-        """The push of `image`, which carries a tag; `rest` is pushed_at and pusher. Raises ValidationError."""
+        """The push of `image`, which carries a tag; `rest` is pushed_at, pusher and proof. Raises ValidationError."""
         return cls.model_validate(
             {
                 "sender": sender,
@@ -66,12 +67,11 @@ class Push(BaseModel):
         return ImageReference(self.registry, self.repository, self.tag)
 
     def not_after(self, received_at: datetime) -> Push:
-        """The push, pushed when it was received if it claims a later time: no clock of a sender's outranks a push."""
-        if self.pushed_at is None or self.pushed_at <= received_at + CLOCK_SKEW:
+        """The push, made when it was received if it claims a later time: no clock of a sender outranks a push."""
+        if self.pushed_at is None or self.pushed_at <= received_at:
             return self
         return self.model_copy(update={"pushed_at": received_at})
 
     def order(self, received_at: datetime) -> tuple[datetime, datetime]:
-        """What two pushes are compared by: when it was pushed, then when it was received."""
-        pushed_at = self.pushed_at or received_at
-        return (received_at if pushed_at > received_at + CLOCK_SKEW else pushed_at), received_at
+        """What two pushes are compared by: when it was pushed, which is not after its arrival; then when it arrived."""
+        return min(self.pushed_at or received_at, received_at), received_at

@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
 from azure.storage.queue import QueueClient, QueueMessage
 
+from shared import storage_actions
 from shared.azure_errors import translated
 from shared.credential import azure_credential
 from shared.errors import RemoteError
@@ -88,7 +90,7 @@ class Queue:
     def ensure(self) -> None:
         """Create the queue unless it exists."""
         try:
-            with translated("queue"):
+            with _translated(storage_actions.WRITE_QUEUE):
                 self._client.create_queue()
         except RemoteError as error:
             if error.code != "QueueAlreadyExists":
@@ -96,7 +98,10 @@ class Queue:
 
     def send(self, text: str, delay: float = 0) -> None:
         """Add a message, visible after `delay` seconds."""
-        self._call(lambda: self._client.send_message(text, time_to_live=_NEVER, visibility_timeout=_seconds(delay)))
+        self._call(
+            lambda: self._client.send_message(text, time_to_live=_NEVER, visibility_timeout=_seconds(delay)),
+            storage_actions.ADD,
+        )
 
     def receive(self, limit: int) -> list[LeasedMessage]:
         """Lease up to `limit` messages (at most MAX_BATCH), oldest first as far as the queue keeps an order."""
@@ -104,12 +109,14 @@ class Queue:
         expires = self._clock() + self._visibility_timeout
         options = {"messages_per_page": limit, "visibility_timeout": self._visibility_timeout}
         # One page is one request: the SDK's iterator over messages would ask again to see that there are no more.
-        messages = self._call(lambda: list(next(self._client.receive_messages(**options).by_page(), ())))
+        messages = self._call(
+            lambda: list(next(self._client.receive_messages(**options).by_page(), ())), storage_actions.PROCESS
+        )
         return [LeasedMessage(message, expires) for message in messages]
 
     def peek(self) -> list[str]:
         """The contents of the oldest messages that anybody could receive now, up to MAX_BATCH; none is leased."""
-        messages = self._call(lambda: self._client.peek_messages(max_messages=MAX_BATCH))
+        messages = self._call(lambda: self._client.peek_messages(max_messages=MAX_BATCH), storage_actions.READ)
         return [message.content for message in messages]
 
     def renew(self, message: LeasedMessage) -> None:
@@ -126,14 +133,14 @@ class Queue:
         """Delete it."""
 
         def delete(receipt: str | None) -> None:
-            self._call(lambda: self._client.delete_message(message.id, receipt))
+            self._call(lambda: self._client.delete_message(message.id, receipt), storage_actions.PROCESS)
 
         message.with_receipt(delete, settles=True)
 
     def exists(self) -> bool:
         """Is it there?"""
         try:
-            with translated("queue"):
+            with _translated(storage_actions.READ_QUEUE):
                 self._client.get_queue_properties()
         except RemoteError as error:
             if error.code != "QueueNotFound":
@@ -144,34 +151,78 @@ class Queue:
     def count(self) -> int:
         """How many messages there are, leased and delayed ones included; none where the queue is not there yet."""
         try:
-            with translated("queue"):
+            with _translated(storage_actions.READ_QUEUE):
                 return self._client.get_queue_properties().approximate_message_count or 0
         except RemoteError as error:
             if error.code != "QueueNotFound":
                 raise
             return 0
 
+    def missing_actions(self) -> list[str]:
+        """What a worker's role must allow and this one does not, each tried by a request that changes nothing.
+
+        A role is asked about first: only then is it found that the message does not exist, or that no queue takes so
+        large a number. Raises RemoteError if the queue can't be asked.
+        """
+        client, nowhere = self._client, ("00000000-0000-0000-0000-000000000000", "AgAAAAMAAAAAAAAAAAAAAAAAAAA=")
+        tries: dict[str, list[Callable[[], object]]] = {
+            storage_actions.READ_QUEUE: [client.get_queue_properties],
+            storage_actions.READ: [client.peek_messages],
+            storage_actions.ADD: [lambda: client.send_message("", visibility_timeout=2, time_to_live=1)],
+            storage_actions.PROCESS: [
+                lambda: client.delete_message(*nowhere),
+                lambda: list(next(client.receive_messages(messages_per_page=MAX_BATCH + 1).by_page(), ())),
+            ],
+            storage_actions.WRITE: [lambda: client.update_message(*nowhere, visibility_timeout=0)],
+        }
+        return [action for action, requests in tries.items() if not all(map(_is_allowed, requests))]
+
     def _update(self, message: LeasedMessage, text: str | None, visibility_timeout: int, *, settles: bool) -> None:
         def update(receipt: str | None) -> str | None:
             updated = self._call(
                 lambda: self._client.update_message(
                     message.id, receipt, visibility_timeout=visibility_timeout, content=text
-                )
+                ),
+                storage_actions.WRITE,
             )
             return updated.pop_receipt
 
         message.with_receipt(update, settles=settles)
 
-    def _call(self, call: Callable[[], Result]) -> Result:
+    def _call(self, call: Callable[[], Result], action: str) -> Result:
+        """`action` is what the role must allow."""
         try:
-            with translated("queue"):
+            with _translated(action):
                 return call()
         except RemoteError as error:
             if error.code != "QueueNotFound":
                 raise
         self.ensure()
-        with translated("queue"):
+        with _translated(action):
             return call()
+
+
+@contextmanager
+def _translated(action: str) -> Iterator[None]:
+    """The SDK's errors as RemoteError, which names the action if the role lacks it."""
+    try:
+        with translated("queue"):
+            yield
+    except RemoteError as error:
+        raise storage_actions.told(error, action) from error
+
+
+def _is_allowed(request: Callable[[], object]) -> bool:
+    try:
+        with translated("queue"):
+            request()
+    except RemoteError as error:
+        if error.status is None or error.status >= 500 or error.status in {401, 429}:
+            raise
+        if error.status == 403 and not storage_actions.lacks_role(error):
+            raise
+        return not storage_actions.lacks_role(error)
+    return True
 
 
 def dead_letter(

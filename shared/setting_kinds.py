@@ -12,21 +12,30 @@ from shared.connection_string import tidied
 SHORTEST_TOKEN = 16
 
 
-def _split_commas(value: object) -> object:
+def split_commas(value: object) -> object:
+    """The parts of a text between commas, without the empty ones; anything else as it is."""
     if not isinstance(value, str):
         return value
     parts = (part.strip() for part in value.split(","))
     return [part for part in parts if part]
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
-Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split_commas)]
+Names = Annotated[tuple[str, ...], BeforeValidator(split_commas)]
 
 
-def _check_token(token: SecretStr) -> SecretStr:
-    text = token.get_secret_value()
-    if len(text) < SHORTEST_TOKEN:
+def check_length(secret: SecretStr) -> SecretStr:
+    """The secret, if it is too long to be guessed; raises ValueError."""
+    if len(secret.get_secret_value()) < SHORTEST_TOKEN:
         raise ValueError(f"must have at least {SHORTEST_TOKEN} characters")
+    return secret
+
+
+Secrets = Annotated[tuple[Annotated[SecretStr, AfterValidator(check_length)], ...], BeforeValidator(split_commas)]
+
+
+def check_token(token: SecretStr) -> SecretStr:
+    """The secret, if it can stand in a URL as well; raises ValueError."""
+    text = check_length(token).get_secret_value()
     # A token stands in a URL's path, whose segments of this kind are dropped or resolved on the way (RFC 3986 §5.2.4).
     fragile_segments = {"", ".", ".."}.intersection(text.split("/"))
     if fragile_segments:
@@ -37,7 +46,7 @@ def _check_token(token: SecretStr) -> SecretStr:
     return token
 
 
-Tokens = Annotated[tuple[Annotated[SecretStr, AfterValidator(_check_token)], ...], BeforeValidator(_split_commas)]
+Tokens = Annotated[tuple[Annotated[SecretStr, AfterValidator(check_token)], ...], BeforeValidator(split_commas)]
 
 
 def _tidy(text: SecretStr) -> SecretStr:

@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -19,7 +19,7 @@ from pydantic import (
 
 from shared.cloud import CLOUDS, Cloud
 from shared.connection_string import connection_problems
-from shared.image import check_registry
+from shared.registry_hosts import RegistryHosts
 from shared.setting_kinds import (
     SHORTEST_TOKEN,
     AccountName,
@@ -33,10 +33,11 @@ from shared.setting_kinds import (
     Secrets,
     Tokens,
     Url,
+    split_commas,
 )
 
 _LABEL = re.compile(r"[A-Za-z](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
-_PLAIN_HTTP = "plain http is for loopback and single-label hosts only"
+_PLAIN_HTTP = "plain http is allowed only for loopback and single-label hosts"
 
 SENDERS = (
     "dockerhub",
@@ -53,6 +54,11 @@ SENDERS = (
     "generic",
 )
 """Every sender that a webhook may name in its path."""
+
+SenderNames = Annotated[
+    tuple[Literal[SENDERS], ...],  # type: ignore[valid-type]
+    BeforeValidator(lambda value: SENDERS if value == "all" else split_commas(value)),
+]
 
 SENDERS_WITHOUT_SECRETS = frozenset({"dockerhub", "quay", "gcr"})
 """Senders that can't use ACI_HOOKS_SECRET_<SENDER>: Docker Hub and Quay send no secret but the token in the URL, and
@@ -115,32 +121,38 @@ class IngressSettings(Settings):
 
     webhook_tokens: Tokens = variable("ACI_HOOKS_WEBHOOK_TOKENS", ())
     sender_secrets: dict[Literal[SENDERS], Secrets] = Field(default_factory=dict)  # type: ignore[valid-type]
+    senders: SenderNames = variable("ACI_HOOKS_SENDERS", SENDERS)
+    receivers_file: str | None = variable("ACI_HOOKS_RECEIVERS", None)
     gcr_audience: Names = variable("ACI_HOOKS_GCR_AUDIENCE", ())
     gcr_email: Names = variable("ACI_HOOKS_GCR_EMAIL", ())
     gcr_jwks_url: Url = variable("ACI_HOOKS_GCR_JWKS_URL", "https://www.googleapis.com/oauth2/v3/certs")
     gcr_issuer: Names = variable("ACI_HOOKS_GCR_ISSUER", ("https://accounts.google.com", "accounts.google.com"))
-    nexus_registry: Annotated[str, AfterValidator(check_registry)] | None = variable("ACI_HOOKS_NEXUS_REGISTRY", None)
+    nexus_registry: RegistryHosts = variable("ACI_HOOKS_NEXUS_REGISTRY", ())
+    artifactory_registry: RegistryHosts = variable("ACI_HOOKS_ARTIFACTORY_REGISTRY", ())
     port: Port = variable("PORT", 8080)
     max_body: int = variable("ACI_HOOKS_MAX_BODY", 1048576, gt=0)
 
     def problems(self) -> Iterator[str]:
         """What does not fit together."""
         yield from super().problems()
-        useful_secrets = self.sender_secrets.keys() - SENDERS_WITHOUT_SECRETS
-        lets_somebody_in = bool(self.webhook_tokens or self.gcr_audience or useful_secrets)
+        useful_secrets = self.sender_secrets.keys() & set(self.senders) - SENDERS_WITHOUT_SECRETS
+        trusts_google = bool(self.gcr_audience) and "gcr" in self.senders
+        lets_somebody_in = bool(self.webhook_tokens or trusts_google or useful_secrets or self.receivers_file)
         if not lets_somebody_in:
             yield (
-                "ACI_HOOKS_WEBHOOK_TOKENS: not set, so no webhook could be let in; set it to one or more secrets "
+                "ACI_HOOKS_WEBHOOK_TOKENS: not set, so every webhook would be refused; set it to one or more secrets "
                 f"of at least {SHORTEST_TOKEN} characters, or set ACI_HOOKS_SECRET_<SENDER> of a sender that uses one "
                 f"(not {', '.join(sorted(SENDERS_WITHOUT_SECRETS))})"
             )
         for sender, secrets in self.sender_secrets.items():
             if not secrets:
-                yield f"ACI_HOOKS_SECRET_{str(sender).upper()}: holds no secret, only commas"
+                yield f"ACI_HOOKS_SECRET_{str(sender).upper()}: contains no secret, only commas"
+        if not self.senders:
+            yield "ACI_HOOKS_SENDERS: names no sender, only commas"
         # The audience alone would let in every service account of Google's that asks for a token for it.
         has_half_of_gcr = bool(self.gcr_audience) != bool(self.gcr_email)
         if has_half_of_gcr:
-            yield "ACI_HOOKS_GCR_AUDIENCE: set it and ACI_HOOKS_GCR_EMAIL both, or neither"
+            yield "ACI_HOOKS_GCR_AUDIENCE: set it together with ACI_HOOKS_GCR_EMAIL, or set neither"
         url = urlsplit(self.gcr_jwks_url)
         is_private = url.scheme == "https" or (url.scheme == "http" and is_local(url.hostname or ""))
         if not is_private:
@@ -194,14 +206,14 @@ class WorkerSettings(Settings):
         }
         for name, value in target.items():
             if not value:
-                yield f"{name}: not set; needed without a targets file (ACI_HOOKS_TARGETS), to say what to update"
+                yield f"{name}: not set; required unless ACI_HOOKS_TARGETS names a targets file"
 
     def _endpoint_problems(self) -> Iterator[str]:
         url = urlsplit(self.arm_endpoint)
         if url.scheme not in {"http", "https"} or not url.hostname:
             yield "ACI_HOOKS_ARM_ENDPOINT: must be an http or https URL"
         elif url.scheme == "http" and not is_local(url.hostname):
-            yield f"ACI_HOOKS_ARM_ENDPOINT: {_PLAIN_HTTP}: a token would cross the network in the clear"
+            yield f"ACI_HOOKS_ARM_ENDPOINT: {_PLAIN_HTTP}: a token would cross the network unencrypted"
 
     @property
     def arm_endpoint(self) -> str:

@@ -24,7 +24,7 @@ from tests.arm_simulator.reports import GroupTruth, Stats
 from tests.arm_simulator.simulator import Simulator
 from worker.adapters.record_blobs import Records, read_record
 from worker.groups.group import ContainerGroup
-from worker.ports import Conflict, Listed
+from worker.ports import Conflict, Dated, Listed
 from worker.record.record import Record
 from worker.targets.tags import BadTags
 from worker.targets.target import Target
@@ -228,6 +228,18 @@ class FixedTargets:
         return False
 
 
+class NoTimes:
+    """A registry that does not tell when tags were pushed; what fakes of registries build on."""
+
+    def recent(self, image: ImageReference) -> list[Dated] | None:
+        """It does not tell."""
+        return None
+
+    def created(self, image: ImageReference) -> datetime | None:
+        """Nor does any config."""
+        return None
+
+
 class NoGlances:
     """No list calls: every group is read on its own."""
 
@@ -272,13 +284,23 @@ class SimulatedGroups:
         self._control("PUT", _path(target), definition, f"state={state}")
 
     def image(
-        self, image: str, behaviour: str = "good", *, digest: str | None = None, after: float | None = None
+        self,
+        image: str,
+        behaviour: str = "good",
+        *,
+        digest: str | None = None,
+        index: str | None = None,
+        after: float | None = None,
     ) -> None:
         """Say how an image, or all that a glob means, goes from its next launch on."""
-        rule = {"image": image, "behaviour": behaviour, "digest": digest, "after": after}
+        rule = {"image": image, "behaviour": behaviour, "digest": digest, "index": index, "after": after}
         self._control("PUT", "/images", {name: value for name, value in rule.items() if value is not None})
 
-    def fault(self, fault: str, **details: str | float) -> None:
+    def repair(self, target: TargetId) -> None:
+        """Its node goes down, and the platform moves it."""
+        self._control("POST", f"{_path(target)}/repair")
+
+    def fault(self, fault: str, **details: str | float | None) -> None:
         """Have requests meet a fault; see tests.arm_simulator.faults."""
         self._control("POST", "/faults", {"fault": fault, **details})
 
@@ -325,4 +347,5 @@ def _path(target: TargetId) -> str:
 
 def _refusal(answer: Answer) -> RemoteError:
     error = (answer.body or {})["error"]
-    return RemoteError("arm", answer.status, error["code"], error["message"], retry_after(answer.headers))
+    inner = tuple(detail["code"] for detail in error.get("details", ()))
+    return RemoteError("arm", answer.status, error["code"], error["message"], retry_after(answer.headers), inner)

@@ -19,7 +19,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from flask.testing import FlaskClient
 
 from ingress.app import create_app
+from ingress.authentication import Oidc
 from ingress.outbox import Outbox
+from ingress.receivers import Limits
+from ingress.senders import Sender, all_senders
 from shared.environment import read_settings
 from shared.errors import RemoteError
 from shared.message import UpdateMessage, decode
@@ -33,6 +36,7 @@ AUDIENCE = "https://hooks.example.test"
 EMAIL = "pusher@acme.iam.gserviceaccount.test"
 ISSUER = "https://accounts.example.test"
 NEXUS_REGISTRY = "nexus.example.test:8083"
+ARTIFACTORY_REGISTRY = "docker-old=acme.jfrog.test/docker"
 
 WITH_SECRET = ("acr", "ghcr", "harbor", "distribution", "gitlab", "artifactory", "nexus", "ecr", "generic")
 """The senders that have secrets of their own."""
@@ -48,6 +52,7 @@ def environment(jwks_url: str = "http://127.0.0.1:9/keys", **more: str) -> dict[
         "AZURE_STORAGE_CONNECTION_STRING": "UseDevelopmentStorage=true",
         "ACI_HOOKS_WEBHOOK_TOKENS": f"{OLD_TOKEN},{TOKEN}",
         "ACI_HOOKS_NEXUS_REGISTRY": NEXUS_REGISTRY,
+        "ACI_HOOKS_ARTIFACTORY_REGISTRY": ARTIFACTORY_REGISTRY,
         "ACI_HOOKS_GCR_AUDIENCE": AUDIENCE,
         "ACI_HOOKS_GCR_EMAIL": EMAIL,
         "ACI_HOOKS_GCR_ISSUER": ISSUER,
@@ -55,6 +60,14 @@ def environment(jwks_url: str = "http://127.0.0.1:9/keys", **more: str) -> dict[
         **{f"ACI_HOOKS_SECRET_{sender.upper()}": f"{OLD_SECRET},{SECRET}" for sender in WITH_SECRET},
         **more,
     }
+
+
+def parsers(nexus: str = NEXUS_REGISTRY, artifactory: str = ARTIFACTORY_REGISTRY) -> dict[str, Sender]:
+    """Every sender, as that environment configures it."""
+    settings = read_settings(
+        IngressSettings, environment(ACI_HOOKS_NEXUS_REGISTRY=nexus, ACI_HOOKS_ARTIFACTORY_REGISTRY=artifactory)
+    )
+    return all_senders(Oidc((), (), (), lambda _: None), settings.nexus_registry, settings.artifactory_registry)
 
 
 class RecordingQueue:
@@ -79,7 +92,12 @@ class RecordingQueue:
 
 def client_for(queue: Any, **more: str) -> FlaskClient:
     """A client of the real application over `queue`."""
-    app = create_app(read_settings(IngressSettings, environment(**more)), Outbox(queue))
+    return limited_client(queue, {}, **more)
+
+
+def limited_client(queue: Any, limits: Limits, **more: str) -> FlaskClient:
+    """A client of the real application with a receivers file of these `limits`."""
+    app = create_app(read_settings(IngressSettings, environment(**more)), Outbox(queue), limits=limits)
     return app.test_client()
 
 

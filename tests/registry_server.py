@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypedDict
@@ -25,6 +26,7 @@ from typing import Any, Self, TypedDict
 import httpx
 import yaml
 
+BUILDKIT_CACHE = "application/vnd.buildkit.cacheconfig.v0"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -119,19 +121,36 @@ class RegistryServer:
         """The image's full name, as a container group would name it."""
         return f"{self.host}/{repository}:{tag}"
 
-    def push(self, repository: str, tag: str, content: bytes) -> str:
-        """Push an image of one layer with one file; its digest, which depends on `content` alone."""
-        return self._push_image(repository, tag, content)[0]
+    def push(self, repository: str, tag: str, content: bytes, *, created: datetime | None = None) -> str:
+        """Push an image of one layer with one file; its digest, which depends on `content` and `created` alone."""
+        return self._push_image(repository, tag, content, created=created)[0]
 
-    def push_index(self, repository: str, tag: str, contents: Mapping[str, bytes]) -> str:
+    def push_index(
+        self, repository: str, tag: str, contents: Mapping[str, bytes], *, created: datetime | None = None
+    ) -> str:
         """Push a multi-arch image, architecture → content, its children by digest; the index's digest."""
         children = []
         for architecture, content in contents.items():
-            digest, manifest = self._push_image(repository, None, content, architecture)
+            digest, manifest = self._push_image(repository, None, content, architecture, created)
             platform = {"os": "linux", "architecture": architecture}
             children.append({"mediaType": OCI_MANIFEST, "digest": digest, "size": len(manifest), "platform": platform})
         index = _json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": children})
         return self._put_manifest(repository, tag, OCI_INDEX, index)
+
+    def push_cache(self, repository: str, tag: str, content: bytes) -> str:
+        """Push what BuildKit's `cache-to` does beside an image: layers without a container's config; its digest."""
+        config, layer, _ = image_of(content)
+        for blob in (config, layer):
+            self._upload(repository, blob)
+        manifest = _json(
+            {
+                "schemaVersion": 2,
+                "mediaType": OCI_MANIFEST,
+                "config": {**_descriptor(OCI_CONFIG, config), "mediaType": BUILDKIT_CACHE},
+                "layers": [_descriptor(OCI_LAYER, layer)],
+            }
+        )
+        return self._put_manifest(repository, tag, OCI_MANIFEST, manifest)
 
     def delete(self, repository: str, digest: str) -> None:
         """Delete a manifest, and with it every tag that points at it."""
@@ -182,9 +201,14 @@ class RegistryServer:
             return False
 
     def _push_image(
-        self, repository: str, tag: str | None, content: bytes, architecture: str = "amd64"
+        self,
+        repository: str,
+        tag: str | None,
+        content: bytes,
+        architecture: str = "amd64",
+        created: datetime | None = None,
     ) -> tuple[str, bytes]:
-        config, layer, manifest = image_of(content, architecture)
+        config, layer, manifest = image_of(content, architecture, created)
         for blob in (config, layer):
             self._upload(repository, blob)
         return self._put_manifest(repository, tag, OCI_MANIFEST, manifest), manifest
@@ -217,7 +241,7 @@ class RegistryServer:
         return answer
 
 
-def image_of(content: bytes, architecture: str = "amd64") -> tuple[Blob, Blob, bytes]:
+def image_of(content: bytes, architecture: str = "amd64", created: datetime | None = None) -> tuple[Blob, Blob, bytes]:
     """Configuration, layer and manifest of an image that holds `content` in one file; the same for the same content."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
@@ -227,6 +251,7 @@ def image_of(content: bytes, architecture: str = "amd64") -> tuple[Blob, Blob, b
     layer = gzip.compress(archive.getvalue(), mtime=0)
     config = _json(
         {
+            **({"created": created.isoformat()} if created else {}),
             "architecture": architecture,
             "os": "linux",
             "config": {},

@@ -99,10 +99,12 @@ class Site:
         """Put a running group into the simulator."""
         self.arm.put_group(SUBSCRIPTION, RESOURCE_GROUP, name, definition(images, **properties))
 
-    def push(self, image: str, *, pushed_at: datetime | None = None, sender: str = "generic") -> UpdateMessage:
-        """Enqueue a push, as the ingress does."""
+    def push(
+        self, image: str, *, pushed_at: datetime | None = None, sender: str = "generic", proof: str = "own"
+    ) -> UpdateMessage:
+        """Enqueue a push, as the ingress does for a sender that has proved itself."""
         now = datetime.now(UTC)
-        push = Push.of(sender, ImageReference.parse(image), pushed_at=pushed_at or now)
+        push = Push.of(sender, ImageReference.parse(image), pushed_at=pushed_at or now, proof=proof)
         message = UpdateMessage(id=secrets.token_hex(8), kind="push", push=push, received_at=now)
         self.updates.send(message.encode())
         return message

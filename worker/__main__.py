@@ -11,23 +11,21 @@ from worker.commands.lazily import LazyGroup, Place
 from worker.commands.opening import Opening
 
 COMMANDS: Mapping[str, Place] = {
-    "check": Place("worker.commands.check_command:check", "Is everything there that a rollout needs?"),
-    "dead-letters": Place(
-        "worker.commands.dead_letters:dead_letters", "What could not be done: list, show, redrive, purge."
-    ),
+    "check": Place("worker.commands.check_command:check", "Is everything in place for a rollout?"),
+    "dead-letters": Place("worker.commands.dead_letters:dead_letters", "Failed messages: list, show, redrive, purge."),
     "follow": Place("worker.commands.follow:follow", "What happens to a push or a group, until it has ended?"),
-    "history": Place("worker.commands.history:history", "How did the last pushes end, and what is held?"),
+    "history": Place("worker.commands.history:history", "How did the last pushes end, and which groups are held?"),
     "hold": Place("worker.commands.hold:hold", "Stop updates of GROUP; pushes wait."),
     "init": Place("worker.commands.init:init", "Print a targets file for the groups that exist."),
     "notify-test": Place("worker.commands.notify_test:notify_test", "Send a test notification."),
     "plan": Place("worker.commands.plan:plan", "What would a push of IMAGE do, and why?"),
     "push": Place("worker.commands.push:push", "Enqueue a push of IMAGE by hand."),
-    "release": Place("worker.commands.hold:release", "Let updates of GROUP go on, with the newest push."),
+    "release": Place("worker.commands.hold:release", "Resume updates of GROUP, with the newest push."),
     "rollback": Place("worker.commands.rollback:rollback", "Bring GROUP back to an earlier image, and hold it."),
-    "run": Place("worker.commands.run:run", "Work on the queue until SIGTERM."),
+    "run": Place("worker.commands.run:run", "Process the queue until SIGTERM."),
     "schema": Place("worker.commands.schema:schema", "The JSON Schema of the targets file, for editors."),
     "status": Place("worker.commands.status:status", "What runs, what is under way, and what needs somebody?"),
-    "sweep": Place("worker.commands.sweep:sweep", "Enqueue what no webhook told, by the registries."),
+    "sweep": Place("worker.commands.sweep:sweep", "Enqueue pushes that no webhook reported."),
 }
 
 
@@ -63,19 +61,19 @@ def command_line(places: Mapping[str, Place]) -> click.Group:
     def main(context: click.Context) -> None:
         """Bring pushed images onto running Azure container groups, in place.
 
-        Everything is configured by environment variables; the README lists them. These it can't do without:
+        Everything is configured by environment variables; the README lists them. Required are:
 
         \b
           AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT for its name
-          ACI_HOOKS_TARGETS, a file; or for one container group alone:
+          ACI_HOOKS_TARGETS, a file; or, for a single container group:
           AZURE_SUBSCRIPTION_ID, RESOURCE_GROUP_NAME and CONTAINER_GROUP_NAME
 
         \b
-          aci-hooks check                  is everything there that a rollout needs?
-          aci-hooks plan acme/shop:v2      what would a push of it do?
+          aci-hooks check                  is everything in place for a rollout?
+          aci-hooks plan acme/shop:v2      what would a push of this image do?
           aci-hooks run                    work until SIGTERM
           aci-hooks status                 what runs, what is under way, and what needs somebody?
-          aci-hooks dead-letters list      what could not be done, and why?
+          aci-hooks dead-letters list      which messages failed, and why?
 
         \b
         Exit codes: 0 done, 1 something failed or could not be looked at, 2 wrong settings or arguments, 3 not ended

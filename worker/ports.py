@@ -16,17 +16,39 @@ from shared.push import Push
 from shared.queue import Queue
 from worker.failures.retrying import briefly
 from worker.groups.group import ContainerGroup
+from worker.groups.withheld import Secret
+from worker.record.lookups import Absent, Found, Lookup, Unknown
 from worker.record.record import Record
 from worker.record.trace import End
 from worker.targets.tags import BadTags
 from worker.targets.target import Target
+
+__all__ = [
+    "UNREADABLE",
+    "Absent",
+    "Conflict",
+    "Dated",
+    "Found",
+    "Glances",
+    "Groups",
+    "Images",
+    "Listed",
+    "Lister",
+    "Lookup",
+    "Notice",
+    "Noticed",
+    "Ports",
+    "RecordStore",
+    "TargetCatalogue",
+    "Unknown",
+]
 
 UNREADABLE = "UnreadableRecord"
 """The code of the error that a record is none of this version, or another group's."""
 
 
 class Conflict(Exception):
-    """Somebody else wrote the record first: read it again and decide anew."""
+    """Somebody else wrote the record first: read it again and decide again."""
 
 
 class Groups(Protocol):
@@ -101,37 +123,34 @@ class TargetCatalogue(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """The image is there; `digest` is what its tag points at now: an index's own digest for a multi-arch image."""
+class Dated:
+    """A tag, and when it was pushed by its registry's account."""
 
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class Absent:
-    """The registry itself says that there is no such image."""
-
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """It could not be told, for the reason given: unreachable, throttled, private."""
-
-    detail: str
-
-
-Lookup = Found | Absent | Unknown
+    tag: str
+    pushed_at: datetime
 
 
 class Images(Protocol):
     """What a registry tells of its images; worker.adapters.registry.client.Registry."""
 
-    def lookup(self, image: ImageReference) -> Lookup:
-        """Is this image there, and what is its digest?"""
+    def lookup(self, image: ImageReference, running: frozenset[str] = frozenset()) -> Lookup:
+        """What does this image's tag point at, or else its digest?
+
+        `running` are digests that are known to be images: where the tag points at one of them, the answer holds no
+        more than that, as whoever asks wants to know whether it has moved.
+        """
 
     def tags(self, image: ImageReference) -> list[str]:
         """Every tag of its repository. Raises RemoteError."""
+
+    def recent(self, image: ImageReference) -> list[Dated] | None:
+        """The tags of its repository that were pushed last, newest first; None if its registry does not tell.
+
+        Raises RemoteError.
+        """
+
+    def created(self, image: ImageReference) -> datetime | None:
+        """When the image that its tag points at was made; None if nobody can tell. Raises RemoteError."""
 
 
 Noticed = Literal["updated", "rolled-back", "failed", "address changed"]
@@ -151,10 +170,11 @@ class Notice:
 class Ports:
     """The outside systems: ARM, the records, the targets, both queues, secrets and the registry.
 
-    `resolve` reads secrets (path → source) into values; `digest` gives a pushed image's digest, None if not known,
-    and raises RemoteError with the code ManifestUnknown where the registry has no such image; `redact` hides secrets
-    in what an outside system said; `tell` notifies people; `leave_trace` remembers how a push ended that
-    no record tells of; `new_id` makes ids of messages and tokens of timers.
+    `resolve` reads secrets (path → source) into values; `digest` tells what a pushed tag points at by its registry, or
+    the digest that its sender is believed, None if neither is known, and raises RemoteError with the code
+    ManifestUnknown where the registry has no such image; `redact` hides secrets in what an outside system said; `tell`
+    notifies people; `leave_trace` remembers how a push ended that no record tells of; `new_id` makes ids of messages
+    and tokens of timers.
     """
 
     groups: Groups
@@ -163,8 +183,8 @@ class Ports:
     watch: Glances
     updates: Queue
     poison: Queue
-    resolve: Callable[[dict[str, str]], dict[str, str]]
-    digest: Callable[[Push], str | None]
+    resolve: Callable[[dict[str, str]], dict[str, Secret]]
+    digest: Callable[[Push], Found | str | None]
     new_id: Callable[[], str]
     redact: Callable[[str], str] = str
     tell: Callable[[Notice], None] = lambda _notice: None

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Literal
 
 import structlog
 
 from shared.credential import azure_credential
+from shared.image import ImageReference
 from shared.message import TargetId, UpdateMessage
+from shared.push import Push
 from shared.queue import Queue, open_queues
 from shared.settings import WorkerSettings
 from shared.telemetry import TARGETS_FILE_VALID, Redaction
@@ -20,6 +23,7 @@ from worker.adapters.arm import Arm, open_arm
 from worker.adapters.notifications import Notifier
 from worker.adapters.record_blobs import Records, open_records
 from worker.adapters.registry.client import Registry
+from worker.adapters.registry.granting import Access
 from worker.adapters.secret_sources import Secrets
 from worker.adapters.targets_source import TargetsSource
 from worker.adapters.transitions import Watch
@@ -33,8 +37,9 @@ from worker.core.rules import RolloutRules
 from worker.discovery.catalogue import Catalogue
 from worker.discovery.scopes import scopes_of
 from worker.failures.classify import Retry
-from worker.ports import Ports
+from worker.ports import Found, Ports
 from worker.targets.file import TargetsError, TargetsFile
+from worker.targets.registries import RegistryEntry, entry_for, shows_identity
 from worker.targets.target import single_target
 
 SLOW = timedelta(seconds=60)
@@ -57,6 +62,7 @@ class Deployment:
     catalogue: Catalogue
     secrets: Secrets
     registry: Registry
+    registries: Callable[[], Mapping[str, RegistryEntry]]
     redaction: Redaction
     notifier: Notifier
 
@@ -89,12 +95,16 @@ class Deployment:
             updates=self.updates,
             poison=self.poison,
             resolve=self.secrets.resolve,
-            digest=partial(digest_of, self.registry),
+            digest=self._digest,
             new_id=lambda: uuid.uuid4().hex,
             redact=self.redaction.text,
             tell=self.notifier.tell,
             leave_trace=self.records.leave_trace,
         )
+
+    def _digest(self, push: Push) -> Found | str | None:
+        believe = entry_for(self.registries(), push.image).believe or "signed"
+        return digest_of(self.registry, push, believe)
 
     def rules(self) -> RolloutRules:
         """What governs its rollouts."""
@@ -166,7 +176,8 @@ def wire(settings: WorkerSettings, environment: Mapping[str, str], redaction: Re
         arm=arm,
         catalogue=Catalogue(lambda: file().targets, lambda: scopes_of(file()), arm),
         secrets=secrets,
-        registry=Registry(lambda host: _registry_login(file(), secrets, host)),
+        registry=Registry(lambda image: _access(file(), secrets, image), lambda: azure_credential(settings)),
+        registries=lambda: file().registries,
         redaction=redaction,
         notifier=Notifier(
             lambda: list(file().notify), read=lambda source: secrets.read(source, "notify"), hide=redaction.text
@@ -192,17 +203,32 @@ def _targets_file(settings: WorkerSettings) -> Callable[[], TargetsFile]:
     return lambda: one
 
 
-def _registry_login(file: TargetsFile, secrets: Secrets, host: str) -> tuple[str, str] | None:
-    sources = file.registries.get(host)
-    if sources is None:
-        return None
-    where = f"registries/{host}"
-    return secrets.read(sources.username, where), secrets.read(sources.password, where)
+def _access(file: TargetsFile, secrets: Secrets, image: ImageReference) -> Access:
+    """How a repository's registry is to be asked, by the targets file as it is now."""
+    entry = entry_for(file.registries, image)
+    where = f"registries/{image.registry}"
+    username, password = entry.username, entry.password
+    identity: Literal["always", "default", "never"] = "never"
+    if shows_identity(entry, image.registry):
+        identity = "always" if entry.identity else "default"
+    return Access(
+        login=lambda: (secrets.read(username, where), secrets.read(password, where)) if username and password else None,
+        identity=identity,
+        scheme=entry.scheme,
+        realms=entry.realms,
+        platforms=_wants_platforms(file),
+    )
+
+
+def _wants_platforms(file: TargetsFile) -> bool:
+    """Does any policy depend on what an image is built for?"""
+    rules = (rule for target in file.targets for rule in target.containers.values())
+    return any(rule.policy.conditions.platform for rule in rules)
 
 
 def _report(path: str, version: TargetsFile | TargetsError) -> None:
     TARGETS_FILE_VALID.labels(path).set(isinstance(version, TargetsFile))
     if isinstance(version, TargetsError):
-        log.error("the targets file is broken, keeping the version before", problems=str(version).splitlines())
+        log.error("the targets file is invalid, keeping the previous version", problems=str(version).splitlines())
     else:
         log.info("the targets file has changed", targets=len(version.targets), discovers=version.discover is not None)

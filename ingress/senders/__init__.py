@@ -22,6 +22,7 @@ from ingress.senders import (
     nexus,
     quay,
 )
+from shared.registry_hosts import RegistryHosts
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,13 @@ class Sender:
     accepts: tuple[Scheme, ...] = ()
 
 
-def all_senders(oidc: Oidc, nexus_registry: str | None) -> dict[str, Sender]:
-    """Every sender by its name in the webhook's path. `oidc` is whom Pub/Sub's tokens must be from."""
+def all_senders(
+    oidc: Oidc, nexus_registry: RegistryHosts = (), artifactory_registry: RegistryHosts = ()
+) -> dict[str, Sender]:
+    """Every sender by its name in the webhook's path.
+
+    `oidc` is whom Pub/Sub's tokens must be from; the others are where the images of these two servers are pulled from.
+    """
     return {
         "dockerhub": Sender(dockerhub.parse),
         "acr": Sender(acr.parse, acr.ACCEPTS),
@@ -42,8 +48,8 @@ def all_senders(oidc: Oidc, nexus_registry: str | None) -> dict[str, Sender]:
         "harbor": Sender(harbor.parse, harbor.ACCEPTS),
         "distribution": Sender(distribution.parse, distribution.ACCEPTS),
         "gitlab": Sender(gitlab.parse, gitlab.ACCEPTS),
-        "artifactory": Sender(artifactory.parse, artifactory.ACCEPTS),
-        "nexus": Sender(partial(nexus.parse, registry=nexus_registry), nexus.ACCEPTS),
+        "artifactory": Sender(partial(artifactory.parse, hosts=artifactory_registry), artifactory.ACCEPTS),
+        "nexus": Sender(partial(nexus.parse, hosts=nexus_registry), nexus.ACCEPTS),
         "gcr": Sender(gcr.parse, (oidc,)),
         "ecr": Sender(ecr.parse, ecr.ACCEPTS),
         "generic": Sender(generic.parse, generic.ACCEPTS),

@@ -1,37 +1,64 @@
-"""Azure Container Registry: its own webhooks, and its events through Event Grid.
+"""Azure Container Registry: its own webhooks, and its events through Event Grid in either schema.
 
 learn.microsoft.com/azure/container-registry/container-registry-webhook-reference and
-learn.microsoft.com/azure/event-grid/event-schema-container-registry. An Event Grid delivery is an array of events, and
-a new subscription is confirmed by giving its code back
-(learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema).
+learn.microsoft.com/azure/event-grid/event-schema-container-registry. Event Grid sends an array of events in its own
+schema, and one event or an array as CloudEvents 1.0. A new subscription is confirmed by giving its code back in the one
+case (learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema), and by an OPTIONS request in
+the other (learn.microsoft.com/azure/event-grid/end-point-validation-cloud-events-schema).
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 
 from ingress.authentication import Bearer, FixedHeader
 from ingress.delivery import Delivery, Handshake, Ignored, Outcome
+from ingress.media_types import why_no_image
 from ingress.payload import Node, read_json
-from ingress.pushes import push_of_tag, settled, settled_batch, why_no_image
+from ingress.pushes import push_of_tag, settled, settled_batch
 from shared.push import Push
 
 ACCEPTS = (Bearer(), FixedHeader("Authorization"))
 
 _VALIDATION = "Microsoft.EventGrid.SubscriptionValidationEvent"
-_PUSHED = "Microsoft.ContainerRegistry.ImagePushed"
+# An older page of the vendor's leaves the prefix out of `eventType`.
+_PREFIX = "Microsoft.ContainerRegistry."
+_PUSHED = "ImagePushed"
+_HOST_NAME = re.compile(rb"[A-Za-z0-9][A-Za-z0-9.-]{0,252}")
 
 
 def parse(delivery: Delivery) -> Outcome:
-    """The push of `request.host`/`target.repository`:`target.tag`, or those of an Event Grid array."""
+    """The push of `request.host`/`target.repository`:`target.tag`, or those of Event Grid's events."""
     body = read_json(delivery.body)
     if isinstance(body.value, list):
         return _event_grid(delivery.sender, body.items())
+    if _is_event(body):
+        return _event_grid(delivery.sender, [body])
     action = body["action"].text()
     if action != "push":
         return Ignored(f"action {action[:40]!r} is not an image push")
     return settled([_push(delivery.sender, body, body["timestamp"].time())])
+
+
+def consent(delivery: Delivery) -> Mapping[str, str]:
+    """The headers that let the asking origin send CloudEvents here; none if the request is no such question.
+
+    It asks with OPTIONS: github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md#4-abuse-protection. Whoever
+    knows the secret may have any origin send, as the clouds of Azure have origins of their own.
+    """
+    origin = delivery.header("WebHook-Request-Origin")
+    if delivery.sender != "acr" or origin is None or not _HOST_NAME.fullmatch(origin):
+        return {}
+    return {"WebHook-Allowed-Origin": origin.decode("ascii"), "WebHook-Allowed-Rate": "*"}
+
+
+def _is_event(body: Node) -> bool:
+    """Is it one event in an envelope of Event Grid's? The registry's own webhook has an action beside its target."""
+    envelope = body.value if isinstance(body.value, dict) else {}
+    return "action" not in envelope and ("eventType" in envelope or "type" in envelope)
 
 
 def _event_grid(sender: str, events: list[Node]) -> Outcome:
@@ -42,10 +69,10 @@ def _event_grid(sender: str, events: list[Node]) -> Outcome:
 
 
 def _event(sender: str, event: Node) -> Push | Ignored:
-    kind = event["eventType"].text()
-    if kind != _PUSHED:
+    kind = event["eventType"].optional_text() or event["type"].text()
+    if kind.removeprefix(_PREFIX) != _PUSHED:
         return Ignored(f"event type {kind[:80]!r} is not an image push")
-    return _push(sender, event["data"], event["eventTime"].time())
+    return _push(sender, event["data"], event["eventTime"].time() or event["time"].time())
 
 
 def _push(sender: str, event: Node, pushed_at: datetime | None) -> Push | Ignored:

@@ -6,9 +6,10 @@ and an unsigned body that names a URL to fetch is an invitation to request forge
 
 from __future__ import annotations
 
-from ingress.delivery import Delivery, Ignored, Outcome
+from ingress.delivery import Delivery, Outcome
+from ingress.media_types import why_no_image_of_either
 from ingress.payload import Node, read_json
-from ingress.pushes import is_chart, push_of_tag, settled
+from ingress.pushes import push_of_tag, settled
 from shared.image import DOCKER_HUB
 
 
@@ -16,8 +17,9 @@ def parse(delivery: Delivery) -> Outcome:
     """The push of `push_data.tag` to `repository.repo_name`."""
     body = read_json(delivery.body)
     pushed = body["push_data"]
-    if is_chart(pushed["media_type"].label()):
-        return Ignored("a Helm chart")
+    # Undocumented, and not always there. It is the config's type for most pushes, the manifest's for some.
+    if no_image := why_no_image_of_either(pushed["media_type"].label()):
+        return no_image
     push = push_of_tag(
         delivery.sender,
         DOCKER_HUB,

@@ -9,13 +9,24 @@ import re
 
 from ingress.authentication import BasicPassword, FixedHeader
 from ingress.delivery import Delivery, Ignored, Malformed, Outcome
+from ingress.media_types import why_no_image
 from ingress.payload import Node, read_json
-from ingress.pushes import push_of_tag, settled, why_no_image
+from ingress.pushes import push_of_tag, settled
 
 ACCEPTS = (FixedHeader("X-Api-Key"), BasicPassword())
 
 _ACCOUNT = re.compile(r"[0-9]{12}")
-_REGION = re.compile(r"[a-z]{2}(-[a-z0-9]+)+")
+_REGION = re.compile(r"[a-z]{2,5}(-[a-z0-9]+)+")
+# The partitions of AWS: github.com/boto/botocore/blob/develop/botocore/data/partitions.json
+_DOMAIN = "amazonaws.com"
+_DOMAINS = {
+    "cn-": "amazonaws.com.cn",
+    "eusc-": "amazonaws.eu",
+    "us-iso-": "c2s.ic.gov",
+    "us-isob-": "sc2s.sgov.gov",
+    "eu-isoe-": "cloud.adc-e.uk",
+    "us-isof-": "csp.hci.ic.gov",
+}
 
 
 def parse(delivery: Delivery) -> Outcome:
@@ -45,5 +56,5 @@ def _registry(event: Node) -> str:
     account, region = event["account"].text(), event["region"].text()
     if not _ACCOUNT.fullmatch(account) or not _REGION.fullmatch(region):
         raise Malformed(f"{account[:40]!r} in {region[:40]!r} do not name an AWS account and region")
-    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    domain = next((domain for start, domain in _DOMAINS.items() if region.startswith(start)), _DOMAIN)
     return f"{account}.dkr.ecr.{region}.{domain}"

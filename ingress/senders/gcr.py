@@ -2,7 +2,8 @@
 
 docs.cloud.google.com/artifact-registry/docs/configure-notifications and
 docs.cloud.google.com/pubsub/docs/authenticate-push-subscriptions. Pub/Sub delivers again until it is answered with a
-2xx, for as long as its subscription keeps messages.
+2xx, for as long as its subscription keeps messages. So whatever a message holds is answered with one, and only what is
+no message of Pub/Sub's is refused.
 """
 
 from __future__ import annotations
@@ -12,30 +13,62 @@ import binascii
 from datetime import datetime
 
 from ingress.delivery import Delivery, Ignored, Malformed, Outcome
+from ingress.hosts import split_host
 from ingress.payload import Node, read_json
-from ingress.pushes import push_of_tag, settled, split_host
+from ingress.pushes import push_of_tag, settled
 from shared.push import Push
+
+_NO_EVENT = "the message holds no event of the registry"
+# docs.cloud.google.com/pubsub/docs/payload-unwrapping
+_PUBLISH_TIME = "X-Goog-Pubsub-Publish-Time"
+_MESSAGE_ID = "X-Goog-Pubsub-Message-Id"
+_USER_AGENTS = (b"APIs-Google", b"CloudPubSub-Google")
 
 
 def parse(delivery: Delivery) -> Outcome:
-    """The push of `tag`, a whole image name, in the Pub/Sub message's data."""
-    message = read_json(delivery.body)["message"]
+    """The push of `tag`, a whole image name, in the Pub/Sub message's data, or in the body if that is unwrapped."""
+    is_unwrapped = delivery.header(_MESSAGE_ID) is not None
+    if is_unwrapped:
+        return _published(delivery.sender, delivery.body, _time_in(delivery))
+    if _is_text_of_a_person(delivery):
+        return Ignored(_NO_EVENT)
+    body = read_json(delivery.body)
+    message = body["message"]
+    if message.value is not None:
+        return _wrapped(delivery.sender, message)
+    if body["action"].value is None:
+        raise Malformed("the body is neither a Pub/Sub message nor the event in one: let a push subscription send it")
+    return _published(delivery.sender, delivery.body, None)
+
+
+def _wrapped(sender: str, message: Node) -> Outcome:
+    encoded = message["data"].optional_text()
+    if encoded is None:
+        return Ignored(f"{_NO_EVENT}, but attributes alone")
     try:
-        data = base64.b64decode(message["data"].text(), validate=True)
+        data = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:
         raise Malformed("message.data is not base64") from error
-    event = read_json(data)
-    action = event["action"].text()
-    if action != "INSERT":
-        return Ignored(f"action {action[:40]!r} is not a push")
-    return settled([_push(delivery.sender, event, message["publishTime"].time())])
+    return _published(sender, data, message["publishTime"].time())
+
+
+def _published(sender: str, data: bytes, published_at: datetime | None) -> Outcome:
+    """What somebody published: the registry its event, or a person a word to try the subscription out."""
+    try:
+        event = read_json(data)
+        action = event["action"].text()
+        if action != "INSERT":
+            return Ignored(f"action {action[:40]!r} is not a push")
+        return settled([_push(sender, event, published_at)])
+    except Malformed as error:
+        return Ignored(f"{_NO_EVENT}: {error}")
 
 
 def _push(sender: str, event: Node, pushed_at: datetime | None) -> Push | Ignored:
     image, digest = event["tag"].optional_text(), event["digest"].optional_text()
     name = image or (digest or "").partition("@")[0]
     if not name:
-        raise Malformed("the event names neither a tag nor a digest")
+        raise Malformed("it names neither a tag nor a digest")
     registry, path = split_host(name)
     repository, colon, tag = path.partition(":")
     return push_of_tag(
@@ -46,3 +79,16 @@ def _push(sender: str, event: Node, pushed_at: datetime | None) -> Push | Ignore
         digest=digest.rpartition("@")[2] if digest else None,
         pushed_at=pushed_at,
     )
+
+
+def _time_in(delivery: Delivery) -> datetime | None:
+    return Node((delivery.header(_PUBLISH_TIME) or b"").decode("ascii", "replace")).time()
+
+
+def _is_text_of_a_person(delivery: Delivery) -> bool:
+    """Is the body plain text, such as "hello", that Pub/Sub unwrapped without its metadata?
+
+    Then nothing but the User-Agent tells who sent it. What begins as an object is no text, but a broken event.
+    """
+    is_of_pubsub = (delivery.header("User-Agent") or b"").startswith(_USER_AGENTS)
+    return is_of_pubsub and not delivery.body.lstrip().startswith(b"{")

@@ -10,8 +10,10 @@ from urllib.parse import parse_qs
 
 from ingress.authentication import Hmac
 from ingress.delivery import Delivery, Ignored, Malformed, Outcome
+from ingress.hosts import host_of
+from ingress.media_types import why_no_image
 from ingress.payload import Node, read_json
-from ingress.pushes import push_of_tag, settled, why_no_image
+from ingress.pushes import push_of_tag, settled
 
 ACCEPTS = (Hmac("X-Hub-Signature-256", "sha256", prefix=b"sha256="),)
 
@@ -19,6 +21,7 @@ _EVENTS = frozenset({"package", "registry_package"})
 _ACTIONS = frozenset({"published", "updated"})
 _IMAGES = frozenset({"container", "docker"})
 _FORM = b"payload="
+_GITHUB = "ghcr.io"
 
 
 def parse(delivery: Delivery) -> Outcome:
@@ -72,9 +75,8 @@ def _body(delivery: Delivery) -> Node:
 
 def _registry(package_url: str | None) -> str:
     # GitHub Enterprise Server has a host of its own; elsewhere the URL starts with ghcr.io.
-    host, slash, _ = (package_url or "").partition("/")
-    begins_with_host = bool(slash) and "." in host
-    return host if begins_with_host else "ghcr.io"
+    host = host_of(package_url) if package_url else _GITHUB
+    return host if "." in host else _GITHUB
 
 
 def _repository(package: Node) -> str:

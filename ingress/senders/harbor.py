@@ -8,7 +8,7 @@ from __future__ import annotations
 from ingress.authentication import FixedHeader
 from ingress.delivery import Delivery, Ignored, Outcome
 from ingress.payload import Node, read_json
-from ingress.pushes import host_of, push_of_tag, settled_batch
+from ingress.pushes import push_of_tag, settled_batch
 from shared.push import Push
 
 ACCEPTS = (FixedHeader("Authorization"),)
@@ -30,7 +30,7 @@ def parse(delivery: Delivery) -> Outcome:
     def push(resource: Node) -> Push | Ignored:
         return push_of_tag(
             delivery.sender,
-            host_of(resource["resource_url"].text()),
+            resource["resource_url"].text(),
             repository,
             resource["tag"].optional_text(),
             digest=resource["digest"].optional_text(),

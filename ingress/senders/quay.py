@@ -5,10 +5,13 @@ docs.quay.io/guides/notifications.html. Quay switches a notification off after t
 
 from __future__ import annotations
 
-from ingress.delivery import Delivery, Ignored, Outcome
+from ingress.delivery import Delivery, Ignored, Malformed, Outcome
+from ingress.hosts import split_host
 from ingress.payload import Node, read_json
-from ingress.pushes import push_of_tag, settled_batch, split_host
+from ingress.pushes import push_of_tag, settled_batch
 
+# What every event of Quay's has one of: those of a repository, and those of an organisation, such as of its quota.
+_MARKS = ("docker_url", "repository", "namespace")
 # What "Test Notification" sends: made-up tags of the real repository, and a count that real pushes do not carry.
 _TEST_TAGS = ["latest", "foo"]
 
@@ -16,12 +19,14 @@ _TEST_TAGS = ["latest", "foo"]
 def parse(delivery: Delivery) -> Outcome:
     """A push of each of `updated_tags` to `docker_url`."""
     body = read_json(delivery.body)
-    registry, repository = split_host(body["docker_url"].text())
     tags = _tags(body["updated_tags"])
     if tags is None:
-        return Ignored("an event of Quay's that updates no tags, such as a build or a scan")
+        if any(body[mark].value is not None for mark in _MARKS):
+            return Ignored("an event of Quay's that updates no tags, such as a build, a scan or a quota")
+        raise Malformed("the body is no event of Quay's: take away the template that replaces it")
     if [tag.value for tag in tags] == _TEST_TAGS and body["pruned_image_count"].value is not None:
         return Ignored("Quay's test notification")
+    registry, repository = split_host(body["docker_url"].text())
     return settled_batch(tags, lambda tag: push_of_tag(delivery.sender, registry, repository, tag.text()))
 
 

@@ -114,6 +114,8 @@ class ArmSurface:
         if rest:
             token = _skip_token(page[-1].key)
             body["nextLink"] = f"{request.base_url}{quote(request.path)}?api-version={version}&%24skiptoken={token}"
+        if self._world.options.next_link:
+            body["nextLink"] = self._world.options.next_link.replace("{base}", request.base_url)
         return Answer(200, body)
 
     def _get(self, target: Target, request: Request) -> Answer:

@@ -39,6 +39,8 @@ class SimulatorClient:
     def act(self, action: str, subscription: str, resource_group: str, name: str) -> GroupTruth:
         """Stops, starts or restarts a group, as its owner would: `stop`, `start`, `restart`.
 
+        Or `repair`: its node goes down, and the platform moves it, by way of Unhealthy and Repairing.
+
         Refused while it is in transition. It counts as no request to ARM, and no fault meets it.
         """
         path = f"{_group_path(subscription, resource_group, name)}/{action}"
@@ -53,13 +55,21 @@ class SimulatorClient:
         return cast(list[GroupTruth], self._call("GET", "/groups")["groups"])
 
     def image(
-        self, image: str, behaviour: str = "good", *, digest: str | None = None, after: float | None = None
+        self,
+        image: str,
+        behaviour: str = "good",
+        *,
+        digest: str | None = None,
+        index: str | None = None,
+        after: float | None = None,
     ) -> str:
         """Says how an image, or all that a glob means, goes from its next launch on. Gives back its digest.
 
-        `after`: seconds from the start of a container to its exit. A new `digest` for a tag means: the tag moved.
+        `after`: seconds from the start of a container to its exit. A new `digest` for a tag means: the tag moved. With
+        an `index`, that is what the registry gives and what a reference may name, and `digest` that of the platform's
+        manifest, which is pulled and named by events.
         """
-        rule = {"image": image, "behaviour": behaviour, "digest": digest, "after": after}
+        rule = {"image": image, "behaviour": behaviour, "digest": digest, "index": index, "after": after}
         return cast(str, self._call("PUT", "/images", _given(rule))["digest"])
 
     def fault(
@@ -69,6 +79,7 @@ class SimulatorClient:
         status: int | None = None,
         code: str | None = None,
         message: str | None = None,
+        details: str | None = None,
         retry_after: float | None = None,
         method: str | None = None,
         group: str | None = None,
@@ -77,8 +88,12 @@ class SimulatorClient:
         seconds: float | None = None,
         name: str | None = None,
     ) -> None:
-        """Adds a fault for the requests of this method and to this group (a glob); see faults.KINDS."""
+        """Adds a fault for the requests of this method and to this group (a glob); see faults.KINDS.
+
+        `details` are codes, with commas between them, that the error wraps.
+        """
         body = {"fault": fault, "status": status, "code": code, "message": message, "retry_after": retry_after}
+        body["details"] = details
         body |= {"method": method, "group": group, "times": times, "rate": rate, "seconds": seconds, "name": name}
         self._call("POST", "/faults", _given(body))
 

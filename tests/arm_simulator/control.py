@@ -72,6 +72,8 @@ class ControlSurface:
                 self._world.start(key)
             case "POST", "/restart":
                 self._world.restart(key)
+            case "POST", "/repair":
+                self._world.repair(key)
             case _:
                 raise ArmError(405, "MethodNotAllowed", f"There is no {request.method} {act} of a group.")
         return {**self._truth(self._world.find(key))}

@@ -18,6 +18,7 @@ _FILTERS_AND_DETAILS: dict[str, type | tuple[type, ...]] = {
     "status": int,
     "code": str,
     "message": str,
+    "details": str,
     "retry_after": (int, float),
     "method": str,
     "group": str,
@@ -36,6 +37,8 @@ class Fault:
     status: int | None = None
     code: str | None = None
     message: str | None = None
+    details: str | None = None
+    """Codes of errors that this one wraps, with commas between them."""
     retry_after: float | None = None
     method: str | None = None
     group: str | None = None
@@ -69,7 +72,9 @@ class Fault:
         status, code, message = _ERRORS[self.fault]
         retry_after = 1.0 if self.fault == "throttle" and self.retry_after is None else self.retry_after
         headers = {} if retry_after is None else {"Retry-After": f"{retry_after:g}"}
-        return Answer.of_error(ArmError(self.status or status, self.code or code, self.message or message, headers))
+        details = tuple(self.details.split(",")) if self.details else ()
+        error = ArmError(self.status or status, self.code or code, self.message or message, headers, details)
+        return Answer.of_error(error)
 
     def means(self, method: str, key: GroupKey | None) -> bool:
         if self.times == 0 or (self.method and self.method.upper() != method):

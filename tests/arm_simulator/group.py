@@ -20,6 +20,7 @@ _STATES_ON_THE_WAY = {
     "update": ("Pending", "Updating"),
     "start": ("Pending", "Creating"),
     "restart": ("Updating", "Updating"),
+    "repair": ("Unhealthy", "Repairing"),
 }
 
 
@@ -62,6 +63,8 @@ class Group:
     launches: list[Launch] = field(default_factory=list)
     effective_puts: int = 0
     restarts: int = 0
+    from_standby_pool: bool = False
+    orchestrator_id: str | None = None
     history: deque[tuple[float, dict[str, str]]] = field(default_factory=lambda: deque(maxlen=_HISTORY_KEPT))
 
     @property
@@ -123,8 +126,9 @@ class LaunchPlanner:
     images: ImageRules
 
     def launch(self, kind: str, group: Group, now: float) -> Launch:
-        lag = self.options.restart_lag_seconds if kind == "restart" else 0.0
-        begins = now + lag
+        # Of a node that is down the old view is shown until the group is moved.
+        lags = {"restart": self.options.restart_lag_seconds, "repair": self.options.transition_seconds / 2}
+        begins = now + lags.get(kind, 0.0)
         ends = begins + max(self.options.transition_seconds, _SHORTEST_TRANSITION)
         runs = self._runs(group, begins, ends, pulls=kind != "restart" or self.options.restart_pulls)
         fails = bool(self.options.fail_operation) and any(
@@ -144,7 +148,10 @@ class LaunchPlanner:
         initial = set(container_names(group.properties, "initContainers"))
         policy = group.properties.get("restartPolicy", "Always")
         return {
-            name: self._run(image, begins, ends, "Init" if name in initial else policy, self._kept(group, name, pulls))
+            name: replace(
+                self._run(image, begins, ends, "Init" if name in initial else policy, self._kept(group, name, pulls)),
+                name=name,
+            )
             for name, image in effective_images(group.properties).items()
         }
 
@@ -170,4 +177,5 @@ class LaunchPlanner:
             pull_at=None if kept else pull_at,
             start_at=pull_at + pulling,
             back_off=max(self.options.back_off_seconds, _SHORTEST_TRANSITION),
+            digests_in_failures=self.options.digests_in_failures,
         )

@@ -10,12 +10,19 @@ from .messages import ArmError, Json
 
 @dataclass(frozen=True)
 class Conduct:
-    """How a container of an image goes. `lives`: seconds from its start to its first exit; None: it never ends."""
+    """How a container of an image goes. `lives`: seconds from its start to its first exit; None: it never ends.
+
+    `pull_error` is what a pull that fails says, and `hiccups` whether the platform goes on telling of failed pulls that
+    are long over.
+    """
 
     pullable: bool = True
     accessible: bool = True
+    startable: bool = True
     lives: float | None = None
     exit_code: int = 0
+    pull_error: str = "rpc error: code = NotFound desc = failed to pull and unpack image"
+    hiccups: bool = False
 
     def as_init_container(self) -> "Conduct":
         """Init containers are there to end."""
@@ -23,6 +30,7 @@ class Conduct:
 
 
 _LATE_CRASH_AFTER = 1.0
+_OVER_LIMIT = "toomanyrequests: You have reached your unauthenticated pull rate limit."
 
 BEHAVIOURS: dict[str, Callable[[float | None], Conduct]] = {
     "good": lambda after: Conduct(),
@@ -31,7 +39,10 @@ BEHAVIOURS: dict[str, Callable[[float | None], Conduct]] = {
     "exits-0": lambda after: Conduct(lives=after or 0.0, exit_code=0),
     "exits-1": lambda after: Conduct(lives=after or 0.0, exit_code=1),
     "unpullable": lambda after: Conduct(pullable=False),
+    "over-limit": lambda after: Conduct(pullable=False, pull_error=_OVER_LIMIT),
     "inaccessible": lambda after: Conduct(pullable=False, accessible=False),
+    "unstartable": lambda after: Conduct(startable=False),
+    "hiccup": lambda after: Conduct(hiccups=True),
 }
 
 
@@ -70,8 +81,9 @@ def means(glob: str, image: str) -> bool:
 class ImageRule:
     """One instruction about the images that `pattern` means.
 
-    `digest` is what their pulls get, None for what they got before. `known_as` is the digest that the pattern, read
-    as a reference, has: a reference by that digest means the same image.
+    `digest` is what their pulls get, the digest of the platform's manifest; None for what they got before. `known_as`
+    is the digest that the registry gives for the pattern, read as a reference: that of the index for an image of
+    several platforms, else the same one. A reference by either digest means the same image.
     """
 
     pattern: str
@@ -80,9 +92,11 @@ class ImageRule:
     known_as: str
 
     def applies_to(self, image: str) -> bool:
-        if means(self.pattern, image):
-            return True
-        same_digest = image.partition("@")[2] == self.known_as
+        return means(self.pattern, image) or self.has_digest(image)
+
+    def has_digest(self, image: str) -> bool:
+        """Whether a reference by a digest is one by this image's."""
+        same_digest = image.partition("@")[2] in {self.known_as, self.digest} - {None}
         return same_digest and fnmatchcase(_repository_in_full(image), _repository_in_full(self.pattern))
 
 
@@ -99,16 +113,20 @@ class ImageRules:
     def add(self, body: Json) -> ImageRule:
         """Adds the rule that a control request describes. Raises ArmError (400) if it makes no sense."""
         pattern, digest, after = body.get("image"), body.get("digest"), body.get("after")
+        index = body.get("index")
         behaviour = body.get("behaviour") or "good"
         if not isinstance(pattern, str) or not pattern:
             raise _bad_rule("'image' has to be an image reference or a glob")
         if behaviour not in BEHAVIOURS:
             raise _bad_rule(f"unknown behaviour {behaviour!r}; the behaviours are {', '.join(BEHAVIOURS)}")
-        if digest is not None and not (isinstance(digest, str) and digest.startswith("sha256:")):
-            raise _bad_rule("'digest' has to begin with sha256:")
+        for name, value in (("digest", digest), ("index", index)):
+            if value is not None and not (isinstance(value, str) and value.startswith("sha256:")):
+                raise _bad_rule(f"'{name}' has to begin with sha256:")
+        if index and not digest:
+            digest = default_digest(f"{index} linux/amd64")
         if after is not None and not isinstance(after, int | float):
             raise _bad_rule("'after' is a number of seconds")
-        rule = ImageRule(pattern, BEHAVIOURS[behaviour](after), digest, digest or self.digest(pattern))
+        rule = ImageRule(pattern, BEHAVIOURS[behaviour](after), digest, index or digest or self.digest(pattern))
         overruled = [o for o in self._rules if (o.pattern, o.digest, o.known_as) == (pattern, digest, rule.known_as)]
         self._rules = [old for old in self._rules if old not in overruled] + [rule]
         return rule
@@ -118,10 +136,11 @@ class ImageRules:
         return next((rule.conduct for rule in self._matching(image)), Conduct())
 
     def digest(self, image: str) -> str:
-        """The digest that a pull of this reference gets now."""
+        """The digest that a pull of this reference gets now: that of the platform's manifest."""
         pinned = image.partition("@")[2]
         if pinned:
-            return pinned
+            by_index = (rule.digest for rule in reversed(self._rules) if rule.digest and rule.has_digest(image))
+            return next(by_index, pinned)
         return next((rule.digest for rule in self._matching(image) if rule.digest), default_digest(image))
 
     def _matching(self, image: str) -> list[ImageRule]:

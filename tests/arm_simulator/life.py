@@ -30,10 +30,24 @@ class Run:
     start_at: float
     """When it starts, and when a pull ends or fails."""
     back_off: float
+    name: str = ""
+    """The container's, as some messages have it."""
+    digests_in_failures: bool = True
+    """Whether a failed pull names the digest of the platform's manifest, as recordings of 2025 do, or the image."""
+
+    @property
+    def runs(self) -> bool:
+        """Whether it ever gets so far."""
+        return self.conduct.pullable and self.conduct.startable
+
+    @property
+    def pulled(self) -> str:
+        """The image as events name it."""
+        return f"{repository(self.image)}@{self.digest}"
 
     @property
     def first_exit(self) -> float | None:
-        if not self.conduct.pullable or self.conduct.lives is None:
+        if not self.runs or self.conduct.lives is None:
             return None
         return self.start_at + self.conduct.lives
 
@@ -85,6 +99,8 @@ def _current_state(run: Run, moment: float, stamp: Stamp) -> Json:
         return {"state": "Waiting", "detailStatus": ""}
     if not run.conduct.pullable:
         return {"state": "Waiting", "detailStatus": f'ImagePullBackOff: Back-off pulling image "{run.image}"'}
+    if not run.conduct.startable:
+        return {"state": "Waiting", "detailStatus": ""}
     exits = run.exits(moment)
     if exits and not run.restarts:
         return _terminated(run, exits, stamp)
@@ -144,27 +160,46 @@ def _container_id(run: Run) -> str:
 def _pull_events(run: Run, moment: float) -> list[_Event]:
     if run.pull_at is None or moment < run.pull_at:
         return []
-    pinned = f"{repository(run.image)}@{run.digest}"
+    pulling = f'pulling image "{run.pulled}"'
     if moment < run.start_at:
-        return [_Event("Pulling", "Normal", f'pulling image "{pinned}"', run.pull_at, run.pull_at)]
+        return [_Event("Pulling", "Normal", pulling, run.pull_at, run.pull_at)]
     if run.conduct.pullable:
         return [
-            _Event("Pulling", "Normal", f'pulling image "{pinned}"', run.pull_at, run.pull_at),
-            _Event("Pulled", "Normal", f'Successfully pulled image "{pinned}"', run.start_at, run.start_at),
+            _Event("Pulling", "Normal", pulling, run.pull_at, run.pull_at),
+            _Event("Pulled", "Normal", f'Successfully pulled image "{run.pulled}"', run.start_at, run.start_at),
+            *_hiccups(run, moment, run.pull_at),
         ]
-    tries = 1 + floor((moment - run.start_at) / run.back_off) if run.back_off else 1
-    last = run.start_at + (tries - 1) * run.back_off
-    why = f'Failed to pull image "{run.image}": rpc error: code = NotFound desc = failed to pull and unpack image'
+    tries, last = _tries(run, moment)
+    named = run.pulled if run.digests_in_failures else run.image
+    why = f'Failed to pull image "{named}": {run.conduct.pull_error}'
     return [
-        _Event("Pulling", "Normal", f'pulling image "{run.image}"', run.pull_at, last, tries),
+        _Event("Pulling", "Normal", f'pulling image "{named}"', run.pull_at, last, tries),
         _Event("Failed", "Warning", why, run.start_at, last, tries),
-        _Event("BackOff", "Normal", f'Back-off pulling image "{run.image}"', run.start_at, last, tries),
+        _Event("BackOff", "Normal", f'Back-off pulling image "{named}"', run.start_at, last, tries),
     ]
+
+
+def _hiccups(run: Run, moment: float, since: float) -> list[_Event]:
+    """What the platform tells of its own trouble, beside a container that runs."""
+    if not run.conduct.hiccups:
+        return []
+    why = "CriContainerActivator is getting initialized and not ready for use."
+    return [_Event("Failed", "Warning", f'Failed to pull image "{run.pulled}": {why}', since, moment, 20)]
+
+
+def _tries(run: Run, moment: float) -> tuple[int, float]:
+    """How often something was tried in vain since the start, and when last."""
+    tries = 1 + floor((moment - run.start_at) / run.back_off) if run.back_off else 1
+    return tries, run.start_at + (tries - 1) * run.back_off
 
 
 def _start_events(run: Run, moment: float) -> list[_Event]:
     if moment < run.start_at or not run.conduct.pullable:
         return []
+    if not run.conduct.startable:
+        tries, last = _tries(run, moment)
+        why = f"Error: Failed to start container {run.name}, Error response: to create containerd task: denied"
+        return [_Event("Failed", "Warning", why, run.start_at, last, tries)]
     exits = run.exits(moment)
     waits = run.restarts and moment < run.start_time(exits)
     starts = exits + (0 if waits or (exits and not run.restarts) else 1)

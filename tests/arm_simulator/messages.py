@@ -13,12 +13,21 @@ Json = dict[str, Any]
 class ArmError(Exception):
     """A request that is refused, in ARM's shape: an HTTP status, a code and a message."""
 
-    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        headers: Mapping[str, str] | None = None,
+        details: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(f"{status} {code}: {message}")
         self.status = status
         self.code = code
         self.message = message
         self.headers = dict(headers or {})
+        self.details = details
+        """Codes of the errors that this one wraps."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,10 @@ class Answer:
 
     @classmethod
     def of_error(cls, error: ArmError) -> "Answer":
-        return cls(error.status, {"error": {"code": error.code, "message": error.message}}, error.headers)
+        said: Json = {"code": error.code, "message": error.message}
+        if error.details:
+            said["details"] = [{"code": code, "message": f"This is about {code}."} for code in error.details]
+        return cls(error.status, {"error": said}, error.headers)
 
 
 @dataclass(frozen=True)

@@ -27,12 +27,18 @@ class Options:
     """Whether a PUT of an existing group replaces its tags, or leaves them to PATCH."""
     put_status: int = 201
     """The status of the answer to the PUT of an existing group: 200 or 201."""
+    address_in_transition: str = ""
+    """What a group in transition shows as its IP: nothing (`missing`), `0.0.0.0`, or, if empty, the one it has."""
+    digests_in_failures: bool = True
+    """Whether a failed pull names the digest of the platform's manifest, or the image as the group has it."""
     timestamp_digits: int = 3
     """How many digits (0 to 6) of a second the timestamps of instance views have; the rest is cut off."""
     enforce_rate_limits: bool = False
     """Whether the quotas are only reported, or also enforced."""
     page_size: int = 100
     """How many groups one page of a list holds."""
+    next_link: str = ""
+    """Where every page of a list says that it goes on; `{base}` is the simulator's address. Empty: where it does."""
     seed: int = 0
     """Seeds the dice of faults that have a rate."""
     fail_operation: str = ""
@@ -54,6 +60,7 @@ class Options:
         return asdict(self)
 
 
+_CHOICES = {"address_in_transition": ("", "missing", "0.0.0.0")}
 _RANGES = {"timestamp_digits": range(7), "put_status": range(200, 202), "page_size": range(1, 1_000_000)}
 
 
@@ -63,6 +70,8 @@ def _checked(name: str, kind: type, value: object) -> object:
         raise _bad_option(f"option {name} takes a {kind.__name__}, not {value!r}")
     if isinstance(value, int | float) and name != "seed" and value < 0:
         raise _bad_option(f"option {name} can't be negative")
+    if name in _CHOICES and value not in _CHOICES[name]:
+        raise _bad_option(f"option {name} is {value!r}, none of {', '.join(map(repr, _CHOICES[name]))}")
     if name in _RANGES and value not in _RANGES[name]:
         raise _bad_option(f"option {name} is {value!r}, outside {_RANGES[name].start} to {_RANGES[name].stop - 1}")
     return value

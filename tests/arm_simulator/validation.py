@@ -46,6 +46,7 @@ _SHAPES: dict[str, Callable[[Any], bool]] = {
     "volumes": _is_list_of_objects,
     "ipAddress": _is_object,
     "diagnostics": _is_object,
+    "extensions": _is_list_of_objects,
 }
 
 
@@ -81,12 +82,13 @@ def check_secrets(group: str, properties: Json) -> None:
         _check_credential(group, credential)
     for volume in properties.get("volumes", []):
         share = volume.get("azureFile")
-        if share is not None and not (share.get("storageAccountKey") or share.get("storageAccountKeyReference")):
+        stands_in = ("storageAccountKey", "storageAccountKeyReference", "userManagedIdentityClientId")
+        if share is not None and not any(share.get(name) for name in stands_in):
             name = volume.get("name")
             message = f"The storage account key of volume '{name}' in container group '{group}' is invalid."
             raise ArmError(400, "InvalidStorageAccountKey", message)
     analytics = properties.get("diagnostics", {}).get("logAnalytics")
-    if analytics is not None and not analytics.get("workspaceKey"):
+    if analytics is not None and not (analytics.get("workspaceKey") or analytics.get("workspaceKeyReference")):
         message = f"The log analytics workspace key in container group '{group}' can't be empty."
         raise ArmError(400, "InvalidLogAnalyticsWorkspaceKey", message)
 
@@ -110,6 +112,12 @@ def _check_credential(group: str, credential: Json) -> None:
             "InvalidImageRegistryPassword",
             f"The password in the 'imageRegistryCredentials' of container group '{group}' cannot be empty.",
         )
+
+
+def check_ownership(properties: Json, *, from_standby_pool: bool) -> None:
+    """Raises ArmError if the group was made from a profile or a standby pool."""
+    if from_standby_pool or properties.get("containerGroupProfile"):
+        raise _bad_content("ContainerGroup properties other than config map are not allowed")
 
 
 def check_update(group: str, before: Json, after: Json) -> None:

@@ -27,6 +27,7 @@ class GroupView:
     moment: float
     api_version: str
     timestamp_digits: int
+    address_in_transition: str = ""
 
     def listed(self) -> Json:
         """As an entry of a list: without any instance view."""
@@ -35,11 +36,13 @@ class GroupView:
         properties["provisioningState"] = self.provisioning_state
         address = properties.get("ipAddress")
         if address is not None:
-            assigned = {"ip": group.ip, "fqdn": group.fqdn}
+            assigned = {"ip": self._shown_ip, "fqdn": group.fqdn}
             properties["ipAddress"] = {**address, **{name: value for name, value in assigned.items() if value}}
         if self.api_version >= _FIRST_VERSION_WITH_STANDBY_POOLS:
-            properties["isCreatedFromStandbyPool"] = False
-            properties.setdefault("provisioningTimeoutInSeconds", _PROVISIONING_TIMEOUT)
+            self._add_what_no_specification_has(properties)
+        else:
+            for container in properties["containers"]:
+                container["properties"].pop("configMap", None)
         shown = {**group.definition, "properties": properties}
         if "identity" in group.definition:
             shown["identity"] = _identity(group.key.resource_id, group.definition["identity"])
@@ -49,6 +52,24 @@ class GroupView:
             "type": "Microsoft.ContainerInstance/containerGroups",
         }
         return {**own, **shown}
+
+    def _add_what_no_specification_has(self, properties: Json) -> None:
+        """What recorded answers of the newer versions hold, and a PUT has not to give back."""
+        properties["isCreatedFromStandbyPool"] = self.group.from_standby_pool
+        properties["provisioningTimeoutInSeconds"] = _PROVISIONING_TIMEOUT
+        properties["isCustomProvisioningTimeout"] = False
+        if self.group.orchestrator_id:
+            properties["orchestratorId"] = self.group.orchestrator_id
+        if "imageRegistryCredentials" in properties:
+            properties["imageRegistryCredentials"] = [
+                {**credential, "isDelegatedIdentity": False} for credential in properties["imageRegistryCredentials"]
+            ]
+
+    @property
+    def _shown_ip(self) -> str | None:
+        if not (self.address_in_transition and self.group.transitioning(self.moment)):
+            return self.group.ip
+        return None if self.address_in_transition == "missing" else self.address_in_transition
 
     def accepted(self) -> Json:
         """As the answer to a PUT: nothing has happened yet."""

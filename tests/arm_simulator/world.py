@@ -12,7 +12,7 @@ from .group import Group, Launch, LaunchPlanner, effective_images
 from .images import ImageRules
 from .messages import ArmError, GroupKey, Json
 from .options import Options, group_matches
-from .validation import check_images, check_secrets, check_shape, check_tags, check_update
+from .validation import check_images, check_ownership, check_secrets, check_shape, check_tags, check_update
 from .view import GroupView, timestamp
 
 _OPERATIONS_KEPT = 50_000
@@ -44,7 +44,8 @@ class World:
 
     def view(self, group: Group, api_version: str = "") -> GroupView:
         moment = group.moment(self._clock(), self.options)
-        return GroupView(group, moment, api_version, self.options.timestamp_digits)
+        digits, address = self.options.timestamp_digits, self.options.address_in_transition
+        return GroupView(group, moment, api_version, digits, address)
 
     def known(self, key: GroupKey) -> Group | None:
         return self._groups.get(key.folded)
@@ -81,6 +82,9 @@ class World:
         definition, _ = take_in({"location": "westeurope", **body})
         check_shape(definition)
         group = Group(key, definition)
+        # What only the platform sets, where a group is placed as it might have made it.
+        group.from_standby_pool = body["properties"].get("isCreatedFromStandbyPool") is True
+        group.orchestrator_id = body["properties"].get("orchestratorId")
         given = (body["properties"].get("ipAddress") or {}).get("ip")
         group.ip = given or self._address(group)
         started_at = self._clock() - _PLACED_AGO
@@ -126,6 +130,7 @@ class World:
         if definition["location"] != group.location:
             message = f"The resource '{group.key.name}' already exists in location '{group.location}'."
             raise ArmError(409, "InvalidResourceLocation", message)
+        check_ownership(group.properties, from_standby_pool=group.from_standby_pool)
         check_update(group.key.name, group.properties, definition["properties"])
         self._check_settled(group)
 
@@ -154,6 +159,12 @@ class World:
         self._check_settled(group)
         group.restarts += 1
         return self._launch("restart", group)
+
+    def repair(self, key: GroupKey) -> None:
+        """The group's node goes down, and the platform moves it to another one."""
+        group = self.find(key)
+        self._check_settled(group)
+        self._launch("repair", group)
 
     def start(self, key: GroupKey) -> Operation | None:
         """Starts a group that has ended, at a new address. None: it is running already."""

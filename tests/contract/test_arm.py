@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from shared.cloud import CLOUDS
+from shared.errors import RemoteError
 from shared.message import TargetId
 from shared.queue import LeaseLost
 from tests.arm_simulator import ArmSimulator
@@ -60,3 +61,35 @@ def test_a_change_is_not_sent_again_once_the_lease_is_lost(
         send()
     calls = [entry for entry in simulator.client.log() if entry["method"] == method]
     assert len(calls) == sent
+
+
+ALL = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.ContainerInstance/containerGroups?api-version=2025-09-01"
+
+
+@pytest.mark.parametrize(
+    ("next_link", "lists"),
+    [
+        (f"{{base}}{ALL}&round=1", 2),
+        (f"{{base}}{ALL}", 1),
+        (f"http://127.0.0.2:9{ALL}", 1),
+        (f"http://evil.example{ALL}", 1),
+        ("http://[", 1),
+        ("file:///etc/passwd", 1),
+    ],
+    ids=["for ever", "round", "another port", "another host", "no URL", "a file"],
+)
+def test_a_list_goes_on_at_azures_own_host_alone_and_never_twice(
+    simulator: ArmSimulator, next_link: str, lists: int
+) -> None:
+    arm = Arm(PlaceholderCredential(), simulator.url, "2025-09-01", SCOPE, (5, 20))
+    simulator.client.options(next_link=next_link)
+    with pytest.raises(RemoteError, match="the list of groups goes on at"):
+        list(arm.list(SUBSCRIPTION))
+    assert simulator.client.stats()["lists"] == lists
+
+
+def test_a_list_of_several_pages_is_read_to_its_end(simulator: ArmSimulator) -> None:
+    arm = Arm(PlaceholderCredential(), simulator.url, "2025-09-01", SCOPE, (5, 20))
+    simulator.client.put_group(SUBSCRIPTION, RESOURCE_GROUP, "api", definition({"web": "acme/api:1"}))
+    simulator.client.options(page_size=1)
+    assert [group.id.container_group for group in arm.list(SUBSCRIPTION)] == ["api", "shop"]

@@ -93,7 +93,7 @@ class Azure:
 
     def settled(self) -> Json:
         """The group once it is out of its transition."""
-        on_the_way = ("Pending", "Creating", "Updating")
+        on_the_way = ("Pending", "Creating", "Updating", "Unhealthy", "Repairing")
         return until(self.get, lambda body: body["properties"]["provisioningState"] not in on_the_way)
 
 
@@ -222,7 +222,9 @@ class TestReading:
         body = azure.get()
         properties = body["properties"]
         assert container(body)["environmentVariables"] == [{"name": "A", "value": ""}, {"name": "B"}]
-        assert properties["imageRegistryCredentials"] == [{"server": "r.example", "username": "u"}]
+        assert properties["imageRegistryCredentials"] == [
+            {"server": "r.example", "username": "u", "isDelegatedIdentity": False}
+        ]
         assert properties["volumes"][0]["azureFile"] == {"shareName": "s", "storageAccountName": "a"}
         assert properties["volumes"][1]["secret"] == {}
         assert properties["diagnostics"]["logAnalytics"] == {"workspaceId": "w"}
@@ -581,7 +583,7 @@ class TestImages:
         failed = events(seen, "Failed")[0]
         assert (failed["type"], failed["message"].partition(": rpc error")[0]) == (
             "Warning",
-            'Failed to pull image "acme/shop:v2"',
+            f'Failed to pull image "acme/shop@{default_digest("acme/shop:v2")}"',
         )
         assert events(seen, "BackOff")[0]["type"] == "Normal"
 
@@ -776,7 +778,10 @@ class TestControl:
     @pytest.mark.parametrize(
         ("call", "said"),
         [
-            (lambda client: client.options(pace=1), "unknown option 'pace'; the options are back_off_seconds, "),
+            (
+                lambda client: client.options(pace=1),
+                "unknown option 'pace'; the options are address_in_transition, back_off_seconds, ",
+            ),
             (lambda client: client.options(keep_ip=1), "keep_ip takes a bool"),
             (lambda client: client.options(put_status=204), "outside 200 to 201"),
             (lambda client: client.options(pull_seconds=-1), "can't be negative"),

@@ -3,7 +3,6 @@
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import Queue
@@ -185,10 +184,8 @@ def test_a_slow_chat_delays_nobody_and_what_is_too_much_is_dropped(chat: Chat) -
         notifier = Notifier(lambda: [chat.url], capacity=3)
         notifier.tell(NOTICE)
         chat.next()
-        before = time.monotonic()
         for _ in range(5):
-            notifier.tell(NOTICE)
-        assert time.monotonic() - before < 5
+            notifier.tell(NOTICE)  # returns at once: the chat answers only after all of them
         assert [line["event"] for line in logs] == ["notification dropped"] * 2
         chat.open.set()
         for _ in range(3):
@@ -203,9 +200,7 @@ def test_closing_waits_a_while_and_no_longer(chat: Chat) -> None:
         notifier.tell(NOTICE)
         chat.next()
         notifier.tell(NOTICE)
-        before = time.monotonic()
-        notifier.close(0.1)
-        assert time.monotonic() - before < 5
+        notifier.close(0.1)  # the chat has answered nothing yet
         notifier.tell(NOTICE)
     assert [line["event"] for line in logs] == ["notifications dropped at shutdown", "notification dropped"]
 

@@ -2,18 +2,15 @@
 
 import json
 import socket
-import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from select import select
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import jwt
@@ -24,63 +21,25 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from shared.errors import RemoteError
 from shared.image import ImageReference
-from tests.registry_server import PASSWORD, USER, RegistryServer, free_ports, sha256, skopeo_push, wait_until
+from tests.registry_server import (
+    PASSWORD,
+    USER,
+    RegistryServer,
+    free_ports,
+    image_of,
+    sha256,
+    skopeo_push,
+    wait_until,
+)
+from tests.stub_server import Answer, Headers, StubServer
 from worker.adapters.registry import client as module
+from worker.adapters.registry import wire
 from worker.adapters.registry.client import PAUSE, Registry
+from worker.adapters.registry.granting import Access
 from worker.ports import Absent, Found, Unknown
 
-Headers = Mapping[str, str]
-Answer = tuple[int, Headers, bytes]
 MISSING = f"sha256:{'0' * 64}"
 MANIFEST = b'{"schemaVersion": 2}'
-
-
-class Stub:
-    """An HTTP server on loopback that answers what `answer` says, and remembers what it was asked."""
-
-    def __init__(self, answer: Callable[[str, str, Headers], Answer]) -> None:
-        self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
-        stub = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def handle_any(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                stub.asked.append((self.command, self.path, headers, body))
-                status, extra, content = answer(self.command, self.path, headers)
-                self.send_response(status)
-                for name, value in {"Content-Length": str(len(content)), **extra}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(content)
-
-            do_GET = do_HEAD = do_POST = handle_any  # noqa: N815 - names that http.server looks for
-
-            def log_message(self, *args: object) -> None:
-                """Silent."""
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, request: object, client_address: object) -> None:
-                """Clients that hang up are part of the tests."""
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.host = f"127.0.0.1:{self._server.server_port}"
-        self.url = f"http://{self.host}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 class TokenServer:
@@ -148,12 +107,16 @@ class Clock:
         return self.now
 
 
-def nobody(host: str) -> None:
-    return None
+def nobody(image: ImageReference) -> Access:
+    return Access()
 
 
-def somebody(host: str) -> tuple[str, str]:
-    return USER, PASSWORD
+def somebody(image: ImageReference) -> Access:
+    return Access(login=lambda: (USER, PASSWORD))
+
+
+def stranger(image: ImageReference) -> Access:
+    return Access(login=lambda: ("stranger", "wr0ng-word"))
 
 
 def reference(host: str, name: str) -> ImageReference:
@@ -196,9 +159,41 @@ def test_a_pushed_tag_is_found_and_followed_when_it_moves(server: RegistryServer
     assert server.push("acme/moving", "latest", b"two") == second
 
 
-def test_an_index_is_found_by_its_own_digest(server: RegistryServer, registry: Registry) -> None:
+def test_an_index_is_found_by_its_own_digest_with_those_of_its_platforms(
+    server: RegistryServer, registry: Registry
+) -> None:
     index = server.push_index("acme/multi", "v1", {"amd64": b"one", "arm64": b"two"})
-    assert registry.lookup(reference(server.host, "acme/multi:v1")) == Found(index)
+    platforms = frozenset(sha256(image_of(*each)[2]) for each in ((b"one", "amd64"), (b"two", "arm64")))
+    found = Found(index, platforms, built_for=frozenset({"linux/amd64", "linux/arm64"}))
+    assert registry.lookup(reference(server.host, "acme/multi:v1")) == found
+    assert registry.lookup(reference(server.host, "acme/multi:v1"), frozenset({index})) == found
+    second = Registry(nobody)
+    assert second.lookup(reference(server.host, "acme/multi:v1"), frozenset({index})) == Found(index), "nothing is read"
+    second.close()
+
+
+def test_when_an_image_was_made_and_what_it_is_built_for(server: RegistryServer, registry: Registry) -> None:
+    made = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    server.push("acme/dated", "v1", b"one", created=made)
+    server.push_index("acme/dated", "v2", {"arm64": b"two", "amd64": b"one"}, created=made)
+    server.push("acme/dated", "undated", b"three")
+    server.push_cache("acme/dated", "cache", b"layers")
+    for tag, created in {"v1": made, "v2": made, "undated": None, "cache": None, "gone": None}.items():
+        assert registry.created(reference(server.host, f"acme/dated:{tag}")) == created
+    assert registry.recent(reference(server.host, "acme/dated")) is None, "the protocol tells no times of pushes"
+    choosy = Registry(lambda image: Access(platforms=True))
+    for tag, platforms in {"v1": ["linux/amd64"], "v2": ["linux/arm64", "linux/amd64"]}.items():
+        found = choosy.lookup(reference(server.host, f"acme/dated:{tag}"))
+        assert isinstance(found, Found)
+        assert found.built_for == frozenset(platforms)
+    choosy.close()
+
+
+def test_what_is_no_image_is_told(server: RegistryServer, registry: Registry) -> None:
+    server.push("acme/cached", "v2", b"two")
+    digest = server.push_cache("acme/cached", "buildcache", b"layers")
+    found = registry.lookup(reference(server.host, "acme/cached:buildcache"))
+    assert found == Found(digest, artifact="its config is application/vnd.buildkit.cacheconfig.v0")
 
 
 @pytest.mark.parametrize("name", ["acme/gone:v2", "acme/never:v1", f"acme/gone@{MISSING}", "acme/deleted:v1"])
@@ -251,15 +246,15 @@ def test_basic_authentication(registry: Registry, known: Registry) -> None:
         assert known.lookup(image) == Found(digest)
         assert isinstance(known.lookup(reference(server.host, "acme/shop:v2")), Absent)
         assert known.tags(image) == ["v1"]
-        stranger = Registry(lambda host: ("stranger", "wr0ng-word"))
-        refused = stranger.lookup(image)
+        unknown = Registry(stranger)
+        refused = unknown.lookup(image)
         assert refused == Unknown(f"{server.host}: the credentials that are configured for it were refused")
-        stranger.close()
+        unknown.close()
 
 
 def test_token_authentication(registry: Registry, known: Registry, clock: Clock, tmp_path: Path) -> None:
     issuer = TokenServer(tmp_path)
-    with Stub(issuer.answer) as tokens:
+    with StubServer(issuer.answer) as tokens:
         configuration = {
             "realm": f"{tokens.url}/token",
             "service": issuer.SERVICE,
@@ -289,16 +284,16 @@ def test_token_authentication(registry: Registry, known: Registry, clock: Clock,
             assert known.lookup(reference(server.host, "private/shop:v1")) == Found(private)
             assert len(tokens.asked) == count + 1, "the token was about to expire"
 
-            stranger = Registry(lambda host: ("stranger", "wr0ng-word"))
-            assert stranger.lookup(reference(server.host, "public/shop:v1")) == Unknown(
+            unknown = Registry(stranger)
+            assert unknown.lookup(reference(server.host, "public/shop:v1")) == Unknown(
                 f"{server.host}: the credentials that are configured for it were refused"
             )
-            stranger.close()
+            unknown.close()
 
 
 def test_notifications_arrive_with_their_headers() -> None:
     with (
-        Stub(lambda method, path, headers: (200, {}, b"")) as listener,
+        StubServer(lambda method, path, headers: (200, {}, b"")) as listener,
         RegistryServer(
             notify=[{"url": f"{listener.url}/events", "headers": {"Authorization": "Bearer s3cret"}}]
         ) as server,
@@ -335,18 +330,18 @@ def challenge(text: str) -> Answer:
         ((200, {"Content-Length": "10"}, b""), "unreachable (ReadTimeout)"),
         (challenge('Bearer realm="http://registry.example.com/token"'), "a URL of it is not https, or can't be asked"),
         (challenge('Bearer realm="nowhere"'), "a URL of it is not https, or can't be asked"),
-        (challenge("Negotiate"), "it wants an authorisation of a kind that is not known"),
-        (challenge('"",=,Bearer'), "it wants an authorisation of a kind that is not known"),
-        (challenge(""), "it wants an authorisation of a kind that is not known"),
-        ((401, {}, b""), "it wants an authorisation of a kind that is not known"),
+        (challenge("Negotiate"), "it requires an unknown kind of authorisation"),
+        (challenge('"",=,Bearer'), "it requires an unknown kind of authorisation"),
+        (challenge(""), "it requires an unknown kind of authorisation"),
+        ((401, {}, b""), "it requires an unknown kind of authorisation"),
         ((302, {"Location": "http://registry.example.com/x"}, b""), "a URL of it is not https, or can't be asked"),
     ],
 )
 def test_whatever_is_answered_is_survived(
     known: Registry, monkeypatch: pytest.MonkeyPatch, answer: Answer, detail: str | None
 ) -> None:
-    monkeypatch.setattr(module, "READ_SECONDS", 0.2)
-    with Stub(lambda method, path, headers: answer) as stub:
+    monkeypatch.setattr(wire, "READ_SECONDS", 0.2)
+    with StubServer(lambda method, path, headers: answer) as stub:
         outcome = known.lookup(reference(stub.host, "acme/shop:v1"))
         if detail is None:
             assert outcome == Found(sha256(MANIFEST))
@@ -362,9 +357,9 @@ def test_a_token_server_that_talks_nonsense(known: Registry, body: bytes) -> Non
         realm = f'Bearer realm="http://{headers["host"]}/token",service="s"'
         return (200, {}, body) if path.startswith("/token") else challenge(realm)
 
-    with Stub(answer) as stub:
+    with StubServer(answer) as stub:
         assert known.lookup(reference(stub.host, "acme/shop:v1")) == Unknown(
-            f"{stub.host}: its token server's answer holds no token"
+            f"{stub.host}: its token server's answer contains no token"
         )
 
 
@@ -374,7 +369,7 @@ def test_a_redirect_within_and_beyond_the_host(known: Registry) -> None:
     def elsewhere(method: str, path: str, headers: Headers) -> Answer:
         return 200, {"Docker-Content-Digest": digest}, MANIFEST
 
-    with Stub(elsewhere) as mirror:
+    with StubServer(elsewhere) as mirror:
 
         def answer(method: str, path: str, headers: Headers) -> Answer:
             if "authorization" not in headers:
@@ -382,9 +377,9 @@ def test_a_redirect_within_and_beyond_the_host(known: Registry) -> None:
             place = f"{mirror.url}/there" if path == "/here" else "/here"
             return 307, {"Location": place}, b""
 
-        with Stub(answer) as stub:
+        with StubServer(answer) as stub:
             assert known.lookup(reference(stub.host, "acme/shop:v1")) == Found(digest)
-    assert [("authorization" in headers) for _, _, headers, _ in mirror.asked] == [False]
+    assert {("authorization" in headers) for _, _, headers, _ in mirror.asked} == {False}
 
 
 def drip(listener: socket.socket) -> None:
@@ -405,10 +400,9 @@ def test_a_server_that_drips_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch
         pool.submit(drip, listener)
         host = f"127.0.0.1:{listener.getsockname()[1]}"
         registry = Registry(nobody)
-        before = time.monotonic()
+        # Without a limit of its own, another one would end it: httpx', whose error reads otherwise.
         late = Unknown(f"{host}: unreachable (no answer within 0.2 s)")
         assert registry.lookup(reference(host, "acme/shop:v1")) == late
-        assert time.monotonic() - before < 5
         registry.close()
 
 
@@ -429,7 +423,7 @@ def test_no_secret_is_told(caplog: pytest.LogCaptureFixture, capfd: pytest.Captu
         return challenge(f'Bearer realm="http://{headers["host"]}/token",service="s"')
 
     caplog.set_level("DEBUG")
-    with Stub(answer) as stub:
+    with StubServer(answer) as stub:
         registry = Registry(somebody)
         told = repr(registry.lookup(reference(stub.host, "acme/shop:v1")))
         with pytest.raises(RemoteError) as caught:

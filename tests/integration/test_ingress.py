@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,8 @@ RAW = {
     "a negative length": (400, HEAD + b"Content-Length: -1\r\n\r\n" + PUSH),
     "a length with a sign": (400, HEAD + b"Content-Length: +5\r\n\r\n" + PUSH),
     "a length beyond the body": (400, HEAD + b"Content-Length: 5000\r\n\r\n" + PUSH),
-    "a length beyond all limits": (413, HEAD + b"Content-Length: " + b"9" * 30 + b"\r\n\r\n" + PUSH),
+    "a length beyond all limits": (400, HEAD + b"Content-Length: " + b"9" * 30 + b"\r\n\r\n" + PUSH),
+    "a length beyond the limit": (413, HEAD + b"Content-Length: 99999999999\r\n\r\n" + PUSH),
     "a length and chunks": (400, HEAD + SIZE + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
     "an unknown coding": (400, HEAD + b"Transfer-Encoding: bogus\r\n\r\n" + PUSH),
     "chunked twice": (400, HEAD + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"),
@@ -215,7 +217,7 @@ def test_broken_http(ingress: IngressProcess, what: str) -> None:
         assert json.loads(body)["status"] == status
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.binary(max_size=200)
     | st.binary(max_size=80).map(lambda raw: HEAD + raw + b"\r\n\r\n")
@@ -227,25 +229,40 @@ def test_no_bytes_make_a_5xx(ingress: IngressProcess, request_bytes: bytes) -> N
     assert answer == b"" or answer.startswith((b"HTTP/1.1 4", b"HTTP/1.1 2")), answer
 
 
-def test_senders_that_dawdle_are_cut_off(ingress: IngressProcess) -> None:
-    slow = [socket.create_connection(("127.0.0.1", ingress.port), timeout=20) for _ in range(40)]
-    try:
-        for connection in slow:
-            connection.sendall(HEAD + SIZE + b"\r\n" + PUSH[:10])
-        answer = ingress.ask("POST", PATH, PUSH)  # waits for a thread, and gets one
-        assert answer.status == 202
-        assert answer.seconds < 15
-        assert slow[0].recv(100).startswith(b"HTTP/1.1 400 ")
-        ingress.received()
-    finally:
-        for connection in slow:
-            connection.close()
+def test_a_sender_that_dawdles_is_told(ingress: IngressProcess) -> None:
+    with slow_client(ingress.port, HEAD + SIZE + b"\r\n" + PUSH[:10]) as slow:
+        slow.settimeout(20)
+        assert slow.recv(100).startswith(b"HTTP/1.1 400 ")
 
 
-CLIENTS = {  # what they send, and the seconds within which the ingress is there for others
-    "that say nothing": (b"", IN_TIME),
-    "that say one letter": (b"P", 15.0),
-    "that keep their end open": (b"GET /healthz HTTP/1.0\r\n\r\n", 15.0),
+@pytest.mark.parametrize(
+    "sent", [b"", b"P", b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nG"], ids=["nothing", "a letter", "a second"]
+)
+def test_a_client_that_sends_no_head_is_cut_off(ingress: IngressProcess, sent: bytes) -> None:
+    with slow_client(ingress.port, sent) as slow:
+        slow.settimeout(30)
+        with suppress(ConnectionResetError):
+            while slow.recv(65536):
+                pass
+
+
+def test_requests_follow_each_other_on_one_connection(ingress: IngressProcess) -> None:
+    whole = HEAD + SIZE + b"\r\n" + PUSH
+    assert ingress.exchange(whole * 3).count(b"HTTP/1.1 202 ") == 3
+    assert len(ingress.received()) == 3
+
+
+WRONG = b"POST /webhooks/dockerhub/a-token-of-nobody HTTP/1.1\r\nHost: a\r\n"
+SIGNED = b"POST /webhooks/ghcr HTTP/1.1\r\nHost: a\r\nX-Hub-Signature-256: sha256=" + b"0" * 64 + b"\r\n"
+CLIENTS = {  # what they send at first; some go on with a byte now and then
+    "that say nothing": b"",
+    "that say one letter": b"P",
+    "that keep their end open": b"GET /healthz HTTP/1.0\r\n\r\n",
+    "that send half a head": b"POST /webhooks/dockerhub HTTP/1.1\r\nX-A: ",
+    "that send half a body with a wrong token": WRONG + b"Content-Length: 100000\r\n\r\n{",
+    "that send half a body with a signature": SIGNED + b"Content-Length: 100000\r\n\r\n{",
+    "that send half a body with a good token": HEAD + b"Content-Length: 100000\r\n\r\n{",
+    "that send chunks for ever": HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n",
 }
 
 
@@ -255,17 +272,65 @@ def slow_client(port: int, sent: bytes) -> socket.socket:
     return connection
 
 
-@pytest.mark.parametrize("what", CLIENTS)
-def test_slow_clients_do_not_hold_up_others(ingress: IngressProcess, what: str) -> None:
-    sent, patience = CLIENTS[what]
-    slow = [slow_client(ingress.port, sent) for _ in range(64)]
+@contextmanager
+def a_thousand_slow_clients(port: int) -> Iterator[None]:
+    """Of every kind; each sends a space now and then, and comes again when it is cut off."""
+    kinds = list(CLIENTS.values())
+    clients = [slow_client(port, kinds[number % len(kinds)]) for number in range(1000)]
+    ended = threading.Event()
+
+    def go_on() -> None:
+        while not ended.wait(0.5):
+            for number, client in enumerate(clients):
+                try:
+                    client.send(b" ")
+                except OSError:
+                    client.close()
+                    clients[number] = slow_client(port, kinds[number % len(kinds)])
+
+    thread = threading.Thread(target=go_on, daemon=True)
+    thread.start()
     try:
-        answers = [ingress.ask("GET", "/healthz") for _ in range(5)]
-        assert {answer.status for answer in answers} == {200}
-        assert sum(answer.seconds for answer in answers) < patience
+        yield
     finally:
-        for connection in slow:
-            connection.close()
+        ended.set()
+        thread.join()
+        for client in clients:
+            client.close()
+
+
+def test_a_thousand_slow_clients_cost_no_webhook_a_thing(azurite: Any) -> None:
+    with ingress_process(environment(), azurite.connection_string) as process:
+        with a_thousand_slow_clients(process.port), ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: process.ask("POST", PATH, PUSH), range(80)))
+        assert {answer.status for answer in answers} == {202}
+        assert max(answer.seconds for answer in answers) < IN_TIME
+        assert len(process.received()) == 80
+
+
+def test_a_wrong_secret_is_refused_before_the_body_is_there(ingress: IngressProcess) -> None:
+    with slow_client(ingress.port, WRONG + b"Content-Length: 100000\r\nExpect: 100-continue\r\n\r\n") as client:
+        client.settimeout(IN_TIME)
+        assert client.recv(100).startswith(b"HTTP/1.1 401 ")
+    with slow_client(ingress.port, HEAD + SIZE + b"Expect: 100-continue\r\n\r\n") as client:
+        client.settimeout(IN_TIME)
+        assert client.recv(100).startswith(b"HTTP/1.1 100 ")
+        client.sendall(PUSH)
+        assert client.recv(100).startswith(b"HTTP/1.1 202 ")
+    assert len(ingress.received()) == 1
+
+
+def test_a_queue_that_stalls_is_told_in_time_though_the_head_came_slowly(azurite: Any, line: Line) -> None:
+    with ingress_process(environment(), azurite.connection_string, line) as process:
+        assert process.ask("POST", PATH, PUSH).status == 202
+        line.stall()
+        started = time.monotonic()
+        with slow_client(process.port, HEAD) as client:
+            client.settimeout(20)
+            time.sleep(2)  # of the five seconds from the connection's acceptance
+            client.sendall(SIZE + b"\r\n" + PUSH)
+            assert client.recv(100).startswith(b"HTTP/1.1 503 ")
+        assert time.monotonic() - started < IN_TIME
 
 
 @pytest.mark.parametrize("sent", [b"", b"P", HEAD + SIZE + b"\r\n" + PUSH[:10]], ids=["nothing", "a letter", "half"])

@@ -61,7 +61,7 @@ def test_a_manual_rollback_holds_so_that_the_next_push_does_not_undo_it(site: Si
 def test_rollback_without_an_image_before_says_so(site: Site) -> None:
     site.push("quay.io/acme/other:v1")
     site.drain()
-    assert "no good image is known before the ones that run now" in site.command("rollback", "shop", expect=1)
+    assert "no earlier good image is known than those that run now" in site.command("rollback", "shop", expect=1)
 
 
 def test_a_hold_by_resource_tag_is_respected(site: Site) -> None:
@@ -183,7 +183,7 @@ def test_check_reads_the_secrets_of_registries_and_notifications_and_the_tags_of
     assert "web/tagged: the tag aci-hooks.policy: 'semver:minro'" in problems["discovery"]
     assert problems["registry ghcr.io"].endswith("registries/ghcr.io.password can't be read: env:TOKEN is not set")
     assert "env:CHAT is not set" in problems["notify[0]"]
-    assert problems["notify[1]"] == "env:PLAIN holds no https URL"
+    assert problems["notify[1]"] == "env:PLAIN does not contain an https URL"
 
 
 def test_check_tells_what_is_held_from_what_is_ok(site: Site) -> None:
@@ -200,7 +200,7 @@ def test_check_tells_an_empty_queue_from_one_that_does_not_exist_and_makes_none(
     site.environment |= {"ACI_HOOKS_QUEUE": "nowhere", "ACI_HOOKS_RECORDS": "nowhere"}
     for _ in range(2):
         rows = {row["check"]: row["detail"] for row in site.json_of("check")}
-        absent = "does not exist yet; the worker makes it when it needs it"
+        absent = "does not exist yet; the worker creates it when needed"
         assert rows["updates queue"] == rows["records"] == f"nowhere {absent}"
         assert rows["poison queue"] == f"nowhere-poison {absent}"
     assert "missing" in site.command("check")
@@ -214,7 +214,7 @@ def test_a_variable_that_is_misspelt_is_named_beside_the_one_that_is_missing(sit
 
 
 def test_a_hold_over_a_hold_says_what_it_was_and_needs_a_reason(site: Site) -> None:
-    assert "say why" in site.command("hold", "shop", "--reason", " ", expect=2)
+    assert "must not be empty" in site.command("hold", "shop", "--reason", " ", expect=2)
     site.command("hold", "shop", "--reason", "sale")
     out = site.command("hold", "shop", "--reason", "audit")
     assert "web/shop is held: audit (before, since " in out
@@ -245,12 +245,12 @@ def test_dead_letters_by_the_beginnings_of_their_ids(site: Site) -> None:
     (taken,) = site.poison.receive(1)
     out = site.command("dead-letters", "list")
     assert "no dead letters" in out
-    assert "1 more is in somebody else's hands" in out
+    assert "1 more dead letter is being processed by another command" in out
     site.poison.complete(taken)
 
 
 def test_a_hold_needs_no_list_where_the_group_is_named_in_full(site: Site, tmp_path: Path) -> None:
-    # FINDING: while Azure Resource Manager was down nobody could hold a group.
+    # Regression: while Azure Resource Manager was down nobody could hold a group.
     site.environment["ACI_HOOKS_TARGETS"] = targets_file(tmp_path, "shop", more="discover: {}\n")
     site.environment["ACI_HOOKS_ARM_ENDPOINT"] = "http://127.0.0.1:9"
     out = site.command("hold", f"{SUBSCRIPTION}/web/shop", "--reason", "trouble")
@@ -260,12 +260,12 @@ def test_a_hold_needs_no_list_where_the_group_is_named_in_full(site: Site, tmp_p
 
 
 def test_what_could_not_be_looked_at_is_said(site: Site, tmp_path: Path) -> None:
-    # FINDING: a resource group that does not exist, or may not be listed, looked like one without targets.
+    # Regression: a resource group that does not exist, or may not be listed, looked like one without targets.
     file = targets_file(tmp_path, "shop", more="discover: {resource_groups: [wbe]}\n")
     site.environment["ACI_HOOKS_TARGETS"] = file
     out = site.command("plan", "acme/shop:v2", expect=1)
-    assert "web/shop: update" in out
-    assert "in all: 1 update" in out
+    assert "web/shop: would be updated" in out
+    assert "total: 1 would be updated" in out
     assert "not looked at: resource group wbe can't be listed" in out
     update, unseen = site.json_of("plan", "acme/shop:v2", expect=1)
     assert update["changes"] == [{"container": "web", "from": "acme/shop:v1", "to": "acme/shop:v2"}]
@@ -290,8 +290,8 @@ def test_two_groups_of_one_name_are_told_apart_by_their_subscriptions(site: Site
     site.arm.put_group(other, "web", "shop", definition({"web": "acme/shop:v1"}))
     file = targets_file(tmp_path, "shop", "shop", more=f"    subscription: {other}\n")
     out = site.command("plan", "acme/shop:v2", ACI_HOOKS_TARGETS=file)
-    assert f"{SUBSCRIPTION}/web/shop: update" in out
-    assert f"{other}/web/shop: update" in out
+    assert f"{SUBSCRIPTION}/web/shop: would be updated" in out
+    assert f"{other}/web/shop: would be updated" in out
 
 
 @pytest.mark.parametrize(("typed", "completed"), [("s", "plain,shop"), ("W", "plain,web/shop"), ("x", "")])
@@ -315,7 +315,7 @@ def test_push_by_hand(site: Site) -> None:
     assert (len(queued["id"]), queued["image"]) == (32, "docker.io/acme/shop:v2")
     site.drain()
     assert site.images()["web"] == "acme/shop:v2"
-    assert "say which tag" in site.command("push", "acme/shop", expect=2)
+    assert "the tag is missing" in site.command("push", "acme/shop", expect=2)
 
 
 def test_a_waiting_push_whose_timer_was_lost_is_taken_up_again(site: Site) -> None:

@@ -20,6 +20,9 @@ GROUPS = {
     "pre-tags": ("semver:minor+pre", "tags", "1.4.2", "1.6.0-rc.1"),
     "never-down-tags": ("semver", "tags", "3.0.0", "3.0.0"),
     "any-tags": ("any", "tags", "1.4.2", "nightly"),
+    "long-file": ("{exclude: [2.0.0, 'glob:*-rc*'], order: semver, within: major}", "file", "1.4.2", "1.5.0"),
+    "start-file": ("{order: semver, start: true}", "file", "latest", "2.0.0"),
+    "young-file": ("{order: semver, min_age: 2h}", "file", "1.4.2", "1.4.2"),
     "failing-file": ("any", "file", "1.4.2", "1.4.2"),
 }
 PUSHES = ("1.4.3", "1.5.0", "1.6.0-rc.1", "2.0.0", "nightly")
@@ -36,7 +39,7 @@ def many(site: Site) -> Site:
             lines += [
                 f"  - container_group: {name}",
                 f"    resource_group: {RESOURCE_GROUP}",
-                f"    containers: {{web: {{policy: '{policy}'}}}}",
+                f"    containers: {{web: {{policy: {policy if policy.startswith('{') else repr(policy)}}}}}",
             ]
         site.arm.put_group(SUBSCRIPTION, RESOURCE_GROUP, name, body)
     lines += ["discover:", f"  resource_groups: [{RESOURCE_GROUP}]"]
@@ -46,7 +49,7 @@ def many(site: Site) -> Site:
     return site
 
 
-def test_each_of_twelve_groups_ends_where_its_policy_says_and_a_failing_one_delays_none(many: Site) -> None:
+def test_each_of_fifteen_groups_ends_where_its_policy_says_and_a_failing_one_delays_none(many: Site) -> None:
     many.arm.fault("refuse", status=403, code="AuthorizationFailed", method="PUT", group="failing-file", times=999)
     for tag in PUSHES:
         many.push(f"acme/shop:{tag}")
@@ -82,7 +85,7 @@ def test_a_running_worker_takes_up_a_changed_file_and_keeps_the_old_one_for_a_br
     worker.wait_for_log("worker started")
     file.write_text(text.replace("policy", "polcy"))
     # Nobody has to push for that.
-    worker.wait_for_log("the targets file is broken, keeping the version before")
+    worker.wait_for_log("the targets file is invalid, keeping the previous version")
     assert "did you mean `policy`?" in worker.output()
     many.push("acme/shop:nightly")
     wait_until(lambda: many.images("any-file")["web"] == "acme/shop:nightly", 20, "the old version in force")

@@ -15,7 +15,7 @@ BAD = {
     "garbage": "not JSON at all",
 }
 FOREIGN = "groups/notes.txt"
-MEND = "restore it, or delete the blob to start anew"
+MEND = "restore it, or delete the blob to start afresh"
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ import structlog
 from shared.image import ImageReference
 from shared.message import TargetId, UpdateMessage, decode_letter, to_base64
 from shared.push import Push
+from tests.fakes import NoTimes
 from tests.search.scenery import SHOP, WITH_SIDECAR, Quality, digest_of
 from tests.search.world import LEASE, PATROL, World, imagined_time
 from worker.controller.handler import Handler
@@ -254,10 +255,10 @@ class File:
         return Target(SHOP, {name: ContainerRule(AnyTag()) for name in sorted(names)})
 
 
-class OutOfReach:
+class OutOfReach(NoTimes):
     """A registry that tells nothing."""
 
-    def lookup(self, image: ImageReference) -> Unknown:
+    def lookup(self, image: ImageReference, running: frozenset[str] = frozenset()) -> Unknown:
         """Nobody can tell."""
         return Unknown("out of reach")
 

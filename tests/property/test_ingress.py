@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from flask import Flask, Response
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.settings import SENDERS
@@ -25,7 +25,7 @@ from tests.ingress_harness import (
 )
 from tests.samples import all_samples
 
-BOUNDED = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+BOUNDED = settings(max_examples=150)
 
 SAMPLES = {sender: [sample for sample in all_samples() if sample.sender == sender] for sender in SENDERS}
 ANSWERS = frozenset({200, 202, 400, 401, 404, 405, 413})

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ingress.authentication import Oidc
 from ingress.delivery import Delivery, Handshake, Ignored, Malformed, Outcome
+from ingress.hosts import host_if_any, host_of
 from ingress.pushes import settled
-from ingress.senders import all_senders
-from shared.image import ImageReference
+from shared.image import ImageReference, check_registry
 from shared.push import Push
 from shared.settings import SENDERS
-from tests.ingress_harness import NEXUS_REGISTRY
+from tests.ingress_harness import parsers
 from tests.samples import all_samples
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-PARSERS = all_senders(Oidc((), (), (), lambda _: None), NEXUS_REGISTRY)
+PARSERS = parsers()
 SAMPLES = {sender: [sample for sample in all_samples() if sample.sender == sender] for sender in SENDERS}
 
-BOUNDED = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+BOUNDED = settings(max_examples=40)
 
 tricky = st.sampled_from(
     [
@@ -143,6 +143,32 @@ def test_near_misses(sender: str, data: st.DataObject) -> None:
 @example(content_type="application/x-www-form-urlencoded", event="package", body=b"payload=%7B%22a%22%3A1")
 def test_any_headers_of_github(content_type: str, event: str, body: bytes) -> None:
     check("ghcr", parsed("ghcr", {"Content-Type": content_type, "X-GitHub-Event": event}, body), body)
+
+
+hosts = st.from_regex(r"\A[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?(\.[a-z0-9]{1,8}){1,3}\Z")
+spellings = st.tuples(
+    st.sampled_from(["", "//", "http://", "https://", "HTTPS://", "docker://"]),
+    st.sampled_from([str.lower, str.upper, str.title]),
+    st.sampled_from(["", "."]),
+    st.sampled_from(["", ":443", ":80"]),
+    st.sampled_from(["", "/", "/v2/", "/acme/shop:v2", "?x=/y", "#z"]),
+)
+
+
+@BOUNDED
+@given(host=hosts, spelling=spellings)
+def test_every_spelling_of_a_host_is_one_host(
+    host: str, spelling: tuple[str, Callable[[str], str], str, str, str]
+) -> None:
+    scheme, letters, dot, port, rest = spelling
+    assert host_of(f"{scheme}{letters(host)}{dot}{port}{rest}") == check_registry(host)
+
+
+@BOUNDED
+@given(text=st.text(max_size=30) | tricky)
+def test_any_text_has_a_host_that_an_image_can_name_or_is_malformed(text: str) -> None:
+    host = host_if_any(text)
+    assert host is None or host_of(host) == host == check_registry(host)
 
 
 images = st.builds(

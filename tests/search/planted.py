@@ -141,7 +141,10 @@ def _order_of_arrival() -> list[Patch]:
     def newer(_policy: object, message: Any, _tag: str, order: tuple[datetime, datetime]) -> bool:
         return bool(message.received_at > order[1])
 
-    return [(admit, "newer", newer)]
+    def better(_policy: object, _running: object, message: Any, other: Any) -> bool:
+        return bool(message.received_at > other.message.received_at)
+
+    return [(admit, "newer", newer), (admit, "better", better)]
 
 
 def _last_write_wins() -> list[Patch]:

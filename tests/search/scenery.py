@@ -10,7 +10,7 @@ from typing import Any, Literal
 from shared.image import ImageReference
 from shared.message import TargetId
 from shared.push import Push
-from tests.fakes import SimulatedGroups
+from tests.fakes import NoTimes, SimulatedGroups
 from worker.policies.parse import parse_policy
 from worker.ports import Found, Lookup, Unknown
 from worker.targets.target import ContainerRule, Target
@@ -97,7 +97,7 @@ EVERYTHING = Scenery({"web": WEB, "jobs": JOBS, "api": API, "sidecar": SIDECAR},
 
 
 @dataclass
-class Registry:
+class Registry(NoTimes):
     """The images behind the tags. The simulator is told of them, and so pulls what a tag means at that moment."""
 
     azure: SimulatedGroups
@@ -119,7 +119,7 @@ class Registry:
         asked = self._tags.get(f"{push.repository}:{push.tag}") if self.answers else None
         return asked or push.digest
 
-    def lookup(self, image: ImageReference) -> Lookup:
+    def lookup(self, image: ImageReference, running: frozenset[str] = frozenset()) -> Lookup:
         """What a sweep finds."""
         known = self._tags.get(f"{image.repository}:{image.tag}")
         return Found(known) if self.answers and known else Unknown("out of reach")

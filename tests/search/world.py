@@ -45,7 +45,7 @@ SWEPT = "id-"
 PATROL = 45.0
 """Seconds between two rounds over the list of all groups."""
 BATCH = 8
-MANY_STEPS = 400
+MANY_STEPS = 1200
 """More than a schedule has left to be done when it is over."""
 RULES = RolloutRules(
     soak=timedelta(seconds=6),
@@ -54,7 +54,7 @@ RULES = RolloutRules(
     flight=timedelta(seconds=90),
     slow=timedelta(seconds=60),
 )
-RETRY = Retry(max_attempts=40, base=1, longest=60)
+RETRY = Retry(max_attempts=40, base=1, longest=60, outage_patience=3600)
 """Tries beyond what a schedule can use up, so that no good push fails by its bad luck alone."""
 
 _timestamp = lru_cache(maxsize=1 << 16)(view.timestamp)

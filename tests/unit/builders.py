@@ -14,10 +14,11 @@ from worker.core.rules import RolloutRules
 from worker.groups.group import ContainerGroup
 from worker.policies.parse import parse_policy
 from worker.record.record import Record
-from worker.record.values import Candidate, Change, ContainerRecord, Failure, Good, Patience, Pin, Timer
+from worker.record.values import Candidate, Change, ContainerRecord, Failure, Good, Hold, Patience, Pin, Timer
 from worker.targets.target import ContainerRule, Target
 
 SHOP = TargetId(subscription="sub", resource_group="web", container_group="shop")
+API = TargetId(subscription="sub", resource_group="web", container_group="api")
 REPOSITORY = "docker.io/acme/shop"
 ADDRESS = {"ip": "20.50.0.2", "fqdn": "shop.westeurope.azurecontainer.io"}
 RULES = RolloutRules(
@@ -26,6 +27,9 @@ RULES = RolloutRules(
     check_interval=timedelta(seconds=5),
     flight=timedelta(seconds=90),
 )
+OLD, NEW = {"web": "acme/shop:1"}, {"web": "acme/shop:2"}
+"""What the group runs, and what it runs after the push of TWO."""
+CRASH = "CrashLoopBackOff: Back-off 10s restarting failed; 1 restarts; last exit code 1 (Error)"
 Json = dict[str, Any]
 
 
@@ -57,6 +61,10 @@ def message(
         target=SHOP,
         attempts=attempts,
     )
+
+
+TWO, THREE = message("2"), message("3", pushed=1)
+HOLD = Hold(reason="audit", since=at(0))
 
 
 def candidate(of: UpdateMessage, image: str | None = "", **rest: Any) -> Candidate:
@@ -196,3 +204,9 @@ def group(
     own = "/subscriptions/sub/resourceGroups/web/providers/Microsoft.ContainerInstance/containerGroups/shop"
     tags = rest.pop("tags", {})
     return ContainerGroup({"id": own, "tags": tags, "properties": properties | rest})
+
+
+def the_change(now: Record) -> Change:
+    """The change that is under way."""
+    assert now.change is not None
+    return now.change

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import yaml
 
-from worker.policies.parse import Decision, Skip, Update
+from worker.policies.parse import Decision, Policy, Skip, Update, parse_policy
+from worker.targets.file import parse_targets
 
 TABLE = Path(__file__).with_suffix(".yaml")
 PAGE = Path(__file__).parents[2] / "docs" / "policies.md"
@@ -16,7 +17,10 @@ _BEGIN, _END = "<!-- table of decisions: begin -->\n", "<!-- table of decisions:
 
 
 class Row(NamedTuple):
-    """One question to a policy, and its answer. `running` is None where nobody knows the tag."""
+    """One question to a policy, and its answer. `running` is None where nobody knows the tag.
+
+    `policy` is the short form or, in braces, the long one as YAML.
+    """
 
     title: str
     policy: str
@@ -37,6 +41,14 @@ def read_table() -> list[Row]:
 
 def _decision(row: dict[str, str]) -> Decision:
     return Update(row["update"]) if "update" in row else Skip(row["skip"])
+
+
+def policy_of(text: str) -> Policy:
+    """The policy that a row's text stands for; the long form is read as a part of a targets file."""
+    if not text.startswith("{"):
+        return parse_policy(text)
+    file = f"targets: [{{container_group: shop, resource_group: web, containers: {{web: {{policy: {text}}}}}}}]"
+    return parse_targets(file, "subscription").targets[0].containers["web"].policy
 
 
 def render(page: str) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
 from datetime import UTC, datetime
 
 import pytest
 
-from ingress.authentication import BasicPassword, Bearer, FixedHeader, Hmac, Scheme, UrlToken, is_authentic
+from ingress.authentication import BasicPassword, Bearer, FixedHeader, Hmac, Scheme, UrlToken
 from ingress.delivery import Delivery
 from tests.ingress_harness import OLD_SECRET, SECRET, basic, signed
 
@@ -87,39 +86,25 @@ def test_non_ascii_secrets_work() -> None:
     assert FixedHeader("X-Api-Key").proves(delivery(("X-Api-Key", secret)), (secret,))
 
 
-def test_tokens_are_for_the_url_and_bearer_alone() -> None:
-    accepts = (FixedHeader("X-Api-Key"),)
-
-    def accepted(given: Delivery) -> bool:
-        return is_authentic(given, tokens=(b"common",), secrets=(b"own",), accepts=accepts)
-
-    assert accepted(delivery(token=b"common"))
-    assert accepted(delivery(("Authorization", b"Bearer common")))
-    assert accepted(delivery(("X-Api-Key", b"own")))
-    assert not accepted(delivery(token=b"own"))
-    assert not accepted(delivery(("Authorization", b"Bearer own")))
-    assert not accepted(delivery(("X-Api-Key", b"common")))
-
-
 @pytest.mark.parametrize(
-    ("right", "compared"),
+    ("signature", "expected"),
     [
-        ({b"1"}, [b"1", b"2", b"1", b"2"]),
-        ({b"3"}, [b"1", b"2", b"1", b"2", b"3", b"4", b"3", b"4"]),
-        ((), [b"1", b"2", b"1", b"2", b"3", b"4", b"3", b"4"]),
+        (SIGNATURE, True),
+        (b"sha256=" + b"0" * 64, True),  # the body may yet make it right
+        (b"sha256=" + b"0" * 63, False),
+        (b"", False),
+        (None, False),
     ],
 )
-def test_every_scheme_of_a_kind_is_asked_and_every_secret_compared(
-    monkeypatch: pytest.MonkeyPatch, right: Container[bytes], compared: list[bytes]
-) -> None:
-    seen: list[bytes] = []
+def test_a_head_without_a_signature_can_prove_nothing(signature: bytes | None, expected: bool) -> None:
+    scheme = Hmac("X-Sig", "sha256", b"sha256=")
+    head = delivery(*([("X-Sig", signature)] if signature is not None else []), body=b"")
+    assert scheme.may_prove(head, SECRETS) is expected
+    assert not scheme.may_prove(head, ())
 
-    def compare(_given: bytes, secret: bytes) -> bool:
-        seen.append(secret)
-        return secret in right
 
-    monkeypatch.setattr("ingress.authentication.hmac.compare_digest", compare)
-    given = delivery(("X-Api-Key", b"x"), token=b"x")
-    accepts = (FixedHeader("X-Api-Key"), BasicPassword())
-    assert is_authentic(given, tokens=(b"1", b"2"), secrets=(b"3", b"4"), accepts=accepts) is bool(right)
-    assert seen == compared
+def test_where_no_body_is_needed_the_head_decides() -> None:
+    assert UrlToken().may_prove(delivery(token=SECRET.encode()), SECRETS)
+    assert not Bearer().may_prove(delivery(("Authorization", b"Bearer wrong")), SECRETS)
+    assert not FixedHeader("X-Api-Key").may_prove(delivery(("X-Api-Key", b"wrong")), SECRETS)
+    assert BasicPassword().may_prove(delivery(("Authorization", BASIC)), SECRETS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from shared.errors import RemoteError
@@ -11,6 +13,7 @@ from worker.discovery.catalogue import REFRESH, REFRESH_ON_MISS, RENEW, Catalogu
 from worker.discovery.scopes import Scope
 from worker.groups.group import ContainerGroup
 from worker.policies.parse import AnyTag
+from worker.ports import Listed
 from worker.targets.tags import BadTags
 from worker.targets.target import ContainerRule, Target
 
@@ -51,6 +54,7 @@ class Seconds:
 
 def _group(subscription: str, resource_group: str, name: str) -> ContainerGroup:
     tags = {"aci-hooks.policy": "no policy" if name.startswith("bad") else "any"}
+    tags = {} if name.startswith("plain") else tags
     tags |= {"aci-hooks.hold": "audit"} if name.startswith("held") else {}
     path = f"/subscriptions/{subscription}/resourceGroups/{resource_group}/providers/x/containerGroups/{name}"
     containers = [{"name": "web", "properties": {"image": "acme/shop:1"}}]
@@ -231,3 +235,81 @@ def test_nothing_is_listed_where_the_file_says_everything() -> None:
     catalogue = Catalogue(lambda: (LISTED,), lambda: (), azure)
     assert names(catalogue.concerned(SHOP)) == ["listed"]
     assert (catalogue.target_of(_group("sub", "web", "none")), azure.calls) == (None, 0)
+
+
+def test_where_tags_are_not_looked_for_a_tagged_group_is_no_target() -> None:
+    # A list of the file's own resource group shows other groups, too; their tags are no invitation without `discover`.
+    azure = Azure(files=["tagged"])
+    catalogue = made(azure, Seconds(), files=True)
+    assert names(catalogue.known()) == ["listed"]
+    assert names(catalogue.concerned(SHOP)) == ["listed"]
+    assert catalogue.target_of(_group("sub", "files", "tagged")) is None
+    assert catalogue.problems() == ()
+
+
+@pytest.mark.parametrize(("error", "gone"), [(FORBIDDEN, False), (GONE, True)])
+def test_a_place_that_can_not_be_listed_hides_the_groups_of_the_file(error: RemoteError, *, gone: bool) -> None:
+    # Regression: with a role that may read groups and not list them, every group of the file was taken for gone, and
+    # each patrol read them all one by one.
+    catalogue = made(Azure(files=error), Seconds(), files=True)
+    catalogue.renew()
+    assert catalogue.is_gone(LISTED.id) is gone
+
+
+def test_a_thread_that_waited_for_another_ones_list_takes_that_one() -> None:
+    azure, clock = Azure(web=["shop"]), Seconds()
+    catalogue = made(azure, clock, "web")
+
+    class Meanwhile:
+        """Another thread lists the groups while this one waits for the lock."""
+
+        def __enter__(self) -> None:
+            catalogue._refreshing = threading.Lock()
+            catalogue.renew()
+
+        def __exit__(self, *_: object) -> None:
+            """The lock is given back."""
+
+    catalogue._refreshing = Meanwhile()  # type: ignore[assignment]
+    assert names(catalogue.concerned(SHOP)) == ["shop"]
+    assert azure.calls == 1
+
+
+def test_a_group_without_tags_is_listed_and_no_target() -> None:
+    catalogue = made(Azure(web=["plain", "shop"]), Seconds(), "web")
+    assert names(catalogue.known()) == ["shop"]
+    assert set(catalogue.listed()) == {id_of("plain"), id_of("shop")}
+    assert catalogue.problems() == ()
+
+
+def test_the_list_shows_what_a_group_runs_and_whether_a_tag_holds_it() -> None:
+    catalogue = made(Azure(web=["held", "shop"]), Seconds(), "web")
+    catalogue.renew()
+    listed = catalogue.listed()
+    assert listed[id_of("shop")] == Listed({"web": "acme/shop:1"})
+    assert listed[id_of("held")] == Listed({"web": "acme/shop:1"}, held=True)
+
+
+def test_a_push_that_concerns_no_target_of_the_file_waits_for_no_role() -> None:
+    # The targets of a file are known without a list: only where tags are looked for may there be one that nobody sees.
+    # An error would keep the push on the queue for hours, instead of ending it as ignored.
+    named = Target(LISTED.id, {"web": ContainerRule(AnyTag(), ImageReference.parse("acme/other"))})
+    catalogue = Catalogue(lambda: (named,), lambda: (Scope("sub", "files"),), Azure(files=FORBIDDEN))
+    assert catalogue.concerned(SHOP) == ()
+
+
+def test_a_list_is_as_old_as_the_question_that_it_answers() -> None:
+    # What was created while a slow list was on its way is not in it.
+    clock = Seconds()
+
+    class Slow(Azure):
+        def list(self, subscription: str, resource_group: str | None = None) -> list[ContainerGroup]:
+            clock.now += 10
+            return super().list(subscription, resource_group)
+
+    azure = Slow(web=["shop"])
+    catalogue = made(azure, clock, "web")
+    catalogue.concerned(SHOP)
+    clock.now += REFRESH - 5
+    catalogue.concerned(SHOP)
+    assert azure.calls == 2

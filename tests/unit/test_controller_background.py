@@ -57,8 +57,8 @@ def test_no_failure_ends_it_and_each_is_told() -> None:
         joined("failing")
     assert stopping.steps.count("work") == 3
     assert [(line["event"], line["log_level"]) for line in lines] == [
-        ("failing failed, trying again later", "warning"),
-        ("failing failed, trying again later", "error"),
+        ("failing failed, retrying later", "warning"),
+        ("failing failed, retrying later", "error"),
     ]
     assert lines[0]["error"] == "arm: Busy (503): later"
     assert lines[1]["exc_info"]

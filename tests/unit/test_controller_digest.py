@@ -7,21 +7,23 @@ from structlog.testing import capture_logs
 
 from shared.errors import RemoteError
 from shared.image import ImageReference
+from tests.fakes import NoTimes
 from tests.unit.builders import digest, push
 from worker.controller.digest import digest_of
 from worker.ports import Absent, Found, Lookup, Unknown
+from worker.targets.registries import Believe
 
 SENT, TOLD = digest("what the sender says"), digest("what the registry says")
 
 
-class Registry:
+class Registry(NoTimes):
     """A registry that says the same of every image."""
 
     def __init__(self, said: Lookup) -> None:
         self.said = said
         self.asked: list[str] = []
 
-    def lookup(self, image: ImageReference) -> Lookup:
+    def lookup(self, image: ImageReference, running: frozenset[str] = frozenset()) -> Lookup:
         self.asked.append(str(image))
         return self.said
 
@@ -29,37 +31,59 @@ class Registry:
         raise AssertionError("nobody asks for tags")
 
 
+INDEX = Found(TOLD, frozenset({SENT}))
+CACHE = Found(TOLD, artifact="its config is a cache's")
+
+
+@pytest.mark.parametrize("said", [Found(TOLD), INDEX, CACHE])
+@pytest.mark.parametrize("sent", [SENT, None])
+@pytest.mark.parametrize("proof", ["own", "token", "operator", None])
+@pytest.mark.parametrize("believe", ["signed", "always", "never"])
+def test_what_the_registry_tells_counts_whoever_says_another_thing(
+    said: Lookup, sent: str | None, proof: str | None, believe: Believe
+) -> None:
+    registry = Registry(said)
+    assert digest_of(registry, push("2", digest=sent, proof=proof), believe) == said
+    # The tag alone: an old image's digest with a new tag would pass a lookup by digest.
+    assert registry.asked == ["docker.io/acme/shop:2"]
+
+
 @pytest.mark.parametrize(
-    ("said", "sent", "known"),
+    ("proof", "believe", "believed"),
     [
-        (Found(TOLD), SENT, TOLD),
-        (Found(TOLD), None, TOLD),
-        (Unknown("unreachable"), SENT, SENT),
-        (Unknown("unreachable"), None, None),
+        ("own", "signed", True),
+        ("operator", "signed", True),
+        ("token", "signed", False),
+        (None, "signed", False),
+        ("token", "always", True),
+        (None, "always", True),
+        ("own", "never", False),
+        ("operator", "never", False),
     ],
 )
-def test_the_registry_is_asked_first_and_the_sender_if_it_can_not_tell(
-    said: Lookup, sent: str | None, known: str | None
+def test_where_it_can_not_tell_a_sender_is_believed_that_has_proved_itself(
+    proof: str | None, believe: Believe, *, believed: bool
 ) -> None:
-    assert digest_of(Registry(said), push("2", digest=sent)) == known
+    registry = Registry(Unknown("unreachable"))
+    assert digest_of(registry, push("2", digest=SENT, proof=proof), believe) == (SENT if believed else None)
+    assert digest_of(registry, push("2", proof=proof), believe) is None
 
 
-@pytest.mark.parametrize(("sent", "asked"), [(None, "docker.io/acme/shop:2"), (SENT, f"docker.io/acme/shop:2@{SENT}")])
-def test_it_is_asked_for_the_very_image_that_was_pushed(sent: str | None, asked: str) -> None:
-    registry = Registry(Found(TOLD))
-    digest_of(registry, push("2", digest=sent))
-    assert registry.asked == [asked]
-
-
-def test_that_a_registry_can_not_tell_is_in_the_log() -> None:
+def test_that_a_registry_can_not_tell_or_tells_another_thing_is_in_the_log() -> None:
     with capture_logs() as lines:
         digest_of(Registry(Unknown("unreachable")), push("2"))
+        digest_of(Registry(Unknown("unreachable")), push("2", digest=SENT))
         digest_of(Registry(Found(TOLD)), push("2"))
-    assert lines == [{"event": "registry can't tell", "log_level": "info", "detail": "unreachable"}]
+        digest_of(Registry(INDEX), push("2", digest=SENT))
+        digest_of(Registry(Found(TOLD)), push("2", digest=SENT))
+    unknown = {"event": "registry can't tell", "log_level": "info", "detail": "unreachable"}
+    other = {"event": "the tag points at another image than the push says", "log_level": "warning"}
+    assert lines == [unknown, unknown | {"sender_is_believed": False}, other | {"sent": SENT, "found": TOLD}]
 
 
-def test_an_image_that_is_not_there_is_an_error_whatever_the_sender_says() -> None:
+@pytest.mark.parametrize("sent", [SENT, None])
+def test_an_image_that_is_not_there_is_an_error_whatever_the_sender_says(sent: str | None) -> None:
     with pytest.raises(RemoteError) as error:
-        digest_of(Registry(Absent("no manifest")), push("2"))
+        digest_of(Registry(Absent("no manifest")), push("2", digest=sent, proof="own"), "always")
     assert (error.value.service, error.value.status, error.value.code) == ("registry", 404, "ManifestUnknown")
     assert error.value.message == "docker.io/acme/shop:2 does not exist there: no manifest"

@@ -13,7 +13,7 @@ import worker.controller.handler
 from shared.errors import RemoteError
 from shared.message import DeadLetter, Look, TargetId, Undecodable, UpdateMessage, to_base64
 from tests.fakes import FixedTargets
-from tests.unit.builders import RULES, SHOP, at, container, message, record, timer
+from tests.unit.builders import API, RULES, SHOP, THREE, TWO, at, container, message, record, timer
 from tests.unit.controller_builders import (
     LEASE,
     QUEUE_DOWN,
@@ -31,11 +31,9 @@ from worker.controller.timers import CONFLICTS
 from worker.record.record import MOST_WAITING
 from worker.targets.target import single_target
 
-API = TargetId(subscription="sub", resource_group="web", container_group="api")
-TWO, THREE = message("2"), message("3", pushed=1)
 PUSHED = message("2").model_copy(update={"kind": "push", "target": None})
 LIVE = Look(target=SHOP, token="live", count=1)
-CRASHED = "received 8 times in a row without being settled: its worker died or stalled each time"
+CRASHED = "received 8 times in a row without being settled: its worker crashed or stalled each time"
 
 
 def of_api(tag: str) -> UpdateMessage:
@@ -98,7 +96,7 @@ class TestSettling:
         assert desk.settled == ["after poison send", "after complete"]
         assert desk.letters == [
             DeadLetter(
-                reason="the message is no message of ours",
+                reason="the message can't be decoded",
                 code="Undecodable",
                 detail="not base64",
                 attempts=1,

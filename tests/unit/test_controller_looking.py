@@ -16,19 +16,25 @@ from shared.push import Push
 from shared.queue import LeaseLost
 from tests.fakes import FixedTargets
 from tests.unit.builders import (
+    NEW,
+    OLD,
     RULES,
     SHOP,
+    TWO,
     at,
     candidate,
     change,
     container,
     digest,
+    event,
     good,
     group,
     message,
     pin,
     record,
+    running,
     timer,
+    waiting,
 )
 from tests.unit.controller_builders import (
     DOWN,
@@ -53,16 +59,14 @@ from worker.controller.timers import CONFLICTS
 from worker.failures.classify import Permanent, Transient
 from worker.groups.group import ContainerGroup
 from worker.policies.parse import parse_policy
-from worker.record.record import Record
+from worker.record.record import LONGEST_DETAIL, Record
 from worker.record.values import Ending, Flight, Hold, Patience, Undone
 from worker.targets.tags import BadTags
 from worker.targets.target import ContainerRule, Target
 
-TWO = message("2")
-OLD, NEW = {"web": "acme/shop:1"}, {"web": "acme/shop:2"}
 LIVE = Look(target=SHOP, token="live", count=1)
 EARLY, UNKNOWN = "early", "unknown target"
-FOR_OTHERS = "no target here; another worker may know it"
+FOR_OTHERS = "unknown target; another worker may know it"
 
 
 def again(delay: float, **changes: Any) -> Reschedule:
@@ -202,6 +206,32 @@ class TestAPush:
         scene.look()
         assert "password=***" in scene.record.outbox[0].detail
         assert "hunter2" not in scene.record.model_dump_json()
+
+    @pytest.mark.parametrize("said", ["x" * (LONGEST_DETAIL - 9) + "hunter2" + "x" * 99, "hunter2"])
+    def test_evidence_is_redacted_before_it_is_cut(self, said: str) -> None:
+        # FINDING: evidence was cut first, so that a part of a secret stayed in the record and in the dead letter.
+        scene = Scene(live(change=change(images=NEW), containers={"web": container(candidate(TWO))}), images=NEW)
+        failed = event("Failed", 5, f'Failed to pull image "acme/shop:2": {said}', "Warning")
+        scene.watch.shown = group(NEW, {"web": waiting() | {"events": [failed]}})
+        scene.on("put", RemoteError("arm", 409, "ContainerGroupTransitioning", "later"))
+        scene.look()
+        kept = f"{scene.record.model_dump_json()}{scene.letters}"
+        assert "ImagePullFailed" in kept
+        assert "hunt" not in kept
+
+    @pytest.mark.parametrize(("events", "reads"), [(True, 1), (False, 0)])
+    def test_a_worker_that_did_not_send_the_secrets_reads_them_before_it_keeps_evidence(
+        self, events: bool, reads: int
+    ) -> None:
+        target = Target(SHOP, {"web": ContainerRule(parse_policy("any"))}, secrets={"registry/r.io": "env:R"})
+        scene = Scene(live(), images=OLD, target=target)
+        trouble = [event("BackOff", 5, "hunter2", "Warning")] if events else []
+        login = [{"server": "r.io", "username": "u"}]
+        scene.watch.shown = group(OLD, {"web": running(-99, *trouble)}, imageRegistryCredentials=login)
+        looking = scene.looking()
+        for _ in range(2):
+            looking.look(LIVE, lambda: True)
+        assert len(scene.resolved) == reads
 
 
 class TestLookups:
@@ -464,7 +494,7 @@ class TestNobodyCouldLook:
             settled = scene.look()
         assert isinstance(settled, Reschedule)
         assert settled.message.attempts == 1
-        assert [line["event"] for line in lines] == ["look failed, trying again", "look failed"]
+        assert [line["event"] for line in lines] == ["look failed, retrying", "look failed"]
         assert lines[0]["exc_info"]
 
     @pytest.mark.parametrize("attempts", [6, 7])
@@ -716,8 +746,8 @@ class TestUnknownTargets:
         assert scene.look(tired(UNKNOWN_TARGET, UNKNOWN), targets=Elsewhere()) == Complete()
         now = scene.record
         assert {(each.id, each.result, each.detail, each.containers) for each in now.outcomes} == {
-            ("2", "ignored", "it is no target any more", ()),
-            ("3", "ignored", "it is no target any more", ()),
+            ("2", "ignored", "it is no longer a target", ()),
+            ("3", "ignored", "it is no longer a target", ()),
         }
         assert (now.waiting(), now.change, now.timer, now.outbox, scene.letters) == ({}, None, None, (), [])
         assert now.containers["web"].past == ("acme/shop:3",)
@@ -726,7 +756,7 @@ class TestUnknownTargets:
         scene = Scene(live(containers={"web": container(candidate(TWO))}, change=change()))
         assert scene.look(tired(UNKNOWN_TARGET, UNKNOWN), targets=Elsewhere()) == Complete()
         assert [(each.code, each.detail) for each in scene.letters] == [
-            ("TargetRemoved", "left on the group without having been proven; it is no target any more")
+            ("TargetRemoved", "left on the group unproven; it is no longer a target")
         ]
         assert (scene.record.change, scene.record.waiting(), scene.record.undone) == (None, {}, ())
 
@@ -735,7 +765,7 @@ class TestUnknownTargets:
         scene = Scene(live(undone=(failed,), containers={"web": container()}))
         scene.look(tired(UNKNOWN_TARGET, UNKNOWN), targets=Elsewhere())
         assert [(each.code, each.detail) for each in scene.letters] == [
-            ("CrashLoop", "it crashes; it is no target any more")
+            ("CrashLoop", "it crashes; it is no longer a target")
         ]
 
     def test_without_anything_to_tell_it_rests_at_once(self) -> None:
@@ -767,7 +797,7 @@ class TestUnknownTargets:
         of = tired(UNKNOWN_TARGET, UNKNOWN)
         assert scene.look(of, targets=FixedTargets(Target(SHOP))) == Complete()
         assert [(each.id, each.result, each.detail) for each in scene.record.outcomes] == [
-            ("2", "ignored", "the container is not kept up to date any more")
+            ("2", "ignored", "the container is no longer kept up to date")
         ]
 
     def test_tags_that_are_no_policies_wait_for_their_owner_for_ever(self) -> None:

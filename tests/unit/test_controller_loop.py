@@ -251,7 +251,7 @@ class TestReceiving:
             assert shop.drain()
         assert len(shop.letters) == 1
         assert [(line["event"], line["error"]) for line in lines[:1]] == [
-            ("queue not readable, trying again", str(QUEUE_DOWN))
+            ("the queue can't be read, retrying", str(QUEUE_DOWN))
         ]
 
     def test_as_many_are_asked_for_as_there_are_places_and_a_batch_after_nothing_but_pushes(self) -> None:
@@ -425,7 +425,7 @@ class TestLeases:
     @pytest.mark.parametrize(
         ("trouble", "tries", "event"),
         [
-            (QUEUE_DOWN, 2, "lease not renewed, trying again"),
+            (QUEUE_DOWN, 2, "lease not renewed, retrying"),
             (RemoteError("queue", 404, "MessageNotFound", "gone"), 1, "lease lost"),
         ],
         ids=["for now", "for good"],
@@ -527,7 +527,7 @@ class TestStopping:
         with capture_logs() as lines:
             assert not shop.run()
         assert [(line["event"], line["messages"]) for line in lines if line["log_level"] == "warning"] == [
-            ("steps in hand did not finish, their messages come back", 1)
+            ("steps did not finish in time, their messages will be delivered again", 1)
         ]
         go_on.set()
         assert over.wait(LONG)

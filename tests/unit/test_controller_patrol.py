@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from shared.errors import RemoteError
 from shared.image import ImageReference
 from shared.message import Look, TargetId, UpdateMessage
-from tests.fakes import FixedTargets
-from tests.unit.builders import RULES, SHOP, at, container, digest, failure, good, message, record, timer
+from tests.fakes import FixedTargets, NoTimes
+from tests.unit.builders import OLD, RULES, SHOP, at, container, digest, failure, good, message, record, timer
 from tests.unit.controller_builders import (
     DOWN,
     LEASE,
@@ -33,7 +33,6 @@ from worker.record.record import Record
 from worker.record.values import Hold
 from worker.targets.target import Target, single_target
 
-OLD = {"web": "acme/shop:1"}
 RESTING = record({"web": container()}, swept=True)
 
 
@@ -52,14 +51,14 @@ class Seen(FixedTargets):
         return target in self.gone
 
 
-class Registry:
+class Registry(NoTimes):
     """A registry by what it says of every image."""
 
     def __init__(self) -> None:
         self.said: Lookup = Unknown("unreachable")
         self.asked = 0
 
-    def lookup(self, image: ImageReference) -> Lookup:
+    def lookup(self, image: ImageReference, running: frozenset[str] = frozenset()) -> Lookup:
         self.asked += 1
         return self.said
 
@@ -134,7 +133,7 @@ class TestTimers:
         assert beat.looks == ([(SHOP, "id-1")] if lost else [])
         assert (beat.record.timer, beat.record.count) == ((timer(0, "id-1"), 5) if lost else (timer(due), 4))
         told = [(line["event"], line["target"], line["due"]) for line in lines]
-        assert told == ([("a timer is overdue, starting it again", "web/shop", str(at(due)))] if lost else [])
+        assert told == ([("a timer is overdue, restarting it", "web/shop", str(at(due)))] if lost else [])
 
     def test_a_group_that_is_looked_at_anyway_is_not_looked_at_for_what_it_runs(self) -> None:
         beat = Beat(RESTING.but(timer=timer(60)), Listed({"web": "acme/shop:0"}))
@@ -175,7 +174,7 @@ class TestDrift:
         assert beat.looks == ([(SHOP, "id-1")] if drifted else [])
         assert beat.record == (RESTING.but(timer=timer(0, "id-1"), count=1) if drifted else RESTING)
         told = [(line["event"], line["target"], line["gone"]) for line in lines]
-        drift = "a group does not run what it should, having it looked at"
+        drift = "a group does not run its desired image, starting its timer"
         assert told == ([(drift, "web/shop", False)] if drifted else [])
 
     def test_a_list_that_is_older_than_the_last_push_shows_no_drift(self) -> None:
@@ -399,7 +398,7 @@ class TestNewTargets:
         for number in range(1, SWEEP_TRIES):
             lines = beat.round()
             assert [(line["event"], line["problem"]) for line in lines] == [
-                ("new target not swept, trying again", "web: unreachable")
+                ("new target not swept, retrying", "web: unreachable")
             ]
             assert (beat.record.swept, beat.registry.asked) == (False, number)
         assert [(line["event"], line["missed"], line["problem"]) for line in beat.round()] == [
@@ -476,7 +475,7 @@ class TestTrouble:
         beat = Beat(shown=Listed({"web": "acme/shop:0"}))
         beat.on("save", *[conflict()] * CONFLICTS)
         lines = beat.round()
-        assert [line["event"] for line in lines] == ["a group does not run what it should, having it looked at"]
+        assert [line["event"] for line in lines] == ["a group does not run its desired image, starting its timer"]
 
     def test_records_that_can_not_be_listed_end_the_round(self) -> None:
         beat = Beat()

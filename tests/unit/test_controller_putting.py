@@ -13,7 +13,21 @@ from structlog.testing import capture_logs
 from shared.errors import RemoteError
 from shared.message import Look
 from shared.queue import LeaseLost
-from tests.unit.builders import RULES, SHOP, at, candidate, change, container, good, message, record, timer
+from tests.unit.builders import (
+    NEW,
+    OLD,
+    RULES,
+    SHOP,
+    TWO,
+    at,
+    candidate,
+    change,
+    container,
+    good,
+    message,
+    record,
+    timer,
+)
 from tests.unit.controller_builders import (
     BUSY,
     NO_ANSWER,
@@ -37,8 +51,6 @@ from worker.record.record import Record
 from worker.record.values import Flight
 from worker.targets.target import Target, single_target
 
-TWO = message("2")
-OLD, NEW = {"web": "acme/shop:1"}, {"web": "acme/shop:2"}
 LOOK = Look(target=SHOP, token="live", count=1, attempts=2, trouble="TooManyRequests", waited=40.0, dequeued=3)
 AGAIN = LOOK.model_copy(update={"attempts": 0, "trouble": "", "waited": 0.0})
 

@@ -6,9 +6,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from shared.image import ImageReference
-from shared.message import Look, TargetId
+from shared.message import Look
 from tests.fakes import FixedTargets
-from tests.unit.builders import SHOP, candidate, container, message, record, timer
+from tests.unit.builders import API, SHOP, THREE, TWO, candidate, container, message, record, timer
 from tests.unit.controller_builders import QUEUE_DOWN, TARGET, Bench, chance, conflict, counted
 from worker.controller.receiving import Receiving
 from worker.controller.settlement import Complete, Reschedule
@@ -18,8 +18,6 @@ from worker.ports import Conflict
 from worker.record.record import MOST_WAITING
 from worker.targets.target import Target, single_target
 
-API = TargetId(subscription="sub", resource_group="web", container_group="api")
-TWO, THREE = message("2"), message("3", pushed=1)
 PUSHED = message("2", attempts=3).model_copy(update={"kind": "push", "target": None, "dequeued": 4})
 
 

@@ -15,9 +15,9 @@ PUSH = ROLLOUT.model_copy(update={"kind": "push", "target": None})
 @pytest.mark.parametrize(
     ("of", "code", "reason"),
     [
-        ("raw", "Undecodable", "the message is no message of ours"),
+        ("raw", "Undecodable", "the message can't be decoded"),
         (ROLLOUT, "MissingSecrets", "secrets that Azure withholds are not configured"),
-        (PUSH, "WorkerCrash", "its worker died or stalled again and again"),
+        (PUSH, "WorkerCrash", "its worker crashed or stalled repeatedly"),
         (ROLLOUT, "CrashLoop", "the rollout failed"),
         (PUSH, "AuthorizationFailed", "the push failed"),
         ("raw", "AuthorizationFailed", "the push failed"),

@@ -5,17 +5,14 @@ from __future__ import annotations
 import pytest
 
 from shared.errors import RemoteError
-from shared.message import Look, TargetId
-from tests.unit.builders import SHOP, at, message, record, timer
+from shared.message import Look
+from tests.unit.builders import API, HOLD, SHOP, at, message, record, timer
 from tests.unit.builders import change as under_way
 from tests.unit.controller_builders import RECORDS_DOWN, Bench, Died, conflict
 from worker.controller.timers import CONFLICTS, change, is_overdue, waiting_for_owners, with_timer
 from worker.ports import Conflict
 from worker.record.record import Record
-from worker.record.values import Hold, Timer
-
-HOLD = Hold(reason="audit", since=at(0))
-API = TargetId(subscription="sub", resource_group="web", container_group="api")
+from worker.record.values import Timer
 
 
 def held(now: Record) -> Record:

@@ -27,6 +27,7 @@ from tests.unit.builders import (
     record,
     target,
 )
+from tests.unit.policy_table import policy_of
 from worker.core.admit import Ruling, acquaint, admit, consider, is_redeployed, leave, newer, repeated
 from worker.core.following import followings
 from worker.groups.group import ContainerGroup
@@ -77,8 +78,8 @@ class TestNewPush:
         assert queued(admitted(TWO, now=container(candidate(ONE)))) == ["2", "1"]
 
     def test_the_policy_may_refuse(self) -> None:
-        after = admitted(message("9"), rule=target("semver:minor"), shown=group({"web": "acme/shop:1.4"}))
-        assert fate(after, "9") == ("ignored", "9 is a major update of 1.4, and semver:minor stays within 1")
+        after = admitted(message("9.0"), rule=target("semver:minor"), shown=group({"web": "acme/shop:1.4"}))
+        assert fate(after, "9.0") == ("ignored", "9.0 is a major update of 1.4, and semver:minor stays within 1")
         assert after.outcomes[0].containers == ("web",)
         assert after.outcomes[0].at == NOW
 
@@ -101,11 +102,58 @@ class TestNewPush:
         assert after.containers["web"].goods == (Good(image=running),)
 
     def test_everything_in_the_inbox_comes_to_something(self) -> None:
-        after = admitted(message("1.5"), message("latest", name="odd"), message("2", repository="a/b"), rule=SEMVER)
-        assert (after.inbox, queued(after), [one.id for one in after.outcomes]) == ((), ["1.5"], ["2", "odd"])
+        after = admitted(message("3"), message("latest", name="odd"), message("2", repository="a/b"), rule=SEMVER)
+        assert (after.inbox, queued(after), [one.id for one in after.outcomes]) == ((), ["3"], ["2", "odd"])
 
 
 SEMVER = target("semver")
+
+
+class TestPreferred:
+    def test_what_is_equal_for_the_policy_goes_by_the_running_tag_s_spelling(self) -> None:
+        runs = group({"web": "acme/shop:20.04"})
+        for first, second in (("22.04", "22.4"), ("22.4", "22.04")):
+            after = admitted(message(first, pushed=1), message(second, pushed=2), shown=runs, rule=SEMVER)
+            assert queued(after) == ["22.04", "22.4"]
+
+    def test_of_several_that_may_start_a_container_the_highest_is_the_best(self) -> None:
+        rule = Target(SHOP, everything=policy_of("{order: semver, start: true}"))
+        runs = container(goods=(good("latest", pushed=50),))
+        tags = ["v1.9.0", "1.4", "2.0.0", "latest", "1.10.0", "3.0.0-rc.1", "2.1.0-alpine"]
+        for order in (tags, tags[::-1]):
+            pushes = [message(tag, pushed=place) for place, tag in enumerate(order)]
+            after = admitted(*pushes, now=runs, shown=group({"web": "acme/shop:latest"}), rule=rule)
+            assert queued(after) == ["2.0.0", "1.10.0", "v1.9.0", "1.4"]
+
+
+class TestAge:
+    POLICY = policy_of("{order: semver, min_age: 2m}")
+    AGED = Target(SHOP, everything=POLICY)
+
+    def test_a_push_waits_until_it_is_old_enough(self) -> None:
+        waits = admitted(message("2", pushed=-59), rule=self.AGED)
+        assert ([each.id for each in waits.inbox], queued(waits), waits.outcomes) == (["2"], [], ())
+        later = admit(waits, group(), self.AGED, at(61))
+        assert (later.inbox, queued(later)) == ((), ["2"])
+
+    def test_one_that_is_old_enough_does_not_wait(self) -> None:
+        assert queued(admitted(message("2", pushed=-60), rule=self.AGED)) == ["2"]
+
+    def test_where_the_sender_tells_no_time_it_counts_from_when_it_was_received(self) -> None:
+        waits = admitted(message("2", pushed=0, pushed_at=None), rule=self.AGED)
+        assert [each.id for each in waits.inbox] == ["2"]
+
+    def test_what_the_sweep_found_counts_from_then_on(self) -> None:
+        waits = admitted(message("2", pushed=0, pushed_at=at(-9999), sender="sweep"), rule=self.AGED)
+        assert [each.id for each in waits.inbox] == ["2"]
+
+    def test_what_the_policy_does_not_let_in_ends_at_once(self) -> None:
+        assert fate(admitted(message("latest"), rule=self.AGED), "latest")[0] == "ignored"
+
+    def test_another_repository_s_containers_do_not_make_it_wait(self) -> None:
+        images = {"web": "acme/shop:1", "jobs": "acme/jobs:1"}
+        rule = Target(SHOP, {"web": ContainerRule(parse_policy("any")), "jobs": ContainerRule(self.POLICY)})
+        assert queued(admitted(message("2", pushed=59), shown=group(images), rule=rule)) == ["2"]
 
 
 class TestAgainstTheLastGoodImage:
@@ -133,7 +181,7 @@ class TestAgainstTheLastGoodImage:
             (message("1.6", pushed=-99), "wanted", ""),
             (message("1.5", pushed=99), "wanted", ""),
             (message("1.5", pushed=-99), "superseded", "acme/shop:1.5 is newer"),
-            (message("1.4.9", pushed=99), "superseded", "acme/shop:1.5 is newer"),
+            (message("1.4", pushed=99), "superseded", "acme/shop:1.5 is newer"),
         ],
     )
     def test_the_order_of_the_policy_counts_before_the_time(
@@ -152,13 +200,13 @@ class TestAgainstTheLastGoodImage:
                 "1.6-alpine",
                 "1.6-alpine is the variant alpine, and 1.5 is the plain image: semver stays with the variant",
             ),
-            ("1.5.0", "1.5.0 is the same version as 1.5, in another spelling or of another build"),
+            ("1.5.0", "1.5.0 has 3 numbers, and 1.5 has 2 numbers: semver stays with as many"),
         ],
     )
     def test_what_the_policy_does_not_let_in_is_not_called_older(
         self, tag: str, reason: str, pushed: float | None
     ) -> None:
-        # FINDING: after the first update every push that was skipped was "superseded: … is newer".
+        # Regression: after the first update every push that was skipped was "superseded: … is newer".
         now = container(goods=(good("1.5", pushed=pushed),))
         after = admitted(message(tag, pushed=10), now=now, shown=group({"web": "acme/shop:1.5"}), rule=SEMVER)
         assert fate(after, tag) == ("ignored", reason)
@@ -169,14 +217,14 @@ class TestAgainstTheLastGoodImage:
 
     @pytest.mark.parametrize("policy", ["any", "same-tag"])
     def test_a_container_follows_its_tag_though_its_image_is_written_by_digest(self, policy: str) -> None:
-        # FINDING: the last good image is put back by digest, and its tag was forgotten: same-tag ignored every push.
+        # Regression: the last good image is put back by digest, and its tag was forgotten: same-tag ignored every push.
         now = container(goods=(good("latest", digest=FIRST, moved=True),))
         pushed = message("latest", name="next", pushed=99, digest=THIRD)
         after = admitted(pushed, now=now, shown=group({"web": f"acme/shop@{FIRST}"}), rule=target(policy))
         assert fate(after, "next") == ("wanted", "")
 
     def test_no_version_goes_down_where_the_image_is_written_by_digest_either(self) -> None:
-        # FINDING: the tag of an image put back by digest was not known, and so any version could follow.
+        # Regression: the tag of an image put back by digest was not known, and so any version could follow.
         now = container(goods=(good("1.4", digest=FIRST, moved=True),))
         shown = group({"web": f"acme/shop@{FIRST}"})
         after = admitted(message("1.2", pushed=99), now=now, shown=shown, rule=SEMVER)
@@ -368,7 +416,7 @@ class TestAcquaint:
     """Every container of the group is known before a change starts them all."""
 
     def test_each_with_what_it_runs(self) -> None:
-        # FINDING: an image that another container's change had pulled was taken for this one's first good one.
+        # Regression: an image that another container's change had pulled was taken for this one's first good one.
         images = {"web": "acme/shop:1", "jobs": "acme/jobs:latest", "odd": "not an image!", "proxy": "nginx:7"}
         shown = group(images, {"jobs": pulled(FIRST)})
         known = acquaint(record(), shown, target("any", "web", "jobs", "odd"), NOW).containers
@@ -398,7 +446,7 @@ class TestAcquaint:
         after = acquaint(record({"web": now}), group(), target("any", "other"), NOW)
         web = after.containers["web"]
         assert (web.followed, web.candidates, web.pin, web.failures) == (False, (), None, now.failures)
-        why = "the container is not kept up to date any more"
+        why = "the container is no longer kept up to date"
         assert ends(after) == [("back", "ignored", why), ("1", "ignored", why), ("2", "ignored", why)]
 
     def test_a_container_that_gets_a_rule_goes_on_from_what_it_ran(self) -> None:
@@ -422,14 +470,14 @@ class TestAcquaint:
 class TestAbandoned:
     """What is on the group unproven, and nobody will watch any more, has failed: somebody should look."""
 
-    WHY = "left on the group without having been proven"
+    WHY = "left on the group unproven"
     BEGUN = record(
         {"web": container(candidate(TWO), candidate(ONE))}, change=change({"web": "acme/shop:2", "blue": "acme/shop:1"})
     )
 
     def test_the_push_of_a_container_whose_rule_is_gone(self) -> None:
         after = acquaint(self.BEGUN, group({"web": "acme/shop:2"}), target("any", "other"), NOW)
-        rule = "the container is not kept up to date any more"
+        rule = "the container is no longer kept up to date"
         assert ends(after) == [("1", "ignored", rule), ("2", "failed", f"{self.WHY}; {rule}")]
         assert (after.outbox[0].code, after.outbox[0].at) == ("TargetRemoved", NOW)
         assert (queued(after), after.undone) == ([], ())
@@ -458,7 +506,7 @@ class TestAbandoned:
     @pytest.mark.parametrize(
         ("images", "names", "why"),
         [
-            pytest.param({"web": "acme/shop:1"}, ["other"], "the container is not kept up to date any more", id="rule"),
+            pytest.param({"web": "acme/shop:1"}, ["other"], "the container is no longer kept up to date", id="rule"),
             pytest.param(
                 {"web": "acme/other:1"},
                 ["web"],
@@ -536,17 +584,17 @@ class TestRedeployed:
         assert self.goods(container(goods=many)) == [self.DEPLOYED, *many[:-1]]
 
     def test_the_policy_goes_on_from_there(self) -> None:
-        # FINDING: whatever was lower than what had been brought here once was superseded for ever.
+        # Regression: whatever was lower than what had been brought here once was superseded for ever.
         after = admitted(message("1.4.3"), now=self.KNOWN, shown=self.BY_HAND, rule=target("semver:minor"))
         assert fate(after, "1.4.3") == ("wanted", "")
 
     def test_candidates_that_may_not_follow_it_have_ended(self) -> None:
-        waits = self.KNOWN.but(candidates=(candidate(message("2.2")), candidate(message("1.5", pushed=5))))
+        waits = self.KNOWN.but(candidates=(candidate(message("2.2.0")), candidate(message("1.5.0", pushed=5))))
         after = acquaint(record({"web": waits}), self.BY_HAND, target("semver:minor"), NOW)
-        assert queued(after) == ["1.5"]
-        assert ends(after) == [("2.2", "superseded", "acme/shop:1.4.2 was deployed by hand")]
+        assert queued(after) == ["1.5.0"]
+        assert ends(after) == [("2.2.0", "superseded", "acme/shop:1.4.2 was deployed by hand")]
         assert after.outcomes[0].containers == ("web",)
-        assert after.containers["web"].past == ("acme/shop:2.2",)
+        assert after.containers["web"].past == ("acme/shop:2.2.0",)
 
     def test_an_operator_s_pin_and_the_failures_are_kept(self) -> None:
         failed = self.KNOWN.but(failures=(failure(TWO),), past=("acme/shop:0",))
@@ -577,7 +625,7 @@ class TestRedeployed:
         ],
     )
     def test_an_image_by_digest_may_be_one_that_the_worker_brought(self, known: dict[str, Any], *, ours: bool) -> None:
-        # FINDING: one that had failed, brought back by a late change, became the image to go back to.
+        # Regression: one that had failed, brought back by a late change, became the image to go back to.
         now = container(**known)
         found = self.goods(now, group({"web": f"acme/shop@{FIRST}"}))
         assert found == ([] if ours else [good(None, f"acme/shop@{FIRST}", digest=FIRST)]) + list(now.goods)

@@ -10,7 +10,10 @@ import pytest
 
 from tests.unit.builders import (
     ADDRESS,
+    NEW,
+    OLD,
     RULES,
+    TWO,
     Json,
     at,
     candidate,
@@ -25,6 +28,7 @@ from tests.unit.builders import (
     pin,
     record,
     running,
+    the_change,
 )
 from worker.core.beginning import MOST_TRIES, began_unseen, begin, evidence
 from worker.core.desired import Desired, desired
@@ -34,8 +38,6 @@ from worker.groups.health import LONG_AGO
 from worker.record.record import Record
 from worker.record.values import Change, Flight, Patience, Undone
 
-TWO = message("2")
-OLD, NEW = {"web": "acme/shop:1"}, {"web": "acme/shop:2"}
 JOBS = {"repository": "docker.io/acme/jobs", "goods": (good("4", "acme/jobs:4"),)}
 SHARE: Json = {"name": "data", "azureFile": {"shareName": "s", "storageAccountName": "a"}}
 LOGIN: Json = {"server": "r.io", "username": "u"}
@@ -63,11 +65,6 @@ def begun(
     now: Record, shown: ContainerGroup, seconds: float = 7, rules: RolloutRules = RULES
 ) -> tuple[Record, Action | None]:
     return begin(now, shown, wishes(now, shown), rules, at(seconds))
-
-
-def the_change(now: Record) -> Change:
-    assert now.change is not None
-    return now.change
 
 
 class TestSent:
@@ -191,7 +188,7 @@ class TestOneChangeAfterAnother:
         assert result.undone == ()
         (ending,) = result.outbox
         assert (ending.message, ending.result, ending.code, ending.at) == (TWO, "failed", "CrashLoop", at(70))
-        assert ending.detail == "it crashes; not rolled back: a newer push has taken over"
+        assert ending.detail == "it crashes; not rolled back: a newer push is being deployed"
         assert result.outcomes[0].containers == ("web",)
 
     @pytest.mark.parametrize("pushed", [0, -60])

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.builders import at, candidate, change, container, digest, failure, good, message, pin, record
 from worker.core.desired import Desired, desired, drifted, runs, to_put
 from worker.record.record import Record
-from worker.record.values import ContainerRecord, Hold
+from worker.record.values import ContainerRecord, Good, Hold, Undone
 
 ONE_GOOD = digest("one")
 BY_DIGEST = f"acme/shop@{ONE_GOOD}"
@@ -173,6 +173,46 @@ class TestSeveralContainers:
         now = record({"alone": alone, "moved": moved})
         found = desired(now, dict.fromkeys(("alone", "moved"), "acme/shop:9"), rollback=True)
         assert found == {"moved": Desired(BY_DIGEST, frozenset({BY_DIGEST}))}
+
+    def test_the_one_that_was_refused_least_often_is_tried_first(self) -> None:
+        often, once = (container(candidate(TWO, refusals=refusals)) for refusals in (2, 1))
+        now = record({"blue": often, "web": once}, apart=True)
+        images = dict.fromkeys(("blue", "web"), "acme/shop:1")
+        assert list(desired(now, images, rollback=True)) == ["web"]
+
+    @pytest.mark.parametrize(
+        ("refusals", "desired_id"),
+        [((2, 0), "3"), ((3, 0), "2"), ((3, 2), "2"), ((3, 3), "3"), ((5, 3), "3"), ((6, 5), "2"), ((6, 6), "3")],
+    )
+    def test_an_image_that_azure_can_not_pull_for_now_does_not_keep_the_next_best_one_waiting(
+        self, refusals: tuple[int, int], desired_id: str
+    ) -> None:
+        # Regression: a good push failed after six hours together with a newer one whose image Azure could not pull.
+        best, next_best = (candidate(of, refusals=times) for of, times in zip((THREE, TWO), refusals, strict=True))
+        found = wanted(container(best, next_best))
+        assert isinstance(found, Desired)
+        assert found.id == desired_id
+
+    @pytest.mark.parametrize(("refusals", "brought_back"), [(2, False), (3, True)])
+    @pytest.mark.parametrize("seen", ["it runs", "it is being brought back"])
+    def test_a_broken_container_is_brought_back_before_an_image_that_azure_can_not_pull(
+        self, refusals: int, seen: str, *, brought_back: bool
+    ) -> None:
+        broken = container(candidate(THREE, refusals=refusals), failures=(failure(TWO),))
+        undone = Undone(message=TWO, code="CrashLoop", detail="it crashes", containers=("web",))
+        if seen == "it runs":
+            found = wanted(broken, "acme/shop:2")
+        else:
+            now = record({"web": broken.but(failures=())}, undone=(undone,))
+            found = desired(now, {"web": "acme/shop:1"}, rollback=True).get("web")
+        assert found == (BACK if brought_back else wish("3"))
+
+    @pytest.mark.parametrize(("goods", "rollback"), [((good("1", moved=True),), True), ((good("1"),), False)])
+    def test_without_anything_to_bring_back_that_image_is_tried_all_the_same(
+        self, goods: tuple[Good, ...], *, rollback: bool
+    ) -> None:
+        broken = container(candidate(THREE, refusals=9), goods=goods, failures=(failure(TWO),))
+        assert wanted(broken, "acme/shop:2", rollback=rollback) == wish("3")
 
     @pytest.mark.parametrize(("apart", "tried"), [(False, ["web", "new", "blue"]), (True, ["new", "blue"])])
     def test_each_push_may_have_to_be_tried_apart(self, apart: bool, tried: list[str]) -> None:

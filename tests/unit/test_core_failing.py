@@ -119,7 +119,7 @@ class TestOnTheGroup:
         ids=["another image", "nobody knows which", "the same image", "another tag"],
     )
     def test_what_was_pulled_by_its_tag_has_moved_that_tag(self, pushed: Any, told: str | None, moved: bool) -> None:
-        # FINDING: after a bad latest it was "rolled back" to latest, which was the bad one by then.
+        # Regression: after a bad latest it was "rolled back" to latest, which was the bad one by then.
         last = good("1", digest=ONE_GOOD)
         now = record({"web": container(candidate(pushed, digest=told), goods=(last, good("0")))}, change=change())
         assert web(failed(now)).goods == (last.but(moved=moved), good("0"))

@@ -187,3 +187,36 @@ def test_an_operators_way_back_that_is_refused_for_good_brings_back_what_ran(fai
     pin_now = result.containers["web"].pin
     assert pin_now is not None
     assert (pin_now.good, pin_now.reverting) == (good("1"), True)
+
+
+LIMIT = "The image 'acme/shop:2' in container group 'shop' is not accessible."
+
+
+@pytest.mark.parametrize(
+    ("code", "detail", "refusals", "apart"),
+    [
+        ("InaccessibleImage", LIMIT, [1, 0], True),
+        ("InaccessibleImage", "no image is named", [1, 1], True),
+        ("RegistryErrorResponse", "An error response is received from 'index.docker.io'.", [1, 1], True),
+        ("ServiceUnavailable", LIMIT, [0, 0], False),
+    ],
+)
+def test_of_several_pushes_the_one_that_can_not_be_pulled_for_now_keeps_no_other_one_waiting(
+    code: str, detail: str, refusals: list[int], *, apart: bool
+) -> None:
+    result = after(sending(BOTH), BOTH, Transient(code, detail, circumstance=True), over=False)
+    assert [one.candidates[0].refusals for one in result.containers.values()] == refusals
+    assert result.apart is apart
+
+
+def test_a_push_that_is_alone_is_not_tried_apart() -> None:
+    result = after(sending(SENT), SENT, Transient("InaccessibleImage", LIMIT, circumstance=True), over=False)
+    assert (result.apart, result.containers["web"].candidates[0].refusals) == (False, 1)
+
+
+def test_an_image_that_can_not_be_pulled_for_hours_fails_its_own_pushes_alone() -> None:
+    older, jobs = message("1.9", pushed=-9), {"repository": "docker.io/acme/jobs"}
+    candidates = (candidate(TWO), candidate(older, refusals=3), candidate(message("1.8", pushed=-19)))
+    both = {"web": container(*candidates), "jobs": container(candidate(FIVE, "acme/jobs:5"), **jobs)}
+    result = after(record(both, change=BOTH), BOTH, Transient("InaccessibleImage", LIMIT, circumstance=True))
+    assert failed(result).keys() == {"2", "1.9"}

@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.builders import (
     RULES,
+    TWO,
     at,
     candidate,
     change,
@@ -31,9 +32,9 @@ from worker.core.look import Absence, Situation
 from worker.core.plan import Plan, PlannedImage
 from worker.core.rules import Put, Rest
 from worker.policies.policy import AnyTag
+from worker.record.lookups import Found
 from worker.record.record import Record
 
-TWO = message("2")
 SECOND = digest("second")
 NOW = at(60)
 
@@ -64,6 +65,14 @@ def test_nothing_to_do() -> None:
 def test_what_the_registry_does_not_tell_is_brought_in_by_its_tag() -> None:
     now = record({"web": container(candidate(TWO, None))})
     assert situation(now).looked_up(now, TWO, None) == record({"web": container(candidate(TWO))})
+
+
+def test_what_is_not_an_image_ends_as_ignored() -> None:
+    now = record({"web": container(candidate(TWO, None))})
+    chart = Found(SECOND, artifact="its config is a chart's")
+    ((push_id, result, detail),) = ends(situation(now).looked_up(now, TWO, chart))
+    assert (push_id, result) == ("2", "ignored")
+    assert "its config is a chart's" in detail
 
 
 def test_an_image_that_is_not_there_is_asked_for_again() -> None:

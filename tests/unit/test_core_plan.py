@@ -11,6 +11,7 @@ from shared.message import UpdateMessage
 from tests.unit.builders import (
     RULES,
     SHOP,
+    TWO,
     at,
     candidate,
     change,
@@ -25,6 +26,7 @@ from tests.unit.builders import (
     record,
     target,
 )
+from tests.unit.policy_table import policy_of
 from worker.core.look import Absence, Digest
 from worker.core.plan import MASK, Plan, PlannedImage, difference, plan
 from worker.groups.group import ContainerGroup
@@ -34,7 +36,6 @@ from worker.record.record import MOST_WAITING, Record
 from worker.record.values import ContainerRecord, Good
 from worker.targets.target import ContainerRule, Target
 
-TWO = message("2")
 THREE = message("3", pushed=60)
 FIRST, SECOND = digest("first"), digest("second")
 
@@ -151,7 +152,7 @@ class TestNothingToDo:
                 record(),
                 "acme/shop:1",
                 "semver:patch",
-                "2 is a major update of 1, and semver:patch stays within 1.0",
+                "2 is a major update of 1, and semver:patch stays within 1",
             ),
             (TWO, container(goods=(good("3", pushed=60),)), "acme/shop:3", "any", "acme/shop:3 is newer"),
             (
@@ -212,6 +213,15 @@ class TestWait:
     def test_a_group_whose_owner_has_the_word(self, shown: ContainerGroup, why: str) -> None:
         seen = planned(shown=shown)
         assert (seen.action, seen.reasons[1:]) == ("held", (why,))
+
+    def test_a_push_that_is_too_young(self) -> None:
+        rule = Target(SHOP, everything=policy_of("{order: semver, min_age: 2h}"))
+        why = "pushes wait until they are as old as the policy wants them (min_age)"
+        seen = plan(rule, group(), record(), TWO, None, RULES, at(120))
+        reasons = ("web: 2 is a major update of 1", "pushed 2m ago, and min_age is 2h", why)
+        assert (seen.action, seen.reasons, seen.changes) == ("held", reasons, ())
+        skipped = plan(rule, group(), record(), message("latest"), None, RULES, at(120))
+        assert (skipped.action, len(skipped.reasons)) == ("skip", 1)
 
     def test_a_push_that_waits_behind_a_better_one(self) -> None:
         # The better one is being watched; this one gets its turn should that fail.
@@ -282,6 +292,12 @@ class TestDifference:
         shown, path = group(containers=[web]), "env/web/PASSWORD"
         assert shown.withheld() == [path]
         assert difference(shown, {}, (path,)) == ()
+
+    def test_protected_settings_that_are_configured_are_no_difference(self) -> None:
+        extension = {"name": "kube-proxy", "properties": {"extensionType": "kube-proxy"}}
+        shown = group(extensions=[extension])
+        assert difference(shown, {}, ("extension/kube-proxy/protectedSettings",)) == ()
+        assert "kubeConfig" not in "".join(difference(shown, {"web": "acme/shop:2"}, tuple(shown.withheld())))
 
     def test_nothing_changes(self) -> None:
         assert difference(group(), {"web": "acme/shop:1"}) == ()

@@ -9,6 +9,8 @@ import pytest
 
 from tests.unit.builders import (
     ADDRESS,
+    NEW,
+    TWO,
     Json,
     at,
     candidate,
@@ -28,8 +30,6 @@ from worker.groups.group import ContainerGroup
 from worker.record.record import GOODS_KEPT, Record
 from worker.record.values import AddressChange, Candidate, ContainerRecord, Good, Undone
 
-TWO = message("2")
-NEW = {"web": "acme/shop:2"}
 MOVED = {"ip": "20.50.0.9"}
 
 

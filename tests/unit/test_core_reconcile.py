@@ -10,7 +10,12 @@ import pytest
 
 import worker.core.reconcile
 from tests.unit.builders import (
+    CRASH,
+    HOLD,
+    NEW,
+    OLD,
     RULES,
+    TWO,
     Json,
     at,
     candidate,
@@ -26,6 +31,7 @@ from tests.unit.builders import (
     pin,
     record,
     running,
+    the_change,
     waiting,
 )
 from worker.core.reconcile import reconcile
@@ -33,15 +39,11 @@ from worker.core.rules import Action, Put, Rest, RolloutRules, Wait
 from worker.groups.group import ContainerGroup
 from worker.groups.health import LONG_AGO
 from worker.record.record import MOST_WAITING, Record
-from worker.record.values import Candidate, Change, Flight, Hold, Patience, Undone
+from worker.record.values import Candidate, Flight, Patience, Undone
 
-TWO = message("2")
-OLD, NEW = {"web": "acme/shop:1"}, {"web": "acme/shop:2"}
-HOLD = Hold(reason="audit", since=at(0))
 BY_TAG = {"aci-hooks.hold": "freeze"}
 SLOWLY = timedelta(seconds=60)
 STOPPED = "stopped by its owner: an update would start it"
-CRASH = "CrashLoopBackOff: Back-off 10s restarting failed; 1 restarts; last exit code 1 (Error)"
 FAILED = Undone(message=message("0"), code="CrashLoop", detail="it crashes", containers=("web",))
 
 
@@ -59,11 +61,6 @@ def look(now: Record, shown: ContainerGroup, seconds: float = 0, rules: RolloutR
     return reconcile(now, shown, rules, at(seconds))
 
 
-def the_change(now: Record) -> Change:
-    assert now.change is not None
-    return now.change
-
-
 def endings(now: Record) -> list[tuple[str, str, str]]:
     return [(ending.message.id, ending.result, ending.detail) for ending in now.outbox]
 
@@ -75,9 +72,13 @@ class TestAtRest:
     def test_a_group_of_which_nothing_is_known_rests(self) -> None:
         assert look(record(), group(OLD)) == (record(), Rest())
 
-    @pytest.mark.parametrize("kind", ["received", "to be looked up"])
-    def test_pushes_that_nobody_has_looked_up_yet_are_waited_for(self, kind: str) -> None:
-        now = proven(inbox=(TWO,)) if kind == "received" else wanted(candidate(TWO, None))
+    def test_pushes_that_wait_in_the_inbox_for_their_age_are_waited_for_slowly(self) -> None:
+        now = proven(inbox=(TWO,))
+        why = "pushes wait until they are as old as the policy wants them (min_age)"
+        assert look(now, group(OLD)) == (now, Wait(RULES.slow, why, owner=True))
+
+    def test_pushes_that_nobody_has_looked_up_yet_are_waited_for(self) -> None:
+        now = wanted(candidate(TWO, None), inbox=(message("3"),))
         assert look(now, group(OLD)) == (
             now,
             Wait(timedelta(seconds=5), "pushes wait to be looked up in their registry"),

@@ -8,6 +8,7 @@ import pytest
 
 from shared.message import UpdateMessage
 from tests.unit.builders import (
+    SHOP,
     at,
     candidate,
     change,
@@ -23,12 +24,16 @@ from tests.unit.builders import (
     record,
     target,
 )
-from worker.core.following import followings
-from worker.core.resolve import MOST_LOOKUPS, not_there, resolve, unresolved
+from worker.core.following import Following, followings
+from worker.core.resolve import MOST_LOOKUPS, no_image, not_there, resolve, unresolved
 from worker.groups.group import ContainerGroup
+from worker.policies.conditions import Conditions
+from worker.policies.longform import LongForm
+from worker.policies.policy import AnyTag
+from worker.record.lookups import Found
 from worker.record.record import Record
 from worker.record.values import MANUAL, Candidate, ContainerRecord, Good, Hold
-from worker.targets.target import Target
+from worker.targets.target import ContainerRule, Target
 
 FIRST, SECOND, THIRD = digest("first"), digest("second"), digest("third")
 ONE, TWO, THREE = message("1", pushed=-10), message("2"), message("3", pushed=10)
@@ -46,11 +51,13 @@ def resolved(
     told: str | None = None,
     shown: ContainerGroup | None = None,
     rule: Target | None = None,
+    platforms: frozenset[str] = frozenset(),
 ) -> Record:
     """The record once the registry has told this digest."""
     before = record({"web": now}) if isinstance(now, ContainerRecord) else now
     shown = shown or group()
-    return resolve(before, shown, followings(shown.images, rule or target()), of, told, NOW)
+    found = Found(told, platforms) if told else None
+    return resolve(before, shown, followings(shown.images, rule or target()), of, found, NOW)
 
 
 def first(of: Record, name: str = "web") -> Candidate:
@@ -75,12 +82,21 @@ class TestUnresolved:
     def test_the_first_best_one_whose_image_is_not_known(
         self, containers: dict[str, ContainerRecord], asked: str | None
     ) -> None:
-        message_ = unresolved(record(containers))
+        message_ = unresolved(record(containers), self.followed())
         assert (message_ and message_.id) == asked
 
     def test_nothing_while_the_group_is_held_by_hand(self) -> None:
         held = record({"web": container(open_(TWO))}, hold=Hold(reason="sale", since=NOW))
-        assert unresolved(held) is None
+        assert unresolved(held, self.followed()) is None
+
+    def test_no_registry_that_the_group_does_not_run_from(self) -> None:
+        # A record is a blob: whoever can write one must not have the worker connect to where they like.
+        inside = message("2", registry="127.0.0.1:8080", repository="admin")
+        assert unresolved(record({"web": container(open_(inside))}), self.followed()) is None
+        assert unresolved(record({"gone": container(open_(TWO))}), self.followed()) is None
+
+    def followed(self) -> dict[str, Following]:
+        return followings(dict.fromkeys(("web", "blue"), "acme/shop:1"), target("any", "web", "blue"))
 
 
 class TestImage:
@@ -126,7 +142,7 @@ class TestImage:
         ids=["a good one", "a failed one", "another candidate"],
     )
     def test_a_tag_moves_if_anything_of_it_was_here_before(self, known: dict[str, Any]) -> None:
-        # FINDING: after a bad latest and a bad v5 it was "rolled back" to latest, which was the bad one by then.
+        # Regression: after a bad latest and a bad v5 it was "rolled back" to latest, which was the bad one by then.
         after = resolved(TWO, container(**({"candidates": (open_(TWO),)} | known)), SECOND)
         assert first(after).image == f"acme/shop@{SECOND}"
 
@@ -242,6 +258,19 @@ class TestUnchanged:
         now = container(open_(self.AGAIN), goods=(good("1", digest=FIRST),))
         assert queued(resolved(self.AGAIN, now, FIRST, group({"web": f"acme/shop@{FIRST}"}))) == []
 
+    @pytest.mark.parametrize("known", [None, FIRST, SECOND], ids=["not known", "the index", "the platform's"])
+    def test_an_index_runs_as_one_of_the_manifests_that_it_lists(self, known: str | None) -> None:
+        now = container(open_(self.AGAIN), goods=(good("1", digest=known),))
+        shown = group(views={"web": pulled(SECOND)})
+        after = resolved(self.AGAIN, now, FIRST, shown, platforms=frozenset({SECOND, THIRD}))
+        assert ends(after) == [("1", "unchanged", "web runs docker.io/acme/shop:1 already")]
+        assert after.containers["web"].good.digest == FIRST
+
+    def test_a_manifest_that_the_index_does_not_list_is_another_image(self) -> None:
+        now = container(open_(self.AGAIN), goods=(good("1", digest=SECOND),))
+        after = resolved(self.AGAIN, now, FIRST, group(views={"web": pulled(SECOND)}), platforms=frozenset({THIRD}))
+        assert first(after).image == f"acme/shop@{FIRST}"
+
     def test_what_it_is_newer_than_has_ended_and_what_is_better_waits_on(self) -> None:
         now = container(candidate(THREE), open_(self.AGAIN), open_(message("0")), candidate(message("00")))
         after = resolved(self.AGAIN, now, FIRST, self.RUNS)
@@ -279,7 +308,7 @@ class TestUnchanged:
         ids=["it is to be restarted", "it gets another image unasked", "it gets another image"],
     )
     def test_what_a_change_has_brought_or_will_bring_may_be_anything(self, under_way: Any) -> None:
-        # FINDING: what another container's change had pulled, a crash-looping image perhaps, was "unchanged".
+        # Regression: what another container's change had pulled, a crash-looping image perhaps, was "unchanged".
         now = container(open_(self.AGAIN), goods=(good("1", digest=FIRST),))
         after = resolved(self.AGAIN, record({"web": now}, change=under_way), FIRST, self.RUNS)
         assert first(after).image == f"acme/shop@{FIRST}"
@@ -322,6 +351,43 @@ class TestUnchanged:
         after = resolved(self.AGAIN, now, FIRST, shown, target("any", "web", "blue"))
         assert (queued(after), queued(after, "blue"), ends(after)) == ([], ["1"], [])
         assert first(after, "blue").image == f"acme/shop@{FIRST}"
+
+
+class TestPlatform:
+    """An image without the platform that a policy asks for is not rolled out; others of the group go by their own."""
+
+    @pytest.mark.parametrize(
+        ("built_for", "kept"),
+        [
+            (None, True),
+            (frozenset({"linux/amd64"}), True),
+            (frozenset({"linux/arm64", "linux/amd64/v2"}), True),
+            (frozenset({"linux/arm64"}), False),
+            (frozenset[str](), False),
+        ],
+    )
+    def test_it_has_to_be_there_as_far_as_that_is_known(self, built_for: frozenset[str] | None, *, kept: bool) -> None:
+        policy = LongForm(AnyTag(), conditions=Conditions(platform="linux/amd64"))
+        rules = Target(SHOP, {"web": ContainerRule(policy), "blue": ContainerRule(AnyTag())})
+        shown = group(dict.fromkeys(("web", "blue"), "acme/shop:1"))
+        now = record({"web": container(open_(TWO)), "blue": container(open_(TWO))})
+        found = Found(SECOND, built_for=built_for)
+        after = resolve(now, shown, followings(shown.images, rules), TWO, found, NOW)
+        assert (queued(after), queued(after, "blue"), ends(after)) == (["2"] if kept else [], ["2"], [])
+        alone = resolve(record({"web": container(open_(TWO))}), shown, followings(shown.images, rules), TWO, found, NOW)
+        assert [one[:2] for one in ends(alone)] == ([] if kept else [("2", "ignored")])
+        assert all("and not for linux/amd64" in one.detail for one in alone.outbox)
+
+
+class TestNoImage:
+    """What was pushed is a cache, a chart or a signature, as the registry's manifest tells."""
+
+    def test_it_is_ignored_everywhere_and_what_was_pushed_before_it_goes_on(self) -> None:
+        now = record({"web": container(open_(THREE), open_(TWO)), "blue": container(open_(THREE)), "jobs": container()})
+        after = no_image(now, THREE, "its config is x", NOW)
+        why = "docker.io/acme/shop:3 is no image that a container can run: its config is x"
+        assert (queued(after), queued(after, "blue"), ends(after)) == (["2"], [], [("3", "ignored", why)])
+        assert after.containers["web"].failures == ()
 
 
 class TestNotThere:

@@ -10,7 +10,11 @@ import pytest
 
 from tests.unit.builders import (
     ADDRESS,
+    CRASH,
+    NEW,
+    OLD,
     RULES,
+    TWO,
     Json,
     at,
     candidate,
@@ -26,6 +30,7 @@ from tests.unit.builders import (
     pin,
     record,
     running,
+    the_change,
     waiting,
 )
 from worker.core.desired import desired
@@ -33,12 +38,9 @@ from worker.core.rules import Action, Put, RolloutRules, Wait
 from worker.core.watch import watch
 from worker.groups.group import ContainerGroup
 from worker.record.record import Record
-from worker.record.values import Change, ContainerRecord, Patience, Undone
+from worker.record.values import ContainerRecord, Patience, Undone
 
-TWO = message("2")
-OLD, NEW = {"web": "acme/shop:1"}, {"web": "acme/shop:2"}
 SIDE = {"side": "acme/side:1"}
-CRASH = "CrashLoopBackOff: Back-off 10s restarting failed; 1 restarts; last exit code 1 (Error)"
 
 
 def side(**rest: Any) -> ContainerRecord:
@@ -62,11 +64,6 @@ def waited(now: Record, seconds: float, at_: float) -> Record:
     """The change has been looked at for so long, last `at_`."""
     assert now.change is not None
     return now.but(change=now.change.but(patience=Patience(waited=seconds, looked_at=at(at_))))
-
-
-def the_change(now: Record) -> Change:
-    assert now.change is not None
-    return now.change
 
 
 def codes(now: Record) -> dict[str, list[str]]:
@@ -508,7 +505,7 @@ class TestBroken:
 class TestProvisioningFailed:
     VIEW = waiting() | {"events": [event("FailedMount", 60, "no such share", "Warning")]}
 
-    @pytest.mark.parametrize("state", ["Failed", "Canceled", "Unhealthy"])
+    @pytest.mark.parametrize("state", ["Failed", "Canceled"])
     def test_a_failed_operation_is_the_pushs_fault(self, state: str) -> None:
         result, action = looked(begun(), group(NEW, {"web": self.VIEW}, state=state), 60)
         assert action is None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from shared.errors import RemoteError
 from shared.message import DeadLetter, UpdateMessage, decode
 from tests.fakes import Clock, MemoryQueue
 from tests.unit.builders import at, message
@@ -28,7 +29,7 @@ def updates(clock: Clock) -> MemoryQueue:
 def poison(clock: Clock) -> MemoryQueue:
     queue = MemoryQueue(clock, LEASE, "poison")
     for of in ("1", "2"):
-        queue.send(letter(message(of, attempts=3)))
+        queue.send(letter(message(of, attempts=3).model_copy(update={"dequeued": 4})))
     return queue
 
 
@@ -59,7 +60,7 @@ def test_a_redriven_message_is_new(updates: MemoryQueue, poison: MemoryQueue) ->
     with leased_letters(poison) as letters:
         assert redrive(letters, updates, poison, forgive) == {}
     put_back = [message for message in map(decode, updates.texts) if isinstance(message, UpdateMessage)]
-    assert [(message.id, message.attempts) for message in put_back] == [("1", 0), ("2", 0)]
+    assert [(message.id, message.attempts, message.dequeued) for message in put_back] == [("1", 0, 0), ("2", 0, 0)]
     assert poison.count() == 0
 
 
@@ -87,7 +88,7 @@ def test_what_somebody_else_took_meanwhile_is_left_to_them(
     updates: MemoryQueue,
     poison: MemoryQueue,
 ) -> None:
-    # FINDING: a traceback of LeaseLost; and a redrive had sent the message by then.
+    # Regression: a traceback of LeaseLost; and a redrive had sent the message by then.
     with leased_letters(poison) as letters:
         clock.advance(LEASE)
         poison.receive(32)
@@ -132,3 +133,43 @@ def test_every_letter_says_since_when_it_is_one(clock: Clock) -> None:
     poison.send(letter(message("1")))
     with leased_letters(poison) as letters:
         assert [one.dead_lettered_at for one in letters] == [letters[0].leased.inserted_at, at(1)]
+
+
+class TestSummary:
+    def test_of_a_letter_it_says_what_was_pushed_where_and_why_it_failed(self, poison: MemoryQueue) -> None:
+        with leased_letters(poison) as letters:
+            assert letters[0].summary() == {
+                "id": "message-1",
+                "reason": "r",
+                "code": "C",
+                "detail": "d",
+                "attempts": 1,
+                "image": "docker.io/acme/shop:1",
+                "target": {"subscription": "sub", "resource_group": "web", "container_group": "shop"},
+                "dead_lettered_at": at(1).isoformat(),
+            }
+
+    def test_of_what_can_not_be_read_it_says_so(self, clock: Clock) -> None:
+        poison = MemoryQueue(clock, LEASE)
+        poison.send("not a letter" + "!" * 300)
+        poison.send(letter("not a message"))
+        clock.advance(5)
+        with leased_letters(poison) as letters:
+            raw, of_ours = (one.summary() for one in letters)
+        assert (raw["reason"], raw["code"], raw["attempts"]) == ("undecodable", "Undecodable", 1)
+        assert raw["detail"] == "not a letter" + "!" * 188, "cut, as anything may be in it"
+        assert raw["dead_lettered_at"] == at(0).isoformat()
+        assert (raw["image"], raw["target"]) == (None, None)
+        assert (of_ours["code"], of_ours["image"], of_ours["target"]) == ("C", None, None)
+
+
+def test_a_letter_that_can_not_be_put_back_keeps_no_other_from_it(updates: MemoryQueue, poison: MemoryQueue) -> None:
+    def fail_for_the_first(of: UpdateMessage) -> None:
+        if of.id == "1":
+            raise RemoteError("records", 503, "ServerBusy", "later")
+
+    with leased_letters(poison) as letters:
+        left = redrive(letters, updates, poison, fail_for_the_first)
+    assert left == {"message-1": "records: ServerBusy (503): later"}
+    assert [one.id for one in map(decode, updates.texts) if isinstance(one, UpdateMessage)] == ["2"]
+    assert poison.count() == 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from azure.core.exceptions import HttpResponseError
@@ -47,6 +49,31 @@ def test_azures_errors_know_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RemoteError) as caught, translated("queue"):
         raise HttpResponseError("busy", response=response)
     assert (caught.value.status, caught.value.retry_after) == (503, 90)
+
+
+DETAILS = [
+    {"code": "RegistryErrorResponse", "message": "docker.io answers with an error"},
+    {"code": "MultipleErrorsOccurred", "message": "see details", "details": [{"code": "InaccessibleImage"}]},
+]
+
+
+@pytest.mark.parametrize(
+    ("details", "inner", "told"),
+    [
+        ([], (), "see details"),
+        (
+            DETAILS,
+            ("RegistryErrorResponse", "InaccessibleImage"),
+            "see details; RegistryErrorResponse: docker.io answers with an error; InaccessibleImage: ",
+        ),
+    ],
+)
+def test_what_an_error_wraps_is_told_with_it(details: list[Any], inner: tuple[str, ...], told: str) -> None:
+    body = json.dumps({"error": {"code": "MultipleErrorsOccurred", "message": "see details", "details": details}})
+    response = SimpleNamespace(status_code=400, reason="", headers={}, text=lambda *_: body)
+    with pytest.raises(RemoteError) as caught, translated("arm"):
+        raise HttpResponseError("no", response=response)
+    assert (caught.value.code, caught.value.inner, caught.value.message) == ("MultipleErrorsOccurred", inner, told)
 
 
 @pytest.mark.parametrize(("status", "text"), [(409, "arm: Busy (409): try later"), (None, "arm: Busy: try later")])

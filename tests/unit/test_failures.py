@@ -53,7 +53,16 @@ def passing(
         (409, "ContainerGroupTransitioning", 60, passing(409, "ContainerGroupTransitioning", 60, pause=10)),
         (409, "ContainerGroupQuotaReached", None, passing(409, "ContainerGroupQuotaReached", pause=60)),
         (409, "ContainerGroupQuotaReached", 300, passing(409, "ContainerGroupQuotaReached", 300, pause=60)),
-        (400, "InaccessibleImage", None, passing(400, "InaccessibleImage", limit=SHORT)),
+        (400, "InaccessibleImage", None, passing(400, "InaccessibleImage")),
+        (403, "AnyRole", None, passing(403, "AnyRole")),
+        (400, "ResourceQuotaExceeded", None, passing(400, "ResourceQuotaExceeded", pause=60)),
+        (400, "InsufficientCapacity", None, passing(400, "InsufficientCapacity", pause=60)),
+        (
+            403,
+            "RequestDisallowedByPolicy",
+            None,
+            Permanent("RequestDisallowedByPolicy", said(403, "RequestDisallowedByPolicy")),
+        ),
         (403, "AuthorizationFailed", 9, passing(403, "AuthorizationFailed", 9)),
         (403, "LinkedAuthorizationFailed", None, passing(403, "LinkedAuthorizationFailed")),
         (404, "ManifestUnknown", None, passing(404, "ManifestUnknown", limit=SHORT)),
@@ -63,12 +72,12 @@ def passing(
         (400, "ServerTimeout", None, passing(400, "ServerTimeout")),
         (200, "BadGateway", None, passing(200, "BadGateway")),
         *((status, "Other", None, passing(status, "Other")) for status in (None, 401, 408, 409, 412, 500, 502, 599)),
-        *((status, "Other", None, Permanent("Other", said(status, "Other"))) for status in (400, 403, 404, 413, 499)),
+        *((status, "Other", None, Permanent("Other", said(status, "Other"))) for status in (400, 404, 413, 499)),
         (404, "ResourceNotFound", None, Permanent("ResourceNotFound", said(404, "ResourceNotFound"))),
         *(
             (status, code, 5, Permanent(code, said(status, code)))
-            for status in (400, 409, 500)
-            for code in ("InvalidContainerGroupUpdate", "InvalidImageRegistryPassword", "InvalidStorageAccountKey")
+            for status in (400, 403, 409, 500)
+            for code in ("InvalidContainerGroupUpdate", "InvalidStorageAccountKey", "RequestDisallowedByPolicy")
         ),
     ],
 )
@@ -102,6 +111,34 @@ def test_of_several_known_errors_the_first_by_name_counts() -> None:
 def test_of_several_errors_one_for_good_is_enough() -> None:
     text = "'RegistryErrorResponse': 'x', 'InvalidEnvironmentVariable': 'y'"
     assert isinstance(classify(error(409, "MultipleErrorsOccurred", text)), Permanent)
+
+
+@pytest.mark.parametrize(
+    ("code", "inner", "made"),
+    [
+        ("MultipleErrorsOccurred", ("RegistryErrorResponse",), "RegistryErrorResponse"),
+        ("MultipleErrorsOccurred", ("MultipleErrorsOccurred", "InaccessibleImage"), "InaccessibleImage"),
+        ("BadRequest", ("RegistryErrorResponse", "InaccessibleImage"), "RegistryErrorResponse"),
+        ("BadRequest", ("RegistryErrorResponse", "ManifestUnknown"), "ManifestUnknown"),
+        ("BadRequest", ("RegistryErrorResponse", "SecretUnavailable"), "SecretUnavailable"),
+        ("BadRequest", ("", "ContainerGroupQuotaReached"), "ContainerGroupQuotaReached"),
+        ("BadRequest", ("RegistryErrorResponse", "InvalidEnvironmentVariable"), None),
+        ("BadRequest", ("RegistryErrorResponse", "SomethingElse"), None),
+        ("BadRequest", (), None),
+        ("InvalidRequestContent", ("RegistryErrorResponse",), None),
+    ],
+)
+def test_codes_that_stand_in_the_details_alone(code: str, inner: tuple[str, ...], made: str | None) -> None:
+    failure = classify(RemoteError("arm", 400, code, "see details", inner=inner))
+    assert isinstance(failure, Permanent) is (made is None)
+    assert made in {None, failure.code}
+
+
+@pytest.mark.parametrize(("service", "circumstance"), [("arm", False), ("key vault", True), ("registry", True)])
+def test_what_is_wrong_elsewhere_says_nothing_of_the_image(service: str, *, circumstance: bool) -> None:
+    failure = classify(RemoteError(service, 404, "SecretNotFound", "no such secret"))
+    assert isinstance(failure, Permanent)
+    assert is_circumstance(failure) is circumstance
 
 
 @pytest.mark.parametrize(
@@ -198,7 +235,7 @@ class TestDelay:
         assert RETRY.delay(Transient("c", "d", retry_after, pause=10), 1, Highest()) == delay
 
     def test_after_a_pause_it_goes_on_growing(self) -> None:
-        # FINDING: a group in transition was tried eight times in 80 seconds, and given up.
+        # Regression: a group in transition was tried eight times in 80 seconds, and given up.
         assert RETRY.delay(Transient("c", "d", pause=10), 7, Highest()) == 320
 
     def test_a_retry_after_of_nothing_is_one_too(self) -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import base64
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.unit.builders import SHOP, Json, at, digest, event, group, running, waiting
+from tests.unit.builders import SHOP, Json, at, crash_loop, digest, event, group, running, waiting
 from worker.groups.group import ContainerGroup
 from worker.groups.health import Broken, Healthy, Pending
-from worker.groups.withheld import missing_secrets
+from worker.groups.withheld import Secret, missing_secrets, unfit
 
 RICH: Json = {
     "id": "/subscriptions/Sub/resourceGroups/web/providers/Microsoft.ContainerInstance/containerGroups/shop",
@@ -40,6 +40,7 @@ RICH: Json = {
         "provisioningState": "Succeeded",
         "isCreatedFromStandbyPool": False,
         "provisioningTimeoutInSeconds": 1800,
+        "isCustomProvisioningTimeout": False,
         "osType": "Linux",
         "restartPolicy": "Always",
         "novelty": None,
@@ -82,7 +83,7 @@ RICH: Json = {
             "fqdn": "shop.westeurope.azurecontainer.io",
         },
         "imageRegistryCredentials": [
-            {"server": "acme.azurecr.io", "identity": "/subscriptions/sub/ids/one"},
+            {"server": "acme.azurecr.io", "identity": "/subscriptions/sub/ids/one", "isDelegatedIdentity": False},
             {"server": "index.docker.io", "username": "acme"},
         ],
         "volumes": [
@@ -124,11 +125,26 @@ READ_ONLY = {
     "identity.userAssignedIdentities./subscriptions/sub/ids/two.clientId",
     "properties.provisioningState",
     "properties.isCreatedFromStandbyPool",
+    "properties.provisioningTimeoutInSeconds",
+    "properties.isCustomProvisioningTimeout",
+    "properties.imageRegistryCredentials.0.isDelegatedIdentity",
     "properties.instanceView",
     "properties.containers.0.properties.instanceView",
     "properties.containers.1.properties.instanceView",
     "properties.initContainers.0.properties.instanceView",
     "properties.ipAddress.fqdn",
+}
+
+
+KUBE_PROXY = "extension/kube-proxy/protectedSettings"
+WITH_EXTENSIONS: Json = {
+    "properties": {
+        "extensions": [
+            {"name": "kube-proxy", "properties": {"extensionType": "kube-proxy", "settings": {"clusterCidr": "c"}}},
+            {"name": "metrics", "properties": {"extensionType": "realtime-metrics", "version": "1.0"}},
+            {"name": "given", "properties": {"extensionType": "other", "protectedSettings": {}}},
+        ]
+    }
 }
 
 
@@ -144,7 +160,7 @@ def differences(before: object, after: object, path: str = "") -> Iterator[tuple
         yield path, before, after
 
 
-def put(raw: Json, images: dict[str, str], secrets: dict[str, str] | None = None) -> Json:
+def put(raw: Json, images: dict[str, str], secrets: Mapping[str, Secret] | None = None) -> Json:
     """The body of a PUT, read back."""
     body: Json = json.loads(ContainerGroup(raw).definition(images, secrets or {}))
     return body
@@ -212,6 +228,18 @@ class TestDefinition:
         assert first == with_identity
         assert second == {"server": "index.docker.io", "username": "acme", "password": "p-hub"}
 
+    def test_files_of_a_secret_volume_go_out_as_the_bytes_that_they_are(self) -> None:
+        # Regression: a PFX certificate, as Azure's own quickstart mounts one, could not be configured.
+        pfx = bytes(range(256))
+        body = put(RICH, {}, {"volume/certs/secret/tls.pfx": pfx, "env/web/PASSWORD": b"gr\xc3\xb6\xc3\x9fe"})
+        assert body["properties"]["volumes"][1]["secret"] == {"tls.pfx": base64.b64encode(pfx).decode()}
+        assert body["properties"]["containers"][0]["properties"]["environmentVariables"][1]["secureValue"] == "größe"
+
+    def test_protected_settings_go_out_as_an_object(self) -> None:
+        secrets: dict[str, Secret] = {KUBE_PROXY: '{"kubeConfig": "k"}'}
+        (settings,) = put(WITH_EXTENSIONS, {}, secrets)["properties"]["extensions"][:1]
+        assert settings["properties"]["protectedSettings"] == {"kubeConfig": "k"}
+
     def test_text_goes_out_as_utf8(self) -> None:
         assert "--größe".encode() in ContainerGroup(RICH).definition({}, {})
 
@@ -253,6 +281,7 @@ class TestWithheldSecrets:
             ("properties.imageRegistryCredentials.1.identity", "id", "registry/index.docker.io"),
             ("properties.volumes.0.azureFile.storageAccountKey", "x", "volume/data/storage-account-key"),
             ("properties.volumes.0.azureFile.storageAccountKeyReference", "kv", "volume/data/storage-account-key"),
+            ("properties.volumes.0.azureFile.userManagedIdentityClientId", "id", "volume/data/storage-account-key"),
             ("properties.volumes.1.secret", {"tls.pem": "eA=="}, "volume/certs/secret/<file>"),
             ("properties.volumes.1.secret", ..., "volume/certs/secret/<file>"),
             ("properties.diagnostics.logAnalytics.workspaceKey", "x", "log-analytics/workspace-key"),
@@ -268,10 +297,33 @@ class TestWithheldSecrets:
         raw = but("properties.volumes.1", {"name": "certs", "secretReference": {"tls.pem": "kv"}})
         assert "volume/certs/secret/<file>" not in ContainerGroup(raw).withheld()
 
+    def test_protected_settings_of_extensions_are_withheld(self) -> None:
+        assert ContainerGroup(WITH_EXTENSIONS).withheld() == [KUBE_PROXY]
+
     def test_a_sparse_group_withholds_nothing(self) -> None:
         assert ContainerGroup({"properties": {}}).withheld() == []
         nothing: Json = {"environmentVariables": None}
         assert ContainerGroup({"properties": {"containers": [{"name": "a", "properties": nothing}]}}).withheld() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "why"),
+    [
+        ("volume/certs/secret/tls.pfx", b"\xff", None),
+        ("env/web/PASSWORD", "größe", None),
+        ("env/web/PASSWORD", b"plain", None),
+        (
+            "env/web/PASSWORD",
+            b"ab\xff",
+            "is not UTF-8 text at byte 2, and only files of a secret volume may hold other bytes",
+        ),
+        (KUBE_PROXY, "{}", None),
+        (KUBE_PROXY, "7", "is not a JSON object, which protected settings are; write {} for none"),
+        (KUBE_PROXY, "{", "is not a JSON object, which protected settings are; write {} for none"),
+    ],
+)
+def test_which_values_are_fit_for_a_place(path: str, value: Secret, why: str | None) -> None:
+    assert unfit(path, value) == why
 
 
 class TestMissingSecrets:
@@ -311,7 +363,7 @@ class TestReading:
             ("Succeeded", False, False),
             ("Failed", False, True),
             ("Canceled", False, True),
-            ("Unhealthy", False, True),
+            ("Unhealthy", True, False),
             ("succeeded", False, False),
             (None, False, False),
             ("Pending", True, False),
@@ -324,6 +376,13 @@ class TestReading:
     def test_the_state_of_its_operation(self, state: str | None, *, in_transition: bool, failed: bool) -> None:
         shown = ContainerGroup({"properties": {"provisioningState": state}})
         assert (shown.in_transition, shown.failed) == (in_transition, failed)
+
+    @pytest.mark.parametrize(
+        ("state", "under_repair"),
+        [("Unhealthy", True), ("Repairing", True), ("Updating", False), ("Succeeded", False), (None, False)],
+    )
+    def test_whether_its_node_is_down(self, state: str | None, *, under_repair: bool) -> None:
+        assert ContainerGroup({"properties": {"provisioningState": state}}).under_repair is under_repair
 
     @pytest.mark.parametrize(
         ("view", "stopped"),
@@ -341,6 +400,8 @@ class TestReading:
             ({"ip": "20.50.0.2", "fqdn": "f", "type": "Public"}, {"ip": "20.50.0.2", "fqdn": "f"}),
             ({"ip": "20.50.0.2", "fqdn": None}, {"ip": "20.50.0.2"}),
             ({"type": "Public"}, {}),
+            ({"ip": "0.0.0.0", "fqdn": "f"}, {"fqdn": "f"}),
+            ({"ip": "", "fqdn": "f"}, {"fqdn": "f"}),
             (None, {}),
         ],
     )
@@ -369,6 +430,14 @@ class TestHealth:
         mount = event("FailedMount", 9, "no such share", "Warning")
         warned = group({"web": "a:1"}, {"web": running(5)}, instanceView={"state": "Running", "events": [mount]})
         assert warned.health("web", at(0)) == Healthy(at(9))
+
+    def test_a_container_that_waits_for_a_broken_init_container_is_broken(self) -> None:
+        init = {"name": "prepare", "properties": {"image": "acme/init:1", "instanceView": crash_loop(5)}}
+        shown = group({"web": "a:1", "jobs": "b:1"}, {"web": waiting(), "jobs": running(-99)}, initContainers=[init])
+        back_off = "CrashLoopBackOff: Back-off 10s restarting failed; 1 restarts; last exit code 1 (Error)"
+        assert shown.health("web", at(0)) == Broken("CrashLoop", f"init container prepare: {back_off}")
+        assert shown.health("jobs", at(0)) == Pending("has not been restarted yet", started=False)
+        assert shown.health("web", at(9)) == Pending("is waiting")
 
     def test_every_worker_goes_by_azures_clock(self) -> None:
         shown = ContainerGroup(group({"web": "a:1"}, {"web": running(100)}).raw, timedelta(seconds=95))
@@ -402,9 +471,23 @@ class TestWarnings:
         shown = group({"web": "a:1", "jobs": "b:1"}, {"web": web, "jobs": {"events": None}}, instanceView=view)
         assert shown.warnings() == ["FailedMount: no share", "BackOff: again"]
 
+    def test_those_of_init_containers_count(self) -> None:
+        view = {"events": [event("Failed", 4, "no such image", "Warning")]}
+        shown = group(initContainers=[{"name": "prepare", "properties": {"image": "a:1", "instanceView": view}}])
+        assert shown.warnings() == ["Failed: no such image"]
+
     def test_at_most_five(self) -> None:
         many = [event(f"W{number}", number, "x", "Warning") for number in range(7)]
         assert group(views={"web": running(5, *many)}).warnings() == [f"W{number}: x" for number in (6, 5, 4, 3, 2)]
 
     def test_none_without_a_view(self) -> None:
         assert ContainerGroup({"properties": {"containers": [{"name": "a", "properties": {}}]}}).warnings() == []
+
+
+def test_only_instance_views_are_redacted_and_a_container_need_not_have_one() -> None:
+    view = {"events": [event("Failed", 4, "hunter2 was refused", "Warning")]}
+    shown = group({"web": "a:1", "hunter2": "b:1"}, {"web": view, "hunter2": {}})
+    redacted = shown.redacted(lambda text: text.replace("hunter2", "***"))
+    assert redacted.warnings() == ["Failed: *** was refused"]
+    assert redacted.images == shown.images
+    assert shown.warnings() == ["Failed: hunter2 was refused"], "the group at hand stays as it is"

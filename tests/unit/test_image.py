@@ -111,7 +111,16 @@ def test_a_long_text_is_told_in_part(check: Callable[[str], str]) -> None:
     ("check", "text", "result"),
     [
         (check_registry, "Registry-1.Docker.io", "docker.io"),
-        (check_registry, "GHCR.io:443", "ghcr.io:443"),
+        (check_registry, "GHCR.io:443", "ghcr.io"),
+        (check_registry, "registry.example.test:80", "registry.example.test"),
+        (check_registry, "index.docker.io:443", "docker.io"),
+        (check_registry, "[2001:DB8::1]:443", "[2001:db8::1]"),
+        (check_registry, "[2001:db8::443]", "[2001:db8::443]"),
+        (check_registry, "registry.example.test:8443", "registry.example.test:8443"),
+        (check_registry, "registry.example.test:4430", "registry.example.test:4430"),
+        # Without its port, an image's name could not begin with it.
+        (check_registry, "registry:443", "registry:443"),
+        (check_registry, "localhost:80", "localhost:80"),
         (check_repository, "acme/shop", "acme/shop"),
         (check_tag, "v1.2-RC_3", "v1.2-RC_3"),
         (check_digest, DIGEST, DIGEST),
@@ -119,6 +128,11 @@ def test_a_long_text_is_told_in_part(check: Callable[[str], str]) -> None:
 )
 def test_a_good_part_is_given_back(check: Callable[[str], str], text: str, result: str) -> None:
     assert check(text) == result
+
+
+def test_a_port_that_goes_without_saying_makes_no_other_repository() -> None:
+    spellings = ["acme.azurecr.io/shop:1", "acme.azurecr.io:443/shop", f"Acme.azurecr.io:80/shop@{DIGEST}"]
+    assert {ImageReference.parse(text).name for text in spellings} == {"acme.azurecr.io/shop"}
 
 
 def test_two_spellings_of_one_repository_have_one_name() -> None:
@@ -154,6 +168,7 @@ def test_it_is_written_in_full(text: str, written: str) -> None:
         ("index.docker.io/acme/shop:1", "index.docker.io/acme/shop"),
         ("Acme.azurecr.io/shop:1", "Acme.azurecr.io/shop"),
         ("localhost:5000/shop", "localhost:5000/shop"),
+        ("acme.azurecr.io:443/shop:1", "acme.azurecr.io:443/shop"),
         (f"localhost:5000/shop:1@{DIGEST}", "localhost:5000/shop"),
     ],
 )

@@ -14,15 +14,16 @@ from flask import abort
 from ingress.app import create_app
 from ingress.openapi import describe
 from ingress.outbox import Outbox
+from ingress.readiness import Readiness
 from shared.environment import read_settings
 from shared.errors import RemoteError
 from shared.message import UpdateMessage
-from shared.settings import IngressSettings
+from shared.settings import SENDERS, IngressSettings
 from tests.ingress_harness import SECRET, TOKEN, RecordingQueue, bearer, client_for, environment
 from tests.samples import load
 
 PUSH = load("dockerhub", "push")
-DOWN = RemoteError("queue", None, "Unreachable", "connection refused")
+DOWN = RemoteError("queue", None, "Unreachable", "there.example:443 refused the connection")
 
 
 @pytest.fixture
@@ -67,6 +68,41 @@ def test_event_grid_handshake(queue: RecordingQueue) -> None:
     assert (answer.status_code, answer.get_json()) == (200, {"validationResponse": "5F2B1E0A-77"})
 
 
+ORIGIN = {"WebHook-Request-Origin": "eventgrid.azure.net"}
+
+
+def test_cloud_events_handshake(queue: RecordingQueue) -> None:
+    answer = client_for(queue).options(f"/webhooks/acr/{TOKEN}", headers=ORIGIN)
+    assert answer.status_code == 200
+    assert answer.headers["WebHook-Allowed-Origin"] == "eventgrid.azure.net"
+    assert answer.headers["WebHook-Allowed-Rate"] == "*"
+    assert set(answer.headers["Allow"].split(", ")) == {"OPTIONS", "POST"}
+    assert queue.sent == []
+
+
+@pytest.mark.parametrize("path", ["/webhooks/acr/a-wrong-token-0123", "/webhooks/acr"])
+def test_the_cloud_events_handshake_asks_for_a_secret(queue: RecordingQueue, path: str) -> None:
+    answer = client_for(queue).options(path, headers=ORIGIN)
+    assert (answer.status_code, answer.content_type) == (401, "application/problem+json")
+    assert "WebHook-Allowed-Origin" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        (f"/webhooks/acr/{TOKEN}", {}),
+        (f"/webhooks/acr/{TOKEN}", {"WebHook-Request-Origin": "no host name"}),
+        (f"/webhooks/harbor/{TOKEN}", ORIGIN),
+    ],
+)
+def test_no_other_request_for_the_options_is_a_handshake(
+    queue: RecordingQueue, path: str, headers: dict[str, str]
+) -> None:
+    answer = client_for(queue).options(path, headers=headers)
+    assert answer.status_code == 200
+    assert "WebHook-Allowed-Origin" not in answer.headers
+
+
 def test_an_invalid_traceparent_begins_a_new_trace(queue: RecordingQueue) -> None:
     client_for(queue).post(f"/webhooks/dockerhub/{TOKEN}", data=PUSH.body, headers={"traceparent": "00-zz"})
     assert str(queue.sent[0].traceparent).startswith("00-")
@@ -96,9 +132,43 @@ def test_503_while_the_queue_is_away_and_202_when_it_is_back(queue: RecordingQue
     assert answer.get_json()["status"] == 503
     assert client.get("/readyz").status_code == 503
     assert client.get("/healthz").status_code == 200
+    assert "there.example" not in client.get("/readyz").get_data(as_text=True)
     queue.failure = None
     assert client.post(f"/webhooks/dockerhub/{TOKEN}", data=PUSH.body).status_code == 202
     assert client.get("/readyz").get_json() == {"status": "ready"}
+
+
+def test_readiness_is_remembered_for_a_second(queue: RecordingQueue) -> None:
+    now, looks = 1000.0, 0
+
+    def check() -> None:
+        nonlocal looks
+        looks += 1
+        queue.count()
+
+    readiness = Readiness(check, lambda: now)
+    assert [readiness.trouble() for _ in range(5)] == [None] * 5
+    queue.failure = DOWN
+    now += 0.9
+    assert (readiness.trouble(), looks) == (None, 1)
+    now += 0.1
+    assert [readiness.trouble() for _ in range(5)] == ["Unreachable"] * 5
+    assert looks == 2
+    readiness.used(works=True)  # nothing newer is known than a delivery that was sent
+    assert (readiness.trouble(), looks) == (None, 2)
+    readiness.used(works=False)
+    assert (readiness.trouble(), looks) == ("Unreachable", 3)
+
+
+@pytest.mark.parametrize("served", ["ghcr,generic", "generic"])
+def test_a_sender_that_is_not_served_is_not_there(queue: RecordingQueue, served: str) -> None:
+    client = client_for(queue, ACI_HOOKS_SENDERS=served)
+    answer = client.post(f"/webhooks/dockerhub/{TOKEN}", data=PUSH.body)
+    assert (answer.status_code, queue.sent) == (404, [])
+    assert answer.get_json()["detail"].endswith(f"senders are {served.replace(',', ', ')}")
+    assert client.post(f"/webhooks/generic/{TOKEN}", data=load("generic", "all-fields").body).status_code == 202
+    paths = client.get("/openapi.json").get_json()["paths"]
+    assert paths["/webhooks/{sender}"]["parameters"][0]["schema"]["enum"] == served.split(",")
 
 
 def test_a_defect_of_ours_is_a_503_without_a_stack_trace(
@@ -264,7 +334,7 @@ def test_metrics_count_by_sender_and_outcome(queue: RecordingQueue) -> None:
 def test_openapi_is_served_and_names_every_path(queue: RecordingQueue) -> None:
     client = client_for(queue)
     document: dict[str, Any] = client.get("/openapi.json").get_json()
-    assert document == json.loads(json.dumps(describe()))
+    assert document == json.loads(json.dumps(describe(SENDERS)))
     assert document["openapi"].startswith("3.1")
     rules = {str(rule.rule) for rule in client.application.url_map.iter_rules()}
     assert len(document["paths"]) == len(rules)
@@ -272,7 +342,7 @@ def test_openapi_is_served_and_names_every_path(queue: RecordingQueue) -> None:
 
 def test_a_secret_that_its_sender_cannot_send_is_pointed_out(queue: RecordingQueue) -> None:
     with structlog.testing.capture_logs() as lines:
-        client_for(queue, ACI_HOOKS_SECRET_QUAY="whatever", ACI_HOOKS_SECRET_GCR="whatever")
+        client_for(queue, ACI_HOOKS_SECRET_QUAY="w" * 16, ACI_HOOKS_SECRET_GCR="w" * 16)
     assert {line["sender"] for line in lines if line["event"] == "unused setting"} == {"quay", "gcr"}
 
 

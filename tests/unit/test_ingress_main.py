@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -14,20 +13,13 @@ from tests.ingress_harness import environment
 served: list[int] = []
 
 
-class Server:
-    """In the place of the real one: notes its port, and serves nothing."""
-
-    def __init__(self, port: int, **_: Any) -> None:
-        served.append(port)
-
-    def run(self) -> None:
-        pass
-
-
 @pytest.fixture(autouse=True)
 def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Notes the port, and serves nothing."""
     served.clear()
-    monkeypatch.setattr(command, "Server", Server)
+    monkeypatch.setattr(command, "listen", lambda _host, port: served.append(port))
+    monkeypatch.setattr(command, "serve", lambda *_: None)
+    monkeypatch.setattr(command, "_assemble", lambda *_: None)  # it would look for its queue
     monkeypatch.setattr(command, "configure_logging", lambda *_: None)
 
 
@@ -54,3 +46,24 @@ def test_every_problem_is_told_before_anything_is_served() -> None:
     assert (result.exit_code, served) == (2, [])
     names = [line.split(":")[1].split()[0] for line in result.output.splitlines()]
     assert sorted(names) == ["ACI_HOOKS_MAX_BODY", "ACI_HOOKS_WEBHOOK_TOKENS", "AZURE_STORAGE_CONNECTION_STRING"]
+
+
+def test_problems_of_the_receivers_file_are_among_them(tmp_path: Path) -> None:
+    file = tmp_path / "receivers.yaml"
+    file.write_text("receivers: [{sender: ghcr, secrets: [env:NOT_SET_ANYWHERE]}]")
+    result = run(ACI_HOOKS_RECEIVERS=str(file), ACI_HOOKS_MAX_BODY="0")
+    assert (result.exit_code, served) == (2, [])
+    assert "ACI_HOOKS_MAX_BODY: " in result.output
+    assert "ACI_HOOKS_RECEIVERS: receivers[0].secrets[0]: env:NOT_SET_ANYWHERE is not set" in result.output
+    result = run(ACI_HOOKS_RECEIVERS=str(file), NOT_SET_ANYWHERE="a-secret-of-16-letters")
+    assert (result.exit_code, served) == (0, [8080])
+
+
+def test_a_port_that_is_taken_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def listen(_host: str, _port: int) -> None:
+        raise OSError(98, "Address already in use")
+
+    monkeypatch.setattr(command, "listen", listen)
+    result = run()
+    assert (result.exit_code, served) == (1, [])
+    assert "cannot listen on 0.0.0.0, port 8080: Address already in use" in result.output

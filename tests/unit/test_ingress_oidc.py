@@ -143,13 +143,13 @@ def test_a_rotated_key_is_found_after_a_pause(issuer: KeyIssuer) -> None:
     assert keys.find("first") is None
 
 
-def test_the_token_in_the_url_needs_no_keys_beside_a_signed_one(issuer: KeyIssuer) -> None:
+def test_the_token_in_the_url_is_enough_while_the_keys_are_away(issuer: KeyIssuer) -> None:
     issuer.answer = (500, b"")
     queue = RecordingQueue()
     client = client_for(queue, jwks_url=issuer.url)
     headers = {"Authorization": f"Bearer {issuer.token()}"}
     assert client.post(f"/webhooks/gcr/{TOKEN}", data=PUSH, headers=headers).status_code == 202
-    assert issuer.fetches == 0
+    assert [one.push.proof for one in queue.sent] == ["token"]
     assert client.post("/webhooks/gcr/another-token", data=PUSH, headers=headers).status_code == 503
 
 
@@ -177,6 +177,20 @@ def test_a_known_key_is_found_while_another_is_fetched(issuer: KeyIssuer) -> Non
             go_on.set()
         with pytest.raises(RemoteError):
             forged.result()
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b'{"keys": [' + b" " * 300_000 + b"]}",
+        b'{"keys": [' + b'{"kty": "none", "kid": "k"},' * 200 + b'{"kty": "none"}]}',
+    ],
+    ids=["bytes", "keys"],
+)
+def test_a_key_document_is_bounded(issuer: KeyIssuer, document: bytes) -> None:
+    issuer.answer = (200, document)
+    with pytest.raises(RemoteError, match=r"more than 262144 bytes|at most 100 keys"):
+        KeyServer(issuer.url, Clock()).find("first")
 
 
 @pytest.mark.parametrize(

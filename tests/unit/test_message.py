@@ -136,7 +136,7 @@ class TestUndecodable:
             decode(to_base64(json.dumps(shape)))
 
     def test_what_is_too_large_for_a_message_is_none_of_ours(self) -> None:
-        # FINDING: it did not fit into its own dead letter, whose detail was cut without end.
+        # Regression: it did not fit into its own dead letter, whose detail was cut without end.
         assert decode(to_base64(FULL.model_dump_json() + " " * 100)) == FULL
         with pytest.raises(Undecodable, match="32772 bytes, more than the 32768"):
             decode("x" * (MAX_MESSAGE + 4))
@@ -169,7 +169,7 @@ class TestDeadLetter:
         assert cut.detail == "ü" * (MAX_LETTER // 32) + " […]"
 
     def test_a_detail_is_cut_by_what_it_takes_in_json(self) -> None:
-        # FINDING: cut to a fixed count of characters, of which each may take six bytes, it was cut without end.
+        # Regression: cut to a fixed count of characters, of which each may take six bytes, it was cut without end.
         most = FULL.model_copy(update={"id": "x" * (MAX_MESSAGE // 4 * 3 - 700)})
         assert len(letter().model_copy(update={"message": most, "detail": "\x01" * MAX_LETTER}).encode()) <= MAX_LETTER
         cut = decode_letter(letter(detail="\x01" * MAX_LETTER).encode())

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
+import pkgutil
 import re
 from collections.abc import Iterator
+from importlib.abc import SourceLoader
 
+import shared
+import worker
 from shared.cloud import CLOUDS
 from shared.credential import NoToken
 from tests.processes import PROJECT
@@ -19,10 +24,19 @@ INGRESS_ONLY = {"Busy", "Timeout"}
 WRITERS = {"Broken", "RemoteError", "refused", "give_up", "dead_lettered", "bad_answer"}
 
 
+def sources() -> Iterator[str]:
+    """The source of every module that a worker may run, wherever it is."""
+    for package in (shared, worker):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            spec = importlib.util.find_spec(module.name)
+            if spec and isinstance(spec.loader, SourceLoader):
+                yield spec.loader.get_source(module.name) or ""
+
+
 def written() -> Iterator[str]:
     """The codes that are written in the code where an error or a failure is made."""
-    for path in sorted([*(PROJECT / "worker").rglob("*.py"), *(PROJECT / "shared").glob("*.py")]):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for source in sources():
+        for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Call) and name_of(node.func) in WRITERS:
                 texts = (one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str))
                 yield from (text for text in texts if CODE.fullmatch(text))

@@ -202,7 +202,7 @@ class TestRollBack:
     def test_pushes_that_wait_have_ended(self) -> None:
         now = record({"web": container(candidate(TWO), candidate(ONE), goods=GOODS)}, inbox=(THREE,), apart=True)
         after = back(now)
-        why = "an operator went back to an earlier image"
+        why = "an operator rolled back to an earlier image"
         assert [(one.message.id, one.result, one.detail) for one in after.outbox] == [
             ("3", "superseded", why),
             ("2", "superseded", why),
@@ -272,7 +272,7 @@ class TestRollBack:
     def test_there_is_nothing_to_go_back_to(self, now: Record) -> None:
         with pytest.raises(NothingToRollBackTo) as raised:
             back(now)
-        assert str(raised.value) == "no good image is known before the ones that run now"
+        assert str(raised.value) == "no earlier good image is known than those that run now"
 
 
 class TestFromWhatIsNotProven:
@@ -354,7 +354,7 @@ class TestAgain:
         return now.but(change=change(asked={"web": asked})) if on_group else now
 
     def test_before_it_is_on_the_group_it_is_the_same_one(self) -> None:
-        # FINDING: a rollback whose message had not been sent could not be asked for again, and every push waited.
+        # Regression: a rollback whose message had not been sent could not be asked for again, and every push waited.
         now = self.going(on_group=False)
         assert back(now, "again") == now
 
@@ -380,7 +380,7 @@ class TestAgain:
     def test_once_it_is_on_the_group_it_goes_further_back(self) -> None:
         after = back(self.going(on_group=True), "again")
         assert (goal(after), pinned(after).message.id) == ("acme/shop:0", "again")
-        assert ends(after) == [("first", "superseded", "an operator went further back")]
+        assert ends(after) == [("first", "superseded", "an operator rolled back further")]
         assert after.outcomes[0].containers == ("web",)
         assert after.outcomes[0].at == NOW
         assert [one.tag for one in after.containers["web"].failures] == ["2", "1", "2"]
@@ -409,7 +409,7 @@ class TestAgain:
         assert ends(after) == []
 
     def test_one_that_has_arrived_is_gone_further_back_from(self) -> None:
-        # FINDING: the second rollback went forward again, to what the first one had left.
+        # Regression: the second rollback went forward again, to what the first one had left.
         now = arrived(back(container(goods=GOODS), "first"))
         assert [one.image for one in now.containers["web"].goods] == ["acme/shop:1", "acme/shop:0"]
         assert goal(back(now, "again")) == "acme/shop:0"

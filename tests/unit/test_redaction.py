@@ -35,7 +35,7 @@ def test_known_secrets_are_masked_wherever_they_are(hidden: list[str], shown: st
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_secret_that_begins_like_another_is_masked_whole(order: int) -> None:
-    # FINDING: of two tokens, one the beginning of the other, the rest of the longer one was shown at times.
+    # Regression: of two tokens, one the beginning of the other, the rest of the longer one was shown at times.
     assert Redaction(["token-1", "token-1-rotated"][::order]).text("token-1, token-1-rotated") == "***, ***"
 
 

@@ -4,6 +4,8 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -11,8 +13,10 @@ import pytest
 from shared.errors import RemoteError
 from shared.image import ImageReference
 from worker.adapters.registry import client as module
-from worker.adapters.registry.client import MOST_TAGS, PAUSE, Registry
-from worker.ports import Absent, Found, Unknown
+from worker.adapters.registry import listing
+from worker.adapters.registry.client import PAUSE, Registry
+from worker.adapters.registry.granting import Access
+from worker.ports import Absent, Dated, Found, Unknown
 
 DIGEST = f"sha256:{'ab' * 32}"
 MANIFEST = b'{"schemaVersion": 2}'
@@ -20,7 +24,7 @@ UNKNOWN_MANIFEST = {"errors": [{"code": "MANIFEST_UNKNOWN"}]}
 CREDENTIALS = ("puller", "pa55-w0rd")
 
 Handler = Callable[[httpx.Request], httpx.Response]
-Credentials = Callable[[str], tuple[str, str]]
+Login = Callable[[], tuple[str, str] | None]
 
 
 class Clock:
@@ -34,13 +38,18 @@ class Clock:
 class World:
     """A registry whose answers come from `handler`, and all requests that it was sent."""
 
-    def __init__(self, handler: Handler, credentials: Credentials | tuple[str, str] | None = None) -> None:
+    def __init__(self, handler: Handler, credentials: Login | tuple[str, str] | None = None, **access: Any) -> None:
         self.requests: list[httpx.Request] = []
         self.clock = Clock()
+        self.addresses: dict[str, str] = {}
         self._handler = handler
-        transport = httpx.MockTransport(self._answer)
-        read = credentials if callable(credentials) else lambda host: credentials
-        self.registry = Registry(read, clock=self.clock, transport=transport)
+        login = credentials if callable(credentials) else lambda: credentials
+        self.registry = Registry(
+            lambda image: Access(login, **access),
+            clock=self.clock,
+            transport=httpx.MockTransport(self._answer),
+            resolve=lambda host: frozenset({self.addresses.get(host, "93.184.216.34" if host[0] > "9" else host)}),
+        )
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
@@ -65,7 +74,8 @@ def challenged(realm: str, scheme: str = "Bearer") -> httpx.Response:
 def test_docker_hub_is_asked_at_its_registry() -> None:
     world = World(lambda request: ok())
     assert world.lookup("nginx:1.27") == Found(DIGEST)
-    (request,) = world.requests
+    request, again = world.requests
+    assert again.url == request.url, "what is behind a digest that nobody has seen yet is read once"
     assert str(request.url) == "https://registry-1.docker.io/v2/library/nginx/manifests/1.27"
     assert request.method == "HEAD"
     assert "application/vnd.oci.image.index.v1+json" in request.headers["Accept"]
@@ -76,7 +86,8 @@ def test_the_digest_is_asked_for_where_there_is_one_and_latest_where_there_is_no
     world = World(lambda request: ok())
     assert world.lookup(f"ghcr.io/acme/shop:v1@{DIGEST}") == Found(DIGEST)
     world.lookup("ghcr.io/acme/shop")
-    assert [request.url.path.rpartition("/")[2] for request in world.requests] == [DIGEST, "latest"]
+    heads = [request for request in world.requests if request.method == "HEAD"]
+    assert [request.url.path.rpartition("/")[2] for request in heads] == [DIGEST, "latest"]
 
 
 def test_another_image_than_the_one_asked_for_is_not_believed() -> None:
@@ -95,7 +106,7 @@ def test_without_a_digest_in_the_header_the_body_is_hashed(headers: dict[str, st
 
 def test_a_captive_portal_is_no_image() -> None:
     world = World(lambda request: httpx.Response(200, text="<html>please log in</html>"))
-    assert world.lookup() == Unknown("ghcr.io: its answer is no image manifest")
+    assert world.lookup() == Unknown("ghcr.io: its answer is not an image manifest")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -112,7 +123,7 @@ def test_a_redirect_to_another_host_takes_no_authorisation_along(status: int) ->
     world = World(handler, CREDENTIALS)
     assert world.lookup() == Found(DIGEST)
     assert all("Authorization" in request.headers for request in world.sent_to("ghcr.io")[1:])
-    assert [request.headers.get("Authorization") for request in world.sent_to("mirror.example")] == [None]
+    assert [request.headers.get("Authorization") for request in world.sent_to("mirror.example")] == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +134,7 @@ def test_a_redirect_to_another_host_takes_no_authorisation_along(status: int) ->
         ("http://localhost/x", "a URL of it is not https, or can't be asked"),
         ("https://u:p@mirror.example/x", "a URL of it is not https, or can't be asked"),
         ("https://[::1", "unreachable (RemoteProtocolError)"),
-        ("/round", "it redirects again and again"),
+        ("/round", "it redirects too often"),
     ],
 )
 def test_a_redirect_leads_only_where_it_is_safe(location: str, why: str) -> None:
@@ -189,7 +200,7 @@ def test_an_image_that_appears_meanwhile_is_found() -> None:
 
 
 def test_credentials_that_cannot_be_read_leave_it_unknown() -> None:
-    def credentials(host: str) -> tuple[str, str]:
+    def credentials() -> tuple[str, str]:
         raise RemoteError("secrets", None, "SecretUnavailable", "the secret for registries/ghcr.io can't be read")
 
     world = World(lambda request: challenged("r", "Basic"), credentials)
@@ -228,7 +239,7 @@ def test_a_kept_connection_that_was_closed_is_tried_once_more(failures: int) -> 
 
     world = World(handler)
     assert isinstance(world.lookup(), Found if failures == 1 else Unknown)
-    assert len(world.requests) == 2
+    assert len([request for request in world.requests if request.method == "HEAD"]) == 2
 
 
 @contextmanager
@@ -252,33 +263,57 @@ def test_a_lookup_ends_in_time_whatever_stalls(monkeypatch: pytest.MonkeyPatch) 
 
 
 def paged(request: httpx.Request, pages: int, size: int) -> httpx.Response:
-    number = int(request.url.params.get("last", "0"))
+    last = request.url.params.get("last", "0")
+    if not last.isdecimal():  # asked in case the last page was cut: there is nothing behind it
+        return httpx.Response(200, json={"tags": []})
+    number = int(last)
     link = {"Link": f'</v2/x>; rel="prev", </v2/acme/shop/tags/list?last={number + 1}>; title=more; Rel="next"'}
     tags = [f"v{number}.{tag}" for tag in range(size)]
     return httpx.Response(200, json={"tags": tags}, headers=link if number + 1 < pages else {})
 
 
-@pytest.mark.parametrize(("pages", "size", "count"), [(1, 3, 3), (3, 2, 6), (500, 1, 100), (9, 1000, MOST_TAGS)])
-def test_tags_come_in_pages_up_to_a_limit(pages: int, size: int, count: int) -> None:
+SHOP = ImageReference.parse("ghcr.io/acme/shop")
+
+
+@pytest.mark.parametrize(("pages", "size"), [(1, 3), (3, 2), (182, 100), (19, 1000)])
+def test_tags_are_read_to_their_end(pages: int, size: int) -> None:
+    # The largest official repository of Docker Hub has 18,096 tags; a cut at 5,000 was silent.
     world = World(lambda request: paged(request, pages, size))
-    assert len(world.registry.tags(ImageReference.parse("ghcr.io/acme/shop"))) == count
+    assert len(world.registry.tags(SHOP)) == pages * size
     assert world.requests[0].url.params["n"] == "1000"
+
+
+@pytest.mark.parametrize(("limit", "value"), [("MOST_TAGS", 5), ("MOST_PAGES", 3)])
+def test_a_list_without_an_end_is_an_error_and_not_a_part_of_it(
+    monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    monkeypatch.setattr(listing, limit, value)
+    world = World(lambda request: paged(request, 500, 2))
+    with pytest.raises(RemoteError, match="could not be read whole, as it does not end: 6 read"):
+        world.registry.tags(SHOP)
 
 
 @pytest.mark.parametrize(
     ("body", "tags"),
-    [({"tags": None}, []), ({}, []), ({"tags": "v1"}, []), ({"tags": ["v1", 2, "-bad", "x y", "v2"]}, ["v1", "v2"])],
+    [({"name": "x", "tags": None}, []), ({"tags": []}, []), ({"tags": ["v1", 2, "-bad", "x y", "v2"]}, ["v1", "v2"])],
 )
 def test_only_tags_are_listed(body: object, tags: list[str]) -> None:
     world = World(lambda request: httpx.Response(200, json=body))
-    assert world.registry.tags(ImageReference.parse("ghcr.io/acme/shop")) == tags
+    assert world.registry.tags(SHOP) == tags
+
+
+@pytest.mark.parametrize("body", [{}, {"tags": "v1"}, {"tags": None}, [], "login"])
+def test_what_is_no_list_of_tags_is_no_empty_one(body: object) -> None:
+    world = World(lambda request: httpx.Response(200, json=body))
+    with pytest.raises(RemoteError, match="not a list of tags"):
+        world.registry.tags(SHOP)
 
 
 def test_the_next_page_is_never_on_another_host() -> None:
     link = {"Link": '<https://evil.example/v2/acme/shop/tags/list>; rel="next"'}
     world = World(lambda request: httpx.Response(200, json={"tags": ["v1"]}, headers=link))
-    with pytest.raises(RemoteError, match="another host"):
-        world.registry.tags(ImageReference.parse("ghcr.io/acme/shop"))
+    with pytest.raises(RemoteError, match="can't be read"):
+        world.registry.tags(SHOP)
     assert not world.sent_to("evil.example")
 
 
@@ -308,8 +343,76 @@ def test_a_lookup_that_was_given_up_ends_by_itself(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "LOOKUP_SECONDS", 0.05)
     before = set(threading.enumerate())
     transport = httpx.MockTransport(lambda request: httpx.Response(200, stream=EndlessBody()))
-    registry = Registry(lambda host: None, transport=transport)
+    registry = Registry(lambda image: Access(), transport=transport)
     assert isinstance(registry.lookup(ImageReference.parse("ghcr.io/acme/shop:v1")), Unknown)
     for thread in set(threading.enumerate()) - before:
         thread.join(10)
         assert not thread.is_alive()
+
+
+class TestRecent:
+    """The tags that were pushed last, where a registry has an interface of its own that tells."""
+
+    HUB: ClassVar = {"results": [{"name": "v2", "tag_last_pushed": "2026-01-02T03:04:05Z"}]}
+    QUAY: ClassVar = {"tags": [{"name": "v2", "start_ts": 1767323045}]}
+    LAST: ClassVar = [Dated("v2", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))]
+
+    @pytest.mark.parametrize(
+        ("image", "host", "answer"), [("acme/shop", "hub.docker.com", HUB), ("quay.io/acme/shop", "quay.io", QUAY)]
+    )
+    def test_everybody_is_told_and_no_credentials_are_shown(self, image: str, host: str, answer: object) -> None:
+        world = World(lambda request: httpx.Response(200, json=answer), CREDENTIALS)
+        assert world.registry.recent(ImageReference.parse(image)) == self.LAST
+        (request,) = world.requests
+        assert (request.url.host, request.headers.get("Authorization")) == (host, None)
+
+    @pytest.mark.parametrize("status", [401, 403, 404, 500])
+    def test_what_is_told_to_nobody_is_not_known(self, status: int) -> None:
+        world = World(lambda request: httpx.Response(status, json={"message": "httperror"}))
+        assert world.registry.recent(ImageReference.parse("acme/shop")) is None
+
+    def test_a_registry_without_one_is_not_asked(self) -> None:
+        world = World(lambda request: httpx.Response(200, json=self.HUB))
+        assert world.registry.recent(SHOP) is None
+        assert world.requests == []
+
+    def test_azure_is_asked_for_its_own_list_and_refuses_it_to_strangers(self) -> None:
+        world = World(lambda request: challenged("https://acme.azurecr.io/oauth2/token"))
+        assert world.registry.recent(ImageReference.parse("acme.azurecr.io/shop")) is None
+        assert world.requests[0].url.path == "/acr/v1/shop/_tags"
+
+    def test_one_that_is_asked_too_often_is_left_alone(self) -> None:
+        world = World(lambda request: httpx.Response(429))
+        for why in ("answered 429", "answered 429 a moment ago, and left alone for a while"):
+            with pytest.raises(RemoteError, match=why):
+                world.registry.recent(ImageReference.parse("acme/shop"))
+        assert len(world.requests) == 1
+
+    def test_one_that_is_out_of_reach_is_an_error(self) -> None:
+        def handler(request: httpx.Request) -> httpx.Response:
+            raise httpx.ConnectError("refused")
+
+        with pytest.raises(RemoteError, match="unreachable"):
+            World(handler).registry.recent(ImageReference.parse("acme/shop"))
+
+
+def test_a_public_registry_leads_to_no_private_address() -> None:
+    def handler(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "ghcr.io":
+            return httpx.Response(307, headers={"Location": "https://inside.example/x"})
+        return ok()
+
+    world = World(handler)
+    world.addresses["inside.example"] = "10.0.0.4"
+    where = "it sends us to an address of a private network, where no public registry may lead"
+    assert world.lookup() == Unknown(f"ghcr.io: {where}")
+    assert not world.sent_to("inside.example")
+    world.addresses["ghcr.io"] = "10.0.0.5"
+    assert world.lookup() == Found(DIGEST), "one of the same private network may"
+
+
+def test_a_realm_of_a_private_address_is_not_asked() -> None:
+    world = World(lambda request: challenged("https://auth.ghcr.io/token"), CREDENTIALS)
+    world.addresses["auth.ghcr.io"] = "127.0.0.1"
+    assert isinstance(world.lookup(), Unknown)
+    assert {request.url.host for request in world.requests} == {"ghcr.io"}

@@ -75,5 +75,5 @@ def test_a_digest_is_of_the_bytes_of_a_manifest() -> None:
     manifest = answer(body=b'{"schemaVersion": 2}')
     assert digest_of(manifest, "sha256:").startswith("sha256:")
     assert len(digest_of(manifest, f"sha512:{'a' * 128}")) == len("sha512:") + 128
-    with pytest.raises(RemoteError, match="no image manifest"):
+    with pytest.raises(RemoteError, match="not an image manifest"):
         digest_of(answer(body=b"<html>Welcome to the hotel's network</html>"), "sha256:")

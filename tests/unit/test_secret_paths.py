@@ -18,6 +18,7 @@ from worker.groups.secret_paths import any_file, file_name, nearest_path, provid
         secret_paths.storage_account_key("data"),
         secret_paths.any_file("certs"),
         secret_paths.WORKSPACE_KEY,
+        secret_paths.protected_settings("kube-proxy"),
     ],
 )
 def test_every_path_that_we_write_is_one_that_the_targets_file_takes(path: str) -> None:
@@ -62,6 +63,8 @@ def test_the_name_of_a_secret_volumes_file(path: str, name: str | None) -> None:
         ("volume/certs/secrets/tls.pem", "volume/certs/secret/tls.pem"),
         ("log-analytics/key", "log-analytics/workspace-key"),
         ("log-analytics", "log-analytics/workspace-key"),
+        ("extension/kube-proxy/settings", "extension/kube-proxy/protectedSettings"),
+        ("extensions/kube-proxy/protectedSettings", "extension/kube-proxy/protectedSettings"),
         ("password", None),
         ("", None),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from worker.adapters.secret_sources import Secrets
 CREDENTIAL: Any = object()
 
 
-def secrets(learnt: list[str] | None = None, **environment: str) -> Secrets:
+def secrets(learnt: list[str | bytes] | None = None, **environment: str) -> Secrets:
     return Secrets(environment, lambda: CREDENTIAL, ([] if learnt is None else learnt).append)
 
 
@@ -33,9 +34,59 @@ def secrets(learnt: list[str] | None = None, **environment: str) -> Secrets:
 def test_a_file_is_read_as_it_is_but_for_one_newline_at_its_end(tmp_path: Path, content: bytes, value: str) -> None:
     path = tmp_path / "secret"
     path.write_bytes(content)
-    learnt: list[str] = []
+    learnt: list[str | bytes] = []
     assert secrets(learnt).read(f"file:{path}", "env/web/A") == value
+    assert learnt == [value.encode()]
+
+
+PFX = b"\x80\x81PFX\xff\r\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "value"), [("file", PFX.removesuffix(b"\r\n")), ("base64file", PFX)], ids=["file", "base64file"]
+)
+def test_a_file_of_a_secret_volume_may_be_no_text(tmp_path: Path, source: str, value: bytes) -> None:
+    # The certificate of Azure's own quickstart is one.
+    path = tmp_path / "tls.pfx"
+    path.write_bytes(PFX)
+    learnt: list[str | bytes] = []
+    volume = "volume/certs/secret/tls.pfx"
+    assert secrets(learnt).resolve({volume: f"{source}:{path}"}) == {volume: value}
     assert learnt == [value]
+
+
+def test_a_binary_file_keeps_the_newline_at_its_end_also_where_it_is_a_text(tmp_path: Path) -> None:
+    path = tmp_path / "password"
+    path.write_bytes(b"one\n")
+    assert secrets().resolve({"env/web/A": f"base64file:{path}"}) == {"env/web/A": "one\n"}
+
+
+def test_a_variable_may_hold_bytes_for_a_secret_volume() -> None:
+    values = secrets(A=os.fsdecode(PFX)).resolve({"volume/certs/secret/tls.pfx": "env:A"})
+    assert values == {"volume/certs/secret/tls.pfx": PFX}
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("kubeConfig: x", "is not a JSON object, which protected settings are; write {} for none"),
+        ('["kubeConfig"]', "is not a JSON object, which protected settings are; write {} for none"),
+        ('{"kubeConfig": "x"}', None),
+        ("{}", None),
+    ],
+)
+def test_protected_settings_are_a_json_object(content: str, why: str | None) -> None:
+    path = "extension/kube-proxy/protectedSettings"
+    store = secrets(A=content)
+    if why is None:
+        assert store.resolve({path: "env:A"}) == {path: content}
+        return
+    with pytest.raises(RemoteError) as caught:
+        store.resolve({path: "env:A"})
+    assert (caught.value.code, caught.value.message) == (
+        "SecretUnavailable",
+        f"the secret for {path} can't be read: env:A {why}",
+    )
 
 
 def test_every_source_that_can_not_be_read_is_named(tmp_path: Path) -> None:
@@ -48,7 +99,8 @@ def test_every_source_that_can_not_be_read_is_named(tmp_path: Path) -> None:
     assert caught.value.message == (
         "the secret for b can't be read: env:B is not set; "
         f"the secret for c can't be read: file:{tmp_path}/none can't be read: No such file or directory; "
-        f"the secret for d can't be read: file:{binary} is not UTF-8 text at byte 2, and only texts can be sent"
+        f"the secret for d can't be read: file:{binary} is not UTF-8 text at byte 2, "
+        "and only files of a secret volume may hold other bytes"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,15 +11,14 @@ import pytest
 from ingress.authentication import Oidc
 from ingress.delivery import Delivery, Handshake, Ignored, Malformed
 from ingress.pushes import MAX_PUSHES
-from ingress.senders import all_senders
 from shared.image import ImageReference
 from shared.push import Push
 from shared.settings import SENDERS, SENDERS_WITHOUT_SECRETS
-from tests.ingress_harness import NEXUS_REGISTRY, TOKEN, RecordingQueue, client_for
+from tests.ingress_harness import TOKEN, RecordingQueue, client_for, parsers
 from tests.samples import Sample, all_samples, load
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-PARSERS = all_senders(Oidc((), (), (), lambda _: None), NEXUS_REGISTRY)
+PARSERS = parsers()
 SAMPLES = all_samples()
 
 
@@ -76,8 +76,7 @@ def test_the_settings_know_which_senders_have_no_secrets() -> None:
 
 
 def test_nexus_without_its_registry_is_ignored_and_says_so() -> None:
-    parsers = all_senders(Oidc((), (), (), lambda _: None), None)
-    outcome = parsers["nexus"].parse(delivery("nexus", load("nexus", "push").body))
+    outcome = parsers(nexus="")["nexus"].parse(delivery("nexus", load("nexus", "push").body))
     assert isinstance(outcome, Ignored)
     assert "ACI_HOOKS_NEXUS_REGISTRY" in outcome.reason
 
@@ -92,6 +91,14 @@ def test_too_many_pushes_in_one_delivery_are_refused() -> None:
     assert len(pushes) == MAX_PUSHES
     with pytest.raises(Malformed, match="more than"):
         PARSERS["quay"].parse(delivery("quay", quay(MAX_PUSHES + 1)))
+
+
+def test_too_many_pushes_do_not_block_a_sender_that_repeats_what_is_refused() -> None:
+    event = json.loads(load("distribution", "push").body)["events"][0]
+    events = [{**event, "target": {**event["target"], "tag": f"v{number}"}} for number in range(MAX_PUSHES + 1)]
+    outcome = PARSERS["distribution"].parse(delivery("distribution", json.dumps({"events": events}).encode()))
+    assert isinstance(outcome, Ignored)
+    assert "more than" in outcome.reason
 
 
 @pytest.mark.parametrize(
@@ -134,8 +141,6 @@ def test_times_that_nobody_can_use_are_none(pushed_at: str, expected: datetime |
 
 @pytest.mark.parametrize(("pusher", "expected"), [("x" * 300, "x" * 256), (7, None), ("", None), ("\ud800", None)])
 def test_an_odd_pusher_does_not_stop_a_push(pusher: object, expected: str | None) -> None:
-    import json
-
     body = {"push_data": {"tag": "v2", "pusher": pusher}, "repository": {"repo_name": "acme/shop"}}
     outcome = PARSERS["dockerhub"].parse(delivery("dockerhub", json.dumps(body).encode()))
     assert isinstance(outcome, list)

@@ -8,6 +8,7 @@ from azure.storage.queue import QueueClient
 
 from shared.environment import SettingsError, read_settings
 from shared.settings import (
+    SENDERS,
     SENDERS_WITHOUT_SECRETS,
     IngressSettings,
     Settings,
@@ -20,6 +21,7 @@ STORAGE = {"AZURE_STORAGE_CONNECTION_STRING": "UseDevelopmentStorage=true"}
 TARGET = {"AZURE_SUBSCRIPTION_ID": "sub", "RESOURCE_GROUP_NAME": "web", "CONTAINER_GROUP_NAME": "shop"}
 WORKER = STORAGE | TARGET
 TOKEN = "a-token-of-16-ch"
+ONE, TWO = "one-of-16-letters", "two-of-16-letters"
 INGRESS = STORAGE | {"ACI_HOOKS_WEBHOOK_TOKENS": TOKEN}
 
 
@@ -144,8 +146,8 @@ def test_a_value_on_the_bound_is_good(name: str, value: str) -> None:
         ("http://[::1]:8484", None),
         ("http://localhost:8484", None),
         ("http://arm-simulator:8484", None),
-        ("http://management.example", "plain http is for loopback and single-label hosts only"),
-        ("http://10.0.0.1", "plain http is for loopback and single-label hosts only"),
+        ("http://management.example", "plain http is allowed only for loopback and single-label hosts"),
+        ("http://10.0.0.1", "plain http is allowed only for loopback and single-label hosts"),
         ("management.example", "must be an http or https URL"),
         ("https://", "must be an http or https URL"),
     ],
@@ -185,16 +187,16 @@ def test_a_connection_string_that_clients_can_be_made_of(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
-        ("not-shown", "must be parts like Name=value, with semicolons between them"),
-        (f"AccountName=not-shown;{KEY};=x", "must be parts like Name=value, with semicolons between them"),
-        ("https://not-shown.queue.core.windows.net", "must be parts like Name=value, with semicolons between them"),
-        ("UseDevelopmentStorage=not-shown", "holds neither AccountName nor QueueEndpoint"),
-        (KEY, "holds neither AccountName nor QueueEndpoint"),
-        (f"AccountName=;{KEY}", "holds neither AccountName nor QueueEndpoint"),
-        ("AccountName=not-shown", "holds neither AccountName and AccountKey nor SharedAccessSignature"),
+        ("not-shown", "must be Name=value pairs separated by semicolons"),
+        (f"AccountName=not-shown;{KEY};=x", "must be Name=value pairs separated by semicolons"),
+        ("https://not-shown.queue.core.windows.net", "must be Name=value pairs separated by semicolons"),
+        ("UseDevelopmentStorage=not-shown", "contains neither AccountName nor QueueEndpoint"),
+        (KEY, "contains neither AccountName nor QueueEndpoint"),
+        (f"AccountName=;{KEY}", "contains neither AccountName nor QueueEndpoint"),
+        ("AccountName=not-shown", "contains neither AccountName and AccountKey nor SharedAccessSignature"),
         (
             f"QueueEndpoint=https://a.example;{KEY}",
-            "holds neither AccountName and AccountKey nor SharedAccessSignature",
+            "contains neither AccountName and AccountKey nor SharedAccessSignature",
         ),
         ("AccountName=acme7;AccountKey=not-shown", "its AccountKey is not base64: perhaps a part of it is missing"),
         ("AccountName=acme7;AccountKey=größe", "its AccountKey is not base64: perhaps a part of it is missing"),
@@ -213,7 +215,7 @@ def test_the_worker_has_blobs_too() -> None:
     text = "QueueEndpoint=https://a.example/;SharedAccessSignature=sv=1&sig=a"
     read_settings(Settings, {"AZURE_STORAGE_CONNECTION_STRING": text})
     assert problems(WorkerSettings, TARGET | {"AZURE_STORAGE_CONNECTION_STRING": text}) == [
-        "AZURE_STORAGE_CONNECTION_STRING: holds neither AccountName nor BlobEndpoint"
+        "AZURE_STORAGE_CONNECTION_STRING: contains neither AccountName nor BlobEndpoint"
     ]
 
 
@@ -260,19 +262,19 @@ class TestIngress:
     def test_somebody_must_be_let_in(self) -> None:
         (problem,) = problems(IngressSettings, STORAGE)
         assert problem.startswith("ACI_HOOKS_WEBHOOK_TOKENS: not set")
-        read_settings(IngressSettings, STORAGE | {"ACI_HOOKS_SECRET_GHCR": "x"})
+        read_settings(IngressSettings, STORAGE | {"ACI_HOOKS_SECRET_GHCR": "x" * 16})
 
     def test_a_secret_that_its_sender_cannot_send_lets_nobody_in(self) -> None:
-        useless = {f"ACI_HOOKS_SECRET_{sender.upper()}": "x" for sender in SENDERS_WITHOUT_SECRETS}
+        useless = {f"ACI_HOOKS_SECRET_{sender.upper()}": "x" * 16 for sender in SENDERS_WITHOUT_SECRETS}
         (problem,) = problems(IngressSettings, STORAGE | useless)
         assert problem.startswith("ACI_HOOKS_WEBHOOK_TOKENS: not set")
         assert "(not dockerhub, gcr, quay)" in problem
-        read_settings(IngressSettings, STORAGE | useless | {"ACI_HOOKS_SECRET_GHCR": "x"})
+        read_settings(IngressSettings, STORAGE | useless | {"ACI_HOOKS_SECRET_GHCR": "x" * 16})
 
     def test_googles_audience_and_email_go_together(self) -> None:
         for name in ("ACI_HOOKS_GCR_AUDIENCE", "ACI_HOOKS_GCR_EMAIL"):
             (problem,) = problems(IngressSettings, INGRESS | {name: "x"})
-            assert problem == "ACI_HOOKS_GCR_AUDIENCE: set it and ACI_HOOKS_GCR_EMAIL both, or neither"
+            assert problem == "ACI_HOOKS_GCR_AUDIENCE: set it together with ACI_HOOKS_GCR_EMAIL, or set neither"
 
     @pytest.mark.parametrize(
         ("url", "wrong"),
@@ -288,21 +290,49 @@ class TestIngress:
 
     def test_a_senders_secrets_are_more_than_commas(self) -> None:
         (problem,) = problems(IngressSettings, INGRESS | {"ACI_HOOKS_SECRET_GHCR": ", ,"})
-        assert problem == "ACI_HOOKS_SECRET_GHCR: holds no secret, only commas"
+        assert problem == "ACI_HOOKS_SECRET_GHCR: contains no secret, only commas"
 
     def test_secrets_of_a_sender_are_gathered(self) -> None:
-        settings = read_settings(IngressSettings, INGRESS | {"ACI_HOOKS_SECRET_GHCR": "one,two"})
-        assert [one.get_secret_value() for one in settings.sender_secrets["ghcr"]] == ["one", "two"]
+        settings = read_settings(IngressSettings, INGRESS | {"ACI_HOOKS_SECRET_GHCR": f"{ONE},{TWO}"})
+        assert [one.get_secret_value() for one in settings.sender_secrets["ghcr"]] == [ONE, TWO]
+
+    def test_a_senders_secret_is_as_long_as_a_token(self) -> None:
+        (problem,) = problems(IngressSettings, INGRESS | {"ACI_HOOKS_SECRET_GHCR": f"{ONE},{'x' * 15}"})
+        assert problem == "ACI_HOOKS_SECRET_GHCR (entry 2): must have at least 16 characters"
+
+    def test_every_sender_is_served_unless_some_are_named(self) -> None:
+        assert read_settings(IngressSettings, INGRESS).senders == SENDERS
+        assert read_settings(IngressSettings, INGRESS | {"ACI_HOOKS_SENDERS": "all"}).senders == SENDERS
+        assert read_settings(IngressSettings, INGRESS | {"ACI_HOOKS_SENDERS": "ghcr, quay"}).senders == ("ghcr", "quay")
+        (problem,) = problems(IngressSettings, INGRESS | {"ACI_HOOKS_SENDERS": "ghcr,dockerhubb"})
+        assert problem.startswith("ACI_HOOKS_SENDERS (entry 2): must be one of")
+        assert problem.endswith("did you mean dockerhub?")
+        (problem,) = problems(IngressSettings, INGRESS | {"ACI_HOOKS_SENDERS": ","})
+        assert problem == "ACI_HOOKS_SENDERS: names no sender, only commas"
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {"ACI_HOOKS_SECRET_GHCR": ONE},
+            {"ACI_HOOKS_GCR_AUDIENCE": "https://hooks.example.test", "ACI_HOOKS_GCR_EMAIL": "a@b.test"},
+        ],
+    )
+    def test_a_secret_of_a_sender_that_is_not_served_lets_nobody_in(self, given: dict[str, str]) -> None:
+        (problem,) = problems(IngressSettings, STORAGE | given | {"ACI_HOOKS_SENDERS": "generic"})
+        assert problem.startswith("ACI_HOOKS_WEBHOOK_TOKENS: not set")
+
+    def test_a_receivers_file_lets_somebody_in(self) -> None:
+        assert read_settings(IngressSettings, STORAGE | {"ACI_HOOKS_RECEIVERS": "r.yaml"}).receivers_file == "r.yaml"
 
     def test_an_unknown_sender_is_told(self) -> None:
-        (problem,) = problems(IngressSettings, INGRESS | {"ACI_HOOKS_SECRET_GITHUB": "x"})
+        (problem,) = problems(IngressSettings, INGRESS | {"ACI_HOOKS_SECRET_GITHUB": "x" * 16})
         assert problem.startswith("ACI_HOOKS_SECRET_GITHUB: ")
 
 
 def test_every_secret_is_known_for_hiding() -> None:
-    environment = INGRESS | {"AZURE_CLIENT_SECRET": "client", "ACI_HOOKS_SECRET_GHCR": "one,two"}
+    environment = INGRESS | {"AZURE_CLIENT_SECRET": "client", "ACI_HOOKS_SECRET_GHCR": f"{ONE},{TWO}"}
     hidden = read_settings(IngressSettings, environment).secret_values()
-    assert sorted(hidden) == sorted([TOKEN, "client", "one", "two", STORAGE["AZURE_STORAGE_CONNECTION_STRING"]])
+    assert sorted(hidden) == sorted([TOKEN, "client", ONE, TWO, STORAGE["AZURE_STORAGE_CONNECTION_STRING"]])
 
 
 def test_no_secret_is_shown() -> None:

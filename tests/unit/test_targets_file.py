@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 import worker
 from shared.message import TargetId
 from worker.policies.parse import SameTag, SemVer
-from worker.targets.file import Discover, RegistrySources, TargetsError, TargetsFile, json_schema, parse_targets
+from worker.targets.file import Discover, TargetsError, TargetsFile, json_schema, parse_targets
+from worker.targets.registries import RegistryEntry
 
 EXAMPLE = """\
 targets:
@@ -87,7 +88,7 @@ def test_what_the_example_says() -> None:
     assert shop.secrets["registry/index.docker.io"] == "env:HUB_PASSWORD"
     assert shop.rule_for("sidecar") is None
     assert said.discover == Discover(("s",), ("web", "batch"))
-    assert said.registries == {"docker.io": RegistrySources("env:HUB_USER", "env:HUB_TOKEN")}
+    assert said.registries == {"docker.io": RegistryEntry("env:HUB_USER", "env:HUB_TOKEN")}
     assert said.notify == ("env:SLACK_URL",)
     assert other.id == TargetId(subscription="other", resource_group="2026-01-01", container_group="1.10")
     assert set(other.containers) == {"on"}, "a scalar is the text that was written"
@@ -159,7 +160,7 @@ def test_what_may_be_a_secret_is_never_repeated() -> None:
         ("[" * 3000, "nested too deeply"),
         ("x" * 2_000_000, "more than 1048576 characters"),
         ("targets: &a [*a]", "nested too deeply"),
-        ("? [a]\n: b", "t.yaml:1: a key must be a text"),
+        ("? [a]\n: b", "t.yaml:1: a key must be a string"),
         ("targets: !!python/object/apply:os.system [x]", "are not supported"),
         (target("containers: {}"), "containers: must not be empty"),
         (target("containers: {web: }"), "t.yaml:4: targets[0].containers.web: must be a mapping"),
@@ -169,11 +170,11 @@ def test_what_may_be_a_secret_is_never_repeated() -> None:
             "t.yaml:2: not YAML: while scanning for the next token found character '\\t' that cannot start any "
             "token; indent with spaces",
         ),
-        (target("containers: {web: {policy: }}"), "policy: must be a text"),
+        (target("containers: {web: {policy: }}"), "policy: must be a string"),
         (target("containers: {web: {polcy: any}}"), "polcy: not a key here, where policy, image may stand"),
         (target("containers: {web: {policy: any, image: Acme/Shop}}"), "did you mean `acme/shop`?"),
         (target("containers: {web: {policy: any, image: 'a b'}}"), "is not a repository"),
-        (target('subscription: "\\ud800"'), "must be a text of valid characters"),
+        (target('subscription: "\\ud800"'), "must be a string of valid characters"),
         (target('containers: {web: {policy: "\\ud800"}}'), "'\\ud800' is not a policy"),
         (target("containers: {w_b: {policy: any}}"), "did you mean `w-b`?"),
         (target("containers: {'ü': {policy: any}}"), "can't be a container"),
@@ -182,7 +183,22 @@ def test_what_may_be_a_secret_is_never_repeated() -> None:
         ("registries: {'a b': {}}\ndiscover: {}", "is not a registry host"),
         (
             "registries: {ghcr.io: {user: env:A}}\ndiscover: {}",
-            "user: not a key here, where username, password may stand",
+            "user: not a key here, where username, password, identity, believe, scheme, realms may stand",
+        ),
+        ("registries: {'acme/shop': {}}\ndiscover: {}", "did you mean `docker.io/acme/shop`?"),
+        ("registries: {'ghcr.io/Acme/*': {}}\ndiscover: {}", "did you mean `ghcr.io/acme`?"),
+        ("registries: {ghcr.io: {username: env:A}}\ndiscover: {}", "username and password must be given together"),
+        (
+            "registries: {acme.azurecr.io: {username: env:A, password: env:B, identity: true}}\ndiscover: {}",
+            "identity takes the place of username and password",
+        ),
+        ("registries: {acme.azurecr.io: {identity: maybe}}\ndiscover: {}", "identity: must be true or false"),
+        ("registries: {acme.azurecr.io: {identity: true, scheme: http}}\ndiscover: {}", "identity needs https"),
+        ("registries: {ghcr.io/acme: {scheme: http}}\ndiscover: {}", "write it under ghcr.io"),
+        ("registries: {ghcr.io: {believe: sometimes}}\ndiscover: {}", "believe: "),
+        (
+            "registries: {ghcr.io: {realms: ['https://auth.acme.com/token']}}\ndiscover: {}",
+            "did you mean `auth.acme.com`?",
         ),
         ("notify: ['evn:SLACK']\ndiscover: {}", "did you mean `env:`?"),
         ("notify: ['env:']\ndiscover: {}", "write it as env:NAME"),
@@ -218,7 +234,7 @@ def test_the_nearest_path_of_a_secret(path: str, nearest: str | None) -> None:
 def test_a_subscription_is_needed_somewhere() -> None:
     text = target("containers: {web: {policy: any}}") + "discover: {}\n"
     assert problems(text, None) == [(2, "targets[0].subscription", None), (5, "discover.subscriptions", None)]
-    assert "set AZURE_SUBSCRIPTION_ID" in message(text, None)
+    assert "set it here or in AZURE_SUBSCRIPTION_ID" in message(text, None)
     assert parse_targets(target("subscription: s\n  containers: {web: {policy: any}}"), None)
 
 
@@ -259,6 +275,9 @@ def test_the_shipped_schema_is_that_of_the_model() -> None:
         (EXAMPLE, True),
         ("discover: {}", True),
         ("targets: []\ndiscover: {resource_groups: [web]}", True),
+        ("discover: {}\nregistries: {acme.azurecr.io: {identity: true, believe: never}}", True),
+        ("discover: {}\nregistries: {localhost: {identity: yes}}", False),
+        ("discover: {}\nregistries: {'10.0.0.4:5000': {scheme: http}, ghcr.io/acme: {realms: [auth.acme.com]}}", True),
         ("{}", False),
         ("discover:", False),
         ("targets: [{container_group: a, resource_group: b, containers: {web: {policy: semver:minro}}}]", False),
@@ -278,7 +297,7 @@ def test_the_schema_says_what_the_program_says(text: str, *, valid: bool) -> Non
 
 
 def test_a_registry_is_named_once() -> None:
-    # FINDING: of two spellings of one registry the last one counted, without a word.
+    # Regression: of two spellings of one registry the last one counted, without a word.
     login = "{username: env:U, password: env:P}"
     text = f"discover: {{}}\nregistries:\n  docker.io: {login}\n  index.docker.io: {login}\n"
     with pytest.raises(TargetsError, match=r"the same registry as docker\.io"):

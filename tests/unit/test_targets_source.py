@@ -110,7 +110,7 @@ def test_a_file_that_vanishes_is_reported_once_and_found_again(bench: Bench) -> 
 
 
 def test_a_file_that_may_be_read_at_last_is_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    # FINDING: a change of its mode alone was no change.
+    # Regression: a change of its mode alone was no change.
     source = bench.open()
     bench.path.write_text(ANY % "two")
     with monkeypatch.context() as patch:

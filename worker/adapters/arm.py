@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from azure.core.credentials import AccessToken, TokenCredential
 from azure.core.rest import HttpRequest
@@ -112,14 +113,19 @@ class Arm:
     def list(self, subscription: str, resource_group: str | None = None) -> Iterator[ContainerGroup]:
         """Every group of a subscription or resource group, without any instance view."""
         scope = f"/resourceGroups/{resource_group}" if resource_group else ""
-        url: str | None = (
+        url = (
             f"{self._endpoint}/subscriptions/{subscription}{scope}/providers/Microsoft.ContainerInstance"
             f"/containerGroups?api-version={self._api_version}"
         )
+        seen: set[str] = set()
         while url:
+            # Each page is asked for with our token. So no answer may lead to another host, nor round in a circle.
+            if _origin(url) != _origin(self._endpoint) or url in seen:
+                raise RemoteError("arm", None, "BadGateway", f"the list of groups goes on at {url[:200]}")
+            seen.add(url)
             page, ahead = briefly(lambda url=url: self._page(subscription, url))  # type: ignore[misc]
             yield from (ContainerGroup(raw, ahead) for raw in page.get("value") or [])
-            url = page.get("nextLink")
+            url = str(page.get("nextLink") or "")
 
     def _page(self, subscription: str, url: str) -> tuple[dict[str, Any], timedelta]:
         # The SDK's own list deserialises every group into its models; its pipeline gives the page as it is.
@@ -158,8 +164,18 @@ def _read(pipeline_response: Any, *_: object) -> tuple[dict[str, Any], timedelta
     response = pipeline_response.http_response
     raw = json.loads(response.body())
     if not isinstance(raw, dict):
-        raise RemoteError("arm", response.status_code, "BadGateway", "the answer is no JSON object")
+        raise RemoteError("arm", response.status_code, "BadGateway", "the answer is not a JSON object")
     return raw, _ahead(response.headers.get("Date"))
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port of a URL; none of them of what is no URL."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return "", None, None
+    return parts.scheme, parts.hostname, port
 
 
 def _ahead(date: str | None) -> timedelta:

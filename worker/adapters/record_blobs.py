@@ -13,6 +13,7 @@ from azure.core import MatchConditions
 from azure.storage.blob import BlobProperties, ContainerClient
 from pydantic import ValidationError
 
+from shared import storage_actions
 from shared.azure_errors import translated
 from shared.credential import azure_credential
 from shared.errors import RemoteError
@@ -51,6 +52,19 @@ class Records:
         except RemoteError as error:
             if error.code != "ContainerAlreadyExists":
                 raise
+
+    def missing_actions(self) -> list[str]:
+        """What the worker's role must allow and this one does not, each tried by a request that changes nothing.
+
+        Raises RemoteError if the container can't be asked.
+        """
+        blob = self._client.get_blob_client("check")
+        never: dict[str, Any] = {"overwrite": True, "etag": '"0x0"', "match_condition": MatchConditions.IfNotModified}
+        tries: dict[str, Callable[[], object]] = {
+            storage_actions.READ_BLOB: blob.get_blob_properties,
+            storage_actions.WRITE_BLOB: lambda: blob.upload_blob(b"", **never),
+        }
+        return [action for action, request in tries.items() if not _is_allowed(request)]
 
     def load(self, target: TargetId) -> tuple[Record, str | None]:
         """A group's record and its ETag; an empty record and None where there is none yet."""
@@ -178,6 +192,17 @@ class Records:
             return call()
 
 
+def _is_allowed(request: Callable[[], object]) -> bool:
+    try:
+        with translated("records"):
+            request()
+    except RemoteError as error:
+        if error.code in _NOT_THERE | _CHANGED or storage_actions.lacks_role(error):
+            return not storage_actions.lacks_role(error)
+        raise
+    return True
+
+
 def open_records(settings: WorkerSettings, *, timeouts: tuple[float, float] = (5, 20)) -> Records:
     """The records of these settings. The SDK's own retries are off: the step has its own."""
     options: dict[str, Any] = {"retry_total": 0, "connection_timeout": timeouts[0], "read_timeout": timeouts[1]}
@@ -212,7 +237,7 @@ def read_record(text: bytes | str, target: TargetId) -> Record:
 
 def _unreadable(target: TargetId, why: str) -> RemoteError:
     name = _name(target)
-    mend = "another version of aci-hooks may have written it; restore it, or delete the blob to start anew"
+    mend = "another version of aci-hooks may have written it; restore it, or delete the blob to start afresh"
     return RemoteError("records", None, UNREADABLE, f"the record {name} can't be read ({why}): {mend}")
 
 

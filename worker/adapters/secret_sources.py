@@ -1,7 +1,12 @@
-"""Where secrets come from: `env:NAME`, `file:PATH` or `keyvault:URL`. Read when they are needed, never kept on disk."""
+"""Where secrets come from: `env:NAME`, `file:PATH`, `base64file:PATH` or `keyvault:URL`.
+
+They are read when they are needed, and never kept on disk. Most are texts; a file of a secret volume may be any bytes,
+such as a certificate in a PFX file, whatever its source.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -14,6 +19,8 @@ from azure.keyvault.secrets import SecretClient
 
 from shared.azure_errors import translated
 from shared.errors import RemoteError
+from worker.groups import secret_paths
+from worker.groups.withheld import Secret, unfit
 
 _TIMEOUTS = {"connection_timeout": 5, "read_timeout": 20}
 """Seconds; azure-core's own are 300."""
@@ -26,7 +33,7 @@ class Secrets:
         self,
         environment: Mapping[str, str],
         credential: Callable[[], TokenCredential],
-        learn: Callable[[str], None],
+        learn: Callable[[Secret], None],
     ) -> None:
         self._environment = environment
         self._credential = cache(credential)
@@ -34,14 +41,20 @@ class Secrets:
         self._vaults: dict[str, SecretClient] = {}
         self._lock = threading.Lock()
 
-    def resolve(self, sources: Mapping[str, str]) -> dict[str, str]:
-        """Read each source (path → source); raises RemoteError naming the path and source of all that can't be read."""
-        values, errors = {}, []
+    def resolve(self, sources: Mapping[str, str]) -> dict[str, Secret]:
+        """Read each source (path → source); raises RemoteError naming the path and source of all that can't be read.
+
+        A file of a secret volume is bytes, every other secret a text.
+        """
+        values: dict[str, Secret] = {}
+        errors = []
         for path, source in sources.items():
             try:
-                values[path] = self.read(source, path)
+                content = self._read(source, path)
             except RemoteError as error:
                 errors.append(error)
+                continue
+            values[path] = content if secret_paths.is_file(path) else content.decode()
         if errors:
             first = errors[0]
             why = "; ".join(error.message for error in errors)
@@ -49,35 +62,43 @@ class Secrets:
         return values
 
     def read(self, source: str, path: str) -> str:
-        """One secret; `path` is what it is for. A file loses one trailing newline."""
+        """One secret that is a text; `path` is what it is for. Raises RemoteError."""
+        return self._read(source, path).decode()
+
+    def _read(self, source: str, path: str) -> bytes:
+        """The bytes of a secret, which are fit for `path`: UTF-8 where that is a text."""
+        kind, _, place = source.partition(":")
+        readers = {
+            "env": self._from_environment,
+            "file": _from_file,
+            "base64file": _from_binary_file,
+            "keyvault": self._from_key_vault,
+        }
         try:
-            value = self._read(source)
+            content = readers[kind](place)
         except RemoteError as error:
             why = f"the secret for {path} can't be read from {source}: {error.message}"
             raise RemoteError(error.service, error.status, error.code, why, error.retry_after) from error
         except _Unreadable as error:
-            why = f"the secret for {path} can't be read: {source} {error}"
-            raise RemoteError("secrets", None, "SecretUnavailable", why) from error
-        self._learn(value)
-        return value
+            raise _unavailable(path, source, str(error)) from error
+        self._learn(content)
+        if misfit := unfit(path, content):
+            raise _unavailable(path, source, misfit)
+        return content
 
-    def _read(self, source: str) -> str:
-        kind, _, place = source.partition(":")
-        readers = {"env": self._from_environment, "file": _from_file, "keyvault": self._from_key_vault}
-        return readers[kind](place)
-
-    def _from_environment(self, name: str) -> str:
+    def _from_environment(self, name: str) -> bytes:
         if name not in self._environment:
             raise _Unreadable("is not set")
-        return self._environment[name]
+        # A variable may hold any bytes but NUL; Python keeps those that are no text in a form of its own.
+        return os.fsencode(self._environment[name])
 
-    def _from_key_vault(self, url: str) -> str:
+    def _from_key_vault(self, url: str) -> bytes:
         parts = urlsplit(url)
         _, _, name, *rest = parts.path.split("/")  # /secrets/<name>, maybe with /<version>
         version = rest[0] if rest else None
         with translated("key vault"):
             vault = self._vault(f"{parts.scheme}://{parts.netloc}")
-            return vault.get_secret(name, version).value or ""
+            return (vault.get_secret(name, version).value or "").encode()
 
     def _vault(self, url: str) -> SecretClient:
         with self._lock:
@@ -90,13 +111,17 @@ class _Unreadable(Exception):
     """There is no such secret. The text goes on after the name of its source: `is not set`."""
 
 
-def _from_file(path: str) -> str:
+def _unavailable(path: str, source: str, why: str) -> RemoteError:
+    return RemoteError("secrets", None, "SecretUnavailable", f"the secret for {path} can't be read: {source} {why}")
+
+
+def _from_file(path: str) -> bytes:
+    # Editors and `echo` end a file with a newline that is not part of the secret.
+    return re.sub(rb"\r?\n\Z", b"", _from_binary_file(path))
+
+
+def _from_binary_file(path: str) -> bytes:
     try:
-        # As bytes: read as text, a file with CRLF would lose its CRs.
-        text = Path(path).read_bytes().decode()
-    except UnicodeDecodeError as error:
-        raise _Unreadable(f"is not UTF-8 text at byte {error.start}, and only texts can be sent") from error
+        return Path(path).read_bytes()
     except OSError as error:
         raise _Unreadable(f"can't be read: {error.strerror}") from error
-    # Editors and `echo` end a file with a newline that is not part of the secret.
-    return re.sub(r"\r?\n\Z", "", text)

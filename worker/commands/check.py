@@ -1,4 +1,4 @@
-"""What `aci-hooks check` looks at: is everything there that a rollout needs? Reads only."""
+"""What `aci-hooks check` looks at: is everything in place for a rollout? Reads only."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from shared.environment import SettingsError
 from shared.errors import RemoteError
 from shared.queue import Queue, open_queues
 from shared.settings import WorkerSettings
+from shared.storage_actions import explained
 from worker.adapters.notifications import is_acceptable
 from worker.adapters.record_blobs import Records, open_records
 from worker.adapters.targets_source import TargetsSource
@@ -20,6 +21,7 @@ from worker.commands.naming import held_back, names_of
 from worker.commands.output import count_of
 from worker.commands.side_by_side import side_by_side
 from worker.groups.group import ContainerGroup
+from worker.groups.secret_paths import is_file, provides
 from worker.groups.withheld import missing_secrets
 from worker.targets.file import TargetsError, TargetsFile
 from worker.targets.tags import unknown_tags
@@ -83,25 +85,27 @@ def _check_storage(settings: WorkerSettings) -> Iterator[Finding]:
 
 
 def _check_foreign(records: Records) -> Iterator[Finding]:
-    """Blobs among the records that are none: they do no harm, but somebody meant something else."""
+    """Blobs among the records that are not records. They do no harm, but somebody probably made a mistake."""
     try:
         foreign = records.foreign()
     except RemoteError:
         return  # told by the finding before
     for name in foreign:
-        yield Finding("records", f"{name} is not the name of a record; delete the blob, or put it elsewhere", "FAILED")
+        yield Finding("records", f"{name} is not the name of a record; delete the blob or move it elsewhere", "FAILED")
 
 
 def _store(
     settings: WorkerSettings, kind: str, store: Queue | Records, count: Callable[[], int], noun: str
 ) -> tuple[str, State]:
+    if missing := store.missing_actions():
+        return f"the role lacks, on {store.name}: {'; '.join(map(explained, missing))}", "FAILED"
     if store.exists():
         return f"{count_of(count(), noun)} in {store.name}", "ok"
-    # A key may do everything. A role may not, and those that the README asks for create nothing.
+    # An account key permits everything. The roles that the README recommends don't permit creating anything.
     if settings.connection_string:
-        return f"{store.name} does not exist yet; the worker makes it when it needs it", "missing"
+        return f"{store.name} does not exist yet; the worker creates it when needed", "missing"
     make = f"az storage {kind} create --account-name {settings.storage_account} -n {store.name} --auth-mode login"
-    return f"{store.name} does not exist; the worker makes it if its role allows that, else: {make}", "FAILED"
+    return f"{store.name} does not exist; the worker creates it if its role permits, otherwise run: {make}", "FAILED"
 
 
 def _check_targets(deployment: Deployment) -> Iterator[Finding]:
@@ -134,22 +138,35 @@ def _check_target(deployment: Deployment, target: Target, what: str) -> Iterator
     problems = list(_problems(deployment, target, group))
     yield from (Finding(what, problem, "FAILED") for problem in problems)
     policies = [f"{name} {rule.policy}" for name in group.images if (rule := target.rule_for(name))]
+    said = [*policies, *_promised(target, group)]
     if held := held_back(record, group):
-        yield Finding(what, "; ".join([*held, *policies]), "HELD")
+        yield Finding(what, "; ".join([*held, *said]), "HELD")
     elif not problems:
-        yield Finding(what, "; ".join(policies))
+        yield Finding(what, "; ".join(said))
+
+
+def _promised(target: Target, group: ContainerGroup) -> Iterator[str]:
+    """What can't be checked, as Azure withholds it: only the targets file can promise that nothing is missing."""
+    for path in group.withheld():
+        files = sorted(name for name in target.secrets if is_file(name) and provides(name, path))
+        if files:
+            names = ", ".join(name.rpartition("/")[2] for name in files)
+            volume = path.split("/")[1]
+            yield f"volume {volume} gets the files {names} alone: Azure does not say whether it has more, so name all"
 
 
 def _problems(deployment: Deployment, target: Target, group: ContainerGroup) -> Iterator[str]:
     if unknown := sorted(target.containers.keys() - group.images.keys()):
         yield f"the group has no container {', '.join(unknown)}; it has {', '.join(sorted(group.images))}"
     yield from unknown_tags(group.tags)
+    if why := group.not_ours:
+        yield why
     missing = missing_secrets(group.withheld(), target.secrets.keys())
     if missing:
         yield f"Azure withholds secrets that are not configured: {', '.join(missing)}"
     for path in sorted(target.secrets.keys() - group.withheld()):
         if near := get_close_matches(path, missing, 1):
-            yield f"{path} is configured, and is no secret of this group; did you mean {near[0]}?"
+            yield f"{path} is configured but is not a secret of this group; did you mean {near[0]}?"
     try:
         deployment.secrets.resolve(target.secrets)
     except RemoteError as error:
@@ -158,9 +175,10 @@ def _problems(deployment: Deployment, target: Target, group: ContainerGroup) -> 
 
 def _check_sources(deployment: Deployment, file: TargetsFile) -> Iterator[Finding]:
     """The secrets that belong to no target."""
-    for host, login in file.registries.items():
-        sources = {f"registries/{host}.username": login.username, f"registries/{host}.password": login.password}
-        yield _try(f"registry {host}", partial(_check_login, deployment, sources))
+    for key, entry in file.registries.items():
+        login = {"username": entry.username, "password": entry.password}
+        sources = {f"registries/{key}.{name}": source for name, source in login.items() if source}
+        yield _try(f"registry {key}", partial(_check_login, deployment, sources))
     for number, source in enumerate(file.notify):
         yield _try(f"notify[{number}]", partial(_check_notify, deployment, source, f"notify[{number}]"))
 
@@ -172,7 +190,7 @@ def _check_login(deployment: Deployment, sources: dict[str, str]) -> tuple[str, 
 
 def _check_notify(deployment: Deployment, source: str, place: str) -> tuple[str, State]:
     acceptable = is_acceptable(deployment.secrets.read(source, place))
-    return ("", "ok") if acceptable else (f"{source} holds no https URL", "FAILED")
+    return ("", "ok") if acceptable else (f"{source} does not contain an https URL", "FAILED")
 
 
 def _try(what: str, look: Callable[[], tuple[str, State]]) -> Finding:

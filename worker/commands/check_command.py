@@ -13,7 +13,7 @@ _STYLES = {"ok": "green", "HELD": "yellow", "missing": "yellow", "FAILED": "bold
 
 @click.command(
     help="Check settings, targets file, storage, every target and every secret. Reads only; exit 1 on a failure.",
-    short_help="Is everything there that a rollout needs?",
+    short_help="Is everything in place for a rollout?",
     epilog=example("check --json"),
 )
 @click.option("--short", is_flag=True, help="Only what is not ok, and how many are.")

@@ -1,4 +1,4 @@
-"""`aci-hooks dead-letters`: list, show, redrive and purge what could not be done."""
+"""`aci-hooks dead-letters`: list, show, redrive and purge failed messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from worker.controller.dead_letters import Letter
     from worker.wiring import Deployment
 
-ID_HELP = "An ID may be cut short, as long as it fits one letter alone; the push's own id does as well."
+ID_HELP = "An ID may be shortened as long as it is unambiguous; the id of the push works as well."
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -32,9 +32,9 @@ def filters(command: Command) -> Command:
     return of_code(of_group(command))
 
 
-@click.group("dead-letters", short_help="What could not be done: list, show, redrive, purge.")
+@click.group("dead-letters", short_help="Failed messages: list, show, redrive, purge.")
 def dead_letters() -> None:
-    """What could not be done: look at it, try it again, or throw it away."""
+    """Messages that failed: look at them, retry them, or delete them."""
 
 
 @dead_letters.command("list", epilog=example("dead-letters list --code CrashLoop"))
@@ -66,7 +66,9 @@ def list_(context: click.Context, *, code: str | None, group: str | None, as_jso
     epilog=example("dead-letters show 5b1f"),
 )
 @click.argument("letter_id", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="JSON, as it lies in the queue; a string if it is no letter.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="JSON, as it is on the queue; a string if it is not a dead letter."
+)
 @click.pass_context
 def show(context: click.Context, *, letter_id: str, as_json: bool) -> None:
     """`aci-hooks dead-letters show ID`."""
@@ -78,7 +80,7 @@ def show(context: click.Context, *, letter_id: str, as_json: bool) -> None:
         print_line(f"{len(others)} more of this push, on other groups: see `dead-letters list`", err=True)
     content = letter.content
     if isinstance(content, str):
-        print_line(json.dumps(content) if as_json else f"not a letter of ours; its raw text:\n{content}")
+        print_line(json.dumps(content) if as_json else f"not a dead letter of aci-hooks; its raw text:\n{content}")
         if not as_json:
             print_line(f"what to do: {what_to_do('Undecodable')}")
         return
@@ -93,9 +95,9 @@ def show(context: click.Context, *, letter_id: str, as_json: bool) -> None:
 
 
 @dead_letters.command(
-    help=f"Try them again, as if they had just been received. A push that a newer one has overtaken stays superseded. "
-    f"{ID_HELP}",
-    short_help="Try them again.",
+    help="Retry dead letters as if they had just been received. A push that a newer one has replaced stays "
+    f"superseded. {ID_HELP}",
+    short_help="Retry dead letters.",
     epilog=example("dead-letters redrive 5b1f 77c0"),
 )
 @click.argument("letter_ids", metavar="ID…", nargs=-1)
@@ -127,8 +129,8 @@ def redrive(
 
 
 @dead_letters.command(
-    help=f"Delete them for good, after a question. {ID_HELP}",
-    short_help="Delete them for good.",
+    help=f"Delete dead letters for good, after a question. {ID_HELP}",
+    short_help="Delete dead letters for good.",
     epilog=example("dead-letters purge --code Undecodable --yes"),
 )
 @click.argument("letter_ids", metavar="ID…", nargs=-1)
@@ -178,14 +180,14 @@ def _ask(chosen: list[Letter]) -> None:
 
 @contextmanager
 def _leased(deployment: Deployment) -> Iterator[list[Letter]]:
-    """All dead letters that can be had; says so if some can't, as another command has leased them."""
+    """All dead letters that are free; says so if another command has leased some."""
     from worker.controller.dead_letters import leased_letters
 
     with leased_letters(deployment.poison) as letters:
         if (more := deployment.poison.count() - len(letters)) > 0:
-            are = "is in somebody else's" if more == 1 else "are in somebody else's"
+            are = "dead letter is" if more == 1 else "dead letters are"
             again = deployment.settings.visibility_timeout
-            print_line(f"{more} more {are} hands; look again in {again} s", err=True)
+            print_line(f"{more} more {are} being processed by another command; try again in {again} s", err=True)
         yield letters
 
 
@@ -226,7 +228,7 @@ def _meant_by(
 ) -> list[Letter]:
     filtered = bool(code or group)
     if (everything and letter_ids) or not (everything or letter_ids or filtered):
-        raise click.UsageError("Name the letters by their ids, by --code or --group, or say --all.")
+        raise click.UsageError("Give the ids of dead letters, --code or --group, or --all.")
     named = _chosen(letters, letter_ids) if letter_ids else letters
     is_meant = _meant(deployment, code, group)
     return [letter for letter in named if is_meant(letter)]

@@ -26,7 +26,7 @@ NOWHERE = "(no target)"
 
 @click.command(
     help=f"Show how the last pushes ended, of every target or of these GROUPs, newest first. {GROUP_HELP}",
-    short_help="How did the last pushes end, and what is held?",
+    short_help="How did the last pushes end, and which groups are held?",
     epilog=example("history web/shop"),
 )
 @click.argument("groups", metavar="[GROUP]…", nargs=-1, shell_complete=complete_group)

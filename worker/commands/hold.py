@@ -24,7 +24,7 @@ Changed = tuple["Record", "Record"]
 
 
 @click.command(
-    help=f"Stop updates of GROUP; pushes are admitted and wait. {GROUP_HELP}",
+    help=f"Stop updates of GROUP; pushes wait until it is released. {GROUP_HELP}",
     short_help="Stop updates of GROUP; pushes wait.",
     epilog=example('hold shop --reason "sale" --until 2026-11-30T08:00'),
 )
@@ -50,7 +50,7 @@ def hold(
 
     reason, now = reason.strip(), datetime.now(UTC)
     if not reason:
-        raise click.BadParameter("say why", param_hint="--reason")
+        raise click.BadParameter("must not be empty", param_hint="--reason")
     end = _end(until, now)
     how_long = f" until {when(end)} UTC" if end else ""
 
@@ -73,8 +73,8 @@ def hold(
 
 
 @click.command(
-    help=f"Let updates of GROUP go on, with the newest push of each container. {GROUP_HELP}",
-    short_help="Let updates of GROUP go on, with the newest push.",
+    help=f"Resume updates of GROUP, with the newest push of each container. {GROUP_HELP}",
+    short_help="Resume updates of GROUP, with the newest push.",
     epilog=example("release shop"),
 )
 @click.argument("groups", metavar="[GROUP]…", nargs=-1, shell_complete=complete_group)

@@ -40,7 +40,7 @@ def find_group(deployment: Deployment, text: str) -> TargetId:
         return found[0]
     if found:
         names = ", ".join(sorted(target.key for target in found))
-        raise click.ClickException(f"{text} may be any of {names}: say which")
+        raise click.ClickException(f"{text} is ambiguous: it may be any of {names}")
     raise _unknown(text, known)
 
 

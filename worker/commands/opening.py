@@ -100,7 +100,7 @@ class Opening:
 
 def fail(problems: Iterable[str]) -> NoReturn:
     """End the program with exit code 2 and these problems."""
-    print_line("aci-hooks: not configured:", err=True)
+    print_line("aci-hooks: invalid configuration:", err=True)
     for problem in problems:
         print_line(f"  {problem}", err=True)
     sys.exit(MISCONFIGURED)

@@ -14,7 +14,7 @@ import click
 from worker.commands.naming import names_of
 from worker.commands.output import console, example, print_json, print_line, text
 from worker.commands.push import pushed
-from worker.commands.side_by_side import side_by_side
+from worker.commands.side_by_side import Once, side_by_side
 
 if TYPE_CHECKING:
     from shared.message import TargetId, UpdateMessage
@@ -26,6 +26,17 @@ if TYPE_CHECKING:
 NOT_THERE = "not in its registry yet: a push of it now would be a dead letter"
 _LINES = {"+": "green", "-": "red", "@": "cyan"}
 _ACTIONS = {"update": "bold green", "restart": "bold green", "fail": "bold red", "held": "bold yellow"}
+_WOULD = {
+    "update": "would be updated",
+    "restart": "would be restarted",
+    "nothing": "would be unchanged",
+    "held": "would wait: held",
+    "wait": "would wait",
+    "skip": "push would be skipped",
+    "ignore": "push would be ignored",
+    "fail": "push would fail",
+}
+"""The actions as people read them; --json gives the words alone."""
 
 
 @click.command(
@@ -58,12 +69,14 @@ def plan(context: click.Context, *, image: str, short: bool, as_json: bool) -> N
 def _plans(deployment: Deployment, message: UpdateMessage) -> list[Plan]:
     known = {target.id for target in deployment.catalogue.all()}
     targets = [target for target in deployment.catalogue.concerned(message.push.image) if target.id in known]
-    digest = _digest(deployment, message) if targets else None
-    return side_by_side(lambda target: _plan(deployment, target, message, digest), targets, "reading the targets")
+    # Asked for once, and only if a group runs that repository: whoever names an image does not say where we connect to.
+    told = Once(lambda: _digest(deployment, message))
+    return side_by_side(lambda target: _plan(deployment, target, message, told), targets, "reading the targets")
 
 
-def _plan(deployment: Deployment, target: Target, message: UpdateMessage, digest: Digest) -> Plan:
+def _plan(deployment: Deployment, target: Target, message: UpdateMessage, told: Callable[[], Digest]) -> Plan:
     from shared.errors import RemoteError
+    from worker.core.following import followings
     from worker.core.look import Absence
     from worker.core.plan import Plan
     from worker.core.plan import plan as plan_target
@@ -71,6 +84,9 @@ def _plan(deployment: Deployment, target: Target, message: UpdateMessage, digest
     try:
         group = deployment.arm.get(target.id)
         record, _ = deployment.records.load(target.id)
+        followed = followings(group.images, target).values()
+        is_followed = any(one.name == message.push.image.name for one in followed)
+        digest = told() if is_followed else None
         rules = replace(deployment.rules(), secrets=frozenset(target.secrets))
         known = None if isinstance(digest, Absence) else digest
         one = plan_target(target, group, record, message, known, rules, group.azure_time(datetime.now(UTC)))
@@ -117,13 +133,13 @@ def _print_all(plans: list[Plan], *, short: bool) -> None:
     for one in plans:
         alike.setdefault((one.action, one.reasons), []).append(name_of(one.target.id))
     for (action, reasons), names in alike.items():
-        line = text(f"{', '.join(names)}: ", "bold").append(text(action, _ACTIONS.get(action, "bold")))
+        line = text(f"{', '.join(names)}: ", "bold").append(text(_WOULD[action], _ACTIONS.get(action, "bold")))
         console().print(line.append(text(f": {'; '.join(reasons)}" if reasons else "")))
 
 
 def _print(one: Plan, name_of: Callable[[TargetId], str]) -> None:
     out = console()
-    action = text(one.action, _ACTIONS.get(one.action, "bold"))
+    action = text(_WOULD[one.action], _ACTIONS.get(one.action, "bold"))
     out.print(text(f"{name_of(one.target.id)}: ", style="bold").append(action))
     for reason in one.reasons:
         out.print(text(f"  {reason}"))
@@ -135,4 +151,4 @@ def _print(one: Plan, name_of: Callable[[TargetId], str]) -> None:
 
 def _summary(plans: list[Plan]) -> str:
     counted = Counter(one.action for one in plans)
-    return f"in all: {', '.join(f'{count} {action}' for action, count in counted.most_common())}"
+    return f"total: {', '.join(f'{count} {_WOULD[action]}' for action, count in counted.most_common())}"

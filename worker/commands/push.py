@@ -48,10 +48,10 @@ def push(context: click.Context, *, image: str, wait: bool, timeout: float, by: 
         print_json({"id": message.id, "image": str(message.push.image)}, in_a_line=wait)
     else:
         print_line(f"queued {message.push.image} as {message.id}")
-    # Only a remark: what can't be told now, the worker will find out.
+    # Only a hint: if the targets can't be listed now, the worker will find them later.
     with contextlib.suppress(RemoteError):
         if nobody_runs(deployment, message.push.image):
-            print_line(f"no target runs {message.push.image.name} now: as it is, the push will be ignored", err=True)
+            print_line(f"no target runs {message.push.image.name} at present, so the push will be ignored", err=True)
     if wait:
         sys.exit(follow_push(deployment, message.id, Screen(as_json=as_json), timeout, message.push.image))
 
@@ -69,9 +69,9 @@ def pushed(image: str, by: str | None = None) -> UpdateMessage:
     except InvalidImage as error:
         raise click.BadParameter(str(error), param_hint="IMAGE") from error
     if reference.tag is None:
-        raise click.BadParameter(f"say which tag, as in {reference.name}:v2", param_hint="IMAGE")
+        raise click.BadParameter(f"the tag is missing; expected for example {reference.name}:v2", param_hint="IMAGE")
     now = datetime.now(UTC)
-    push = Push.of(MANUAL, reference, pushed_at=now, pusher=by)
+    push = Push.of(MANUAL, reference, pushed_at=now, pusher=by, proof="operator")
     return UpdateMessage(id=uuid.uuid4().hex, kind="push", push=push, received_at=now, traceparent=new_traceparent())
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    help=f"Bring GROUP back to the good images before, and hold it there until released. {GROUP_HELP}",
+    help=f"Bring GROUP back to its previous good images, and hold it there until it is released. {GROUP_HELP}",
     short_help="Bring GROUP back to an earlier image, and hold it.",
     epilog=example("rollback web/shop --to acme/shop:v1 --reason 'v2 is slow'"),
 )
@@ -81,5 +81,5 @@ def _image(to: str | None) -> ImageReference | None:
     except InvalidImage as error:
         raise click.BadParameter(str(error), param_hint="--to") from error
     if image.tag is None and image.digest is None:
-        raise click.BadParameter(f"say which tag, as in {image.name}:v2", param_hint="--to")
+        raise click.BadParameter(f"the tag is missing; expected for example {image.name}:v2", param_hint="--to")
     return image

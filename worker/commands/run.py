@@ -28,13 +28,11 @@ LATEST_EXIT = 9.5
 
 
 @click.command(
-    help="Work on the queue until SIGTERM or SIGINT; then finish the steps in hand and exit 0.",
-    short_help="Work on the queue until SIGTERM.",
+    help="Process the queue until SIGTERM or SIGINT; then finish the steps in progress and exit 0.",
+    short_help="Process the queue until SIGTERM.",
     epilog=example("run --drain"),
 )
-@click.option(
-    "--drain", is_flag=True, help="Exit 0 once nothing is left to be done but for groups that wait for their owner."
-)
+@click.option("--drain", is_flag=True, help="Exit 0 once nothing is left except groups that wait for their owner.")
 @click.pass_context
 def run(context: click.Context, *, drain: bool) -> None:
     """`aci-hooks run [--drain]`."""
@@ -61,7 +59,7 @@ def run(context: click.Context, *, drain: bool) -> None:
     try:
         deployment.ensure_storage()
     except RemoteError as error:
-        log.warning("storage not ready yet, working on", error=str(error))
+        log.warning("storage is not ready yet, continuing", error=str(error))
     regularly("patrol", worker.stopping, lambda: LOOK, deployment.patrol_if_due)
     if settings.sweep_interval:
         jittered = partial(random.uniform, settings.sweep_interval / 2, settings.sweep_interval)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 AT_A_TIME = 32
 """Azure answers 25 reads a second of a subscription and puts up with bursts of 250; a read takes some 0.2 seconds."""
@@ -31,6 +32,25 @@ def side_by_side(look: Callable[[Thing], Result], things: Iterable[Thing], doing
     finally:
         # After a Ctrl-C or an error nobody waits for the rest.
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+class Once(Generic[Result]):
+    """What a call gives, or raises: it is made once, by whichever thread asks first, and the others wait for it."""
+
+    def __init__(self, call: Callable[[], Result]) -> None:
+        self._call = call
+        self._lock = threading.Lock()
+        self._made: Future[Result] = Future()
+
+    def __call__(self) -> Result:
+        """The result, or the error, of the one call."""
+        with self._lock:
+            if not self._made.done():
+                try:
+                    self._made.set_result(self._call())
+                except Exception as error:
+                    self._made.set_exception(error)
+        return self._made.result()
 
 
 def _with_a_bar(looks: Sequence[Future[Result]], doing: str | None) -> Iterator[Future[Result]]:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    help="Compare every target with its registry once; enqueue what was missed, and look at groups that have drifted.",
-    short_help="Enqueue what no webhook told, by the registries.",
+    help="Compare every target with its registry once, enqueue the pushes that were missed, and have groups looked at "
+    "that have drifted.",
+    short_help="Enqueue pushes that no webhook reported.",
     epilog=example("sweep"),
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")

@@ -22,6 +22,6 @@ def _repeat(name: str, stopping: threading.Event, pause: Callable[[], float], wo
         try:
             work()
         except RemoteError as error:
-            log.warning(f"{name} failed, trying again later", error=str(error))
+            log.warning(f"{name} failed, retrying later", error=str(error))
         except Exception:  # whatever it is, this thread is the only one that does the work
-            log.exception(f"{name} failed, trying again later")
+            log.exception(f"{name} failed, retrying later")

@@ -49,8 +49,8 @@ class Letter:
         }
 
 
-UNREADABLE = "can't be put back, as it can't be read; see it with `show`, delete it with `purge`"
-TAKEN = "somebody else is at work on it; look again with `dead-letters list`"
+UNREADABLE = "can't be put back because it can't be decoded; see it with `show`, delete it with `purge`"
+TAKEN = "another command is processing it; check again with `dead-letters list`"
 
 
 @contextmanager

@@ -1,28 +1,40 @@
-"""The digest of a pushed image: by its registry, or else by its sender."""
+"""What a pushed tag points at: by its registry, or else by its sender, as far as that one is believed."""
 
 from __future__ import annotations
 
 import structlog
 
 from shared.errors import RemoteError
-from shared.image import ImageReference
 from shared.push import Push
 from worker.ports import Absent, Found, Images, Unknown
+from worker.targets.registries import Believe
 
 log = structlog.get_logger()
 
 
-def digest_of(registry: Images, push: Push) -> str | None:
-    """The digest of what was pushed, None if neither can tell.
+def digest_of(registry: Images, push: Push, believe: Believe = "signed") -> Found | str | None:
+    """What the registry tells of the pushed *tag*; the sender's digest if it can't tell; None if neither is to be had.
 
-    Raises RemoteError with the code ManifestUnknown if the registry has no such image.
+    A webhook is a hint. Its digest is not asked for: with any secret, somebody could name an old image of the
+    repository by its digest and a new tag that the policy lets pass.
+
+    Raises RemoteError with the code ManifestUnknown if the registry has no such tag, whatever digest came with it.
     """
-    pushed = ImageReference(push.registry, push.repository, push.tag, push.digest)
-    match registry.lookup(pushed):
-        case Found(digest):
-            return digest
+    match registry.lookup(push.image):
+        case Found() as found:
+            if push.digest and push.digest not in found.digests:
+                log.warning("the tag points at another image than the push says", sent=push.digest, found=found.digest)
+            return found
         case Absent(detail):
-            raise RemoteError("registry", 404, "ManifestUnknown", f"{pushed} does not exist there: {detail}")
-        case Unknown(detail):
-            log.info("registry can't tell", detail=detail)
-            return push.digest
+            raise RemoteError("registry", 404, "ManifestUnknown", f"{push.image} does not exist there: {detail}")
+        case Unknown(detail):  # pragma: no branch  (there is no fourth)
+            believed = push.digest is not None and is_believed(push, believe)
+            log.info("registry can't tell", detail=detail, **({"sender_is_believed": believed} if push.digest else {}))
+            return push.digest if believed else None
+
+
+def is_believed(push: Push, believe: Believe) -> bool:
+    """Is the sender's word for a digest enough, where the registry can't tell?"""
+    if believe == "signed":
+        return push.proof in {"own", "operator"}
+    return believe == "always"

@@ -41,7 +41,7 @@ class Opened:
 
     @property
     def crashes(self) -> int:
-        """How often in a row it was received and not settled: its worker died or stalled each time."""
+        """How often in a row it was received and not settled: its worker crashed or stalled each time."""
         if isinstance(self.message, Undecodable):
             return 0
         # Its own count is the queue's when it was settled last.
@@ -94,7 +94,8 @@ class Handler:
         try:
             return Opened(leased, decode(leased.text, leased.inserted_at))
         except Undecodable as error:
-            return Opened(leased, error)
+            # Its text alone: an exception that is kept holds every frame that it went through, and the whole body.
+            return Opened(leased, Undecodable(str(error)))
         except Exception as error:  # a value that nobody foresaw must not end a worker either
             return Opened(leased, Undecodable(f"{type(error).__name__}: {error}"))
 
@@ -116,7 +117,7 @@ class Handler:
             def act() -> None:
                 settlements = self._receive(target, list(messages.values()), together[0].crashes)
                 for one in together:
-                    if isinstance(one.message, UpdateMessage):
+                    if isinstance(one.message, UpdateMessage):  # pragma: no branch  (only rollouts come together)
                         # Each on its own: one lost lease must not bring all the others back one by one.
                         settlement = settlements[one.message.id]
                         self._guarded([one.leased], partial(self._settle, one.leased, settlement))
@@ -186,7 +187,7 @@ class Handler:
                 text = message.model_copy(update={"dequeued": leased.dequeue_count}).encode()
                 briefly(lambda: self._ports.updates.reschedule(leased, text, delay))
                 SETTLED.labels("rescheduled").inc()
-            case DeadLetterIt(letter):
+            case DeadLetterIt(letter):  # pragma: no branch  (there is no fourth)
                 self._dead_letter(leased, letter)
 
     def _dead_letter(self, leased: LeasedMessage, letter: DeadLetter) -> None:
@@ -204,12 +205,12 @@ class Handler:
             log.warning("lease lost, leaving the message to whoever has it now")
         except (RemoteError, Conflict) as error:
             log.warning("message not settled, it will be delivered again", error=str(error))
-        except Exception:  # a thread that died silently would keep its place in the worker for ever
+        except Exception:  # a thread that died silently would keep its place in the worker forever
             log.exception("message not settled, it will be delivered again", messages=[one.id for one in leased])
 
 
 def _crashed(crashes: int) -> str:
-    return f"received {crashes} times in a row without being settled: its worker died or stalled each time"
+    return f"received {crashes} times in a row without being settled: its worker crashed or stalled each time"
 
 
 def _context(opened: Opened) -> dict[str, str]:

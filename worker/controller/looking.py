@@ -24,6 +24,7 @@ from worker.core.following import foreign_images, unknown_here
 from worker.core.look import Absence, Situation
 from worker.core.rules import Action, Put, Rest, RolloutRules, Wait
 from worker.failures.classify import GONE, Failure, Retry, Transient, classify, is_circumstance
+from worker.groups.group import ContainerGroup
 from worker.ports import UNREADABLE, Conflict, Ports
 from worker.record.record import Record
 from worker.targets.tags import BadTags
@@ -68,6 +69,7 @@ class Looking:
         self._putting = Putting(ports, rules, retry, chance)
         self._lease = lease
         self._chance = chance
+        self._learnt: frozenset[tuple[str, str]] = frozenset()
 
     def look(self, look: Look, is_held: Callable[[], bool]) -> Settlement:
         """One look; what becomes of its message. `is_held` says whether its lease still stands. Raises LeaseLost."""
@@ -77,11 +79,13 @@ class Looking:
                 if void := self._void(record, look):
                     return void
                 if record.outbox or record.address_changes:
-                    # First of all: a change that Azure refuses for hours would keep it from ever being told.
-                    return self._tell(record, look, Wait(timedelta(0), "something is to be told"), etag, is_held)
+                    # Before the step: a change that Azure refuses for hours would delay the news for as long.
+                    return self._tell(
+                        record, look, Wait(timedelta(0), "outcomes are still to be reported"), etag, is_held
+                    )
                 with contextlib.suppress(Conflict):
                     return self._look(record, etag, look, is_held)
-                log.debug("record written by another worker, deciding anew")
+                log.debug("record written by another worker, deciding again")
             return Reschedule(look, self._chance.uniform(0, 1))
         except LeaseLost:
             raise
@@ -115,6 +119,7 @@ class Looking:
             return self._no_target(record, etag, look, target)
         if unknown_here(record, group, target) and look.tries(_UNKNOWN) < UNKNOWN_TARGET:
             return self._no_target(record, etag, look, None)
+        group = self._clean(group, target)
         now = group.azure_time(self._ports.now())
         rules = replace(self._rules, secrets=frozenset(target.secrets))
         situation = Situation(record, group, target, rules, now)
@@ -137,6 +142,19 @@ class Looking:
             return self._tell(decided, look, action, etag, is_held)
         return Complete() if isinstance(action, Rest) else self._later(look, _delay(action))
 
+    def _clean(self, group: ContainerGroup, target: Target) -> ContainerGroup:
+        """The group without a secret in what it says, before any of that is kept: evidence is cut, and half a secret
+        can't be told any more.
+
+        Another worker may have put the secrets onto it, and this one know none of them yet.
+        """
+        secrets = frozenset(target.secrets.items())
+        if group.says_something and group.withheld() and not secrets <= self._learnt:
+            with contextlib.suppress(RemoteError):
+                self._ports.resolve(dict(target.secrets))
+                self._learnt |= secrets
+        return group.redacted(self._ports.redact)
+
     def _looked_up(self, situation: Situation, record: Record) -> Record:
         """The record with the digests of the best candidates, as their registries tell them."""
         for _ in range(MOST_LOOKUPS):
@@ -148,7 +166,8 @@ class Looking:
             except RemoteError as error:
                 failure = classify(error)
                 log.info("image not found", image=str(message.push.image), detail=failure.detail)
-                return situation.looked_up(record, message, Absence(failure.code, failure.detail))
+                absence = Absence(failure.code, self._ports.redact(failure.detail))
+                return situation.looked_up(record, message, absence)
             record = situation.looked_up(record, message, digest)
         return record
 
@@ -182,7 +201,7 @@ class Looking:
         now = self._ports.now()
         tries = look.tries(_UNKNOWN)
         if bad is None and tries >= UNKNOWN_TARGET:
-            gone = "it is no target any more"
+            gone = "it is no longer a target"
             record = conclude(record, gone, now)
             record = abandon(record, set(record.change.asked.values()) if record.change else (), gone, now)
             for message in record.waiting().values():
@@ -191,7 +210,7 @@ class Looking:
             etag = self._ports.save(_timed(record, Rest(), now), etag)
             return self._tell(record, look, Rest(), etag, lambda: True) if record.outbox else Complete()
         owner = bad is not None
-        why = "; ".join(bad.problems) if bad else "no target here; another worker may know it"
+        why = "; ".join(bad.problems) if bad else "unknown target; another worker may know it"
         wait = Wait(min(self._rules.slow, timedelta(seconds=2.0 ** min(tries, 10))), why, owner=owner)
         self._write(record, etag, wait, now)
         log.info("waiting", reason=wait.reason, again_in=wait.delay.total_seconds())
@@ -204,7 +223,7 @@ class Looking:
         STEP_FAILURES.labels(failure.code).inc()
         attempts = look.tries(failure.code) + 1
         if not isinstance(error, RemoteError):
-            log.exception("look failed, trying again")
+            log.exception("look failed, retrying")
         # Where only telling fails, as the poison queue does not answer, no image is at fault.
         about_telling = isinstance(error, RemoteError) and error.service == "queue"
         if self._retry.is_over(failure, attempts, look.waited) and not about_telling:

@@ -99,7 +99,9 @@ class Worker:
         self._done.set()
         renewer.join(1.0)
         if not finished:
-            log.warning("steps in hand did not finish, their messages come back", messages=len(self._in_hand))
+            log.warning(
+                "steps did not finish in time, their messages will be delivered again", messages=len(self._in_hand)
+            )
         return finished
 
     def _receive(self, steps: ThreadPoolExecutor, *, drain: bool) -> None:
@@ -136,7 +138,7 @@ class Worker:
         try:
             return self._updates.receive(min(limit, MAX_BATCH))
         except RemoteError as error:
-            log.warning("queue not readable, trying again", error=str(error))
+            log.warning("the queue can't be read, retrying", error=str(error))
             return []
 
     def _hand_out(self, steps: ThreadPoolExecutor, opened: Opened) -> None:
@@ -203,4 +205,4 @@ class Worker:
                 except LeaseLost:
                     log.warning("lease lost", message_id=leased.id)
                 except RemoteError as error:
-                    log.warning("lease not renewed, trying again", message_id=leased.id, error=str(error))
+                    log.warning("lease not renewed, retrying", message_id=leased.id, error=str(error))

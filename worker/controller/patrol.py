@@ -99,7 +99,7 @@ class Patrol:
             return
         if record.timer:
             if is_overdue(record.timer, now):
-                log.warning("a timer is overdue, starting it again", target=str(target), due=str(record.timer.due))
+                log.warning("a timer is overdue, restarting it", target=str(target), due=str(record.timer.due))
                 change(self.ports, target, lambda current: current if _is_overdue(current, now) else None)
             return
         if not record.containers:
@@ -112,7 +112,7 @@ class Patrol:
         group = self._read(target)
         gone = group is None
         if group is None or self._has_drifted(record, group):
-            log.info("a group does not run what it should, having it looked at", target=str(target), gone=gone)
+            log.info("a group does not run its desired image, starting its timer", target=str(target), gone=gone)
             change(self.ports, target, lambda current: None if current.timer else current)
 
     def _has_drifted(self, record: Record, group: Listed) -> bool:
@@ -150,7 +150,7 @@ class Patrol:
             return  # nothing was compared
         self._compared[target.id] += 1
         if swept.problem and self._compared[target.id] < SWEEP_TRIES:
-            log.info("new target not swept, trying again", target=str(target.id), problem=swept.problem)
+            log.info("new target not swept, retrying", target=str(target.id), problem=swept.problem)
             return
         log.info("new target", target=str(target.id), missed=len(swept.missed), problem=swept.problem)
         self._mark_as_swept(target.id)

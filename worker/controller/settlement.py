@@ -8,9 +8,9 @@ from datetime import datetime
 from shared.message import DeadLetter, Look, UpdateMessage
 
 EXPLANATIONS = {
-    "Undecodable": "the message is no message of ours",
+    "Undecodable": "the message can't be decoded",
     "MissingSecrets": "secrets that Azure withholds are not configured",
-    "WorkerCrash": "its worker died or stalled again and again",
+    "WorkerCrash": "its worker crashed or stalled repeatedly",
 }
 """Short reasons for people; any other code is explained by its detail alone."""
 

@@ -5,10 +5,11 @@ A webhook that never came, because the ingress was down or the sender tried only
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import reduce
+from functools import partial
+from itertools import islice
 
 import structlog
 
@@ -16,19 +17,24 @@ from shared.errors import RemoteError
 from shared.image import ImageReference, InvalidImage
 from shared.message import TargetId, UpdateMessage
 from shared.push import Push
+from worker.controller.newest import pushed_later
 from worker.controller.timers import change, is_overdue
 from worker.core.desired import drifted
 from worker.core.following import followings, parsed
 from worker.failures.classify import GONE
 from worker.groups.group import ContainerGroup
-from worker.policies.policy import Policy, Update
-from worker.ports import Conflict, Found, Images, Ports
+from worker.groups.health import LONG_AGO
+from worker.policies.choose import best_tag
+from worker.policies.policy import Policy, SameTag, Update
+from worker.ports import Conflict, Dated, Found, Images, Ports
 from worker.record.record import FAILURES_KEPT, Record
-from worker.record.values import ContainerRecord, Failure
+from worker.record.values import SWEEP, ContainerRecord, Failure
 from worker.targets.tags import hold_reason
 from worker.targets.target import Target
 
-SENDER = "sweep"
+MOST_TRIED = 10
+"""Tags that are looked up for one container: artifacts that are no images may stand before the one that is meant."""
+
 log = structlog.get_logger()
 
 
@@ -81,6 +87,8 @@ class Sweeper:
         group = self.ports.groups.get(target.id)
         if hold_reason(group.tags) or group.stopped:
             return Swept(target.id, problem="held or stopped", held=True)
+        if group.not_ours:  # what is found would end as a dead letter, again with each sweep
+            return Swept(target.id, problem=group.not_ours)
         woken = self._wake(record, group)
         if record.hold:
             return Swept(target.id, woken=woken, problem="held", held=True)
@@ -114,60 +122,98 @@ class Sweeper:
             container = record.containers.get(name)
             if container and (container.candidates or container.pin):
                 continue
+            if any(message.push.image.name == following.name for message in record.inbox):
+                continue
             try:
                 image = ImageReference.parse(following.name)
                 tag = _followed_tag(group.images[name], container)
                 running = _running_digests(group, name, container)
-                since = container.good.order[0] if container and container.good.order else self.ports.now()
-                push = self._newer(image, tag, following.policy, _failures(container), running, since)
+                since = container.good.order[0] if container and container.good.order else LONG_AGO
+                follows = Followed(image, tag, following.policy, _failures(container), running, since)
+                push = self._newer(follows, partial(_tell, problems, name))
+            except RemoteError as error:
+                _tell(problems, name, error.message)
+                continue
             except (CannotTell, InvalidImage) as error:
-                problems.append(f"{name}: {error}")
+                _tell(problems, name, str(error))
                 continue
             if push:
                 found[push] = None
         return tuple(found)
 
-    def _newer(
-        self,
-        image: ImageReference,
-        tag: str | None,
-        policy: Policy,
-        failures: tuple[Failure, ...],
-        running: frozenset[str],
-        since: datetime,
-    ) -> Push | None:
-        best = self._best_tag(image, tag, policy, failures)
-        if best is None:
-            return None
-        found = self.registry.lookup(ImageReference(image.registry, image.repository, best))
-        if not isinstance(found, Found):
-            raise CannotTell(str(getattr(found, "detail", found)))
-        if best == tag and (not running or found.digest in running):
-            return None
-        if any(failure.tag == best and failure.digest in {None, found.digest} for failure in failures):
-            return None
-        pushed = ImageReference(image.registry, image.repository, best, found.digest)
-        # Nobody knows when a tag was moved. If that counted as now, it would outrank a newer tag whose webhook waits.
-        return Push.of(SENDER, pushed, pushed_at=since if best == tag else self.ports.now())
+    def _newer(self, follows: Followed, tell: Callable[[str], None]) -> Push | None:
+        """The first push, best first, that is an image, did not fail before and does not run already."""
+        image, tag, policy = follows.image, follows.tag, follows.policy
+        for one in islice(self._in_turn(follows, tell), MOST_TRIED):
+            tried = ImageReference(image.registry, image.repository, one.tag)
+            found = self.registry.lookup(tried, follows.running)
+            if not isinstance(found, Found):
+                raise CannotTell(str(getattr(found, "detail", found)))
+            if found.artifact or follows.failed(one.tag, found.digest):
+                continue
+            # Azure names the platform's manifest as what it pulled, the registry the index that lists it. Where the
+            # later push wins, another tag of the image that runs already would change nothing but its name.
+            is_same = bool(found.digests & follows.running)
+            is_known = is_same or not follows.running
+            if (one.tag == tag and is_known) or (is_same and not policy.ordered):
+                return None
+            pushed = ImageReference(image.registry, image.repository, one.tag, found.digest)
+            # Of most tags nobody knows when they were pushed. Counted as now, that would outrank a webhook that waits.
+            pushed_at = max(follows.since, min(one.pushed_at, self.ports.now()))
+            return Push.of(SWEEP, pushed, pushed_at=pushed_at, proof="own")
+        return None
 
-    def _best_tag(
-        self, image: ImageReference, tag: str | None, policy: Policy, failures: tuple[Failure, ...]
-    ) -> str | None:
-        """The tag that the container should run by what the registry has: the highest allowed one, or its own."""
-        if tag is None or not policy.ordered:
-            return tag
-        failed = {failure.tag for failure in failures}
+    def _in_turn(self, follows: Followed, tell: Callable[[str], None]) -> Iterator[Dated]:
+        """The tags that the container could run by what the registry has, best first, its own one last.
+
+        With the time of the push where the registry tells it.
+        """
+        image, tag, policy = follows.image, follows.tag, follows.policy
+        if tag is None:
+            return
+        if policy.ordered:
+            tags = {other for other in self.registry.tags(image) if follows.may_be_tried(other)}
+            while best := best_tag(policy, tag, tags):
+                tags.remove(best)
+                yield Dated(best, LONG_AGO)
+        elif not isinstance(policy, SameTag):
+            try:
+                yield from pushed_later(self.registry, image, tag, follows.may_be_tried)
+            except RemoteError as error:
+                tell(error.message)  # whether its own tag has moved can be told all the same
+        if isinstance(policy.decide(tag, tag), Update):
+            yield Dated(tag, LONG_AGO)
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What a container follows, what it runs (every digest by which that is known), and what failed on it before.
+
+    `since` is when the push of what it runs was made.
+    """
+
+    image: ImageReference
+    tag: str | None
+    policy: Policy
+    failures: tuple[Failure, ...]
+    running: frozenset[str]
+    since: datetime
+
+    def failed(self, tag: str, digest: str) -> bool:
+        """Did this very image fail?"""
+        return any(failure.tag == tag and failure.digest in {None, digest} for failure in self.failures)
+
+    def may_be_tried(self, tag: str) -> bool:
+        """Does the policy admit another tag, and did none of its images fail, as far as that is remembered?"""
+        failed = {failure.tag for failure in self.failures}
         # A container remembers so many failures and no more: what is lower than one of them may have failed before.
-        forgets = len(failures) >= FAILURES_KEPT
-        allowed = (
-            other
-            for other in self.registry.tags(image)
-            if other != tag
-            and other not in failed
-            and isinstance(policy.decide(tag, other), Update)
-            and not (forgets and any(policy.outranks(one, other) for one in failed))
-        )
-        return reduce(lambda best, other: other if policy.outranks(other, best) else best, allowed, tag)
+        forgets = len(self.failures) >= FAILURES_KEPT
+        may_have_failed = tag in failed or (forgets and any(self.policy.outranks(one, tag) for one in failed))
+        return not may_have_failed and isinstance(self.policy.decide(self.tag, tag), Update)
+
+
+def _tell(problems: list[str], name: str, problem: str) -> None:
+    problems.append(f"{name}: {problem}")
 
 
 def _failures(container: ContainerRecord | None) -> tuple[Failure, ...]:

@@ -17,7 +17,7 @@ from worker.record.record import Record
 from worker.record.values import Timer
 
 CONFLICTS = 5
-"""Times that something is decided anew because somebody else wrote the record first, before it is left to later."""
+"""How often something is decided again because somebody else wrote the record first, before it is left to later."""
 SOON = timedelta(seconds=1)
 GATHER = timedelta(seconds=2)
 """How long pushes are gathered while a change is under way: each PUT restarts the group, so a burst should cost few."""

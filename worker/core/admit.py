@@ -17,7 +17,7 @@ from worker.core.following import Following, followings, good_image, repository_
 from worker.groups.group import ContainerGroup
 from worker.policies.policy import Policy, Skip
 from worker.record.record import GOODS_KEPT, Record, remembered
-from worker.record.values import MANUAL, Candidate, ContainerRecord, Failure, Good, Result
+from worker.record.values import MANUAL, SWEEP, Candidate, ContainerRecord, Failure, Good, Result
 from worker.targets.target import Target
 
 Verdict = Literal["wanted", "superseded", "ignored"]
@@ -38,8 +38,11 @@ def admit(record: Record, group: ContainerGroup, target: Target, now: datetime) 
     record = acquaint(record, group, target, now)
     followed = followings(group.images, target)
     for message in sorted(record.inbox, key=lambda message: message.order):
-        record, rulings = consider(record, followed, message)
-        record = record.but(inbox=tuple(other for other in record.inbox if other.id != message.id))
+        considered, rulings = consider(record, followed, message)
+        is_wanted = any(ruling.verdict == "wanted" for ruling in rulings)
+        if is_wanted and too_young(followed, message, now):
+            continue
+        record = considered.but(inbox=tuple(other for other in record.inbox if other.id != message.id))
         ruling = min(rulings, key=lambda ruling: _STRONGEST.index(ruling.verdict), default=None)
         if ruling is None:
             record = record.end(message, "ignored", f"no container runs {message.push.image.name}", (), now)
@@ -78,11 +81,7 @@ def _consider(
     if skipped:
         return container, Ruling(name, "ignored", decision.reason)
     place = next(
-        (
-            number
-            for number, other in enumerate(container.candidates)
-            if newer(policy, message, other.tag, other.message.order)
-        ),
+        (number for number, other in enumerate(container.candidates) if better(policy, good.tag, message, other)),
         len(container.candidates),
     )
     candidate = Candidate(message=message)
@@ -101,6 +100,22 @@ def newer(policy: Policy, message: UpdateMessage, tag: str, order: tuple[datetim
     """Is a push newer than another one with this tag and order: by the policy's order of tags, else by time?"""
     ranked = policy.outranks(message.push.tag, tag) if message.push.tag != tag else None
     return message.order > order if ranked is None else ranked
+
+
+def better(policy: Policy, running: str | None, message: UpdateMessage, other: Candidate) -> bool:
+    """Is a push better than another one that may follow `running`, too: by the policy, else by time?"""
+    preferred = policy.prefers(running, message.push.tag, other.tag) if message.push.tag != other.tag else None
+    return message.order > other.message.order if preferred is None else preferred
+
+
+def too_young(followed: dict[str, Following], message: UpdateMessage, now: datetime) -> str | None:
+    """Why a push has to wait in the inbox still (the condition min_age), for all containers; None if it need not.
+
+    The sweep does not know when its finds were pushed: for them it counts how long ago they were found.
+    """
+    pushed_at = message.received_at if message.push.sender == SWEEP else message.order[0]
+    conditions = (each.policy.conditions for each in followed.values() if each.name == message.push.image.name)
+    return next((why for each in conditions if (why := each.too_young(pushed_at, now))), None)
 
 
 def repeated(container: ContainerRecord, message: UpdateMessage, digest: str | None) -> Failure | None:
@@ -154,7 +169,7 @@ def acquaint(record: Record, group: ContainerGroup, target: Target, now: datetim
             record = _drop_candidates(record, name, "the container follows another repository now", now)
             container = ContainerRecord(repository=repository, followed=follows is not None, goods=(good,))
         if container.followed != (follows is not None):
-            why = "the container is not kept up to date any more"
+            why = "the container is no longer kept up to date"
             record = _drop_candidates(record, name, why, now)
             container = record.containers.get(name, container).but(followed=follows is not None)
         record = record.but(containers={**record.containers, name: container})
@@ -232,7 +247,7 @@ def _drop_candidates(record: Record, name: str, why: str, now: datetime) -> Reco
 
 def abandon(record: Record, ids: Collection[str], why: str, now: datetime) -> Record:
     """Pushes that are on the group, and that nobody will watch any more."""
-    record = fail(record, ids, "TargetRemoved", "left on the group without having been proven", now, circumstance=True)
+    record = fail(record, ids, "TargetRemoved", "left on the group unproven", now, circumstance=True)
     return conclude(record, why, now, lambda undone: undone.message.id in ids)
 
 

@@ -24,6 +24,8 @@ def begin(
 ) -> tuple[Record, Action | None]:
     """Bring what is wished for onto the group; without an action, something stood in the way and has failed."""
     asking = {wish.id for wish in wishes.values() if wish.id}
+    if why := group.not_ours:
+        return _in_the_way(record, asking, "NotOurs", why, rules, now)
     if missing := missing_secrets(group.withheld(), rules.secrets):
         return _in_the_way(record, asking, "MissingSecrets", _names(missing), rules, now)
     images = to_put(wishes, group.images, record.change)
@@ -81,7 +83,8 @@ def _in_the_way(
 ) -> tuple[Record, Action | None]:
     """It can't be begun: the pushes that ask for it fail. A way back waits for somebody to mend what is in the way."""
     if asking:
-        return fail(record, asking, code, detail, now, circumstance=code == "MissingSecrets"), None
+        circumstance = code in {"MissingSecrets", "NotOurs"}
+        return fail(record, asking, code, detail, now, circumstance=circumstance), None
     return conclude(record, f"not rolled back: {detail}", now), Wait(rules.slow, detail, owner=True)
 
 
@@ -93,7 +96,7 @@ def _taken_over(record: Record, asked: Mapping[str, str], now: datetime) -> Reco
         askers = (waiting.get(asked[name]) for name in undone.containers if name in asked)
         return any(asker is not None and asker.order > undone.message.order for asker in askers)
 
-    return conclude(record, "not rolled back: a newer push has taken over", now, taken_over)
+    return conclude(record, "not rolled back: a newer push is being deployed", now, taken_over)
 
 
 def _well(group: ContainerGroup) -> dict[str, str | None]:

@@ -1,7 +1,7 @@
-"""What each container of a group should run now, and whether it does. Pure.
+"""What each container of a group should run now, and whether it runs that. Pure.
 
-What an operator went back to; else, unless the group is held by hand, the best candidate; else the last good image.
-Nothing is remembered of how it came about: a look compares this with what runs, and does the one next thing.
+The desired image is the pinned one, if an operator rolled back; else, unless the group is held by hand, the image of
+the best candidate; else the last good one. How the record came to hold them does not matter.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 from worker.record.overrides import ROLLED_BACK
 from worker.record.record import Record
-from worker.record.values import Change, ContainerRecord
+from worker.record.values import TURN, Candidate, Change, ContainerRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What one container should run: `image`, in any of `spellings`.
+    """What one container should run: `image`, which a group may also have in any of the `spellings`.
 
-    `id` names the message that asked for it, as long as it is not proven; None for what ran well before. `restart`:
-    the same image is to be pulled again.
+    `id` names the message that asked for the image, for as long as the image is unproven; it is None for an image that
+    ran well before. `restart`: the group has the image already, and only a restart pulls what its tag points at now.
     """
 
     image: str
@@ -29,31 +29,41 @@ class Desired:
 
 
 def desired(record: Record, images: Mapping[str, str], *, rollback: bool) -> dict[str, Desired]:
-    """What should run, for each container of which anything is wanted. `images` is what runs (container → image)."""
+    """What should run, for each container for which that is known. `images` is what runs (container → image)."""
     found = {}
-    later = _tried_later(record)
+    later = _containers_whose_turn_comes_later(record)
     for name, container in record.containers.items():
         if name not in images:
             continue
-        if name in later:
-            # An older push that came here before goes on being watched: it, too, may be what breaks the group.
-            here = tuple(each for each in container.candidates if each.image == images[name] and not each.restart)
-            if not here:
-                continue
-            container = container.but(candidates=here)
-        if wish := _desired(record, name, container, images[name], rollback=rollback):
+        considered = _only_what_runs(container, images[name]) if name in later else container
+        if considered is None:
+            continue
+        if wish := _desired(record, name, considered, images[name], rollback=rollback):
             found[name] = wish
     return found
 
 
-def _tried_later(record: Record) -> list[str]:
-    """The containers that get no new push for now, where each push is to be tried apart: all that wait but the first.
-
-    Azure refused several images at once and did not say for which of them.
-    """
+def _containers_whose_turn_comes_later(record: Record) -> list[str]:
+    """Where pushes are tried apart: every container with candidates except the first. Else none."""
+    # Azure refused several new images in one PUT, for good or for now, so they are put one after the other. The one
+    # that was refused least often comes first.
     if not record.apart:
         return []
-    return sorted(name for name, container in record.containers.items() if container.candidates)[1:]
+    refusals = {
+        name: container.in_turn[0].refusals for name, container in record.containers.items() if container.candidates
+    }
+    return sorted(refusals, key=lambda name: (refusals[name], name))[1:]
+
+
+def _only_what_runs(container: ContainerRecord, running: str) -> ContainerRecord | None:
+    """The container with no candidates but those whose image it runs; None without any.
+
+    A push that reached the container earlier must go on being watched, because it, too, may break the group.
+    """
+    here = tuple(
+        candidate for candidate in container.candidates if candidate.image == running and not candidate.restart
+    )
+    return container.but(candidates=here) if here else None
 
 
 def _desired(record: Record, name: str, container: ContainerRecord, running: str, *, rollback: bool) -> Desired | None:
@@ -61,57 +71,89 @@ def _desired(record: Record, name: str, container: ContainerRecord, running: str
         image = container.pin.good.restored
         return Desired(image, container.pin.good.spellings, container.pin.message.id) if image else None
     if record.hold:
-        # What was begun before the hold is watched to its end, but nothing new is begun.
-        begun = container.candidate(record.change.asked.get(name)) if record.change else None
-        if begun and begun.image:
-            return _of_candidate(begun.image, begun.id, restart=begun.restart)
-        # What an operator went back from does not stay, though a late change brings it in once more.
-        gone_back_from = {failure.image for failure in container.failures if failure.code == ROLLED_BACK}
-        good = container.good
-        here = running in gone_back_from - good.spellings
-        return Desired(good.restored, good.spellings) if good.restored and here else None
-    # A better one whose registry has not answered yet does not keep the next best from running meanwhile.
-    best = next((candidate for candidate in container.candidates if candidate.image), None)
-    if best and best.image:
-        return _of_candidate(best.image, best.id, restart=best.restart)
+        return _desired_while_held(record, name, container, running)
+    candidate = _next_in_turn(container)
+    last_good = _last_good(container, running, rollback=rollback)
+    if candidate is None or (last_good and _must_be_brought_back_first(record, name, candidate, running)):
+        return last_good
+    return _of_candidate(candidate)
+
+
+def _next_in_turn(container: ContainerRecord) -> Candidate | None:
+    """The candidate to bring in now; None without any."""
+    # The best candidate may still wait for its registry's answer. Meanwhile the next best one runs.
+    return next((candidate for candidate in container.in_turn if candidate.image), None)
+
+
+def _must_be_brought_back_first(record: Record, name: str, candidate: Candidate, running: str) -> bool:
+    """Is the container broken, and the candidate's image one that Azure could not pull so far?
+
+    It may be hours until that image can be pulled. Until then the last good one should run, not a failed one.
+    """
+    is_refused = candidate.refusals >= TURN
+    is_broken = running in {failure.image for failure in record.containers[name].failures}
+    is_being_brought_back = any(name in undone.containers for undone in record.undone)
+    return is_refused and (is_broken or is_being_brought_back)
+
+
+def _desired_while_held(record: Record, name: str, container: ContainerRecord, running: str) -> Desired | None:
+    """While a group is held by hand: what was begun before the hold, or else what an operator's rollback left."""
+    # A change that was begun goes on being watched: dropping it would leave an unproven image on the group.
+    begun = container.candidate(record.change.asked.get(name)) if record.change else None
+    if begun and begun.image:
+        return _of_candidate(begun)
+    # A late change may bring back the image that an operator rolled back from. That image does not stay.
+    gone_back_from = {failure.image for failure in container.failures if failure.code == ROLLED_BACK}
     good = container.good
-    # A container without a rule is its owner's, but for one case: our restart pulled another image of its tag.
+    if good.restored and running in gone_back_from - good.spellings:
+        return Desired(good.restored, good.spellings)
+    return None
+
+
+def _last_good(container: ContainerRecord, running: str, *, rollback: bool) -> Desired | None:
+    """The last good image, where it is ours to put back."""
+    good = container.good
+    # A container without a rule is its owner's business, with one exception: our restart may have pulled another image
+    # under its tag.
     if not container.followed and not good.moved:
         return None
-    left_as_it_is = not rollback and running in {failure.image for failure in container.failures}
-    if good.restored is None or left_as_it_is:
+    failed_stays = not rollback and running in {failure.image for failure in container.failures}
+    if good.restored is None or failed_stays:
         return None
     return Desired(good.restored, good.spellings)
 
 
-def _of_candidate(image: str, message_id: str, *, restart: bool) -> Desired:
-    return Desired(image, frozenset({image}), message_id, restart)
+def _of_candidate(candidate: Candidate) -> Desired | None:
+    """A candidate as the desired image; None while its image is not known."""
+    image = candidate.image
+    return Desired(image, frozenset({image}), candidate.id, candidate.restart) if image else None
 
 
 def runs(name: str, wish: Desired, images: Mapping[str, str], change: Change | None) -> bool:
-    """Does the container run what it should, as far as its image tells?
+    """Whether the container runs the desired image, as far as the image's name can tell.
 
-    What only a restart brings in is there once a change was made for it.
+    A restart leaves the name as it is. It counts as done once the record holds a change that was made for it.
     """
-    if wish.restart and not (change and change.asked.get(name) == wish.id):
+    is_restarted = change is not None and change.asked.get(name) == wish.id
+    if wish.restart and not is_restarted:
         return False
     return images[name] in wish.spellings
 
 
 def to_put(wishes: Mapping[str, Desired], images: Mapping[str, str], change: Change | None) -> dict[str, str]:
-    """The image that each container is to have: the one that it has, in its own spelling, where that is right."""
+    """The image that a PUT gives each container. One that is right already keeps the spelling that it has."""
     return {name: images[name] if runs(name, wish, images, change) else wish.image for name, wish in wishes.items()}
 
 
 def drifted(record: Record, images: Mapping[str, str], *, rollback: bool) -> bool:
-    """Does a group that is at rest run anything else than it should? `images` as for `desired`.
+    """Whether a group at rest runs anything but its desired images. `images` is as for `desired`.
 
-    A late change may have come in, or the owner has deployed something: a look will tell which.
+    A late change may have taken effect, or the owner may have deployed something; a look tells which.
     """
     if record.change and record.change.refused:
-        return False  # it was tried, and Azure does not take it
+        return False  # putting the image back was tried, and Azure refuses it for good
     wishes = desired(record, images, rollback=rollback)
     if any(not runs(name, wish, images, record.change) for name, wish in wishes.items()):
         return True
-    known = {name for name, container in record.containers.items() if container.followed}
-    return bool(known - images.keys())
+    followed = {name for name, container in record.containers.items() if container.followed}
+    return bool(followed - images.keys())

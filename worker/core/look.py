@@ -10,11 +10,12 @@ from datetime import datetime
 
 from shared.message import UpdateMessage
 from worker.core.admit import admit
-from worker.core.following import followings
+from worker.core.following import Following, followings
 from worker.core.reconcile import reconcile
-from worker.core.resolve import not_there, resolve, unresolved
+from worker.core.resolve import no_image, not_there, resolve, unresolved
 from worker.core.rules import Action, RolloutRules
 from worker.groups.group import ContainerGroup
+from worker.record.lookups import Found
 from worker.record.record import Record
 from worker.targets.target import Target
 
@@ -27,8 +28,9 @@ class Absence:
     detail: str
 
 
-Digest = str | Absence | None
-"""What a registry tells of a pushed image: its digest, that it is not there, or nothing."""
+Digest = Found | str | Absence | None
+"""What is known of a pushed image: all that its registry tells, the digest alone by a sender that is believed, that it
+is not there, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,20 @@ class Situation:
 
     def to_look_up(self, record: Record) -> UpdateMessage | None:
         """The push whose digest the registry is to be asked for next, if any."""
-        return unresolved(record)
+        return unresolved(record, self._followed)
 
     def looked_up(self, record: Record, message: UpdateMessage, digest: Digest) -> Record:
         """The record once the registry has answered."""
         if isinstance(digest, Absence):
             return not_there(record, message, digest.code, digest.detail, self.now)
-        return resolve(record, self.group, followings(self.group.images, self.target), message, digest, self.now)
+        found = Found(digest) if isinstance(digest, str) else digest
+        if found and found.artifact:
+            return no_image(record, message, found.artifact, self.now)
+        return resolve(record, self.group, self._followed, message, found, self.now)
+
+    @property
+    def _followed(self) -> dict[str, Following]:
+        return followings(self.group.images, self.target)
 
     def reconciled(self, record: Record) -> tuple[Record, Action]:
         """The record as it is to be written, and what is to be done then."""

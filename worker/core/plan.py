@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.message import UpdateMessage
-from worker.core.admit import acquaint, consider
+from worker.core.admit import acquaint, consider, too_young
 from worker.core.following import followings
 from worker.core.look import Digest, Situation
 from worker.core.receive import receive
 from worker.core.rules import Action, Put, RolloutRules, Wait
 from worker.groups.group import ContainerGroup
+from worker.groups.secret_paths import is_object
+from worker.groups.withheld import Secret
 from worker.record.record import Record
 from worker.record.values import Ending, Result
 from worker.targets.target import Target
@@ -96,9 +98,13 @@ def _reasons(
     record: Record, group: ContainerGroup, target: Target, message: UpdateMessage, now: datetime
 ) -> tuple[str, ...]:
     """What the policy says of the push, a sentence for each container that runs its repository."""
-    known = acquaint(record, group, target, now)
-    _, rulings = consider(known, followings(group.images, target), message)
-    return tuple(f"{ruling.container}: {ruling.reason}" for ruling in rulings)
+    known, followed = acquaint(record, group, target, now), followings(group.images, target)
+    _, rulings = consider(known, followed, message)
+    reasons = [f"{ruling.container}: {ruling.reason}" for ruling in rulings]
+    is_wanted = any(ruling.verdict == "wanted" for ruling in rulings)
+    if is_wanted and (age := too_young(followed, message, now)):
+        reasons.append(age)
+    return tuple(reasons)
 
 
 def _with_end(reasons: tuple[str, ...], ended: Ending) -> tuple[str, ...]:
@@ -121,7 +127,7 @@ def _describe(action: Action, record: Record) -> tuple[str, tuple[str, ...]]:
 
 def difference(group: ContainerGroup, images: dict[str, str], secret_paths: tuple[str, ...] = ()) -> tuple[str, ...]:
     """The lines of a diff between each container and the same with these images, secrets masked, headed by its name."""
-    secrets = dict.fromkeys(secret_paths, MASK)
+    secrets: dict[str, Secret] = {path: "{}" if is_object(path) else MASK for path in secret_paths}
     before, after = (_containers(group.definition(changed, secrets)) for changed in ({}, images))
     lines = [
         # Line numbers would be those of nothing that anybody can look at.

@@ -81,8 +81,11 @@ def at_rest(record: Record, rules: RolloutRules, now: datetime) -> Action:
     if record.flights:
         left = max(one.sent_at for one in record.flights) + rules.flight - now
         return Wait(max(timedelta(seconds=1), min(left, rules.slow)), "a change may still be on its way")
-    if record.inbox or (not record.hold and any(one.candidates and not one.pin for one in record.containers.values())):
+    if not record.hold and any(one.candidates and not one.pin for one in record.containers.values()):
         return Wait(rules.check_interval, "pushes wait to be looked up in their registry")
+    if record.inbox:
+        # What was admitted has left the inbox. Nothing but time, which the owner's policy asks for, helps the rest.
+        return Wait(rules.slow, "pushes wait until they are as old as the policy wants them (min_age)", owner=True)
     return Rest()
 
 

@@ -5,6 +5,7 @@ Only the best one is asked for: a burst of pushes costs one look at the registry
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from shared.image import rewrite
@@ -13,6 +14,7 @@ from worker.core.admit import failed_before, is_same_push, leave, repeated
 from worker.core.failing import fail
 from worker.core.following import Following, running_digest
 from worker.groups.group import ContainerGroup
+from worker.record.lookups import Found
 from worker.record.record import Record, remembered
 from worker.record.values import Candidate, ContainerRecord
 
@@ -20,15 +22,20 @@ MOST_LOOKUPS = 3
 """How often a registry is asked for an image that it does not have: one that was pushed a moment ago may show yet."""
 
 
-def unresolved(record: Record) -> UpdateMessage | None:
+def unresolved(record: Record, followed: Mapping[str, Following]) -> UpdateMessage | None:
     """A push whose digest is to be asked for now, as it is the best candidate of some container; None if there is none.
 
-    While the group is held by hand nothing is asked: what the registry says by then counts.
+    While the group is held by hand nothing is asked: what the registry says by then counts. Nor is any registry asked
+    but those that the group runs images from: a record is outside, too, and must not decide where we connect to.
     """
     if record.hold:
         return None
-    best = (container.candidates[0] for container in record.containers.values() if container.candidates)
-    return next((candidate.message for candidate in best if candidate.image is None), None)
+    for name, container in record.containers.items():
+        best = container.in_turn[0] if container.candidates else None
+        follows = followed.get(name)
+        if best and best.image is None and follows and follows.name == best.message.push.image.name:
+            return best.message
+    return None
 
 
 def resolve(
@@ -36,18 +43,21 @@ def resolve(
     group: ContainerGroup,
     followed: dict[str, Following],
     message: UpdateMessage,
-    digest: str | None,
+    found: Found | None,
     now: datetime,
 ) -> Record:
-    """The registry has told the digest of a push, or could not tell (None): what it would bring onto each container."""
+    """It is known what a push points at, or nobody can tell (None): what it would bring onto each container."""
+    digest = found.digest if found else None
     for name, following in followed.items():
         container = record.containers.get(name)
         candidate = container.candidate(message.id) if container else None
         if container is None or candidate is None or candidate.image is not None:
             continue
-        if failure := repeated(container, message, digest):
+        if why := _not_built_for(following, found):
+            record = leave(record, name, candidate, "ignored", f"{message.push.image} is {why}", now)
+        elif failure := repeated(container, message, digest):
             record = leave(record, name, candidate, "ignored", failed_before(failure), now)
-        elif _runs_already(record, group, name, candidate, digest):
+        elif _runs_already(record, group, name, candidate, found):
             record = _unchanged(record, name, candidate, digest, now)
         else:
             resolved = _resolved(container, candidate, group.images[name], following.written, digest)
@@ -58,6 +68,13 @@ def resolve(
             sent = [other.image for other in container.candidates if other.image and other not in candidates]
             record = record.with_container(name, candidates=candidates, past=remembered(container, sent))
     return record
+
+
+def _not_built_for(following: Following, found: Found | None) -> str | None:
+    """Why the policy's platform keeps an image away; None if it doesn't, or if nobody can tell what it is built for."""
+    if found is None or found.built_for is None:
+        return None
+    return following.policy.conditions.not_built_for(found.built_for)
 
 
 def not_there(record: Record, message: UpdateMessage, code: str, detail: str, now: datetime) -> Record:
@@ -74,6 +91,15 @@ def not_there(record: Record, message: UpdateMessage, code: str, detail: str, no
     if lookups < MOST_LOOKUPS:
         return tried
     return fail(tried, {message.id}, code, detail, now, circumstance=True, attempts=lookups)
+
+
+def no_image(record: Record, message: UpdateMessage, what: str, now: datetime) -> Record:
+    """What was pushed is no image, as its registry's manifest tells: a cache, a chart, a signature. It is ignored."""
+    for name, container in record.containers.items():
+        if candidate := container.candidate(message.id):
+            why = f"{message.push.image} is no image that a container can run: {what}"
+            record = leave(record, name, candidate, "ignored", why, now)
+    return record
 
 
 def _resolved(
@@ -98,21 +124,23 @@ def _has_failed(container: ContainerRecord, candidate: Candidate) -> bool:
     return candidate.tag in {failure.tag for failure in container.failures}
 
 
-def _runs_already(record: Record, group: ContainerGroup, name: str, candidate: Candidate, digest: str | None) -> bool:
+def _runs_already(record: Record, group: ContainerGroup, name: str, candidate: Candidate, found: Found | None) -> bool:
     """Does the container run this very image, and well?
 
     Without a digest only the very push that brought it here is known to be the same, delivered once more. What runs
-    without having been watched, because another container's change pulled it, may be anything.
+    without having been watched, because another container's change pulled it, may be anything. Of an index Azure names
+    the platform's manifest as what it pulled, and the registry the index: both are one image.
     """
     good, change = record.containers[name].good, record.change
     if change and (name in change.asked or not _is_spelling_of(good.spellings, change.images.get(name))):
         return False
     if good.tag != candidate.tag or group.images[name] not in good.spellings:
         return False
-    if digest is None:
+    if found is None:
         pushed_at = good.order[0] if good.order else None
         return is_same_push(candidate.message, good.tag, pushed_at, good.digest)
-    return good.digest in {None, digest} and running_digest(group, name) == digest
+    is_good = good.digest is None or good.digest in found.digests
+    return is_good and running_digest(group, name) in found.digests
 
 
 def _is_spelling_of(spellings: frozenset[str], image: str | None) -> bool:

@@ -57,10 +57,13 @@ class Sight:
 def watch(
     record: Record, group: ContainerGroup, wishes: Mapping[str, Desired], rules: RolloutRules, now: datetime
 ) -> _Turn:
-    """The next step of a change that is on the group; no action: something has failed or moved, so decide anew."""
+    """The next step of a change that is on the group; no action: something has failed or moved, so decide again."""
     if record.change is None:
         raise ValueError("there is a change to watch")
-    change = record.change.but(patience=rules.looked(record.change.patience, now))
+    # While Azure moves a group off a node that is down, nobody can judge the change: that time does not count.
+    patience = record.change.patience
+    patience = patience.but(looked_at=now) if group.under_repair else rules.looked(patience, now)
+    change = record.change.but(patience=patience)
     record = record.but(change=change)
     unproven = {name: wish.id for name, wish in wishes.items() if wish.id}
     sight = Sight(change, group, _healths(record, change, group, wishes), unproven)
@@ -117,17 +120,37 @@ def _trouble(record: Record, sight: Sight, rules: RolloutRules, now: datetime) -
         # Of several pushes those are to blame whose containers broke; if only neighbours did, all of them.
         blamed = suspects.keys() & broken.keys() or suspects.keys()
         name, first = next(iter(sorted(broken.items())))
-        return _failed(record, [suspects[each] for each in blamed], first.code, f"{name}: {first.evidence}", rules, now)
+        return _failed(
+            record,
+            [suspects[each] for each in blamed],
+            first.code,
+            f"{name}: {first.evidence}",
+            rules,
+            now,
+            circumstance=first.circumstance,
+        )
     if sight.operation_failed:
         what = evidence(sight.group, "the operation failed")
         return _failed(record, list(suspects.values()), "ProvisioningFailed", what, rules, now)
     return None
 
 
-def _failed(record: Record, ids: Collection[str], code: str, detail: str, rules: RolloutRules, now: datetime) -> _Turn:
-    """The pushes to blame fail. Without any, what ran well before does not any more, and there is nothing better."""
+def _failed(
+    record: Record,
+    ids: Collection[str],
+    code: str,
+    detail: str,
+    rules: RolloutRules,
+    now: datetime,
+    *,
+    circumstance: bool = False,
+) -> _Turn:
+    """The pushes to blame fail. Without any, what ran well before does not any more, and there is nothing better.
+
+    The group is brought back after a `circumstance`, too: nothing runs on it. But the push may come again.
+    """
     if ids:
-        record = fail(record, ids, code, detail, now)
+        record = fail(record, ids, code, detail, now, circumstance=circumstance)
         if not rules.rollback:
             record = conclude(record, "not rolled back: ACI_HOOKS_ROLLBACK is off", now)
         return record, None

@@ -41,7 +41,7 @@ class Listing:
     """What one scope held: the targets that its groups' tags make, all its groups, and what is wrong there.
 
     `unknown` is why nobody can tell what is there, though something may be. `to_be_mended` are the groups whose tags
-    are no policies.
+    are not policies. `complete`: a group that is not among `groups` does not exist.
     """
 
     targets: tuple[Target, ...] = ()
@@ -49,6 +49,7 @@ class Listing:
     problems: tuple[str, ...] = ()
     unknown: RemoteError | None = None
     to_be_mended: tuple[Target, ...] = ()
+    complete: bool = True
 
 
 class Catalogue:
@@ -97,8 +98,8 @@ class Catalogue:
         """Is this group missing from the last list of every place that it would be in? Unknown places tell nothing."""
         listings = self._listings
         covering = [listings[scope] for scope in self._scopes() if scope in listings and scope.covers(target)]
-        known = [listing for listing in covering if listing.unknown is None]
-        return bool(known) and all(target not in listing.groups for listing in known)
+        complete = [listing for listing in covering if listing.complete]
+        return bool(complete) and all(target not in listing.groups for listing in complete)
 
     def renew(self) -> None:
         """List the groups if the list will soon be too old. Raises RemoteError."""
@@ -179,11 +180,11 @@ class Catalogue:
         """What counts for a place that can't be listed."""
         problems = (f"{scope} can't be listed: {error}",)
         # Where tags are not looked for, nothing depends on the list: a target of the file is asked for by itself.
-        holds_nothing = error.status == _NOT_FOUND or not scope.discover
-        if holds_nothing:
-            return Listing(problems=problems)
+        is_gone = error.status == _NOT_FOUND
+        if is_gone or not scope.discover:
+            return Listing(problems=problems, complete=is_gone)
         before = self._listings.get(scope, Listing())
-        return replace(before, problems=problems, unknown=error)
+        return replace(before, problems=problems, unknown=error, complete=False)
 
 
 def _listing(groups: list[ContainerGroup], *, discover: bool) -> Listing:
@@ -198,7 +199,7 @@ def _listing(groups: list[ContainerGroup], *, discover: bool) -> Listing:
             problems += [f"{group.id}: {problem}" for problem in target.problems]
             to_be_mended.append(Target(group.id, everything=AnyTag(), source="tags"))
     for problem in problems:
-        log.error("resource tags are no policy", problem=problem)
+        log.error("resource tags are not a valid policy", problem=problem)
     return Listing(
         targets=tuple(targets),
         groups={group.id: _listed(group) for group in groups},

@@ -11,6 +11,7 @@ _TARGETS = "mend the targets file or the resource tags, if the group is gone for
 ADVICE = {
     "CrashLoop": _GOOD_IMAGE,
     "ContainerFailed": _GOOD_IMAGE,
+    "ContainerStartFailed": "read the detail: the image was pulled, and its container can't be started; then redrive",
     "ImagePullFailed": _GOOD_IMAGE,
     "ProvisioningFailed": "read the detail and the group's events in the portal, then redrive",
     "RolloutTimeout": "push a good image, or allow more time (ACI_HOOKS_ROLLOUT_TIMEOUT) and redrive",
@@ -48,6 +49,8 @@ ADVICE = {
     "MissingSecrets": "configure each secret that the detail names under `secrets` in the targets file, then redrive",
     "ResourceNotFound": _TARGETS,
     "ResourceGroupNotFound": _TARGETS,
+    "NotOurs": "take the group out of the targets (it says why), then purge",
+    "RequestDisallowedByPolicy": "ask whoever owns the Azure policy that the detail names, then redrive",
     "TargetRemoved": "see what runs on the group (`status`), then purge",
     "Undecodable": "look at it with `show`, find out who sent it, and purge it",
 }

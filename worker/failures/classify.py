@@ -8,6 +8,7 @@ azure/azure-resource-manager/management/request-limits-and-throttling.
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass
 
 from shared.errors import RemoteError
@@ -18,11 +19,22 @@ SLOWLY = 60.0
 TRANSITION_PAUSE = 10.0
 
 _THROTTLED = frozenset({"TooManyRequests", "SubscriptionRequestsThrottled", "OperationNotAllowedThrottled"})
-_SOON = frozenset({"RegistryErrorResponse", "ServiceUnavailable", "InternalServerError", "ServerTimeout", "BadGateway"})
-_A_FEW_TIMES = frozenset({"InaccessibleImage", "ManifestUnknown"})
+# A registry's limit or day off lasts for hours, and Azure says InaccessibleImage of it, too.
+_SOON = frozenset(
+    {
+        "RegistryErrorResponse",
+        "ServiceUnavailable",
+        "InternalServerError",
+        "ServerTimeout",
+        "BadGateway",
+        "InaccessibleImage",
+    }
+)
+_A_FEW_TIMES = frozenset({"ManifestUnknown"})
 _SLOW = frozenset({"ContainerGroupQuotaReached"})
-# A fresh role assignment takes up to half an hour. A record that can't be read waits for somebody to mend it.
+_QUOTA = re.compile(r"quota|capacity", re.IGNORECASE)
 _MISCONFIGURED = frozenset({"SecretUnavailable"})
+# A fresh role assignment takes up to half an hour. A record that can't be read waits for somebody to mend it.
 _WAIT_FOR_PEOPLE = frozenset(
     {
         "AuthenticationFailed",
@@ -41,6 +53,7 @@ _NEVER = frozenset(
         "InvalidImageRegistryPassword",
         "InvalidRequestContent",
         "InvalidStorageAccountKey",
+        "RequestDisallowedByPolicy",
     }
 )
 _WRAPPER = "MultipleErrorsOccurred"
@@ -64,10 +77,11 @@ class Transient:
 
 @dataclass(frozen=True, slots=True)
 class Permanent:
-    """No further try can mend it."""
+    """No further try can mend it. A `circumstance` says nothing of the image that is to be brought in."""
 
     code: str
     detail: str
+    circumstance: bool = False
 
 
 Failure = Transient | Permanent
@@ -77,37 +91,53 @@ def classify(error: BaseException) -> Failure:
     """What to make of any error. What nobody foresaw is tried again: the attempt limit ends it."""
     if not isinstance(error, RemoteError):
         return Transient(type(error).__name__, str(error) or type(error).__name__)
-    code = _inner_code(error) if error.code == _WRAPPER else error.code
+    failures = [_classified(code, error) for code in _codes(error)]
+    # One that no further try can mend is enough; else the one that is tried the least often counts.
+    return min(failures, key=_hope)
+
+
+def _classified(code: str, error: RemoteError) -> Failure:
+    """What to make of an error of this code, which is its own or one that it wraps."""
     detail = str(error)
     if error.status == 429 or code in _THROTTLED:
         return Transient(code, detail, error.retry_after, circumstance=True)
     if code == "ContainerGroupTransitioning":
         return Transient(code, detail, error.retry_after, circumstance=True, pause=TRANSITION_PAUSE)
-    if code in _SLOW or code in _WAIT_FOR_PEOPLE:
-        pause = SLOWLY if code in _SLOW else 0.0
-        return Transient(code, detail, error.retry_after, circumstance=True, pause=pause)
     if code in _NEVER:
         return Permanent(code, detail)
+    if code in _SLOW or _QUOTA.search(code):
+        return Transient(code, detail, error.retry_after, circumstance=True, pause=SLOWLY)
     if code in _A_FEW_TIMES:
         return Transient(code, detail, error.retry_after, limit=SHORT)
     if code in _MISCONFIGURED:
         return Transient(code, detail, error.retry_after)
-    if code in _SOON or _heals(error):
+    if code in _SOON or code in _WAIT_FOR_PEOPLE or _heals(error):
         return Transient(code, detail, error.retry_after, circumstance=True)
-    return Permanent(code, detail)
+    # What is wrong with a secret or a registry's answer says nothing of the image.
+    return Permanent(code, detail, circumstance=error.service != "arm")
+
+
+def _hope(failure: Failure) -> int:
+    """How long it is worth another try: not at all, a few times, some times, for hours."""
+    if isinstance(failure, Permanent):
+        return 0
+    if failure.limit is not None:
+        return 1
+    return 3 if failure.circumstance else 2
 
 
 _SAYS_NOTHING_OF_THE_IMAGE = frozenset(
-    {"MissingSecrets", "SecretUnavailable", "ManifestUnknown", "StuckInTransition", "WorkerCrash"}
+    {"MissingSecrets", "NotOurs", "SecretUnavailable", "ManifestUnknown", "StuckInTransition", "WorkerCrash"}
 )
+ABOUT_ONE_IMAGE = frozenset({"InaccessibleImage", "RegistryErrorResponse"})
+"""The codes of what keeps one image from being pulled, and not the others of the group."""
 GONE = frozenset({"ResourceNotFound", "ResourceGroupNotFound"})
 """The codes that say that there is no such group."""
 
 
 def is_circumstance(failure: Failure) -> bool:
     """Does it say nothing of the image, so that the same push may be tried again when it comes once more?"""
-    passing = isinstance(failure, Transient) and failure.circumstance
-    return passing or failure.code in _SAYS_NOTHING_OF_THE_IMAGE | GONE
+    return failure.circumstance or failure.code in _SAYS_NOTHING_OF_THE_IMAGE | GONE
 
 
 def passes(failure: Failure) -> bool:
@@ -121,14 +151,34 @@ def nothing_done(error: RemoteError) -> bool:
 
 
 def _heals(error: RemoteError) -> bool:
-    # 401: a token that ran out, or a credential being replaced. 409 on a group: somebody is at work on it.
-    return error.status is None or error.status in {401, 408, 409, 412} or error.status >= 500
+    # 401: a token that ran out, or a credential being replaced. 403: a role that is missing, or fresh. 409 on a group:
+    # somebody is at work on it.
+    return error.status is None or error.status in {401, 403, 408, 409, 412} or error.status >= 500
 
 
-def _inner_code(error: RemoteError) -> str:
-    passing = (*_THROTTLED, *_SOON, *_A_FEW_TIMES, *_SLOW, *_WAIT_FOR_PEOPLE, "ContainerGroupTransitioning")
-    known = [*sorted(_NEVER), *sorted(passing)]
-    return next((code for code in known if code in error.message), error.code)
+def _codes(error: RemoteError) -> tuple[str, ...]:
+    """The codes that say what happened: those of the errors that this one wraps, where its own says nothing."""
+    if error.code in _KNOWN:
+        return (error.code,)
+    inner = tuple(dict.fromkeys(code for code in error.inner if code and code != _WRAPPER))
+    if inner or error.code != _WRAPPER:
+        return inner or (error.code,)
+    # Some wrap them in their message alone.
+    return tuple(code for code in sorted(_KNOWN) if re.search(rf"\b{code}\b", error.message)) or (error.code,)
+
+
+_KNOWN = frozenset(
+    {
+        *_THROTTLED,
+        *_SOON,
+        *_A_FEW_TIMES,
+        *_SLOW,
+        *_MISCONFIGURED,
+        *_WAIT_FOR_PEOPLE,
+        *_NEVER,
+        "ContainerGroupTransitioning",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,21 +8,34 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from shared.message import TargetId
-from worker.groups.health import Health, container_health, pulled_digest
-from worker.groups.withheld import every_container, put_secrets, withheld_places
+from worker.groups.events import pulled_digest
+from worker.groups.health import Health, container_health, with_inits
+from worker.groups.ownership import not_ours
+from worker.groups.withheld import Secret, every_container, put_secrets, withheld_places
 
 Json = dict[str, Any]
 
-_SETTLED = frozenset({"succeeded", "failed", "canceled", "unhealthy", ""})
+# Unhealthy is no end: the node is down, and the platform moves the group, which shows as Repairing
+# (learn.microsoft.com/azure/container-instances/container-state).
+_SETTLED = frozenset({"succeeded", "failed", "canceled", ""})
+_UNDER_REPAIR = frozenset({"unhealthy", "repairing"})
 _MOST_WARNINGS = 5
-# What a GET gives and a PUT may not carry.
+_UNASSIGNED = "0.0.0.0"  # noqa: S104 - what Azure shows of a group in transition, and nothing to listen on
+# What a GET gives and a PUT may not carry. The last ones are in Azure's answers and in no specification.
 _READ_ONLY = ("id", "name", "type", "systemData")
-_READ_ONLY_PROPERTIES = ("provisioningState", "instanceView", "isCreatedFromStandbyPool")
+_READ_ONLY_PROPERTIES = (
+    "provisioningState",
+    "instanceView",
+    "isCreatedFromStandbyPool",
+    "provisioningTimeoutInSeconds",
+    "isCustomProvisioningTimeout",
+    "orchestratorId",
+)
 
 
 class ContainerGroup:
@@ -57,7 +70,17 @@ class ContainerGroup:
     @property
     def failed(self) -> bool:
         """Did the last operation fail?"""
-        return self._provisioning_state in {"failed", "canceled", "unhealthy"}
+        return self._provisioning_state in {"failed", "canceled"}
+
+    @property
+    def under_repair(self) -> bool:
+        """Is its node down, so that the platform moves it? That says nothing of any image."""
+        return self._provisioning_state in _UNDER_REPAIR
+
+    @property
+    def not_ours(self) -> str | None:
+        """Why it must not be updated, as a sentence for people; None if it may be."""
+        return not_ours(self.raw)
 
     @property
     def stopped(self) -> bool:
@@ -67,28 +90,48 @@ class ContainerGroup:
 
     @property
     def address(self) -> dict[str, str]:
-        """The public `ip` and `fqdn`, as far as it has them."""
+        """The public `ip` and `fqdn`, as far as it has them: in transition Azure may leave the `ip` out, or unset."""
         known = self._properties.get("ipAddress") or {}
-        return {name: known[name] for name in ("ip", "fqdn") if known.get(name)}
+        return {name: known[name] for name in ("ip", "fqdn") if known.get(name) not in {None, "", _UNASSIGNED}}
 
     def health(self, container: str, since: datetime) -> Health:
         """How one container has fared since a change at `since`, by Azure's clock."""
-        view = self._view_of(container)
         group_events = _events(_view(self._properties))
         restart_policy = str(self._properties.get("restartPolicy") or "Always")
-        return container_health(view, group_events, restart_policy, since, self.images.get(container))
+        image = self.images.get(container)
+        health = container_health(self._view_of(container), group_events, restart_policy, since, image)
+        return with_inits(health, self._health_of_inits(restart_policy, since))
+
+    def redacted(self, redact: Callable[[str], str]) -> ContainerGroup:
+        """The same group, with everything redacted that its instance views say: what is kept of it may be cut."""
+        raw = copy.deepcopy(dict(self.raw))
+        properties = raw.get("properties") or {}
+        for holder in (properties, *(container["properties"] for container in every_container(properties))):
+            if holder.get("instanceView"):
+                holder["instanceView"] = _redacted(holder["instanceView"], redact)
+        return ContainerGroup(raw, self._ahead)
+
+    @property
+    def says_something(self) -> bool:
+        """Do its instance views tell of any trouble, so that words of theirs may be kept as evidence?"""
+        views = [_view(container["properties"]) for container in every_container(self._properties)]
+        states = [view.get("currentState") or {} for view in views]
+        return bool(self.warnings()) or any(state.get("detailStatus") for state in states)
 
     def azure_time(self, now: datetime) -> datetime:
         """What Azure's clock shows when ours shows `now`: the same for every worker, however wrong its clock is."""
         return now + self._ahead
 
     def running_digest(self, container: str, since: datetime | None = None) -> str | None:
-        """The digest that the newest Pulled event of a container names (not older than `since`), None without one."""
-        return pulled_digest(self._view_of(container), since)
+        """The digest that the newest Pulled event of a container names (not older than `since`), None without one.
+
+        It is that of the platform's manifest: a registry's index lists it among others.
+        """
+        return pulled_digest(_events(self._view_of(container)), since)
 
     def warnings(self) -> list[str]:
         """The newest Warning events of the group and its containers, as `name: message`, at most five."""
-        views = [_view(container["properties"]) for container in self._containers()]
+        views = [_view(container["properties"]) for container in every_container(self._properties)]
         views.append(_view(self._properties))
         warnings = [event for view in views for event in _events(view) if event.get("type") == "Warning"]
         # ARM writes all its times in one form and zone, so their texts are in the order of the times.
@@ -99,7 +142,7 @@ class ContainerGroup:
         """The paths, in the targets file's spelling, of every secret that a PUT must carry and a GET leaves out."""
         return [place.path for place in withheld_places(self._properties)]
 
-    def definition(self, images: Mapping[str, str], secrets: Mapping[str, str]) -> bytes:
+    def definition(self, images: Mapping[str, str], secrets: Mapping[str, Secret]) -> bytes:
         """The body of a PUT: the group as it is with these images (container → image) and these secrets (path → value).
 
         Read-only properties are left out; everything else is sent as it came, known to us or not.
@@ -123,6 +166,15 @@ class ContainerGroup:
     def _containers(self) -> list[Json]:
         return list(self._properties.get("containers") or [])
 
+    def _health_of_inits(self, restart_policy: str, since: datetime) -> dict[str, Health]:
+        inits: list[Json] = self._properties.get("initContainers") or []
+        return {
+            init["name"]: container_health(
+                _view(init["properties"]), [], restart_policy, since, init["properties"].get("image")
+            )
+            for init in inits
+        }
+
     def _view_of(self, name: str) -> Json:
         """The instance view of one container, empty if it has none."""
         for container in self._containers():
@@ -139,11 +191,23 @@ def _events(view: Mapping[str, Any]) -> list[Json]:
     return view.get("events") or []
 
 
+def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {name: _redacted(member, redact) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_redacted(element, redact) for element in value]
+    return value
+
+
 def _drop_read_only(body: Json, properties: Json) -> None:
     for name in _READ_ONLY_PROPERTIES:
         properties.pop(name, None)
     for container in every_container(properties):
         container["properties"].pop("instanceView", None)
+    for credential in properties.get("imageRegistryCredentials") or []:
+        credential.pop("isDelegatedIdentity", None)
     address = properties.get("ipAddress") or {}
     address.pop("fqdn", None)
     identity = body.get("identity") or {}

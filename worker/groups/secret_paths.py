@@ -7,6 +7,7 @@
 | `volume/<name>/storage-account-key` | the key of the storage account behind an Azure Files volume |
 | `volume/<name>/secret/<file>` | one file of a secret volume |
 | `log-analytics/workspace-key` | the key of the Log Analytics workspace that the group's logs go to |
+| `extension/<name>/protectedSettings` | the protected settings of an extension, a JSON object |
 """
 
 from __future__ import annotations
@@ -18,18 +19,19 @@ CONTAINER = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 """A container's name, as a regular expression: a DNS label."""
 PATTERN = (
     rf"^(?:env/{CONTAINER}/[^/\s]+|registry/\S+|volume/[^/\s]+/storage-account-key"
-    r"|volume/[^/\s]+/secret/[^/\s]+|log-analytics/workspace-key)$"
+    r"|volume/[^/\s]+/secret/[^/\s]+|log-analytics/workspace-key|extension/[^/\s]+/protectedSettings)$"
 )
 """Every path, as a regular expression that JSON Schema understands too."""
 WORKSPACE_KEY = "log-analytics/workspace-key"
 FORMS = (
-    "env/<container>/<NAME>, registry/<server>, volume/<name>/storage-account-key, volume/<name>/secret/<file> or "
-    + WORKSPACE_KEY
+    "env/<container>/<NAME>, registry/<server>, volume/<name>/storage-account-key, volume/<name>/secret/<file>, "
+    f"{WORKSPACE_KEY} or extension/<name>/protectedSettings"
 )
 """The forms of a path, for people."""
-_KINDS = ("env", "registry", "volume", "log-analytics")
+_KINDS = ("env", "registry", "volume", "log-analytics", "extension")
 _ANY_FILE = "<file>"
 _ONE_FILE = re.compile(r"(volume/[^/]+/secret/)[^/]+")
+_PROTECTED_SETTINGS = re.compile(r"extension/[^/]+/protectedSettings")
 
 
 def variable(container: str, name: str) -> str:
@@ -47,6 +49,21 @@ def storage_account_key(volume: str) -> str:
     return f"volume/{volume}/storage-account-key"
 
 
+def protected_settings(extension: str) -> str:
+    """The path of an extension's protected settings."""
+    return f"extension/{extension}/protectedSettings"
+
+
+def is_file(path: str) -> bool:
+    """Is it a file of a secret volume, which holds bytes? Every other secret is a text."""
+    return _ONE_FILE.fullmatch(path) is not None
+
+
+def is_object(path: str) -> bool:
+    """Is the secret a JSON object rather than a text?"""
+    return _PROTECTED_SETTINGS.fullmatch(path) is not None
+
+
 def any_file(volume: str) -> str:
     """What stands for all the files of a secret volume, whose names nobody can tell."""
     return f"volume/{volume}/secret/{_ANY_FILE}"
@@ -62,7 +79,7 @@ def provides(configured: str, withheld: str) -> bool:
     """Does the secret under the path `configured` serve where `withheld` is wanted?
 
     ARM withholds the names of a secret volume's files too. Whether all of them are configured can't be checked, so
-    any one of them counts as providing the volume.
+    any one of them counts as providing the volume; `check` says so.
     """
     file = _ONE_FILE.fullmatch(configured)
     return configured == withheld or (file is not None and withheld == file[1] + _ANY_FILE)
@@ -75,7 +92,7 @@ def nearest_path(text: str) -> str | None:
     guesses += ["/".join([known, *rest]) for known in get_close_matches(kind, _KINDS, 1)]
     if len(rest) > 2:  # volume/certs/secrets/tls.pem
         guesses.append(f"volume/{rest[0]}/secret/{rest[2]}")
-    elif rest:  # volume/data/key
-        guesses.append(storage_account_key(rest[0]))
+    elif rest:  # volume/data/key, extension/kube-proxy/settings
+        guesses += [storage_account_key(rest[0]), protected_settings(rest[0])]
     valid = [guess for guess in guesses if re.fullmatch(PATTERN, guess)]
     return next(iter(get_close_matches(text, valid, 1)), None)

@@ -3,11 +3,15 @@
 One walk finds their places, for naming them and for filling them in. What is write-only, by the vendor's definition:
 learn.microsoft.com/rest/api/container-instances/container-groups/create-or-update. Where a Key Vault reference or a
 managed identity stands in for a secret, a GET gives that, and nothing is withheld.
+
+That all files of a secret volume are configured can't be checked, as their names are withheld as well: the targets file
+promises it. Nor can it be seen whether an extension had protected settings; one that has none is configured as `{}`.
 """
 
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +19,11 @@ from typing import Any
 from worker.groups import secret_paths
 
 Json = dict[str, Any]
+Secret = str | bytes
+"""A secret's value. Only a file of a secret volume may be bytes that are no text."""
+
+_WITHOUT_PROTECTED_SETTINGS = frozenset({"realtime-metrics"})
+"""Types of extensions that have none: github.com/virtual-kubelet/azure-aci makes them so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +49,29 @@ def withheld_places(properties: Mapping[str, Any]) -> Iterator[Place | SecretVol
     yield from _passwords(properties)
     yield from _volumes(properties)
     yield from _workspace_key(properties)
+    yield from _protected_settings(properties)
 
 
-def put_secrets(properties: Json, secrets: Mapping[str, str]) -> None:
+def put_secrets(properties: Json, secrets: Mapping[str, Secret]) -> None:
     """Put the secrets (path → value) where they are withheld, and nowhere else."""
     for place in tuple(withheld_places(properties)):
         if isinstance(place, SecretVolume):
             place.volume["secret"] = _files(place.volume["name"], secrets)
         elif place.path in secrets:
-            place.holder[place.key] = secrets[place.path]
+            place.holder[place.key] = _as_arm_takes_it(place.path, secrets[place.path])
+
+
+def unfit(path: str, value: Secret) -> str | None:
+    """Why this value can't be the secret at `path`, without the value itself; None if it can."""
+    if secret_paths.is_file(path):
+        return None
+    try:
+        text = value if isinstance(value, str) else value.decode()
+    except UnicodeDecodeError as error:
+        return f"is not UTF-8 text at byte {error.start}, and only files of a secret volume may hold other bytes"
+    if secret_paths.is_object(path) and not isinstance(_json(text), dict):
+        return "is not a JSON object, which protected settings are; write {} for none"
+    return None
 
 
 def missing_secrets(withheld: Sequence[str], configured: Collection[str]) -> list[str]:
@@ -85,7 +108,8 @@ def _volumes(properties: Mapping[str, Any]) -> Iterator[Place | SecretVolume]:
     for volume in properties.get("volumes") or []:
         name = volume["name"]
         share = volume.get("azureFile")
-        if share is not None and not _has_any(share, "storageAccountKey", "storageAccountKeyReference"):
+        stands_in = ("storageAccountKey", "storageAccountKeyReference", "userManagedIdentityClientId")
+        if share is not None and not _has_any(share, *stands_in):
             yield Place(secret_paths.storage_account_key(name), holder=share, key="storageAccountKey")
         # {} is what is left of a secret volume; a volume of another kind has no such member.
         is_secret_volume = volume.get("secret") == {}
@@ -101,17 +125,38 @@ def _workspace_key(properties: Mapping[str, Any]) -> Iterator[Place]:
     yield Place(secret_paths.WORKSPACE_KEY, holder=analytics, key="workspaceKey")
 
 
+def _protected_settings(properties: Mapping[str, Any]) -> Iterator[Place]:
+    for extension in properties.get("extensions") or []:
+        settings = extension["properties"]
+        kind = str(settings.get("extensionType")).lower()
+        if kind in _WITHOUT_PROTECTED_SETTINGS or _has_any(settings, "protectedSettings"):
+            continue
+        yield Place(secret_paths.protected_settings(extension["name"]), holder=settings, key="protectedSettings")
+
+
 def _has_any(holder: Json, *keys: str) -> bool:
     return any(holder.get(key) is not None for key in keys)
 
 
-def _files(volume: str, secrets: Mapping[str, str]) -> dict[str, str]:
+def _as_arm_takes_it(path: str, value: Secret) -> Any:
+    text = value if isinstance(value, str) else value.decode()
+    return json.loads(text) if secret_paths.is_object(path) else text
+
+
+def _files(volume: str, secrets: Mapping[str, Secret]) -> dict[str, str]:
     """What a secret volume holds: file name → content, which ARM wants in base64."""
     files = {}
     for path, value in secrets.items():
         name = secret_paths.file_name(path, volume)
         if name is None:
             continue
-        encoded = base64.b64encode(value.encode())
-        files[name] = encoded.decode()
+        content = value.encode() if isinstance(value, str) else value
+        files[name] = base64.b64encode(content).decode()
     return files
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

@@ -9,8 +9,7 @@ from difflib import get_close_matches
 from worker.policies.compile import LONGEST_PATTERN
 from worker.policies.patterns import Glob, Regex
 from worker.policies.policy import AnyTag, Decision, Policy, SameTag, Skip, Update
-from worker.policies.semver import LEVELS, SemVer
-from worker.policies.versions import parse_range
+from worker.policies.semver import LEVELS, SemVer, parse_bound
 
 __all__ = [
     "AnyTag",
@@ -87,13 +86,7 @@ def _read_semver(text: str) -> SemVer:
     _, colon, bound = without_pre.partition(":")
     if not colon:
         return SemVer(pre_releases=pre_releases)
-    for level in LEVELS:
-        if bound == level:
-            return SemVer(level, pre_releases)
-    try:
-        return SemVer(parse_range(bound), pre_releases)
-    except ValueError as error:
-        raise ValueError(f"semver takes major, minor, patch or a range, and {error}") from error
+    return SemVer(parse_bound(bound), pre_releases)
 
 
 def _nearest(text: str) -> str | None:

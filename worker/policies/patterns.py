@@ -1,12 +1,52 @@
-"""The policies that match tags against a pattern: `glob` and `regex`."""
+"""The policies that match tags against a pattern, `glob` and `regex`, and the matchers of the long form."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Literal
 
 from worker.policies.compile import compile_glob, compile_regex
-from worker.policies.policy import Decision, Skip, Unordered, Update, is_tag, moved, not_a_tag, not_comparable
-from worker.policies.versions import Version, outranks, parse_version, why_not_higher
+from worker.policies.conditions import UNCONDITIONAL, Conditions
+from worker.policies.extract import Extract
+from worker.policies.policy import Decision, Skip, Unordered, Update, is_tag, moved, not_a_tag
+from worker.policies.semver import SemVer
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """What `match` and `exclude` list: `glob:P` (the whole tag), `regex:P` (anywhere in it), or a tag as it is."""
+
+    kind: Literal["glob", "regex", "tag"]
+    pattern: str
+
+    def __post_init__(self) -> None:
+        if self.kind == "glob":
+            compile_glob(self.pattern)
+        elif self.kind == "regex":
+            compile_regex(self.pattern)
+        elif not is_tag(self.pattern):
+            raise ValueError("neither a tag nor a pattern: a pattern is written glob:1.* or regex:^v")
+
+    def matches(self, tag: str) -> bool:
+        """Is the tag one of those?"""
+        if self.kind == "glob":
+            return bool(compile_glob(self.pattern).fullmatch(tag))
+        if self.kind == "regex":
+            return bool(compile_regex(self.pattern).search(tag))
+        return tag == self.pattern
+
+    def __str__(self) -> str:
+        return self.pattern if self.kind == "tag" else f"{self.kind}:{self.pattern}"
+
+
+def parse_matcher(text: str) -> Matcher:
+    """Read one entry of `match` or `exclude`; ValueError says what is wrong with it."""
+    kind, _, pattern = text.partition(":")
+    if kind == "glob":
+        return Matcher("glob", pattern)
+    if kind == "regex":
+        return Matcher("regex", pattern)
+    return Matcher("tag", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +88,16 @@ class Regex:
     @property
     def ordered(self) -> bool:
         """With a group `version`."""
-        return "version" in compile_regex(self.pattern).groupindex
+        return self._order is not None
+
+    @property
+    def conditions(self) -> Conditions:
+        """None."""
+        return UNCONDITIONAL
+
+    def places(self, tag: str) -> bool:
+        """With a group `version`, whether it captures a version."""
+        return self._order is None or self._order.places(tag)
 
     def decide(self, running: str | None, pushed: str) -> Decision:
         """Update if `pushed` matches and, with a group `version`, is higher than the running tag."""
@@ -56,45 +105,24 @@ class Regex:
             return not_a_tag(pushed)
         if not compile_regex(self.pattern).fullmatch(pushed):
             return Skip(f"{pushed} does not match {self}")
-        if self.ordered:
-            return self._compare(running, pushed)
+        if self._order:
+            return self._order.decide(running, pushed)
         return moved(pushed) if pushed == running else Update(f"{pushed} matches {self}")
 
     def outranks(self, pushed: str, wanted: str) -> bool | None:
         """By the group `version`, as SemVer does; None without one, and for two tags of one version."""
-        new, old = self._version(pushed), self._version(wanted)
-        if new and old and _same(new, old):
-            return None
-        return outranks(new, old)
+        return self._order.outranks(pushed, wanted) if self._order else None
 
-    def _compare(self, running: str | None, pushed: str) -> Decision:
-        new, old = self._version(pushed), self._version(running)
-        if new is None:
-            return Skip(f"what the group version of {self} captures in {pushed} is not a version")
-        if pushed == running:
-            return moved(pushed)
-        if running is None:
-            return Update(f"{pushed} matches {self}")
-        if old is None:
-            return Skip(not_comparable(running, pushed, self))
-        if _same(new, old):
-            return Update(f"{pushed} is another build of the version of {running}, by {self}")
-        problem = why_not_higher(new, old, str(self))
-        return Skip(problem) if problem else Update(f"{pushed} is higher than {running}, by {self}")
+    def prefers(self, running: str | None, one: str, other: str) -> bool | None:
+        """Likewise."""
+        return self._order.prefers(running, one, other) if self._order else None
 
-    def _version(self, tag: str | None) -> Version | None:
-        if tag is None or not is_tag(tag):
+    @property
+    def _order(self) -> SemVer | None:
+        """The pattern says itself which pre-releases match, so there is no rule for them."""
+        if "version" not in compile_regex(self.pattern).groupindex:
             return None
-        match = compile_regex(self.pattern).fullmatch(tag)
-        captured = match.groupdict().get("version") if match else None
-        if not captured:
-            return None
-        version = parse_version(captured)
-        return replace(version, text=tag) if version else None  # messages show the whole tag
+        return SemVer(pre_releases=True, extract=Extract(self.pattern, "version"), named=str(self))
 
     def __str__(self) -> str:
         return f"regex:{self.pattern}"
-
-
-def _same(new: Version, old: Version) -> bool:
-    return new.variant == old.variant and new.precedence == old.precedence

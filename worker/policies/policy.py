@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Protocol
 
+from worker.policies.conditions import UNCONDITIONAL, Conditions
+
 # A tag by the OCI distribution specification, and `+`, which some registries let pass for build metadata.
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
 
@@ -38,11 +40,25 @@ class Policy(Protocol):
     def ordered(self) -> bool:
         """Does it put tags in an order of their own, higher and lower ones?"""
 
+    @property
+    def conditions(self) -> Conditions:
+        """What must hold beside the tag's place in the order."""
+
+    def places(self, tag: str) -> bool:
+        """Has this tag a place in the order? `latest` has none among versions. Without an order, every tag has."""
+
     def decide(self, running: str | None, pushed: str) -> Decision:
         """May the tag `pushed` replace the tag `running`? None: it runs by digest, and nobody knows its tag."""
 
     def outranks(self, pushed: str, wanted: str) -> bool | None:
         """Is `pushed` the higher one of two tags? None: the policy has no order for these two, so time decides."""
+
+    def prefers(self, running: str | None, one: str, other: str) -> bool | None:
+        """Of two tags that may both replace `running`, is `one` the better? None: time decides.
+
+        The policy's own order comes first, then the running tag's spelling. So the answer depends on neither the order
+        of a list nor on which of them came first.
+        """
 
 
 class Unordered:
@@ -55,9 +71,38 @@ class Unordered:
         """No."""
         return False
 
+    @property
+    def conditions(self) -> Conditions:
+        """None."""
+        return UNCONDITIONAL
+
+    def places(self, tag: str) -> bool:  # noqa: ARG002 (the protocol names it)
+        """Yes."""
+        return True
+
     def outranks(self, pushed: str, wanted: str) -> bool | None:  # noqa: ARG002 (the protocol names them)
         """Time decides."""
         return None
+
+    def prefers(self, running: str | None, one: str, other: str) -> bool | None:  # noqa: ARG002 (as above)
+        """Time decides."""
+        return None
+
+
+class Ordered:
+    """What the policies with an order of tags have in common."""
+
+    __slots__ = ()
+
+    @property
+    def ordered(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def conditions(self) -> Conditions:
+        """None."""
+        return UNCONDITIONAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +155,8 @@ def not_a_tag(text: str) -> Skip:
 def not_comparable(running: str, pushed: str, policy: object) -> str:
     """Why a policy with an order skips everything: the running tag has no place in it."""
     return (
-        f"the running tag {shown(running)} gives no version to compare {pushed} with: deploy one that does once, "
-        f"or choose another policy than {policy}"
+        f"the running tag {shown(running)} has no place in the order of {policy}, so nothing can be compared with it: "
+        f"deploy a tag such as {pushed} once, or say start: true in the long form of the policy"
     )
 
 

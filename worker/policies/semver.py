@@ -1,91 +1,199 @@
-"""The policy `semver`: higher versions, as far as it goes, and never down."""
+"""The order `semver`: higher versions, as far as it goes, and never down."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from worker.policies.policy import Decision, Skip, Update, is_tag, moved, not_a_tag, not_comparable
-from worker.policies.versions import Range, Version, describe_change, outranks, parse_version, why_not_higher
+from worker.policies.changes import describe_change, spell_variant, why_not_higher, why_not_of_line
+from worker.policies.extract import Extract
+from worker.policies.policy import Decision, Ordered, Skip, Update, is_tag, moved, not_a_tag, not_comparable, shown
+from worker.policies.ranges import Range, parse_range
+from worker.policies.spelling import is_closer
+from worker.policies.versions import Version, parse_version
 
 Level = Literal["major", "minor", "patch"]
+_FLOATING = frozenset({"latest", "stable", "current", "lts", "mainline", "edge", "release"})
 LEVELS: tuple[Level, ...] = ("major", "minor", "patch")
+FEW = 1000
+"""From here on a single number is rather a build's, or a year."""
 
 
 @dataclass(frozen=True, slots=True)
-class SemVer:
-    """Follow higher versions of the running one's variant, never down: up to a change of `bound`, or within a range."""
+class SemVer(Ordered):
+    """Follow higher versions of the running one's line, never down: up to a change of `bound`, or within a range.
+
+    With `extract` the version is what that captures, and tags of one version are its builds, which time decides
+    between. `named` is what messages call the policy.
+    """
 
     bound: Level | Range = "major"
     pre_releases: bool = False
+    extract: Extract | None = None
+    named: str = field(default="", compare=False)
 
-    @property
-    def ordered(self) -> bool:
-        """Yes."""
-        return True
+    def places(self, tag: str) -> bool:
+        """Is it a version?"""
+        return self._version(tag) is not None
 
     def decide(self, running: str | None, pushed: str) -> Decision:
         """Update if `pushed` is a version, admitted by the bound, and higher than the running one or the same tag."""
-        if not is_tag(pushed):
-            return not_a_tag(pushed)
-        new, old = _version(pushed), _version(running)
+        new = self._version(pushed)
         if new is None:
-            return Skip(f"{pushed} is not a version, and {self} follows versions alone")
-        if running is not None and old is None:
-            return Skip(not_comparable(running, pushed, self))
-        problem = self._out_of_reach(new, old) or self._not_asked_for(new, old)
-        if problem:
-            return Skip(problem)
+            return self._not_a_version(pushed)
+        if running is None:
+            return self._without_another(new, "the image runs by digest", variants=[""], below=0)
+        old = self._version(running)
         if old is None:
-            return Update(f"{pushed} is a version, and the image runs by digest, with no tag to compare it with")
+            return Skip(not_comparable(running, pushed, self))
+        if problem := self._why_not(new, old):
+            return Skip(problem)
         if pushed == running:
             return moved(pushed)
+        if new.precedence == old.precedence:
+            return Update(f"{pushed} is another build of the version of {running}, by {self}")
+        if self.extract:
+            return Update(f"{pushed} is higher than {running}, by {self}")
         return Update(f"{pushed} is {describe_change(new, old)} {running}")
 
-    def outranks(self, pushed: str, wanted: str) -> bool | None:
-        """By precedence. False between variants; None for one tag twice, or where `wanted` is no version."""
-        return outranks(_version(pushed), _version(wanted))
+    def start(self, running: str, pushed: str) -> Decision:
+        """May `pushed` be what a container begins with whose tag has no place in the order?"""
+        new = self._version(pushed)
+        if new is None:
+            return self._not_a_version(pushed)
+        return self._without_another(new, f"{shown(running)} runs", variants=_variants(running), below=FEW)
 
-    def _out_of_reach(self, new: Version, old: Version | None) -> str | None:
-        """Why `new` is outside the bound, or not higher than `old`; None if it is neither."""
+    def outranks(self, pushed: str, wanted: str) -> bool | None:
+        """By precedence. False between two lines; None for one tag or version twice, and where `wanted` is none."""
+        new, old = self._version(pushed), self._version(wanted)
+        if old is None or pushed == wanted:
+            return None
+        if new is None or new.line != old.line:
+            return False
+        if self.extract and new.precedence == old.precedence:
+            return None
+        return new.precedence > old.precedence
+
+    def prefers(self, running: str | None, one: str, other: str) -> bool | None:
+        """By precedence, whatever the lines: those that may start a container can be of several."""
+        new, old = self._version(one), self._version(other)
+        if new is None or old is None or one == other:
+            return None
+        if running and self.extract is None and not self.places(running):
+            meant = _variants(running)[0]
+            if (new.variant == meant) != (old.variant == meant):
+                return new.variant == meant
+        if new.precedence != old.precedence:
+            return new.precedence > old.precedence
+        return None if self.extract else is_closer(running, one, other)
+
+    def _version(self, tag: str) -> Version | None:
+        if not is_tag(tag):
+            return None
+        text = self.extract.version(tag) if self.extract else tag
+        version = parse_version(text) if text else None
+        return replace(version, text=tag) if version else None  # messages show the whole tag
+
+    def _not_a_version(self, pushed: str) -> Skip:
+        if not is_tag(pushed):
+            return not_a_tag(pushed)
+        if self.extract is None:
+            return Skip(f"{pushed} is not a version, and {self} follows versions alone")
+        if self.extract.parts(pushed) is None:
+            return Skip(f"{pushed} does not match {self.extract}")
+        return Skip(f"what {self.extract} captures in {pushed} is not a version")
+
+    def _why_not(self, new: Version, old: Version) -> str | None:
+        """Why `new` may not follow `old`; None if it may, as the same tag may."""
+        # The line comes before the order: of two lines neither is higher, whatever their numbers seem to say.
+        return (
+            self._outside(new)
+            or why_not_of_line(new, old, str(self))
+            or self._why_stray(new, old)
+            or why_not_higher(new, old, str(self))
+            or self._why_the_same(new, old)
+            or self._too_far(new, old)
+            or self._pre_release_unasked(new, old)
+        )
+
+    def _outside(self, new: Version) -> str | None:
         if isinstance(self.bound, Range) and new not in self.bound:
             return f"{new} is outside {self.bound.text}"
-        if old is None:
+        return None
+
+    def _why_stray(self, new: Version, old: Version) -> str | None:
+        """Nothing leaps over the upper end of a range, and of what a pattern captures its author knows best."""
+        if self._has_upper_end or self.extract or not new.is_stray(old):
             return None
-        problem = why_not_higher(new, old, str(self))
-        if problem or isinstance(self.bound, Range):
-            return problem
+        return f"{new} is rather a year or a build than a version after {old}: it is over ten times as high"
+
+    def _why_the_same(self, new: Version, old: Version) -> str | None:
+        if self.extract or new.text == old.text or new.precedence != old.precedence:
+            return None
+        return f"{new} is the same version as {old}, in another spelling"
+
+    def _too_far(self, new: Version, old: Version) -> str | None:
+        if isinstance(self.bound, Range):
+            return None
         # How many of the numbers an update leaves as they are: none, the first, the first two.
         kept = LEVELS.index(self.bound)
         if new.shares(kept, old):
             return None
-        line = ".".join(str(number) for number in (*old.numbers, 0)[:kept])
+        line = ".".join(str(number) for number in old.numbers[:kept])
         return f"{new} is {describe_change(new, old)} {old}, and {self} stays within {line}"
 
-    def _not_asked_for(self, new: Version, old: Version | None) -> str | None:
-        """Why `new` is of a kind that must be asked for, by running one or by the policy; None if it is not.
-
-        A range with an upper end asks for builds and dates: they can't leap over it.
-        """
-        has_upper_end = isinstance(self.bound, Range) and self.bound.high is not None
-        if new.may_be_a_build(old) and not has_upper_end:
-            return f"{new} may be a build or a date: such a number is a version for those who run one"
+    def _pre_release_unasked(self, new: Version, old: Version | None) -> str | None:
         runs_pre_release = old is not None and bool(old.pre_release)
-        if new.pre_release and not (self.pre_releases or runs_pre_release):
-            return f"{new} is a pre-release: they are for those who run one, or say {replace(self, pre_releases=True)}"
-        if new.variant and old is None:
-            return f"{new} is the variant {new.variant}, and the image runs by digest: deploy a tag of its variant once"
-        return None
+        if not new.pre_release or self.pre_releases or runs_pre_release:
+            return None
+        return f"{new} is a pre-release: they are for those who run one, or say {self._with_pre_releases()}"
+
+    def _without_another(self, new: Version, why: str, *, variants: Sequence[str], below: int) -> Decision:
+        """For a container that runs no version, so that nothing can be higher: only what is surely meant.
+
+        A single number is a version only `below` this one. Who asks for a start means it; an image by digest may be of
+        any tag, and the full version of a release is often pushed in the same moment.
+        """
+        problem = self._outside(new) or self._pre_release_unasked(new, None)
+        if problem:
+            return Skip(problem)
+        if self.extract is None and not self._has_upper_end and new.may_be_a_build(below):
+            return Skip(f"{new} may be a build or a date: such a number is a version for those who run one")
+        if self.extract is None and new.variant not in variants:
+            return Skip(f"{new} is {spell_variant(new)}, and {why}: deploy a tag of its variant once")
+        return Update(f"{new} is a version, and {why}, with no version to compare it with")
+
+    @property
+    def _has_upper_end(self) -> bool:
+        return isinstance(self.bound, Range) and self.bound.high is not None
+
+    def _with_pre_releases(self) -> str:
+        return "pre_releases: true" if self.named else str(replace(self, pre_releases=True))
 
     def __str__(self) -> str:
+        if self.named:
+            return self.named
         bound = self.bound.text if isinstance(self.bound, Range) else self.bound
         kind = "semver" if bound == "major" else f"semver:{bound}"
         return f"{kind}+pre" if self.pre_releases else kind
 
 
-def _version(tag: str | None) -> Version | None:
-    """The version of at most three numbers that `tag` is."""
-    version = parse_version(tag) if tag else None
-    if version is None or len(version.numbers) > len(LEVELS):
-        return None
-    return version
+def _variants(running: str) -> list[str]:
+    """The variants that a tag without a version may mean, the likeliest first: `alpine` of latest-alpine.
+
+    `alpine` itself may be one, or the name of a branch, whose images are the plain ones.
+    """
+    word, _, variant = running.partition("-")
+    return [variant] if variant and word.lower() in _FLOATING else [running, ""]
+
+
+def parse_bound(text: str) -> Level | Range:
+    """How far semver goes; ValueError says what is wrong with the text."""
+    for level in LEVELS:
+        if text == level:
+            return level
+    try:
+        return parse_range(text)
+    except ValueError as error:
+        raise ValueError(f"semver takes major, minor, patch or a range, and {error}") from error

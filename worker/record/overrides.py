@@ -72,7 +72,7 @@ def roll_back(
             raise NothingToRollBackTo(f"no container that is kept up to date follows {wish.to.name}")
         if any(container.pin for container in record.containers.values()):
             return record  # on its way back, as far as it can go
-        raise NothingToRollBackTo("no good image is known before the ones that run now")
+        raise NothingToRollBackTo("no earlier good image is known than those that run now")
     before = record
     for name, good in found.items():
         container = record.containers[name]
@@ -81,11 +81,11 @@ def roll_back(
         pin = Pin(message=_message(record, container, good, message_id, now, wish.by), good=good)
         record = record.with_container(name, pin=pin, failures=_set_aside(record, name, good, now))
     for message, names in _further_back(before, record):
-        record = record.end(message, "superseded", "an operator went further back", names, now)
+        record = record.end(message, "superseded", "an operator rolled back further", names, now)
     waiting = record.waiting()
     record = record.without_candidates(lambda _name, _candidate: True).but(inbox=())
     for passed_over in waiting.values():
-        record = record.end(passed_over, "superseded", "an operator went back to an earlier image", found, now)
+        record = record.end(passed_over, "superseded", "an operator rolled back to an earlier image", found, now)
     reason = f"rolled back: {wish.reason}" if wish.reason else "rolled back"
     return record.but(hold=Hold(reason=reason, since=now, by=wish.by), apart=False)
 

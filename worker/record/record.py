@@ -72,9 +72,12 @@ class Record(Value):
         return {message.id: message for message in (*self.inbox, *(candidate.message for candidate in candidates))}
 
     def knows(self, message_id: str) -> bool:
-        """Was this message received before?"""
-        failing = any(undone.message.id == message_id for undone in self.undone)
-        return failing or message_id in self.ended or message_id in self.waiting()
+        """Was this message received before? What failed by circumstance, and was told, may come again."""
+        untold = {undone.message.id for undone in self.undone} | {ending.message.id for ending in self.outbox}
+        if message_id in untold or message_id in self.waiting():
+            return True
+        failures = self.failures_of(message_id).values()
+        return message_id in self.ended and not (failures and all(failure.circumstance for failure in failures))
 
     def good_images(self) -> dict[str, str]:
         """The last good image of each container."""

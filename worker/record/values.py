@@ -11,11 +11,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from shared.image import rewrite
 from shared.message import UpdateMessage
 
-MANUAL, ROLLBACK = "manual", "rollback"
-"""The senders of what an operator pushes, and goes back to."""
+MANUAL, ROLLBACK, SWEEP = "manual", "rollback", "sweep"
+"""The senders of what an operator pushes, of what an operator goes back to, and of what the sweep has found."""
 
 Result = Literal["updated", "unchanged", "superseded", "ignored", "rolled-back", "failed"]
 """How a push ended for a target. `rolled-back` and `failed` are dead-lettered."""
+TURN = 3
+"""How often Azure may fail to pull a candidate's image before the next best candidate is tried instead."""
 DEAD: frozenset[Result] = frozenset({"rolled-back", "failed"})
 
 Order = tuple[AwareDatetime, AwareDatetime]
@@ -37,7 +39,8 @@ class Candidate(Value):
 
     `image` is what the group would get, as written there; None until the registry has been asked for the digest.
     `restart`: the group has that image already, and only a restart can bring in what its tag stands for now.
-    `lookups` counts how often the registry said that there is no such image.
+    `lookups` counts how often the registry said that there is no such image, `refusals` how often Azure could not pull
+    it.
     """
 
     message: UpdateMessage
@@ -45,6 +48,7 @@ class Candidate(Value):
     digest: str | None = None
     restart: bool = False
     lookups: int = 0
+    refusals: int = 0
 
     @property
     def id(self) -> str:
@@ -144,6 +148,15 @@ class ContainerRecord(Value):
     def good(self) -> Good:
         """The last good image."""
         return self.goods[0]
+
+    @property
+    def in_turn(self) -> tuple[Candidate, ...]:
+        """The candidates, the best first, but those that Azure could not pull a few times behind the others.
+
+        A registry that is down for hours must not keep an older image, of which Azure has the layers already, from
+        running: after a few refusals the next best candidate has its turn, and then the best one again.
+        """
+        return tuple(sorted(self.candidates, key=lambda candidate: candidate.refusals // TURN))
 
     @property
     def images(self) -> frozenset[str]:

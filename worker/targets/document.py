@@ -124,7 +124,7 @@ class _Reader:
         for key, value in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
-                self._document.problems.append(Problem(line, spell(path), "a key must be a text"))
+                self._document.problems.append(Problem(line, spell(path), "a key must be a string"))
                 continue
             here = (*path, key.value)
             if key.value in data:

@@ -14,22 +14,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from shared.image import ImageReference, InvalidImage, check_registry
+from shared.image import ImageReference, InvalidImage
 from shared.message import TargetId
-from worker.policies.parse import parse_policy
 from worker.targets.document import Data, Document, Path, Problem, TargetsError, read_yaml, spell
-from worker.targets.model import (
-    MISTAKE,
-    DiscoverModel,
-    RegistryModel,
-    RuleModel,
-    Strict,
-    TargetModel,
-    TargetsModel,
-)
+from worker.targets.model import DiscoverModel, RegistryModel, RuleModel, TargetModel, TargetsModel
+from worker.targets.policy_model import LONG, SHORT, PolicyModel, build_policy
+from worker.targets.registries import RegistryEntry
+from worker.targets.registry_keys import check_registry_key
+from worker.targets.strict import MISTAKE, Strict
 from worker.targets.target import ContainerRule, Target
 
-__all__ = ["Discover", "Problem", "RegistrySources", "TargetsError", "TargetsFile", "json_schema", "parse_targets"]
+__all__ = ["Discover", "Problem", "TargetsError", "TargetsFile", "json_schema", "parse_targets"]
 
 _NAME = "must be a name of 1 to 128 characters without slashes or spaces"
 _MESSAGES = {
@@ -37,12 +32,14 @@ _MESSAGES = {
     "model_type": "must be a mapping, as in {key: value}",
     "dict_type": "must be a mapping, as in {key: value}",
     "list_type": "must be a list, as in [one, two]",
-    "string_type": "must be a text",
-    "string_unicode": "must be a text of valid characters",
+    "string_type": "must be a string",
+    "string_unicode": "must be a string of valid characters",
     "string_pattern_mismatch": _NAME,
     "string_too_short": _NAME,
     "string_too_long": _NAME,
     "too_short": "must not be empty",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
 }
 
 
@@ -55,20 +52,12 @@ class Discover:
 
 
 @dataclass(frozen=True, slots=True)
-class RegistrySources:
-    """The sources (`env:…`, `file:…`, `keyvault:…`) of a registry's credentials."""
-
-    username: str
-    password: str
-
-
-@dataclass(frozen=True, slots=True)
 class TargetsFile:
-    """What a valid targets file says. `registries` goes by normalised host, `notify` holds sources of URLs."""
+    """What a valid targets file says. `registries` goes by host or host/path, `notify` holds sources of URLs."""
 
     targets: tuple[Target, ...]
     discover: Discover | None
-    registries: Mapping[str, RegistrySources]
+    registries: Mapping[str, RegistryEntry]
     notify: tuple[str, ...]
 
 
@@ -80,7 +69,7 @@ def parse_targets(text: str, default_subscription: str | None, name: str = "targ
     model = _validate(document, default_subscription)
     _report_duplicates(document, default_subscription)
     if model and not model.targets and model.discover is None:
-        document.report((), "nothing to keep up to date: it needs `targets` or `discover`")
+        document.report((), "nothing to keep up to date: `targets` or `discover` is required")
     if document.problems or model is None:
         raise TargetsError(name, document.problems)
     return _build(model, default_subscription or "")
@@ -127,8 +116,8 @@ def _validate(document: Document, default_subscription: str | None) -> TargetsMo
 
 def _explain(error: Any) -> tuple[Path, str, str | None]:
     """Path, what is wrong, and what was meant, of one of pydantic's errors. Never the input, which may be a secret."""
-    # pydantic puts "[key]" behind a mapping's key that is itself wrong.
-    path = tuple(part for part in error["loc"] if part != "[key]")
+    # pydantic puts "[key]" behind a mapping's key that is itself wrong, and the form behind a policy.
+    path = tuple(part for part in error["loc"] if part not in ("[key]", SHORT, LONG))
     kind = error["type"]
     if kind == MISTAKE:
         return path, error["ctx"]["what"], error["ctx"]["nearest"]
@@ -139,7 +128,7 @@ def _explain(error: Any) -> tuple[Path, str, str | None]:
     is_in_containers = path[2:3] == ("containers",)
     if kind == "model_type" and is_in_containers:
         return path, "must be a mapping, as in {policy: any}", None
-    return path, _MESSAGES.get(kind, "not what belongs here"), None
+    return path, _MESSAGES.get(kind, "unexpected value"), None
 
 
 def _model_at(path: Path) -> type[Strict]:
@@ -149,6 +138,8 @@ def _model_at(path: Path) -> type[Strict]:
             return TargetModel
         case ("targets", _, "containers", _, _):
             return RuleModel
+        case ("targets", _, "containers", _, "policy", _):
+            return PolicyModel
         case ("discover", _):
             return DiscoverModel
         case ("registries", _, _):
@@ -195,7 +186,7 @@ def _report_registries_named_twice(document: Document, hosts: Data) -> None:
     seen: dict[str, str] = {}
     for host in hosts:
         try:
-            first = seen.setdefault(check_registry(host), host)
+            first = seen.setdefault(check_registry_key(host), host)
         except InvalidImage:
             continue
         if first != host:
@@ -206,10 +197,19 @@ def _build(model: TargetsModel, default_subscription: str) -> TargetsFile:
     return TargetsFile(
         targets=tuple(_build_target(target, default_subscription) for target in model.targets),
         discover=_build_discover(model.discover, default_subscription) if model.discover else None,
-        registries={
-            host: RegistrySources(registry.username, registry.password) for host, registry in model.registries.items()
-        },
+        registries={key: _build_registry(registry) for key, registry in model.registries.items()},
         notify=tuple(model.notify),
+    )
+
+
+def _build_registry(registry: RegistryModel) -> RegistryEntry:
+    return RegistryEntry(
+        username=registry.username,
+        password=registry.password,
+        identity=registry.identity,
+        believe=registry.believe,
+        scheme=registry.scheme,
+        realms=tuple(registry.realms),
     )
 
 
@@ -223,7 +223,7 @@ def _build_discover(discover: DiscoverModel, default_subscription: str) -> Disco
 
 def _build_target(target: TargetModel, default_subscription: str) -> Target:
     rules = {
-        name: ContainerRule(parse_policy(rule.policy), ImageReference.parse(rule.image) if rule.image else None)
+        name: ContainerRule(build_policy(rule.policy), ImageReference.parse(rule.image) if rule.image else None)
         for name, rule in target.containers.items()
     }
     group = TargetId(

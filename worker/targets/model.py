@@ -4,39 +4,38 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic import Strict as Strictly
 
 from shared.image import ImageReference, InvalidImage, check_registry
 from shared.message import Segment
+from shared.settings import is_local
 from worker.groups import secret_paths
-from worker.policies.parse import InvalidPolicy, parse_policy
+from worker.targets.policy_model import AnyPolicy
+from worker.targets.registry_keys import check_registry_key, host_of, nearest_host, nearest_key
+from worker.targets.strict import Strict
+from worker.targets.strict import mistake as _mistake
 
-MISTAKE = "mistake"
-"""The type of this module's own validation errors; `nearest` in their context may say what was meant."""
 _SOURCE = (
-    r"^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:[^\x00]+"
+    r"^(?:env:[A-Za-z_][A-Za-z0-9_]*|(?:base64)?file:[^\x00]+"
     r"|keyvault:https://[A-Za-z0-9.-]+(?::[0-9]+)?/secrets/[A-Za-z0-9-]+(?:/[A-Za-z0-9]+)?/?)$"
 )
 _FORMS = {
     "env": "env:NAME",
     "file": "file:/path/to/it",
+    "base64file": "base64file:/path/to/it",
     "keyvault": "keyvault:https://my-vault.vault.azure.net/secrets/name",
 }
-
-
-def _mistake(what: str, nearest: str | None = None) -> PydanticCustomError:
-    return PydanticCustomError(MISTAKE, "{what}", {"what": what, "nearest": nearest})
-
-
-def _check_policy(text: str) -> str:
-    try:
-        parse_policy(text)
-    except InvalidPolicy as error:
-        raise _mistake(f"{text[:80]!r} is not a policy: {error.problem}", error.suggestion) from None
-    return text
 
 
 def _check_image(text: str) -> str:
@@ -58,12 +57,18 @@ def _is_image(text: str) -> bool:
     return True
 
 
+def _check_registry_key(text: str) -> str:
+    try:
+        return check_registry_key(text)
+    except InvalidImage as error:
+        raise _mistake(str(error), nearest_key(text)) from None
+
+
 def _check_host(text: str) -> str:
     try:
         return check_registry(text)
     except InvalidImage as error:
-        host = re.sub(r"^https?://|/.*$", "", text)
-        raise _mistake(str(error), host if host != text else None) from None
+        raise _mistake(str(error), nearest_host(text)) from None
 
 
 def _check_container(text: str) -> str:
@@ -82,7 +87,7 @@ def _check_source(text: str) -> str:
     if colon and scheme in _FORMS:
         raise _mistake(f"not a source of a secret: write it as {_FORMS[scheme]}")
     near = get_close_matches(scheme, _FORMS, 1) if colon else []
-    what = "not a source of a secret, which begins with env:, file: or keyvault:"
+    what = "not a source of a secret, which begins with env:, file:, base64file: or keyvault:"
     raise _mistake(what, f"{near[0]}:" if near else None)
 
 
@@ -96,15 +101,15 @@ def _schema(**keywords: Any) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", **keywords})
 
 
-PolicyText = Annotated[
-    str,
-    AfterValidator(_check_policy),
-    _schema(
-        pattern=r"^(any|same-tag|semver(\+pre)?|semver:(major|minor|patch)(\+pre)?|semver:[<>=^~].*|glob:.+|regex:.+)$",
-        examples=["any", "same-tag", "semver:minor", "semver:>=1.4 <2", "semver:minor+pre", "glob:*-main"],
-    ),
-]
 ImageText = Annotated[str, AfterValidator(_check_image), _schema(examples=["acme/shop-worker", "ghcr.io/acme/shop"])]
+# Every scalar of the file is a text; a linter's YAML has made true of it.
+Switch = Annotated[
+    bool,
+    BeforeValidator(lambda text: {"true": True, "false": False}.get(str(text), text)),
+    Strictly(),
+    WithJsonSchema({"enum": [True, False, "true", "false"]}),
+]
+RegistryKeyText = Annotated[str, AfterValidator(_check_registry_key), _schema(pattern=r"^[^/\s]+(/[^/\s]+)*$")]
 HostText = Annotated[str, AfterValidator(_check_host), _schema(pattern=r"^[^/\s]+$")]
 ContainerText = Annotated[str, AfterValidator(_check_container), _schema(pattern=f"^{secret_paths.CONTAINER}$")]
 SourceText = Annotated[str, AfterValidator(_check_source), _schema(pattern=_SOURCE, examples=list(_FORMS.values()))]
@@ -114,20 +119,14 @@ SecretPathText = Annotated[str, AfterValidator(_check_secret_path), _schema(patt
 def _needs_default(value: object, info: ValidationInfo) -> object:
     """For a subscription left out: an error unless the validation's context has a default one."""
     if value is None and not (info.context or {}).get("default_subscription"):
-        raise _mistake("missing, and there is no default: write it here or set AZURE_SUBSCRIPTION_ID")
+        raise _mistake("missing; set it here or in AZURE_SUBSCRIPTION_ID")
     return value
-
-
-class Strict(BaseModel):
-    """A mapping of the file: no other keys than these."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class RuleModel(Strict):
     """How one container is kept up to date."""
 
-    policy: PolicyText = Field(description="Which pushed tags may replace the running one.")
+    policy: AnyPolicy = Field(description="Which pushed tags may replace the running one.")
     image: ImageText | None = Field(
         None, description="The repository to follow, without a tag. Left out: the one that the container runs."
     )
@@ -169,10 +168,34 @@ class DiscoverModel(Strict):
 
 
 class RegistryModel(Strict):
-    """The credentials by which the worker asks a registry for digests."""
+    """How the worker asks a registry what a tag points at, and whom it believes where the registry can't tell."""
 
-    username: SourceText = Field(description="The source of the user's name.")
-    password: SourceText = Field(description="The source of the password or token.")
+    username: SourceText | None = Field(None, description="The source of the user's name.")
+    password: SourceText | None = Field(None, description="The source of the password or token.")
+    identity: Switch | None = Field(
+        None,
+        description="Ask with the worker's own Entra identity (AcrPull). Left out: true for *.azurecr.io, .us, .cn.",
+    )
+    believe: Literal["signed", "always", "never"] | None = Field(
+        None,
+        description="Whose digest is believed where the registry can't tell: that of senders that prove themselves "
+        "(signed, the default), everybody's, or nobody's.",
+    )
+    scheme: Literal["https", "http"] | None = Field(
+        None, description="Left out: http for loopback and hosts of one label, https for all others."
+    )
+    realms: list[HostText] = Field(
+        [],
+        description="More hosts of token servers that the credentials may be shown to, beside the registry's domain.",
+    )
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if (self.username is None) != (self.password is None):
+            raise _mistake("username and password must be given together")
+        if self.identity and self.username is not None:
+            raise _mistake("identity takes the place of username and password: write one or the other")
+        return self
 
 
 class TargetsModel(Strict):
@@ -182,12 +205,23 @@ class TargetsModel(Strict):
     discover: DiscoverModel | None = Field(
         None, description="Also every container group that carries the resource tag aci-hooks.policy."
     )
-    registries: dict[HostText, RegistryModel] = Field(
+    registries: dict[RegistryKeyText, RegistryModel] = Field(
         {},
-        description="Credentials for private registries, by host.",
+        description="How registries are asked, by host, or by host/path for the repositories below it.",
         json_schema_extra={"additionalProperties": False},
     )
     notify: list[SourceText] = Field([], description="Sources of the webhook URLs that are told of each outcome.")
+
+    @field_validator("registries")
+    @classmethod
+    def _schemes_fit(cls, value: dict[str, RegistryModel]) -> dict[str, RegistryModel]:
+        for key, registry in value.items():
+            host, slash, _ = key.partition("/")
+            if slash and registry.scheme:
+                raise _mistake(f"the scheme of {key} is that of the whole host: write it under {host}")
+            if registry.identity and registry.scheme == "http" and not is_local(host_of(host)):
+                raise _mistake(f"{key}: identity needs https, as a token would cross the network unencrypted")
+        return value
 
     @field_validator("discover")
     @classmethod

@@ -25,7 +25,7 @@ class Target:
     """One container group to keep up to date.
 
     `containers` are the rules by container, `everything` the policy of those without a rule (None: left alone),
-    `secrets` where to find what ARM withholds: path (`env/web/PASSWORD`) → source (`env:…`, `file:…`, `keyvault:…`).
+    `secrets` where to find what ARM withholds: path (`env/web/PASSWORD`) → source (`env:…`, `file:…`, …).
     """
 
     id: TargetId

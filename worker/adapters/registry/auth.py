@@ -53,10 +53,14 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Authorisation:
-    """The value of an Authorization header, None for none; `anonymous`: no credentials stand behind it."""
+    """The value of an Authorization header, None for none; `anonymous`: no credentials stand behind it.
+
+    `why_anonymous` says so where there are credentials that could not be shown.
+    """
 
     header: str | None = field(default=None, repr=False)
     anonymous: bool = True
+    why_anonymous: str | None = None
 
 
 def parse_challenges(headers: Iterable[str]) -> tuple[Challenge, ...]:
@@ -81,19 +85,24 @@ def challenge_of(answer: Answer) -> Challenge:
         if _can_be_met(challenge):
             by_scheme.setdefault(challenge.scheme, challenge)
     if not by_scheme:
-        raise bad_answer("it wants an authorisation of a kind that is not known")
+        raise bad_answer("it requires an unknown kind of authorisation")
     return by_scheme.get("bearer") or by_scheme["basic"]
 
 
-def token_url(challenge: Challenge, image: ImageReference, local: bool) -> httpx.URL:
-    """Where to get a token that answers the challenge. `local`: the registry itself is asked over plain http.
-
-    The challenge's scope is asked for, since registries differ (Azure's wants `metadata_read` for a list of tags);
-    without one, the right to pull. Raises RemoteError for a realm that nothing may be sent to.
+def scopes_of(challenge: Challenge, image: ImageReference) -> list[str]:
+    """The rights to ask for: the challenge's, since registries differ (Azure's wants `metadata_read` for a list of
+    tags); without any, the right to pull.
     """
-    realm = safe_url(challenge.parameters.get("realm", ""), base=None, local=local)
-    scopes = challenge.parameters.get("scope", "").split() or [f"repository:{image.repository}:pull"]
-    query = [*realm.params.multi_items(), *(("scope", scope) for scope in scopes)]
+    return challenge.parameters.get("scope", "").split() or [f"repository:{image.repository}:pull"]
+
+
+def token_url(challenge: Challenge, image: ImageReference, registry: httpx.URL) -> httpx.URL:
+    """Where to get a token that answers the challenge of `registry`, a URL of it.
+
+    Raises RemoteError for a realm that nothing may be sent to.
+    """
+    realm = safe_url(challenge.parameters.get("realm", ""), base=None, registry=registry)
+    query = [*realm.params.multi_items(), *(("scope", scope) for scope in scopes_of(challenge, image))]
     if service := challenge.parameters.get("service"):
         query.append(("service", service))
     return realm.copy_with(params=query)
@@ -104,7 +113,7 @@ def read_token(body: bytes) -> tuple[str, float]:
     answer = json_object(body)
     value = answer.get("token") or answer.get("access_token")
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
-        raise bad_answer("its token server's answer holds no token")
+        raise bad_answer("its token server's answer contains no token")
     life = answer.get("expires_in")
     if isinstance(life, int | float) and life > 0:
         return value, min(life, LONGEST_LIFE)
@@ -126,11 +135,15 @@ class Authorisations:
 
     def get(self, key: Hashable) -> Authorisation:
         """What is remembered for `key`; nothing at all if there is nothing fresh."""
+        return self.find(key) or Authorisation()
+
+    def find(self, key: Hashable) -> Authorisation | None:
+        """The same, but None if there is nothing fresh."""
         with self._lock:
-            granted, until = self._granted.get(key, (Authorisation(), 0.0))
-            if self._clock() >= until:
+            granted, until = self._granted.get(key, (None, 0.0))
+            if granted is None or self._clock() >= until:
                 self._granted.pop(key, None)
-                return Authorisation()
+                return None
             self._granted.move_to_end(key)
             return granted
 

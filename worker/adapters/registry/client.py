@@ -1,241 +1,214 @@
-"""Image registries: is the pushed image there, and what is its digest? One adapter for all that speak the protocol.
+"""Image registries: what does a tag point at, and which tags are there? One adapter for all that speak the protocol.
 
-github.com/opencontainers/distribution-spec/blob/main/spec.md. Digests are never remembered, since tags move. What
-can't be told is Unknown, and never stops a rollout: a registry may be out of our reach and within Azure's.
+github.com/opencontainers/distribution-spec/blob/main/spec.md. What tags point at is never remembered, since tags move;
+what a digest stands for is. What can't be told is Unknown, and never stops a rollout: a registry may be out of our
+reach and within Azure's.
 """
 
 from __future__ import annotations
 
-import re
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from datetime import datetime
 from typing import TypeVar
 
 import httpx
 import structlog
+from azure.core.credentials import TokenCredential
 
 from shared.errors import RemoteError
-from shared.image import ImageReference, InvalidImage, check_digest, check_tag
+from shared.image import ImageReference
 from shared.time_limit import within
-from worker.adapters.registry.answers import SERVICE, Answer, absence, bad_answer, digest_of, json_object, refusal
-from worker.adapters.registry.auth import (
-    BASIC_LIFE,
-    Authorisation,
-    Authorisations,
-    basic,
-    challenge_of,
-    read_token,
-    token_url,
-)
-from worker.adapters.registry.urls import base_url, safe_url, same_origin
-from worker.ports import Absent, Found, Lookup, Unknown
+from worker.adapters.registry.answers import SERVICE, absence, bad_answer, digest_of, told_digest
+from worker.adapters.registry.asking import Asking
+from worker.adapters.registry.dates import created_in, platform_in
+from worker.adapters.registry.granting import Access, Granting
+from worker.adapters.registry.listing import list_tags, recent_tags
+from worker.adapters.registry.manifests import Contents, contents_of
+from worker.adapters.registry.wire import Resolve, Wire, addresses_of, why_unreachable
+from worker.ports import Absent, Dated, Found, Lookup, Unknown
 
 Result = TypeVar("Result")
 
-CONNECT_SECONDS, READ_SECONDS = 2.0, 5.0
-LOOKUP_SECONDS, TAGS_SECONDS = 8.0, 30.0
+LOOKUP_SECONDS, TAGS_SECONDS = 8.0, 120.0
 PAUSE = 30.0
 """Seconds for which a registry that could not be reached is left alone."""
-LARGEST_BODY = 4 * 1024 * 1024
-"""Bytes: what the distribution specification asks every registry to take as a manifest."""
-LARGEST_ERROR = 64 * 1024
-MOST_TAGS, MOST_PAGES = 5000, 100
-PAGE = 1000
-"""Tags that a page may hold."""
-REDIRECTS = 3
-_REDIRECTED = frozenset({301, 302, 303, 307, 308})
-# A Link header (RFC 8288) that leads to the next page: </v2/acme/shop/tags/list?last=v9>; rel="next"
-_NEXT = re.compile(r"""<([^<>\s]{1,2048})>[^<]*;\s*rel="?next\b""", re.IGNORECASE)
-_KINDS = ("oci.image.index.v1", "docker.distribution.manifest.list.v2", "oci.image.manifest.v1")
-_MANIFESTS = ", ".join(f"application/vnd.{kind}+json" for kind in (*_KINDS, "docker.distribution.manifest.v2"))
+CONTENTS_KEPT = 4096
+_HEAD_IS_FINAL = frozenset({401, 429})
 log = structlog.get_logger()
 
 
 class Registry:
-    """Every registry, for many threads at once. `credentials` gives a registry's user name and password, if any.
+    """Every registry, for many threads at once. `access` says how to ask for an image's repository.
 
     A lookup takes at most LOOKUP_SECONDS, and no time at all within PAUSE seconds after its registry was found
-    unreachable. `clock` counts seconds, `transport` takes the network's place in tests.
+    unreachable, or while it wants to be left alone. `credential` is the worker's own identity, `clock` counts seconds,
+    `transport` and `resolve` take the network's place in tests.
     """
 
     def __init__(
         self,
-        credentials: Callable[[str], tuple[str, str] | None],
+        access: Callable[[ImageReference], Access],
+        credential: Callable[[], TokenCredential] | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         transport: httpx.BaseTransport | None = None,
+        resolve: Resolve = addresses_of,
     ) -> None:
-        self._credentials = credentials
-        self._authorisations = Authorisations(clock)
         self._clock = clock
-        self._paused: dict[str, float] = {}
-        self._client = httpx.Client(
-            transport=transport,
-            mounts={"http://": None},  # plain http is for local hosts: no proxy of the environment gets to see it
-            # The body's bytes are what a digest is of, so they must not be encoded; and cookies would pile up.
-            headers={"Accept-Encoding": "identity", "User-Agent": "aci-hooks"},
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        )
+        self._wire = Wire(transport, resolve)
+        self._asking = Asking(self._wire, Granting(self._wire, clock, credential or _no_identity), access)
+        self._pauses: dict[str, tuple[float, str]] = {}
+        self._contents: OrderedDict[tuple[str, str], Contents] = OrderedDict()
+        self._lock = threading.Lock()
 
-    def lookup(self, image: ImageReference) -> Lookup:
-        """Ask for the image's digest if it has one, else for its tag. Raises nothing that a registry could cause."""
+    def lookup(self, image: ImageReference, running: frozenset[str] = frozenset()) -> Lookup:
+        """What the image's digest, or else its tag, stands for. Raises nothing that a registry could cause.
+
+        Where that is one of the `running` digests nothing more is asked: reading a manifest counts as a pull.
+        """
         try:
-            return self._in_time(image, LOOKUP_SECONDS, self._look_up)
+            return self._in_time(image, LOOKUP_SECONDS, lambda deadline: self._look_up(image, running, deadline))
         except RemoteError as error:
             return Unknown(f"{image.registry}: {error.message}")
 
     def tags(self, image: ImageReference) -> list[str]:
-        """The tags of the image's repository, at most MOST_TAGS, in the registry's order. Raises RemoteError."""
-        return self._in_time(image, TAGS_SECONDS, self._list_tags)
+        """Every tag of the image's repository, in the registry's order.
+
+        Raises RemoteError, also for a list that could not be read to its end: a part of it would pass for the whole.
+        """
+        return self._in_time(image, TAGS_SECONDS, lambda deadline: list_tags(self._asking, image, deadline))
+
+    def recent(self, image: ImageReference) -> list[Dated] | None:
+        """The tags that were pushed last, newest first, by the registry's own interface; None if it has none for us.
+
+        Raises RemoteError where it is out of reach or wants to be left alone.
+        """
+        return self._in_time(image, LOOKUP_SECONDS, lambda deadline: recent_tags(self._asking, image, deadline))
+
+    def created(self, image: ImageReference) -> datetime | None:
+        """When the image was made, by its config; None if that is not said. Raises RemoteError."""
+        return self._in_time(image, LOOKUP_SECONDS, lambda deadline: self._created(image, deadline))
 
     def close(self) -> None:
         """Close the kept connections."""
-        self._client.close()
+        self._wire.close()
 
-    def _in_time(self, image: ImageReference, seconds: float, ask: Callable[[ImageReference, float], Result]) -> Result:
-        if self._clock() < self._paused.get(image.registry, 0.0):
-            raise RemoteError(SERVICE, None, "Unreachable", "unreachable a moment ago, and left alone for a while")
+    def _in_time(self, image: ImageReference, seconds: float, ask: Callable[[float], Result]) -> Result:
+        until, why = self._pauses.get(image.registry, (0.0, ""))
+        if self._clock() < until:
+            raise RemoteError(SERVICE, None, "Unreachable", f"{why} a moment ago, and left alone for a while")
         deadline = time.monotonic() + seconds
         try:
             # In a thread: no timeout of a socket covers the resolver, or a server that sends a byte a second.
-            return within(seconds, lambda: ask(image, deadline), SERVICE)
+            return within(seconds, lambda: ask(deadline), SERVICE)
+        except RemoteError as error:
+            self._leave_alone(image.registry, error)
+            raise
         except (httpx.TransportError, TimeoutError, UnicodeError) as error:
-            self._paused[image.registry] = self._clock() + PAUSE
-            why = f"no answer within {seconds:g} s" if isinstance(error, TimeoutError) else type(error).__name__
-            raise RemoteError(SERVICE, None, "Unreachable", f"unreachable ({why})") from error
+            self._pauses[image.registry] = self._clock() + PAUSE, "unreachable"
+            late = isinstance(error, TimeoutError)
+            why = f"unreachable (no answer within {seconds:g} s)" if late else why_unreachable(error)
+            raise RemoteError(SERVICE, None, "Unreachable", why) from error
 
-    def _look_up(self, image: ImageReference, deadline: float) -> Lookup:
-        path = f"manifests/{image.digest or image.followed_tag}"
-        answer = self._ask("HEAD", image, path, deadline)
-        digest = _checked(check_digest, answer.headers.get("Docker-Content-Digest"))
-        if answer.status == 200 and digest:
-            return _found(image, digest)
-        # Not every registry sends the header, and a 404 may be that of a proxy in front of it: the body tells.
-        answer = self._ask("GET", image, path, deadline)
-        if answer.status == 404:
-            return Absent(f"{image} is not in its registry ({absence(answer)})")
-        return _found(image, digest_of(answer, image.digest or "sha256:"))
+    def _leave_alone(self, registry: str, error: RemoteError) -> None:
+        """Pause as long as a registry asks for: whoever goes on asking is let in later still."""
+        wants_pause = error.status == 429 or (error.status == 503 and error.retry_after is not None)
+        if wants_pause:
+            pause = PAUSE if error.retry_after is None else error.retry_after
+            self._pauses[registry] = self._clock() + pause, error.message
 
-    def _list_tags(self, image: ImageReference, deadline: float) -> list[str]:
-        tags: list[str] = []
-        path = f"tags/list?n={PAGE}"
-        for _ in range(MOST_PAGES):
-            answer = self._ask("GET", image, path, deadline)
-            if answer.status == 404:
-                raise refusal(answer)
-            tags += _tags_in(answer)
-            next_page = _NEXT.search(answer.headers.get("Link", ""))
-            if next_page is None and len(tags) <= MOST_TAGS:
-                return tags
-            if next_page is None or len(tags) > MOST_TAGS:
-                break
-            path = next_page[1]
-        log.warning("too many tags, the rest is not looked at", repository=image.name, tags=len(tags))
-        return tags[:MOST_TAGS]
-
-    def _ask(self, method: str, image: ImageReference, path: str, deadline: float) -> Answer:
-        """A 200 or 404, authorised as far as the registry wanted it; raises RemoteError or httpx.TransportError."""
-        base = base_url(image)
-        url = safe_url(path, base, local=base.scheme == "http")
-        if not same_origin(url, base):
-            raise bad_answer("it sends us to another host for its next page")
-        granted = self._authorisations.get((image.registry, image.repository))
-        answer = self._follow(method, url, granted, deadline)
-        is_own_challenge = answer.status == 401 and same_origin(answer.url, url)
-        if is_own_challenge:  # and not that of a server that we were redirected to
-            granted = self._authorise(image, answer, deadline)
-            answer = self._follow(method, url, granted, deadline)
-        if answer.status not in {200, 404}:
-            raise refusal(answer)
-        return answer
-
-    def _authorise(self, image: ImageReference, answer: Answer, deadline: float) -> Authorisation:
-        """Meet the challenge in `answer`, with our credentials if there are any; raises RemoteError."""
-        challenge = challenge_of(answer)
-        credentials = self._credentials(image.registry)
-        ours = Authorisation(basic(*credentials), anonymous=False) if credentials else Authorisation()
-        if challenge.scheme == "basic":
-            granted, seconds = ours, BASIC_LIFE
-        else:
-            # Strangers get a token too, for what is public.
-            url = token_url(challenge, image, local=answer.url.scheme == "http")
-            token_answer = self._send("GET", url, ours, deadline)
-            if token_answer.status != 200:
-                raise refusal(token_answer)
-            token, seconds = read_token(token_answer.body)
-            granted = replace(ours, header=f"Bearer {token}")
-        self._authorisations.keep((image.registry, image.repository), granted, seconds)
-        return granted
-
-    def _follow(self, method: str, url: httpx.URL, granted: Authorisation, deadline: float) -> Answer:
-        """Send, and follow redirects; the authorisation stays with the origin that it was granted by."""
-        here = url
-        for _ in range(REDIRECTS + 1):
-            shown = granted if same_origin(here, url) else Authorisation()
-            answer = self._send(method, here, shown, deadline)
-            location = answer.headers.get("Location")
-            if location is None or answer.status not in _REDIRECTED:
-                # By how the registry was asked: a host that it redirects to is shown no credentials in any case.
-                return replace(answer, anonymous=granted.anonymous)
-            here = safe_url(location, here, local=url.scheme == "http")
-        raise bad_answer("it redirects again and again")
-
-    def _send(self, method: str, url: httpx.URL, granted: Authorisation, deadline: float) -> Answer:
-        headers = {"Accept": _MANIFESTS} if "/manifests/" in url.path else {}
-        if granted.header:
-            headers["Authorization"] = granted.header
-        request = self._client.build_request(method, url, headers=headers)
+    def _look_up(self, image: ImageReference, running: frozenset[str], deadline: float) -> Lookup:
+        place = f"manifests/{image.digest or image.followed_tag}"
+        told = self._head(image, place, deadline)
+        if told and (known := self._known(image, told)):
+            return _found(image, told, known)
+        if told and told in running:
+            return _found(image, told, Contents())
         try:
-            answer = self._exchange(request, deadline)
-        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
-            # Most likely a kept connection that the server has closed meanwhile.
-            answer = self._exchange(request, deadline)
-        return replace(answer, anonymous=granted.anonymous)
+            answer = self._asking.ask("GET", image, place, "manifests", deadline)
+            if answer.status == 404 and not told:
+                return Absent(f"{image} is not in its registry ({absence(answer)})")
+            digest = digest_of(answer, image.digest or "sha256:")
+        except RemoteError as error:
+            if not told:
+                raise
+            self._leave_alone(image.registry, error)
+            log.info("manifest not read", image=str(image), why=error.message)
+            return _found(image, told, Contents())
+        # What a registry calls its manifest is what containers are pulled by; the rest of them names none.
+        digest = told_digest(answer) or digest
+        return _found(image, digest, self._read(image, digest, answer.body, deadline))
 
-    def _exchange(self, request: httpx.Request, deadline: float) -> Answer:
-        """Send one request and read its answer whole; raises TimeoutError past the deadline."""
-        left = max(deadline - time.monotonic(), 0.01)
-        timeout = httpx.Timeout(min(READ_SECONDS, left), connect=min(CONNECT_SECONDS, left))
-        request.extensions["timeout"] = timeout.as_dict()
-        response = self._client.send(request, stream=True)
-        limit = LARGEST_BODY if response.status_code == 200 else LARGEST_ERROR
-        body = bytearray()
+    def _head(self, image: ImageReference, place: str, deadline: float) -> str | None:
+        """The digest by a request that transfers nothing and counts as no pull; None where a GET has to tell.
+
+        Not every registry sends the header, a 404 may be that of a proxy in front of it, and some that redirect to a
+        store refuse a HEAD there.
+        """
         try:
-            for chunk in response.iter_raw():
-                body += chunk
-                if len(body) > limit:
-                    raise bad_answer(f"its answer is larger than {limit} bytes")
-                if time.monotonic() > deadline:
-                    raise TimeoutError
-        finally:
-            response.close()
-        return Answer(request.url, response.status_code, response.headers, bytes(body))
+            answer = self._asking.ask("HEAD", image, place, "manifests", deadline)
+        except RemoteError as error:
+            if error.status is None or error.status in _HEAD_IS_FINAL:
+                raise
+            return None
+        return told_digest(answer) if answer.status == 200 else None
+
+    def _read(self, image: ImageReference, digest: str, body: bytes, deadline: float) -> Contents:
+        """What is behind a digest, remembered: it never changes."""
+        contents = contents_of(body)
+        if contents.child:
+            answer = self._asking.ask("GET", image, f"manifests/{contents.child}", "manifests", deadline)
+            if answer.status != 200:
+                return contents
+            contents = replace(contents, artifact=contents_of(answer.body).artifact, child=None)
+        elif contents.config and self._asking.access(image).platforms:
+            platform = platform_in(self._config(image, contents.config, deadline))
+            contents = replace(contents, built_for=frozenset({platform}) if platform else None)
+        with self._lock:
+            self._contents[image.name, digest] = contents
+            while len(self._contents) > CONTENTS_KEPT:
+                self._contents.popitem(last=False)
+        return contents
+
+    def _known(self, image: ImageReference, digest: str) -> Contents | None:
+        with self._lock:
+            return self._contents.get((image.name, digest))
+
+    def _created(self, image: ImageReference, deadline: float) -> datetime | None:
+        found = self._look_up(image, frozenset(), deadline)
+        contents = self._known(image, found.digest) if isinstance(found, Found) else None
+        if contents is None or contents.artifact:
+            return None
+        config = contents.config
+        if contents.main:
+            answer = self._asking.ask("GET", image, f"manifests/{contents.main}", "manifests", deadline)
+            config = contents_of(answer.body).config
+        return created_in(self._config(image, config, deadline))
+
+    def _config(self, image: ImageReference, digest: str | None, deadline: float) -> bytes:
+        """The config of an image; nothing if it can't be had."""
+        if digest is None:
+            return b""
+        try:
+            return self._asking.ask("GET", image, f"blobs/{digest}", "manifests", deadline).body
+        except RemoteError as error:
+            log.info("config not read", image=str(image), why=error.message)
+            return b""
 
 
-def _found(image: ImageReference, digest: str) -> Found:
-    if image.digest is None:
-        return Found(digest)
-    # Digests by different algorithms can't be compared; the one that was asked for stands then.
-    is_comparable = image.digest.split(":")[0] == digest.split(":")[0]
-    if is_comparable and image.digest != digest:
-        raise bad_answer("it answered with another image than the one asked for")
-    return Found(image.digest)
+def _found(image: ImageReference, digest: str, contents: Contents) -> Found:
+    if image.digest is not None:
+        # Digests by different algorithms can't be compared; the one that was asked for stands then.
+        is_comparable = image.digest.split(":")[0] == digest.split(":")[0]
+        if is_comparable and image.digest != digest:
+            raise bad_answer("it answered with another image than the one asked for")
+        digest = image.digest
+    return Found(digest, contents.platforms, contents.artifact, contents.built_for)
 
 
-def _checked(check: Callable[[str], str], value: object) -> str | None:
-    """The value as `check` gives it back; None if it is not a text, or one that `check` refuses."""
-    if not isinstance(value, str):
-        return None
-    try:
-        return check(value)
-    except InvalidImage:
-        return None
-
-
-def _tags_in(answer: Answer) -> list[str]:
-    tags = json_object(answer.body).get("tags")
-    if not isinstance(tags, list):
-        return []
-    return [tag for tag in tags if _checked(check_tag, tag)]
+def _no_identity() -> TokenCredential:
+    raise RemoteError(SERVICE, None, "Unauthorized", "the worker has no identity of its own here")

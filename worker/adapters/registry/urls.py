@@ -1,43 +1,77 @@
 """Which URLs a registry is asked at, and which of those that it sends us to are safe to follow. Pure.
 
-A registry's answer names URLs of its choice, for a token, a redirect or the next page. None of them may make us send
-anything in plain text, except from one local host to another.
+A registry's answer names URLs of its choice, for a token or a redirect. None of them may make us send anything in plain
+text, except from a registry that is itself asked so, and none may get to see credentials that are not its own.
 """
 
 from __future__ import annotations
+
+import re
+from collections.abc import Collection
 
 import httpx
 
 from shared.image import DOCKER_HUB, ImageReference
 from shared.settings import is_local
 from worker.adapters.registry.answers import bad_answer
+from worker.targets.registry_keys import host_of
 
 _HUB_HOST = "registry-1.docker.io"
+_NOT_ASKED = "a URL of it is not https, or can't be asked"
+# Registries whose token servers have another domain, by their own documentation.
+_KNOWN_REALMS = {"dhi.io": {"auth.docker.io"}}
+# Domains below which every name belongs to somebody else. publicsuffix.org lists thousands; these are those that images
+# are pulled from or that containers are published at. Where this is too strict, `realms` in the targets file says more.
+_SHARED = re.compile(
+    r"azurecr\.(io|us|cn)|azurecontainer\.io|azurewebsites\.net|azurecontainerapps\.io|cloudapp\.(net|azure\.com)"
+    r"|(.+\.)?amazonaws\.com(\.cn)?|cloudfront\.net|pkg\.dev|gcr\.io|run\.app|web\.app|appspot\.com|github\.io|gitlab\.io"
+    r"|herokuapp\.com|onrender\.com|fly\.dev|workers\.dev|pages\.dev|vercel\.app|netlify\.app|ngrok(-free)?\.(io|app)"
+)
+# The second level of national domains that is nobody's own: co.uk, com.au, gov.cn, mi.it …
+_NATIONAL = re.compile(
+    r"(ac|ad|co|com|ed|edu|gob|gouv|gov|go|gr|info|lg|ltd|me|mil|ne|net|nom|or|org|plc|re|sch)\.[a-z]{2}"
+    r"|[a-z]{2}\.(cn|it|jp|kr|us)"
+)
+_NOT_NATIONAL = frozenset({"io", "ai", "co", "me", "tv", "cc", "sh", "to", "ly", "gg", "is", "so", "ac", "fm"})
+"""Country codes that are sold as if they were none: `k8.io` is somebody's own."""
 
 
-def safe_url(text: str, base: httpx.URL | None, local: bool) -> httpx.URL:
-    """A URL that a registry sent us to, relative to `base`: https, or plain http from one local host to another.
+def safe_url(text: str, base: httpx.URL | None, registry: httpx.URL | None = None) -> httpx.URL:
+    """A URL that `registry` sent us to, relative to `base`: https, or plain http where the registry is asked so itself.
 
     Raises RemoteError, which does not repeat the URL: its query may be as good as a secret.
     """
+    url = _parsed(text, base)
+    if registry and url.scheme == "http" and registry.scheme == "https" and url.host == registry.host:
+        # A registry behind a proxy that does TLS for it, and of which it has not been told.
+        url = url.copy_with(scheme="https", port=registry.port)
+    is_asked_plainly = registry is not None and registry.scheme == "http"
+    may_be_plain = is_asked_plainly and registry is not None and (is_local(url.host) or url.host == registry.host)
+    is_private = url.scheme == "https" or (url.scheme == "http" and may_be_plain)
+    if not is_private:
+        raise bad_answer(_NOT_ASKED)
+    return _asked(url)
+
+
+def _parsed(text: str, base: httpx.URL | None) -> httpx.URL:
     try:
-        url = base.join(text) if base else httpx.URL(text)
+        return base.join(text) if base else httpx.URL(text)
     except (httpx.InvalidURL, ValueError) as error:
         raise bad_answer("a URL of it is malformed") from error
-    between_local_hosts = local and is_local(url.host)
-    is_private = url.scheme == "https" or (url.scheme == "http" and between_local_hosts)
+
+
+def _asked(url: httpx.URL) -> httpx.URL:
     can_be_asked = bool(url.host) and not url.userinfo and (url.port or 0) <= 65535
-    if not (is_private and can_be_asked):
-        raise bad_answer("a URL of it is not https, or can't be asked")
+    if not can_be_asked:
+        raise bad_answer(_NOT_ASKED)
     return url
 
 
-def base_url(image: ImageReference) -> httpx.URL:
-    """Where the protocol's URLs of the image's repository begin: https, or plain http at a local host."""
-    local = is_local(_host(image.registry))
-    scheme = "http" if local else "https"
+def base_url(image: ImageReference, scheme: str | None = None) -> httpx.URL:
+    """Where the protocol's URLs of the image's repository begin: https, or plain http at a local host or if so said."""
     address = _HUB_HOST if image.registry == DOCKER_HUB else image.registry
-    return safe_url(f"{scheme}://{address}/v2/{image.repository}/", base=None, local=local)
+    scheme = scheme or ("http" if is_local(host_of(address)) else "https")
+    return _asked(_parsed(f"{scheme}://{address}/v2/{image.repository}/", base=None))
 
 
 def same_origin(url: httpx.URL, other: httpx.URL) -> bool:
@@ -45,8 +79,35 @@ def same_origin(url: httpx.URL, other: httpx.URL) -> bool:
     return (url.scheme, url.host, url.port) == (other.scheme, other.host, other.port)
 
 
-def _host(registry: str) -> str:
-    """The host of `host[:port]`, an IPv6 address without its brackets."""
-    has_port = not registry.endswith("]")  # [::1] has colons, but no port
-    host = registry.rsplit(":", 1)[0] if has_port else registry
-    return host.strip("[]")
+def is_own_realm(realm: str, registry: str, listed: Collection[str] = ()) -> bool:
+    """May a host of a token server be shown the credentials of a registry's host: is it of the same owner, or listed?
+
+    A registry names its token server itself; whoever can change that answer must not get the password with it.
+    """
+    if realm == registry or realm in {host_of(one) for one in listed} | _KNOWN_REALMS.get(registry, set()):
+        return True
+    domain = registrable_domain(registry)
+    return domain is not None and domain == registrable_domain(realm)
+
+
+def registrable_domain(host: str) -> str | None:
+    """The part of a name that somebody has registered (`docker.io`); None for addresses and names of one label.
+
+    Rather too long than too short: what is not certain to be of one owner counts as two.
+    """
+    labels = host.lower().rstrip(".").split(".")
+    if len(labels) < 2 or labels[-1].isdecimal() or ":" in host:
+        return None
+    for count in range(2, len(labels) + 1):
+        domain = ".".join(labels[-count:])
+        if not _is_shared(domain):
+            return domain
+    return host.lower()
+
+
+def _is_shared(domain: str) -> bool:
+    """Does every name below this one belong to somebody else, as far as is known?"""
+    if _SHARED.fullmatch(domain):
+        return True
+    is_sold_freely = domain.rpartition(".")[2] in _NOT_NATIONAL
+    return bool(_NATIONAL.fullmatch(domain)) and not is_sold_freely

@@ -1,0 +1,76 @@
+"""The one reader of registries' hosts, as leniently as senders write them. Pure.
+
+A webhook gives the host as a header's value, as a URL or as the beginning of an image's name: with a scheme or without,
+with the port that the scheme has anyway, in capitals, with a dot at its end. All of these are one host.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+
+from ingress.delivery import Malformed
+from shared.image import InvalidImage, check_registry, is_written_as_host
+
+_SCHEME = re.compile(r"\A(?:[A-Za-z][A-Za-z0-9+.-]*:)?//")
+_FINAL_DOT = re.compile(r"\.(?=(?::[0-9]*)?\Z)")
+# Names that no resolver outside knows: RFC 6761, RFC 6762, and what Kubernetes calls its services.
+_INNER_ENDINGS = (".local", ".localhost", ".localdomain", ".internal", ".svc")
+
+
+def host_of(text: str) -> str:
+    """The host[:port] of a URL or of what is written like one, normalised; raises Malformed."""
+    host, path = _split(text)
+    if not host:
+        raise Malformed(f"{f'/{path}'[:80]!r} names no host to pull from")
+    try:
+        return check_registry(host)
+    except InvalidImage as error:
+        raise Malformed(str(error)) from error
+
+
+def host_if_any(text: str | None) -> str | None:
+    """The host[:port] in `text`, None if there is no usable one."""
+    try:
+        return host_of(text or "")
+    except Malformed:
+        return None
+
+
+def split_host(name: str) -> tuple[str, str]:
+    """`host/repository` taken apart, the host normalised; raises Malformed."""
+    host, repository = _split(name)
+    if not host or not repository:
+        raise Malformed(f"{f'{host}/{repository}'[:80]!r} is not host/repository")
+    return host_of(host), repository
+
+
+def reach(host: str) -> int:
+    """How likely a registry of this name can be pulled from elsewhere: 2, 1 by inner name, 0 where no image can say it.
+
+    Behind a proxy a registry may know itself by an inner name: one label, a private address, a name of a cluster.
+    """
+    if not is_written_as_host(host):
+        return 0
+    return 1 if _is_inner(_name_in(host)) else 2
+
+
+def _is_inner(name: str) -> bool:
+    try:
+        return not ip_address(name.strip("[]")).is_global
+    except ValueError:
+        return "." not in name or name.endswith(_INNER_ENDINGS)
+
+
+def _name_in(host: str) -> str:
+    return re.sub(r":[0-9]+\Z", "", host)
+
+
+def _split(text: str) -> tuple[str, str]:
+    """The host as it is written, and what follows its slash; raises Malformed."""
+    authority, _, path = _SCHEME.sub("", text.strip(), count=1).partition("/")
+    host = re.split(r"[?#]", authority)[0]
+    if "@" in host:
+        # It is not repeated, as it may be a password.
+        raise Malformed("a user name before the registry's host: no image's name has one")
+    return _FINAL_DOT.sub("", host), path.rstrip("/")

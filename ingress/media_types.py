@@ -1,0 +1,75 @@
+"""Which media types are those of an image that a container can run. Pure.
+
+A Helm chart, a signature, a build cache or any other artifact has the manifest of an image, with another config. New
+kinds of them come every year, so what may run is listed, and not what may not:
+github.com/opencontainers/image-spec/blob/main/manifest.md#guidelines-for-artifact-usage
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ingress.delivery import Ignored
+
+_INDEXES = frozenset(
+    {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
+)
+# Docker's first schema keeps no config of its own, and was never used for anything but images.
+_WITHOUT_CONFIG = _INDEXES | {
+    "application/vnd.docker.distribution.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v1+prettyjws",
+}
+_MANIFESTS = _WITHOUT_CONFIG | {
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+}
+_CONFIGS = frozenset({"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"})
+_NAMES_OF_ARTIFACTS = {"helm": "a Helm chart", "buildkit.cacheconfig": "a build cache"}
+
+
+def why_no_image(manifest: str | None, config: str | None = None) -> Ignored | None:
+    """Why no container can be run from what has these media types; None if one can. A missing one is believed."""
+    manifest, config = _essence(manifest), _essence(config)
+    if manifest is not None and manifest not in _MANIFESTS:
+        return _no_image(manifest)
+    if config is None or config in _CONFIGS or manifest in _WITHOUT_CONFIG:
+        return None
+    return _no_image(config)
+
+
+def why_no_image_of_either(media_type: str | None) -> Ignored | None:
+    """The same for one media type that may be the manifest's or the config's."""
+    essence = _essence(media_type)
+    is_image = essence is None or essence in _MANIFESTS or essence in _CONFIGS
+    return None if is_image else _no_image(essence)
+
+
+def why_no_image_of_references(manifest: str | None, references: Iterable[str | None]) -> Ignored | None:
+    """The same by the media types that a manifest refers to: its config and its layers, or an index's manifests."""
+    told = [essence for essence in map(_essence, references) if essence]
+    if not told:
+        return why_no_image(manifest)
+    is_index = _essence(manifest) in _INDEXES
+    if is_index:
+        # BuildKit wrote its cache as an index of layers before version 0.21: docs.docker.com/build/cache/backends.
+        return None if _MANIFESTS.intersection(told) else _no_image(told[-1])
+    config = next((media_type for media_type in told if media_type in _CONFIGS), told[0])
+    return why_no_image(manifest, config)
+
+
+def is_chart(kind: str | None) -> bool:
+    """Is it a Helm chart, by a media type or by another word for what it is?"""
+    return kind is not None and "helm" in kind.lower()
+
+
+def _no_image(media_type: str | None) -> Ignored:
+    for part, name in _NAMES_OF_ARTIFACTS.items():
+        if part in (media_type or ""):
+            return Ignored(f"{name}, which no container can run")
+    what = f"media type {(media_type or '')[:80]!r} is not an image"
+    return Ignored(f"{what}, but an artifact such as a signature or an attestation")
+
+
+def _essence(media_type: str | None) -> str | None:
+    """A media type in lower case and without its parameters (RFC 9110 §8.3.1)."""
+    return (media_type or "").partition(";")[0].strip().lower() or None

@@ -1,0 +1,58 @@
+"""Which addresses a registry may lead us to, with a realm or a redirect. Pure.
+
+A registry's answer names hosts of its choice. If a public one could lead to a private address, everybody who owns a
+registry could have the worker ask what only its own network can reach: other services, or the metadata of its machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+
+_WIRE_SERVER = ip_address("168.63.129.16")
+"""Azure's own service for machines, at an address that looks public: learn.microsoft.com/azure/virtual-network,
+"What is IP address 168.63.129.16?"."""
+_NAT64 = IPv6Network("64:ff9b::/96")
+
+
+class Reach(IntEnum):
+    """How close to this machine an address is: a higher one must not be reached from a lower one."""
+
+    PUBLIC = 0
+    PRIVATE = 1
+    LOOPBACK = 2
+    NEVER = 3
+
+
+def may_lead(registry: Iterable[str], to: Iterable[str]) -> bool:
+    """May a registry at these addresses lead to a host at those? Unknown ones count as public.
+
+    They are unknown where a proxy resolves names, and then no private address is reached from here.
+    """
+    own = min(map(reach_of, registry), default=Reach.PUBLIC)
+    there = max(map(reach_of, to), default=Reach.PUBLIC)
+    return there <= own and there is not Reach.NEVER
+
+
+def reach_of(text: str) -> Reach:
+    """How close the address is; one that is none is never to be reached."""
+    try:
+        address = _embedded(ip_address(text.partition("%")[0]))
+    except ValueError:
+        return Reach.NEVER
+    if address.is_loopback:
+        return Reach.LOOPBACK
+    unusual = address.is_link_local or address.is_multicast or address.is_unspecified or address == _WIRE_SERVER
+    if unusual:
+        return Reach.NEVER
+    return Reach.PUBLIC if address.is_global else Reach.PRIVATE
+
+
+def _embedded(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """The IPv4 address that an IPv6 address stands for, if it does."""
+    if isinstance(address, IPv4Address):
+        return address
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address

@@ -1,0 +1,79 @@
+"""Lists of a repository's tags: all of them, and those that were pushed last."""
+
+from __future__ import annotations
+
+from shared.errors import RemoteError
+from shared.image import ImageReference
+from worker.adapters.registry.answers import SERVICE, Answer, refusal
+from worker.adapters.registry.asking import Asking
+from worker.adapters.registry.dates import azure_path, dated_tags, stranger_url
+from worker.adapters.registry.pages import next_query, tags_in
+from worker.ports import Dated
+from worker.targets.registries import is_azure_registry
+
+MOST_TAGS, MOST_PAGES = 200_000, 5_000
+"""More than any repository has: of the official ones of Docker Hub the largest has 18,096 tags."""
+PAGE_SIZES = (1000, 100, None)
+"""Tags that a page may hold; the next one is asked for where a registry refuses it."""
+_SIZE_REFUSED = frozenset({400, 405, 406, 413, 414, 416, 422, 500, 501})
+
+
+def list_tags(asking: Asking, image: ImageReference, deadline: float) -> list[str]:
+    """Every tag of a repository, in its registry's order. Raises RemoteError if they can't be read to their end."""
+    tags: dict[str, None] = {}
+    answer, size = _first_page(asking, image, deadline)
+    asked: set[str] = set()
+    for _ in range(MOST_PAGES):
+        page = tags_in(answer)
+        grown = len(tags)
+        tags.update(dict.fromkeys(page))
+        query = next_query(answer, size, page)
+        was_link = "Link" in answer.headers
+        if query is None or (not was_link and len(tags) == grown):
+            return list(tags)
+        if query in asked:
+            raise _not_whole("its pages form a loop", len(tags))
+        if len(tags) > MOST_TAGS:
+            break
+        asked.add(query)
+        answer = asking.ask("GET", image, f"tags/list?{query}", "tags", deadline)
+        if answer.status != 200:
+            raise _not_whole("a page of it is missing", len(tags))
+    raise _not_whole("it does not end", len(tags))
+
+
+def _first_page(asking: Asking, image: ImageReference, deadline: float) -> tuple[Answer, int | None]:
+    for size in PAGE_SIZES:
+        try:
+            answer = asking.ask("GET", image, f"tags/list?n={size}" if size else "tags/list", "tags", deadline)
+        except RemoteError as error:
+            if size is None or error.status not in _SIZE_REFUSED:
+                raise
+            continue
+        if answer.status == 404:
+            raise refusal(answer)
+        return answer, size
+    raise AssertionError("the last size is none, and raises")
+
+
+def recent_tags(asking: Asking, image: ImageReference, deadline: float) -> list[Dated] | None:
+    """The tags that were pushed last, newest first, None where nobody tells us. Raises RemoteError."""
+    try:
+        if url := stranger_url(image):
+            answer = asking.ask_stranger(url, deadline)
+        elif is_azure_registry(image.registry) or asking.access(image).identity == "always":
+            answer = asking.ask("GET", image, azure_path(image), "times", deadline)
+        else:
+            return None
+    except RemoteError as error:
+        if error.status is None or error.status == 429:
+            raise
+        return None
+    if answer.status == 429:
+        raise refusal(answer)
+    # What is private there is told to nobody but its users, whose credentials are for the registry itself.
+    return dated_tags(answer.body) if answer.status == 200 else None
+
+
+def _not_whole(why: str, read: int) -> RemoteError:
+    return RemoteError(SERVICE, None, "BadGateway", f"its list of tags could not be read whole, as {why}: {read} read")

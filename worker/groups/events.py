@@ -1,0 +1,181 @@
+"""What the events of an instance view tell: what was pulled, and what could not be pulled or started. Pure.
+
+Events of earlier rollouts stay in the list, in no order, and repeats may be counted in one entry. Since 2021 the events
+of a pull name `repository@sha256:…` even where the group holds a tag, and the digest is that of the platform's manifest
+rather than that of the index which the registry gives for the tag. So a failed pull is told from those of the image
+before by its repository and its times, and by its digest only where that is the very one that the group holds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.image import ImageReference, InvalidImage
+
+Event = Mapping[str, Any]
+
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+"""Before anything that Azure can tell of."""
+CLOCK_TOLERANCE = timedelta(seconds=2)
+"""How much earlier than the change a start may seem to be: Azure cuts times to the second, and clocks differ."""
+LATE = timedelta(seconds=60)
+"""How long what ran before a change may go on failing after it, until Azure has carried the change out."""
+
+_DIGEST = re.compile(r"@(sha256:[0-9a-f]{64})")
+_NAMED_IMAGE = re.compile(r'image "([^"\s]+)"')
+_START = re.compile(r"(?:start|create|run)\w* container|containerd task|(?:create|run)containererror", re.IGNORECASE)
+# The platform's own trouble while a node gets ready: seen with a count of 20 beside containers that run.
+_PLATFORM = re.compile(r"CriContainerActivator|is getting initialized|not ready for use", re.IGNORECASE)
+# The registry answers, and has no such image: no wait will bring it.
+_NO_SUCH_IMAGE = re.compile(
+    r"code = NotFound|not found|manifest unknown|name unknown|no match(?:ing manifest)? for|invalid reference",
+    re.IGNORECASE,
+)
+# A limit, an outage, or a role that is missing: learn.microsoft.com/azure/container-registry/container-registry-faq
+# and docs.docker.com/docker-hub/usage say how registries word these.
+_REGISTRY_TROUBLE = re.compile(
+    r"toomanyrequests|too many requests|rate limit|unavailable|time(?:d )?out|deadline exceeded|no such host"
+    r"|connection (?:refused|reset)|unexpected eof|bad gateway|server error|status(?: code)?:? (?:401|403|429|5\d\d)"
+    r"|unauthorized|authentication required|denied",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PullFailure:
+    """What a failed pull says; a `circumstance` is the registry's trouble rather than the image's."""
+
+    message: str
+    circumstance: bool
+
+
+def pull_failure(events: Collection[Event], since: datetime, image: str | None) -> PullFailure | None:
+    """The newest failed pull of this image after `since`, unless it was pulled later. None: of any image."""
+    failures = [event for event in events if is_pull_failure(event) and not _is_platforms(event)]
+    ours = [event for event in failures if _last(event) >= since and not _is_of_another(event, events, since, image)]
+    if not ours:
+        return None
+    newest = max(ours, key=lambda event: (_last(event), _text(event)))
+    if any(event.get("name") == "Pulled" and _last(event) > _last(newest) for event in events):
+        return None
+    message = _text(newest)
+    return PullFailure(message, circumstance=_is_registrys_trouble(message))
+
+
+def start_failure(events: Iterable[Event], since: datetime) -> str | None:
+    """What the newest failed start of a container after `since` says, None without one."""
+    failures = [
+        (_last(event), _text(event))
+        for event in events
+        if event.get("name") == "Failed" and _START.search(_text(event)) and not _is_platforms(event)
+        # What ran before the change may fail once more until Azure has carried the change out.
+        if _last(event) >= since and (_began_after(event, since) or _last(event) >= since + LATE)
+    ]
+    return max(failures)[1] if failures else None
+
+
+def pulled_digest(events: Iterable[Event], since: datetime | None = None) -> str | None:
+    """The digest that the newest Pulled event names (not older than `since`), None without such an event.
+
+    It is that of the platform's manifest: a registry's index lists it among others.
+    """
+    pulled = [
+        (_last(event), digest)
+        for event in events
+        if event.get("name") == "Pulled" and (digest := named_digest(_text(event)))
+    ]
+    if not pulled:
+        return None
+    pulled_at, newest = max(pulled)
+    is_older = since is not None and pulled_at < since - CLOCK_TOLERANCE
+    return None if is_older else newest
+
+
+def is_pull_failure(event: Event) -> bool:
+    """Does the event tell that an image could not be pulled?"""
+    return event.get("name") == "Failed" and "pull" in _text(event).lower()
+
+
+def named_digest(message: str) -> str | None:
+    """The digest that a message names, None if it names none."""
+    found = _DIGEST.search(message)
+    return found[1] if found else None
+
+
+def time_of(text: object) -> datetime:
+    """A time of ARM's, in RFC 3339 with up to seven digits behind the second; LONG_AGO for anything else."""
+    if not isinstance(text, str):
+        return LONG_AGO
+    try:
+        at = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
+    except ValueError:
+        return LONG_AGO
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _is_of_another(failed: Event, events: Collection[Event], since: datetime, image: str | None) -> bool:
+    """Is it the pull of another image? The last pull of the one before may fail after the change.
+
+    Found by chaos, seed 42.
+    """
+    named, ours = _named_image(failed), _parsed(image)
+    if named is None or ours is None:
+        return False
+    if named.name != ours.name:
+        return True
+    if named.digest is None:
+        return named != ours
+    if named.digest == ours.digest:
+        return False
+    # It names the platform's manifest, which can't be compared with the tag or the index that the group holds.
+    if _another_is_pulled_since(failed, named.digest, events):
+        return True
+    return not (_began_after(failed, since) or _last(failed) >= since + LATE)
+
+
+def _another_is_pulled_since(failed: Event, digest: str, events: Collection[Event]) -> bool:
+    """Has Azure begun to pull another digest after this pull failed? Then that one is the image of the change."""
+    pulls = (event for event in events if event.get("name") in {"Pulling", "Pulled"} and _last(event) > _last(failed))
+    return any(named_digest(_text(event)) not in {None, digest} for event in pulls)
+
+
+def _is_registrys_trouble(message: str) -> bool:
+    return not _NO_SUCH_IMAGE.search(message) and _REGISTRY_TROUBLE.search(message) is not None
+
+
+def _is_platforms(event: Event) -> bool:
+    return _PLATFORM.search(_text(event)) is not None
+
+
+def _began_after(event: Event, since: datetime) -> bool:
+    """Did it happen for the first time after the change? No more tolerance than Azure's cut to the second asks for.
+
+    What the image before did in its last second must not be blamed on this one; and a fault that clocks hide for now
+    shows once it has been repeated for long enough.
+    """
+    first = time_of(event.get("firstTimestamp") or event.get("lastTimestamp"))
+    return first >= (since if first.microsecond else since.replace(microsecond=0))
+
+
+def _named_image(event: Event) -> ImageReference | None:
+    named = _NAMED_IMAGE.search(_text(event))
+    return _parsed(named[1]) if named else None
+
+
+def _parsed(image: str | None) -> ImageReference | None:
+    try:
+        return None if image is None else ImageReference.parse(image)
+    except InvalidImage:
+        return None
+
+
+def _last(event: Event) -> datetime:
+    return time_of(event.get("lastTimestamp"))
+
+
+def _text(event: Event) -> str:
+    return str(event.get("message"))

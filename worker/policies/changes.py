@@ -1,0 +1,48 @@
+"""What one version is to another, in words for people."""
+
+from __future__ import annotations
+
+from worker.policies.versions import Version
+
+
+def why_not_of_line(new: Version, old: Version, policy: str) -> str | None:
+    """Why `new` may not follow `old` at all, whichever is higher; None if both are of one line."""
+    if new.variant != old.variant:
+        return f"{new} is {spell_variant(new)}, and {old} is {spell_variant(old)}: {policy} stays with the variant"
+    if (len(new.numbers), bool(new.build)) != (len(old.numbers), bool(old.build)):
+        # 8 stands for the newest 8.x.y, whichever that is: to take 8.1.27 for higher might be to go down.
+        return f"{new} has {_count(new)}, and {old} has {_count(old)}: {policy} stays with as many"
+    if new.line != old.line:
+        return f"{new} is spelt otherwise than {old}: {policy} stays with the spelling"
+    return None
+
+
+def why_not_higher(new: Version, old: Version, policy: str) -> str | None:
+    """Why `new` may not follow `old`, which is of its line, under a policy that never goes down; None if it may."""
+    if new.precedence < old.precedence:
+        return f"{new} is lower than {old}, and {policy} never goes down"
+    return None
+
+
+def describe_change(new: Version, old: Version) -> str:
+    """What `new` is to the lower `old`, as in "a minor update of"."""
+    for parts, name in enumerate(("major", "minor", "patch"), 1):
+        if not new.shares(parts, old):
+            return f"a {name} update of"
+    if new.numbers != old.numbers:
+        return "higher than"
+    if new.build != old.build:
+        return "a later build than"
+    if new.pre_release != old.pre_release:
+        return "a later pre-release than" if new.pre_release else "the release of"
+    return "a later revision than"
+
+
+def spell_variant(version: Version) -> str:
+    """What kind of image it is, for people."""
+    return f"the variant {version.variant}" if version.variant else "the plain image"
+
+
+def _count(version: Version) -> str:
+    count = "1 number" if len(version.numbers) == 1 else f"{len(version.numbers)} numbers"
+    return f"{count} and a build" if version.build else count

@@ -1,0 +1,67 @@
+"""Conditions of a policy that no tag tells: which platforms an image is built for, and how long ago it was pushed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+_PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9]+(?:/[a-z0-9.]+)?")
+_AGE = re.compile(r"(?:([0-9]{1,4})d)?(?:([0-9]{1,4})h)?(?:([0-9]{1,4})m)?(?:([0-9]{1,5})s)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What must hold beside the tag's place in the order; None: anything goes.
+
+    `platform` is written as in `docker pull --platform`: os/architecture[/variant].
+    """
+
+    platform: str | None = None
+    min_age: timedelta | None = None
+
+    def too_young(self, pushed_at: datetime, now: datetime) -> str | None:
+        """Why an image that was pushed then has to wait still; None if it need not."""
+        if self.min_age is None or now - pushed_at >= self.min_age:
+            return None
+        return f"pushed {spell_age(max(now - pushed_at, timedelta()))} ago, and min_age is {spell_age(self.min_age)}"
+
+    def not_built_for(self, platforms: Collection[str]) -> str | None:
+        """Why an image that is built for these platforms is not rolled out; None if it is built for the right one."""
+        if self.platform is None or any(_includes(self.platform, offered) for offered in platforms):
+            return None
+        return f"built for {', '.join(sorted(platforms)) or 'no platform'}, and not for {self.platform}"
+
+
+UNCONDITIONAL = Conditions()
+
+
+def parse_platform(text: str) -> str:
+    """The platform as it is; ValueError says what is wrong with it."""
+    if not _PLATFORM.fullmatch(text):
+        raise ValueError("a platform is written linux/amd64, linux/arm64/v8 or windows/amd64")
+    return text
+
+
+def parse_age(text: str) -> timedelta:
+    """Read `2h`, `1d`, `1h30m`, `45s`; ValueError says what is wrong with it."""
+    match = _AGE.fullmatch(text)
+    if not text or match is None:
+        raise ValueError("a time is written 45s, 30m, 2h, 1d or 1h30m")
+    days, hours, minutes, seconds = (int(number or 0) for number in match.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def spell_age(age: timedelta) -> str:
+    """A time as parse_age reads it, to the second."""
+    left, seconds = divmod(int(age.total_seconds()), 60)
+    left, minutes = divmod(left, 60)
+    days, hours = divmod(left, 24)
+    parts = zip((days, hours, minutes, seconds), "dhms", strict=True)
+    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
+
+
+def _includes(wanted: str, offered: str) -> bool:
+    """linux/arm64 is content with linux/arm64/v8; linux/arm/v7 is not with linux/arm/v6."""
+    return offered == wanted or offered.startswith(f"{wanted}/")

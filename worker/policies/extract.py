@@ -1,0 +1,46 @@
+"""Extract: the part of a tag that is put in an order, named by the groups of a regular expression."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from worker.policies.compile import compile_regex
+
+_DOTTED = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """An RE2 pattern that must match the whole tag; what its groups capture, in their order, is what counts.
+
+    Without any group it is the whole match; with `only`, the group of that name alone. ValueError for a bad pattern.
+    """
+
+    pattern: str
+    only: str | None = None
+
+    def __post_init__(self) -> None:
+        compile_regex(self.pattern)
+
+    def parts(self, tag: str) -> tuple[str | None, ...] | None:
+        """What each group captures, None for one that took no part; None for a tag that does not match."""
+        match = compile_regex(self.pattern).fullmatch(tag)
+        if match is None:
+            return None
+        if self.only:
+            return (match.groupdict()[self.only],)
+        groups: tuple[str | None, ...] = match.groups()
+        return groups or (match[0],)
+
+    def version(self, tag: str) -> str | None:
+        """The parts joined into the text of a version: numbers by dots, anything else by a dash."""
+        parts = [part for part in self.parts(tag) or () if part]
+        text = ""
+        for part in parts:
+            follows_a_number = _DOTTED.fullmatch(text) and _DOTTED.fullmatch(part)
+            text += ("." if follows_a_number else "-" if text else "") + part
+        return text or None
+
+    def __str__(self) -> str:
+        return self.pattern

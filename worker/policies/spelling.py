@@ -1,0 +1,28 @@
+"""How tags are spelt: what decides between two that are equal in the order of a policy."""
+
+from __future__ import annotations
+
+import re
+
+Natural = tuple[tuple[int, str], ...]
+_PARTS = re.compile(r"([0-9]+)|([^0-9]+)")
+
+
+def natural(tag: str) -> Natural:
+    """A key that sorts tags as people do, r9 before r10."""
+    return tuple((int(number), "") if number else (-1, text) for number, text in _PARTS.findall(tag))
+
+
+def shape(tag: str) -> str:
+    """The tag without its numbers, but with their leading zeros: 24.04_alpine and 22.04_alpine have one shape."""
+    return re.sub(r"(0?)[0-9]+", lambda match: "0#" if match[1] else "#", tag)
+
+
+def is_closer(running: str | None, one: str, other: str) -> bool:
+    """Of two tags that are equal otherwise: is `one` spelt more like the running tag than `other`? Total."""
+    return _distance(running, one) < _distance(running, other)
+
+
+def _distance(running: str | None, tag: str) -> tuple[bool, int, Natural, str]:
+    differs = running is None or shape(tag) != shape(running)
+    return differs, len(tag), natural(tag), tag

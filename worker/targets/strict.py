@@ -1,0 +1,20 @@
+"""What the models of the targets file have in common."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+from pydantic_core import PydanticCustomError
+
+MISTAKE = "mistake"
+"""The type of the models' own validation errors; `nearest` in their context may say what was meant."""
+
+
+class Strict(BaseModel):
+    """A mapping of the file: no other keys than these."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def mistake(what: str, nearest: str | None = None) -> PydanticCustomError:
+    """A validation error that says what is wrong, and what may have been meant."""
+    return PydanticCustomError(MISTAKE, "{what}", {"what": what, "nearest": nearest})
