@@ -103,7 +103,7 @@ def configure_logging(log_format: Literal["json", "console"] | None, redaction: 
 
 
 def takes_colours() -> bool:
-    """Is stderr a terminal that takes colours, and does nobody ask for none: by NO_COLOR (no-color.org) or TERM?"""
+    """Is stderr a terminal that shows color, and do neither NO_COLOR nor TERM ask for none?"""
     from rich.console import Console
 
     console = Console(stderr=True)

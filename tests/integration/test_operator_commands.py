@@ -110,7 +110,7 @@ class TestPushAndWait:
         run(site, "push", "acme/shop:v2", "--wait", "--timeout", "1", expect=3)
 
     def test_it_says_that_no_target_runs_it_where_there_is_one_target_alone(self, site: Site) -> None:
-        assert "no target runs docker.io/acme/nothing now" in site.command("push", "acme/nothing:v1")
+        assert "no target runs docker.io/acme/nothing at present" in site.command("push", "acme/nothing:v1")
         assert "no target" not in site.command("push", "nginx:v1")
 
 
@@ -148,9 +148,9 @@ class TestStatus:
         run(site, "hold", "shop", "--reason", "sale", "--by", "ann")
         site.push("acme/shop:v2")  # a dead letter for the group that is gone
         site.drain()
-        stati = json_of(site, "status", expect=1)
-        assert [one["target"]["container_group"] for one in stati] == ["gone", "shop", "fine"]
-        gone, shop, fine = stati
+        found = json_of(site, "status", expect=1)
+        assert [one["target"]["container_group"] for one in found] == ["gone", "shop", "fine"]
+        gone, shop, fine = found
         assert "ResourceNotFound" in gone["problem"]
         assert (shop["held"], shop["waiting"]) == ("held by hand: sale (ann)", ["docker.io/acme/shop:v2"])
         assert fine["problem"] is None

@@ -144,7 +144,7 @@ class TestOrder:
     def test_trouble_comes_first(self) -> None:
         failed = record().end(message("2"), "failed", "", (), at(0))
         held = record(hold=Hold(reason="sale", since=at(0)))
-        stati = [
+        found = [
             shown(),
             shown(record({"web": container(candidate(message("2")))})),
             shown(held),
@@ -153,4 +153,4 @@ class TestOrder:
             shown(unread=["so"]),
         ]
         words = ["TROUBLE", "failed", "rolling out", "held", "waits", "ok"]
-        assert [one.word for one in sorted(stati, key=lambda one: one.rank)] == words
+        assert [one.word for one in sorted(found, key=lambda one: one.rank)] == words

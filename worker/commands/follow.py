@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     epilog=example("follow web/shop"),
 )
 @click.argument("what", metavar="ID|GROUP", shell_complete=complete_group)
-@click.option("--timeout", metavar="SECONDS", type=click.FloatRange(0), help="Wait no longer.  [default: for ever]")
+@click.option("--timeout", metavar="SECONDS", type=click.FloatRange(0), help="Wait no longer.  [default: forever]")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
 @click.pass_context
 def follow(context: click.Context, *, what: str, timeout: float | None, as_json: bool) -> None:
