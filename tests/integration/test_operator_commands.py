@@ -295,7 +295,9 @@ def test_notify_test_tells_everybody_and_says_who_was_not_reached(site: Site, tm
 def test_a_test_webhook_goes_the_whole_way(site: Site, sender: str, own: dict[str, str], proof: str) -> None:
     (port,) = free_ports(1)
     site.environment |= {**own, "ACI_HOOKS_WEBHOOK_TOKENS": TOKEN, "PORT": str(port)}
-    site.processes.start("ingress", INGRESS, environment=site.environment, url=f"http://127.0.0.1:{port}/healthz")
+    ingress = site.processes.start(
+        "ingress", INGRESS, environment=site.environment, url=f"http://127.0.0.1:{port}/healthz"
+    )
     told = json_of(site, "test-webhook", sender)
     assert (told["status"], told["answer"]["status"]) == (202, "queued")
     assert told["proof"].startswith(proof)
@@ -305,6 +307,9 @@ def test_a_test_webhook_goes_the_whole_way(site: Site, sender: str, own: dict[st
     for name in own or ("ACI_HOOKS_WEBHOOK_TOKENS",):
         site.environment[name] = "another-secret-entirely"
     assert json_of(site, "test-webhook", sender, expect=1)["status"] == 401
+    assert ingress.terminate(within=20) == 0
+    assert [event["event"] for event in events(ingress)][-1] == "stopping"
+    assert TOKEN not in ingress.output()
 
 
 def test_failures_and_the_end_of_a_worker_are_in_the_log_at_levels_that_alert(site: Site) -> None:
@@ -353,7 +358,7 @@ def test_check_and_plan_have_a_short_form_for_many_targets(site: Site, tmp_path:
     assert f"{len(checked) - 1} of {len(checked)} are ok" in short
     assert "web/shop-3" not in short
     plans = run(site, "plan", "acme/shop:v2", "--short", expect=1)
-    assert plans.splitlines()[-1] == "in all: 12 update, 1 fail"
+    assert plans.splitlines()[-1] == "total: 12 would be updated, 1 push would fail"
     assert "web/shop-0, web/shop-1, " in plans.replace("\n", " ")
 
 

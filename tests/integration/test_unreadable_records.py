@@ -58,7 +58,7 @@ def test_every_command_says_a_line_of_each_unreadable_record_and_exits_1(broken:
     (foreign,) = [line for line in check.splitlines() if FOREIGN in line]
     assert "is not the name of a record" in foreign
     assert FOREIGN not in history + plan
-    assert "web/shop: update" in plan
+    assert "web/shop: would be updated" in plan
 
 
 def test_other_groups_are_updated_and_what_an_unreadable_record_missed_comes_by_a_redrive(broken: Site) -> None:
