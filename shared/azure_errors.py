@@ -31,7 +31,7 @@ def translated(service: str) -> Iterator[None]:
 
 
 def _details(error: ODataV4Format | None, depth: int = 0) -> Iterator[tuple[str, str]]:
-    """The errors that an error wraps, code and message of each: some codes of ARM stand nowhere else."""
+    """Code and message of each error that an error wraps. Some codes of ARM appear only there."""
     for detail in (getattr(error, "details", None) or ())[:_MOST_DETAILS]:
         inner = list(_details(detail, depth + 1)) if depth < _DEEPEST else []
         yield from inner or [(str(detail.code or ""), str(detail.message or ""))]

@@ -19,7 +19,7 @@ class Cloud:
 
     @property
     def resource_manager_scope(self) -> str:
-        """What a token for Azure Resource Manager is asked for."""
+        """The scope of tokens for Azure Resource Manager."""
         return f"{self.resource_manager}/.default"
 
 

@@ -1,6 +1,6 @@
-"""The connection string of a storage account: what is wrong with it, before a client fails over it at every call. Pure.
+"""The connection string of a storage account: what is wrong with it, before every call of a client fails. Pure.
 
-learn.microsoft.com/azure/storage/common/storage-configure-connection-string. Nothing of its text is ever told.
+learn.microsoft.com/azure/storage/common/storage-configure-connection-string. Messages never quote its text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def tidied(text: str) -> str:
 
 
 def connection_problems(text: str, services: Iterable[str]) -> Iterator[str]:
-    """Why no client of `services` (Queue, Blob) can be made of the tidied `text`."""
+    """Why the tidied `text` can't be used for a client of `services` (Queue, Blob)."""
     parts = [part.partition("=") for part in text.split(";")]
     are_well_formed = all(name and equals for name, equals, _ in parts)
     if not are_well_formed:

@@ -29,13 +29,13 @@ def azure_credential(settings: Settings) -> TokenCredential:
 
 
 class NoToken(ClientAuthenticationError):
-    """No token was to be had, for the reason given in one line."""
+    """No token could be obtained; the message gives the reason in one line."""
 
     error_code = "CredentialUnavailable"
 
 
 class Brief:
-    """A credential whose errors are a line each: azure-identity writes a paragraph for every source that it tried."""
+    """A credential whose errors are one line each. azure-identity writes a paragraph for every source that it tried."""
 
     def __init__(self, credential: TokenCredential) -> None:
         self._credential = credential
@@ -49,7 +49,7 @@ class Brief:
 
 
 def in_a_line(message: str) -> str:
-    """What an error of azure-identity comes down to."""
+    """The essence of an error message of azure-identity."""
     managed = re.search(r"\tManagedIdentityCredential: (.*)", message)
     if managed:  # one of the many that DefaultAzureCredential tried, and the one that is meant in production
         return f"no credential found ({managed[1].rstrip('. ')}): {_MENDS}"

@@ -33,7 +33,7 @@ _MESSAGES = {
 
 
 class SettingsError(Exception):
-    """The environment does not configure the program; `problems` has a line for each thing to mend."""
+    """The environment does not configure the program; `problems` has a line for each thing to correct."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -44,7 +44,7 @@ def read_settings(model: type[Model], environment: Mapping[str, str]) -> Model:
     """Build `model`, whose fields' aliases are variables' names; raises SettingsError with every problem.
 
     An empty variable or file counts as unset. `ACI_HOOKS_SECRET_<SENDER>` variables are gathered in `sender_secrets`,
-    if the model has such a field. Nothing else of the environment is looked at, and no other file read.
+    if the model has such a field. No other variable and no other file is read.
     """
     names = set(variables(model))
     takes_sender_secrets = "sender_secrets" in model.model_fields
@@ -134,8 +134,8 @@ def _by_sender(given: Mapping[str, str]) -> dict[str, str]:
 def _validate(model: type[Model], values: Mapping[str, object]) -> tuple[Model | None, list[str]]:
     """The settings, or what is wrong with them: a line for each problem.
 
-    Checks across fields run only once every field is valid. So that theirs are told too, the bad values are set aside,
-    as if they were not given, and the rest is looked at again.
+    Pydantic runs checks across fields only if every field is valid. To report their problems too, the invalid values
+    are left out, and the remaining ones are checked once more.
     """
     problems: list[str] = []
     while True:
@@ -157,7 +157,7 @@ def _name_in(problem: str) -> str:
 
 
 def _without_named(problems: Iterable[str], named: Collection[str]) -> list[str]:
-    """The problems of other variables than those: a value that is wrong in itself may be called missing after that."""
+    """The problems of other variables: an invalid value that was left out would be reported as missing, too."""
     return [problem for problem in problems if problem.partition(":")[0] not in named]
 
 

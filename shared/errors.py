@@ -1,4 +1,4 @@
-"""RemoteError: what an outside system answered, as a value that decisions can be made on without its SDK. Pure."""
+"""RemoteError: the error of an outside system as a value, so that decisions don't depend on its SDK. Pure."""
 
 from __future__ import annotations
 

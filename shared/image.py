@@ -45,7 +45,7 @@ def _without_default_port(host: str) -> str:
     """`acme.azurecr.io` for `acme.azurecr.io:443`.
 
     HTTP clients leave the port out of the Host header when it is the scheme's own, 443 or 80 (RFC 9110 §4.2 and §7.2),
-    so a push tells the one spelling while a container may run the other. A host of one label keeps its port: without
+    so a push may use one spelling and a container the other. A host of one label keeps its port: without
     one, `registry/shop` names a repository of Docker Hub.
     """
     name, _, port = host.rpartition(":")
@@ -74,7 +74,7 @@ def check_repository_at(registry: str, text: str) -> str:
 def is_written_as_host(text: str) -> bool:
     """Does a name that begins with `text/` begin with a registry, rather than with a repository's first part?
 
-    How every container tool tells the two apart. Capitals count as well, as no repository has them.
+    Every container tool tells the two apart in this way. Capitals count as well, as repositories have none.
     """
     return "." in text or ":" in text or text == "localhost" or text != text.lower()
 
@@ -106,7 +106,7 @@ class ImageReference:
 
     @classmethod
     def parse(cls, text: str) -> ImageReference:
-        """Read `[registry/]repository[:tag][@digest]`; raises InvalidImage. No tag is ever made up."""
+        """Read `[registry/]repository[:tag][@digest]`; raises InvalidImage. A missing tag stays missing."""
         name, tag, digest = _split(text)
         host, repository = _split_name(name)
         registry = check_registry(host)
@@ -134,7 +134,7 @@ class ImageReference:
 
 
 def rewrite(written: str, *, tag: str | None = None, digest: str | None = None) -> str:
-    """The image `written` with another tag or digest, its registry and repository letter for letter as they stood.
+    """The image `written` with another tag or digest, its registry and repository exactly as they were written.
 
     A group's registry credentials are matched by the server's name as written, so the spelling must survive.
     Exactly one of `tag` and `digest` is given; a digest stands alone, as `repository@sha256:…`.

@@ -31,18 +31,31 @@ class Masks:
     """The secrets that are known, and how each is spelt. Learning more makes another value; nothing is changed."""
 
     def __init__(self, secrets: Iterable[str | bytes] = ()) -> None:
-        self._heads: dict[str, tuple[str, ...]] = {}
-        self._tails: dict[str, tuple[str, ...]] = {}
+        # By their first and last characters: a text is gone through once, however many spellings there are.
+        self._starts: dict[str, list[str]] = {}
+        self._ends: dict[str, list[str]] = {}
         for spelling in sorted({one for secret in secrets for one in spellings(secret)}):
-            part = _part(spelling)
-            head, tail = spelling[:part], spelling[-part:]
-            self._heads[head] = (*self._heads.get(head, ()), spelling)
-            self._tails[tail] = (*self._tails.get(tail, ()), spelling)
+            self._starts.setdefault(spelling[:SHORTEST_SECRET], []).append(spelling)
+            self._ends.setdefault(spelling[-SHORTEST_SECRET:], []).append(spelling)
 
     def __call__(self, text: str) -> str:
         """The text without any known secret, whole or cut."""
-        spans = [*_by_heads(text, self._heads), *_by_tails(text, self._tails)]
+        spans = list(self._spans(text))
         return _without(text, spans) if spans else text
+
+    def _spans(self, text: str) -> Iterator[Span]:
+        """Where the text goes on like a secret from its beginning, or has gone on like one up to its end."""
+        for start in range(len(text) - SHORTEST_SECRET + 1):
+            end = start + SHORTEST_SECRET
+            few = text[start:end]
+            for spelling in self._starts.get(few, ()):
+                same = _alike(text[start : start + len(spelling)], spelling)
+                if same >= _part(spelling):
+                    yield start, start + same
+            for spelling in self._ends.get(few, ()):
+                same = _alike(text[max(0, end - len(spelling)) : end][::-1], spelling[::-1])
+                if same >= _part(spelling):
+                    yield end - same, end
 
 
 def spellings(secret: str | bytes) -> Iterator[str]:
@@ -97,26 +110,6 @@ def _part(spelling: str) -> int:
     if len(spelling) < _CAN_BE_CUT:
         return len(spelling)
     return min(_LONGEST_PART, max(_LEAST_PART, len(spelling) // 2))
-
-
-def _by_heads(text: str, heads: dict[str, tuple[str, ...]]) -> Iterator[Span]:
-    for head, known in heads.items():
-        at = text.find(head)
-        while at >= 0:
-            rest = text[at : at + max(map(len, known))]
-            end = at + max(_alike(rest, spelling) for spelling in known)
-            yield at, end
-            at = text.find(head, end)
-
-
-def _by_tails(text: str, tails: dict[str, tuple[str, ...]]) -> Iterator[Span]:
-    for tail, known in tails.items():
-        at = text.find(tail)
-        while at >= 0:
-            end = at + len(tail)
-            before = text[max(0, end - max(map(len, known))) : end][::-1]
-            yield end - max(_alike(before, spelling[::-1]) for spelling in known), end
-            at = text.find(tail, end)
 
 
 def _alike(one: str, other: str) -> int:

@@ -39,7 +39,7 @@ Segment = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern
 
 
 class Undecodable(ValueError):
-    """The text on the queue is no message of ours: not base64, not JSON, or of another schema."""
+    """The text on the queue is not a message of aci-hooks: not base64, not JSON, or of another schema."""
 
 
 class TargetId(BaseModel):
@@ -133,11 +133,11 @@ class Look(BaseModel):
     dequeued: NonNegativeInt = 0
 
     def tries(self, trouble: str) -> int:
-        """How often in a row this very trouble was met: thirty answers of a server that is down are no stale file."""
+        """How often in a row this same trouble occurred. Other troubles in between start the count again."""
         return self.attempts if self.trouble == trouble else 0
 
     def met(self, trouble: str) -> Look:
-        """The look after it has met this trouble once more."""
+        """The look after one more occurrence of this trouble."""
         return self.model_copy(update={"attempts": self.tries(trouble) + 1, "trouble": trouble[:128]})
 
     @model_serializer(mode="wrap")
@@ -151,7 +151,7 @@ class Look(BaseModel):
 
 
 class DeadLetter(BaseModel):
-    """What could not be done, why, and the whole message to try it again. `message` is raw text if undecodable."""
+    """A message that failed, why, and the whole message for a retry. `message` is raw text if it is undecodable."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
 
@@ -167,7 +167,7 @@ class DeadLetter(BaseModel):
     def encode(self) -> str:
         """The letter as it goes onto the queue, the detail cut where it would not fit into MAX_LETTER bytes.
 
-        A raw message that is too large for an envelope goes as it came: nothing of it may be lost.
+        A raw message that is too large for an envelope is passed on unchanged, so that nothing of it is lost.
         """
         text = to_base64(self.model_dump_json())
         if len(text) <= MAX_LETTER:
@@ -181,8 +181,8 @@ class DeadLetter(BaseModel):
 def decode(text: str, inserted_at: datetime | None = None) -> UpdateMessage | Look:
     """Read a message off the updates queue; raises Undecodable, saying what is wrong with it.
 
-    `inserted_at` is when the queue got it: no time in it may be more than a day later. An old time is only old, as
-    redrive, holds and long waits keep it.
+    `inserted_at` is when the queue got it: no time in it may be more than a day later. Old times are fine, as
+    redrive, holds and long waits keep them.
     """
     if len(text) > MAX_MESSAGE:
         raise Undecodable(f"{len(text)} bytes, more than the {MAX_MESSAGE} that a message may have")

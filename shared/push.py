@@ -1,4 +1,4 @@
-"""Push: one tag of one repository now points at an image."""
+"""Push: the news that one tag of one repository now points at an image."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ onto the queue by hand."""
 
 
 class Push(BaseModel):
-    """A push, as every sender's payload is normalised to it. Bad parts raise pydantic's ValidationError.
+    """A push, to which every sender's payload is normalised. Invalid parts raise pydantic's ValidationError.
 
     Docker Hub's official images are put under `library/`. `pushed_at` is the sender's time, None where it sends none;
-    `digest` likewise. `proof` is how far it is proven, None in messages of before that was known.
+    `digest` likewise. `proof` is how far it is proven, None in messages of earlier versions.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")

@@ -24,7 +24,7 @@ from shared.errors import RemoteError
 from shared.message import DeadLetter
 from shared.settings import Settings
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 MAX_BATCH = 32
 """Messages that one call can receive, or peek at."""
@@ -33,7 +33,7 @@ _LOST = frozenset({"MessageNotFound", "PopReceiptMismatch"})
 
 
 class LeaseLost(Exception):
-    """The message's visibility timeout ran out and somebody else may have it: it must not be settled any more."""
+    """The message's visibility timeout ran out and another worker may have it: it must not be settled any more."""
 
 
 class LeasedMessage:
@@ -53,7 +53,7 @@ class LeasedMessage:
         self._receipt = message.pop_receipt
         self._lock = threading.Lock()
 
-    def is_held(self, clock: Callable[[], float] = time.monotonic) -> bool:
+    def lease_holds(self, clock: Callable[[], float] = time.monotonic) -> bool:
         """Is the lease still ours beyond doubt? `clock` is the one that `expires` was measured by."""
         return not self.lost and clock() < self.expires
 
@@ -104,7 +104,7 @@ class Queue:
         )
 
     def receive(self, limit: int) -> list[LeasedMessage]:
-        """Lease up to `limit` messages (at most MAX_BATCH), oldest first as far as the queue keeps an order."""
+        """Lease up to `limit` messages (at most MAX_BATCH), usually oldest first."""
         limit = min(limit, MAX_BATCH)
         expires = self._clock() + self._visibility_timeout
         options = {"messages_per_page": limit, "visibility_timeout": self._visibility_timeout}
@@ -149,7 +149,7 @@ class Queue:
         return True
 
     def count(self) -> int:
-        """How many messages there are, leased and delayed ones included; none where the queue is not there yet."""
+        """How many messages there are, including leased and delayed ones; 0 if the queue does not exist yet."""
         try:
             with _translated(storage_actions.READ_QUEUE):
                 return self._client.get_queue_properties().approximate_message_count or 0
@@ -189,7 +189,7 @@ class Queue:
 
         message.with_receipt(update, settles=settles)
 
-    def _call(self, call: Callable[[], Result], action: str) -> Result:
+    def _call(self, call: Callable[[], T], action: str) -> T:
         """`action` is what the role must allow."""
         try:
             with _translated(action):
@@ -232,9 +232,9 @@ def dead_letter(
     letter: DeadLetter,
     retrying: Callable[[Callable[[], None]], None] = lambda call: call(),
 ) -> None:
-    """Send the letter, then delete the message: a crash in between makes a second letter, never none.
+    """Send the letter, then delete the message. A crash in between leads to a second letter, never to none.
 
-    `retrying` is around each of the two alone, so that a failing deletion sends no more letters.
+    `retrying` wraps each of the two calls separately, so that a failing deletion does not send more letters.
     """
     retrying(lambda: poison.send(letter.encode()))
     retrying(lambda: queue.complete(message))

@@ -57,7 +57,7 @@ ConnectionString = Annotated[SecretStr, AfterValidator(_tidy)]
 
 
 def _shaped(pattern: str, what: str) -> AfterValidator:
-    """A check that a text is `what`: that the pattern matches all of it."""
+    """A check that the pattern matches the whole text; `what` describes such a text."""
 
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):

@@ -96,7 +96,7 @@ class Settings(BaseModel):
         return self
 
     def problems(self) -> Iterator[str]:
-        """What does not fit together, a line each, beginning with the variable's name."""
+        """Settings that contradict each other, a line each, beginning with the variable's name."""
         if self.connection_string:
             for problem in connection_problems(self.connection_string.get_secret_value(), self.services):
                 yield f"AZURE_STORAGE_CONNECTION_STRING: {problem}"
@@ -117,7 +117,7 @@ class Settings(BaseModel):
 
 
 class IngressSettings(Settings):
-    """What `aci-hooks-ingress` needs beside that. `max_body` is in bytes."""
+    """What `aci-hooks-ingress` needs in addition. `max_body` is in bytes."""
 
     webhook_tokens: Tokens = variable("ACI_HOOKS_WEBHOOK_TOKENS", ())
     sender_secrets: dict[Literal[SENDERS], Secrets] = Field(default_factory=dict)  # type: ignore[valid-type]
@@ -133,7 +133,7 @@ class IngressSettings(Settings):
     max_body: int = variable("ACI_HOOKS_MAX_BODY", 1048576, gt=0)
 
     def problems(self) -> Iterator[str]:
-        """What does not fit together."""
+        """Settings that contradict each other, or that are missing."""
         yield from super().problems()
         useful_secrets = self.sender_secrets.keys() & set(self.senders) - SENDERS_WITHOUT_SECRETS
         trusts_google = bool(self.gcr_audience) and "gcr" in self.senders
@@ -160,7 +160,7 @@ class IngressSettings(Settings):
 
 
 class WorkerSettings(Settings):
-    """What `aci-hooks-worker` needs beside that. Times are in seconds."""
+    """What `aci-hooks-worker` needs in addition. Times are in seconds."""
 
     services: ClassVar[tuple[str, ...]] = ("Queue", "Blob")
 
@@ -187,7 +187,7 @@ class WorkerSettings(Settings):
     sweep_interval: float = variable("ACI_HOOKS_SWEEP_INTERVAL", 0.0, ge=0)
 
     def problems(self) -> Iterator[str]:
-        """What does not fit together."""
+        """Settings that contradict each other, or that are missing."""
         yield from super().problems()
         yield from self._target_problems()
         yield from self._endpoint_problems()
@@ -222,7 +222,7 @@ class WorkerSettings(Settings):
 
 
 def is_local(host: str) -> bool:
-    """Is the host this machine or a neighbour named by one label: where plain http is acceptable?"""
+    """Is the host this machine, or one with a single-label name? Plain http is acceptable there."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

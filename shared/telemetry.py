@@ -1,4 +1,4 @@
-"""Logs, metrics and trace context: one line an event, no secret in any of them."""
+"""Logs, metrics and trace context: one line for each event, and no secrets."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def takes_colours() -> bool:
 
 
 def for_people(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """What happened and why before what it happened to; no trace, which only programs follow.
+    """First what happened and why, then to what it happened. The trace id is left out, as only programs follow it.
 
     What outside systems said is made printable: of all texts only a traceback may have several lines.
     """

@@ -1,4 +1,4 @@
-"""Waiting for a call that may hang no longer than its answer is of use: `within`, and TimeLimit for a busy service.
+"""Time limits for calls that may hang: `within` for a single call, TimeLimit for a busy service.
 
 No timeout of a client covers everything: `getaddrinfo` has none at all, and a server that sends one byte a second
 never lets a socket's timeout run out. So the call runs in a thread of its own, which is left behind when it is late:
@@ -28,9 +28,9 @@ class OutOfTime(TimeoutError):
 
 
 def within(seconds: float, call: Callable[[], Result], name: str) -> Result:
-    """What `call` returns or raises, from a thread called `name`; raises OutOfTime if it takes longer than `seconds`.
+    """Run `call` in a thread called `name` and pass its result on; raises OutOfTime if it takes longer than `seconds`.
 
-    An abandoned call runs on until it ends by itself. Whoever may abandon many of them wants a TimeLimit.
+    An abandoned call goes on until it ends by itself. Use TimeLimit where many calls may be abandoned.
     """
     return _result(_start(call, name), seconds)
 
@@ -49,7 +49,7 @@ class TimeLimit:
         self._last_moved = clock()
 
     def run(self, call: Callable[[], Result], deadline: float) -> Result:
-        """What `call` returns or raises; raises RemoteError if there is neither by `deadline`, a time of the clock."""
+        """Run `call` and pass its result on; raises RemoteError if it has not ended by `deadline` (monotonic)."""
         self._take_slot(deadline)
         try:
             running = _start(lambda: self._in_slot(call), self._service)

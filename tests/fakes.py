@@ -67,7 +67,7 @@ class _Entry:
 
 
 class MemoryQueue(Queue):
-    """A queue without a server. Leases run by the clock: hold a message to `is_held(clock.seconds)`."""
+    """A queue without a server. Leases run by the clock: hold a message to `lease_holds(clock.seconds)`."""
 
     def __init__(self, clock: Clock, visibility_timeout: int = 30, name: str = "updates") -> None:
         self.name = name
@@ -265,16 +265,16 @@ class SimulatedGroups:
         self.probe("after get")
         return ContainerGroup(body)
 
-    def put(self, target: TargetId, definition: bytes, insist: Callable[[], None]) -> None:
+    def put(self, target: TargetId, definition: bytes, check_lease: Callable[[], None]) -> None:
         """Bring a definition onto the group."""
-        insist()
+        check_lease()
         self.probe("before put")
         self._arm("PUT", target, body=definition)
         self.probe("after put")
 
-    def restart(self, target: TargetId, insist: Callable[[], None]) -> None:
+    def restart(self, target: TargetId, check_lease: Callable[[], None]) -> None:
         """Restart the group."""
-        insist()
+        check_lease()
         self.probe("before restart")
         self._arm("POST", target, "/restart")
         self.probe("after restart")

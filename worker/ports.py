@@ -1,12 +1,12 @@
-"""The ports: what the controller needs of the outside systems, as protocols and their values.
+"""The ports: what the controller needs from outside systems, as protocols and their values.
 
-The adapters implement them and worker.wiring plugs them in; the controller knows no adapter.
+The adapters implement them, and worker.wiring plugs the adapters in. The controller imports no adapter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 
@@ -14,7 +14,8 @@ from shared.image import ImageReference
 from shared.message import TargetId
 from shared.push import Push
 from shared.queue import Queue
-from worker.failures.retrying import briefly
+from worker.failures.classify import Failure, classify
+from worker.failures.retrying import call_with_retries
 from worker.groups.group import ContainerGroup
 from worker.groups.withheld import Secret
 from worker.record.lookups import Absent, Found, Lookup, Unknown
@@ -44,60 +45,74 @@ __all__ = [
 ]
 
 UNREADABLE = "UnreadableRecord"
-"""The code of the error that a record is none of this version, or another group's."""
+"""The code of the error for a record that is of another version, or of another group."""
 
 
 class Conflict(Exception):
-    """Somebody else wrote the record first: read it again and decide again."""
+    """Somebody else wrote the record first. Read it again, and decide again."""
 
 
 class Groups(Protocol):
     """Container groups in Azure; worker.adapters.arm.Arm. Every method raises RemoteError."""
 
     def get(self, target: TargetId) -> ContainerGroup:
-        """The group as it is."""
+        """The group as it is now."""
 
-    def put(self, target: TargetId, definition: bytes, insist: Callable[[], None]) -> None:
-        """Bring a definition onto it; `insist` raises if it must not be sent any more, at the last moment."""
+    def put(
+        self,
+        target: TargetId,
+        definition: bytes,
+        check_lease: Callable[[], None],
+    ) -> None:
+        """PUT a definition. `check_lease` is called before every try, and raises if it must not be sent any more."""
 
-    def restart(self, target: TargetId, insist: Callable[[], None]) -> None:
-        """Restart it; `insist` as above."""
+    def restart(self, target: TargetId, check_lease: Callable[[], None]) -> None:
+        """Restart the group. `check_lease` is as for `put`."""
 
 
 class Lister(Protocol):
-    """What lists container groups; worker.adapters.arm.Arm."""
+    """Lists container groups; worker.adapters.arm.Arm. Every method raises RemoteError."""
 
-    def list(self, subscription: str, resource_group: str | None = None) -> Iterable[ContainerGroup]:
-        """Every group of a subscription or resource group, without instance views. Raises RemoteError."""
+    def get(self, target: TargetId) -> ContainerGroup:
+        """One group."""
+
+    def list(
+        self,
+        subscription: str,
+        resource_group: str | None = None,
+    ) -> Iterable[ContainerGroup]:
+        """Every group of a subscription or resource group, without instance views."""
 
 
 class RecordStore(Protocol):
     """The records; worker.adapters.record_blobs.Records. Every method raises RemoteError."""
 
     def load(self, target: TargetId) -> tuple[Record, str | None]:
-        """A record and its ETag; an empty one and None where there is none."""
+        """A record and its ETag; an empty record and None if the group has no record."""
 
     def save(self, record: Record, etag: str | None) -> str:
-        """Compare and swap; the new ETag. Raises Conflict."""
+        """Write the record if its ETag is still `etag`, and return the new ETag. Raises Conflict."""
 
     def versions(self) -> Iterable[tuple[TargetId, str]]:
         """Every group that has a record, with the record's ETag."""
 
 
 class Glances(Protocol):
-    """What spares reads while many groups are waited for; worker.adapters.transitions.Watch."""
+    """Saves reads while many groups are in transition; worker.adapters.transitions.Watch."""
 
     def glance(self, target: TargetId) -> ContainerGroup | None:
-        """The group without instance views if it is in transition for certain."""
+        """The group without instance views if it is certainly in transition; else None."""
 
     def waits(self, target: TargetId) -> None:
-        """It is being waited for."""
+        """Note that the group is being waited for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What the list of groups shows of one group."""
+    """What the list of groups shows about one group."""
 
+    # Without instance views: ARM's lists leave them out, so a list can't tell whether anything is healthy.
+    # https://learn.microsoft.com/rest/api/container-instances/container-groups/list
     images: Mapping[str, str]
     held: bool = False
     in_transition: bool = False
@@ -110,16 +125,16 @@ class TargetCatalogue(Protocol):
         """The targets that a push may concern. Raises RemoteError if none can be known."""
 
     def target_of(self, group: ContainerGroup) -> Target | BadTags | None:
-        """The target that this group is by the targets file, or by the resource tags that it has now."""
+        """The target that the group is, by the targets file or else by its resource tags as they are now."""
 
     def all(self) -> tuple[Target, ...]:
-        """Every target that is known now."""
+        """Every known target."""
 
     def listed(self) -> Mapping[TargetId, Listed]:
-        """The groups of the last list."""
+        """The groups in the newest list."""
 
     def is_gone(self, target: TargetId) -> bool:
-        """Does a list that would show this group not show it?"""
+        """Whether the group is missing from a list that would show it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +146,17 @@ class Dated:
 
 
 class Images(Protocol):
-    """What a registry tells of its images; worker.adapters.registry.client.Registry."""
+    """What registries know about images; worker.adapters.registry.client.Registry."""
 
     def lookup(self, image: ImageReference, running: frozenset[str] = frozenset()) -> Lookup:
-        """What does this image's tag point at, or else its digest?
+        """What the image's tag, or else its digest, points at.
 
-        `running` are digests that are known to be images: where the tag points at one of them, the answer holds no
-        more than that, as whoever asks wants to know whether it has moved.
+        `running` are digests that are known to be images. If the tag points at one of them, the answer holds no more
+        than that, because the caller only wants to know whether the tag has moved.
         """
 
     def tags(self, image: ImageReference) -> list[str]:
-        """Every tag of its repository. Raises RemoteError."""
+        """Every tag of the image's repository. Raises RemoteError."""
 
     def recent(self, image: ImageReference) -> list[Dated] | None:
         """The tags of its repository that were pushed last, newest first; None if its registry does not tell.
@@ -158,7 +173,7 @@ Noticed = Literal["updated", "rolled-back", "failed", "address changed"]
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """How a push ended for a target: `image` and `target` as people write them, `detail` a sentence."""
+    """How a push ended for a target. `image` and `target` are written as people write them; `detail` is a sentence."""
 
     outcome: Noticed
     image: str
@@ -170,11 +185,13 @@ class Notice:
 class Ports:
     """The outside systems: ARM, the records, the targets, both queues, secrets and the registry.
 
-    `resolve` reads secrets (path → source) into values; `digest` tells what a pushed tag points at by its registry, or
-    the digest that its sender is believed, None if neither is known, and raises RemoteError with the code
-    ManifestUnknown where the registry has no such image; `redact` hides secrets in what an outside system said; `tell`
-    notifies people; `leave_trace` remembers how a push ended that no record tells of; `new_id` makes ids of messages
-    and tokens of timers.
+    `resolve`: read secrets (path → source) into values.
+    `digest`: what a pushed tag points at by its registry, or else the digest if its sender is believed, or None if
+    neither is known. Raises RemoteError with the code ManifestUnknown if the registry has no such image.
+    `new_id`: a new id of a message, or token of a timer.
+    `redact`: hide secrets in what an outside system said.
+    `tell`: notify people.
+    `leave_trace`: remember how a push ended that no record tells of.
     """
 
     groups: Groups
@@ -192,9 +209,16 @@ class Ports:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def load(self, target: TargetId) -> tuple[Record, str | None]:
-        """A record and its ETag. Raises RemoteError after a few tries."""
-        return briefly(lambda: self.records.load(target))
+        """A record and its ETag; an empty record and None if there is none. Raises RemoteError after a few tries."""
+        return call_with_retries(lambda: self.records.load(target))
 
     def save(self, record: Record, etag: str | None) -> str:
-        """Compare and swap; the new ETag. Raises Conflict, RemoteError after a few tries."""
-        return briefly(lambda: self.records.save(record, etag))
+        """Write the record if its ETag is still `etag`. Raises Conflict, and RemoteError after a few tries."""
+        # A try whose answer was lost may have written the record. Then the next try raises Conflict, and the caller
+        # decides again, on the record that it has itself written.
+        return call_with_retries(lambda: self.records.save(record, etag))
+
+    def classified(self, error: Exception) -> Failure:
+        """What to make of an error, with secrets redacted in what an outside system said."""
+        failure = classify(error)
+        return replace(failure, detail=self.redact(failure.detail))

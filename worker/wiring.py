@@ -118,9 +118,9 @@ class Deployment:
             rollback=settings.rollback,
         )
 
-    def sweeper(self) -> Sweeper:
-        """What sweeps its targets."""
-        return Sweeper(self.ports, self.registry, self.settings.rollback)
+    def sweeper(self, pause: timedelta = timedelta(0)) -> Sweeper:
+        """What sweeps its targets, every `pause` if it does so by itself."""
+        return Sweeper(self.ports, self.registry, self.settings.rollback, pause)
 
     @cached_property
     def patrol(self) -> Patrol:
@@ -144,9 +144,10 @@ class Deployment:
 
     def sweep_if_due(self) -> None:
         """Sweep every target, the results in the log alone, if no other worker has lately. Raises RemoteError."""
-        if not self.records.claim("sweep", datetime.now(UTC), timedelta(seconds=self.settings.sweep_interval)):
+        pause = timedelta(seconds=self.settings.sweep_interval)
+        if not self.records.claim("sweep", datetime.now(UTC), pause):
             return
-        for swept in self.sweeper().sweep(self.catalogue.known()):
+        for swept in self.sweeper(pause).sweep(self.catalogue.known()):
             log.info(
                 "swept", target=str(swept.target), missed=len(swept.missed), woken=swept.woken, problem=swept.problem
             )
@@ -199,8 +200,8 @@ def _targets_file(settings: WorkerSettings) -> Callable[[], TargetsFile]:
             "container_group": settings.container_group,
         }
     )
-    one = TargetsFile(targets=(single_target(group),), discover=None, registries={}, notify=())
-    return lambda: one
+    file = TargetsFile(targets=(single_target(group),), discover=None, registries={}, notify=())
+    return lambda: file
 
 
 def _access(file: TargetsFile, secrets: Secrets, image: ImageReference) -> Access:

@@ -109,6 +109,19 @@ class Mischief:
                 self._stage.arm.fault("error", status=503, method=method, name=name)
             case "throttled":
                 self._stage.arm.fault("throttle", retry_after=2, method=method, name=name)
+            case "no role":
+                self._stage.arm.fault("refuse", method=method, name=name)
+            case "no registry":
+                # Reads do not ask it. Azure wraps the code, which then stands in the details alone.
+                self._stage.arm.fault(
+                    "refuse",
+                    status=400,
+                    code="MultipleErrorsOccurred",
+                    message="See details.",
+                    details="RegistryErrorResponse,InaccessibleImage",
+                    method="PUT",
+                    name=name,
+                )
             case _:
                 self._stage.arm.fault("reset", method=method, name=name)
         try:

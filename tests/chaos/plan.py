@@ -30,7 +30,7 @@ LAST_PUSH = 0.85
 """The share of the run by which everything was pushed."""
 HOLD_TAG = "aci-hooks.hold"
 """The resource tag by which an owner stops all updates of a group."""
-OUTAGES = ("unavailable", "cut off", "throttled")
+OUTAGES = ("unavailable", "cut off", "throttled", "no role", "no registry")
 """The ways in which ARM is away."""
 _FIRST_TAG = {"any": "v0", "same-tag": "stable", "semver": "1.0.0", "rolling": "latest", "nobody": "v0"}
 

@@ -24,7 +24,7 @@ class Lease:
     def __init__(self, looks: int) -> None:
         self.looks = looks
 
-    def insist(self) -> None:
+    def check_lease(self) -> None:
         self.looks -= 1
         if self.looks < 0:
             raise LeaseLost("it")
@@ -50,9 +50,9 @@ def test_a_change_is_not_sent_again_once_the_lease_is_lost(
 
     def send() -> None:
         if change == "put":
-            arm.put(SHOP, arm.get(SHOP).definition({"web": "acme/shop:2"}, {}), lease.insist)
+            arm.put(SHOP, arm.get(SHOP).definition({"web": "acme/shop:2"}, {}), lease.check_lease)
         else:
-            arm.restart(SHOP, lease.insist)
+            arm.restart(SHOP, lease.check_lease)
 
     if looks < 2:
         with pytest.raises(LeaseLost):

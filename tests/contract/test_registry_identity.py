@@ -43,7 +43,7 @@ class FakeAzure:
         if place.startswith("/oauth2/"):
             return self._token_server(method, path, headers, body)
         scope = _scope_of(place)
-        wanted = {f"Bearer granted:{scope}", *([f"Bearer open:{scope}"] if self.open_to_all else [])}
+        wanted = {f"Bearer access:{scope}", *([f"Bearer open:{scope}"] if self.open_to_all else [])}
         if headers.get("authorization") not in wanted:
             self.steps.append("challenge")
             realm = f'Bearer realm="http://{headers["host"]}/oauth2/token",service="{headers["host"]}",scope="{scope}"'
@@ -77,7 +77,7 @@ class FakeAzure:
         self.steps.append("token")
         assert form["grant_type"] == "refresh_token"
         assert form["refresh_token"] == "refresh-token"
-        return 200, {}, json.dumps({"access_token": f"granted:{form['scope']}"}).encode()
+        return 200, {}, json.dumps({"access_token": f"access:{form['scope']}"}).encode()
 
 
 def _scope_of(place: str) -> str:
@@ -170,7 +170,7 @@ def test_an_identity_without_the_role_is_told_which_one(azure: FakeAzure, stub: 
     azure.roles = False
     said = begin(Identity()).lookup(shop(stub))
     assert said == Unknown(
-        f"{stub.host}: the worker's own identity has no access: assign it the role AcrPull on this registry"
+        f"{stub.host}: the worker's own identity has no access; assign it the role AcrPull on this registry"
     )
 
 
@@ -201,7 +201,7 @@ def test_by_default_too_it_is_said_what_is_missing(azure: FakeAzure, stub: StubS
     azure.roles = False
     said = begin(Identity(), None, "default").lookup(shop(stub))
     assert isinstance(said, Unknown)
-    assert "private, and the worker's own identity has no access: assign it the role AcrPull" in said.detail
+    assert "private, and the worker's own identity has no access; assign it the role AcrPull" in said.detail
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -252,5 +252,5 @@ def test_no_token_is_told(
     with pytest.raises(RemoteError) as caught:
         begin(Identity()).tags(shop(stub))
     told += repr(caught.value) + repr(caught.value.__cause__) + caplog.text + "".join(capfd.readouterr())
-    for secret in ("entra-token", "refresh-token", "granted:"):
+    for secret in ("entra-token", "refresh-token", "access:"):
         assert secret not in told

@@ -448,6 +448,27 @@ def test_what_is_behind_a_digest_is_read_once_and_a_tag_is_asked_for_every_time(
     assert [method for method, _ in stub.requests] == ["HEAD", "GET", "HEAD"]
 
 
+def test_when_an_image_was_made_is_asked_once() -> None:
+    config = json.dumps({"created": "2026-01-02T03:04:05Z", "os": "linux", "architecture": "amd64"}).encode()
+    body = manifest().replace(sha256(b"c").encode(), sha256(config).encode())
+
+    def serve(method: str, path: str, headers: Headers) -> Answer:
+        return (200, {}, config) if "/blobs/" in path else held(v1=body)(method, path, headers)
+
+    with StubServer(serve) as stub, asked() as registry:
+        for _ in range(2):
+            assert registry.created(reference(stub.host)) == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert [method for method, _ in stub.requests] == ["HEAD", "GET", "GET", "HEAD"]
+
+
+def test_an_index_whose_manifest_is_refused_for_now_is_found_all_the_same() -> None:
+    def serve(method: str, path: str, headers: Headers) -> Answer:
+        return (429, {}, b"") if D in path else held(v1=BARE)(method, path, headers)
+
+    with StubServer(serve) as stub, asked() as registry:
+        assert registry.lookup(reference(stub.host)) == Found(sha256(BARE), frozenset({D}))
+
+
 def test_credentials_stay_with_the_registrys_own_token_server() -> None:
     with StubServer(lambda method, path, headers: (200, {}, b'{"token": "t"}')) as elsewhere:
         port = elsewhere.host.rpartition(":")[2]

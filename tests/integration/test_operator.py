@@ -61,7 +61,7 @@ def test_a_manual_rollback_holds_so_that_the_next_push_does_not_undo_it(site: Si
 def test_rollback_without_an_image_before_says_so(site: Site) -> None:
     site.push("quay.io/acme/other:v1")
     site.drain()
-    assert "no earlier good image is known than those that run now" in site.command("rollback", "shop", expect=1)
+    assert "no good image older than the running one is known" in site.command("rollback", "shop", expect=1)
 
 
 def test_a_hold_by_resource_tag_is_respected(site: Site) -> None:

@@ -156,10 +156,10 @@ class Stage(World):
         """A container's image, as it is, crashes wherever another one of the group runs that `image`."""
         put = self.azure.put
 
-        def put_and_break(target: TargetId, definition: bytes, insist: Callable[[], None]) -> None:
+        def put_and_break(target: TargetId, definition: bytes, check_lease: Callable[[], None]) -> None:
             images = _images(json.loads(definition))
             self.azure.image(images[sidecar], "crash-loop" if image in images.values() else "good")
-            put(target, definition, insist)
+            put(target, definition, check_lease)
 
         self.azure.put = put_and_break  # type: ignore[method-assign]
 

@@ -53,7 +53,7 @@ from worker.record.values import (
     Candidate,
     Change,
     ContainerRecord,
-    Failure,
+    FailedPush,
     Flight,
     Good,
     Hold,
@@ -126,7 +126,7 @@ GOODS = {
 }
 FAILURES = {
     name: st.builds(
-        Failure,
+        FailedPush,
         id=st.sampled_from(["m0", "m1", "x"]),
         tag=tags,
         image=st.one_of(st.none(), images[name]),

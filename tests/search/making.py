@@ -14,7 +14,10 @@ from tests.search.mischief import (
     Kill,
     LatePut,
     LoseTimers,
+    NodeDown,
     Outage,
+    Refusal,
+    Refusals,
     Slow,
     StaleTargets,
     Stall,
@@ -119,6 +122,8 @@ OPERATIONS: Mapping[str, Make] = {
     "fault": lambda chance, _: ArmFault(
         chance.choice(get_args(ArmTrouble)), chance.choice(("GET", "PUT", "PUT")), chance.choice((1, 2, 3, 20))
     ),
+    "refusals": lambda chance, _: Refusals(chance.choice(get_args(Refusal)), chance.choice((1, 3, 20))),
+    "node down": lambda chance, _: NodeDown(),
     "outage of arm": lambda chance, _: Outage("arm", chance.choice((30, 200, 1200))),
     "outage of storage": lambda chance, _: Outage(
         chance.choice(("records", "queue")), chance.choice((5, 40, 200, 1200))

@@ -16,6 +16,7 @@ from tests.search.world import Hand
 
 ArmTrouble = Literal["throttle", "conflict", "error", "error-after", "reset", "reset-after"]
 Method = Literal["GET", "PUT", "POST"]
+Refusal = Literal["InaccessibleImage", "RegistryErrorResponse", "AuthorizationFailed", "ContainerGroupQuotaReached"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,36 @@ class ArmFault:
     def happen(self, trial: Trial) -> None:
         """Plan it."""
         trial.world.azure.fault(self.fault, method=self.method, times=self.times)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """Azure takes no update for now, for a reason that is not the image's."""
+
+    code: Refusal
+    times: int = 1
+
+    def happen(self, trial: Trial) -> None:
+        """Plan them."""
+        wrapped = self.code in {"RegistryErrorResponse", "ContainerGroupQuotaReached"}
+        trial.world.azure.fault(
+            "refuse",
+            status=403 if self.code == "AuthorizationFailed" else 400,
+            code="MultipleErrorsOccurred" if wrapped else self.code,
+            details=self.code if wrapped else None,
+            message="Not now.",
+            method="PUT",
+            times=self.times,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDown:
+    """The group's node goes down, and the platform moves the group."""
+
+    def happen(self, trial: Trial) -> None:
+        """Take it down."""
+        trial.owner.lose_node()
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,9 @@ MIXES: Mapping[str, Mix] = {
     "stranger": Mix((*_BASE, "move the stranger's tag", "kill"), WITH_STRANGER),
     "twins": Mix((*_BASE, *_MISCHIEF, "roll back", "release"), TWINS),
     "outage": Mix((*_BASE, *_weighted(outage_of_arm=2, outage_of_storage=2, storage_fault=3), "away", "kill")),
+    "azure": Mix(
+        (*_BASE, *_weighted(refusals=3, node_down=3), "deliver again", "kill", "outage of arm", "hold", "release")
+    ),
     "skew": Mix((*_BASE, *_weighted(clocks_apart=2), *_MISCHIEF, "tag", "untag")),
     "stale": Mix((*_BASE, *_weighted(stale_targets=3), "kill", "stall", "hold", "release")),
     "owner": Mix((*_BASE, *_weighted(deploy=3), "restart", "kill", "late put", "patrol", "tag", "untag")),

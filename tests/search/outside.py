@@ -43,9 +43,9 @@ class SearchGroups(SimulatedGroups):
         """The group as it is; and how far its clock is ahead of the worker's."""
         return ContainerGroup(super().get(target).raw, timedelta(seconds=self._behind()))
 
-    def put(self, target: TargetId, definition: bytes, insist: Callable[[], None]) -> None:
+    def put(self, target: TargetId, definition: bytes, check_lease: Callable[[], None]) -> None:
         """Bring a definition onto the group; late, if it is to be so."""
-        insist()
+        check_lease()
         self.sends(definition)
         sent_at = self._clock.seconds()
         self.probe("before put")

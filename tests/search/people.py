@@ -16,6 +16,7 @@ from tests.search.scenery import SHOP, Container, digest_of
 from worker.commands.dead_letters import _forgive
 from worker.controller import timers
 from worker.controller.dead_letters import leased_letters, redrive
+from worker.groups.group import ContainerGroup
 from worker.ports import Conflict, Ports
 from worker.record import overrides
 from worker.record.record import Record
@@ -62,6 +63,13 @@ class Owner:
         """Restart the group."""
         if not self.would_break() and not self.has_stopped():
             self.world.azure.by_owner(SHOP, "POST", "/restart")
+
+    def lose_node(self) -> None:
+        """The group's node goes down, which starts every container anew elsewhere."""
+        group = self.world.azure.by_owner(SHOP, "GET")
+        at_rest = group is not None and not ContainerGroup(group).in_transition
+        if at_rest and not self.would_break() and not self.has_stopped():
+            self.world.azure.repair(SHOP)
 
     def deploy(self, name: str, container: Container, number: int) -> None:
         """Deploy another image of a container, and all others as they are."""

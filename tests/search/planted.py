@@ -18,7 +18,7 @@ from tests.search import world
 from tests.search.outside import SearchRecords
 from worker.controller import looking, patrol, putting, sweep, timers
 from worker.controller.settlement import Complete, Settlement
-from worker.core import admit, failing, reconcile, resolve, watch
+from worker.core import admit, failing, reconcile, resolve, sight, watch
 from worker.groups.health import Health
 from worker.ports import Ports
 from worker.record.record import Record
@@ -107,13 +107,13 @@ def _wall_clock_patience() -> list[Patch]:
 
 def _neighbours_not_judged() -> list[Patch]:
     """Only the containers that were changed are watched."""
-    healths = watch._healths
+    healths = sight.healths
 
     def of_changed(*seen: Any) -> dict[str, Health]:
         change = next(one for one in seen if isinstance(one, Change))
         return {name: health for name, health in healths(*seen).items() if name in change.asked}
 
-    return [(watch, "_healths", of_changed)]
+    return [(watch, "healths", of_changed)]
 
 
 def _no_future() -> list[Patch]:
@@ -161,7 +161,7 @@ def _no_fence() -> list[Patch]:
     """A change is sent although the lease may have run out meanwhile."""
     send = putting.Putting._send
 
-    def unfenced(self: putting.Putting, sent: Any, group: Any, target: Any, _is_held: object) -> None:
+    def unfenced(self: putting.Putting, sent: Any, group: Any, target: Any, _lease_holds: object) -> None:
         send(self, sent, group, target, lambda: True)
 
     return [(putting.Putting, "_send", unfenced)]

@@ -288,7 +288,7 @@ class World:
         return told
 
     def _is_leased(self) -> bool:
-        return any(leased.is_held(self.clock.seconds) for leased in self._hands[-1].messages)
+        return any(leased.lease_holds(self.clock.seconds) for leased in self._hands[-1].messages)
 
     def _hand(self, leased: Sequence[LeasedMessage], calls: int, act: Act | None) -> Hand:
         self._workers += 1

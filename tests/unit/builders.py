@@ -1,4 +1,4 @@
-"""Builders of the values that the worker's core decides on. Each test says what matters to it; the rest is ordinary."""
+"""Builders of the values that the worker's core decides on. A test states what matters to it; the rest has defaults."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from worker.core.rules import RolloutRules
 from worker.groups.group import ContainerGroup
 from worker.policies.parse import parse_policy
 from worker.record.record import Record
-from worker.record.values import Candidate, Change, ContainerRecord, Failure, Good, Hold, Patience, Pin, Timer
+from worker.record.values import Candidate, Change, ContainerRecord, FailedPush, Good, Hold, Patience, Pin, Timer
 from worker.targets.target import ContainerRule, Target
 
 SHOP = TargetId(subscription="sub", resource_group="web", container_group="shop")
@@ -34,12 +34,12 @@ Json = dict[str, Any]
 
 
 def at(seconds: float) -> datetime:
-    """So many seconds after the tests' noon."""
+    """The time `seconds` after noon, which is when the tests begin."""
     return EPOCH + timedelta(seconds=seconds)
 
 
 def digest(of: str) -> str:
-    """A digest, by any name."""
+    """A digest that is made from any name."""
     return f"sha256:{sha256(of.encode()).hexdigest()}"
 
 
@@ -68,19 +68,19 @@ HOLD = Hold(reason="audit", since=at(0))
 
 
 def candidate(of: UpdateMessage, image: str | None = "", **rest: Any) -> Candidate:
-    """A push that waits for a container; its image is known unless it is None."""
+    """A push that waits for a container. Its image is known, unless `image` is None."""
     image = f"acme/shop:{of.push.tag}" if image == "" else image
     return Candidate(**({"message": of, "image": image, "digest": of.push.digest} | rest))
 
 
 def good(tag: str | None = "1", image: str | None = None, *, pushed: float | None = None, **rest: Any) -> Good:
-    """An image that ran well; `pushed` is when it was pushed, None if that is not known."""
+    """An image that ran well. `pushed` is when it was pushed, or None if that is not known."""
     order = None if pushed is None else (at(pushed), at(pushed))
     return Good(image=image or f"acme/shop:{tag}", tag=tag, order=order, **rest)
 
 
-def failure(of: UpdateMessage, *, seconds: float = 60, **rest: Any) -> Failure:
-    """That a push crashed."""
+def failure(of: UpdateMessage, *, seconds: float = 60, **rest: Any) -> FailedPush:
+    """The failure of a push that crashed."""
     plain: Json = {
         "id": of.id,
         "tag": of.push.tag,
@@ -90,16 +90,16 @@ def failure(of: UpdateMessage, *, seconds: float = 60, **rest: Any) -> Failure:
         "code": "CrashLoop",
         "at": at(seconds),
     }
-    return Failure(**(plain | rest))
+    return FailedPush(**(plain | rest))
 
 
 def pin(to: Good, name: str = "back", *, seconds: float = 60, **rest: Any) -> Pin:
-    """An operator's way back to a good image."""
+    """A rollback by hand to a good image."""
     return Pin(message=message(to.tag or "unknown", name=name, pushed=seconds, sender="rollback"), good=to, **rest)
 
 
 def container(*candidates: Candidate, **rest: Any) -> ContainerRecord:
-    """What is known of a container of acme/shop, whose first good image is :1."""
+    """What is known about a container of acme/shop. Its good image is :1."""
     return ContainerRecord(**({"repository": REPOSITORY, "candidates": candidates, "goods": (good(),)} | rest))
 
 
@@ -130,18 +130,18 @@ def record(containers: Mapping[str, ContainerRecord] | None = None, **rest: Any)
 
 
 def target(policy: str = "any", *containers: str) -> Target:
-    """SHOP as a target: these containers follow their repositories by this policy; web alone if none is named."""
+    """SHOP as a target: these containers, or else web, follow their repositories by this policy."""
     return Target(SHOP, {name: ContainerRule(parse_policy(policy)) for name in containers or ("web",)})
 
 
 def ends(of: Record) -> list[tuple[str, str, str]]:
     """How pushes have ended, the newest first: id, result and detail."""
-    return [(one.id, one.result, one.detail) for one in of.outcomes]
+    return [(outcome.id, outcome.result, outcome.detail) for outcome in of.outcomes]
 
 
 def queued(of: Record, name: str = "web") -> list[str]:
     """The ids of a container's candidates, the best first."""
-    return [one.id for one in of.containers[name].candidates]
+    return [waiting.id for waiting in of.containers[name].candidates]
 
 
 def event(name: str, seconds: float, text: str = "", kind: str = "Normal") -> Json:
@@ -151,18 +151,18 @@ def event(name: str, seconds: float, text: str = "", kind: str = "Normal") -> Js
 
 
 def running(since: float, *events: Json) -> Json:
-    """The view of a container that runs."""
+    """The instance view of a container that runs."""
     state = {"state": "Running", "startTime": at(since).isoformat(), "detailStatus": ""}
     return {"restartCount": 0, "currentState": state, "events": list(events)}
 
 
 def pulled(image_digest: str, since: float = -3600) -> Json:
-    """The view of a container that pulled an image of this digest when it was started, and runs."""
+    """The instance view of a container that pulled an image of this digest when it was started, and runs."""
     return running(since, event("Pulled", since, f'Successfully pulled image "acme/shop@{image_digest}"'))
 
 
 def crash_loop(at_seconds: float) -> Json:
-    """The view of a container that crashed and waits to be started again."""
+    """The instance view of a container that crashed and waits to be restarted."""
     back_off = "CrashLoopBackOff: Back-off 10s restarting failed"
     return {
         "restartCount": 1,
@@ -178,7 +178,7 @@ def crash_loop(at_seconds: float) -> Json:
 
 
 def waiting() -> Json:
-    """The view of a container that is on its way."""
+    """The instance view of a container that is starting."""
     return {"restartCount": 0, "currentState": {"state": "Waiting", "detailStatus": ""}, "events": []}
 
 
@@ -190,7 +190,7 @@ def group(
     shown: str = "Running",
     **rest: Any,
 ) -> ContainerGroup:
-    """A group whose containers run these images, since an hour ago if no view says otherwise."""
+    """A group whose containers run these images, for an hour unless `views` says otherwise."""
     containers = [
         {"name": name, "properties": {"image": image, "instanceView": (views or {}).get(name, running(-3600))}}
         for name, image in (images or {"web": "acme/shop:1"}).items()

@@ -42,7 +42,7 @@ QUEUE_DOWN = RemoteError("queue", 503, "ServerBusy", "later", 0)
 
 
 class Died(BaseException):
-    """The worker is no more."""
+    """The worker was killed."""
 
 
 class Bench:
@@ -71,7 +71,7 @@ class Bench:
         self.watch = Glances()
         if images is not None or definition is not None:
             self.azure.place(SHOP, definition or group_of(images or {}), state)
-            # The group is as it was started an hour ago, and what is changed takes ten seconds.
+            # The group was started an hour ago, and a change takes ten seconds.
             self.azure.options(transition_seconds=10, pull_seconds=1)
         if record:
             self.records.save(record, None)
@@ -97,24 +97,24 @@ class Bench:
         return Ports(**(plain | others))
 
     def on(self, call: str, *steps: Step) -> None:
-        """Have these happen at the next calls, one at each: an error that it meets, or something to do."""
+        """Script the next calls, one step for each: an error to raise, or something to do."""
         self._steps.setdefault(call if call.startswith("after ") else f"before {call}", []).extend(steps)
 
     def digest(self, push: Push) -> str | None:
-        """What a registry tells of a pushed image: scripted, or what its sender says."""
+        """A registry's answer about a pushed image: the scripted one, or what the sender says."""
         self._called("before digest")
         return push.digest
 
     @property
     def record(self) -> Record:
-        """The group's record, read past the journal."""
+        """The group's record, read without an entry in the journal."""
         self.records.probe = lambda _call: None
         found = self.records.load(SHOP)[0]
         self.records.probe = self._probe("")
         return found
 
     def rewrite(self, decide: Callable[[Record], Record]) -> None:
-        """Somebody else writes the record, past the journal."""
+        """Let somebody else write the record, without an entry in the journal."""
         self.records.probe = lambda _call: None
         before, etag = self.records.load(SHOP)
         self.records.save(decide(before), etag)
@@ -129,7 +129,7 @@ class Bench:
     def images(self) -> dict[str, str]:
         """The images of the group's definition."""
         containers = self.truth["definition"]["properties"]["containers"]
-        return {one["name"]: one["properties"]["image"] for one in containers}
+        return {container["name"]: container["properties"]["image"] for container in containers}
 
     @property
     def sent(self) -> list[UpdateMessage | Look]:
@@ -142,7 +142,7 @@ class Bench:
         return [decode_letter(text) for text in self.poison.texts]
 
     def lease(self, message: UpdateMessage | Look | str, crashes: int = 0) -> LeasedMessage:
-        """A message that was sent and received, after so many deliveries of which nothing came, past the journal."""
+        """A message received after `crashes` deliveries that were never settled, without entries in the journal."""
         self.updates.probe = lambda _call: None
         self.updates.send(message if isinstance(message, str) else message.encode())
         for _ in range(crashes):
@@ -183,23 +183,23 @@ class Bench:
 
 
 class Glances(NoGlances):
-    """Remembers what is waited for, and shows a group if it is told to."""
+    """Remembers which groups are waited for, and shows a group if it has one to show."""
 
     def __init__(self) -> None:
         self.waited: list[TargetId] = []
         self.shown: ContainerGroup | None = None
 
     def glance(self, target: TargetId) -> ContainerGroup | None:
-        """What it was told to show."""
+        """The group to show, if any."""
         return self.shown
 
     def waits(self, target: TargetId) -> None:
-        """It is remembered."""
+        """Remember it."""
         self.waited.append(target)
 
 
 def chance() -> random.Random:
-    """The dice, always the same."""
+    """Random numbers that are always the same."""
     return random.Random(0)
 
 
@@ -220,5 +220,5 @@ def conflict() -> Conflict:
 
 
 def counted(name: str, **labels: str) -> float:
-    """What a counter of the metrics has come to."""
+    """The value of a counter of the metrics."""
     return REGISTRY.get_sample_value(name, labels) or 0.0

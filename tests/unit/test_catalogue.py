@@ -33,6 +33,11 @@ class Azure:
         self.places = places
         self.calls = 0
 
+    def get(self, target: TargetId) -> ContainerGroup:
+        (group,) = self.list(target.subscription, target.resource_group)
+        assert group.id == target
+        return group
+
     def list(self, subscription: str, resource_group: str | None = None) -> list[ContainerGroup]:
         self.calls += 1
         place = self.places[resource_group or "all"]
@@ -86,6 +91,39 @@ def test_a_list_is_good_for_many_pushes_but_not_for_ever() -> None:
     clock.now += REFRESH
     # Regression: after a quiet time a push was matched with a list of any age, and groups made since missed it.
     assert names(catalogue.concerned(SHOP)) == ["shop", "new"]
+
+
+class TestSingle:
+    """A deployment of one group reads that group now and then, and matches pushes with what it runs."""
+
+    def made(self, azure: Azure, clock: Seconds) -> Catalogue:
+        scope = Scope("sub", "web", container_group="shop")
+        single = Target(id_of("shop"), everything=AnyTag(), source="environment")
+        return Catalogue(lambda: (single,), lambda: (scope,), azure, monotonic=clock)
+
+    def test_pushes_of_other_repositories_cost_nothing(self) -> None:
+        # Regression: each of 200 pushes that nobody runs was received, looked at and read the group.
+        azure, clock = Azure(web=["shop"]), Seconds()
+        catalogue = self.made(azure, clock)
+        other = ImageReference.parse("127.0.0.1:5000/acme/shop:1")
+        for _ in range(200):
+            assert catalogue.concerned(other) == ()
+        assert names(catalogue.concerned(SHOP)) == ["shop"]
+        assert azure.calls == 1
+        clock.now += REFRESH_ON_MISS
+        assert catalogue.concerned(other) == ()
+        assert azure.calls == 2
+
+    @pytest.mark.parametrize("trouble", [DOWN, FORBIDDEN])
+    def test_while_it_can_not_be_read_its_pushes_are_received_all_the_same(self, trouble: RemoteError) -> None:
+        catalogue = self.made(Azure(web=trouble), Seconds())
+        assert names(catalogue.concerned(SHOP)) == ["shop"]
+        assert (catalogue.problems(), catalogue.is_gone(id_of("shop"))) == ((), False)
+
+    def test_one_that_is_gone_is_told_by_its_record(self) -> None:
+        catalogue = self.made(Azure(web=GONE), Seconds())
+        assert names(catalogue.concerned(SHOP)) == ["shop"]
+        assert catalogue.is_gone(id_of("shop"))
 
 
 def test_where_nothing_is_found_the_list_is_renewed_sooner() -> None:

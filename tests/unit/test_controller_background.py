@@ -1,4 +1,4 @@
-"""What is done beside the queue is done after each pause, whatever happens, until the worker stops."""
+"""Background work is done after each pause, whatever happens, until the worker stops."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import threading
 from structlog.testing import capture_logs
 
 from shared.errors import RemoteError
-from worker.controller.background import regularly
+from worker.controller.background import run_every
 
 LONG = 10.0
-"""Seconds in which whatever a thread is waited for has happened, however busy the machine is."""
+"""Seconds to wait for a thread at most: enough on a busy machine, too."""
 
 
 class Stopping(threading.Event):
-    """An event that nobody waits for in earnest; it remembers how long it was to be waited for, and what was done."""
+    """An event whose `wait` returns at once. It remembers the timeouts, and what was done in between."""
 
     def __init__(self, rounds: int) -> None:
         super().__init__()
@@ -36,14 +36,14 @@ def joined(name: str) -> None:
             assert not thread.is_alive()
 
 
-def test_each_time_is_after_a_pause_and_the_last_pause_ends_it() -> None:
+def test_the_work_is_done_after_each_pause_until_the_worker_stops() -> None:
     stopping, pauses = Stopping(3), iter([7.0, 8.0, 9.0, 10.0])
-    regularly("pausing", stopping, lambda: next(pauses), lambda: stopping.steps.append("work"))
+    run_every("pausing", stopping, lambda: next(pauses), lambda: stopping.steps.append("work"))
     joined("pausing")
     assert stopping.steps == [7.0, "work", 8.0, "work", 9.0, "work", 10.0]
 
 
-def test_no_failure_ends_it_and_each_is_told() -> None:
+def test_no_failure_ends_the_thread_and_each_is_logged() -> None:
     stopping = Stopping(3)
     errors: list[Exception] = [RemoteError("arm", 503, "Busy", "later"), ValueError("unforeseen")]
 
@@ -53,7 +53,7 @@ def test_no_failure_ends_it_and_each_is_told() -> None:
             raise errors.pop(0)
 
     with capture_logs() as lines:
-        regularly("failing", stopping, lambda: 0.0, work)
+        run_every("failing", stopping, lambda: 0.0, work)
         joined("failing")
     assert stopping.steps.count("work") == 3
     assert [(line["event"], line["log_level"]) for line in lines] == [
@@ -64,8 +64,8 @@ def test_no_failure_ends_it_and_each_is_told() -> None:
     assert lines[1]["exc_info"]
 
 
-def test_a_worker_that_is_stopped_before_the_first_pause_is_over_does_nothing() -> None:
+def test_a_worker_that_stops_during_the_first_pause_does_no_work() -> None:
     stopping = Stopping(0)
-    regularly("stopped", stopping, lambda: 5.0, lambda: stopping.steps.append("work"))
+    run_every("stopped", stopping, lambda: 5.0, lambda: stopping.steps.append("work"))
     joined("stopped")
     assert stopping.steps == [5.0]

@@ -1,4 +1,4 @@
-"""The digest of what was pushed: its registry's word counts, then its sender's."""
+"""The digest of a push: the registry's answer comes first, then the sender's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SENT, TOLD = digest("what the sender says"), digest("what the registry says")
 
 
 class Registry(NoTimes):
-    """A registry that says the same of every image."""
+    """A registry that gives the same answer for every image."""
 
     def __init__(self, said: Lookup) -> None:
         self.said = said
@@ -61,7 +61,7 @@ def test_what_the_registry_tells_counts_whoever_says_another_thing(
         ("operator", "never", False),
     ],
 )
-def test_where_it_can_not_tell_a_sender_is_believed_that_has_proved_itself(
+def test_without_the_registrys_answer_a_sender_is_believed_that_has_proved_itself(
     proof: str | None, believe: Believe, *, believed: bool
 ) -> None:
     registry = Registry(Unknown("unreachable"))
@@ -69,21 +69,21 @@ def test_where_it_can_not_tell_a_sender_is_believed_that_has_proved_itself(
     assert digest_of(registry, push("2", proof=proof), believe) is None
 
 
-def test_that_a_registry_can_not_tell_or_tells_another_thing_is_in_the_log() -> None:
+def test_a_registry_without_an_answer_or_with_another_one_is_logged() -> None:
     with capture_logs() as lines:
         digest_of(Registry(Unknown("unreachable")), push("2"))
         digest_of(Registry(Unknown("unreachable")), push("2", digest=SENT))
         digest_of(Registry(Found(TOLD)), push("2"))
         digest_of(Registry(INDEX), push("2", digest=SENT))
         digest_of(Registry(Found(TOLD)), push("2", digest=SENT))
-    unknown = {"event": "registry can't tell", "log_level": "info", "detail": "unreachable"}
+    unknown = {"event": "registry gave no digest", "log_level": "info", "detail": "unreachable"}
     other = {"event": "the tag points at another image than the push says", "log_level": "warning"}
     assert lines == [unknown, unknown | {"sender_is_believed": False}, other | {"sent": SENT, "found": TOLD}]
 
 
 @pytest.mark.parametrize("sent", [SENT, None])
-def test_an_image_that_is_not_there_is_an_error_whatever_the_sender_says(sent: str | None) -> None:
+def test_an_image_that_does_not_exist_is_an_error_whatever_the_sender_says(sent: str | None) -> None:
     with pytest.raises(RemoteError) as error:
         digest_of(Registry(Absent("no manifest")), push("2", digest=sent, proof="own"), "always")
     assert (error.value.service, error.value.status, error.value.code) == ("registry", 404, "ManifestUnknown")
-    assert error.value.message == "docker.io/acme/shop:2 does not exist there: no manifest"
+    assert error.value.message == "docker.io/acme/shop:2 does not exist in its registry: no manifest"

@@ -1,4 +1,4 @@
-"""The handler: whatever is in a message, it is settled once, or left to whoever has it by then."""
+"""The handler: whatever a message holds, it is settled once, or left to the worker that has it by then."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from tests.unit.controller_builders import (
     conflict,
     counted,
 )
-from worker.controller.handler import Handler, Opened
+from worker.controller.handler import Handler
+from worker.controller.opened import Opened
 from worker.controller.timers import CONFLICTS
 from worker.record.record import MOST_WAITING
 from worker.targets.target import single_target
@@ -41,7 +42,7 @@ def of_api(tag: str) -> UpdateMessage:
 
 
 class Desk(Bench):
-    """A handler and what it is given."""
+    """A handler and its messages."""
 
     def __init__(self, *args: Any, **rest: Any) -> None:
         super().__init__(*args, **rest)
@@ -51,7 +52,7 @@ class Desk(Bench):
         return Handler(self.ports(**ports), RULES, RETRY, lease=LEASE, clock=self.clock.seconds, chance=chance())
 
     def handle(self, *messages: UpdateMessage | Look | str, crashes: int = 0, **ports: Any) -> list[dict[str, Any]]:
-        """The log of what becomes of these messages."""
+        """The log while these messages are handled."""
         leased = [self.lease(each, crashes) for each in messages]
         self.calls.clear()
         with capture_logs() as lines:
@@ -60,12 +61,12 @@ class Desk(Bench):
 
     @property
     def settled(self) -> list[str]:
-        """What was done to messages, in its order."""
+        """What was done to messages, in order."""
         return [call for call in self.calls if call in {"after complete", "after reschedule", "after poison send"}]
 
 
 class TestSettling:
-    def test_what_is_done_is_deleted(self) -> None:
+    def test_a_completed_message_is_deleted(self) -> None:
         desk = Desk()
         before = counted("aci_hooks_settled_total", settlement="completed")
         desk.handle(TWO)
@@ -74,7 +75,7 @@ class TestSettling:
         assert [type(each) for each in desk.sent] == [Look]
         assert counted("aci_hooks_settled_total", settlement="completed") == before + 1
 
-    def test_what_comes_again_knows_how_often_it_was_received(self) -> None:
+    def test_a_rescheduled_message_carries_its_dequeue_count(self) -> None:
         desk = Desk(record(inbox=(TWO,), timer=timer(0), count=1))
         before = counted("aci_hooks_settled_total", settlement="rescheduled")
         desk.on("get", THROTTLED)
@@ -89,14 +90,14 @@ class TestSettling:
         assert len(desk.updates.receive(32)) == 1
         assert counted("aci_hooks_settled_total", settlement="rescheduled") == before + 1
 
-    def test_what_can_not_be_done_is_dead_lettered_then_deleted(self) -> None:
+    def test_a_failed_message_is_dead_lettered_and_then_deleted(self) -> None:
         desk = Desk()
         before = counted("aci_hooks_settled_total", settlement="dead-lettered")
         lines = desk.handle("not ours")
         assert desk.settled == ["after poison send", "after complete"]
         assert desk.letters == [
             DeadLetter(
-                reason="the message can't be decoded",
+                reason="the message could not be decoded",
                 code="Undecodable",
                 detail="not base64",
                 attempts=1,
@@ -118,7 +119,7 @@ class TestSettling:
         ]
 
     @pytest.mark.parametrize("failing", [1, 2])
-    def test_a_letter_is_sent_once_however_often_its_message_can_not_be_deleted(self, failing: int) -> None:
+    def test_a_dead_letter_is_sent_once_although_its_message_can_not_be_deleted(self, failing: int) -> None:
         # Regression: each try to delete the message sent its letter again.
         desk = Desk()
         desk.on("complete", *[QUEUE_DOWN] * failing)
@@ -126,7 +127,7 @@ class TestSettling:
         assert (len(desk.letters), desk.sent) == (1, [])
 
     @pytest.mark.parametrize("call", ["complete", "reschedule"])
-    def test_a_queue_that_is_down_for_a_moment_settles_all_the_same(self, call: str) -> None:
+    def test_a_queue_that_is_down_for_a_moment_does_not_prevent_settlement(self, call: str) -> None:
         desk = (
             Desk(record(inbox=tuple(message(str(n)) for n in range(MOST_WAITING)))) if call == "reschedule" else Desk()
         )
@@ -135,7 +136,7 @@ class TestSettling:
         assert desk.settled == [f"after {call}"]
         assert [line["log_level"] for line in lines] == (["warning"] if call == "reschedule" else [])
 
-    def test_what_can_not_be_settled_is_delivered_again(self) -> None:
+    def test_a_message_that_can_not_be_settled_is_delivered_again(self) -> None:
         desk = Desk()
         desk.on("complete", *[QUEUE_DOWN] * 3)
         lines = desk.handle(TWO)
@@ -145,7 +146,7 @@ class TestSettling:
         ]
         assert len(desk.sent) == 2
 
-    def test_what_nobody_foresaw_in_settling_ends_no_worker(self) -> None:
+    def test_an_unforeseen_error_during_settlement_does_not_stop_the_worker(self) -> None:
         desk = Desk()
         desk.on("complete", ValueError("unforeseen"))
         (line,) = desk.handle(TWO)
@@ -156,35 +157,35 @@ class TestSettling:
         )
         assert line["exc_info"]
 
-    def test_a_message_that_somebody_else_has_is_left_to_them(self) -> None:
+    def test_a_message_that_another_worker_has_is_left_to_it(self) -> None:
         desk = Desk()
         leased = desk.lease(TWO)
         desk.clock.advance(LEASE)
         (theirs,) = desk.updates.receive(32)
         with capture_logs() as lines:
             desk.handler().handle([leased])
-        assert [line["event"] for line in lines] == ["lease lost, leaving the message to whoever has it now"]
+        assert [line["event"] for line in lines] == ["lease lost, leaving the message to the worker that has it now"]
         desk.updates.complete(theirs)
 
     @pytest.mark.parametrize(("passed", "letters"), [(LEASE - 1, 1), (LEASE, 0)])
-    def test_a_letter_is_sent_only_by_who_has_the_message(self, passed: float, letters: int) -> None:
+    def test_a_dead_letter_is_sent_only_by_the_worker_that_has_the_lease(self, passed: float, letters: int) -> None:
         desk = Desk()
         leased = desk.lease("not ours")
         desk.clock.advance(passed)
         with capture_logs() as lines:
             desk.handler().handle([leased])
         assert len(desk.letters) == letters
-        lost = "lease lost, leaving the message to whoever has it now"
+        lost = "lease lost, leaving the message to the worker that has it now"
         assert [line["event"] for line in lines] == ["undecodable message", "dead letter" if letters else lost]
 
 
 class TestOpening:
-    def test_a_message_is_what_is_in_it(self) -> None:
+    def test_a_message_is_decoded(self) -> None:
         desk = Desk()
         assert desk.handler().open(desk.lease(TWO)).message == TWO
         assert desk.handler().open(desk.lease(LIVE)).message == LIVE
 
-    def test_a_time_more_than_a_day_after_its_insertion_makes_a_message_unreadable(self) -> None:
+    def test_a_time_more_than_a_day_after_its_insertion_makes_a_message_undecodable(self) -> None:
         # Regression: one message with a time in 9999 ended every worker for good.
         desk = Desk()
         forged = message("2", pushed=86401)
@@ -195,7 +196,7 @@ class TestOpening:
         desk.handle(message("2", pushed=86400))
         assert len(desk.record.inbox) == 1
 
-    def test_a_value_that_nobody_foresaw_makes_a_message_unreadable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_unforeseen_value_makes_a_message_undecodable(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def broken(_text: str, _inserted_at: object) -> None:
             raise OverflowError("a year too many")
 
@@ -209,7 +210,7 @@ class TestOpening:
     @pytest.mark.parametrize(
         "text", ["", "not base64", to_base64("[]"), to_base64('{"kind": "look"}'), to_base64("{}")]
     )
-    def test_nothing_that_can_be_in_a_message_ends_the_handler(self, text: str) -> None:
+    def test_no_content_of_a_message_stops_the_handler(self, text: str) -> None:
         desk = Desk()
         desk.handle(text)
         assert [each.message for each in desk.letters] == [text]
@@ -219,13 +220,15 @@ class TestOpening:
         [(TWO, SHOP), (PUSHED, None), (LIVE, None), (Undecodable("x"), None)],
         ids=["rollout", "push", "look", "unreadable"],
     )
-    def test_only_a_push_of_one_target_is_received_into_a_record(self, of: Any, target: TargetId | None) -> None:
+    def test_only_a_push_for_one_target_is_received_into_a_record(self, of: Any, target: TargetId | None) -> None:
         assert Opened(Desk().lease("x"), of).rollout_of == target
 
     @pytest.mark.parametrize(
         ("deliveries", "dequeued", "crashes"), [(1, 0, 0), (2, 0, 1), (5, 2, 2), (3, 2, 0), (1, 9, 0)]
     )
-    def test_a_delivery_that_nothing_came_of_is_a_crash(self, deliveries: int, dequeued: int, crashes: int) -> None:
+    def test_a_delivery_that_was_never_settled_counts_as_a_crash(
+        self, deliveries: int, dequeued: int, crashes: int
+    ) -> None:
         leased = Desk().lease("x", deliveries - 1)
         for of in (TWO, LIVE):
             assert Opened(leased, of.model_copy(update={"dequeued": dequeued})).crashes == crashes
@@ -235,7 +238,7 @@ class TestOpening:
 class TestTogether:
     """Pushes to one target are written with one write."""
 
-    def test_those_of_one_batch_are_received_together(self) -> None:
+    def test_pushes_of_one_batch_are_received_together(self) -> None:
         desk = Desk()
         desk.handle(TWO, of_api("4"), THREE, of_api("5"))
         assert desk.saves() == 2
@@ -244,13 +247,13 @@ class TestTogether:
         assert desk.settled == ["after complete"] * 4
         assert desk.calls.count("after send") == 2
 
-    def test_what_comes_twice_in_a_batch_is_one_push(self) -> None:
+    def test_a_push_that_comes_twice_in_a_batch_is_received_once(self) -> None:
         desk = Desk()
         desk.handle(TWO, TWO)
         assert desk.record.inbox == (TWO,)
         assert desk.settled == ["after complete"] * 2
 
-    def test_one_that_can_not_be_settled_does_not_keep_the_others_from_being_so(self) -> None:
+    def test_a_message_that_can_not_be_settled_does_not_keep_the_others_from_settlement(self) -> None:
         desk = Desk()
         leased = [desk.lease(each) for each in (TWO, THREE)]
         desk.updates.complete(leased[0])
@@ -258,16 +261,16 @@ class TestTogether:
             desk.handler().handle(leased)
         assert desk.record.inbox == (TWO, THREE)
         assert [type(each) for each in desk.sent] == [Look]
-        assert [line["event"] for line in lines] == ["lease lost, leaving the message to whoever has it now"]
+        assert [line["event"] for line in lines] == ["lease lost, leaving the message to the worker that has it now"]
 
-    def test_one_that_has_crashed_a_worker_goes_alone(self) -> None:
+    def test_a_push_that_has_crashed_a_worker_is_received_alone(self) -> None:
         desk = Desk()
         crashed = desk.lease(TWO, crashes=1)
         desk.handler().handle([crashed, desk.lease(THREE), desk.lease(message("4", pushed=2))])
         assert desk.saves() == 2
         assert len(desk.record.inbox) == 3
 
-    def test_if_others_write_all_the_time_all_come_again_in_a_moment(self) -> None:
+    def test_if_others_write_all_the_time_all_messages_come_again_in_a_moment(self) -> None:
         desk = Desk()
         desk.on("save", *[conflict()] * CONFLICTS)
         desk.handle(TWO, THREE)
@@ -298,13 +301,13 @@ class TestTogether:
 
 
 class TestPushes:
-    def test_a_push_goes_to_each_of_its_targets(self) -> None:
+    def test_a_push_is_sent_to_each_of_its_targets(self) -> None:
         desk = Desk()
         desk.handle(PUSHED)
         assert desk.settled == ["after complete"]
         assert [each.target for each in desk.sent] == [SHOP, API]
 
-    def test_what_passes_is_tried_again(self) -> None:
+    def test_a_transient_error_is_tried_again(self) -> None:
         desk = Desk()
         busy = RemoteError("queue", 503, "ServerBusy", "later")
         desk.on("send", busy)
@@ -327,7 +330,7 @@ class TestPushes:
         desk.clock.advance(1)
         assert len(desk.updates.receive(32)) == 1
 
-    def test_what_can_not_be_mended_is_dead_lettered(self) -> None:
+    def test_a_permanent_error_is_dead_lettered(self) -> None:
         desk = Desk()
         desk.on("send", RemoteError("queue", 400, "OutOfRangeInput", "password=hunter2"))
         lines = desk.handle(PUSHED.model_copy(update={"attempts": 2}))
@@ -347,7 +350,7 @@ class TestPushes:
 
     @pytest.mark.parametrize("of", [PUSHED, TWO], ids=["to be sent to its targets", "to be received"])
     @pytest.mark.parametrize(("attempts", "letters"), [(6, 0), (7, 1)])
-    def test_what_nobody_foresaw_is_tried_a_few_times_and_logged_as_ours(
+    def test_an_unforeseen_error_is_tried_a_few_times_and_logged_as_a_bug(
         self, of: UpdateMessage, attempts: int, letters: int
     ) -> None:
         desk = Desk()
@@ -360,14 +363,14 @@ class TestPushes:
         assert lines[0]["exc_info"]
 
     @pytest.mark.parametrize(("attempts", "letters"), [(42, 0), (43, 1)])
-    def test_an_outage_is_waited_for_by_the_hours(self, attempts: int, letters: int) -> None:
-        # Six hours: beyond the limit of tries each one stands for the longest pause.
+    def test_an_outage_is_waited_for_for_hours(self, attempts: int, letters: int) -> None:
+        # Six hours: beyond the limit of tries, each further one counts as the longest pause.
         desk = Desk()
         desk.on("load", *[RECORDS_DOWN] * 3)
         desk.handle(TWO.model_copy(update={"attempts": attempts}))
         assert len(desk.letters) == letters
 
-    def test_a_record_that_is_down_for_now_lets_all_of_a_batch_come_again(self) -> None:
+    def test_an_outage_of_the_records_brings_all_of_a_batch_back(self) -> None:
         desk = Desk()
         desk.on("load", *[RECORDS_DOWN] * 3)
         desk.handle(TWO, THREE)
@@ -375,10 +378,12 @@ class TestPushes:
 
 
 class TestCrashes:
-    """A message that kills its workers ends as a dead letter."""
+    """A message that crashes its workers ends as a dead letter."""
 
     @pytest.mark.parametrize(("crashes", "letters"), [(7, 0), (8, 1)])
-    def test_a_push_that_kills_whoever_looks_for_its_targets(self, crashes: int, letters: int) -> None:
+    def test_a_push_that_crashes_every_worker_that_fans_it_out_is_dead_lettered(
+        self, crashes: int, letters: int
+    ) -> None:
         desk = Desk()
         desk.handle(PUSHED.model_copy(update={"attempts": 2}), crashes=crashes)
         assert [(each.code, each.detail, each.attempts) for each in desk.letters] == [
@@ -387,7 +392,9 @@ class TestCrashes:
         assert len(desk.sent) == (0 if letters else 2)
 
     @pytest.mark.parametrize(("crashes", "letters"), [(7, 0), (8, 1)])
-    def test_a_push_that_kills_whoever_receives_it(self, crashes: int, letters: int) -> None:
+    def test_a_push_that_crashes_every_worker_that_receives_it_is_dead_lettered(
+        self, crashes: int, letters: int
+    ) -> None:
         desk = Desk()
         desk.handle(TWO, crashes=crashes)
         assert [(each.code, each.detail, each.attempts, each.message) for each in desk.letters] == [
@@ -395,25 +402,25 @@ class TestCrashes:
         ] * letters
         assert desk.record.inbox == (() if letters else (TWO,))
 
-    def test_one_that_was_received_long_ago_is_no_crash(self) -> None:
-        # Only its settling fails.
+    def test_a_push_that_the_record_has_is_not_taken_for_a_crash(self) -> None:
+        # Only its settlement fails.
         desk = Desk(record(inbox=(TWO,)))
         desk.handle(TWO, crashes=8)
         assert (desk.letters, desk.settled) == ([], ["after complete"])
 
-    def test_attempts_alone_are_no_crash(self) -> None:
+    def test_attempts_alone_are_not_crashes(self) -> None:
         # Regression: a message at its last attempt was called a crash before it was tried.
         desk = Desk()
         desk.handle(message("2", attempts=8))
         assert (desk.letters, len(desk.record.inbox)) == ([], 1)
 
-    def test_waiting_is_no_crash(self) -> None:
+    def test_deliveries_that_were_settled_are_not_crashes(self) -> None:
         desk = Desk()
         desk.handle(TWO.model_copy(update={"dequeued": 8}), crashes=8)
         assert desk.letters == []
 
     @pytest.mark.parametrize(("crashes", "letters"), [(7, 0), (8, 1)])
-    def test_a_look_that_kills_its_workers_gives_the_pushes_up(self, crashes: int, letters: int) -> None:
+    def test_a_look_that_crashes_its_workers_gives_the_pushes_up(self, crashes: int, letters: int) -> None:
         now = record({"web": container()}, inbox=(TWO,), timer=timer(0), count=1)
         desk = Desk(now, {"web": "acme/shop:1"})
         desk.handle(LIVE, crashes=crashes)
@@ -425,13 +432,13 @@ class TestCrashes:
             assert desk.record.timer is None
             assert desk.settled == ["after poison send", "after complete"]
 
-    def test_a_look_that_wrote_lately_is_no_crash(self) -> None:
+    def test_a_look_that_wrote_its_record_lately_is_not_taken_for_a_crash(self) -> None:
         desk = Desk(record(inbox=(TWO,), timer=timer(8 * LEASE - 100), count=1), {"web": "acme/shop:1"})
         desk.handle(LIVE, crashes=8)
         assert desk.letters == []
         assert desk.images == {"web": "acme/shop:2"}
 
-    def test_while_its_record_is_down_nobody_can_tell(self) -> None:
+    def test_while_the_records_are_down_a_look_is_not_taken_for_a_crash(self) -> None:
         desk = Desk(record(inbox=(TWO,), timer=timer(0), count=1))
         desk.on("load", *[RECORDS_DOWN] * 3)
         lines = desk.handle(LIVE, crashes=8)
@@ -452,9 +459,9 @@ class TestLooks:
         lines = desk.handle(LIVE)
         assert desk.images == {"web": "acme/shop:1"}
         assert desk.settled == []
-        assert lines[-1]["event"] == "lease lost, leaving the message to whoever has it now"
+        assert lines[-1]["event"] == "lease lost, leaving the message to the worker that has it now"
 
-    def test_one_just_before_its_end_does(self) -> None:
+    def test_a_look_just_before_the_end_of_its_lease_is_carried_out(self) -> None:
         desk = Desk(record(inbox=(TWO,), timer=timer(0), count=1), {"web": "acme/shop:1"})
         desk.on("get", lambda: desk.clock.advance(LEASE - 1))
         desk.handle(LIVE)
@@ -464,7 +471,7 @@ class TestLooks:
 class TestToBeMended:
     UNREADABLE = RemoteError("records", None, "UnreadableRecord", "foreign", 0)
 
-    def test_messages_that_wait_for_somebody_to_mend_a_record_are_counted_once_each(self) -> None:
+    def test_messages_that_wait_for_the_repair_of_a_record_are_counted_once_each(self) -> None:
         desk = Desk()
         handler = desk.handler()
         for of in (TWO, LIVE, TWO):
@@ -478,7 +485,7 @@ class TestToBeMended:
             handler.handle(desk.updates.receive(32))
         assert handler.to_be_mended == 3
 
-    def test_once_it_is_mended_none_is(self) -> None:
+    def test_after_the_repair_none_is_counted(self) -> None:
         desk = Desk()
         handler = desk.handler()
         desk.on("load", *[self.UNREADABLE] * 3)
@@ -488,7 +495,7 @@ class TestToBeMended:
             handler.handle(desk.updates.receive(32))
         assert (handler.to_be_mended, [each.id for each in desk.record.inbox]) == (0, ["2"])
 
-    def test_what_waits_for_anything_else_is_not(self) -> None:
+    def test_messages_that_wait_for_anything_else_are_not_counted(self) -> None:
         desk = Desk()
         handler = desk.handler()
         desk.on("load", *[RECORDS_DOWN] * 3)
@@ -497,16 +504,16 @@ class TestToBeMended:
         assert handler.to_be_mended == 0
 
 
-def test_without_dice_of_ones_own_each_worker_throws_others() -> None:
+def test_each_worker_has_its_own_random_numbers_by_default() -> None:
     desk = Desk()
     handlers = [Handler(desk.ports(), RULES, RETRY, lease=LEASE) for _ in range(2)]
     assert {type(each._chance) for each in handlers} == {random.Random}
     assert handlers[0]._chance.random() != handlers[1]._chance.random()
 
 
-def test_leases_are_measured_by_the_monotonic_clock_unless_it_is_said_otherwise() -> None:
+def test_leases_are_measured_by_the_monotonic_clock_by_default() -> None:
     desk = Desk()
     handler = Handler(desk.ports(), RULES, RETRY, lease=LEASE)
     handler.handle([desk.lease("not ours")])
-    # The clock of the bench is the time of day, which is far ahead of it.
+    # The bench's clock shows the time of day, which is far ahead of the monotonic clock.
     assert len(desk.letters) == 1

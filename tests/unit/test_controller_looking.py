@@ -1,4 +1,4 @@
-"""Looking: one step of a group's timer, what is written before anything is done, and what no trouble may end."""
+"""Looking: what one look writes before it acts, what it does, and that no trouble ends a group's timer."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ from tests.unit.controller_builders import (
     counted,
     group_of,
 )
-from worker.controller.looking import FROM_THE_FUTURE, MOST_LOOKUPS, UNKNOWN_TARGET, Looking
+from worker.controller.looking import FROM_THE_FUTURE, UNKNOWN_TARGET, Looking
+from worker.controller.lookups import MOST_LOOKUPS
 from worker.controller.settlement import Complete, Reschedule, Settlement
 from worker.controller.telling import Telling
 from worker.controller.timers import CONFLICTS
@@ -66,7 +67,7 @@ from worker.targets.target import ContainerRule, Target
 
 LIVE = Look(target=SHOP, token="live", count=1)
 EARLY, UNKNOWN = "early", "unknown target"
-FOR_OTHERS = "unknown target; another worker may know it"
+FOR_OTHERS = "not a target in this worker's targets; another worker may know it"
 
 
 def again(delay: float, **changes: Any) -> Reschedule:
@@ -74,12 +75,12 @@ def again(delay: float, **changes: Any) -> Reschedule:
 
 
 def tired(attempts: int, trouble: str, waited: float = 0.0) -> Look:
-    """The look after it has met a trouble so many times."""
+    """The look after it has met the same trouble several times."""
     return LIVE.model_copy(update={"attempts": attempts, "trouble": trouble, "waited": waited})
 
 
 def live(*inbox: Any, **rest: Any) -> Record:
-    """A record with the timer that is looked at."""
+    """A record that names the look as its timer."""
     return record(rest.pop("containers", None), **({"inbox": inbox, "timer": timer(0), "count": 1} | rest))
 
 
@@ -95,17 +96,17 @@ class Scene(Bench):
         ports_ = self.ports(**ports)
         return Looking(ports_, self.rules, RETRY, Telling(ports_), lease=LEASE, chance=chance())
 
-    def look(self, of: Look = LIVE, is_held: Callable[[], bool] = lambda: True, **ports: Any) -> Settlement:
-        return self.looking(**ports).look(of, is_held)
+    def look(self, of: Look = LIVE, lease_holds: Callable[[], bool] = lambda: True, **ports: Any) -> Settlement:
+        return self.looking(**ports).look(of, lease_holds)
 
     def look_on(self, seconds: float) -> Settlement:
-        """Time passes, and the group is looked at."""
+        """Let time pass, then look."""
         self.clock.advance(seconds)
         return self.look()
 
 
 class TestAPush:
-    def test_it_is_put_and_what_is_sent_was_written_before(self) -> None:
+    def test_what_is_put_was_written_before(self) -> None:
         scene = Scene()
         assert scene.look() == again(5)
         order = [call for call in scene.calls if call in {"after save", "before put", "after put"}]
@@ -116,7 +117,7 @@ class TestAPush:
         assert (now.change.images, now.change.asked, now.flights, now.timer) == (NEW, {"web": "2"}, (), timer(5))
         assert scene.watch.waited == [SHOP]
 
-    def test_it_is_watched_and_proven_and_told_and_then_the_group_rests(self) -> None:
+    def test_it_is_watched_then_proven_then_told_and_then_the_group_rests(self) -> None:
         scene = Scene()
         scene.look()
         with capture_logs() as lines:
@@ -139,7 +140,7 @@ class TestAPush:
         assert (now.outcomes[0].id, now.outcomes[0].result) == ("2", "updated")
         assert scene.watch.waited == [SHOP] * 3
 
-    def test_a_worker_that_dies_before_the_put_leaves_its_intent(self) -> None:
+    def test_a_worker_that_dies_before_the_put_leaves_the_change_in_the_record(self) -> None:
         scene = Scene()
 
         def die() -> None:
@@ -151,7 +152,7 @@ class TestAPush:
         assert scene.images == OLD
         assert scene.record.flights == (Flight(generation=1, sent_at=at(0)),)
 
-    def test_an_image_that_crashes_is_rolled_back_and_dead_lettered_with_what_azure_said(self) -> None:
+    def test_a_crashing_image_is_rolled_back_and_dead_lettered_with_azures_evidence(self) -> None:
         scene = Scene()
         scene.azure.image("acme/shop:2", "crash-loop")
         scene.look()
@@ -165,7 +166,7 @@ class TestAPush:
         assert letter.detail == f"web: {crash}; rolled back to acme/shop:1"
         assert [notice.outcome for notice in scene.told] == ["rolled-back"]
 
-    def test_time_is_azures(self) -> None:
+    def test_the_time_is_azures_time(self) -> None:
         scene = Scene()
         ahead = timedelta(seconds=30)
         get = scene.azure.get
@@ -180,14 +181,14 @@ class TestAPush:
         assert scene.record.change is not None
         assert scene.record.change.began_at == at(30)
 
-    def test_the_group_of_the_shared_list_is_taken_where_it_shows_it(self) -> None:
+    def test_a_group_in_the_shared_list_is_not_read_by_itself(self) -> None:
         scene = Scene(live(containers={"web": container(candidate(TWO))}))
         scene.watch.shown = group(OLD, state="Updating")
         assert scene.look() == again(5)
         assert "before get" not in scene.calls
         assert scene.record.stuck == Patience(looked_at=at(0))
 
-    def test_secrets_that_the_target_names_are_configured(self) -> None:
+    def test_the_targets_secrets_count_as_configured(self) -> None:
         login = {"server": "r.io", "username": "u", "password": "p"}
         definition = group_of(OLD, imageRegistryCredentials=[login])
         target = Target(SHOP, everything=parse_policy("any"), secrets={"registry/r.io": "env:PASSWORD"})
@@ -249,7 +250,7 @@ class TestLookups:
         assert [each.digest for each in scene.record.containers["web"].candidates] == [digest("3"), None, None]
 
     @pytest.mark.parametrize(("there", "asked"), [(MOST_LOOKUPS + 1, MOST_LOOKUPS), (MOST_LOOKUPS, MOST_LOOKUPS)])
-    def test_no_more_than_a_few_pushes_are_asked_for_in_one_look(self, there: int, asked: int) -> None:
+    def test_only_a_few_pushes_are_looked_up_in_one_look(self, there: int, asked: int) -> None:
         containers = {f"c{number:02}": f"acme/c{number:02}:1" for number in range(there)}
         pushes = [message("2", name=name, repository=f"acme/{name}") for name in containers]
         scene = Scene(live(*pushes), images=containers)
@@ -258,7 +259,7 @@ class TestLookups:
         assert list(scene.images.values()).count("acme/c00:2") == 1
         assert sum(image.endswith(":2") for image in scene.images.values()) == asked
 
-    def test_an_image_that_is_not_there_is_asked_for_again_in_another_look(self) -> None:
+    def test_an_image_that_does_not_exist_is_looked_up_again_in_the_next_look(self) -> None:
         scene = Scene()
         absent = RemoteError("registry", 404, "ManifestUnknown", "no manifest")
         scene.on("digest", absent, absent, absent)
@@ -279,13 +280,13 @@ class TestTheLease:
     def test_without_it_nothing_is_sent(self) -> None:
         scene = Scene()
         with pytest.raises(LeaseLost):
-            scene.look(is_held=lambda: False)
+            scene.look(lease_holds=lambda: False)
         assert scene.images == OLD
 
     def test_without_it_nothing_is_told(self) -> None:
         scene = Scene(live(outbox=(ending(),), containers={"web": container()}))
         with pytest.raises(LeaseLost, match=r"^live$"):
-            scene.look(is_held=lambda: False)
+            scene.look(lease_holds=lambda: False)
         assert (scene.told, scene.letters, len(scene.record.outbox)) == ([], [], 1)
 
 
@@ -294,7 +295,7 @@ class TestVoid:
 
     @pytest.mark.parametrize("kept", [timer(0, "newer"), None])
     @pytest.mark.parametrize("count", [1, 2])
-    def test_one_of_the_past_is_void_after_one_read(self, kept: Any, count: int) -> None:
+    def test_a_look_from_the_past_is_void_after_one_read(self, kept: Any, count: int) -> None:
         scene = Scene(live(TWO, timer=kept, count=count))
         assert scene.look() == Complete()
         assert scene.calls == ["before load", "after load"]
@@ -303,7 +304,7 @@ class TestVoid:
     @pytest.mark.parametrize(
         ("attempts", "delay"), [(0, 0.5), (1, 1), (5, 16), (6, LEASE), (FROM_THE_FUTURE - 1, LEASE)]
     )
-    def test_one_from_the_future_waits_for_whoever_sent_it_to_write(
+    def test_a_look_from_the_future_waits_until_its_sender_has_written(
         self, kept: Any, attempts: int, delay: float
     ) -> None:
         scene = Scene(live(TWO, timer=kept, count=0))
@@ -311,11 +312,11 @@ class TestVoid:
         assert settled == again(delay, attempts=attempts + 1, trouble=EARLY)
         assert set(scene.calls) == {"before load", "after load"}
 
-    def test_but_not_for_ever(self) -> None:
+    def test_a_look_from_the_future_does_not_wait_for_ever(self) -> None:
         scene = Scene(live(TWO, timer=None, count=0))
         assert scene.look(tired(FROM_THE_FUTURE, EARLY)) == Complete()
 
-    def test_one_that_the_record_names_counts_whatever_its_number(self) -> None:
+    def test_a_look_that_the_record_names_counts_whatever_its_count_is(self) -> None:
         assert Scene(live(TWO, count=0)).look() == again(5)
 
 
@@ -324,7 +325,7 @@ def ending(of: str = "1", result: Any = "failed") -> Ending:
 
 
 class TestTelling:
-    def test_what_ends_is_written_then_told_then_forgotten(self) -> None:
+    def test_an_end_is_written_then_told_then_removed_from_the_outbox(self) -> None:
         failed = Undone(message=message("1"), code="CrashLoop", detail="it crashes", containers=("web",))
         scene = Scene(live(undone=(failed,), containers={"web": container()}))
         assert scene.look() == Complete()
@@ -332,8 +333,8 @@ class TestTelling:
         assert order == ["after save", "after poison send", "after save"]
         assert (scene.record.outbox, scene.record.timer, len(scene.letters)) == ((), None, 1)
 
-    def test_what_ended_before_is_told_before_anything_else_is_done(self) -> None:
-        # A change that Azure refuses for hours would keep it from ever being told.
+    def test_an_earlier_end_is_told_before_anything_else_is_done(self) -> None:
+        # Otherwise a change that Azure refuses for hours would keep it from ever being told.
         scene = Scene(live(TWO, outbox=(ending(),)))
         assert scene.look() == again(0)
         order = [call for call in scene.calls if call in {"before get", "after save", "after poison send"}]
@@ -342,7 +343,7 @@ class TestTelling:
         assert scene.look() == again(5)
         assert scene.images == NEW
 
-    def test_a_worker_that_dies_before_it_has_told_leaves_it_to_be_told(self) -> None:
+    def test_after_a_worker_dies_before_telling_an_end_is_still_told(self) -> None:
         scene = Scene(live(outbox=(ending(),), containers={"web": container()}))
 
         def die() -> None:
@@ -356,7 +357,7 @@ class TestTelling:
         assert scene.look() == Complete()
         assert len(scene.letters) == 1
 
-    def test_a_push_that_fails_on_the_group_is_in_the_log_at_once_and_once(self) -> None:
+    def test_a_push_that_fails_on_the_group_is_logged_at_once_and_only_once(self) -> None:
         scene = Scene()
         scene.azure.image("acme/shop:2", "crash-loop")
         scene.look()
@@ -367,7 +368,7 @@ class TestTelling:
         crash = "CrashLoopBackOff: Back-off 300s restarting failed; 12 restarts; last exit code 1 (Error)"
         assert [(line["push"], line["code"], line["detail"]) for line in told] == [("2", "CrashLoop", f"web: {crash}")]
 
-    def test_a_letter_that_can_not_be_sent_is_sent_with_a_later_look(self) -> None:
+    def test_a_dead_letter_that_can_not_be_sent_is_sent_by_a_later_look(self) -> None:
         scene = Scene(live(outbox=(ending(),), containers={"web": container()}))
         scene.on("poison send", *[QUEUE_DOWN] * 3)
         settled = scene.look()
@@ -376,7 +377,7 @@ class TestTelling:
         scene.look()
         assert (scene.record.outbox, len(scene.letters)) == ((), 1)
 
-    def test_an_address_that_changed_is_told_once_though_no_push_has_ended(self) -> None:
+    def test_a_changed_address_is_told_once_although_no_push_has_ended(self) -> None:
         moved = change(OLD, asked={}, touched=frozenset(), address={"ip": "20.50.0.9"}, since=-60)
         scene = Scene(
             live(change=moved, containers={"web": container()}),
@@ -388,8 +389,8 @@ class TestTelling:
         assert counted("aci_hooks_address_changes_total") == before + 1
         assert (scene.record.address_changes, scene.record.timer) == ((), None)
 
-    def test_what_ends_while_a_change_is_watched_is_told_and_the_next_look_is_when_it_was_to_be(self) -> None:
-        # The older push has ended, as the newer one is on the group already.
+    def test_an_end_during_a_watched_change_is_told_without_moving_the_next_look(self) -> None:
+        # The older push has ended because the newer one is on the group already.
         old = message("0", pushed=-9, name="old")
         now = live(old, containers={"web": container(candidate(TWO), goods=(good("1", pushed=-5),))}, change=change())
         scene = Scene(now, images=NEW)
@@ -399,21 +400,21 @@ class TestTelling:
         assert (scene.record.outbox, scene.record.timer) == ((), timer(9))
         assert [(each.id, each.result) for each in scene.record.outcomes] == [("old", "superseded")]
 
-    def test_what_comes_in_meanwhile_is_looked_at_at_once(self) -> None:
+    def test_after_a_conflict_while_telling_the_next_look_is_at_once(self) -> None:
         scene = Scene(live(outbox=(ending(),), containers={"web": container()}))
         scene.on("poison send", lambda: scene.rewrite(lambda now: now.but(inbox=(TWO,))))
         assert scene.look() == again(0)
         now = scene.record
         assert (now.outbox, now.inbox, now.timer, len(scene.letters)) == ((), (TWO,), timer(0), 1)
 
-    def test_what_ends_meanwhile_stays_to_be_told(self) -> None:
+    def test_an_end_that_another_worker_adds_meanwhile_stays_in_the_outbox(self) -> None:
         scene = Scene(live(outbox=(ending(),), containers={"web": container()}))
         scene.on("poison send", lambda: scene.rewrite(lambda now: now.but(outbox=(*now.outbox, ending("5")))))
         assert scene.look() == again(0)
         assert scene.record.outbox == (ending("5"),)
 
     @pytest.mark.parametrize("conflicts", [CONFLICTS - 1, CONFLICTS])
-    def test_if_others_write_all_the_time_it_is_told_once_more(self, conflicts: int) -> None:
+    def test_if_others_write_all_the_time_an_end_is_told_a_second_time(self, conflicts: int) -> None:
         scene = Scene(live(outbox=(ending(),), containers={"web": container()}))
         scene.on("poison send", lambda: scene.on("save", *[conflict()] * conflicts))
         forgotten = conflicts < CONFLICTS
@@ -422,7 +423,7 @@ class TestTelling:
 
 
 class TestOthersWrite:
-    def test_it_is_decided_anew(self) -> None:
+    def test_the_look_decides_again(self) -> None:
         scene = Scene()
         newer = message("3", pushed=1)
         scene.on("save", lambda: scene.rewrite(lambda now: now.but(inbox=(*now.inbox, newer))))
@@ -436,7 +437,7 @@ class TestOthersWrite:
         scene.on("save", *[conflict()] * (CONFLICTS - 1))
         assert scene.look() == again(5)
 
-    def test_a_look_that_another_one_replaced_meanwhile_is_void(self) -> None:
+    def test_a_look_that_was_replaced_meanwhile_is_void(self) -> None:
         scene = Scene()
         scene.on("save", lambda: scene.rewrite(lambda now: now.but(timer=timer(0, "newer"), count=2)))
         assert scene.look() == Complete()
@@ -444,7 +445,7 @@ class TestOthersWrite:
 
 
 class TestNobodyCouldLook:
-    def test_it_is_tried_again_and_the_next_look_is_written_to_be_later(self) -> None:
+    def test_the_look_is_tried_again_and_its_new_time_is_written(self) -> None:
         scene = Scene()
         scene.on("get", THROTTLED)
         delay = 17 + min(chance().uniform(0, 5), 1.0)
@@ -457,7 +458,7 @@ class TestNobodyCouldLook:
             ("look failed", "TooManyRequests", 1, round(delay, 1))
         ]
 
-    def test_a_look_that_succeeds_forgets_that_azure_had_named_a_time(self) -> None:
+    def test_a_look_that_succeeds_forgets_the_time_that_azure_had_named(self) -> None:
         kept = timer(0, throttled=True)
         scene = Scene(live(containers={"web": container(candidate(TWO))}, timer=kept))
         scene.watch.shown = group(OLD, state="Updating")
@@ -469,8 +470,8 @@ class TestNobodyCouldLook:
         scene.watch.shown = group(OLD, state="Updating")
         assert scene.look(tired(7, "TooManyRequests", 99.0)) == again(5)
 
-    def test_each_trouble_has_its_tries(self) -> None:
-        # Regression: thirty answers of a server that was down, and one worker with an older file dropped the pushes.
+    def test_each_kind_of_trouble_has_its_own_tries(self) -> None:
+        # Regression: after thirty errors of a server that was down, one worker with an older file dropped the pushes.
         scene = Scene()
         assert scene.look(tired(UNKNOWN_TARGET, DOWN.code, 99.0), targets=Elsewhere()) == again(
             1, attempts=1, trouble=UNKNOWN, waited=99.0
@@ -480,14 +481,14 @@ class TestNobodyCouldLook:
         assert isinstance(settled, Reschedule)
         assert (settled.message, scene.record.outbox) == (tired(1, "InaccessibleImage", settled.delay), ())
 
-    def test_a_queue_that_takes_no_letters_fails_no_push(self) -> None:
+    def test_a_poison_queue_that_is_down_fails_no_push(self) -> None:
         scene = Scene(live(TWO, outbox=(ending(),)))
         refused = RemoteError("queue", 403, "AuthorizationFailed", "no role", 0)
         scene.on("poison send", *[refused] * 3)
         assert isinstance(scene.look(tired(99, refused.code, 99999.0)), Reschedule)
         assert (scene.record.inbox, scene.letters) == ((TWO,), [])
 
-    def test_what_nobody_foresaw_is_tried_again_and_logged_as_ours(self) -> None:
+    def test_an_unforeseen_error_is_tried_again_and_logged_as_a_bug(self) -> None:
         scene = Scene()
         scene.on("get", ValueError("a bug"))
         with capture_logs() as lines:
@@ -498,7 +499,7 @@ class TestNobodyCouldLook:
         assert lines[0]["exc_info"]
 
     @pytest.mark.parametrize("attempts", [6, 7])
-    def test_after_so_many_tries_the_pushes_have_failed(self, attempts: int) -> None:
+    def test_after_the_last_try_the_pushes_fail(self, attempts: int) -> None:
         scene = Scene()
         scene.on("get", ValueError("a bug"))
         with capture_logs():
@@ -509,7 +510,7 @@ class TestNobodyCouldLook:
             [("ValueError", "a bug", 8)] if over else []
         )
 
-    def test_an_outage_of_azure_is_waited_for_by_the_hours(self) -> None:
+    def test_an_outage_of_azure_is_waited_for_for_hours(self) -> None:
         scene = Scene()
         scene.on("get", DOWN, DOWN)
         of = tired(400, "ServiceUnavailable", 21599.0)
@@ -518,7 +519,7 @@ class TestNobodyCouldLook:
         assert scene.look(of.model_copy(update={"waited": 21600.0})) == Complete()
         assert [(each.code, each.attempts) for each in scene.letters] == [("ServiceUnavailable", 401)]
 
-    def test_records_that_are_down_are_waited_for(self) -> None:
+    def test_an_outage_of_the_records_is_waited_for(self) -> None:
         scene = Scene()
         scene.on("load", *[RECORDS_DOWN] * 3)
         settled = scene.look()
@@ -526,7 +527,7 @@ class TestNobodyCouldLook:
         assert settled.message.attempts == 1
         assert scene.calls.count("before load") == 4
 
-    def test_that_it_is_later_is_written_only_where_it_can_be(self) -> None:
+    def test_the_new_time_is_written_only_if_it_can_be(self) -> None:
         for trouble in (conflict(), ValueError("unreadable")):
             scene = Scene()
             scene.on("get", DOWN)
@@ -554,7 +555,7 @@ class TestNobodyCouldLook:
         assert "password=***" in scene.letters[0].detail
         assert "hunter2" not in f"{lines}{scene.record.model_dump_json()}"
         assert [line["event"] for line in lines if line["log_level"] == "error"] == [
-            "look failed for good",
+            "look failed, giving up",
             "ended",
             "dead letter",
         ]
@@ -564,7 +565,7 @@ class TestGivingUp:
     def give_up(self, scene: Scene, failure: Any = None, of: Look = LIVE) -> Settlement:
         return scene.looking().give_up(of, failure or Permanent("C", "so it was"))
 
-    def test_everything_that_waits_has_failed_and_the_group_rests(self) -> None:
+    def test_everything_that_waits_fails_and_the_group_rests(self) -> None:
         scene = Scene(live(TWO, containers={"web": container(candidate(message("3")))}))
         assert self.give_up(scene, of=tired(4, "C")) == Complete()
         assert {(each.message.id, each.code, each.detail, each.attempts) for each in scene.letters if each.message} == {  # type: ignore[union-attr]
@@ -576,12 +577,12 @@ class TestGivingUp:
             "nobody has seen the image"
         )
 
-    def test_a_circumstance_lets_the_same_push_come_again(self) -> None:
+    def test_after_a_circumstance_the_same_push_may_come_again(self) -> None:
         scene = Scene(live(containers={"web": container(candidate(TWO))}))
         self.give_up(scene, Transient("ServiceUnavailable", "later", circumstance=True))
         assert [each.circumstance for each in scene.record.containers["web"].failures] == [True]
 
-    def test_a_circumstance_proves_nothing_of_what_is_on_the_group_already(self) -> None:
+    def test_a_circumstance_does_not_fail_a_push_that_is_on_the_group(self) -> None:
         later = candidate(message("3", pushed=1))
         now = live(containers={"web": container(later, candidate(TWO))}, change=change())
         scene = Scene(now)
@@ -590,13 +591,13 @@ class TestGivingUp:
         assert [each.id for each in scene.record.containers["web"].candidates] == ["2"]
         assert scene.record.timer == timer(600)
 
-    def test_anything_else_does(self) -> None:
+    def test_any_other_failure_does(self) -> None:
         scene = Scene(live(containers={"web": container(candidate(TWO))}, change=change()))
         assert self.give_up(scene) == again(600)
         assert [(each.code, each.detail) for each in scene.letters] == [("C", "so it was; not rolled back: so it was")]
         assert scene.record.containers["web"].candidates == ()
 
-    def test_what_failed_before_is_not_rolled_back_and_that_is_told(self) -> None:
+    def test_an_earlier_failure_is_not_rolled_back_and_that_is_told(self) -> None:
         failed = Undone(message=message("1"), code="CrashLoop", detail="it crashes", containers=("web",))
         scene = Scene(live(undone=(failed,), containers={"web": container()}))
         self.give_up(scene)
@@ -620,7 +621,7 @@ class TestGivingUp:
         left = scene.record
         assert (left.containers, left.change, left.flights, left.stuck, left.apart) == ({}, None, (), None, False)
         assert (left.timer, left.swept, left.undone, left.inbox) == (None, False, (), ())
-        # An operator set the hold, and an operator ends it.
+        # An operator set the hold, and only an operator releases it.
         assert left.hold == now.hold
         assert {(each.message.id, each.code) for each in scene.letters if isinstance(each.message, UpdateMessage)} == {
             ("1", "C"),
@@ -628,7 +629,7 @@ class TestGivingUp:
             ("3", code),
         }
 
-    def test_a_push_that_was_watched_on_it_has_failed(self) -> None:
+    def test_a_push_that_was_watched_on_a_group_that_is_gone_fails(self) -> None:
         scene = Scene()
         scene.look()
         scene.clock.advance(5)
@@ -637,14 +638,14 @@ class TestGivingUp:
         assert [(each.code, each.message) for each in scene.letters] == [("ResourceNotFound", TWO)]
         assert [(each.id, each.result) for each in scene.record.outcomes] == [("2", "failed")]
 
-    def test_an_operators_way_back_on_it_has_failed(self) -> None:
+    def test_a_rollback_by_hand_on_a_group_that_is_gone_fails(self) -> None:
         pinned = container(pin=pin(good("0")), goods=(good("1"), good("0")))
         scene = Scene(live(containers={"web": pinned}, hold=Hold(reason="rolled back", since=at(0))))
         scene.on("get", RemoteError("arm", 404, "ResourceNotFound", "gone"))
         assert scene.look() == Complete()
         assert [(each.id, each.result) for each in scene.record.outcomes] == [("back", "failed")]
 
-    def test_one_that_really_is_gone_is_seen_in_one_look(self) -> None:
+    def test_a_single_look_shows_that_a_group_is_really_gone(self) -> None:
         scene = Scene(images=OLD)
         there = scene.azure.get(SHOP)
         assert there.images == OLD
@@ -658,19 +659,19 @@ class TestGivingUp:
         ids=["change", "flight"],
     )
     @pytest.mark.parametrize("tell", [True, False])
-    def test_what_may_be_on_the_group_is_looked_at_in_a_while(self, unfinished: Any, *, tell: bool) -> None:
+    def test_a_change_that_may_still_take_effect_is_looked_at_later(self, unfinished: Any, *, tell: bool) -> None:
         containers = {"web": container(candidate(TWO)) if tell else container()}
         scene = Scene(live(containers=containers, **unfinished))
         assert self.give_up(scene, of=tired(9, "C", 99.0)) == again(600)
         assert scene.record.timer == timer(600)
         assert (scene.record.change, scene.record.flights) != (None, ())
 
-    def test_with_nothing_to_tell_it_rests_at_once(self) -> None:
+    def test_without_anything_to_tell_the_group_rests_at_once(self) -> None:
         scene = Scene(live(containers={"web": container()}))
         assert self.give_up(scene) == Complete()
         assert (scene.record.timer, scene.saves()) == (None, 1)
 
-    def test_a_look_that_is_none_of_the_group_any_more_gives_nothing_up(self) -> None:
+    def test_a_look_that_the_record_does_not_name_gives_nothing_up(self) -> None:
         for kept in (timer(0, "newer"), None):
             scene = Scene(live(TWO, timer=kept))
             assert self.give_up(scene) == Complete()
@@ -684,7 +685,7 @@ class TestGivingUp:
         assert scene.letters == []
 
     @pytest.mark.parametrize("trouble", [[RECORDS_DOWN] * 3, [conflict()]], ids=["down", "written by others"])
-    def test_what_can_not_be_given_up_is_looked_at_again(self, trouble: list[Exception]) -> None:
+    def test_a_group_that_can_not_be_given_up_is_looked_at_again(self, trouble: list[Exception]) -> None:
         scene = Scene()
         scene.on("get", REFUSED)
         scene.on("save", *trouble)
@@ -697,19 +698,17 @@ class TestCrashes:
         ("due", "crashes", "never"),
         [(0, 3, False), (-45, 3, False), (-46, 3, True), (-46, 4, False), (-61, 4, True)],
     )
-    def test_looks_that_never_wrote_when_the_next_one_is_due_died(
-        self, due: float, crashes: int, *, never: bool
-    ) -> None:
+    def test_looks_that_never_wrote_their_next_time_crashed(self, due: float, crashes: int, *, never: bool) -> None:
         scene = Scene(live(TWO, timer=timer(due)))
         assert scene.looking().never_got_to_write(LIVE, crashes) == never
 
     @pytest.mark.parametrize("kept", [timer(-9999, "newer"), None])
-    def test_a_look_that_no_record_names_is_no_crash(self, kept: Any) -> None:
+    def test_a_look_that_no_record_names_did_not_crash(self, kept: Any) -> None:
         assert not Scene(live(TWO, timer=kept)).looking().never_got_to_write(LIVE, 3)
 
 
 class Elsewhere:
-    """Targets that this worker does not know, or knows to be misspelt."""
+    """Targets that this worker does not know, or whose tags are bad."""
 
     def __init__(self, found: BadTags | Target | None = None) -> None:
         self.found = found
@@ -719,7 +718,7 @@ class Elsewhere:
 
 
 class TestUnknownTargets:
-    def test_a_target_that_only_another_worker_knows_is_handed_back(self) -> None:
+    def test_a_target_that_only_another_worker_knows_is_left_to_it(self) -> None:
         scene = Scene()
         with capture_logs() as lines:
             assert scene.look(targets=Elsewhere()) == again(1, attempts=1, trouble=UNKNOWN)
@@ -727,53 +726,53 @@ class TestUnknownTargets:
         assert lines == [{"event": "waiting", "log_level": "info", "reason": FOR_OTHERS, "again_in": 1.0}]
 
     @pytest.mark.parametrize(("attempts", "delay"), [(1, 2), (5, 32), (6, 60), (29, 60)])
-    def test_the_longer_that_goes_on_the_less_often_it_is_asked(self, attempts: int, delay: float) -> None:
+    def test_the_longer_that_goes_on_the_rarer_the_looks_become(self, attempts: int, delay: float) -> None:
         scene = Scene()
         settled = scene.look(tired(attempts, UNKNOWN), targets=Elsewhere())
         assert settled == again(delay, attempts=attempts + 1, trouble=UNKNOWN)
         assert scene.letters == []
 
-    def test_where_no_pace_is_too_slow_the_pause_still_ends(self) -> None:
+    def test_the_pause_is_limited_even_where_no_pace_is_too_slow(self) -> None:
         scene = Scene()
         scene.rules = replace(RULES, slow=timedelta(days=1))
         settled = scene.look(tired(29, UNKNOWN), targets=Elsewhere())
         assert settled == again(1024, attempts=30, trouble=UNKNOWN)
 
-    def test_after_half_an_hour_it_is_no_target_any_more(self) -> None:
+    def test_after_half_an_hour_the_group_is_no_longer_a_target(self) -> None:
         containers = {"web": container(candidate(message("3")))}
         flight = Flight(generation=1, sent_at=at(0))
         scene = Scene(live(TWO, containers=containers, change=change(asked={}), flights=(flight,)))
         assert scene.look(tired(UNKNOWN_TARGET, UNKNOWN), targets=Elsewhere()) == Complete()
         now = scene.record
         assert {(each.id, each.result, each.detail, each.containers) for each in now.outcomes} == {
-            ("2", "ignored", "it is no longer a target", ()),
-            ("3", "ignored", "it is no longer a target", ()),
+            ("2", "ignored", "the group is no longer a target", ()),
+            ("3", "ignored", "the group is no longer a target", ()),
         }
         assert (now.waiting(), now.change, now.timer, now.outbox, scene.letters) == ({}, None, None, (), [])
         assert now.containers["web"].past == ("acme/shop:3",)
 
-    def test_what_is_on_the_group_unproven_has_failed_by_then(self) -> None:
+    def test_an_unproven_image_on_the_group_has_failed_by_then(self) -> None:
         scene = Scene(live(containers={"web": container(candidate(TWO))}, change=change()))
         assert scene.look(tired(UNKNOWN_TARGET, UNKNOWN), targets=Elsewhere()) == Complete()
         assert [(each.code, each.detail) for each in scene.letters] == [
-            ("TargetRemoved", "left on the group unproven; it is no longer a target")
+            ("TargetRemoved", "left on the group unproven; the group is no longer a target")
         ]
         assert (scene.record.change, scene.record.waiting(), scene.record.undone) == (None, {}, ())
 
-    def test_what_failed_before_is_told_by_then(self) -> None:
+    def test_an_earlier_failure_is_told_by_then(self) -> None:
         failed = Undone(message=message("1"), code="CrashLoop", detail="it crashes", containers=("web",))
         scene = Scene(live(undone=(failed,), containers={"web": container()}))
         scene.look(tired(UNKNOWN_TARGET, UNKNOWN), targets=Elsewhere())
         assert [(each.code, each.detail) for each in scene.letters] == [
-            ("CrashLoop", "it crashes; it is no longer a target")
+            ("CrashLoop", "it crashes; the group is no longer a target")
         ]
 
-    def test_without_anything_to_tell_it_rests_at_once(self) -> None:
+    def test_without_anything_to_tell_the_group_rests_at_once(self) -> None:
         scene = Scene(live(containers={"web": container()}))
         assert scene.look(tired(UNKNOWN_TARGET, UNKNOWN), targets=Elsewhere()) == Complete()
         assert (scene.record.timer, scene.saves()) == (None, 1)
 
-    def test_a_worker_that_knows_it_goes_on_where_the_others_waited(self) -> None:
+    def test_a_worker_that_knows_the_target_goes_on_where_the_others_waited(self) -> None:
         scene = Scene()
         scene.look(targets=Elsewhere())
         assert scene.look(tired(1, UNKNOWN)) == again(5)
@@ -792,7 +791,7 @@ class TestUnknownTargets:
         assert scene.images == (NEW if known else OLD)
         assert scene.record.containers["web"].candidates != ()
 
-    def test_after_half_an_hour_its_pushes_have_ended(self) -> None:
+    def test_after_half_an_hour_its_pushes_end(self) -> None:
         scene = Scene(live(containers={"web": container(candidate(TWO))}))
         of = tired(UNKNOWN_TARGET, UNKNOWN)
         assert scene.look(of, targets=FixedTargets(Target(SHOP))) == Complete()
@@ -800,7 +799,7 @@ class TestUnknownTargets:
             ("2", "ignored", "the container is no longer kept up to date")
         ]
 
-    def test_tags_that_are_no_policies_wait_for_their_owner_for_ever(self) -> None:
+    def test_bad_resource_tags_wait_for_their_owner_for_ever(self) -> None:
         bad = Elsewhere(BadTags(SHOP, ("the tag a is odd", "the tag b is odd")))
         scene = Scene()
         with capture_logs() as lines:
@@ -813,19 +812,19 @@ class TestUnknownTargets:
 
 
 class TestOwners:
-    def test_a_stopped_group_is_looked_at_slowly_and_its_timer_says_whom_it_waits_for(self) -> None:
+    def test_a_stopped_group_is_looked_at_slowly_and_its_timer_waits_for_the_owner(self) -> None:
         scene = Scene(images=OLD, state="Stopped")
         assert scene.look() == again(60)
         assert scene.record.timer == timer(60, owner=True)
         assert scene.images == OLD
 
-    def test_a_hold_by_hand_lets_the_group_rest(self) -> None:
+    def test_a_group_held_by_hand_rests(self) -> None:
         scene = Scene(live(TWO, hold=Hold(reason="audit", since=at(0))))
         assert scene.look() == Complete()
         assert (scene.record.timer, "before digest" in scene.calls) == (None, False)
         assert [each.id for each in scene.record.containers["web"].candidates] == ["2"]
 
-    def test_an_operators_way_back_is_put_although_the_group_is_held(self) -> None:
+    def test_a_rollback_by_hand_is_put_although_the_group_is_held(self) -> None:
         pinned = container(pin=pin(good("0")), goods=(good("1"), good("0")))
         scene = Scene(live(hold=Hold(reason="rolled back", since=at(0)), containers={"web": pinned}))
         assert scene.look() == again(5)
@@ -833,7 +832,7 @@ class TestOwners:
 
 
 class TestForeignImages:
-    def test_a_record_that_wants_another_repository_changes_nothing_and_waits_to_be_mended(self) -> None:
+    def test_a_record_that_wants_another_repository_changes_nothing_and_waits_for_repair(self) -> None:
         evil = candidate(TWO, "evil/miner:1")
         scene = Scene(live(containers={"web": container(evil)}))
         with capture_logs() as lines:
@@ -851,7 +850,7 @@ class TestForeignImages:
 
 
 class TestRefused:
-    def test_together_with_others_it_is_tried_alone_and_only_the_bad_one_fails(self) -> None:
+    def test_of_several_pushes_tried_apart_only_the_bad_one_fails(self) -> None:
         five = message("5", repository="acme/jobs")
         scene = Scene(live(TWO, five), images=OLD | {"jobs": "acme/jobs:4"})
         scene.on("put", REFUSED)
@@ -864,7 +863,7 @@ class TestRefused:
         assert scene.look() == again(5)
         assert scene.images == {"web": "acme/shop:2", "jobs": "acme/jobs:4"}
 
-    def test_a_change_without_an_answer_is_no_failure_of_its_push(self) -> None:
+    def test_a_change_without_an_answer_does_not_fail_its_push(self) -> None:
         scene = Scene()
         scene.on("after put", NO_ANSWER)
         scene.look()

@@ -1,4 +1,4 @@
-"""The loop: what is received and when, who gets a place, what is written together, and how a worker ends."""
+"""The loop: what is received and when, which steps run, what is written together, and how a worker ends."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from shared.queue import LeasedMessage
 from tests.fakes import Clock, MemoryQueue
 from tests.unit.builders import RULES, SHOP, message, record, timer
 from tests.unit.controller_builders import LEASE, QUEUE_DOWN, RETRY, Bench, Died, chance
-from worker.controller.handler import Handler, Opened
+from worker.controller.handler import Handler
 from worker.controller.loop import Pace, Worker
+from worker.controller.opened import Opened
 from worker.controller.timers import waiting_for_owners
 
 LONG = 10.0
-"""Seconds in which whatever a thread is waited for has happened, however busy the machine is."""
+"""Seconds to wait for a thread at most: enough on a busy machine, too."""
 PUSHES = [message(str(number), pushed=number) for number in range(40)]
 LIVE = record(timer=timer(0), count=1)
-"""Its timer is due in this moment, so that no push sends another look."""
+"""Its timer is due now, so no push sends another look."""
 
 
 class Watched(MemoryQueue):
-    """A queue that remembers how many messages were asked for, and tells when there are no more."""
+    """A queue that remembers how many messages were asked for, and signals when it is empty."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock, LEASE)
@@ -129,7 +130,7 @@ def until(event: threading.Event) -> Callable[[], None]:
 
 
 class TestDraining:
-    def test_everything_is_carried_out_and_then_it_ends(self) -> None:
+    def test_everything_is_carried_out_and_then_the_worker_ends(self) -> None:
         shop = Shop(images={"web": "acme/shop:1"})
         shop.send("not ours", message("2"))
         shop.on("after put", shop.worker.stop)
@@ -137,7 +138,7 @@ class TestDraining:
         assert [each.code for each in shop.letters] == ["Undecodable"]
         assert shop.images == {"web": "acme/shop:2"}
 
-    def test_an_empty_queue_ends_it_once_that_was_seen_twice(self) -> None:
+    def test_an_empty_queue_ends_it_once_it_was_seen_empty_twice(self) -> None:
         shop = Shop()
         seen: list[int] = []
         counted = waiting_for_owners
@@ -150,14 +151,14 @@ class TestDraining:
         assert shop.drain()
         assert seen == [0, 0]
 
-    def test_what_comes_in_between_begins_the_count_again(self) -> None:
+    def test_a_message_in_between_starts_the_count_again(self) -> None:
         shop = Shop()
         answers: list[int | None] = [0, None, 0, 0]
         shop.waiting = lambda: answers.pop(0)
         assert shop.drain()
         assert answers == []
 
-    def test_messages_between_two_looks_begin_it_again_too(self) -> None:
+    def test_messages_between_two_counts_start_the_count_again_too(self) -> None:
         shop = Shop()
         answers = [0, 0, 0]
 
@@ -177,7 +178,7 @@ class TestDraining:
         assert shop.drain()
         assert shop.updates.count() == 1
 
-    def test_one_that_waits_for_anything_else_does(self) -> None:
+    def test_messages_that_wait_for_anything_else_keep_it(self) -> None:
         shop = Shop(record(timer=timer(60), count=1))
         shop.updates.send(Look(target=SHOP, token="live", count=1).encode(), delay=60)
         seen = 0
@@ -193,7 +194,7 @@ class TestDraining:
         assert shop.drain()
         assert seen == 5
 
-    def test_messages_beyond_the_timers_of_those_groups_keep_it(self) -> None:
+    def test_more_messages_than_the_timers_of_those_groups_keep_it(self) -> None:
         shop = Shop(record(timer=timer(60, owner=True), count=1))
         for _ in range(2):
             shop.updates.send("later", delay=60)
@@ -210,7 +211,7 @@ class TestDraining:
         assert shop.drain()
         assert seen == 5
 
-    def test_records_that_can_not_be_read_tell_nothing(self) -> None:
+    def test_an_outage_of_the_records_keeps_it(self) -> None:
         shop = Shop()
         answers: list[int | Exception] = [0, QUEUE_DOWN, 0, 0]
 
@@ -251,19 +252,19 @@ class TestReceiving:
             assert shop.drain()
         assert len(shop.letters) == 1
         assert [(line["event"], line["error"]) for line in lines[:1]] == [
-            ("the queue can't be read, retrying", str(QUEUE_DOWN))
+            ("can't read the queue, retrying", str(QUEUE_DOWN))
         ]
 
-    def test_as_many_are_asked_for_as_there_are_places_and_a_batch_after_nothing_but_pushes(self) -> None:
+    def test_it_receives_as_many_as_there_are_free_steps_and_a_whole_batch_after_pushes_only(self) -> None:
         shop = Shop(LIVE, concurrency=3)
         shop.send(*PUSHES)
         shop.waiting = lambda: 0
         shop.drain()
-        # Places are free again when the pushes have been received.
+        # The steps are free again when the pushes have been received.
         assert shop.updates.limits[:2] == [3, 32]
         assert shop.updates.limits[-1] == 3
 
-    def test_after_anything_but_pushes_only_places_are_asked_for(self) -> None:
+    def test_after_any_other_message_it_receives_only_as_many_as_there_are_free_steps(self) -> None:
         shop = Shop(LIVE, concurrency=1)
         shop.send("not ours", PUSHES[0], "not ours")
         shop.waiting = lambda: 0
@@ -271,7 +272,7 @@ class TestReceiving:
         assert shop.updates.limits[:2] == [1, 1]
         assert shop.updates.limits[2:3] == [32]
 
-    def test_there_are_never_more_steps_at_a_time_than_places(self) -> None:
+    def test_there_are_never_more_steps_than_configured(self) -> None:
         shop = Shop(concurrency=2)
         shop.send(*["not ours"] * 9)
         both = threading.Barrier(2)
@@ -280,7 +281,7 @@ class TestReceiving:
         assert shop.drain()
         assert (shop.clerk.most_at_once, len(shop.letters)) == (2, 9)
 
-    def test_no_more_are_leased_than_may_be_in_hand(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_no_more_messages_are_leased_than_the_limit(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(worker.controller.loop, "MOST_IN_HAND", 3)
         shop = Shop(LIVE, concurrency=4)
         shop.send(*PUSHES[:9])
@@ -290,7 +291,7 @@ class TestReceiving:
         asked = 0
 
         def counted(timeout: float | None = None) -> bool:
-            # The main thread has looked for a place several times while nothing was let go.
+            # The main thread has looked for a free step several times in vain.
             nonlocal asked
             asked += 1
             if asked == 3:
@@ -305,7 +306,7 @@ class TestReceiving:
         assert leased[0] == 4
         assert len(shop.record.inbox) == 9
 
-    def test_the_longer_nothing_comes_the_longer_it_pauses_and_a_message_begins_that_again(
+    def test_it_pauses_longer_while_nothing_comes_and_shortly_after_a_message(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         shop = Shop()
@@ -329,7 +330,7 @@ class TestReceiving:
 
 
 class TestTogether:
-    def test_pushes_that_come_while_a_record_is_written_are_in_the_next_write(self) -> None:
+    def test_pushes_that_come_during_a_write_are_in_the_next_write(self) -> None:
         shop = Shop(LIVE)
         shop.send(*PUSHES)
         shop.waiting = lambda: 0
@@ -340,7 +341,7 @@ class TestTogether:
         assert shop.record.inbox == tuple(PUSHES)
         assert shop.updates.count() == 0
 
-    def test_one_that_crashed_a_worker_goes_alone(self) -> None:
+    def test_a_push_that_has_crashed_a_worker_is_received_alone(self) -> None:
         shop = Shop(LIVE)
         shop.send(PUSHES[0])
         shop.updates.receive(1)
@@ -353,7 +354,7 @@ class TestTogether:
         assert ["0"] in shop.clerk.batches
         assert len(shop.record.inbox) == 3
 
-    def test_those_of_two_targets_are_written_apart(self) -> None:
+    def test_pushes_to_two_targets_are_written_apart(self) -> None:
         api = TargetId(subscription="sub", resource_group="web", container_group="api")
         shop = Shop(LIVE)
         shop.records.save(record(timer=timer(0), count=1).but(target=api), None)
@@ -362,7 +363,7 @@ class TestTogether:
         assert shop.drain()
         assert sorted(shop.clerk.batches) == [["0"], ["1"]]
 
-    def test_a_target_whose_pushes_have_been_received_gets_the_next_ones(self) -> None:
+    def test_a_target_whose_pushes_were_received_gets_the_next_ones(self) -> None:
         shop = Shop(LIVE, concurrency=1)
         shop.send(PUSHES[0])
         shop.on("after complete", lambda: shop.send(PUSHES[1]))
@@ -373,7 +374,7 @@ class TestTogether:
 
 class TestTrouble:
     @pytest.mark.parametrize("of", ["not ours", PUSHES[0]])
-    def test_a_step_that_dies_gives_its_place_back(self, of: Any) -> None:
+    def test_a_step_that_dies_frees_its_place(self, of: Any) -> None:
         shop = Shop(LIVE, concurrency=1)
 
         def die() -> None:
@@ -397,11 +398,11 @@ class TestTrouble:
 
 
 class TestLeases:
-    """They are renewed while their message is in hand."""
+    """Leases are renewed while their messages are in hand."""
 
     def shop(self) -> Shop:
         shop = Shop(visibility=0.01)
-        # The worker measures leases by its own clock, which the clock of the bench is far ahead of.
+        # The worker measures leases by its own clock, and the bench's clock is far ahead of it.
         receive = shop.updates.receive
 
         def expiring(limit: int) -> list[LeasedMessage]:
@@ -414,7 +415,7 @@ class TestLeases:
         shop.waiting = lambda: 0
         return shop
 
-    def test_what_is_in_hand_is_renewed(self) -> None:
+    def test_leases_of_messages_in_hand_are_renewed(self) -> None:
         shop = self.shop()
         shop.send("not ours")
         shop.clerk._clock = lambda: -1.0
@@ -430,7 +431,7 @@ class TestLeases:
         ],
         ids=["for now", "for good"],
     )
-    def test_a_lease_that_can_not_be_renewed_ends_nobody(self, trouble: RemoteError, tries: int, event: str) -> None:
+    def test_a_lease_that_can_not_be_renewed_stops_nothing(self, trouble: RemoteError, tries: int, event: str) -> None:
         shop = self.shop()
         shop.send("not ours")
         shop.clerk._clock = lambda: -1.0
@@ -459,7 +460,7 @@ class TestLeases:
         assert {line["event"] for line in told} == {event}
         assert len(told) >= tries
 
-    def test_what_is_held_for_long_enough_is_not_renewed(self) -> None:
+    def test_a_lease_that_is_long_enough_is_not_renewed(self) -> None:
         shop = Shop(visibility=0.01)
         asked = threading.Event()
         margins: list[float] = []
@@ -486,7 +487,7 @@ class TestLeases:
 
 class TestStopping:
     def test_a_signal_may_come_while_the_main_thread_holds_the_events_lock(self) -> None:
-        # Regression: the handler waited for a lock that the thread it had interrupted held: the worker never stopped.
+        # Regression: the signal handler waited for a lock that the interrupted thread held, and nothing stopped.
         stopped = Shop().worker
         with stopped.stopping._cond:  # type: ignore[attr-defined]
             handler = threading.Thread(target=stopped.stop, daemon=True)
@@ -495,7 +496,7 @@ class TestStopping:
             assert not handler.is_alive()
         assert stopped.stopping.wait(LONG)
 
-    def test_nothing_more_is_received_and_steps_in_hand_are_finished(self) -> None:
+    def test_nothing_more_is_received_and_running_steps_finish(self) -> None:
         shop = Shop(concurrency=1)
         shop.send("not ours", "left")
         shop.on("poison send", shop.worker.stopping.set)
@@ -503,14 +504,14 @@ class TestStopping:
         assert [each.message for each in shop.letters] == ["not ours"]
         assert shop.updates.texts == ["left"]
 
-    def test_a_worker_that_was_stopped_before_receives_nothing(self) -> None:
+    def test_a_worker_that_was_stopped_before_it_ran_receives_nothing(self) -> None:
         shop = Shop()
         shop.send("left")
         shop.worker.stopping.set()
         assert shop.run()
         assert shop.updates.limits == []
 
-    def test_steps_that_take_too_long_are_left_to_whoever_gets_their_messages_next(
+    def test_messages_of_steps_that_take_too_long_are_left_to_another_worker(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(worker.controller.loop, "SHUTDOWN", 0.01)
@@ -532,7 +533,7 @@ class TestStopping:
         go_on.set()
         assert over.wait(LONG)
 
-    def test_no_thread_goes_on_when_it_has_ended(self) -> None:
+    def test_no_thread_goes_on_after_the_end(self) -> None:
         shop = Shop()
         shop.send("not ours")
         assert shop.drain()

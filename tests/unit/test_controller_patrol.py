@@ -1,4 +1,4 @@
-"""The patrol: timers that the queue has lost, groups that run something else, and targets that nobody has met yet."""
+"""The patrol: timers that the queue has lost, groups that have drifted, and new targets."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ RESTING = record({"web": container()}, swept=True)
 
 
 class Seen(FixedTargets):
-    """The targets, and what the last list shows of their groups."""
+    """The targets, and what the newest list shows about their groups."""
 
     def __init__(self, *targets: Target, groups: dict[TargetId, Listed] | None = None) -> None:
         super().__init__(*targets)
@@ -52,7 +52,7 @@ class Seen(FixedTargets):
 
 
 class Registry(NoTimes):
-    """A registry by what it says of every image."""
+    """A registry that gives the same answer for every image."""
 
     def __init__(self) -> None:
         self.said: Lookup = Unknown("unreachable")
@@ -67,7 +67,7 @@ class Registry(NoTimes):
 
 
 class Beat(Bench):
-    """One group that is listed, and rounds of the patrol."""
+    """A listed group, and rounds of the patrol."""
 
     def __init__(self, now: Record | None = RESTING, shown: Listed | None = None, **rest: Any) -> None:
         # The list shows what the group runs, unless a test says that it is older.
@@ -86,7 +86,7 @@ class Beat(Bench):
         return self._patrol
 
     def round(self) -> list[dict[str, Any]]:
-        """One round, and what it says in the log."""
+        """Make one round, and return what it logs."""
         self.calls.clear()
         with capture_logs() as lines:
             self.patrol.look_round()
@@ -127,7 +127,7 @@ class TestHolds:
 
 class TestTimers:
     @pytest.mark.parametrize(("due", "lost"), [(-120, False), (-120.1, True), (60, False)])
-    def test_one_that_is_overdue_is_started_again(self, due: float, *, lost: bool) -> None:
+    def test_an_overdue_timer_is_restarted(self, due: float, *, lost: bool) -> None:
         beat = Beat(RESTING.but(timer=timer(due), count=4))
         lines = beat.round()
         assert beat.looks == ([(SHOP, "id-1")] if lost else [])
@@ -135,19 +135,19 @@ class TestTimers:
         told = [(line["event"], line["target"], line["due"]) for line in lines]
         assert told == ([("a timer is overdue, restarting it", "web/shop", str(at(due)))] if lost else [])
 
-    def test_a_group_that_is_looked_at_anyway_is_not_looked_at_for_what_it_runs(self) -> None:
+    def test_a_group_with_a_timer_is_not_checked_for_drift(self) -> None:
         beat = Beat(RESTING.but(timer=timer(60)), Listed({"web": "acme/shop:0"}))
         beat.round()
         assert beat.looks == []
 
-    def test_one_that_came_back_in_the_meantime_is_left_alone(self) -> None:
+    def test_a_timer_that_another_worker_restarted_meanwhile_is_left_alone(self) -> None:
         beat = Beat(RESTING.but(timer=timer(-121), count=4))
-        # Between the look at the record and its change somebody else has looked.
+        # Another worker has looked since the patrol read the record.
         beat.on("load", lambda: None, lambda: beat.rewrite(lambda now: now.but(timer=timer(5, "theirs"), count=5)))
         beat.round()
         assert (beat.looks, beat.record.timer) == ([], timer(5, "theirs"))
 
-    def test_one_whose_group_has_come_to_rest_in_the_meantime_too(self) -> None:
+    def test_a_group_that_came_to_rest_meanwhile_is_left_alone(self) -> None:
         beat = Beat(RESTING.but(timer=timer(-121), count=4))
         beat.on("load", lambda: None, lambda: beat.rewrite(lambda now: now.but(timer=None)))
         beat.round()
@@ -166,15 +166,13 @@ class TestDrift:
         ],
         ids=["what it should", "another image", "held", "in transition", "a container is gone"],
     )
-    def test_a_group_at_rest_that_runs_another_image_than_it_should_is_looked_at(
-        self, shown: Listed, *, drifted: bool
-    ) -> None:
+    def test_a_group_at_rest_that_has_drifted_is_looked_at(self, shown: Listed, *, drifted: bool) -> None:
         beat = Beat(shown=shown)
         lines = beat.round()
         assert beat.looks == ([(SHOP, "id-1")] if drifted else [])
         assert beat.record == (RESTING.but(timer=timer(0, "id-1"), count=1) if drifted else RESTING)
         told = [(line["event"], line["target"], line["gone"]) for line in lines]
-        drift = "a group does not run its desired image, starting its timer"
+        drift = "a group does not run its desired images, starting a look"
         assert told == ([(drift, "web/shop", False)] if drifted else [])
 
     def test_a_list_that_is_older_than_the_last_push_shows_no_drift(self) -> None:
@@ -182,19 +180,19 @@ class TestDrift:
         beat = Beat(shown=Listed({"web": "acme/shop:0"}), images=OLD)
         assert (beat.round(), beat.looks) == ([], [])
 
-    def test_it_is_looked_at_once(self) -> None:
+    def test_a_drifted_group_gets_one_timer(self) -> None:
         beat = Beat(shown=Listed({"web": "acme/shop:0"}))
         for _ in range(3):
             beat.round()
         assert len(beat.looks) == 1
 
-    def test_one_that_somebody_has_looked_at_in_the_meantime_is_left_alone(self) -> None:
+    def test_a_group_that_another_worker_looks_at_meanwhile_is_left_alone(self) -> None:
         beat = Beat(shown=Listed({"web": "acme/shop:0"}))
         beat.on("load", lambda: None, lambda: beat.rewrite(lambda now: now.but(timer=timer(60, "theirs"))))
         beat.round()
         assert (beat.looks, beat.record.timer) == ([], timer(60, "theirs"))
 
-    def test_with_rollback_off_what_failed_stays(self) -> None:
+    def test_with_rollback_off_a_failed_image_is_not_drift(self) -> None:
         failed = RESTING.with_container("web", failures=(failure(message("0")),))
         for rollback, looks in ((False, 0), (True, 1)):
             beat = Beat(failed, Listed({"web": "acme/shop:0"}))
@@ -202,7 +200,7 @@ class TestDrift:
             beat.round()
             assert len(beat.looks) == looks
 
-    def test_a_group_that_is_no_target_any_more_is_not_looked_at_for_ever(self) -> None:
+    def test_a_group_that_is_no_longer_a_target_is_not_looked_at_for_ever(self) -> None:
         beat = Beat(shown=Listed({"web": "acme/shop:by-its-owner"}), images={"web": "acme/shop:by-its-owner"})
         beat.targets._targets = {}
         handler = Handler(beat.ports(), RULES, RETRY, lease=LEASE, clock=beat.clock.seconds, chance=chance())
@@ -224,14 +222,14 @@ class TestDrift:
         assert [(line["target"], line["gone"]) for line in lines] == [("web/shop", True)]
         assert beat.looks == [(SHOP, "id-1")]
 
-    def test_one_that_no_list_shows_is_not_gone_for_that(self) -> None:
+    def test_a_group_that_no_list_would_show_does_not_count_as_gone(self) -> None:
         beat = Beat()
         beat.targets.groups = {}
         beat.targets._targets = {}
         assert beat.round() == []
         assert beat.looks == []
 
-    def test_a_record_that_knows_no_container_has_nothing_to_drift_from(self) -> None:
+    def test_a_record_without_containers_can_not_drift(self) -> None:
         beat = Beat(record(swept=True), Listed({"web": "acme/shop:0"}))
         beat.targets.gone = {SHOP}
         beat.round()
@@ -239,42 +237,42 @@ class TestDrift:
 
 
 class TestUnlisted:
-    """Groups of targets that no list shows are read on their own."""
+    """Groups that no list shows are read by themselves."""
 
     def beat(self, **rest: Any) -> Beat:
         beat = Beat(RESTING.with_container("web", goods=(good("0"),)), **rest)
         beat.targets.groups = {}
         return beat
 
-    def test_one_that_runs_another_image_is_looked_at(self) -> None:
+    def test_a_group_that_has_drifted_is_looked_at(self) -> None:
         beat = self.beat()
         beat.round()
         assert beat.looks == [(SHOP, "id-1")]
 
-    def test_one_that_is_stopped_is_not(self) -> None:
+    def test_a_stopped_group_is_left_alone(self) -> None:
         beat = self.beat(state="Stopped")
         beat.round()
         assert beat.looks == []
 
-    def test_one_in_transition_is_not(self) -> None:
+    def test_a_group_in_transition_is_left_alone(self) -> None:
         beat = self.beat()
         beat.azure.put(SHOP, beat.azure.get(SHOP).definition({}, {}), lambda: None)
         beat.round()
         assert beat.looks == []
 
     @pytest.mark.parametrize("code", ["ResourceNotFound", "ResourceGroupNotFound"])
-    def test_one_that_is_gone_is_looked_at(self, code: str) -> None:
+    def test_a_group_that_is_gone_is_looked_at(self, code: str) -> None:
         beat = self.beat()
         beat.on("get", RemoteError("arm", 404, code, "gone"))
         assert [(line["target"], line["gone"]) for line in beat.round()] == [("web/shop", True)]
         assert beat.looks == [(SHOP, "id-1")]
 
-    def test_one_that_is_listed_is_not_read(self) -> None:
+    def test_a_listed_group_is_not_read(self) -> None:
         beat = Beat()
         beat.round()
         assert "before get" not in beat.calls
 
-    def test_no_more_than_a_few_are_read_in_one_round(self) -> None:
+    def test_only_a_few_groups_are_read_in_one_round(self) -> None:
         beat = Beat(None)
         targets = [single_target(named(f"g{number:02}")) for number in range(MOST_READ + 1)]
         for target in targets:
@@ -283,7 +281,7 @@ class TestUnlisted:
         beat.round()
         assert beat.calls.count("before get") == MOST_READ
 
-    def test_the_others_are_read_in_the_next_rounds(self) -> None:
+    def test_the_other_groups_are_read_in_the_next_rounds(self) -> None:
         beat = Beat(None)
         targets = [single_target(named(f"g{number:02}")) for number in range(MOST_READ + 1)]
         for target in targets:
@@ -296,18 +294,18 @@ class TestUnlisted:
             beat.round()
         assert {target for target, _ in beat.looks} == {target.id for target in targets}
 
-    def test_what_can_not_be_read_is_told_once_and_once_more_when_it_comes_again(self) -> None:
+    def test_trouble_that_lasts_is_logged_once_and_again_when_it_returns(self) -> None:
         beat = self.beat()
         beat.on("get", DOWN, DOWN)
         assert [(line["event"], line["target"], line["error"]) for line in beat.round()] == [
-            ("group not looked at", "web/shop", str(DOWN))
+            ("group not checked", "web/shop", str(DOWN))
         ]
         assert beat.round() == []
         beat.round()
         assert beat.looks == [(SHOP, "id-1")]
         beat.rewrite(lambda now: now.but(timer=None))
         beat.on("get", DOWN)
-        assert [line["event"] for line in beat.round()] == ["group not looked at"]
+        assert [line["event"] for line in beat.round()] == ["group not checked"]
 
 
 class TestCosts:
@@ -331,7 +329,7 @@ class TestCosts:
 
 
 class TestNewTargets:
-    def test_one_that_nobody_has_met_is_swept_once(self) -> None:
+    def test_a_new_target_is_swept_once(self) -> None:
         beat = Beat(None)
         beat.registry.said = Found(digest("newer"))
         lines = beat.round()
@@ -348,25 +346,25 @@ class TestNewTargets:
             beat.round()
         assert beat.registry.asked == 1
 
-    def test_one_that_another_worker_has_met_is_not(self) -> None:
+    def test_a_target_that_another_worker_has_swept_is_not_swept_again(self) -> None:
         beat = Beat()
         beat.round()
         assert beat.registry.asked == 0
 
-    def test_one_that_another_worker_meets_in_this_moment_is_not(self) -> None:
+    def test_a_target_that_another_worker_has_just_marked_is_not_swept_again(self) -> None:
         beat = Beat(record())
         beat.on("load", lambda: None, lambda: beat.rewrite(lambda now: now.but(swept=True)))
         beat.round()
         assert beat.registry.asked == 0
 
-    def test_where_its_record_is_written_meanwhile_it_is_swept_once_all_the_same(self) -> None:
+    def test_a_target_whose_record_is_written_meanwhile_is_swept_once(self) -> None:
         beat = Beat(record())
         beat.on("get", lambda: beat.rewrite(lambda now: now.but(count=3)))
         beat.registry.said = Found(digest("newer"))
         assert [line["event"] for line in beat.round()] == ["missed push found", "new target"]
         assert (beat.record.swept, beat.record.count) == (True, 3)
 
-    def test_where_its_record_is_written_all_the_time_it_is_left_to_the_next_round(self) -> None:
+    def test_a_target_whose_record_is_written_all_the_time_waits_for_the_next_round(self) -> None:
         beat = Beat(record())
         beat.registry.said = Found(digest("newer"))
         beat.on("save", *[conflict()] * CONFLICTS)
@@ -375,7 +373,7 @@ class TestNewTargets:
         beat.round()
         assert beat.record.swept
 
-    def test_of_many_only_some_are_swept_in_one_round_and_each_has_its_turn(self) -> None:
+    def test_only_a_limited_number_is_swept_in_one_round_and_each_has_its_turn(self) -> None:
         # Regression: the first start with a thousand groups read all of them at once.
         beat = Beat(None)
         targets = [single_target(named(f"g{number:02}")) for number in range(MOST_MET + 1)]
@@ -393,7 +391,7 @@ class TestNewTargets:
         beat.round()
         assert all(beat.records.load(target.id)[0].swept for target in targets)
 
-    def test_a_registry_that_can_not_tell_is_asked_a_few_times(self) -> None:
+    def test_a_registry_without_answers_is_asked_a_few_times(self) -> None:
         beat = Beat(record())
         for number in range(1, SWEEP_TRIES):
             lines = beat.round()
@@ -408,7 +406,7 @@ class TestNewTargets:
         beat.round()
         assert beat.registry.asked == SWEEP_TRIES
 
-    def test_one_that_is_held_is_met_when_it_is_held_no_more(self) -> None:
+    def test_a_held_target_is_swept_once_it_is_released(self) -> None:
         beat = Beat(record(hold=Hold(reason="audit", since=at(0))))
         for _ in range(SWEEP_TRIES + 1):
             assert beat.round() == []
@@ -419,7 +417,7 @@ class TestNewTargets:
         assert beat.record.swept
         assert len(beat.sent) == 1
 
-    def test_one_that_is_not_there_yet_is_met_when_it_is(self) -> None:
+    def test_a_target_that_does_not_exist_yet_is_swept_once_it_does(self) -> None:
         beat = Beat(record())
         beat.on("get", *[RemoteError("arm", 404, "ResourceNotFound", "not yet")] * (SWEEP_TRIES + 1))
         for _ in range(SWEEP_TRIES + 1):
@@ -429,7 +427,7 @@ class TestNewTargets:
         beat.round()
         assert beat.record.swept
 
-    def test_one_that_was_held_has_all_its_tries_when_it_is_held_no_more(self) -> None:
+    def test_a_held_target_has_all_its_tries_after_the_release(self) -> None:
         beat = Beat(record(hold=Hold(reason="audit", since=at(0))))
         for _ in range(SWEEP_TRIES):
             beat.round()
@@ -437,7 +435,7 @@ class TestNewTargets:
         beat.round()
         assert (beat.record.swept, beat.registry.asked) == (False, 1)
 
-    def test_a_group_that_can_not_be_read_is_asked_for_a_few_times(self) -> None:
+    def test_a_group_that_can_not_be_read_is_tried_a_few_times(self) -> None:
         beat = Beat(record())
         beat.on("get", *[DOWN] * SWEEP_TRIES)
         for _ in range(SWEEP_TRIES - 1):
@@ -448,7 +446,7 @@ class TestNewTargets:
 
 
 class TestTrouble:
-    def test_one_groups_trouble_ends_no_round(self) -> None:
+    def test_trouble_with_one_group_does_not_end_the_round(self) -> None:
         beat = Beat(None)
         others = [named("a"), named("b")]
         for target in others:
@@ -460,22 +458,22 @@ class TestTrouble:
         beat.on("load", ValueError("unforeseen"))
         with capture_logs() as lines:
             beat.patrol.look_round()
-        assert ("group not looked at", "web/a") in {(line["event"], line.get("target")) for line in lines}
+        assert ("group not checked", "web/a") in {(line["event"], line.get("target")) for line in lines}
         assert (named("b"), "id-1") in beat.looks
 
-    def test_a_record_that_can_not_be_read_is_told_once(self) -> None:
+    def test_a_record_that_can_not_be_read_is_logged_once(self) -> None:
         beat = Beat()
         unreadable = RemoteError("records", None, "UnreadableRecord", "foreign", 0)
         beat.on("load", *[unreadable] * 12)
         beat.targets._targets = {}
-        assert [(line["event"], line["error"]) for line in beat.round()] == [("group not looked at", str(unreadable))]
+        assert [(line["event"], line["error"]) for line in beat.round()] == [("group not checked", str(unreadable))]
         assert beat.round() == []
 
-    def test_somebody_who_is_at_work_on_it_is_no_trouble(self) -> None:
+    def test_a_record_that_another_worker_writes_is_no_trouble(self) -> None:
         beat = Beat(shown=Listed({"web": "acme/shop:0"}))
         beat.on("save", *[conflict()] * CONFLICTS)
         lines = beat.round()
-        assert [line["event"] for line in lines] == ["a group does not run its desired image, starting its timer"]
+        assert [line["event"] for line in lines] == ["a group does not run its desired images, starting a look"]
 
     def test_records_that_can_not_be_listed_end_the_round(self) -> None:
         beat = Beat()
@@ -489,7 +487,7 @@ class TestTrouble:
             beat.patrol.look_round()
 
 
-def test_what_is_swept_is_told_by_the_sweeper_of_the_patrol() -> None:
+def test_the_patrol_sweeps_with_the_sweeper_it_was_given() -> None:
     class Sweeping(Sweeper):
         def sweep_one(self, target: Target) -> Swept:
             asked.append(target)

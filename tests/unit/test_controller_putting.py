@@ -1,4 +1,4 @@
-"""Putting: a change is sent only while the lease stands, and what became of it is written whatever happens."""
+"""Putting: a change is sent only while the lease holds, and what became of it is written whatever happens."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Scene(Bench):
     def put(
         self,
         look: Look = LOOK,
-        is_held: Callable[[], bool] = lambda: True,
+        lease_holds: Callable[[], bool] = lambda: True,
         *,
         target: Target | None = None,
         retry: Retry = RETRY,
@@ -85,17 +85,17 @@ class Scene(Bench):
     ) -> Settlement:
         shown = self.azure.get(SHOP)
         return Putting(self.ports(**ports), RULES, retry, chance()).put(
-            look, self.before, shown, target or single_target(SHOP), is_held
+            look, self.before, shown, target or single_target(SHOP), lease_holds
         )
 
 
-def test_there_must_be_a_change() -> None:
-    with pytest.raises(ValueError, match=r"^a change has its intent in the record$"):
+def test_a_record_without_a_change_is_a_mistake_of_the_caller() -> None:
+    with pytest.raises(ValueError, match=r"^the record has no change to send$"):
         Scene(sending().but(change=None)).put()
 
 
 class TestSent:
-    def test_the_group_gets_the_images_and_the_change_has_landed(self) -> None:
+    def test_the_group_gets_the_images_and_the_change_is_no_longer_in_flight(self) -> None:
         scene = Scene()
         assert scene.put() == Reschedule(AGAIN, 5.0)
         assert scene.images == NEW
@@ -107,7 +107,7 @@ class TestSent:
         assert (scene.truth["restarts"], scene.truth["effective_puts"]) == (1, 0)
         assert scene.record.flights == scene.before.flights[:1]
 
-    def test_everything_else_stays_as_it_is(self) -> None:
+    def test_the_rest_of_the_record_stays_as_it_is(self) -> None:
         scene = Scene(definition=group_of(OLD, restartPolicy="Never", tags={"owner": "me"}))
         scene.put()
         definition = scene.truth["definition"]
@@ -124,7 +124,7 @@ class TestSent:
             scene.put()
         assert [(line["event"], line["images"]) for line in lines] == [(event, NEW)]
 
-    def test_what_azure_withholds_goes_with_it(self) -> None:
+    def test_withheld_secrets_are_sent_with_the_definition(self) -> None:
         login = {"server": "r.io", "username": "u", "password": "p"}
         scene = Scene(definition=group_of(OLD, imageRegistryCredentials=[login]))
         target = Target(SHOP, secrets={"registry/r.io": "env:PASSWORD"})
@@ -143,16 +143,16 @@ class TestTheLease:
     def test_without_it_nothing_is_sent_and_the_change_stays_in_flight(self) -> None:
         scene = Scene()
         with pytest.raises(LeaseLost, match=r"^the lease ran out before the change was sent$"):
-            scene.put(is_held=lambda: False)
+            scene.put(lease_holds=lambda: False)
         assert (scene.images, scene.record) == (OLD, scene.before)
 
     def test_without_it_nothing_is_restarted(self) -> None:
         scene = Scene(sending(images=OLD, restart=True))
         with pytest.raises(LeaseLost):
-            scene.put(is_held=lambda: False)
+            scene.put(lease_holds=lambda: False)
         assert scene.truth["restarts"] == 0
 
-    def test_it_is_looked_at_in_the_last_moment(self) -> None:
+    def test_it_is_checked_at_the_last_moment(self) -> None:
         login = {"server": "r.io", "username": "u", "password": "p"}
         scene = Scene(definition=group_of(OLD, imageRegistryCredentials=[login]))
         held = True
@@ -163,14 +163,14 @@ class TestTheLease:
 
         scene.on("resolve", take_long)
         with pytest.raises(LeaseLost):
-            scene.put(is_held=lambda: held, target=Target(SHOP, secrets={"registry/r.io": "env:PASSWORD"}))
+            scene.put(lease_holds=lambda: held, target=Target(SHOP, secrets={"registry/r.io": "env:PASSWORD"}))
         assert scene.images == OLD
 
-    def test_who_loses_it_meanwhile_writes_that_the_change_has_landed_and_leaves_the_rest(self) -> None:
+    def test_a_worker_that_loses_it_meanwhile_writes_the_answer_and_leaves_the_rest(self) -> None:
         scene = Scene()
         leases = iter([True, False])
         with pytest.raises(LeaseLost, match=r"^live$"):
-            scene.put(is_held=lambda: next(leases))
+            scene.put(lease_holds=lambda: next(leases))
         assert (scene.images, scene.record.flights) == (NEW, scene.before.flights[:1])
 
     def test_a_worker_that_dies_while_it_sends_leaves_the_change_in_flight(self) -> None:
@@ -186,9 +186,9 @@ class TestTheLease:
 
 
 class TestNotMade:
-    """The answers of Azure that are no success."""
+    """Azure's answers other than success."""
 
-    def test_what_is_refused_for_now_is_tried_again_as_long_as_azure_asks_for(self) -> None:
+    def test_a_throttled_change_is_tried_again_when_azure_says(self) -> None:
         scene = Scene()
         scene.on("put", THROTTLED)
         delay = 17 + min(chance().uniform(0, 20), 1.0)
@@ -213,7 +213,7 @@ class TestNotMade:
         ],
         ids=["Azure names the time", "for too long", "it names none", "for good", "taken"],
     )
-    def test_what_comes_in_waits_only_if_azure_has_named_the_time(
+    def test_new_pushes_wait_only_if_azure_has_named_the_time(
         self, error: RemoteError | None, look: Look, *, throttled: bool
     ) -> None:
         scene = Scene(sending().but(timer=timer(0, throttled=True)))
@@ -230,7 +230,7 @@ class TestNotMade:
         assert isinstance(again, Reschedule)
         assert again.delay == max(10.0, chance().uniform(0, 20))
 
-    def test_what_is_refused_for_good_fails_the_push_and_the_group_is_looked_at_at_once(self) -> None:
+    def test_a_permanent_refusal_fails_the_push_and_the_group_is_looked_at_at_once(self) -> None:
         scene = Scene()
         scene.on("put", REFUSED)
         before = counted("aci_hooks_step_failures_total", code="InvalidRequestContent")
@@ -243,13 +243,13 @@ class TestNotMade:
         assert [(each.result, each.code, each.attempts) for each in scene.record.outbox] == [("failed", said.code, 3)]
         assert counted("aci_hooks_step_failures_total", code="InvalidRequestContent") == before + 1
 
-    def test_what_has_been_refused_for_long_enough_fails_as_well(self) -> None:
+    def test_a_refusal_that_goes_on_for_too_long_fails_the_push_too(self) -> None:
         scene = Scene()
         scene.on("put", THROTTLED)
         assert scene.put(LOOK.model_copy(update={"waited": 21600.0})) == Reschedule(AGAIN, 0.0)
         assert [each.code for each in scene.record.outbox] == ["TooManyRequests"]
 
-    def test_the_attempts_before_count(self) -> None:
+    def test_earlier_attempts_count(self) -> None:
         unreadable = RemoteError("secrets", None, "SecretUnavailable", "no")
         login = {"server": "r.io", "username": "u", "password": "p"}
         definition = group_of(OLD, imageRegistryCredentials=[login])
@@ -261,7 +261,7 @@ class TestNotMade:
             assert scene.record.flights == scene.before.flights[:1]
             assert scene.images == OLD
 
-    def test_without_an_answer_it_stays_in_flight_and_was_no_try(self) -> None:
+    def test_without_an_answer_the_change_stays_in_flight_and_does_not_count_as_a_try(self) -> None:
         scene = Scene()
         scene.on("after put", NO_ANSWER)
         again = scene.put(LOOK.model_copy(update={"trouble": NO_ANSWER.code}))
@@ -283,17 +283,17 @@ class TestNotMade:
 
 
 class TestOthersMeanwhile:
-    """Somebody else writes the record while the change is on its way."""
+    """Somebody else writes the record while the change is being sent."""
 
-    def test_what_came_in_stays(self) -> None:
+    def test_a_push_that_arrived_meanwhile_stays(self) -> None:
         scene = Scene()
         scene.on("put", lambda: scene.rewrite(lambda now: now.but(inbox=(message("3"),))))
         scene.put()
         assert scene.record.inbox == (message("3"),)
         assert scene.record.flights == scene.before.flights[:1]
 
-    def test_a_group_that_others_have_put_to_rest_is_looked_at_once_more(self) -> None:
-        # The change may have come after a newer one that has ended, and have overwritten it.
+    def test_a_group_that_others_brought_to_rest_is_looked_at_once_more(self) -> None:
+        # The change may have taken effect after a newer one that was proven, and have replaced it.
         scene = Scene()
         rested = record({"web": container(goods=(good("3"), good("1")))}, count=1)
         scene.on("put", lambda: scene.rewrite(lambda _now: rested))
@@ -309,7 +309,7 @@ class TestOthersMeanwhile:
         assert (scene.record.timer, scene.record.count) == (timer(2, "id-1"), 3)
         assert scene.record.flights == scene.before.flights[:1]
 
-    def test_what_is_refused_then_says_nothing_of_their_change(self) -> None:
+    def test_a_late_refusal_does_not_count_for_their_change(self) -> None:
         scene = Scene()
         theirs = change(generation=5)
 
@@ -322,14 +322,14 @@ class TestOthersMeanwhile:
         assert (scene.record.change, scene.record.outbox) == (theirs, ())
 
     @pytest.mark.parametrize("conflicts", [1, CONFLICTS - 1])
-    def test_who_writes_in_the_same_moment_is_read_again(self, conflicts: int) -> None:
+    def test_a_conflict_is_resolved_by_reading_the_record_again(self, conflicts: int) -> None:
         scene = Scene()
         scene.on("save", *[conflict()] * conflicts)
         assert scene.put() == Reschedule(AGAIN, 5.0)
         assert scene.record.flights == scene.before.flights[:1]
         assert scene.saves() == 1
 
-    def test_if_others_write_all_the_time_the_look_is_made_anew(self) -> None:
+    def test_if_others_write_all_the_time_the_look_is_tried_again(self) -> None:
         scene = Scene()
         scene.on("save", *[conflict()] * CONFLICTS)
         with pytest.raises(Conflict, match=r"^web/shop$"):

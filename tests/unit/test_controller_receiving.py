@@ -1,4 +1,4 @@
-"""Receiving: a push goes to each of its targets, and into the record of each, together with what came with it."""
+"""Receiving: a push is sent on to each of its targets, and pushes to one target are written together."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def receiving(bench: Bench) -> Receiving:
 
 
 class TestFanOut:
-    def test_a_push_is_sent_to_each_of_its_targets_as_new(self) -> None:
+    def test_a_push_is_sent_to_each_of_its_targets_as_a_new_message(self) -> None:
         bench = Bench()
         bench.targets = FixedTargets(TARGET, single_target(API))
         with capture_logs() as logs:
@@ -48,7 +48,7 @@ class TestFanOut:
         receiving(bench).fan_out(PUSHED)
         assert asked == ["docker.io/acme/shop:2"]
 
-    def test_a_push_that_concerns_no_target_has_ended_and_that_is_told(self) -> None:
+    def test_a_push_that_concerns_no_target_ends_and_that_is_told(self) -> None:
         bench = Bench()
         bench.targets = FixedTargets()
         before = counted("aci_hooks_outcomes_total", outcome="ignored")
@@ -62,14 +62,14 @@ class TestFanOut:
 
 
 class TestReceive:
-    def test_pushes_of_one_target_are_written_with_one_write_and_looked_at_once(self) -> None:
+    def test_pushes_to_one_target_are_written_together_and_start_one_timer(self) -> None:
         bench = Bench()
         assert receiving(bench).receive(SHOP, [THREE, TWO]) == {"3": Complete(), "2": Complete()}
         assert bench.record == record(inbox=(TWO, THREE), timer=timer(0, "id-1"), count=1)
         assert bench.sent == [Look(target=SHOP, token="id-1", count=1)]
         assert bench.saves() == 1
 
-    def test_a_group_that_waits_for_its_owner_is_not_looked_at_for_a_push(self) -> None:
+    def test_a_push_does_not_wake_a_group_that_waits_for_its_owner(self) -> None:
         waits = timer(60, owner=True)
         bench = Bench(record(timer=waits, count=1))
         assert receiving(bench).receive(SHOP, [TWO]) == {"2": Complete()}
@@ -82,7 +82,7 @@ class TestReceive:
         assert bench.calls == ["before load", "after load"]
 
     @pytest.mark.parametrize(("dequeued", "pause"), [(0, 1.0), (1, 2.0), (4, 16.0), (5, 30.0), (5000, 30.0)])
-    def test_what_a_record_has_no_room_for_stays_on_the_queue_for_a_while(self, dequeued: int, pause: float) -> None:
+    def test_a_push_that_the_record_has_no_room_for_stays_on_the_queue(self, dequeued: int, pause: float) -> None:
         full = tuple(message(f"0.{number}") for number in range(MOST_WAITING - 1))
         bench = Bench(record(inbox=full))
         late = message("3", pushed=1, attempts=2).model_copy(update={"dequeued": dequeued})
@@ -93,7 +93,7 @@ class TestReceive:
         assert TWO in bench.record.inbox
         assert [line["count"] for line in logs if line["log_level"] == "warning"] == [1]
 
-    def test_where_there_was_room_nobody_is_warned(self) -> None:
+    def test_a_record_with_enough_room_causes_no_warning(self) -> None:
         with capture_logs() as logs:
             receiving(Bench()).receive(SHOP, [TWO])
         assert logs == []
@@ -105,7 +105,7 @@ class TestReceive:
         bench.rewrite(lambda now: now.but(inbox=full[1:]))
         assert receiving(bench).receive(SHOP, [TWO, THREE]) == {"2": Complete(), "3": Complete()}
 
-    def test_others_who_write_all_the_time_are_told_of(self) -> None:
+    def test_constant_conflicts_are_raised(self) -> None:
         bench = Bench()
         bench.on("save", *[conflict()] * CONFLICTS)
         with pytest.raises(Conflict):

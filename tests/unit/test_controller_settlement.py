@@ -1,4 +1,4 @@
-"""The dead letter that a failure makes of a message."""
+"""The dead letter of a message that failed."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ PUSH = ROLLOUT.model_copy(update={"kind": "push", "target": None})
 @pytest.mark.parametrize(
     ("of", "code", "reason"),
     [
-        ("raw", "Undecodable", "the message can't be decoded"),
+        ("raw", "Undecodable", "the message could not be decoded"),
         (ROLLOUT, "MissingSecrets", "secrets that Azure withholds are not configured"),
-        (PUSH, "WorkerCrash", "its worker crashed or stalled repeatedly"),
+        (PUSH, "WorkerCrash", "the worker that handled it crashed or stalled repeatedly"),
         (ROLLOUT, "CrashLoop", "the rollout failed"),
         (PUSH, "AuthorizationFailed", "the push failed"),
         ("raw", "AuthorizationFailed", "the push failed"),
     ],
 )
-def test_the_letter_says_why_and_holds_the_message(of: UpdateMessage | str, code: str, reason: str) -> None:
+def test_the_dead_letter_says_why_and_holds_the_message(of: UpdateMessage | str, code: str, reason: str) -> None:
     assert dead_letter_of(of, code, "so it was", 3, at(1), at(2)) == DeadLetter(
         reason=reason,
         code=code,

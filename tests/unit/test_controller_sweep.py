@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
@@ -226,6 +226,29 @@ class TestMissed:
         known = container(failures=(failure(message("1"), **failed),))
         swept = Round(record({"web": known}), Registry({"1": Found(NEXT)}))
         assert bool(swept.run().missed) == missed
+
+    @pytest.mark.parametrize(
+        ("code", "tries", "ago", "pause", "missed"),
+        [
+            ("ImagePullFailed", 1, 299, 300, False),
+            ("ImagePullFailed", 1, 300, 300, True),
+            ("ImagePullFailed", 2, 599, 300, False),
+            ("ImagePullFailed", 2, 600, 300, True),
+            ("ImagePullFailed", 9, 3599, 300, False),
+            ("ImagePullFailed", 9, 3600, 300, True),
+            ("ImagePullFailed", 9, 0, 0, True),
+            ("InaccessibleImage", 9, 0, 300, True),
+        ],
+    )
+    def test_what_took_the_group_down_is_tried_less_and_less_often(
+        self, code: str, tries: int, ago: float, pause: float, *, missed: bool
+    ) -> None:
+        # A registry's limit lasts for hours, and each try takes the group down for a while.
+        limit = {"digest": NEXT, "circumstance": True, "code": code}
+        failures = [failure(message("1"), seconds=3600 - ago - 99 * number, **limit) for number in range(tries)]
+        other = failure(message("0"), seconds=3600, **limit)
+        swept = Round(record({"web": container(failures=(other, *failures))}), Registry({"1": Found(NEXT)}))
+        assert bool(swept.run(pause=timedelta(seconds=pause)).missed) == missed
 
     @pytest.mark.parametrize(
         ("said", "problem"),

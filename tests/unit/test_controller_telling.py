@@ -1,4 +1,4 @@
-"""Telling: dead letters, the log, the metrics and people get to know how pushes ended."""
+"""Telling how pushes ended: to the dead letters, the log, the metrics and people."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def ending(of: str | UpdateMessage = "2", result: Result = "updated", code: str 
 
 
 def told(bench: Bench, *endings: Ending, addresses: tuple[AddressChange, ...] = ()) -> list[Line]:
-    """What is in the log once these have been told."""
+    """The log after these were told."""
     with capture_logs() as logs:
         Telling(bench.ports()).tell(record(outbox=endings, address_changes=addresses))
     return logs
@@ -37,7 +37,7 @@ def told(bench: Bench, *endings: Ending, addresses: tuple[AddressChange, ...] = 
 
 class TestDeadLetters:
     @pytest.mark.parametrize("result", ["failed", "rolled-back"])
-    def test_a_push_that_failed_gets_a_letter_with_the_message_in_it(self, result: Result) -> None:
+    def test_a_failed_push_gets_a_dead_letter_with_its_message(self, result: Result) -> None:
         bench = Bench()
         of = message("2", pushed=3, attempts=2)
         told(bench, ending(of, result, "CrashLoop").but(attempts=4))
@@ -54,24 +54,24 @@ class TestDeadLetters:
         ]
 
     @pytest.mark.parametrize("result", ["updated", "unchanged", "superseded", "ignored"])
-    def test_any_other_gets_none(self, result: Result) -> None:
+    def test_a_push_that_did_not_fail_gets_none(self, result: Result) -> None:
         bench = Bench()
         told(bench, ending("2", result))
         assert bench.letters == []
 
-    def test_a_push_was_tried_once_and_without_a_code_unless_it_is_said_otherwise(self) -> None:
+    def test_an_end_has_one_attempt_and_no_code_by_default(self) -> None:
         bench = Bench()
         told(bench, ending("2", "failed"))
         assert [(letter.attempts, letter.code) for letter in bench.letters] == [(1, "")]
 
-    def test_a_queue_that_is_down_for_a_moment_gets_its_letter_all_the_same(self) -> None:
+    def test_a_queue_that_is_down_for_a_moment_gets_the_dead_letter_all_the_same(self) -> None:
         bench = Bench()
         bench.on("poison send", QUEUE_DOWN)
         told(bench, ending("2", "failed", "C"))
         assert len(bench.letters) == 1
 
-    def test_one_that_was_told_before_gets_no_second_letter(self) -> None:
-        # Regression: workers that died, or storage that failed, after sending made up to three letters of one push.
+    def test_an_end_that_was_told_before_gets_no_second_dead_letter(self) -> None:
+        # Regression: where a worker died, or storage failed, after sending, one push got up to three dead letters.
         bench = Bench()
         for _ in range(2):
             told(bench, ending("2", "failed", "C"))
@@ -80,7 +80,7 @@ class TestDeadLetters:
         told(bench, ending("2", "failed", "C").but(at=at(10)))
         assert len(bench.letters) == 2
 
-    def test_where_no_letter_can_be_sent_nothing_is_told(self) -> None:
+    def test_if_the_dead_letter_can_not_be_sent_nothing_is_told(self) -> None:
         bench = Bench()
         bench.on("poison send", *[QUEUE_DOWN] * 3)
         with pytest.raises(RemoteError, match=r"^queue: ServerBusy"):
@@ -90,18 +90,18 @@ class TestDeadLetters:
 
 class TestPeople:
     @pytest.mark.parametrize("result", ["updated", "rolled-back", "failed"])
-    def test_they_are_told_what_was_done_to_their_group(self, result: Any) -> None:
+    def test_people_are_notified_of_what_was_done_to_their_group(self, result: Any) -> None:
         bench = Bench()
         told(bench, ending("2", result, "C"))
         assert bench.told == [Notice(result, "docker.io/acme/shop:2", "web/shop", "so it was")]
 
     @pytest.mark.parametrize("result", ["unchanged", "superseded", "ignored"])
-    def test_but_not_of_what_was_not_done(self, result: Result) -> None:
+    def test_people_are_not_notified_of_what_was_not_done(self, result: Result) -> None:
         bench = Bench()
         told(bench, ending("2", result))
         assert bench.told == []
 
-    def test_that_an_address_changed_is_told_with_the_push_that_moved_it(self) -> None:
+    def test_a_changed_address_is_told_with_the_push_that_changed_it(self) -> None:
         bench = Bench()
         before = counted("aci_hooks_address_changes_total")
         lines = told(bench, addresses=(AddressChange(message=message("2"), before=MOVED, after=ADDRESS),))
@@ -117,7 +117,7 @@ class TestPeople:
             }
         ]
 
-    def test_an_address_that_changed_without_a_push_is_in_the_log_alone(self) -> None:
+    def test_an_address_that_changed_without_a_push_is_only_logged(self) -> None:
         bench = Bench()
         assert len(told(bench, addresses=(AddressChange(before=MOVED, after=ADDRESS),))) == 1
         assert bench.told == []
@@ -134,7 +134,7 @@ class TestPeople:
 
 
 class TestLogAndMetrics:
-    def test_a_line_says_how_each_push_ended_and_a_code_if_there_is_one(self) -> None:
+    def test_a_line_says_how_each_push_ended_and_its_code_if_any(self) -> None:
         lines = told(Bench(), ending("2", "failed", "CrashLoop"), ending("3"))
         plain = {"event": "ended", "log_level": "info", "detail": "so it was"}
         ended = {"outcome": "failed", "code": "CrashLoop", "log_level": "error"}
@@ -165,7 +165,7 @@ class TestLogAndMetrics:
         (line,) = lines
         assert (line["log_level"], line["target"], line.get("id")) == ("error", "web/shop", of.id if of else None)
 
-    def test_every_ending_is_counted(self) -> None:
+    def test_every_end_is_counted(self) -> None:
         before = {each: counted("aci_hooks_outcomes_total", outcome=each) for each in ("unchanged", "failed")}
         told(Bench(), ending("2", "failed", "C"), ending("3", "unchanged"), ending("4", "unchanged"))
         assert counted("aci_hooks_outcomes_total", outcome="unchanged") == before["unchanged"] + 2
@@ -210,7 +210,7 @@ class TestContext:
             "trace_id": "0af7651916cd43dd8448eb211c80319c",
         }
 
-    def test_a_push_without_a_target_or_a_trace_has_none(self) -> None:
+    def test_a_push_without_a_target_or_a_trace_names_none(self) -> None:
         of = message("2").model_copy(update={"kind": "push", "target": None})
         assert context_of(of) == {"id": "2", "image": "docker.io/acme/shop:2"}
         assert context_of(of, SHOP)["target"] == "web/shop"

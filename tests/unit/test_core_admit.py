@@ -1,4 +1,4 @@
-"""Admission: which pushes become candidates of which containers, and what is said of the others."""
+"""Admission: which pushes become candidates of which containers, and how the others end."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ from tests.unit.builders import (
     target,
 )
 from tests.unit.policy_table import policy_of
-from worker.core.admit import Ruling, acquaint, admit, consider, is_redeployed, leave, newer, repeated
+from worker.core.acquaint import acquaint, is_redeployed
+from worker.core.admit import Ruling, admit, consider, newer, repeated
 from worker.core.following import followings
+from worker.core.leaving import leave
 from worker.groups.group import ContainerGroup
 from worker.policies.parse import parse_policy
 from worker.record.record import GOODS_KEPT, Record
@@ -47,7 +49,7 @@ def admitted(
     shown: ContainerGroup | None = None,
     rule: Target | None = None,
 ) -> Record:
-    """The record once these pushes were received and the group was looked at, a minute after noon."""
+    """The record after these pushes were received and admitted, a minute after noon."""
     before = record({"web": now}) if isinstance(now, ContainerRecord) else now or record()
     return admit(before.but(inbox=messages), shown or group(), rule or target(), NOW)
 
@@ -64,26 +66,26 @@ def fate(of: Record, name: str = "2") -> tuple[str, str]:
 
 
 class TestNewPush:
-    def test_it_is_a_candidate_and_what_runs_is_the_first_good_image(self) -> None:
+    def test_it_becomes_a_candidate_and_the_running_image_the_first_good_one(self) -> None:
         assert admitted(TWO) == record({"web": container(candidate(TWO, None))})
 
-    def test_what_the_registry_says_of_it_is_asked_for_later(self) -> None:
+    def test_its_digest_is_not_looked_up_during_admission(self) -> None:
         (one,) = admitted(message("2", digest=SECOND)).containers["web"].candidates
         assert (one.image, one.digest) == (None, None)
 
-    def test_several_are_considered_at_once_the_newest_first(self) -> None:
+    def test_several_pushes_become_candidates_with_the_newest_first(self) -> None:
         assert queued(admitted(THREE, message("4", pushed=5), TWO)) == ["3", "4", "2"]
 
-    def test_one_that_waits_already_is_not_lost(self) -> None:
+    def test_a_candidate_that_waits_already_stays(self) -> None:
         assert queued(admitted(TWO, now=container(candidate(ONE)))) == ["2", "1"]
 
-    def test_the_policy_may_refuse(self) -> None:
+    def test_the_policy_may_refuse_it(self) -> None:
         after = admitted(message("9.0"), rule=target("semver:minor"), shown=group({"web": "acme/shop:1.4"}))
         assert fate(after, "9.0") == ("ignored", "9.0 is a major update of 1.4, and semver:minor stays within 1")
         assert after.outcomes[0].containers == ("web",)
         assert after.outcomes[0].at == NOW
 
-    def test_another_repository_concerns_nobody(self) -> None:
+    def test_a_push_of_another_repository_is_ignored(self) -> None:
         after = admitted(message("2", repository="acme/other"))
         assert fate(after) == ("ignored", "no container runs docker.io/acme/other")
         assert after.outcomes[0].containers == ()
@@ -94,14 +96,14 @@ class TestNewPush:
         assert (queued(after), queued(after, "blue")) == (["2"], [])
 
     @pytest.mark.parametrize("running", ["mcr.microsoft.com/placeholder:1", "not an image!"])
-    def test_an_image_of_another_repository_is_brought_in_where_the_rule_says_so(self, running: str) -> None:
+    def test_a_rule_may_name_another_repository_than_the_running_one(self, running: str) -> None:
         rule = Target(SHOP, {"web": ContainerRule(parse_policy("any"), ImageReference.parse("acme/shop"))})
         after = admitted(TWO, shown=group({"web": running}), rule=rule)
         assert fate(after) == ("wanted", "")
-        # The tag of another repository is none to compare with.
+        # The tag of another repository can't be compared with.
         assert after.containers["web"].goods == (Good(image=running),)
 
-    def test_everything_in_the_inbox_comes_to_something(self) -> None:
+    def test_every_push_in_the_inbox_becomes_a_candidate_or_ends(self) -> None:
         after = admitted(message("3"), message("latest", name="odd"), message("2", repository="a/b"), rule=SEMVER)
         assert (after.inbox, queued(after), [one.id for one in after.outcomes]) == ((), ["3"], ["2", "odd"])
 
@@ -169,9 +171,7 @@ class TestAgainstTheLastGoodImage:
             (good(None, "acme/shop:1", pushed=5), "wanted", ""),
         ],
     )
-    def test_a_push_is_newer_by_its_time_where_the_policy_has_no_order(
-        self, last_good: Good, verdict: str, reason: str
-    ) -> None:
+    def test_time_decides_where_the_policy_has_no_order(self, last_good: Good, verdict: str, reason: str) -> None:
         after = admitted(TWO, now=container(goods=(last_good,)), shown=group({"web": last_good.image}))
         assert fate(after) == (verdict, reason)
 
@@ -184,7 +184,7 @@ class TestAgainstTheLastGoodImage:
             (message("1.4", pushed=99), "superseded", "acme/shop:1.5 is newer"),
         ],
     )
-    def test_the_order_of_the_policy_counts_before_the_time(
+    def test_the_order_of_the_policy_comes_before_the_time(
         self, pushed: UpdateMessage, verdict: str, reason: str
     ) -> None:
         now = container(goods=(good("1.5", pushed=0),))
@@ -203,34 +203,34 @@ class TestAgainstTheLastGoodImage:
             ("1.5.0", "1.5.0 has 3 numbers, and 1.5 has 2 numbers: semver stays with as many"),
         ],
     )
-    def test_what_the_policy_does_not_let_in_is_not_called_older(
+    def test_a_push_that_the_policy_refuses_is_ignored_and_not_superseded(
         self, tag: str, reason: str, pushed: float | None
     ) -> None:
-        # Regression: after the first update every push that was skipped was "superseded: … is newer".
+        # Regression: after the first update, every push that the policy skipped ended as "superseded: … is newer".
         now = container(goods=(good("1.5", pushed=pushed),))
         after = admitted(message(tag, pushed=10), now=now, shown=group({"web": "acme/shop:1.5"}), rule=SEMVER)
         assert fate(after, tag) == ("ignored", reason)
 
-    def test_no_version_goes_down_though_nobody_knows_when_what_runs_was_pushed(self) -> None:
+    def test_a_lower_version_is_refused_even_if_the_time_of_the_running_one_is_unknown(self) -> None:
         after = admitted(message("1.2", pushed=99), shown=group({"web": "acme/shop:1.4"}), rule=SEMVER)
         assert fate(after, "1.2") == ("ignored", "1.2 is lower than 1.4, and semver never goes down")
 
     @pytest.mark.parametrize("policy", ["any", "same-tag"])
-    def test_a_container_follows_its_tag_though_its_image_is_written_by_digest(self, policy: str) -> None:
-        # Regression: the last good image is put back by digest, and its tag was forgotten: same-tag ignored every push.
+    def test_a_container_follows_its_tag_even_if_its_image_is_written_with_a_digest(self, policy: str) -> None:
+        # Regression: a good image put back by digest lost its tag, and same-tag ignored every push.
         now = container(goods=(good("latest", digest=FIRST, moved=True),))
         pushed = message("latest", name="next", pushed=99, digest=THIRD)
         after = admitted(pushed, now=now, shown=group({"web": f"acme/shop@{FIRST}"}), rule=target(policy))
         assert fate(after, "next") == ("wanted", "")
 
-    def test_no_version_goes_down_where_the_image_is_written_by_digest_either(self) -> None:
-        # Regression: the tag of an image put back by digest was not known, and so any version could follow.
+    def test_a_lower_version_is_refused_even_if_the_image_is_written_with_a_digest(self) -> None:
+        # Regression: the tag of an image that was put back by digest was not known, so any version could follow.
         now = container(goods=(good("1.4", digest=FIRST, moved=True),))
         shown = group({"web": f"acme/shop@{FIRST}"})
         after = admitted(message("1.2", pushed=99), now=now, shown=shown, rule=SEMVER)
         assert fate(after, "1.2") == ("ignored", "1.2 is lower than 1.4, and semver never goes down")
 
-    def test_a_digest_that_nobody_knows_the_tag_of_follows_no_tag(self) -> None:
+    def test_a_digest_without_a_known_tag_follows_no_tag(self) -> None:
         after = admitted(TWO, shown=group({"web": f"acme/shop@{FIRST}"}), rule=target("same-tag"))
         assert fate(after)[0] == "ignored"
 
@@ -256,7 +256,7 @@ class TestAmongCandidates:
         after = admitted(new, now=now, shown=group({"web": "acme/shop:1.0"}), rule=target(policy))
         assert queued(after) == order
 
-    def test_those_that_wait_keep_what_is_known_of_them(self) -> None:
+    def test_the_other_candidates_keep_their_digests_and_images(self) -> None:
         known = candidate(TWO, digest=SECOND, restart=True, lookups=2)
         assert admitted(THREE, now=container(known)).containers["web"].candidates == (candidate(THREE, None), known)
 
@@ -274,10 +274,10 @@ class TestAmongCandidates:
         ],
     )
     @pytest.mark.parametrize("looked_up", [False, True])
-    def test_a_push_that_is_delivered_again_is_one_push(
+    def test_a_push_that_is_delivered_twice_is_one_candidate(
         self, known: dict[str, Any], again: dict[str, Any], *, wanted: bool, looked_up: bool
     ) -> None:
-        # Regression: of six deliveries of one push, those that came after its change restarted the group once more.
+        # Regression: deliveries of one push that came after its change restarted the group again.
         first, second = message("2", **known), message("2", name="again")
         second = second.model_copy(update={"push": second.push.model_copy(update=again)})
         waits = candidate(first) if looked_up else candidate(first, None, digest=None)
@@ -286,7 +286,7 @@ class TestAmongCandidates:
             assert sorted(queued(after)) == ["2", "again"]
         else:
             assert queued(after) == ["2"]
-            assert ends(after) == [("again", "superseded", "the same push was delivered before, and is under way")]
+            assert ends(after) == [("again", "superseded", "this push was delivered before and is already under way")]
 
     @pytest.mark.parametrize(
         ("policy", "tag", "other", "later", "is_newer"),
@@ -301,7 +301,7 @@ class TestAmongCandidates:
             ("semver", "1.5", "main", False, False),
         ],
     )
-    def test_newer_is_what_the_policy_puts_higher_else_what_came_later(
+    def test_newer_means_higher_by_the_policy_or_else_later(
         self, policy: str, tag: str, other: str, *, later: bool, is_newer: bool
     ) -> None:
         order = (at(-1), at(-1)) if later else (at(1), at(1))
@@ -312,25 +312,27 @@ class TestAmongCandidates:
 
 
 class TestPushedAgain:
-    """A good image whose tag was pushed once more comes back by its digest alone, whatever becomes of that push."""
+    """A good image whose tag was pushed again comes back by its digest alone, however that push ends."""
 
     @pytest.mark.parametrize(
         ("pushed", "known", "again"),
         [(SECOND, FIRST, True), (None, FIRST, True), (SECOND, None, True), (FIRST, FIRST, False)],
     )
-    def test_its_tag_is_no_way_back(self, pushed: str | None, known: str | None, *, again: bool) -> None:
+    def test_a_good_image_whose_tag_is_pushed_again_can_not_come_back_by_that_tag(
+        self, pushed: str | None, known: str | None, *, again: bool
+    ) -> None:
         goods = (good("1", digest=known), good("0"))
         after = admitted(message("1", pushed=5, digest=pushed), now=container(goods=goods))
         first, second = after.containers["web"].goods
         assert (first.pushed_again, second.pushed_again) == (again, False)
         assert first.restored == (f"acme/shop@{FIRST}" if again and known else "acme/shop:1")
 
-    def test_older_ones_of_that_tag_are_no_way_back_either(self) -> None:
+    def test_neither_can_older_good_images_of_that_tag(self) -> None:
         now = container(goods=(good("2"), good("1", digest=FIRST)))
         after = admitted(message("1", pushed=5), now=now, shown=group({"web": "acme/shop:2"}))
         assert [one.pushed_again for one in after.containers["web"].goods] == [False, True]
 
-    def test_a_push_that_is_refused_changes_nothing(self) -> None:
+    def test_a_push_that_is_refused_changes_no_good_image(self) -> None:
         after = admitted(message("1", pushed=-5), now=container(goods=(good("1", digest=FIRST, pushed=0),)))
         assert (fate(after, "1")[0], after.containers["web"].goods[0].pushed_again) == ("superseded", False)
 
@@ -343,17 +345,19 @@ class TestSeveralContainers:
     def rule(self, web: str, blue: str) -> Target:
         return Target(SHOP, {"web": ContainerRule(parse_policy(web)), "blue": ContainerRule(parse_policy(blue))})
 
-    def test_a_push_waits_for_both(self) -> None:
+    def test_a_push_becomes_a_candidate_of_both_containers(self) -> None:
         after = admitted(message("1.5"), shown=self.BOTH, rule=target("any", "web", "blue"))
         assert (queued(after), queued(after, "blue"), ends(after)) == (["1.5"], ["1.5"], [])
 
     @pytest.mark.parametrize("policies", [("any", "same-tag"), ("same-tag", "any")])
-    def test_a_push_that_one_of_them_wants_has_not_ended(self, policies: tuple[str, str]) -> None:
+    def test_a_push_that_one_container_wants_has_not_ended(self, policies: tuple[str, str]) -> None:
         after = admitted(message("1.5"), shown=self.BOTH, rule=self.rule(*policies))
         assert (queued(after) + queued(after, "blue"), ends(after)) == (["1.5"], [])
 
     @pytest.mark.parametrize("older_on", ["web", "blue"])
-    def test_a_push_that_none_wants_ends_once_and_is_called_older_if_it_is_on_either(self, older_on: str) -> None:
+    def test_a_push_that_no_container_wants_ends_once_and_as_superseded_if_it_is_older_on_either(
+        self, older_on: str
+    ) -> None:
         other = "blue" if older_on == "web" else "web"
         known = {older_on: container(goods=(good("1.4", pushed=99),)), other: container(goods=(good("1.4"),))}
         policies: dict[str, str] = {older_on: "any", other: "same-tag"}
@@ -385,7 +389,7 @@ class TestRepeats:
             ({"pushed_at": at(7)}, {"pushed_at": None}, False),
         ],
     )
-    def test_the_push_that_failed_is_not_tried_again_unasked(
+    def test_a_push_that_failed_is_not_tried_again_when_it_is_delivered_again(
         self, failed: dict[str, Any], again: dict[str, Any], *, repeats: bool
     ) -> None:
         now = container(failures=(failure(ONE), failure(message("2", **failed))))
@@ -397,15 +401,15 @@ class TestRepeats:
         now = container(failures=(failure(message("2", digest=SECOND)),))
         assert fate(admitted(message("3", digest=SECOND), now=now), "3")[0] == "wanted"
 
-    def test_an_operator_may_insist(self) -> None:
+    def test_an_operators_push_is_tried_again(self) -> None:
         now = container(failures=(failure(TWO),))
         assert fate(admitted(message("2", sender=MANUAL), now=now))[0] == "wanted"
 
-    def test_what_failed_by_circumstance_may_come_again(self) -> None:
+    def test_a_push_that_failed_by_circumstance_is_tried_again(self) -> None:
         now = container(failures=(failure(TWO, circumstance=True),))
         assert fate(admitted(TWO, now=now))[0] == "wanted"
 
-    def test_the_digest_that_the_registry_tells_counts_before_the_sender_s(self) -> None:
+    def test_the_registrys_digest_counts_before_the_senders(self) -> None:
         failed = container(failures=(failure(message("2", digest=SECOND)),))
         again = message("2", digest=THIRD)
         assert repeated(failed, again, SECOND) == failed.failures[0]
@@ -413,10 +417,10 @@ class TestRepeats:
 
 
 class TestAcquaint:
-    """Every container of the group is known before a change starts them all."""
+    """Every container of the group is recorded before a change restarts all of them."""
 
-    def test_each_with_what_it_runs(self) -> None:
-        # Regression: an image that another container's change had pulled was taken for this one's first good one.
+    def test_each_new_container_is_recorded_with_what_it_runs(self) -> None:
+        # Regression: an image that another container's change had pulled was taken for the first good image.
         images = {"web": "acme/shop:1", "jobs": "acme/jobs:latest", "odd": "not an image!", "proxy": "nginx:7"}
         shown = group(images, {"jobs": pulled(FIRST)})
         known = acquaint(record(), shown, target("any", "web", "jobs", "odd"), NOW).containers
@@ -431,17 +435,17 @@ class TestAcquaint:
             ),
         }
 
-    def test_what_is_known_stays_as_it_is(self) -> None:
+    def test_known_containers_stay_as_they_are(self) -> None:
         known = record({"web": container(candidate(TWO), pin=pin(good("0")), failures=(failure(ONE),), past=("a",))})
         assert acquaint(known, group(), target(), NOW) == known
 
-    def test_a_container_of_another_repository_is_another_one(self) -> None:
+    def test_a_container_that_follows_another_repository_starts_anew(self) -> None:
         now = container(candidate(TWO), failures=(failure(ONE),), repository="docker.io/acme/old")
         after = acquaint(record({"web": now}), group(), target(), NOW)
         assert after.containers == {"web": container()}
         assert ends(after) == [("2", "ignored", "the container follows another repository now")]
 
-    def test_a_container_whose_rule_is_gone_is_known_but_wants_nothing(self) -> None:
+    def test_a_container_whose_rule_is_gone_stays_known_without_candidates(self) -> None:
         now = container(candidate(TWO), candidate(ONE), pin=pin(good("0")), failures=(failure(THREE),))
         after = acquaint(record({"web": now}), group(), target("any", "other"), NOW)
         web = after.containers["web"]
@@ -449,56 +453,56 @@ class TestAcquaint:
         why = "the container is no longer kept up to date"
         assert ends(after) == [("back", "ignored", why), ("1", "ignored", why), ("2", "ignored", why)]
 
-    def test_a_container_that_gets_a_rule_goes_on_from_what_it_ran(self) -> None:
+    def test_a_container_that_gets_a_rule_starts_from_what_it_runs(self) -> None:
         now = container(goods=(good("1", digest=FIRST),), followed=False)
         after = acquaint(record({"web": now}), group(), target(), NOW)
         assert after.containers == {"web": now.but(followed=True)}
 
-    def test_a_container_that_is_gone_is_forgotten(self) -> None:
+    def test_a_container_that_is_gone_is_removed(self) -> None:
         now = record({"gone": container(candidate(TWO)), "web": container(), "empty": container()})
         after = acquaint(now, group(), target(), NOW)
         assert after.containers == {"web": container()}
-        assert ends(after) == [("2", "ignored", "the group has no container gone any more")]
+        assert ends(after) == [("2", "ignored", "the group no longer has a container gone")]
         assert after.outcomes[0].containers == ("gone",)
 
-    def test_a_push_that_another_container_waits_for_goes_on(self) -> None:
+    def test_a_push_that_another_container_waits_for_has_not_ended(self) -> None:
         now = record({"gone": container(candidate(TWO)), "web": container(candidate(TWO))})
         after = acquaint(now, group(), target(), NOW)
         assert (queued(after), ends(after)) == (["2"], [])
 
 
 class TestAbandoned:
-    """What is on the group unproven, and nobody will watch any more, has failed: somebody should look."""
+    """A push whose unproven image nobody will watch any more fails, because a person should look at it."""
 
     WHY = "left on the group unproven"
     BEGUN = record(
         {"web": container(candidate(TWO), candidate(ONE))}, change=change({"web": "acme/shop:2", "blue": "acme/shop:1"})
     )
 
-    def test_the_push_of_a_container_whose_rule_is_gone(self) -> None:
+    def test_the_unproven_push_of_a_container_whose_rule_is_gone_fails(self) -> None:
         after = acquaint(self.BEGUN, group({"web": "acme/shop:2"}), target("any", "other"), NOW)
         rule = "the container is no longer kept up to date"
         assert ends(after) == [("1", "ignored", rule), ("2", "failed", f"{self.WHY}; {rule}")]
         assert (after.outbox[0].code, after.outbox[0].at) == ("TargetRemoved", NOW)
         assert (queued(after), after.undone) == ([], ())
 
-    def test_what_a_container_had_when_its_rule_was_taken_away_is_remembered(self) -> None:
+    def test_the_record_remembers_the_images_that_pushes_brought_while_there_was_a_rule(self) -> None:
         after = acquaint(self.BEGUN, group({"web": "acme/shop:2"}), target("any", "other"), NOW).containers["web"]
         assert after.failures == (failure(TWO, code="TargetRemoved", at=NOW, circumstance=True),)
         assert after.past == ("acme/shop:1", "acme/shop:2")
         assert after.brought == {"acme/shop:2"}
 
-    def test_the_push_of_a_container_that_is_gone(self) -> None:
+    def test_the_unproven_push_of_a_container_that_is_gone_fails(self) -> None:
         after = acquaint(self.BEGUN, group({"blue": "acme/shop:1"}), target("any", "blue"), NOW)
-        why = "the group has no container web any more"
+        why = "the group no longer has a container web"
         assert ends(after) == [("1", "ignored", why), ("2", "failed", f"{self.WHY}; {why}")]
 
-    def test_the_push_of_a_container_that_follows_another_repository(self) -> None:
+    def test_the_unproven_push_of_a_container_that_follows_another_repository_fails(self) -> None:
         shown = group({"web": "acme/other:1"})
         after = acquaint(self.BEGUN, shown, target(), NOW)
         assert ends(after)[1] == ("2", "failed", f"{self.WHY}; the container follows another repository now")
 
-    def test_what_others_asked_for_elsewhere_was_not_on_it(self) -> None:
+    def test_a_push_that_is_on_another_container_only_is_not_abandoned(self) -> None:
         begun = self.BEGUN.but(change=change(asked={"blue": "2"}))
         after = acquaint(begun, group({"web": "acme/shop:2"}), target("any", "other"), NOW)
         assert [end[:2] for end in ends(after)] == [("1", "ignored"), ("2", "ignored")]
@@ -516,12 +520,12 @@ class TestAbandoned:
             pytest.param(
                 {"blue": "acme/shop:1"},
                 ["web"],
-                "the group has no container web any more",
+                "the group no longer has a container web",
                 id="container",
             ),
         ],
     )
-    def test_an_operator_s_way_back_that_is_not_gone_on_with_has_ended(
+    def test_a_rollback_by_hand_ends_with_its_container(
         self, images: dict[str, str], names: list[str], why: str
     ) -> None:
         now = record({"web": container(pin=pin(good("0")))})
@@ -530,13 +534,13 @@ class TestAbandoned:
         assert ends(after) == [("back", "ignored", why)]
         assert after.outcomes[0].containers == ("web",)
 
-    def test_an_operator_s_way_back_that_another_container_is_still_on_goes_on(self) -> None:
+    def test_a_rollback_by_hand_goes_on_while_another_container_is_pinned_for_it(self) -> None:
         now = record(dict.fromkeys(("web", "blue"), container(pin=pin(good("0")))))
         after = acquaint(now, group(dict.fromkeys(("web", "blue"), "acme/shop:1")), target("any", "blue"), NOW)
         assert (after.containers["web"].pin, ends(after)) == (None, [])
 
     @pytest.mark.parametrize("names", [["other"], ["web"]], ids=["its rule is gone", "the container is gone"])
-    def test_an_operator_s_way_back_that_is_on_the_group_ends_once(self, names: list[str]) -> None:
+    def test_a_rollback_by_hand_that_is_on_the_group_ends_once(self, names: list[str]) -> None:
         images = {"web": "acme/shop:0"} if names == ["other"] else {"blue": "acme/shop:1"}
         now = record(
             {"web": container(pin=pin(good("0")))}, change=change({"web": "acme/shop:0"}, asked={"web": "back"})
@@ -544,7 +548,7 @@ class TestAbandoned:
         after = acquaint(now, group(images), target("any", *names), NOW)
         assert [one.message.id for one in after.outbox] == ["back"]
 
-    def test_an_operator_s_way_back_that_is_on_another_container_too_goes_on_there(self) -> None:
+    def test_a_rollback_by_hand_that_is_on_another_container_too_goes_on_there(self) -> None:
         both = dict.fromkeys(("web", "blue"), container(goods=(good("1"), good("0")), pin=pin(good("0"))))
         images = dict.fromkeys(both, "acme/shop:0")
         now = record(both, change=change(images, asked=dict.fromkeys(both, "back")))
@@ -552,7 +556,7 @@ class TestAbandoned:
         assert (after.containers["web"].pin, ends(after), after.undone) == (None, [], ())
         assert after.containers["blue"] == both["blue"]
 
-    def test_what_has_failed_on_another_container_is_still_being_rolled_back(self) -> None:
+    def test_a_push_that_failed_on_another_container_is_still_rolled_back(self) -> None:
         failed = Undone(message=TWO, code="CrashLoop", detail="it crashes", containers=("web",))
         now = record({"web": container(), "gone": container()}, undone=(failed,))
         assert acquaint(now, group(), target(), NOW).undone == (failed,)
@@ -566,7 +570,7 @@ class TestAbandoned:
 
 
 class TestRedeployed:
-    """The owner of the group has brought an image there without aci-hooks."""
+    """The owner of the group has deployed an image without aci-hooks."""
 
     KNOWN = container(goods=(good("2.1", pushed=0), good("2.0")))
     BY_HAND = group({"web": "acme/shop:1.4.2"}, {"web": pulled(FIRST)})
@@ -576,19 +580,19 @@ class TestRedeployed:
         before = record({"web": now}) if isinstance(now, ContainerRecord) else now
         return list(acquaint(before, shown, target(), NOW).containers["web"].goods)
 
-    def test_it_is_the_last_good_image_and_what_ran_there_is_the_one_before(self) -> None:
+    def test_the_owners_image_becomes_the_last_good_one_before_what_ran_until_then(self) -> None:
         assert self.goods(self.KNOWN) == [self.DEPLOYED, *self.KNOWN.goods]
 
-    def test_only_so_many_good_images_are_kept(self) -> None:
+    def test_only_a_few_good_images_are_kept(self) -> None:
         many = tuple(good(f"v{number}") for number in range(GOODS_KEPT))
         assert self.goods(container(goods=many)) == [self.DEPLOYED, *many[:-1]]
 
-    def test_the_policy_goes_on_from_there(self) -> None:
-        # Regression: whatever was lower than what had been brought here once was superseded for ever.
+    def test_the_policy_compares_with_the_owners_image_from_then_on(self) -> None:
+        # Regression: any version lower than one that aci-hooks had once brought was superseded for ever.
         after = admitted(message("1.4.3"), now=self.KNOWN, shown=self.BY_HAND, rule=target("semver:minor"))
         assert fate(after, "1.4.3") == ("wanted", "")
 
-    def test_candidates_that_may_not_follow_it_have_ended(self) -> None:
+    def test_candidates_that_may_not_follow_the_owners_image_end(self) -> None:
         waits = self.KNOWN.but(candidates=(candidate(message("2.2.0")), candidate(message("1.5.0", pushed=5))))
         after = acquaint(record({"web": waits}), self.BY_HAND, target("semver:minor"), NOW)
         assert queued(after) == ["1.5.0"]
@@ -596,7 +600,7 @@ class TestRedeployed:
         assert after.outcomes[0].containers == ("web",)
         assert after.containers["web"].past == ("acme/shop:2.2.0",)
 
-    def test_an_operator_s_pin_and_the_failures_are_kept(self) -> None:
+    def test_a_pin_and_the_failures_are_kept(self) -> None:
         failed = self.KNOWN.but(failures=(failure(TWO),), past=("acme/shop:0",))
         after = acquaint(record({"web": failed}), self.BY_HAND, target(), NOW).containers["web"]
         assert after == failed.but(goods=(self.DEPLOYED, *self.KNOWN.goods))
@@ -611,8 +615,8 @@ class TestRedeployed:
         ],
         ids=["a good one", "a candidate", "a failed one", "one of the past"],
     )
-    def test_what_the_worker_brought_here_once_is_nobody_s_deployment(self, known: dict[str, Any]) -> None:
-        # It may have come back by a late change, which is put right.
+    def test_an_image_that_the_worker_once_brought_is_not_taken_for_the_owners(self, known: dict[str, Any]) -> None:
+        # A late change may have brought it back, which is corrected.
         now = self.KNOWN.but(**known)
         assert self.goods(now) == list(now.goods)
 
@@ -625,7 +629,7 @@ class TestRedeployed:
         ],
     )
     def test_an_image_by_digest_may_be_one_that_the_worker_brought(self, known: dict[str, Any], *, ours: bool) -> None:
-        # Regression: one that had failed, brought back by a late change, became the image to go back to.
+        # Regression: a failed image that a late change brought back became the last good image.
         now = container(**known)
         found = self.goods(now, group({"web": f"acme/shop@{FIRST}"}))
         assert found == ([] if ours else [good(None, f"acme/shop@{FIRST}", digest=FIRST)]) + list(now.goods)
@@ -639,7 +643,7 @@ class TestRedeployed:
         ],
         ids=["a change brings it", "in transition", "an operator goes back"],
     )
-    def test_what_may_be_our_own_is_not_taken_for_the_owner_s(
+    def test_an_image_that_may_be_the_workers_is_not_taken_for_the_owners(
         self, under_way: Mapping[str, Any], shown: ContainerGroup
     ) -> None:
         now = record({"web": self.KNOWN}).but(**under_way)
@@ -656,10 +660,10 @@ class TestRedeployed:
         ],
         ids=["another image", "another container", "it may be on its way"],
     )
-    def test_an_image_that_no_change_of_ours_brings_is_the_owner_s_even_now(self, under_way: dict[str, Any]) -> None:
+    def test_an_unknown_image_is_the_owners_even_while_a_change_is_under_way(self, under_way: dict[str, Any]) -> None:
         now = record({"web": self.KNOWN}).but(**under_way)
         assert is_redeployed(now, self.BY_HAND, "web")
-        # But of a container that nobody follows little is known, and it may have been restarted with the others.
+        # But little is known about a container without a rule, and it may have been restarted with the others.
         alone = now.but(containers={"web": self.KNOWN.but(followed=False)})
         assert not is_redeployed(alone, self.BY_HAND, "web")
 
@@ -673,7 +677,7 @@ class TestRedeployed:
             ("acme/shop:8", True),
         ],
     )
-    def test_of_a_container_that_is_not_followed_every_other_image_is_its_owner_s_but_for_what_pushes_brought(
+    def test_without_a_rule_every_image_is_the_owners_unless_a_push_brought_it(
         self, running: str, *, deployed: bool
     ) -> None:
         goods = (good("2.1", digest=FIRST), good("2.0"))
@@ -687,17 +691,17 @@ class TestRedeployed:
         after = acquaint(alone, self.BY_HAND, target("any", "other"), NOW)
         assert (after.containers["web"].good, ends(after)) == (self.DEPLOYED, [])
 
-    def test_an_image_that_becomes_good_again_is_there_once(self) -> None:
+    def test_an_image_that_becomes_good_again_is_listed_once(self) -> None:
         alone = record({"web": container(goods=(good("2"), good("1", pushed=0)), followed=False)})
         after = acquaint(alone, group(), target("any", "other"), NOW).containers["web"]
         assert after.goods == (good("1"), good("2"))
 
 
 class TestLeave:
-    """A candidate is none of a container any more."""
+    """A candidate is removed from one container."""
 
     @pytest.mark.parametrize("result", ["superseded", "unchanged"])
-    def test_its_push_has_ended_and_its_image_belongs_to_the_past(self, result: Result) -> None:
+    def test_its_push_ends_and_its_image_is_remembered_as_past(self, result: Result) -> None:
         now = record({"web": container(candidate(TWO), candidate(ONE))})
         after = leave(now, "web", candidate(TWO), result, "so", NOW)
         assert (queued(after), ends(after)) == (["1"], [("2", result, "so")])
@@ -705,14 +709,14 @@ class TestLeave:
         assert (after.outcomes[0].containers, after.outcomes[0].at) == (("web",), NOW)
 
     @pytest.mark.parametrize(("proven", "told"), [(["2"], []), (["1"], ["2"]), ([], ["2"])])
-    def test_it_does_not_end_in_the_moment_in_which_another_container_proves_it(
+    def test_its_push_does_not_end_while_another_container_is_proving_it(
         self, proven: list[str], told: list[str]
     ) -> None:
         now = record({"web": container(candidate(TWO))})
         after = leave(now, "web", candidate(TWO), "superseded", "so", NOW, proven)
         assert (queued(after), [end[0] for end in ends(after)]) == ([], told)
 
-    def test_it_goes_on_for_the_other_containers_that_it_waits_for(self) -> None:
+    def test_its_push_does_not_end_while_another_container_waits_for_it(self) -> None:
         now = record({"web": container(candidate(TWO)), "blue": container(candidate(TWO))})
         after = leave(now, "web", candidate(TWO), "superseded", "so", NOW)
         assert (queued(after), queued(after, "blue"), ends(after)) == ([], ["2"], [])

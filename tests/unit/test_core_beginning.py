@@ -1,4 +1,4 @@
-"""A change is begun: what is sent, what the record keeps of it, and what stands in the way."""
+"""A change begins: what is sent, what the record keeps about it, and what may stand in the way."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ JOBS = {"repository": "docker.io/acme/jobs", "goods": (good("4", "acme/jobs:4"),
 SHARE: Json = {"name": "data", "azureFile": {"shareName": "s", "storageAccountName": "a"}}
 LOGIN: Json = {"server": "r.io", "username": "u"}
 MISSING = (
-    "Azure does not give back these secrets, and an update must carry them; configure each under `secrets` in the "
-    "targets file: registry/r.io, volume/data/storage-account-key"
+    "Azure does not return these secrets, but an update must include them; configure each of them under `secrets` "
+    "in the targets file: registry/r.io, volume/data/storage-account-key"
 )
 
 
@@ -53,7 +53,7 @@ def wanted(**rest: Any) -> Record:
 
 
 def failed(of: str = "2", *names: str) -> Undone:
-    """A push that failed on the group, which nobody has been told of yet."""
+    """A push that failed on the group and whose end was not told yet."""
     return Undone(message=message(of), code="CrashLoop", detail="it crashes", containers=names or ("web",))
 
 
@@ -68,7 +68,7 @@ def begun(
 
 
 class TestSent:
-    def test_a_wanted_push_is_put_and_its_intent_is_written_in_full(self) -> None:
+    def test_a_wanted_push_is_put_and_the_whole_change_is_recorded(self) -> None:
         pulled = running(-3600, event("Pulled", -3600, f'pulled "acme/shop@{digest("one")}"'))
         result, action = begun(wanted(generation=4), group(OLD, {"web": pulled}))
         assert action == Put(NEW, restart=False)
@@ -90,14 +90,14 @@ class TestSent:
             flights=(Flight(generation=5, sent_at=at(7)),),
         )
 
-    def test_everything_that_is_wanted_on_the_group_goes_with_one_put(self) -> None:
+    def test_everything_that_is_wanted_goes_into_one_put(self) -> None:
         five = candidate(message("5", repository="acme/jobs"), "acme/jobs:5")
         now = record({"web": container(candidate(TWO)), "jobs": container(five, **JOBS)})
         result, action = begun(now, group(OLD | {"jobs": "acme/jobs:4"}))
         assert action == Put({"web": "acme/shop:2", "jobs": "acme/jobs:5"}, restart=False)
         assert the_change(result).asked == {"web": "2", "jobs": "5"}
 
-    def test_a_container_that_runs_what_it_should_keeps_its_own_spelling_and_is_not_touched(self) -> None:
+    def test_a_container_that_is_right_keeps_its_spelling_and_is_not_touched(self) -> None:
         written = f"docker.io/acme/jobs@{digest('four')}"
         jobs = good("4", "docker.io/acme/jobs:4", digest=digest("four"))
         now = record({"web": container(candidate(TWO)), "jobs": container(**JOBS | {"goods": (jobs,)})})
@@ -105,12 +105,12 @@ class TestSent:
         assert action == Put(NEW | {"jobs": written}, restart=False)
         assert (the_change(result).asked, the_change(result).touched) == ({"web": "2"}, frozenset({"web"}))
 
-    def test_a_container_that_goes_back_to_its_last_good_image_is_touched_and_asked_for_by_nobody(self) -> None:
+    def test_a_container_that_goes_back_is_touched_but_no_message_asked_for_it(self) -> None:
         result, action = begun(record({"web": container()}), group(NEW))
         assert action == Put(OLD, restart=False)
         assert (the_change(result).asked, the_change(result).touched) == ({}, frozenset({"web"}))
 
-    def test_a_tag_that_moved_to_nobody_knows_what_is_brought_in_by_a_restart(self) -> None:
+    def test_a_moved_tag_without_a_digest_is_brought_in_by_a_restart(self) -> None:
         again = candidate(message("1", name="again"), restart=True)
         result, action = begun(record({"web": container(again)}), group(OLD))
         assert action == Put(OLD, restart=True)
@@ -129,17 +129,19 @@ class TestSent:
         _, action = begun(now, group(OLD | {"jobs": "acme/jobs:4"}))
         assert action == Put(OLD | {"jobs": "acme/jobs:5"}, restart=False)
 
-    def test_an_older_change_that_is_in_flight_stays_so(self) -> None:
+    def test_an_earlier_change_in_flight_stays_in_flight(self) -> None:
         before = Flight(generation=3, sent_at=at(-20))
         result, _ = begun(wanted(generation=3, flights=(before,)), group(OLD))
         assert result.flights == (before, Flight(generation=4, sent_at=at(7)))
 
     @pytest.mark.parametrize(("state", "failed_before"), [("Failed", True), ("Succeeded", False)])
-    def test_it_remembers_whether_the_operation_before_had_failed(self, state: str, *, failed_before: bool) -> None:
+    def test_the_change_remembers_whether_the_operation_before_had_failed(
+        self, state: str, *, failed_before: bool
+    ) -> None:
         result, _ = begun(wanted(), group(OLD, state=state))
         assert the_change(result).failed_before == failed_before
 
-    def test_what_runs_well_must_not_be_broken_and_what_does_not_can_not_be(self) -> None:
+    def test_only_containers_that_ran_well_count_as_well(self) -> None:
         pulled = running(-60, event("Pulled", -60, f'pulled "acme/side@{digest("side")}"'))
         views = {"web": crash_loop(-30), "side": pulled}
         by_digest = f"acme/proxy@{digest('proxy')}"
@@ -149,7 +151,7 @@ class TestSent:
 
 
 class TestOneChangeAfterAnother:
-    def test_a_change_that_is_sent_again_counts_its_tries_and_keeps_its_patience(self) -> None:
+    def test_the_same_change_sent_again_counts_its_tries_and_keeps_its_patience(self) -> None:
         sent = change(since=0, well={"web": digest("one")}, address={"ip": "20.50.0.9"}, failed_before=True)
         sent = sent.but(patience=Patience(waited=50, looked_at=at(50)), tries=3)
         result, action = begun(wanted(change=sent, generation=1), group(OLD, {"web": crash_loop(30)}), 95)
@@ -171,7 +173,7 @@ class TestOneChangeAfterAnother:
         ],
         ids=["other images", "asked for by another push", "asked for by nobody"],
     )
-    def test_another_change_has_all_its_tries_and_knows_what_was_before_the_first(self, sent: Change) -> None:
+    def test_another_change_gets_all_its_tries_and_remembers_what_was_before_the_first(self, sent: Change) -> None:
         before = sent.but(
             patience=Patience(waited=50, looked_at=at(50)), well={"jobs": None}, address={"ip": "20.50.0.9"}
         )
@@ -180,7 +182,7 @@ class TestOneChangeAfterAnother:
         assert (now.tries, now.patience) == (1, Patience(waited=0, looked_at=at(95)))
         assert (now.well, now.address) == ({"jobs": None}, {"ip": "20.50.0.9"})
 
-    def test_a_push_that_failed_is_not_gone_back_from_once_a_newer_one_takes_its_place(self) -> None:
+    def test_a_failed_push_ends_without_a_rollback_once_a_newer_push_takes_its_place(self) -> None:
         newer = message("3", pushed=60)
         now = record({"web": container(candidate(newer))}, undone=(failed(),), change=change(asked={}))
         result, action = begun(now, group(NEW), 70)
@@ -192,22 +194,22 @@ class TestOneChangeAfterAnother:
         assert result.outcomes[0].containers == ("web",)
 
     @pytest.mark.parametrize("pushed", [0, -60])
-    def test_one_that_is_not_newer_does_not_take_its_place(self, pushed: float) -> None:
-        # What runs in the place of the failed push is what comes after it in the policy's order: it is gone back to.
+    def test_an_older_push_does_not_take_its_place(self, pushed: float) -> None:
+        # The older push that replaces the failed one comes after it in the policy's order, so this is a rollback.
         older = message("1.9", pushed=pushed)
         now = record({"web": container(candidate(older))}, undone=(failed(),))
         result, action = begun(now, group(NEW), 70)
         assert action == Put({"web": "acme/shop:1.9"}, restart=False)
         assert (result.undone, result.outbox) == ((failed(),), ())
 
-    def test_a_newer_push_of_another_container_does_not_take_its_place(self) -> None:
+    def test_a_newer_push_for_another_container_does_not_take_its_place(self) -> None:
         five = candidate(message("5", repository="acme/jobs", pushed=60), "acme/jobs:5")
         now = record({"web": container(), "jobs": container(five, **JOBS)}, undone=(failed(),))
         result, action = begun(now, group(NEW | {"jobs": "acme/jobs:4"}), 70)
         assert action == Put({"web": "acme/shop:1", "jobs": "acme/jobs:5"}, restart=False)
         assert (result.undone, result.outbox) == ((failed(),), ())
 
-    def test_only_the_failed_push_whose_place_is_taken_has_ended(self) -> None:
+    def test_only_the_failed_push_that_is_replaced_ends(self) -> None:
         newer = message("3", pushed=60)
         other = failed("5", "jobs")
         now = record({"web": container(candidate(newer)), "jobs": container(**JOBS)}, undone=(failed(), other))
@@ -215,7 +217,7 @@ class TestOneChangeAfterAnother:
         assert result.undone == (other,)
         assert [ending.message.id for ending in result.outbox] == ["2"]
 
-    def test_a_failed_push_of_two_containers_has_ended_when_one_place_is_taken(self) -> None:
+    def test_a_failed_push_of_two_containers_ends_when_it_is_replaced_on_one(self) -> None:
         newer = message("3", pushed=60)
         both = failed("2", "blue", "web")
         now = record({"web": container(candidate(newer)), "blue": container()}, undone=(both,))
@@ -223,7 +225,7 @@ class TestOneChangeAfterAnother:
         assert result.undone == ()
         assert result.outcomes[0].containers == ("blue", "web")
 
-    def test_an_operators_way_back_takes_no_failed_pushs_place(self) -> None:
+    def test_a_rollback_by_hand_does_not_replace_a_failed_push(self) -> None:
         now = record({"web": container(pin=pin(good("1")))}, undone=(failed(),))
         result, action = begun(now, group(NEW), 70)
         assert action == Put(OLD, restart=False)
@@ -232,7 +234,7 @@ class TestOneChangeAfterAnother:
 
 
 class TestInTheWay:
-    def test_secrets_that_nobody_configured_are_all_named_and_nothing_is_sent(self) -> None:
+    def test_all_missing_secrets_are_named_and_nothing_is_sent(self) -> None:
         shown = group(OLD, volumes=[SHARE], imageRegistryCredentials=[LOGIN])
         result, action = begun(wanted(), shown)
         assert action is None
@@ -241,13 +243,13 @@ class TestInTheWay:
         assert [each.circumstance for each in result.containers["web"].failures] == [True]
         assert (result.change, result.flights, result.generation) == (None, (), 0)
 
-    def test_what_is_configured_is_not_missing(self) -> None:
+    def test_configured_secrets_are_not_missing(self) -> None:
         shown = group(OLD, volumes=[SHARE], imageRegistryCredentials=[LOGIN])
         rules = replace(RULES, secrets=frozenset({"registry/r.io", "volume/data/storage-account-key"}))
         _, action = begun(wanted(), shown, rules=rules)
         assert action == Put(NEW, restart=False)
 
-    def test_a_way_back_waits_slowly_for_somebody_who_configures_them(self) -> None:
+    def test_a_rollback_waits_slowly_until_the_secrets_are_configured(self) -> None:
         shown = group(NEW, volumes=[SHARE], imageRegistryCredentials=[LOGIN])
         result, action = begun(record({"web": container()}, undone=(failed(),)), shown)
         assert action == Wait(timedelta(seconds=60), MISSING, owner=True)
@@ -256,13 +258,13 @@ class TestInTheWay:
         ]
         assert (result.undone, result.change) == ((), None)
 
-    def test_an_operators_way_back_fails_for_them_as_a_push_does(self) -> None:
+    def test_a_rollback_by_hand_fails_for_missing_secrets_as_a_push_does(self) -> None:
         shown = group(NEW, imageRegistryCredentials=[LOGIN])
         result, action = begun(record({"web": container(pin=pin(good("1")))}), shown)
         assert action is None
         assert [(ending.message.id, ending.code) for ending in result.outbox] == [("back", "MissingSecrets")]
 
-    def test_a_change_that_never_takes_effect_is_given_up(self) -> None:
+    def test_a_push_whose_change_never_takes_effect_fails(self) -> None:
         shown = group(OLD, {"web": running(-60, event("Quota", 5, "no cores left", "Warning"))})
         _, action = begun(wanted(change=change(tries=MOST_TRIES - 1)), shown, 95)
         assert action == Put(NEW, restart=False)
@@ -272,14 +274,14 @@ class TestInTheWay:
         assert [(undone.code, undone.detail) for undone in result.undone] == [("NoEffect", detail)]
         assert [(each.code, each.circumstance) for each in result.containers["web"].failures] == [("NoEffect", False)]
 
-    def test_a_way_back_that_never_takes_effect_is_told_and_waits_slowly(self) -> None:
+    def test_a_rollback_that_never_takes_effect_is_told_and_waits_slowly(self) -> None:
         now = record({"web": container()}, undone=(failed(),), change=change(OLD, asked={}, tries=MOST_TRIES))
         result, action = begun(now, group(NEW), 95)
         detail = "the change was sent 6 times and never took effect"
         assert action == Wait(timedelta(seconds=60), detail, owner=True)
         assert [ending.detail for ending in result.outbox] == [f"it crashes; not rolled back: {detail}"]
 
-    def test_a_way_back_that_azure_refuses_for_good_is_not_tried_again(self) -> None:
+    def test_a_rollback_that_azure_refuses_for_good_is_not_tried_again(self) -> None:
         said = "InvalidRequestContent: no"
         now = record({"web": container()}, undone=(failed(),), change=change(OLD, asked={}, refused=said))
         result, action = begun(now, group(NEW), 95)
@@ -287,7 +289,7 @@ class TestInTheWay:
         assert [ending.detail for ending in result.outbox] == [f"it crashes; the rollback failed: {said}"]
         assert result.change == now.change
 
-    def test_what_was_refused_says_nothing_of_another_change(self) -> None:
+    def test_a_refusal_does_not_count_for_another_change(self) -> None:
         now = wanted(change=change(OLD, asked={}, refused="InvalidRequestContent: no"))
         result, action = begun(now, group({"web": "acme/shop:0"}), 95)
         assert action == Put(NEW, restart=False)
@@ -295,7 +297,7 @@ class TestInTheWay:
 
 
 class TestUnseen:
-    """What is wished for is there, and nobody knows how it came."""
+    """The desired images are on the group, and nobody knows how they got there."""
 
     def test_it_is_watched_from_now_on(self) -> None:
         now = wanted(generation=4)
@@ -314,7 +316,7 @@ class TestUnseen:
             )
         )
 
-    def test_it_keeps_the_groups_own_spelling_and_what_nobody_asked_for_is_no_push(self) -> None:
+    def test_it_keeps_the_groups_spelling_and_names_no_message_where_none_asked(self) -> None:
         one = good("1", digest=digest("one"))
         now = record({"web": container(candidate(TWO)), "blue": container(goods=(one,))})
         shown = group(NEW | {"blue": f"acme/shop@{digest('one')}"})
@@ -322,7 +324,7 @@ class TestUnseen:
         assert the_change(result).images == shown.images
         assert the_change(result).asked == {"web": "2"}
 
-    def test_after_another_change_it_knows_what_was_before_that(self) -> None:
+    def test_after_another_change_it_remembers_what_was_before_that_one(self) -> None:
         before = change({"web": "acme/shop:0"}, well={"jobs": None}, address={"ip": "20.50.0.9"})
         now = wanted(change=before)
         shown = group(NEW)

@@ -17,7 +17,7 @@ ONE, TWO, THREE = message("1", pushed=-10), message("2"), message("3", pushed=10
 HELD = Hold(reason="sale", since=at(0))
 RUNS_ONE = {"web": "acme/shop:1"}
 BACK = Desired("acme/shop:1", frozenset({"acme/shop:1"}))
-"""The last good image of a container, where nothing is known but its tag."""
+"""The last good image of a container, of which nothing but the tag is known."""
 
 
 def wish(tag: str, *, restart: bool = False) -> Desired:
@@ -32,29 +32,29 @@ def wanted(now: ContainerRecord, running: str = "acme/shop:1", *, rollback: bool
 
 
 class TestWithoutAHold:
-    def test_the_best_candidate_whose_image_is_known(self) -> None:
+    def test_the_best_candidate_with_a_known_image_is_desired(self) -> None:
         assert wanted(container(candidate(THREE), candidate(TWO))) == wish("3")
         assert wanted(container(candidate(THREE, None), candidate(TWO, restart=True))) == wish("2", restart=True)
 
-    def test_else_the_last_good_image(self) -> None:
+    def test_without_candidates_the_last_good_image_is_desired(self) -> None:
         assert wanted(container()) == BACK
         assert wanted(container(candidate(TWO, None), goods=(good("1"), good("0")))) == BACK
 
-    def test_which_may_be_there_by_its_digest_too(self) -> None:
+    def test_the_last_good_image_may_run_by_its_digest_too(self) -> None:
         assert wanted(container(goods=(good("1", digest=ONE_GOOD),))) == Desired(
             "acme/shop:1", frozenset({"acme/shop:1", BY_DIGEST})
         )
 
-    def test_and_is_brought_back_by_its_digest_alone_once_its_tag_has_moved(self) -> None:
+    def test_after_its_tag_has_moved_the_last_good_image_is_desired_by_its_digest(self) -> None:
         moved = good("1", digest=ONE_GOOD, moved=True)
         assert wanted(container(goods=(moved,))) == Desired(BY_DIGEST, frozenset({BY_DIGEST}))
 
-    def test_nothing_brings_back_what_had_no_digest_before_its_tag_moved(self) -> None:
+    def test_without_a_digest_an_image_whose_tag_has_moved_is_not_desired(self) -> None:
         assert wanted(container(goods=(good("1", moved=True),))) is None
 
 
 class TestTagThatMovedElsewhere:
-    """A push has moved the tag of the last good image, and never came onto the group."""
+    """A push has moved the tag of the last good image, but never reached the group."""
 
     MOVED = container(
         goods=(good("latest", digest=ONE_GOOD, pushed_again=True),),
@@ -62,12 +62,12 @@ class TestTagThatMovedElsewhere:
     )
 
     def test_the_last_good_image_comes_back_by_its_digest(self) -> None:
-        # Regression: after a bad latest and a bad v5 it was "rolled back" to latest, which was the bad one by then.
+        # Regression: after a bad latest and a bad v5, the group was "rolled back" to latest, the bad image.
         back = wanted(self.MOVED, "acme/shop:v5")
         assert isinstance(back, Desired)
         assert back.image == BY_DIGEST
 
-    def test_where_it_still_runs_it_may_stay_as_it_is(self) -> None:
+    def test_a_container_that_still_runs_it_by_its_tag_may_go_on(self) -> None:
         back = wanted(self.MOVED, "acme/shop:latest")
         assert isinstance(back, Desired)
         assert runs("web", back, {"web": "acme/shop:latest"}, None)
@@ -84,45 +84,45 @@ class TestRollbackIsOff:
             ("acme/shop:9", False, BACK),
         ],
     )
-    def test_what_has_failed_is_left_as_it_is_and_nothing_else(
+    def test_only_a_failed_image_is_left_where_it_is(
         self, running: str, rollback: bool, result: Desired | None
     ) -> None:
         assert wanted(self.FAILED, running, rollback=rollback) == result
 
-    def test_a_new_push_takes_its_place(self) -> None:
+    def test_a_new_push_replaces_the_failed_one(self) -> None:
         now = container(candidate(THREE), failures=(failure(TWO),))
         assert wanted(now, "acme/shop:2", rollback=False) == wish("3")
 
 
 class TestPinned:
-    """An operator's way back goes before everything else."""
+    """A rollback by hand comes before everything else."""
 
     @pytest.mark.parametrize("held", [None, HELD])
-    def test_whatever_is_pushed_or_held(self, held: Hold | None) -> None:
+    def test_the_pinned_image_is_desired_whatever_is_pushed_or_held(self, held: Hold | None) -> None:
         now = container(candidate(TWO), pin=pin(good("0")))
         assert wanted(now, hold=held) == Desired("acme/shop:0", frozenset({"acme/shop:0"}), "back")
 
-    def test_by_its_digest_if_its_tag_has_moved(self) -> None:
+    def test_the_pinned_image_is_desired_by_its_digest_if_its_tag_has_moved(self) -> None:
         moved = good("1", digest=ONE_GOOD, moved=True)
         assert wanted(container(pin=pin(moved))) == Desired(BY_DIGEST, frozenset({BY_DIGEST}), "back")
 
-    def test_nothing_brings_back_what_had_no_digest_before_its_tag_moved(self) -> None:
+    def test_without_a_digest_a_pinned_image_whose_tag_has_moved_is_not_desired(self) -> None:
         assert wanted(container(candidate(TWO), pin=pin(good("1", moved=True)))) is None
 
-    def test_of_a_container_without_a_rule_too(self) -> None:
+    def test_the_pinned_image_of_a_container_without_a_rule_is_desired_too(self) -> None:
         assert wanted(container(pin=pin(good("0")), followed=False)) is not None
 
 
 class TestHeld:
-    """While a group is held by hand nothing new is begun, and what was begun is watched to its end."""
+    """While a group is held by hand, nothing new begins, and a change that was begun is watched to its end."""
 
     NOW = container(candidate(THREE), candidate(TWO, restart=True))
 
-    def test_nothing_is_wanted(self) -> None:
+    def test_nothing_new_is_desired(self) -> None:
         assert wanted(self.NOW, hold=HELD) is None
         assert wanted(container(), "acme/shop:9", hold=HELD) is None
 
-    def test_what_was_begun_stays_wanted(self) -> None:
+    def test_a_push_whose_change_was_begun_before_the_hold_stays_desired(self) -> None:
         assert wanted(self.NOW, hold=HELD, change=change()) == wish("2", restart=True)
 
     @pytest.mark.parametrize(
@@ -130,44 +130,44 @@ class TestHeld:
         [change(asked={"blue": "2"}), change(asked={}), change(asked={"web": "9"})],
         ids=["elsewhere", "by nobody", "by one that has ended"],
     )
-    def test_a_change_that_no_candidate_asked_for_here_keeps_none(self, begun: Any) -> None:
+    def test_a_change_that_another_container_asked_for_keeps_nothing_desired(self, begun: Any) -> None:
         assert wanted(self.NOW, hold=HELD, change=begun) is None
 
-    def test_one_whose_image_is_not_known_was_not_begun(self) -> None:
+    def test_a_push_whose_image_is_not_known_was_not_begun(self) -> None:
         assert wanted(container(candidate(TWO, None)), hold=HELD, change=change()) is None
 
 
 class TestGoneBackFrom:
-    """What an operator went back from does not stay, though a late change brings it in once more."""
+    """An image that an operator rolled back from does not stay when a late change brings it back."""
 
     GONE = (failure(ONE), failure(TWO, code="RolledBack"))
 
-    def test_the_last_good_image_is_wanted_while_the_group_is_held_too(self) -> None:
+    def test_the_last_good_image_is_desired_in_spite_of_the_hold(self) -> None:
         assert wanted(container(failures=self.GONE), "acme/shop:2", hold=HELD) == BACK
         by_digest = good("1", digest=ONE_GOOD, moved=True)
         now = container(failures=self.GONE, goods=(by_digest,))
         assert wanted(now, "acme/shop:2", hold=HELD) == Desired(BY_DIGEST, frozenset({BY_DIGEST}))
 
     @pytest.mark.parametrize("running", ["acme/shop:1", "acme/shop:9"], ids=["what has crashed", "anything else"])
-    def test_nothing_else_is_changed_while_the_group_is_held(self, running: str) -> None:
+    def test_no_other_image_is_replaced_while_the_group_is_held(self, running: str) -> None:
         now = container(failures=self.GONE, goods=(good("0"),))
         assert wanted(now, running, hold=HELD) is None
 
-    def test_what_is_good_again_may_stay(self) -> None:
+    def test_an_image_that_is_good_again_may_stay(self) -> None:
         assert wanted(container(failures=self.GONE, goods=(good("2"),)), "acme/shop:2", hold=HELD) is None
 
-    def test_nothing_can_bring_back_what_had_no_digest_before_its_tag_moved(self) -> None:
+    def test_without_a_digest_a_good_image_whose_tag_has_moved_is_not_desired(self) -> None:
         now = container(failures=self.GONE, goods=(good("1", moved=True),))
         assert wanted(now, "acme/shop:2", hold=HELD) is None
 
 
 class TestSeveralContainers:
-    def test_each_by_itself_in_their_order(self) -> None:
+    def test_each_container_has_its_own_desired_image_in_the_records_order(self) -> None:
         now = record({"web": container(candidate(TWO)), "blue": container(), "gone": container(candidate(TWO))})
         found = desired(now, dict.fromkeys(("blue", "web"), "acme/shop:1"), rollback=True)
         assert list(found.items()) == [("web", wish("2")), ("blue", BACK)]
 
-    def test_what_nobody_follows_is_left_alone_unless_our_change_moved_it(self) -> None:
+    def test_a_container_without_a_rule_is_left_alone_unless_our_change_moved_its_tag(self) -> None:
         alone = container(goods=(good("1"),), followed=False)
         moved = container(goods=(good("1", digest=ONE_GOOD, moved=True),), followed=False)
         now = record({"alone": alone, "moved": moved})
@@ -215,14 +215,14 @@ class TestSeveralContainers:
         assert wanted(broken, "acme/shop:2", rollback=rollback) == wish("3")
 
     @pytest.mark.parametrize(("apart", "tried"), [(False, ["web", "new", "blue"]), (True, ["new", "blue"])])
-    def test_each_push_may_have_to_be_tried_apart(self, apart: bool, tried: list[str]) -> None:
-        # Azure refused several images at once and did not say for which of them. What ran well is wanted all the same.
+    def test_pushes_to_be_tried_apart_are_desired_one_at_a_time(self, apart: bool, tried: list[str]) -> None:
+        # Azure refused several images at once and did not say which. The good images are desired all the same.
         waits = container(candidate(TWO))
         now = record({"web": waits, "new": container(), "blue": waits}, apart=apart)
         assert list(desired(now, dict.fromkeys(now.containers, "acme/shop:1"), rollback=True)) == tried
 
     @pytest.mark.parametrize(("restart", "watched"), [(False, True), (True, False)])
-    def test_an_older_push_that_runs_meanwhile_is_watched_all_the_same(self, *, restart: bool, watched: bool) -> None:
+    def test_an_older_push_that_runs_already_stays_desired_meanwhile(self, *, restart: bool, watched: bool) -> None:
         # Regression: the push that was tried first was blamed for what an older push on another container broke.
         older = container(candidate(THREE), candidate(TWO, restart=restart))
         now = record({"a": container(candidate(THREE)), "b": older}, apart=True)
@@ -232,7 +232,7 @@ class TestSeveralContainers:
 
 class TestRuns:
     @pytest.mark.parametrize(("running", "there"), [("acme/shop:1", True), (BY_DIGEST, True), ("acme/shop:2", False)])
-    def test_in_any_of_its_spellings(self, running: str, there: bool) -> None:
+    def test_any_spelling_of_the_desired_image_counts(self, running: str, there: bool) -> None:
         either = Desired("acme/shop:1", frozenset({"acme/shop:1", BY_DIGEST}))
         assert runs("web", either, {"web": running}, None) is there
 
@@ -245,60 +245,60 @@ class TestRuns:
             (change(asked={"blue": "1"}), False),
         ],
     )
-    def test_what_only_a_restart_brings_in_is_there_once_a_change_was_made_for_it(
-        self, under_way: Any, there: bool
-    ) -> None:
+    def test_a_restart_counts_as_done_once_a_change_was_made_for_it(self, under_way: Any, there: bool) -> None:
         assert runs("web", wish("1", restart=True), RUNS_ONE, under_way) is there
 
-    def test_that_change_must_show_all_the_same(self) -> None:
+    def test_after_a_restart_the_image_must_still_be_the_desired_one(self) -> None:
         asked = change(asked={"web": "2"})
         assert not runs("web", wish("2", restart=True), RUNS_ONE, asked)
 
 
 class TestToPut:
-    def test_what_is_right_keeps_its_own_spelling(self) -> None:
+    def test_an_image_that_is_right_keeps_its_spelling(self) -> None:
         either = Desired("acme/shop:1", frozenset({"acme/shop:1", BY_DIGEST}))
         images = {"web": BY_DIGEST, "blue": "acme/shop:9", "other": "nginx:1"}
         assert to_put({"web": either, "blue": either}, images, None) == {"web": BY_DIGEST, "blue": "acme/shop:1"}
 
-    def test_a_restart_puts_what_its_push_asks_for(self) -> None:
+    def test_a_restart_puts_the_image_that_its_push_asks_for(self) -> None:
         assert to_put({"web": wish("1", restart=True)}, RUNS_ONE, None) == RUNS_ONE
 
 
 class TestDrifted:
-    """Does the list of groups show another image than a group at rest should run?"""
+    """Whether the list of groups shows that a group at rest does not run its desired images."""
 
     @pytest.mark.parametrize(
         ("running", "differs"), [("acme/shop:1", False), (BY_DIGEST, False), ("acme/shop:2", True)]
     )
-    def test_a_late_change_or_its_owner_may_have_brought_another_image(self, running: str, differs: bool) -> None:
+    def test_a_group_that_runs_another_image_than_the_desired_one_has_drifted(
+        self, running: str, differs: bool
+    ) -> None:
         now = record({"web": container(goods=(good("1", digest=ONE_GOOD),))})
         assert drifted(now, {"web": running}, rollback=True) is differs
 
-    def test_what_was_tried_and_azure_does_not_take_is_not_tried_for_ever(self) -> None:
+    def test_a_rollback_that_azure_refuses_is_not_drift(self) -> None:
         refused = record({"web": container()}, change=change(refused="Refused: so"))
         assert not drifted(refused, {"web": "acme/shop:2"}, rollback=True)
         assert drifted(refused.but(change=change()), {"web": "acme/shop:2"}, rollback=True)
 
-    def test_where_rollback_is_off_what_has_failed_stays(self) -> None:
+    def test_with_rollback_off_a_failed_image_is_not_drift(self) -> None:
         failed = record({"web": container(failures=(failure(TWO),))})
         assert not drifted(failed, {"web": "acme/shop:2"}, rollback=False)
         assert drifted(failed, {"web": "acme/shop:2"}, rollback=True)
 
-    def test_a_restart_that_nobody_made_is_work_to_do(self) -> None:
+    def test_a_restart_that_has_not_been_made_is_drift(self) -> None:
         waits = record({"web": container(candidate(ONE, restart=True))})
         assert drifted(waits, RUNS_ONE, rollback=True)
         assert not drifted(waits.but(change=change(asked={"web": "1"})), RUNS_ONE, rollback=True)
 
     @pytest.mark.parametrize(("followed", "differs"), [(True, True), (False, False)])
-    def test_a_followed_container_that_is_gone_is_to_be_forgotten(self, followed: bool, differs: bool) -> None:
+    def test_a_followed_container_that_is_gone_is_drift(self, followed: bool, differs: bool) -> None:
         now = record({"web": container(), "gone": container(followed=followed)})
         assert drifted(now, RUNS_ONE, rollback=True) is differs
 
-    def test_containers_of_which_nothing_is_known_say_nothing(self) -> None:
+    def test_containers_that_the_record_does_not_know_are_not_drift(self) -> None:
         assert not drifted(record({"web": container()}), RUNS_ONE | {"new": "nginx"}, rollback=True)
         assert not drifted(Record(target=record().target), RUNS_ONE, rollback=True)
 
 
-def test_what_is_wanted_is_proven_and_needs_no_restart_unless_it_is_said() -> None:
+def test_a_desired_image_is_proven_and_needs_no_restart_by_default() -> None:
     assert Desired("a", frozenset()) == Desired("a", frozenset(), id=None, restart=False)

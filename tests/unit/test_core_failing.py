@@ -1,4 +1,4 @@
-"""Pushes that fail: another image is desired now, and the end is told once it is seen what becomes of the group."""
+"""Pushes that fail: another image is desired, and the end is told once it is known what became of the group."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ONE_GOOD, TWO_IS = digest("one"), digest("two")
 NOW = at(60)
 IMAGES = {"web": "acme/shop:1", "blue": "acme/shop:0"}
 REVERTING = pin(good("1"), reverting=True).but(good=good("2"))
-"""The way back to :1 did not work out, and :2, which ran before, is brought back."""
+"""The rollback to :1 failed, and :2, which ran before, is being brought back."""
 
 
 def failed(now: Record, *ids: str, detail: str = "it crashes", **rest: Any) -> Record:
@@ -42,16 +42,16 @@ def web(of: Record) -> ContainerRecord:
 
 
 def undone(of: str = "2", *names: str, detail: str = "it crashes") -> Undone:
-    """A push that crashed on these containers, web if none is named, and is still to be told."""
+    """A push that crashed on these containers, or else on web, and whose end is still to be told."""
     return Undone(message=message(of), code="CrashLoop", detail=detail, containers=names or ("web",))
 
 
 class TestOffTheGroup:
-    """What was never on the group has ended with its failure."""
+    """A push that was never on the group ends when it fails."""
 
     WAITS = record({"web": container(candidate(THREE), candidate(TWO))})
 
-    def test_its_end_is_told_at_once_and_it_is_a_candidate_no_more(self) -> None:
+    def test_its_end_is_told_at_once_and_it_is_no_longer_a_candidate(self) -> None:
         after = failed(self.WAITS)
         assert (queued(after), ends(after), after.undone) == (["3"], [("2", "failed", "it crashes")], ())
         (ending,) = after.outbox
@@ -59,20 +59,20 @@ class TestOffTheGroup:
         assert after.outcomes[0].containers == ("web",)
         assert web(after).past == ("acme/shop:2",)
 
-    def test_a_change_that_others_asked_for_does_not_count(self) -> None:
+    def test_a_change_that_another_message_asked_for_does_not_count(self) -> None:
         begun = self.WAITS.but(change=change(asked={"web": "3"}))
         assert [end[0] for end in ends(failed(begun))] == ["2"]
 
-    def test_one_that_nobody_has_considered_yet(self) -> None:
+    def test_a_push_in_the_inbox_can_fail_too(self) -> None:
         after = failed(record(inbox=(ONE, TWO)))
         assert after.inbox == (ONE,)
         assert ends(after) == [("2", "failed", "it crashes")]
         assert after.outcomes[0].containers == ()
 
-    def test_one_that_is_not_known_changes_nothing(self) -> None:
+    def test_a_push_that_is_not_known_changes_nothing(self) -> None:
         assert failed(self.WAITS, "9") == self.WAITS
 
-    def test_several_at_once_in_the_order_of_their_ids(self) -> None:
+    def test_several_pushes_fail_in_the_order_of_their_ids(self) -> None:
         after = failed(self.WAITS, "3", "2")
         assert [end[0] for end in ends(after)] == ["3", "2"]
         assert [one.id for one in web(after).failures] == ["3", "2"]
@@ -84,7 +84,7 @@ class TestOffTheGroup:
 
 
 class TestOnTheGroup:
-    """It was brought onto the group, which is still to be seen to run well again."""
+    """A push that was on the group ends only when the group is known to be well again."""
 
     NOW = record({"web": container(candidate(TWO), candidate(ONE))}, change=change())
 
@@ -93,7 +93,7 @@ class TestOnTheGroup:
         assert (queued(after), ends(after), after.undone) == (["1"], [], (undone(),))
         assert after.change == self.NOW.change
 
-    def test_those_that_failed_before_are_told_first(self) -> None:
+    def test_earlier_failures_are_told_first(self) -> None:
         before = undone("0")
         assert failed(self.NOW.but(undone=(before,))).undone == (before, undone())
 
@@ -118,19 +118,21 @@ class TestOnTheGroup:
         ],
         ids=["another image", "nobody knows which", "the same image", "another tag"],
     )
-    def test_what_was_pulled_by_its_tag_has_moved_that_tag(self, pushed: Any, told: str | None, moved: bool) -> None:
-        # Regression: after a bad latest it was "rolled back" to latest, which was the bad one by then.
+    def test_its_tag_counts_as_moved_on_the_container_that_pulled_it(
+        self, pushed: Any, told: str | None, moved: bool
+    ) -> None:
+        # Regression: after a bad latest, the group was "rolled back" to latest, which was the bad image by then.
         last = good("1", digest=ONE_GOOD)
         now = record({"web": container(candidate(pushed, digest=told), goods=(last, good("0")))}, change=change())
         assert web(failed(now)).goods == (last.but(moved=moved), good("0"))
 
-    def test_a_tag_has_not_moved_where_the_push_never_was(self) -> None:
+    def test_its_tag_does_not_count_as_moved_on_a_container_that_never_got_it(self) -> None:
         again = candidate(message("1", name="2"))
         both = record({"web": container(again), "blue": container(again)}, change=change())
         after = failed(both)
         assert [one.good.moved for one in after.containers.values()] == [True, False]
 
-    def test_a_change_may_have_been_made_for_a_container_that_is_gone_or_wants_nothing(self) -> None:
+    def test_the_change_may_name_a_container_that_is_gone_or_has_no_candidate(self) -> None:
         asked = change(asked={"gone": "2", "blue": "2", "web": "2"})
         now = record({"web": container(candidate(TWO)), "blue": container()}, change=asked)
         assert failed(now).undone == (undone(),)
@@ -140,34 +142,36 @@ class TestWhatIsRemembered:
     @pytest.mark.parametrize(
         ("told", "sent", "known"), [(TWO_IS, ONE_GOOD, TWO_IS), (None, TWO_IS, TWO_IS), (None, None, None)]
     )
-    def test_the_failure_as_a_repeat_is_known_by(self, told: str | None, sent: str | None, known: str | None) -> None:
+    def test_the_failure_has_what_identifies_a_repetition(
+        self, told: str | None, sent: str | None, known: str | None
+    ) -> None:
         of = message("2", digest=sent, pushed_at=at(-7))
         now = record({"web": container(candidate(of, digest=told), failures=(failure(ONE),))})
         assert web(failed(now)).failures == (failure(of, digest=known), failure(ONE))
 
     @pytest.mark.parametrize("circumstance", [True, False])
-    def test_whether_it_was_a_circumstance(self, circumstance: bool) -> None:
+    def test_the_failure_says_whether_it_was_a_circumstance(self, circumstance: bool) -> None:
         now = record({"web": container(candidate(TWO, None))})
         (known,) = web(failed(now, circumstance=circumstance)).failures
         assert known == failure(TWO, image=None, circumstance=circumstance)
 
-    def test_a_fault_unless_it_is_said_to_be_a_circumstance(self) -> None:
+    def test_a_failure_is_a_fault_by_default(self) -> None:
         assert not web(failed(record({"web": container(candidate(TWO))}))).failures[0].circumstance
 
-    def test_only_so_many_failures(self) -> None:
+    def test_only_a_limited_number_of_failures_is_kept(self) -> None:
         many = tuple(failure(message(f"v{number}")) for number in range(FAILURES_KEPT))
         now = record({"web": container(candidate(TWO), failures=many)})
         assert [one.id for one in web(failed(now)).failures] == ["2", *(f"v{n}" for n in range(FAILURES_KEPT - 1))]
 
 
 class TestAttempts:
-    """How often it was tried is told with the end."""
+    """The number of tries is told with the end."""
 
-    def test_off_the_group(self) -> None:
+    def test_they_are_told_for_a_push_that_was_never_on_the_group(self) -> None:
         now = record({"web": container(candidate(TWO))})
         assert [failed(now).outbox[0].attempts, failed(now, attempts=7).outbox[0].attempts] == [1, 7]
 
-    def test_on_the_group(self) -> None:
+    def test_they_are_told_for_a_push_that_was_on_the_group(self) -> None:
         now = failed(record({"web": container(candidate(TWO))}, change=change()), attempts=7)
         assert now.undone[0].attempts == 7
         assert conclude(now, "so", NOW).outbox[0].attempts == 7
@@ -180,31 +184,31 @@ class TestTriedApart:
         assert failed(now).apart
         assert not failed(now, "1", "2").apart
 
-    def test_any_container_s_candidate_counts(self) -> None:
+    def test_a_candidate_of_any_container_counts(self) -> None:
         now = record({"blue": container(candidate(ONE)), "web": container(candidate(TWO))}, apart=True)
         assert failed(now).apart
 
 
 class TestPinned:
-    """An operator's way back that does not work out."""
+    """A rollback by hand that fails."""
 
     PINNED = container(goods=(good("2"), good("1")), pin=pin(good("1")))
 
-    def test_what_ran_before_is_brought_back_under_the_same_name(self) -> None:
+    def test_when_a_rollback_by_hand_fails_what_ran_before_is_pinned_for_the_same_message(self) -> None:
         now = record({"web": self.PINNED}, change=change(asked={"web": "back"}))
         after = failed(now, "back")
         assert web(after) == self.PINNED.but(pin=REVERTING)
         assert after.undone == (undone("2").but(message=self.message()),)
         assert ends(after) == []
 
-    def test_where_it_was_never_on_the_group_it_has_ended(self) -> None:
+    def test_a_rollback_that_was_never_on_the_group_ends_at_once(self) -> None:
         after = failed(record({"web": self.PINNED}), "back")
         assert ends(after) == [("back", "failed", "it crashes")]
         assert after.outbox[0].message == self.message()
         assert after.outcomes[0].containers == ("web",)
 
-    def test_a_way_back_from_the_way_back_is_none(self) -> None:
-        # The failure that it was to make up for is told by itself.
+    def test_when_the_reverted_rollback_fails_too_nothing_is_pinned(self) -> None:
+        # The failure of the rollback itself is still to be told.
         reverting = self.PINNED.but(pin=REVERTING)
         before = undone("back")
         now = record({"web": reverting}, change=change(asked={"web": "back"}), undone=(before,))
@@ -212,7 +216,7 @@ class TestPinned:
         assert web(after) == self.PINNED.but(pin=None)
         assert (after.undone, ends(after)) == ((before,), [])
 
-    def test_on_every_container_that_it_was_for(self) -> None:
+    def test_every_container_that_was_pinned_for_it_is_reverted(self) -> None:
         other = container(pin=pin(good("0"), "other"))
         now = record({"web": self.PINNED, "blue": self.PINNED, "jobs": other}, change=change(asked={"blue": "back"}))
         after = failed(now, "back")
@@ -220,7 +224,7 @@ class TestPinned:
         pins = [one.pin for one in after.containers.values()]
         assert [one and one.reverting for one in pins] == [True, True, False]
 
-    def test_one_of_several_may_be_going_on_still(self) -> None:
+    def test_a_rollback_ends_once_although_a_container_is_reverted_already(self) -> None:
         reverting = self.PINNED.but(pin=REVERTING)
         after = failed(record({"web": reverting, "blue": self.PINNED}), "back")
         assert [end[:2] for end in ends(after)] == [("back", "failed")]
@@ -236,7 +240,7 @@ class TestConclude:
 
     NOW = record(undone=(undone("2", "web", "blue"), undone("1", "jobs")))
 
-    def test_the_letter_says_why(self) -> None:
+    def test_the_detail_says_why_it_was_not_rolled_back(self) -> None:
         after = conclude(self.NOW, "not rolled back: so", NOW)
         assert after.undone == ()
         assert ends(after) == [
@@ -247,19 +251,19 @@ class TestConclude:
         assert [one.containers for one in after.outcomes] == [("jobs",), ("web", "blue")]
 
     @pytest.mark.parametrize("concerned", [{"1"}, {"2"}, {"1", "2"}, set()])
-    def test_for_those_that_it_concerns(self, concerned: set[str]) -> None:
+    def test_only_the_pushes_that_it_concerns_end(self, concerned: set[str]) -> None:
         after = conclude(self.NOW, "so", NOW, lambda one: one.message.id in concerned)
         assert {one.message.id for one in after.outbox} == concerned
         assert [one.message.id for one in after.undone] == [id_ for id_ in ("2", "1") if id_ not in concerned]
 
-    def test_nothing_has_failed(self) -> None:
+    def test_without_failed_pushes_nothing_changes(self) -> None:
         assert conclude(record(), "so", NOW) == record()
 
 
 class TestBroughtBack:
     """The group runs well again."""
 
-    def test_the_letter_says_to_what(self) -> None:
+    def test_the_detail_names_the_image_it_was_rolled_back_to(self) -> None:
         now = record({"web": container(), "blue": container()}, undone=(undone("2", "web", "blue"), undone("3")))
         after = brought_back(now, IMAGES, NOW)
         assert after.undone == ()
@@ -275,13 +279,13 @@ class TestBroughtBack:
         (end,) = ends(brought_back(now, dict.fromkeys(now.containers, "acme/shop:1"), NOW))
         assert end[2] == "it crashes; rolled back to acme/shop:1"
 
-    def test_a_container_without_an_image_that_is_known_is_not_brought_back(self) -> None:
+    def test_without_a_known_good_image_it_was_not_rolled_back(self) -> None:
         lost = container(goods=(good("1", moved=True),))
         now = record({"web": lost, "blue": container(), "app": lost}, undone=(undone("2", "web", "blue", "app"),))
         after = brought_back(now, dict.fromkeys(now.containers, "acme/shop:2"), NOW)
         assert ends(after) == [("2", "failed", "it crashes; not rolled back: no good image is known for app, web")]
 
-    def test_a_container_that_is_gone_is_not_spoken_of(self) -> None:
+    def test_a_container_that_is_gone_is_not_mentioned(self) -> None:
         now = record({"web": container()}, undone=(undone("2", "gone", "web"),))
         (end,) = ends(brought_back(now, IMAGES, NOW))
         assert end[2] == "it crashes; rolled back to acme/shop:1"
@@ -289,24 +293,24 @@ class TestBroughtBack:
     @pytest.mark.parametrize(
         ("held", "why"), [(Hold(reason="sale", since=at(0)), "held by hand"), (None, "still running")]
     )
-    def test_what_still_runs_there_was_not_rolled_back(self, held: Hold | None, why: str) -> None:
+    def test_an_image_that_still_runs_was_not_rolled_back(self, held: Hold | None, why: str) -> None:
         kept = container(failures=(failure(ONE), failure(TWO)))
         now = record({"web": kept, "blue": container(), "app": kept}, undone=(undone("2", "web", "blue", "app"),))
         after = brought_back(now.but(hold=held), dict.fromkeys(now.containers, "acme/shop:2"), NOW)
         assert ends(after) == [("2", "failed", f"it crashes; not rolled back: {why}: app, web")]
 
-    def test_another_push_of_the_running_image_says_nothing(self) -> None:
+    def test_another_push_of_the_running_image_does_not_count(self) -> None:
         again = failure(message("2", name="other"))
         now = record({"web": container(failures=(again,))}, undone=(undone(),))
         (end,) = ends(brought_back(now, {"web": "acme/shop:2"}, NOW))
         assert end[1] == "rolled-back"
 
-    def test_nothing_has_failed(self) -> None:
+    def test_without_failed_pushes_nothing_changes(self) -> None:
         now = record({"web": container()})
         assert brought_back(now, IMAGES, NOW) == now
 
 
-def test_a_failure_keeps_what_was_known_of_the_candidate() -> None:
+def test_a_failure_keeps_what_the_candidate_was_known_by() -> None:
     of = message("2", digest=ONE_GOOD, pushed_at=at(-3))
     how = Failed("CrashLoop", "it crashes", NOW, circumstance=True, attempts=3)
     assert how.failure(candidate(of, "acme/shop:ii", digest=None)) == failure(

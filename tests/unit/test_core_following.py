@@ -44,7 +44,7 @@ class TestFollowings:
             "web": Following("docker.io/acme/shop", SameTag(), "acme/shop:1")
         }
 
-    def test_each_container_by_its_own_rule(self) -> None:
+    def test_each_container_follows_by_its_own_rule(self) -> None:
         rules = {"proxy": ContainerRule(AnyTag()), "web": ContainerRule(SameTag())}
         assert followings({"web": "acme/shop:1", "proxy": "nginx:1"}, Target(SHOP, rules)) == {
             "web": Following("docker.io/acme/shop", SameTag(), "acme/shop:1"),
@@ -56,18 +56,18 @@ class TestFollowings:
             "web": Following("docker.io/acme/shop", AnyTag(), "acme/shop:1")
         }
 
-    def test_what_is_no_image_reference_names_no_repository_to_follow(self) -> None:
+    def test_a_text_that_is_not_an_image_reference_names_no_repository(self) -> None:
         images = {"odd": "not an image!", "web": "acme/shop:1"}
         assert followings(images, target("any", "odd", "web")).keys() == {"web"}
 
     @pytest.mark.parametrize("running", ["mcr.microsoft.com/placeholder:1", "not an image!"])
     def test_a_rule_may_name_another_repository_than_the_running_one(self, running: str) -> None:
-        # Its name is written in full, as there is no spelling of it to keep.
+        # Its name is written in full, because the group has no spelling of it to keep.
         assert followings({"web": running}, ELSEWHERE) == {
             "web": Following("docker.io/acme/shop", AnyTag(), "docker.io/acme/shop")
         }
 
-    def test_once_it_runs_the_named_repository_the_spelling_in_the_group_is_kept(self) -> None:
+    def test_once_it_runs_the_named_repository_the_groups_spelling_is_kept(self) -> None:
         assert followings({"web": "index.docker.io/acme/shop:1"}, ELSEWHERE) == {
             "web": Following("docker.io/acme/shop", AnyTag(), "index.docker.io/acme/shop:1")
         }
@@ -76,33 +76,35 @@ class TestFollowings:
 class TestUnknownHere:
     WAITS = container(candidate(message("2")))
 
-    def test_what_is_followed_is_known(self) -> None:
+    def test_a_followed_container_is_known(self) -> None:
         assert unknown_here(record({"web": self.WAITS}), group(), target()) == []
 
     @pytest.mark.parametrize(
         "under_way", [WAITS, container(pin=pin(good("0")))], ids=["a push waits", "an operator goes back"]
     )
-    def test_a_container_without_a_rule_that_something_is_under_way_for(self, under_way: ContainerRecord) -> None:
+    def test_a_container_without_a_rule_but_with_an_update_under_way_is_unknown(
+        self, under_way: ContainerRecord
+    ) -> None:
         assert unknown_here(record({"web": under_way}), group(), target("any", "other")) == ["web"]
 
-    def test_a_container_that_follows_another_repository_by_this_file(self) -> None:
+    def test_a_container_that_follows_another_repository_by_this_file_is_unknown(self) -> None:
         waits = container(candidate(message("2")), repository="docker.io/acme/placeholder")
         assert unknown_here(record({"web": waits}), group(), target()) == ["web"]
 
-    def test_nothing_is_under_way_for_it(self) -> None:
+    def test_a_container_without_an_update_under_way_is_not_reported(self) -> None:
         assert unknown_here(record({"web": container()}), group(), target("any", "other")) == []
 
-    def test_a_container_that_is_gone_is_not_waited_for(self) -> None:
+    def test_a_container_that_is_gone_is_not_reported(self) -> None:
         assert unknown_here(record({"gone": self.WAITS}), group(), target("any", "other")) == []
 
-    def test_only_the_unknown_ones_are_named(self) -> None:
+    def test_only_the_unknown_containers_are_named(self) -> None:
         now = record({"a": self.WAITS, "web": self.WAITS, "b": container()})
         shown = group(dict.fromkeys(("a", "web", "b"), "acme/shop:1"))
         assert unknown_here(now, shown, target("any", "web")) == ["a"]
 
 
 class TestForeignImages:
-    """A record is outside, too: whatever it holds, no push may bring another repository in."""
+    """Records are outside data: whatever they hold, an update may not bring in another repository."""
 
     @pytest.mark.parametrize(
         ("image", "foreign"),
@@ -118,22 +120,22 @@ class TestForeignImages:
         found = foreign_images({"web": image}, group(), target(), record())
         assert found == ([f"web: {image}"] if foreign else [])
 
-    def test_the_image_that_runs_may_stay_whatever_it_is(self) -> None:
+    def test_the_running_image_may_stay_whatever_it_is(self) -> None:
         assert foreign_images({"web": "not an image!"}, group({"web": "not an image!"}), target(), record()) == []
 
-    def test_of_what_is_no_image_reference_nothing_may_take_the_place(self) -> None:
-        # Two texts that are none are not of one repository.
+    def test_nothing_may_replace_a_text_that_is_not_an_image_reference(self) -> None:
+        # Two texts that are not image references do not belong to one repository.
         assert foreign_images({"web": "another?"}, group({"web": "not an image!"}), target(), record()) == [
             "web: another?"
         ]
 
     @pytest.mark.parametrize("running", ["mcr.microsoft.com/placeholder:1", "not an image!"])
-    def test_the_repository_that_the_rule_names_may_come(self, running: str) -> None:
+    def test_the_repository_that_the_rule_names_is_allowed(self, running: str) -> None:
         shown = group({"web": running})
         assert foreign_images({"web": "acme/shop:2"}, shown, ELSEWHERE, record()) == []
         assert foreign_images({"web": "acme/other:2"}, shown, ELSEWHERE, record()) == ["web: acme/other:2"]
 
-    def test_what_ran_before_may_come_back(self) -> None:
+    def test_the_repository_that_ran_before_is_allowed(self) -> None:
         shown = group({"web": "acme/placeholder:2"})
         assert foreign_images({"web": "acme/placeholder:1"}, shown, ELSEWHERE, record()) == []
 
@@ -158,17 +160,17 @@ class TestGoodImage:
             ("not an image!", ONE, Good(image="not an image!")),
         ],
     )
-    def test_by_what_is_written_and_what_was_pulled(self, running: str, told: str | None, image: Good) -> None:
+    def test_it_has_the_written_image_and_the_pulled_digest(self, running: str, told: str | None, image: Good) -> None:
         shown = group({"web": running}, {"web": pulled(told)} if told else None)
         assert good_image(shown, "web") == image
         assert running_digest(shown, "web") == image.digest
 
-    def test_of_the_container_that_is_asked_for(self) -> None:
+    def test_it_is_that_of_the_container_asked_for(self) -> None:
         shown = group({"web": "acme/shop:1", "jobs": "acme/jobs:7"}, {"web": pulled(ONE), "jobs": pulled(OTHER)})
         assert good_image(shown, "jobs") == Good(image="acme/jobs:7", tag="7", digest=OTHER)
 
 
-def test_an_image_has_a_repository_unless_it_is_no_reference() -> None:
+def test_an_image_reference_has_a_repository_and_any_other_text_has_none() -> None:
     assert (repository_of("nginx"), repository_of("R.io/a:1"), repository_of("a b")) == (
         "docker.io/library/nginx",
         "r.io/a",

@@ -41,33 +41,31 @@ def after(now: Record, sent: Change, failure: Failure = NO, *, over: bool = True
     return not_made(now, sent, failure, at(9), 5, over=over)
 
 
-def test_a_change_that_azure_has_taken_is_not_in_flight_any_more_and_the_others_are() -> None:
+def test_a_change_that_azure_has_answered_is_no_longer_in_flight_but_others_are() -> None:
     now = sending(SENT, flights=flying(0, 1, 2))
     assert landed(now, SENT) == now.but(flights=flying(0, 2))
 
 
 @pytest.mark.parametrize("tries", [2, 1])
-def test_a_change_that_failed_for_now_counts_as_no_try_and_is_in_flight_until_it_has_landed(tries: int) -> None:
+def test_a_change_that_failed_for_now_does_not_count_as_a_try_and_stays_in_flight(tries: int) -> None:
     now = sending(SENT.but(tries=tries), flights=flying(0, 1))
     result = after(now, SENT, Transient("ServiceUnavailable", "later"), over=False)
     assert result == now.but(change=SENT.but(tries=tries - 1))
 
 
-def test_a_change_has_never_been_tried_less_often_than_never() -> None:
+def test_the_number_of_tries_never_falls_below_zero() -> None:
     sent = SENT.but(tries=0)
     assert after(sending(sent), sent, over=False).change == sent
 
 
 @pytest.mark.parametrize("newer", [None, change(generation=2, tries=4)])
 @pytest.mark.parametrize("over", [True, False])
-def test_what_was_said_of_a_change_says_nothing_of_the_one_that_took_its_place(
-    newer: Change | None, *, over: bool
-) -> None:
+def test_a_late_answer_does_not_count_for_the_change_that_took_its_place(newer: Change | None, *, over: bool) -> None:
     now = sending(SENT, change=newer, flights=flying(1, 2))
     assert after(now, SENT, over=over) == now
 
 
-def test_the_push_that_asked_for_what_is_refused_for_good_fails() -> None:
+def test_the_push_that_asked_for_a_change_refused_for_good_fails() -> None:
     result = after(sending(SENT), SENT)
     (ending,) = result.outbox
     assert ending == Ending(message=TWO, result="failed", detail=NO.detail, code=NO.code, attempts=5, at=at(9))
@@ -75,7 +73,7 @@ def test_the_push_that_asked_for_what_is_refused_for_good_fails() -> None:
     assert [each.circumstance for each in result.containers["web"].failures] == [False]
 
 
-def test_it_was_nowhere_so_that_nothing_is_to_be_gone_back_from() -> None:
+def test_the_push_was_never_on_the_group_so_nothing_is_rolled_back() -> None:
     result = after(sending(SENT), SENT)
     assert result.undone == ()
     assert result.change == SENT.but(asked={}, touched=frozenset(), tries=2)
@@ -86,7 +84,7 @@ def test_it_was_nowhere_so_that_nothing_is_to_be_gone_back_from() -> None:
     ("failure", "circumstance"),
     [(NO, False), (Transient("AuthorizationFailed", "no role", circumstance=True), True)],
 )
-def test_what_says_nothing_of_the_image_is_a_circumstance(failure: Failure, *, circumstance: bool) -> None:
+def test_a_failure_that_says_nothing_about_the_image_is_a_circumstance(failure: Failure, *, circumstance: bool) -> None:
     result = after(sending(SENT), SENT, failure)
     assert [each.circumstance for each in result.containers["web"].failures] == [circumstance]
 
@@ -98,7 +96,7 @@ def test_pushes_that_are_refused_together_are_tried_apart() -> None:
 
 
 def test_a_circumstance_fails_all_of_them_at_once() -> None:
-    # To try each of them apart would only take as long once more.
+    # Trying each of them apart would only take as long again.
     result = after(sending(BOTH), BOTH, Transient("AuthorizationFailed", "no role", circumstance=True))
     assert failed(result) == {"2": "AuthorizationFailed", "5": "AuthorizationFailed"}
     assert not result.apart
@@ -108,7 +106,7 @@ def test_a_circumstance_fails_all_of_them_at_once() -> None:
     ("failure", "failing"),
     [(NO, {"2"}), (Transient("AuthorizationFailed", "no role", circumstance=True), {"2", "1.9"})],
 )
-def test_a_circumstance_fails_what_would_be_tried_next_on_the_same_containers(
+def test_a_circumstance_fails_the_next_candidates_of_the_same_containers_too(
     failure: Failure, failing: set[str]
 ) -> None:
     older, others = candidate(message("1.9", pushed=-9)), candidate(FIVE, "acme/jobs:5")
@@ -117,7 +115,7 @@ def test_a_circumstance_fails_what_would_be_tried_next_on_the_same_containers(
     assert failed(after(now, SENT, failure)).keys() == failing
 
 
-def test_pushes_that_are_tried_apart_and_refused_together_all_the_same_both_fail() -> None:
+def test_pushes_that_are_refused_together_although_tried_apart_both_fail() -> None:
     result = after(sending(BOTH, apart=True), BOTH)
     assert failed(result) == {"2": NO.code, "5": NO.code}
     assert not result.apart
@@ -159,27 +157,27 @@ def test_one_push_on_two_containers_fails_without_being_tried_apart() -> None:
     assert not result.apart
 
 
-def test_a_container_without_an_image_of_its_own_in_the_change_is_named_by_nothing() -> None:
+def test_a_container_without_an_image_in_the_change_is_not_named() -> None:
     sent = change({"web": "acme/shop:2"}, asked={"web": "2", "jobs": "5"})
     result = after(sending(sent), sent, Permanent("InaccessibleImage", "'acme/shop:2' None"))
     assert failed(result) == {"2": "InaccessibleImage"}
 
 
-def test_a_way_back_that_is_refused_for_good_says_why_and_is_kept() -> None:
+def test_a_rollback_that_is_refused_for_good_keeps_the_reason() -> None:
     back = change({"web": "acme/shop:1"}, asked={}, tries=3)
     now = record({"web": container()}, change=back, flights=flying(1))
     result = after(now, back, Permanent("InvalidRequestContent", "no"))
     assert result == now.but(change=back.but(tries=2, refused="InvalidRequestContent: no"))
 
 
-def test_a_way_back_that_is_refused_for_now_is_sent_again() -> None:
+def test_a_rollback_that_is_refused_for_now_is_sent_again() -> None:
     back = change({"web": "acme/shop:1"}, asked={}, tries=3)
     now = record({"web": container()}, change=back)
     assert after(now, back, over=False) == now.but(change=back.but(tries=2))
 
 
 @pytest.mark.parametrize("failure", [NO, Transient("AuthorizationFailed", "no role", circumstance=True)])
-def test_an_operators_way_back_that_is_refused_for_good_brings_back_what_ran(failure: Failure) -> None:
+def test_a_rollback_by_hand_that_is_refused_for_good_brings_back_what_ran(failure: Failure) -> None:
     back = change({"web": "acme/shop:0"}, asked={"web": "back"})
     pinned = container(pin=pin(good("0")), goods=(good("1"), good("0")))
     result = after(record({"web": pinned}, change=back), back, failure)

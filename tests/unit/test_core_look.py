@@ -43,7 +43,7 @@ def situation(now: Record, **shown: Any) -> Situation:
     return Situation(now, group(**shown), target(), RULES, NOW)
 
 
-def test_from_a_push_to_the_change_that_brings_it_in() -> None:
+def test_a_received_push_is_admitted_resolved_and_put() -> None:
     looked = situation(record(inbox=(TWO,)))
     admitted = looked.admitted()
     assert admitted == record({"web": container(candidate(TWO, None))})
@@ -57,12 +57,12 @@ def test_from_a_push_to_the_change_that_brings_it_in() -> None:
     assert (after.change.asked, after.change.began_at) == ({"web": "2"}, NOW)
 
 
-def test_nothing_to_do() -> None:
+def test_a_group_that_runs_its_desired_images_rests() -> None:
     looked = situation(record({"web": container()}))
     assert looked.reconciled(looked.admitted()) == (record({"web": container()}), Rest())
 
 
-def test_what_the_registry_does_not_tell_is_brought_in_by_its_tag() -> None:
+def test_without_an_answer_from_the_registry_a_push_is_put_by_its_tag() -> None:
     now = record({"web": container(candidate(TWO, None))})
     assert situation(now).looked_up(now, TWO, None) == record({"web": container(candidate(TWO))})
 
@@ -75,7 +75,7 @@ def test_what_is_not_an_image_ends_as_ignored() -> None:
     assert "its config is a chart's" in detail
 
 
-def test_an_image_that_is_not_there_is_asked_for_again() -> None:
+def test_an_image_that_does_not_exist_is_looked_up_again() -> None:
     now = record({"web": container(candidate(TWO, None))})
     looked = situation(now)
     for lookups in (1, 2):
@@ -88,9 +88,7 @@ def test_an_image_that_is_not_there_is_asked_for_again() -> None:
 
 @pytest.mark.parametrize("state", ["Updating", "Succeeded"])
 @pytest.mark.parametrize("known", [True, False])
-def test_a_container_is_not_met_for_the_first_time_in_a_transition_which_does_not_tell_what_ran(
-    state: str, known: bool
-) -> None:
+def test_a_new_container_is_not_recorded_during_a_transition(state: str, known: bool) -> None:
     now = record({"web": container()} if known else {}, inbox=(TWO,))
     admitted = situation(now, state=state).admitted()
     if state == "Updating" and not known:
@@ -99,12 +97,12 @@ def test_a_container_is_not_met_for_the_first_time_in_a_transition_which_does_no
         assert (admitted.inbox, queued(admitted)) == ((), ["2"])
 
 
-def test_a_container_that_is_gone_keeps_nothing_waiting_in_a_transition() -> None:
+def test_a_container_that_is_gone_does_not_block_admission_during_a_transition() -> None:
     now = record({"web": container(), "gone": container()}, inbox=(TWO,))
     assert queued(situation(now, state="Updating").admitted()) == ["2"]
 
 
-def test_the_registry_is_asked_though_a_container_is_met_for_the_first_time_in_a_transition() -> None:
+def test_the_registry_is_asked_although_a_container_is_new_during_a_transition() -> None:
     now = record({"web": container(candidate(TWO, None))})
     looked = Situation(
         now,
@@ -125,7 +123,7 @@ def test_the_rules_are_those_of_the_target_at_hand() -> None:
     assert ends(looked.admitted())[0][:2] == ("9", "ignored")
 
 
-def test_a_push_that_runs_well_on_one_container_and_is_overtaken_on_another_has_ended_once() -> None:
+def test_a_push_that_is_proven_on_one_container_and_superseded_on_another_ends_once() -> None:
     # Two containers of one repository: blue takes :1.5 alone, and web the newer :latest.
     older, newer = message("1.5"), message("latest", pushed=10)
     images = {"blue": "acme/shop:1.5", "web": "acme/shop:latest"}
@@ -153,7 +151,7 @@ def test_a_push_that_runs_well_on_one_container_and_is_overtaken_on_another_has_
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_no_value_of_the_core_changes_in_place(value: Any) -> None:
+def test_no_value_of_the_core_can_be_changed_in_place(value: Any) -> None:
     name = dataclasses.fields(value)[0].name
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(value, name, None)

@@ -1,4 +1,4 @@
-"""What has run well for long enough is proven: the last good image, the ends of pushes, the address."""
+"""What has run well for long enough is proven: the last good image, how pushes end, the address."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def ends(of: Record) -> list[tuple[str, str, str]]:
     return [(ending.message.id, ending.result, ending.detail) for ending in of.outbox]
 
 
-def test_there_must_be_a_change() -> None:
-    with pytest.raises(ValueError, match=r"^there is a change to prove$"):
+def test_a_record_without_a_change_is_a_mistake_of_the_caller() -> None:
+    with pytest.raises(ValueError, match=r"^the record has no change to prove$"):
         proven(record({"web": container()}))
 
 
 class TestAPush:
-    def test_what_runs_is_the_last_good_image_and_its_push_has_ended(self) -> None:
+    def test_its_image_becomes_the_last_good_one_and_the_push_ends(self) -> None:
         of = message("2", digest=digest("two"), pushed=-60)
         result = proven(watching(candidate(of)))
         assert web(result).goods == (good("2", pushed=-60, digest=digest("two")), good("1"))
@@ -86,17 +86,17 @@ class TestAPush:
         ],
         ids=["since the change", "its sender knows", "what it pulled last", "nobody knows"],
     )
-    def test_its_digest_is_what_was_pulled_since_or_else_what_its_sender_knows(
+    def test_the_digest_is_what_was_pulled_since_or_else_what_the_push_says(
         self, pulled: str | None, when: float, pushed: str | None, known: str | None
     ) -> None:
         of = message("2", digest=digest(pushed) if pushed else None)
         result = proven(watching(candidate(of)), seen(pulled=pulled, at_=when))
         assert web(result).good.digest == (digest(known) if known else None)
 
-    def test_one_whose_image_nobody_wrote_down_is_known_by_what_runs(self) -> None:
+    def test_a_push_without_a_known_image_is_recorded_with_what_runs(self) -> None:
         assert web(proven(watching(candidate(TWO, None)))).goods == (good("2", pushed=0), good("1"))
 
-    def test_older_pushes_have_ended_and_better_ones_go_on_waiting(self) -> None:
+    def test_older_candidates_end_and_better_ones_go_on_waiting(self) -> None:
         better, older, oldest = message("3", pushed=9), message("1.9", pushed=-9), message("1.8", pushed=-10)
         candidates = [candidate(better, None), candidate(TWO), candidate(older), candidate(oldest, None)]
         result = proven(watching(*candidates))
@@ -118,7 +118,7 @@ class TestAPush:
         assert result.outcomes[0].containers == ("blue", "web")
 
     @pytest.mark.parametrize("names", [("blue", "web"), ("web", "blue")])
-    def test_a_push_that_one_container_runs_is_not_superseded_on_another(self, names: tuple[str, str]) -> None:
+    def test_a_push_that_is_proven_on_one_container_is_not_superseded_on_another(self, names: tuple[str, str]) -> None:
         newer = message("3", pushed=9)
         one, other = names
         containers = {one: container(candidate(TWO)), other: container(candidate(newer), candidate(TWO))}
@@ -129,41 +129,39 @@ class TestAPush:
             ("3", "updated", f"{other} runs acme/shop:3"),
         ]
 
-    def test_what_was_asked_for_by_a_push_that_has_ended_meanwhile_is_nobodys_end(self) -> None:
+    def test_an_image_whose_push_has_ended_meanwhile_ends_nothing(self) -> None:
         result = proven(record({"web": container()}, change=change()))
         assert (ends(result), web(result).goods) == ([], (good("1"),))
 
-    def test_without_anything_unproven_nothing_has_ended(self) -> None:
+    def test_without_anything_unproven_nothing_ends(self) -> None:
         now = watching()
         assert proven(now, unproven={}) == now
 
 
 class TestGoodImages:
-    def test_no_more_than_a_few_are_kept_and_the_oldest_belong_to_the_past(self) -> None:
+    def test_only_a_few_are_kept_and_the_oldest_are_remembered_as_past(self) -> None:
         goods = tuple(good(f"0.{number}") for number in range(GOODS_KEPT))
         result = proven(watching(goods=goods, past=("acme/shop:old",)))
         assert [each.image for each in web(result).goods] == ["acme/shop:2", *(f"acme/shop:0.{n}" for n in range(4))]
         assert web(result).past == ("acme/shop:0.4", "acme/shop:old")
 
-    def test_an_image_that_was_good_before_is_good_once(self) -> None:
+    def test_an_image_that_was_good_before_is_listed_once(self) -> None:
         of = candidate(message("2", digest=digest("two")))
         result = proven(watching(of, goods=(good("1"), good("2", pushed=-99, digest=digest("two")))))
         assert web(result).goods == (good("2", pushed=0, digest=digest("two")), good("1"))
 
     @pytest.mark.parametrize(("before", "moved"), [("two", False), ("other", True), (None, True)])
-    def test_a_good_image_of_the_same_tag_comes_back_by_its_digest_alone_from_now_on(
+    def test_an_earlier_good_image_of_the_same_tag_comes_back_by_its_digest_alone(
         self, before: str | None, *, moved: bool
     ) -> None:
-        # Only of another image's digest can it be known that the tag has moved; without one it may have.
+        # Only another digest shows that the tag has moved. Without a digest, it may have.
         of = candidate(message("1", name="2", digest=digest("two")), f"acme/shop@{digest('two')}")
         last = good("1", digest=digest(before) if before else None)
         result = proven(watching(of, goods=(last,)), seen({"web": f"acme/shop@{digest('two')}"}))
         assert [each.moved for each in web(result).goods] == [False, moved]
 
     @pytest.mark.parametrize(("pulled", "kept"), [("two", True), ("one", False)])
-    def test_what_a_restart_replaced_is_still_known_by_its_digest_if_that_is_another_one(
-        self, pulled: str, *, kept: bool
-    ) -> None:
+    def test_an_image_replaced_by_a_restart_is_still_known_by_its_own_digest(self, pulled: str, *, kept: bool) -> None:
         of = candidate(message("1", name="2"), "acme/shop:1", restart=True)
         last = good("1", digest=digest("one"))
         result = proven(watching(of, goods=(last,)), seen({"web": "acme/shop:1"}, pulled))
@@ -180,14 +178,14 @@ class TestARestart:
         ],
         ids=["pulled since", "pulled before"],
     )
-    def test_it_is_verified_by_what_was_pulled_or_told_to_be_unverified(self, when: float, detail: str) -> None:
+    def test_it_is_verified_by_the_pulled_digest_or_reported_as_unverified(self, when: float, detail: str) -> None:
         of = candidate(message("1", name="2"), "acme/shop:1", restart=True)
         result = proven(watching(of), seen({"web": "acme/shop:1"}, "moved", when))
         assert ends(result) == [("2", "updated", detail)]
 
 
 class TestAWayBack:
-    def test_what_it_went_back_over_is_none_to_go_back_to_any_more(self) -> None:
+    def test_the_images_it_went_back_over_are_no_longer_good_ones(self) -> None:
         goods = (good("3", pushed=3), good("2", pushed=2), good("1", pushed=1), good("0"))
         back = pin(good("1", pushed=1), seconds=60)
         now = watching(pin=back, goods=goods, past=("acme/shop:old",))
@@ -198,19 +196,19 @@ class TestAWayBack:
         assert ends(result) == [("back", "updated", "web runs acme/shop:1")]
         assert result.outbox[0].message == back.message
 
-    def test_it_tells_what_the_group_has_as_the_group_spells_it(self) -> None:
+    def test_its_end_names_the_image_in_the_groups_spelling(self) -> None:
         one = good("1", digest=digest("one"), moved=True)
         now = watching(pin=pin(one), goods=(good("2"), one))
         result = proven(now, seen({"web": f"acme/shop@{digest('one')}"}), {"web": "back"})
         assert ends(result) == [("back", "updated", f"web runs acme/shop@{digest('one')}")]
 
-    def test_an_image_that_is_none_of_the_good_ones_any_more_is_the_only_one(self) -> None:
+    def test_an_image_that_is_no_longer_among_the_good_ones_becomes_the_only_one(self) -> None:
         now = watching(pin=pin(good("1")), goods=(good("3"), good("2")))
         result = proven(now, seen({"web": "acme/shop:1"}), {"web": "back"})
         assert web(result).goods == (good("1", pushed=60),)
         assert web(result).past == ("acme/shop:3", "acme/shop:2")
 
-    def test_one_that_did_not_work_and_was_reverted_is_told_by_its_failure_alone(self) -> None:
+    def test_a_rollback_that_was_reverted_ends_by_its_failure_alone(self) -> None:
         goods = (good("2", pushed=2), good("1"))
         now = watching(pin=pin(good("2", pushed=2), reverting=True), goods=goods)
         undone = Undone(message=message("1", name="back"), code="CrashLoop", detail="it crashes", containers=("web",))
@@ -218,14 +216,14 @@ class TestAWayBack:
         assert (web(result).pin, web(result).goods) == (None, goods)
         assert ends(result) == [("back", "rolled-back", "it crashes; rolled back to acme/shop:2")]
 
-    def test_pushes_that_wait_behind_it_go_on_waiting(self) -> None:
+    def test_candidates_behind_it_go_on_waiting(self) -> None:
         now = watching(candidate(TWO, None), pin=pin(good("1")), goods=(good("3"), good("1")))
         result = proven(now, seen({"web": "acme/shop:1"}), {"web": "back"})
         assert web(result).candidates == (candidate(TWO, None),)
 
 
 class TestWhatFailedBefore:
-    def test_it_has_been_rolled_back_now_that_the_group_runs_well(self) -> None:
+    def test_a_failed_push_has_been_rolled_back_once_the_group_runs_well(self) -> None:
         undone = Undone(message=TWO, code="CrashLoop", detail="it crashes", containers=("web",))
         now = record({"web": container()}, undone=(undone,), change=change({"web": "acme/shop:1"}, asked={}))
         result = proven(now, seen({"web": "acme/shop:1"}), {})
@@ -234,18 +232,18 @@ class TestWhatFailedBefore:
 
 
 class TestTheAddress:
-    def test_that_it_changed_is_told_with_the_push_and_on_its_own(self) -> None:
+    def test_a_changed_address_is_told_with_the_push_and_by_itself(self) -> None:
         result = proven(watching(sent={"address": MOVED}))
         told = f"web runs acme/shop:2; THE ADDRESS CHANGED from {MOVED} to {ADDRESS}"
         assert ends(result) == [("2", "updated", told)]
         assert result.address_changes == (AddressChange(message=TWO, before=MOVED, after=ADDRESS),)
 
-    def test_one_that_changed_before_and_has_still_to_be_told_is_not_forgotten(self) -> None:
+    def test_an_earlier_change_of_address_that_is_not_told_yet_is_kept(self) -> None:
         before = AddressChange(message=None, before={"ip": "1.1.1.1"}, after=MOVED)
         result = proven(watching(sent={"address": MOVED}).but(address_changes=(before,)))
         assert result.address_changes == (before, AddressChange(message=TWO, before=MOVED, after=ADDRESS))
 
-    def test_one_that_changed_on_the_way_back_belongs_to_no_push(self) -> None:
+    def test_a_change_of_address_during_a_rollback_belongs_to_no_push(self) -> None:
         now = record({"web": container()}, change=change({"web": "acme/shop:1"}, asked={}, address=MOVED))
         result = proven(now, seen({"web": "acme/shop:1"}), {})
         assert result.address_changes == (AddressChange(message=None, before=MOVED, after=ADDRESS),)
@@ -263,7 +261,7 @@ class TestTheAddress:
             (ADDRESS, {"ip": "0.0.0.0"}, False),
         ],
     )
-    def test_only_what_both_answers_tell_can_be_compared(
+    def test_only_addresses_that_are_known_before_and_after_are_compared(
         self, before: dict[str, str], after: dict[str, str], *, told: bool
     ) -> None:
         result = proven(watching(sent={"address": before}), seen(ipAddress=after))

@@ -16,7 +16,7 @@ ONE, TWO, THREE = message("1", pushed=-10), message("2"), message("3", pushed=10
 
 
 def received(now: Record, *messages: UpdateMessage) -> Record:
-    """The record with these pushes, which all find room."""
+    """The record with these pushes, for all of which it has room."""
     after, no_room = receive(now, messages)
     assert no_room == frozenset()
     return after
@@ -27,27 +27,27 @@ def inbox(of: Record) -> list[str]:
 
 
 def full(**rest: object) -> Record:
-    """A record in which as many pushes wait as may."""
+    """A record in which the greatest number of pushes waits."""
     many = tuple(message("2", name=f"m{number:03}") for number in range(MOST_WAITING))
     return record(inbox=many).but(**rest)
 
 
 class TestOrder:
-    def test_a_push_waits_in_the_inbox_until_the_group_is_looked_at(self) -> None:
+    def test_a_push_waits_in_the_inbox_until_the_next_look(self) -> None:
         assert received(record(), TWO) == record(inbox=(TWO,))
 
-    def test_nothing_changes_where_nothing_comes(self) -> None:
+    def test_without_messages_nothing_changes(self) -> None:
         assert received(record(inbox=(TWO,))) == record(inbox=(TWO,))
 
-    def test_the_oldest_push_is_the_first_one(self) -> None:
+    def test_the_oldest_push_comes_first(self) -> None:
         assert inbox(received(record(inbox=(TWO,)), message("4", pushed=20), THREE)) == ["2", "3", "4"]
 
-    def test_of_two_that_were_pushed_at_once_the_one_that_was_received_first_is_first(self) -> None:
+    def test_of_two_pushes_of_one_time_the_one_received_first_comes_first(self) -> None:
         late = TWO.model_copy(update={"id": "a", "received_at": THREE.received_at})
         assert inbox(received(record(), late, TWO)) == ["2", "a"]
 
     @pytest.mark.parametrize("order", list(permutations("bac")))
-    def test_pushes_of_one_moment_give_one_record_in_whatever_order_they_come(self, order: tuple[str, ...]) -> None:
+    def test_pushes_of_one_time_give_the_same_record_in_any_order(self, order: tuple[str, ...]) -> None:
         together = received(record(), *(message("2", name=name) for name in order))
         one_by_one = record()
         for name in order:
@@ -70,29 +70,29 @@ class TestAgain:
     def test_a_push_that_was_received_before_changes_nothing(self, now: Record) -> None:
         assert received(now, TWO) == now
 
-    def test_what_comes_with_it_is_received(self) -> None:
+    def test_other_pushes_beside_a_repeated_one_are_received(self) -> None:
         assert inbox(received(record(inbox=(TWO,)), TWO, THREE)) == ["2", "3"]
 
-    def test_twice_at_once_is_once(self) -> None:
+    def test_a_push_that_comes_twice_at_once_is_received_once(self) -> None:
         assert received(record(), TWO, TWO) == record(inbox=(TWO,))
 
-    def test_another_delivery_of_the_same_push_is_another_message(self) -> None:
+    def test_another_message_of_the_same_push_is_received_too(self) -> None:
         assert inbox(received(record(inbox=(TWO,)), message("2", name="again"))) == ["2", "again"]
 
 
 class TestRoom:
-    def test_what_finds_no_room_stays_on_the_queue(self) -> None:
+    def test_pushes_that_the_record_has_no_room_for_are_returned(self) -> None:
         now = full()
         assert receive(now, [TWO, THREE]) == (now, frozenset({"2", "3"}))
 
-    def test_the_last_places_are_given_to_the_first_that_come(self) -> None:
+    def test_the_last_places_go_to_the_first_messages(self) -> None:
         now = full()
         now = now.but(inbox=now.inbox[2:])
         after, no_room = receive(now, [THREE, ONE, TWO])
         assert ([one for one in inbox(after) if one in "123"], no_room) == (["1", "3"], frozenset({"2"}))
         assert len(after.inbox) == MOST_WAITING
 
-    def test_what_is_there_already_needs_no_room(self) -> None:
+    def test_a_push_that_is_in_the_record_already_needs_no_room(self) -> None:
         now = full()
         assert receive(now, [TWO, now.inbox[7]]) == (now, frozenset({"2"}))
 
@@ -102,7 +102,7 @@ class TestRoom:
         crowded = now.but(inbox=now.inbox[9:], containers={"web": web})
         assert receive(crowded, [TWO]) == (crowded, frozenset({"2"}))
 
-    def test_a_push_that_waits_for_two_containers_takes_the_room_of_one(self) -> None:
+    def test_a_push_that_two_containers_wait_for_takes_the_room_of_one(self) -> None:
         now = full()
         both = container(*(candidate(one) for one in now.inbox[:9]))
         roomy = now.but(inbox=now.inbox[10:], containers={"web": both, "blue": both})

@@ -53,7 +53,7 @@ def wanted(*candidates: Candidate, **rest: Any) -> Record:
 
 
 def proven(**rest: Any) -> Record:
-    """:1 is the last good image, and nothing is wanted."""
+    """:1 is the last good image, and no push waits."""
     return record({"web": container()}, **rest)
 
 
@@ -66,10 +66,10 @@ def endings(now: Record) -> list[tuple[str, str, str]]:
 
 
 class TestAtRest:
-    def test_a_group_that_runs_what_it_should_rests(self) -> None:
+    def test_a_group_that_runs_its_desired_images_rests(self) -> None:
         assert look(proven(), group(OLD)) == (proven(), Rest())
 
-    def test_a_group_of_which_nothing_is_known_rests(self) -> None:
+    def test_a_group_without_known_containers_rests(self) -> None:
         assert look(record(), group(OLD)) == (record(), Rest())
 
     def test_pushes_that_wait_in_the_inbox_for_their_age_are_waited_for_slowly(self) -> None:
@@ -77,27 +77,27 @@ class TestAtRest:
         why = "pushes wait until they are as old as the policy wants them (min_age)"
         assert look(now, group(OLD)) == (now, Wait(RULES.slow, why, owner=True))
 
-    def test_pushes_that_nobody_has_looked_up_yet_are_waited_for(self) -> None:
+    def test_pushes_that_wait_for_their_lookup_keep_it_from_resting(self) -> None:
         now = wanted(candidate(TWO, None), inbox=(message("3"),))
         assert look(now, group(OLD)) == (
             now,
-            Wait(timedelta(seconds=5), "pushes wait to be looked up in their registry"),
+            Wait(timedelta(seconds=5), "pushes wait for their registry lookup"),
         )
 
-    def test_what_came_in_while_the_group_is_held_is_still_admitted(self) -> None:
+    def test_a_push_that_arrived_during_a_hold_is_still_admitted(self) -> None:
         assert isinstance(look(proven(inbox=(TWO,), hold=HOLD), group(OLD))[1], Wait)
 
-    def test_candidates_of_a_group_that_is_held_by_hand_wait_for_the_release(self) -> None:
+    def test_candidates_of_a_group_held_by_hand_wait_for_the_release(self) -> None:
         now = wanted(candidate(TWO, None), hold=HOLD)
         assert look(now, group(OLD)) == (now, Rest())
 
-    def test_candidates_behind_a_way_back_that_is_not_known_any_more_wait_for_the_release(self) -> None:
-        # The way back can not be gone, as its tag has moved and nobody knows its digest.
+    def test_candidates_behind_a_pin_without_a_known_image_wait_for_the_release(self) -> None:
+        # The rollback can't be made, because the tag has moved and the digest is not known.
         back = pin(good("0", moved=True))
         now = record({"web": container(candidate(TWO, None), pin=back)})
         assert look(now, group(OLD)) == (now, Rest())
 
-    def test_one_container_whose_push_waits_keeps_the_group_from_resting(self) -> None:
+    def test_one_container_with_a_waiting_push_keeps_the_group_from_resting(self) -> None:
         back = container(candidate(TWO, None), pin=pin(good("0", moved=True)))
         now = record({"web": back, "blue": container(candidate(TWO, None))})
         assert isinstance(look(now, group(OLD | {"blue": "acme/shop:1"}))[1], Wait)
@@ -106,30 +106,30 @@ class TestAtRest:
         ("sent", "seconds", "left"),
         [((0,), 0, 60), ((0,), 29, 60), ((0,), 31, 59), ((0,), 89.5, 1), ((0, 20, 10), 75, 35)],
     )
-    def test_a_change_that_may_still_arrive_is_waited_for(
+    def test_a_change_that_may_still_take_effect_is_waited_for(
         self, sent: tuple[float, ...], seconds: float, left: float
     ) -> None:
         flights = tuple(Flight(generation=1, sent_at=at(each)) for each in sent)
         now = proven(flights=flights)
         result, action = look(now, group(OLD), seconds)
-        assert action == Wait(timedelta(seconds=left), "a change may still be on its way")
+        assert action == Wait(timedelta(seconds=left), "an earlier change may still take effect")
         assert result == now
 
     @pytest.mark.parametrize(("seconds", "flying"), [(89.9, True), (90, False)])
-    def test_what_can_not_arrive_any_more_is_forgotten(self, seconds: float, *, flying: bool) -> None:
+    def test_a_change_that_can_not_take_effect_any_more_is_forgotten(self, seconds: float, *, flying: bool) -> None:
         flight = Flight(generation=1, sent_at=at(0))
         result, action = look(proven(flights=(flight,)), group(OLD), seconds)
         assert (result.flights, isinstance(action, Rest)) == (((flight,), False) if flying else ((), True))
 
-    def test_what_failed_before_is_told_where_nothing_is_left_to_be_changed(self) -> None:
+    def test_an_earlier_failure_is_told_where_nothing_is_left_to_change(self) -> None:
         result, action = look(proven(undone=(FAILED,)), group(OLD))
         assert (result.undone, action) == ((), Rest())
-        assert endings(result) == [("0", "failed", "it crashes; not rolled back: nothing was left to be changed")]
+        assert endings(result) == [("0", "failed", "it crashes; not rolled back: nothing was left to change")]
 
-    def test_where_a_change_that_nobody_wants_any_more_never_came_what_runs_is_watched(self) -> None:
+    def test_what_runs_is_watched_where_an_unwanted_change_never_took_effect(self) -> None:
         now = proven(change=change(), undone=(FAILED,))
         watched, action = look(now, group(OLD, {"web": running(-10)}))
-        assert action == Wait(timedelta(seconds=20), "healthy, and watched for a while")
+        assert action == Wait(timedelta(seconds=20), "healthy, waiting for the end of the soak")
         assert (the_change(watched).images, the_change(watched).asked, endings(watched)) == (OLD, {}, [])
         result, action = look(watched, group(OLD, {"web": running(-10)}), 20)
         assert (result.change, action) == (None, Rest())
@@ -137,7 +137,7 @@ class TestAtRest:
 
 
 class TestInTurn:
-    """What a group is asked first."""
+    """Which question about a group comes first."""
 
     def test_a_wanted_push_is_put(self) -> None:
         result, action = look(wanted(), group(OLD), 7)
@@ -157,19 +157,19 @@ class TestInTurn:
         assert action == Wait(SLOWLY, "held by a resource tag: freeze", owner=True)
         assert result == now
 
-    def test_what_is_on_the_group_already_is_watched_whatever_its_tags_say(self) -> None:
+    def test_an_image_that_is_on_the_group_is_watched_whatever_the_tags_say(self) -> None:
         result, action = look(wanted(change=change()), group(NEW, {"web": running(10)}, tags=BY_TAG), 40)
         assert action == Rest()
         assert endings(result) == [("2", "updated", "web runs acme/shop:2")]
 
-    def test_a_group_in_transition_is_waited_for_and_gets_no_put(self) -> None:
+    def test_a_group_in_transition_gets_no_put(self) -> None:
         result, action = look(wanted(), group(OLD, state="Updating"), 7)
         assert action == Wait(timedelta(seconds=5), "the group is in transition")
         assert result == wanted(stuck=Patience(waited=0, looked_at=at(7)))
 
 
 class TestOwner:
-    """A stopped group has its owner to wait for, as long as anything is wanted of it."""
+    """A stopped group waits for its owner for as long as anything is left to do."""
 
     STOPPED = group(OLD, shown="Stopped")
 
@@ -196,23 +196,23 @@ class TestOwner:
             "one that was received on a held group",
         ],
     )
-    def test_it_is_waited_for_while_anything_is_left_to_do(self, now: Record) -> None:
+    def test_the_owner_is_waited_for_while_anything_is_left_to_do(self, now: Record) -> None:
         assert look(now, self.STOPPED, 7) == (now, Wait(SLOWLY, STOPPED, owner=True))
 
     @pytest.mark.parametrize("now", [proven(), wanted(hold=HOLD)], ids=["nothing", "what is held by hand"])
-    def test_it_rests_where_nothing_is(self, now: Record) -> None:
+    def test_the_group_rests_where_nothing_is_left_to_do(self, now: Record) -> None:
         assert look(now, self.STOPPED) == (now, Rest())
 
-    def test_what_failed_before_is_not_rolled_back(self) -> None:
+    def test_an_earlier_failure_is_not_rolled_back(self) -> None:
         result, action = look(proven(undone=(FAILED,)), group(NEW, shown="Stopped"))
         assert action == Wait(SLOWLY, STOPPED, owner=True)
         assert endings(result) == [("0", "failed", f"it crashes; not rolled back: {STOPPED}")]
 
-    def test_what_failed_before_is_not_rolled_back_while_a_tag_holds_the_group(self) -> None:
+    def test_an_earlier_failure_is_not_rolled_back_while_a_tag_holds_the_group(self) -> None:
         result, _ = look(proven(undone=(FAILED,)), group(NEW, tags=BY_TAG))
         assert endings(result) == [("0", "failed", "it crashes; not rolled back: held by a resource tag: freeze")]
 
-    def test_a_held_group_that_runs_another_image_than_it_should_waits_for_its_owner(self) -> None:
+    def test_a_held_group_with_an_unwanted_image_waits_for_its_owner(self) -> None:
         assert look(proven(), group(NEW, tags=BY_TAG)) == (
             proven(),
             Wait(SLOWLY, "held by a resource tag: freeze", owner=True),
@@ -225,13 +225,13 @@ class TestOwner:
 
 
 class TestTransition:
-    def test_the_longer_it_takes_the_less_often_it_is_looked_at(self) -> None:
+    def test_the_longer_it_takes_the_rarer_the_looks_become(self) -> None:
         now = wanted(stuck=Patience(waited=26, looked_at=at(100)))
         result, action = look(now, group(OLD, state="Updating"), 104)
         assert action == Wait(timedelta(seconds=15), "the group is in transition")
         assert result.stuck == Patience(waited=30, looked_at=at(104))
 
-    def test_an_absence_of_all_workers_does_not_count(self) -> None:
+    def test_time_without_any_worker_does_not_count(self) -> None:
         now = wanted(stuck=Patience(waited=26, looked_at=at(100)))
         result, _ = look(now, group(OLD, state="Updating"), 9999)
         assert result.stuck == Patience(waited=26 + 13 + 5, looked_at=at(9999))
@@ -241,7 +241,7 @@ class TestTransition:
         assert result.stuck is None
         assert isinstance(action, Put)
 
-    def test_one_that_never_ends_fails_the_pushes_that_wait_for_it(self) -> None:
+    def test_an_endless_transition_fails_the_pushes_that_wait_for_it(self) -> None:
         shown = group(OLD, state="Updating")
         just, action = look(wanted(stuck=Patience(waited=1796, looked_at=at(100))), shown, 104)
         assert action == Wait(SLOWLY, "the group is in transition")
@@ -254,7 +254,7 @@ class TestTransition:
         ]
         assert (result.stuck, action) == (Patience(waited=0, looked_at=at(105)), Rest())
 
-    def test_the_next_push_has_all_the_time_again(self) -> None:
+    def test_the_next_push_gets_all_the_time_again(self) -> None:
         now = wanted(candidate(TWO), stuck=Patience(waited=1800, looked_at=at(100)))
         newer = container(candidate(message("3", pushed=9)), goods=(good("1"),))
         result, _ = look(now.but(containers={"web": newer}), group(OLD, state="Updating"), 105)
@@ -262,17 +262,17 @@ class TestTransition:
         later = result.but(containers={"web": container(candidate(message("4", pushed=99)))})
         assert isinstance(look(later, group(OLD, state="Updating"), 110)[1], Wait)
 
-    def test_a_way_back_goes_on_waiting_and_what_failed_before_is_told(self) -> None:
+    def test_a_rollback_goes_on_waiting_and_the_earlier_failure_is_told(self) -> None:
         now = proven(undone=(FAILED,), stuck=Patience(waited=1800, looked_at=at(100)))
         result, action = look(now, group(NEW, state="Updating"), 105)
         assert action == Wait(SLOWLY, "the group is in transition")
         detail = "it crashes; not rolled back: the group has been in transition for more than 0:30:00"
         assert endings(result) == [("0", "failed", detail)]
-        # Whatever comes next may wait as long again.
+        # What is desired next may wait as long again.
         assert result.stuck == Patience(waited=0, looked_at=at(105))
 
-    def test_what_was_received_is_met_once_the_transition_is_over(self) -> None:
-        # A group in transition does not tell what ran in a container that nobody knows yet.
+    def test_a_new_container_is_recorded_once_the_transition_is_over(self) -> None:
+        # A group in transition does not show what ran in a container that is not recorded yet.
         result, action = look(record(inbox=(TWO,)), group(OLD, state="Updating"), 7)
         assert action == Wait(timedelta(seconds=5), "the group is in transition")
         assert result == record(inbox=(TWO,), stuck=Patience(looked_at=at(7)))
@@ -282,7 +282,7 @@ class TestTransition:
         assert action == Wait(SLOWLY, "the group is in transition")
         assert (result.inbox, endings(result)) == ((TWO,), [])
 
-    def test_every_push_that_waits_has_failed_with_what_failed_before(self) -> None:
+    def test_an_endless_transition_fails_every_waiting_push_and_tells_earlier_failures(self) -> None:
         five = candidate(message("5", repository="acme/jobs"), "acme/jobs:5")
         jobs = container(five, repository="docker.io/acme/jobs", goods=(good("4", "acme/jobs:4"),))
         now = record(
@@ -295,35 +295,35 @@ class TestTransition:
 
 
 class TestWatched:
-    def test_a_change_with_all_that_is_wished_for_is_watched(self) -> None:
+    def test_a_change_with_all_desired_images_is_watched(self) -> None:
         now = wanted(change=change(since=0))
         result, action = look(now, group(NEW, {"web": waiting()}), 4)
         assert action == Wait(timedelta(seconds=5), "web is waiting")
         assert the_change(result).began_at == at(0)
 
-    def test_a_change_that_brought_more_than_is_wished_for_by_now_is_watched(self) -> None:
+    def test_a_change_with_more_than_the_desired_images_is_watched(self) -> None:
         sent = change(NEW | {"side": "acme/side:1"}, since=0)
         shown = group(NEW | {"side": "acme/side:1"}, {"web": waiting()})
         result, _ = look(wanted(change=sent), shown, 4)
         assert the_change(result).images == sent.images
 
-    def test_what_somebody_else_has_brought_here_is_watched_all_the_same(self) -> None:
+    def test_an_image_that_somebody_else_deployed_is_watched_too(self) -> None:
         result, action = look(wanted(generation=3), group(NEW, {"web": running(-10)}), 4)
-        assert action == Wait(timedelta(seconds=16), "healthy, and watched for a while")
+        assert action == Wait(timedelta(seconds=16), "healthy, waiting for the end of the soak")
         assert (the_change(result).generation, the_change(result).began_at) == (3, LONG_AGO)
 
-    def test_and_proven_at_once_if_it_has_run_for_long_enough(self) -> None:
+    def test_such_an_image_is_proven_at_once_if_it_has_run_for_long_enough(self) -> None:
         result, action = look(wanted(), group(NEW), 4)
         assert action == Rest()
         assert endings(result) == [("2", "updated", "web runs acme/shop:2")]
         assert result.containers["web"].good == good("2", pushed=0)
 
-    def test_and_failed_if_it_crashes(self) -> None:
+    def test_such_an_image_fails_if_it_crashes(self) -> None:
         result, action = look(wanted(), group(NEW, {"web": crash_loop(-60)}), 4)
         assert action == Put(OLD, restart=False)
         assert [undone.code for undone in result.undone] == ["CrashLoop"]
 
-    def test_one_change_that_has_only_some_of_it_does_not_count(self) -> None:
+    def test_a_change_with_only_some_of_the_desired_images_does_not_count(self) -> None:
         five = candidate(message("5", repository="acme/jobs"), "acme/jobs:5")
         jobs = container(five, repository="docker.io/acme/jobs", goods=(good("4", "acme/jobs:4"),))
         now = record({"web": container(candidate(TWO)), "jobs": jobs}, change=change(), generation=1)
@@ -333,20 +333,20 @@ class TestWatched:
 
 
 class TestStories:
-    """What one look leads to, and the next ones."""
+    """Several looks, one after the other."""
 
-    def test_a_push_that_fails_is_rolled_back_in_the_same_look_and_told_when_that_is_proven(self) -> None:
+    def test_a_failed_push_is_rolled_back_in_the_same_look_and_told_once_that_is_proven(self) -> None:
         now, action = look(wanted(), group(OLD), 0)
         assert action == Put(NEW, restart=False)
         now, action = look(now, group(NEW, {"web": crash_loop(20)}), 25)
         assert action == Put(OLD, restart=False)
         assert (the_change(now).asked, the_change(now).generation, endings(now)) == ({}, 2, [])
         now, action = look(now, group(OLD, {"web": running(30)}), 62)
-        assert action == Wait(timedelta(seconds=55 - 2), "a change may still be on its way")
+        assert action == Wait(timedelta(seconds=55 - 2), "an earlier change may still take effect")
         assert endings(now) == [("2", "rolled-back", f"web: {CRASH}; rolled back to acme/shop:1")]
         assert (now.change, now.undone) == (None, ())
 
-    def test_the_runner_up_takes_the_place_of_what_fails(self) -> None:
+    def test_the_next_best_candidate_replaces_a_failed_one(self) -> None:
         older = message("1.9", pushed=-5)
         now = wanted(candidate(TWO), candidate(older), change=change(), generation=1)
         result, action = look(now, group(NEW, {"web": crash_loop(20)}), 25)
@@ -356,7 +356,7 @@ class TestStories:
         result, _ = look(result, group({"web": "acme/shop:1.9"}, {"web": running(30)}), 62)
         assert [each[:2] for each in endings(result)] == [("2", "rolled-back"), ("1.9", "updated")]
 
-    def test_a_push_that_came_meanwhile_takes_the_place_of_what_is_watched(self) -> None:
+    def test_a_push_that_arrives_meanwhile_replaces_the_watched_one(self) -> None:
         newer = candidate(message("3", pushed=9))
         now = wanted(newer, candidate(TWO), change=change(), generation=1)
         result, action = look(now, group(NEW, {"web": waiting()}), 10)
@@ -378,7 +378,7 @@ class TestStories:
             {"web": "acme/shop:3"}, restart=False
         )
 
-    def test_a_hold_lets_what_was_begun_end_and_begins_nothing(self) -> None:
+    def test_a_hold_lets_a_begun_change_end_and_begins_nothing(self) -> None:
         newer = candidate(message("3", pushed=9))
         now = wanted(newer, candidate(TWO), change=change(), generation=1, hold=HOLD)
         result, action = look(now, group(NEW, {"web": running(10)}), 40)
@@ -386,14 +386,14 @@ class TestStories:
         assert endings(result) == [("2", "updated", "web runs acme/shop:2")]
         assert [each.id for each in result.containers["web"].candidates] == ["3"]
 
-    def test_what_fails_on_a_held_group_is_not_brought_back_before_the_release(self) -> None:
+    def test_a_push_that_fails_on_a_held_group_is_not_rolled_back_before_the_release(self) -> None:
         now = wanted(change=change(), generation=1, hold=HOLD)
         held, action = look(now, group(NEW, {"web": crash_loop(20)}), 25)
         assert not isinstance(action, Put)
         _, action = look(held.but(hold=None), group(NEW, {"web": crash_loop(20)}), 99)
         assert action == Put(OLD, restart=False)
 
-    def test_what_only_a_restart_brings_in_is_there_once_the_group_was_restarted_for_it(self) -> None:
+    def test_a_restart_counts_once_the_group_was_restarted_for_it(self) -> None:
         again = candidate(message("1", name="again"), restart=True)
         now, action = look(wanted(again), group(OLD), 0)
         assert action == Put(OLD, restart=True)
@@ -403,13 +403,13 @@ class TestStories:
         told = "web was restarted with acme/shop:1; unverified: Azure does not say which image it pulled"
         assert endings(now) == [("again", "updated", told)]
 
-    def test_a_late_change_that_undid_a_proven_one_is_put_right(self) -> None:
+    def test_a_late_change_that_replaced_a_proven_image_is_corrected(self) -> None:
         now = record({"web": container(goods=(good("2", pushed=0), good("1")))}, generation=2)
         result, action = look(now, group(OLD, {"web": running(5)}), 10)
         assert action == Put(NEW, restart=False)
         assert the_change(result).asked == {}
 
-    def test_secrets_that_nobody_configured_keep_no_push_waiting(self) -> None:
+    def test_missing_secrets_do_not_keep_a_push_waiting(self) -> None:
         login = {"server": "r.io", "username": "u"}
         result, action = look(wanted(), group(OLD, imageRegistryCredentials=[login]))
         assert action == Rest()
@@ -427,7 +427,7 @@ class TestStories:
         assert action == Put(NEW | {"side": f"acme/side@{digest('side')}"}, restart=False)
         assert the_change(result).asked == {"web": "2"}
 
-    def test_pushes_to_be_tried_apart_go_one_after_the_other(self) -> None:
+    def test_pushes_to_be_tried_apart_are_put_one_after_the_other(self) -> None:
         five = candidate(message("5", repository="acme/jobs"), "acme/jobs:5")
         jobs = container(five, repository="docker.io/acme/jobs", goods=(good("4", "acme/jobs:4"),))
         now = record({"web": container(candidate(TWO)), "jobs": jobs}, apart=True)
@@ -439,14 +439,14 @@ class TestStories:
 
 
 class TestItComesToAnEnd:
-    def test_a_full_record_whose_every_push_fails_is_done_with_in_one_look(self) -> None:
+    def test_a_full_record_whose_every_push_fails_is_settled_in_one_look(self) -> None:
         pushes = [candidate(message(str(number), pushed=-number)) for number in range(MOST_WAITING)]
         login = {"server": "r.io", "username": "u"}
         result, action = look(wanted(*pushes), group(OLD, imageRegistryCredentials=[login]))
         assert action == Rest()
         assert len(result.outbox) == MOST_WAITING
 
-    def test_a_look_that_came_to_none_would_say_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_look_without_an_end_raises_an_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(worker.core.reconcile, "MOST_TURNS", 1)
-        with pytest.raises(AssertionError, match=r"^a look that comes to no end$"):
+        with pytest.raises(AssertionError, match=r"^reconcile found no action within 1 turns$"):
             look(wanted(), group(NEW))

@@ -43,14 +43,14 @@ def forgive(_message: UpdateMessage) -> None:
     """Nobody keeps a record here."""
 
 
-def test_what_is_looked_at_is_given_back(poison: MemoryQueue) -> None:
+def test_letters_are_given_back_after_the_block(poison: MemoryQueue) -> None:
     with leased_letters(poison) as letters:
         assert [one.id for one in letters] == ["message-1", "message-2"]
         assert poison.receive(32) == []
     assert len(poison.receive(32)) == 2
 
 
-def test_what_somebody_else_has_is_not_among_them(poison: MemoryQueue) -> None:
+def test_letters_that_somebody_else_has_leased_are_not_listed(poison: MemoryQueue) -> None:
     poison.receive(1)
     with leased_letters(poison) as letters:
         assert [one.id for one in letters] == ["message-2"]
@@ -64,7 +64,7 @@ def test_a_redriven_message_is_new(updates: MemoryQueue, poison: MemoryQueue) ->
     assert poison.count() == 0
 
 
-def test_what_can_not_be_read_is_not_redriven(clock: Clock, updates: MemoryQueue) -> None:
+def test_a_letter_that_can_not_be_decoded_is_not_redriven(clock: Clock, updates: MemoryQueue) -> None:
     poison = MemoryQueue(clock, LEASE)
     poison.send("not a letter")
     poison.send(letter("not a message"))
@@ -82,7 +82,7 @@ def purged(letters: list[Letter], _updates: MemoryQueue, poison: MemoryQueue) ->
 
 
 @pytest.mark.parametrize("do", [redriven, purged])
-def test_what_somebody_else_took_meanwhile_is_left_to_them(
+def test_a_letter_that_somebody_else_took_meanwhile_is_left_to_them(
     do: Callable[[list[Letter], MemoryQueue, MemoryQueue], dict[str, str]],
     clock: Clock,
     updates: MemoryQueue,
@@ -96,7 +96,7 @@ def test_what_somebody_else_took_meanwhile_is_left_to_them(
     assert (updates.count(), poison.count()) == (0, 2)
 
 
-def test_a_letter_named_twice_is_one(poison: MemoryQueue) -> None:
+def test_a_letter_that_is_named_twice_is_found_once(poison: MemoryQueue) -> None:
     with leased_letters(poison) as letters:
         assert [one.id for one in find(letters, ["message-1", "message-1"])] == ["message-1"]
 
@@ -115,7 +115,7 @@ def test_a_unique_beginning_names_a_letter(poison: MemoryQueue) -> None:
         ([""], "no dead letters"),
     ],
 )
-def test_what_names_no_letter_or_several_names_none(poison: MemoryQueue, ids: list[str], why: str) -> None:
+def test_a_beginning_of_no_letter_or_of_several_is_an_error(poison: MemoryQueue, ids: list[str], why: str) -> None:
     with leased_letters(poison) as letters, pytest.raises(LookupError, match=why):
         find(letters, ids)
 

@@ -326,6 +326,14 @@ def test_the_failed_pull_of_another_image_is_not_its_fault(image: str | None, na
     assert isinstance(container_health(view, [], "Always", at(0), image), Broken) is broken
 
 
+def test_a_failed_pull_without_a_first_time_is_told_by_its_last() -> None:
+    failed = event("Failed", 6, f'Failed to pull image "acme/shop@{PLATFORM}": no')
+    del failed["firstTimestamp"]
+    for since, broken in ((0, True), (6, True), (7, False)):
+        view = waiting() | {"events": [failed]}
+        assert isinstance(container_health(view, [], "Always", at(since), "acme/shop:2"), Broken) is broken
+
+
 @pytest.mark.parametrize(
     ("first", "last", "others", "broken"),
     [
@@ -336,7 +344,11 @@ def test_the_failed_pull_of_another_image_is_not_its_fault(image: str | None, na
         (0, 6, [event("Pulling", 5, f'pulling image "acme/shop@{OTHER}"')], True),
         (0, 6, [event("Pulling", 9, f'pulling image "acme/shop@{PLATFORM}"')], True),
         (0, 6, [event("Pulling", 9, 'pulling image "acme/shop:2"')], True),
+        (0, 6, [event("Pulled", 9, f'Successfully pulled image "acme/shop@{OTHER}"')], False),
+        (0, 6, [event("Pulling", 6, f'pulling image "acme/shop@{OTHER}"')], True),
         (0, 6, [event("Started", 9, f"acme/shop@{OTHER}")], True),
+        (0, 0, [], True),
+        (-1, 59.999, [], False),
     ],
 )
 def test_a_failed_pull_by_a_digest_is_told_from_those_before_by_its_times(

@@ -1,4 +1,4 @@
-"""What an operator does to a record by hand: hold, release, and back to the good images before."""
+"""What an operator changes in a record by hand: hold, release, roll back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from worker.core.desired import desired
 from worker.core.proving import prove
 from worker.record.overrides import NothingToRollBackTo, Wish, end_hold, hold, release, roll_back, what_comes_back
 from worker.record.record import FAILURES_KEPT, Record
-from worker.record.values import ContainerRecord, Failure, Good, Hold, Pin, Undone
+from worker.record.values import ContainerRecord, FailedPush, Good, Hold, Pin, Undone
 
 ONE_GOOD = digest("one")
 ONE, TWO, THREE = message("1", pushed=-10), message("2"), message("3", pushed=10)
@@ -37,7 +37,7 @@ NOW = at(600)
 
 
 def back(now: Record | ContainerRecord, name: str = "by-hand") -> Record:
-    """The record once an operator has asked for the way back."""
+    """The record after an operator has asked for a rollback."""
     before = record({"web": now}) if isinstance(now, ContainerRecord) else now
     return roll_back(before, name, NOW)
 
@@ -49,12 +49,12 @@ def pinned(of: Record, name: str = "web") -> Pin:
 
 
 def goal(of: Record, name: str = "web") -> str | None:
-    """The image that the group is on its way back to."""
+    """The image that the rollback goes to."""
     return pinned(of, name).good.restored
 
 
 def arrived(of: Record) -> Record:
-    """The record once the way back is proven."""
+    """The record after the rollback was proven."""
     images = {name: str(goal(of, name)) for name, one in of.containers.items() if one.pin}
     asked = {name: pinned(of, name).message.id for name in images}
     return prove(of.but(change=change(images, asked=asked)), group(images), asked, at(700)).but(change=None)
@@ -65,11 +65,11 @@ class TestHold:
         before = record({"web": container(candidate(TWO))})
         assert hold(before, "sale", at(60)) == before.but(hold=Hold(reason="sale", since=at(60)))
 
-    def test_a_second_hold_takes_the_place_of_the_first(self) -> None:
+    def test_a_second_hold_replaces_the_first(self) -> None:
         held = hold(hold(record(), "sale", at(60)), "still on sale", at(90))
         assert held.hold == Hold(reason="still on sale", since=at(90))
 
-    def test_a_way_back_goes_on(self) -> None:
+    def test_a_rollback_goes_on(self) -> None:
         now = back(container(goods=GOODS))
         held = hold(now, "incident", at(700))
         assert (held.hold, held.containers) == (Hold(reason="incident", since=at(700)), now.containers)
@@ -143,18 +143,18 @@ class TestBackToANamedImage:
 
 
 class TestRelease:
-    def test_what_waited_is_desired_again(self) -> None:
+    def test_the_best_candidate_is_desired_again(self) -> None:
         held = hold(record({"web": container(candidate(TWO))}), "sale", at(0))
         assert not desired(held, {"web": "acme/shop:1"}, rollback=True)
         released = release(held)
         assert released == record({"web": container(candidate(TWO))})
         assert desired(released, {"web": "acme/shop:1"}, rollback=True)["web"].id == "2"
 
-    def test_a_group_that_is_not_held(self) -> None:
+    def test_releasing_a_group_that_is_not_held_changes_nothing(self) -> None:
         now = record({"web": container()})
         assert release(now) == now
 
-    def test_no_way_back_goes_on(self) -> None:
+    def test_rollbacks_do_not_go_on(self) -> None:
         going = container(pin=pin(good("1")))
         now = hold(record({"web": going, "blue": going, "jobs": container()}), "rolled back", at(0))
         assert release(now) == record(dict.fromkeys(("web", "blue", "jobs"), container()))
@@ -175,10 +175,10 @@ class TestRollBack:
         assert (sent.push.sender, str(sent.push.image), sent.push.digest) == ("rollback", f"{REPOSITORY}:1", None)
         assert sent.push.pushed_at == NOW
 
-    def test_what_it_goes_back_from_counts_as_failed_so_that_no_sweep_brings_it_again(self) -> None:
+    def test_the_image_it_goes_back_from_counts_as_failed_so_that_no_sweep_brings_it_again(self) -> None:
         newest = good("2", digest=digest("two")).but(order=(at(0), at(5)))
         now = back(container(goods=(newest, good("1")), failures=(failure(THREE),)))
-        rolled_back = Failure(
+        rolled_back = FailedPush(
             id="RolledBack",
             tag="2",
             image="acme/shop:2",
@@ -189,17 +189,17 @@ class TestRollBack:
         )
         assert now.containers["web"].failures == (rolled_back, failure(THREE))
 
-    def test_an_image_of_which_little_is_known_counts_too(self) -> None:
+    def test_an_image_without_a_tag_or_a_time_counts_as_failed_too(self) -> None:
         now = back(container(goods=(good(None, "acme/shop@x"), good("1"))))
         (one,) = now.containers["web"].failures
         assert (one.tag, one.image, one.digest, one.pushed_at) == ("unknown", "acme/shop@x", None, None)
 
-    def test_only_so_many_failures_are_kept(self) -> None:
+    def test_only_a_limited_number_of_failures_is_kept(self) -> None:
         many = tuple(failure(message(f"v{number}")) for number in range(FAILURES_KEPT))
         kept = back(container(goods=GOODS, failures=many)).containers["web"].failures
         assert [one.id for one in kept] == ["RolledBack", *(f"v{number}" for number in range(FAILURES_KEPT - 1))]
 
-    def test_pushes_that_wait_have_ended(self) -> None:
+    def test_waiting_pushes_end(self) -> None:
         now = record({"web": container(candidate(TWO), candidate(ONE), goods=GOODS)}, inbox=(THREE,), apart=True)
         after = back(now)
         why = "an operator rolled back to an earlier image"
@@ -213,25 +213,25 @@ class TestRollBack:
         assert after.outcomes[0].at == NOW
         assert after.containers["web"].past == ("acme/shop:2", "acme/shop:1")
 
-    def test_an_image_of_no_known_tag(self) -> None:
+    def test_it_can_go_back_to_an_image_without_a_known_tag(self) -> None:
         before = good(None, f"acme/shop@{ONE_GOOD}", digest=ONE_GOOD)
         now = back(container(goods=(good("2"), before)))
         sent = pinned(now).message.push
         assert (goal(now), sent.tag, sent.digest) == (f"acme/shop@{ONE_GOOD}", "unknown", ONE_GOOD)
 
-    def test_a_tag_that_moved_goes_back_by_digest(self) -> None:
+    def test_an_image_whose_tag_has_moved_comes_back_by_its_digest(self) -> None:
         before = good("latest", digest=ONE_GOOD, moved=True)
         now = back(container(goods=(good("latest", f"acme/shop@{digest('two')}"), before)))
         assert goal(now) == f"acme/shop@{ONE_GOOD}"
 
-    def test_an_image_whose_tag_has_moved_and_whose_digest_nobody_knows_is_none_to_go_back_to(self) -> None:
+    def test_an_image_whose_tag_has_moved_and_whose_digest_is_unknown_can_not_come_back(self) -> None:
         lost = container(goods=(good("2"), good("1", moved=True), good("0")))
         with pytest.raises(NothingToRollBackTo):
             back(lost)
         both = back(record({"web": lost, "blue": container(goods=GOODS)}))
         assert (both.containers["web"].pin, goal(both, "blue")) == (None, "acme/shop:1")
 
-    def test_a_tag_that_was_restarted_into_several_images_goes_back_through_each(self) -> None:
+    def test_a_tag_that_was_restarted_into_several_images_goes_back_one_by_one(self) -> None:
         goods = tuple(good("1", digest=digest(name), moved=number > 0) for number, name in enumerate("cba"))
         first = back(container(goods=goods), "first")
         assert goal(first) == f"acme/shop@{digest('b')}"
@@ -239,7 +239,7 @@ class TestRollBack:
         assert goal(again) == f"acme/shop@{digest('a')}"
         assert [one.digest for one in again.containers["web"].failures] == [digest(name) for name in "cbc"]
 
-    def test_every_container_that_can_goes_back_by_one_message(self) -> None:
+    def test_all_containers_go_back_by_one_message(self) -> None:
         jobs = container(goods=(good("7"), good("6")), repository="docker.io/acme/jobs")
         now = back(record({"jobs": jobs, "new": container(), "web": container(goods=GOODS)}))
         assert {name: one.pin and one.pin.good.tag for name, one in now.containers.items()} == {
@@ -269,14 +269,14 @@ class TestRollBack:
         ],
         ids=["nothing is known", "nothing ran before", "a push waits", "nothing is kept up to date"],
     )
-    def test_there_is_nothing_to_go_back_to(self, now: Record) -> None:
+    def test_without_an_earlier_good_image_it_is_an_error(self, now: Record) -> None:
         with pytest.raises(NothingToRollBackTo) as raised:
             back(now)
-        assert str(raised.value) == "no earlier good image is known than those that run now"
+        assert str(raised.value) == "no good image older than the running one is known"
 
 
 class TestFromWhatIsNotProven:
-    """Something that nobody has proven runs in the place of the last good image, which is gone back to then."""
+    """An unproven image runs in the place of the last good one, so the last good one is what comes back."""
 
     def begun(self, of: UpdateMessage, last: Good, **rest: Any) -> Record:
         return record(
@@ -296,7 +296,7 @@ class TestFromWhatIsNotProven:
         after = back(self.begun(of, good("1"), digest=told))
         assert after.containers["web"].failures == (failure(of, code="RolledBack", at=NOW, digest=told or sent),)
 
-    def test_a_push_that_waits_does_not(self) -> None:
+    def test_a_push_that_only_waits_does_not(self) -> None:
         now = self.begun(TWO, good("1"))
         now = now.but(change=change(asked={"blue": "2"}))
         after = back(now)
@@ -305,14 +305,14 @@ class TestFromWhatIsNotProven:
     @pytest.mark.parametrize(
         ("told", "moved"), [(digest("two"), True), (None, True), (ONE_GOOD, False)], ids=["another", "unknown", "same"]
     )
-    def test_a_tag_that_moved_with_it_goes_back_by_digest(self, told: str | None, moved: bool) -> None:
+    def test_if_its_tag_has_moved_the_last_good_image_comes_back_by_digest(self, told: str | None, moved: bool) -> None:
         again = message("1", name="again")
         after = back(self.begun(again, good("1", digest=ONE_GOOD), digest=told))
         assert pinned(after).good == good("1", digest=ONE_GOOD, moved=moved)
 
 
 class TestFromWhatHasFailed:
-    """A push that failed may have been left on the group, so that the last good image is the one to go back to."""
+    """A failed push may have been left on the group. Then the last good image is what comes back."""
 
     FAILED = container(goods=GOODS, failures=(failure(message("9")),), past=("acme/shop:8",))
 
@@ -328,38 +328,40 @@ class TestFromWhatHasFailed:
         ],
         ids=["it was left", "an older one was left", "the good one", "its owner's", "elsewhere", "nobody can tell"],
     )
-    def test_what_the_group_runs_tells(self, running: dict[str, str] | None, to: str) -> None:
+    def test_the_running_image_decides_where_to_go_back_to(self, running: dict[str, str] | None, to: str) -> None:
         assert goal(roll_back(record({"web": self.FAILED}), "by-hand", NOW, running)) == to
 
-    def test_what_is_good_in_the_meantime_is_not_gone_back_to(self) -> None:
+    def test_a_failed_image_that_has_become_good_counts_as_good(self) -> None:
         again = self.FAILED.but(goods=(good("9"), good("1")))
         assert goal(roll_back(record({"web": again}), "by-hand", NOW, {"web": "acme/shop:9"})) == "acme/shop:1"
 
     @pytest.mark.parametrize(("names", "to"), [(("web", "blue"), "acme/shop:2"), (("blue",), "acme/shop:1")])
-    def test_what_is_being_rolled_back_anyway_is_the_first_step(self, names: tuple[str, ...], to: str) -> None:
+    def test_from_a_push_that_is_being_rolled_back_it_goes_to_the_last_good_image(
+        self, names: tuple[str, ...], to: str
+    ) -> None:
         failed = Undone(message=THREE, code="CrashLoop", detail="", containers=names)
         other = failed.but(containers=("jobs",))
         assert goal(back(record({"web": container(goods=GOODS)}, undone=(other, failed)))) == to
 
-    def test_the_last_good_image_is_none_that_is_gone_back_from(self) -> None:
+    def test_the_last_good_image_does_not_count_as_failed(self) -> None:
         after = roll_back(record({"web": self.FAILED}), "by-hand", NOW, {"web": "acme/shop:9"})
         assert after.containers["web"].failures == self.FAILED.failures
 
 
 class TestAgain:
-    """On the way back already."""
+    """A rollback is under way already."""
 
     def going(self, *, on_group: bool, asked: str = "first") -> Record:
         now = back(container(goods=GOODS), "first")
         return now.but(change=change(asked={"web": asked})) if on_group else now
 
-    def test_before_it_is_on_the_group_it_is_the_same_one(self) -> None:
-        # Regression: a rollback whose message had not been sent could not be asked for again, and every push waited.
+    def test_before_it_is_on_the_group_it_goes_on(self) -> None:
+        # Regression: a rollback whose message had not been sent could not be repeated, and every push waited.
         now = self.going(on_group=False)
         assert back(now, "again") == now
 
     @pytest.mark.parametrize("held", [True, False])
-    def test_what_came_meanwhile_has_ended_then_and_the_group_is_held_again(self, held: bool) -> None:
+    def test_pushes_that_arrived_meanwhile_end_and_the_group_is_held_again(self, held: bool) -> None:
         now = self.going(on_group=False).but(inbox=(THREE,))
         after = back(now if held else now.but(hold=None), "again")
         assert pinned(after).message.id == "first"
@@ -368,16 +370,16 @@ class TestAgain:
             [("3", "superseded")],
         )
 
-    def test_a_container_that_was_not_on_its_way_yet_goes_back_too(self) -> None:
+    def test_a_container_that_was_not_pinned_yet_goes_back_too(self) -> None:
         going = container(goods=GOODS, pin=pin(good("1"), "first"))
         after = back(record({"web": going, "blue": container(goods=GOODS)}), "again")
         assert [pinned(after, name).message.id for name in ("web", "blue")] == ["first", "again"]
 
-    def test_a_change_for_another_push_has_not_brought_it_onto_the_group(self) -> None:
+    def test_a_change_for_another_push_does_not_count_as_its_own(self) -> None:
         now = self.going(on_group=True, asked="other")
         assert back(now, "again").containers == now.containers
 
-    def test_once_it_is_on_the_group_it_goes_further_back(self) -> None:
+    def test_once_it_is_on_the_group_it_goes_one_image_further_back(self) -> None:
         after = back(self.going(on_group=True), "again")
         assert (goal(after), pinned(after).message.id) == ("acme/shop:0", "again")
         assert ends(after) == [("first", "superseded", "an operator rolled back further")]
@@ -385,7 +387,7 @@ class TestAgain:
         assert after.outcomes[0].at == NOW
         assert [one.tag for one in after.containers["web"].failures] == ["2", "1", "2"]
 
-    def test_as_far_as_it_can_go(self) -> None:
+    def test_it_goes_back_as_far_as_it_can(self) -> None:
         now = back(container(goods=GOODS[:2]), "first").but(change=change(asked={"web": "first"}))
         assert back(now, "again") == now
 
@@ -396,32 +398,32 @@ class TestAgain:
         assert (goal(after), goal(after, "blue")) == ("acme/shop:0", "acme/shop:1")
         assert (pinned(after).message.id, pinned(after, "blue").message.id) == ("again", "first")
 
-    def test_the_earlier_way_back_of_several_containers_has_ended_once(self) -> None:
+    def test_the_earlier_rollback_of_several_containers_ends_once(self) -> None:
         both = record({"web": container(goods=GOODS), "blue": container(goods=GOODS)})
         first = back(both, "first").but(change=change(asked={"web": "first", "blue": "first"}))
         assert [one.message.id for one in back(first, "again").outbox] == ["first"]
 
-    def test_the_earlier_way_back_has_not_ended_while_a_container_is_still_on_it(self) -> None:
+    def test_the_earlier_rollback_does_not_end_while_a_container_is_still_pinned_for_it(self) -> None:
         both = record({"web": container(goods=GOODS), "blue": container(goods=GOODS[:2])})
         first = back(both, "first").but(change=change(asked={"web": "first", "blue": "first"}))
         after = back(first, "again")
         assert pinned(after, "blue").message.id == "first"
         assert ends(after) == []
 
-    def test_one_that_has_arrived_is_gone_further_back_from(self) -> None:
+    def test_after_a_proven_rollback_it_goes_one_image_further_back(self) -> None:
         # Regression: the second rollback went forward again, to what the first one had left.
         now = arrived(back(container(goods=GOODS), "first"))
         assert [one.image for one in now.containers["web"].goods] == ["acme/shop:1", "acme/shop:0"]
         assert goal(back(now, "again")) == "acme/shop:0"
 
-    def test_an_image_that_is_none_of_the_good_ones_has_none_before_it(self) -> None:
+    def test_an_image_that_is_not_among_the_good_ones_has_none_before_it(self) -> None:
         odd = container(goods=GOODS, pin=pin(good("9"), "first"))
         now = record({"web": odd}, change=change(asked={"web": "first"}))
         assert back(now, "again") == now
 
 
 class TestWhatComesBack:
-    def test_the_images_in_order(self) -> None:
+    def test_the_images_are_listed_in_order(self) -> None:
         now = record(
             {
                 "web": container(pin=pin(good("2"))),

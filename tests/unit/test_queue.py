@@ -180,9 +180,9 @@ class TestLease:
         clock = Ticks()
         _, leased = received(Wire(), clock)
         clock.now = 129.9
-        assert leased.is_held(clock)
+        assert leased.lease_holds(clock)
         clock.now = 130.0
-        assert not leased.is_held(clock)
+        assert not leased.lease_holds(clock)
 
     def test_it_wants_a_renewal_when_less_than_the_margin_is_left(self) -> None:
         clock = Ticks()
@@ -200,7 +200,7 @@ class TestLease:
         with pytest.raises(LeaseLost):
             queue.renew(leased)
         assert leased.lost
-        assert not leased.is_held(clock)
+        assert not leased.lease_holds(clock)
         clock.now = 129.0
         assert not leased.wants_renewal(15, clock)
         with pytest.raises(LeaseLost):

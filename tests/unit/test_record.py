@@ -1,4 +1,4 @@
-"""The record of a group: what waits and what has ended, bounded, and readable by whoever comes after."""
+"""The record of a group: what waits and what has ended, within bounds, and readable by later versions."""
 
 from __future__ import annotations
 
@@ -89,20 +89,20 @@ def full() -> Record:
 class TestBlob:
     @pytest.mark.parametrize("now", [record(), full()], ids=["empty", "full"])
     @pytest.mark.parametrize("exclude_none", [True, False])
-    def test_it_survives(self, now: Record, exclude_none: bool) -> None:
+    def test_a_record_survives_being_written_and_read(self, now: Record, exclude_none: bool) -> None:
         assert Record.model_validate_json(now.model_dump_json(exclude_none=exclude_none)) == now
 
-    def test_its_schema_is_told(self) -> None:
+    def test_it_names_its_schema(self) -> None:
         assert full().model_dump()["schema"] == "aci-hooks/record/2"
 
     def test_fields_of_a_later_version_are_ignored(self) -> None:
         assert Record.model_validate({"target": SHOP, "mood": "fine", "schema": "aci-hooks/record/2"}) == record()
 
-    def test_another_schema_is_none_of_ours(self) -> None:
+    def test_another_schema_is_an_error(self) -> None:
         with pytest.raises(ValidationError, match="aci-hooks/record/2"):
             Record.model_validate({"target": SHOP, "schema": "aci-hooks/record/1"})
 
-    def test_nothing_of_it_changes_in_place(self) -> None:
+    def test_no_record_can_be_changed_in_place(self) -> None:
         with pytest.raises(ValidationError, match="frozen"):
             record().generation = 1  # type: ignore[misc]
 
@@ -112,7 +112,7 @@ UNTOLD = Ending(message=TWO, result="failed", detail="", at=NOW)
 
 
 class TestWaiting:
-    def test_what_was_received_and_what_is_a_candidate_once_each(self) -> None:
+    def test_each_push_in_the_inbox_or_among_the_candidates_is_listed_once(self) -> None:
         both = container(candidate(TWO), candidate(ONE))
         now = record({"web": both, "blue": container(candidate(TWO))}, inbox=(THREE,))
         assert now.waiting() == {"3": THREE, "2": TWO, "1": ONE}
@@ -136,18 +136,18 @@ class TestWaiting:
             (record({"web": container(failures=(CIRCUMSTANCE,))}, ended=("2",), outbox=(UNTOLD,)), True),
         ],
     )
-    def test_a_push_is_known_until_its_end_is_forgotten(self, now: Record, known: bool) -> None:
+    def test_a_push_is_known_until_it_is_forgiven(self, now: Record, known: bool) -> None:
         assert now.knows("2") is known
 
 
 class TestContainers:
-    def test_one_is_changed_and_the_others_stay(self) -> None:
+    def test_one_container_is_changed_and_the_others_stay(self) -> None:
         now = record({"web": container(), "blue": container()})
         after = now.with_container("web", past=("a",), followed=False)
         assert after.containers == {"web": container(past=("a",), followed=False), "blue": container()}
         assert now.containers["web"] == container()
 
-    def test_candidates_go_and_their_images_belong_to_the_past(self) -> None:
+    def test_removed_candidates_leave_their_images_in_the_past(self) -> None:
         web = container(candidate(THREE), candidate(TWO, None), candidate(ONE), past=("acme/shop:0",))
         now = record({"web": web, "blue": container(candidate(TWO))})
         after = now.without_candidates(lambda name, one: name == "web" and one.id in {"2", "3"})
@@ -155,17 +155,17 @@ class TestContainers:
         assert after.containers["web"].past == ("acme/shop:3", "acme/shop:0")
         assert after.containers["blue"].past == ()
 
-    def test_on_every_container(self) -> None:
+    def test_candidates_are_removed_from_every_container(self) -> None:
         now = record({"jobs": container(), "web": container(candidate(TWO)), "blue": container(candidate(TWO))})
         after = now.without_candidates(lambda _, one: one.id == "2")
         assert [one.candidates for one in after.containers.values()] == [(), (), ()]
         assert [one.past for one in after.containers.values()] == [(), ("acme/shop:2",), ("acme/shop:2",)]
 
-    def test_nothing_goes(self) -> None:
+    def test_without_matching_candidates_nothing_changes(self) -> None:
         now = record({"web": container(candidate(TWO))})
         assert now.without_candidates(lambda _name, _one: False) is now
 
-    def test_the_past_is_remembered_once_the_newest_first_and_only_so_much_of_it(self) -> None:
+    def test_the_past_holds_each_image_once_the_newest_first_and_a_limited_number(self) -> None:
         past = tuple(f"v{number}" for number in range(PAST_KEPT))
         assert remembered(container(past=past), ["new", "v3"]) == (
             "new",
@@ -176,7 +176,7 @@ class TestContainers:
 
 
 class TestDisplaced:
-    """Another image of a tag was pulled."""
+    """Another image was pulled by the same tag."""
 
     ONE = digest("one")
 
@@ -190,7 +190,7 @@ class TestDisplaced:
             ("3", None, [False, False, False]),
         ],
     )
-    def test_the_good_ones_of_that_tag_have_moved_but_for_the_same_image(
+    def test_good_images_of_the_tag_have_moved_unless_it_is_the_same_image(
         self, tag: str, told: str | None, moved: list[bool]
     ) -> None:
         goods = (good("1", digest=self.ONE), good("2"), good("1", "acme/shop:one"))
@@ -198,7 +198,7 @@ class TestDisplaced:
             one.but(moved=has_moved) for one, has_moved in zip(goods, moved, strict=True)
         )
 
-    def test_what_has_moved_stays_so(self) -> None:
+    def test_an_image_that_has_moved_stays_moved(self) -> None:
         moved = (good("1", digest=self.ONE, moved=True),)
         assert displaced(moved, "1", self.ONE) == moved
         assert displaced(moved, "2", None) == moved
@@ -253,7 +253,7 @@ class TestEnd:
         assert len(now.deeds) == DEEDS_KEPT
         assert now.deeds[0] == Deed(at=at(DEEDS_KEPT), by="ann", what=f"deed {DEEDS_KEPT}")
 
-    def test_what_has_no_code_was_tried_once(self) -> None:
+    def test_an_end_has_one_attempt_and_no_code_by_default(self) -> None:
         (ending,) = record().end(TWO, "updated", "so", (), NOW).outbox
         assert (ending.code, ending.attempts) == (None, 1)
 
@@ -263,11 +263,11 @@ class TestEnd:
         assert [one.message.id for one in now.outbox] == ["1", "2"]
         assert now.ended == ("2", "1")
 
-    def test_a_push_that_ends_again_is_the_newest_once(self) -> None:
+    def test_a_push_that_ends_again_is_listed_once_as_the_newest(self) -> None:
         now = record(ended=("1", "2")).end(TWO, "failed", "", (), NOW)
         assert now.ended == ("2", "1")
 
-    def test_only_so_many_are_kept_but_for_what_is_still_to_be_told(self) -> None:
+    def test_the_history_is_limited_and_the_outbox_is_not(self) -> None:
         now = record()
         for number in range(ENDED_KEPT + 1):
             now = now.end(message(f"v{number}"), "ignored", "", (), at(0))
@@ -276,18 +276,18 @@ class TestEnd:
         assert len(now.outbox) == 201
         assert (OUTCOMES_KEPT, ENDED_KEPT) == (50, 200)
 
-    def test_its_detail_is_cut(self) -> None:
+    def test_a_long_detail_is_cut(self) -> None:
         now = record().end(TWO, "failed", "y" * 5000, (), NOW)
         assert now.outbox[0].detail == now.outcomes[0].detail == "y" * (LONGEST_DETAIL - 4) + " […]"
 
     @pytest.mark.parametrize("more", [0, 1])
-    def test_one_that_fits_stays_whole(self, more: int) -> None:
+    def test_a_detail_that_fits_stays_whole(self, more: int) -> None:
         whole = "x" * (2000 + more)
         assert cut(whole) == (whole if not more else "x" * 1996 + " […]")
 
 
 class TestFolding:
-    """Of several in a row that were superseded the newest stands for all: they would drive out everything else."""
+    """Of several superseded pushes in a row, the newest stands for all, or they would drive out everything else."""
 
     def ended(self, *of: Any) -> list[tuple[str, int]]:
         now = record()
@@ -296,7 +296,7 @@ class TestFolding:
         assert len(now.outbox) == len(of)
         return [(one.id, one.count) for one in now.outcomes]
 
-    def test_superseded_ones_are_folded(self) -> None:
+    def test_superseded_pushes_in_a_row_are_folded(self) -> None:
         one = ("1", "superseded", ("web",)), ("2", "superseded", ("web",)), ("3", "superseded", ("web",))
         assert self.ended(*one) == [("3", 3)]
 
@@ -309,16 +309,16 @@ class TestFolding:
             (("1", "ignored", ("web",)), ("2", "ignored", ("web",))),
         ],
     )
-    def test_others_are_not(self, first: Any, second: Any) -> None:
+    def test_other_pushes_are_not_folded(self, first: Any, second: Any) -> None:
         assert self.ended(first, second) == [("2", 1), ("1", 1)]
 
-    def test_those_before_them_stay(self) -> None:
+    def test_earlier_outcomes_stay(self) -> None:
         one = ("1", "updated", ()), ("2", "superseded", ()), ("3", "superseded", ())
         assert self.ended(*one) == [("3", 2), ("1", 1)]
 
 
 class TestTold:
-    def test_what_was_told_leaves_the_outbox_and_what_came_meanwhile_stays(self) -> None:
+    def test_what_was_told_leaves_the_outbox_and_what_was_added_meanwhile_stays(self) -> None:
         before = record(address_changes=(MOVED,)).end(ONE, "updated", "", (), NOW)
         other = MOVED.but(message=None)
         now = before.end(TWO, "failed", "", (), NOW).but(address_changes=(MOVED, other))
@@ -336,15 +336,15 @@ class TestForgive:
         kept = container(failures=(failure(ONE),))
         assert after == record({"web": kept, "blue": kept, "jobs": container()}, ended=("1",))
 
-    def test_nothing_is_known_of_it(self) -> None:
+    def test_an_unknown_push_changes_nothing(self) -> None:
         now = record({"web": container(failures=(failure(ONE),))}, ended=("1",))
         assert now.forgive("2") == now
 
 
 class TestAnew:
-    def test_a_group_of_the_same_name_begins_anew_and_the_history_and_a_hold_stay(self) -> None:
+    def test_containers_and_changes_go_and_the_history_and_a_hold_stay(self) -> None:
         now = full()
-        after = now.anew()
+        after = now.without_group()
         kept = ("outbox", "outcomes", "ended", "address_changes", "inbox", "timer", "count", "generation", "hold")
         assert after == record().but(**{name: getattr(now, name) for name in (*kept, "deeds")})
 
@@ -358,7 +358,7 @@ class TestRedacted:
     def redact(self, now: Record) -> Record:
         return now.redacted(lambda text: text.replace("hunter2", "***"))
 
-    def test_what_outside_systems_said_of_an_end(self) -> None:
+    def test_secrets_are_redacted_in_what_outside_systems_said(self) -> None:
         now = record(undone=(UNDONE.but(detail="a hunter2"),), change=change(refused="c hunter2"))
         after = self.redact(now.end(TWO, "failed", "b hunter2", (), NOW))
         assert after == record(undone=(UNDONE.but(detail="a ***"),), change=change(refused="c ***")).end(
@@ -366,7 +366,7 @@ class TestRedacted:
         )
 
     @pytest.mark.parametrize("now", [record(), record(change=change())])
-    def test_nothing_was_said(self, now: Record) -> None:
+    def test_without_anything_said_nothing_changes(self, now: Record) -> None:
         assert self.redact(now) == now
 
 
@@ -387,5 +387,5 @@ def test_failures_are_found_by_their_message() -> None:
         ("failed", True),
     ],
 )
-def test_what_has_failed_is_dead_lettered(result: Result, dead: bool) -> None:
+def test_a_failed_push_is_dead_lettered(result: Result, dead: bool) -> None:
     assert is_dead(result) is dead

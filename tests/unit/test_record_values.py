@@ -1,4 +1,4 @@
-"""The values that a record is made of."""
+"""The values in a record."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from worker.record.values import (
     Change,
     ContainerRecord,
     Ending,
-    Failure,
+    FailedPush,
     Good,
     Outcome,
     Patience,
@@ -33,7 +33,7 @@ BY_DIGEST = f"acme/shop@{ONE}"
 
 
 class TestGood:
-    """What brings an image that ran well back, and in which spellings a group may have it."""
+    """Which image brings a good one back, and in which spellings a group may have it."""
 
     @pytest.mark.parametrize(
         ("image", "by_digest", "restored", "spellings"),
@@ -53,14 +53,14 @@ class TestGood:
             ),
         ],
     )
-    def test_by_tag_unless_the_tag_has_moved(
+    def test_it_comes_back_by_its_tag_unless_the_tag_has_moved(
         self, image: Good, by_digest: str | None, restored: str | None, spellings: set[str]
     ) -> None:
         assert image.by_digest == by_digest
         assert image.restored == restored
         assert image.spellings == spellings
 
-    def test_the_name_stays_as_it_was_written(self) -> None:
+    def test_by_digest_it_keeps_the_spelling_of_its_name(self) -> None:
         image = good("1", "index.docker.io/acme/shop:1", digest=ONE, moved=True)
         assert image.restored == f"index.docker.io/acme/shop@{ONE}"
 
@@ -74,11 +74,11 @@ class TestContainer:
         past=("acme/shop:1", "acme/shop:2"),
     )
 
-    def test_every_image_that_may_be_here_by_our_doing_or_was_here_before(self) -> None:
+    def test_images_are_all_that_we_may_have_brought_or_that_ran_before(self) -> None:
         tags = {f"acme/shop:{tag}" for tag in "12356"}
         assert self.NOW.images == tags | {BY_DIGEST}
 
-    def test_the_images_of_pushes_that_are_not_good(self) -> None:
+    def test_brought_are_the_images_of_pushes_that_are_not_good(self) -> None:
         assert self.NOW.brought == {f"acme/shop:{tag}" for tag in "156"}
 
     def test_a_candidate_is_found_by_its_message(self) -> None:
@@ -91,16 +91,16 @@ class TestContainer:
 
 
 class TestCandidate:
-    def test_it_is_known_by_its_message(self) -> None:
+    def test_its_id_and_tag_are_those_of_its_message(self) -> None:
         one = candidate(message("2", name="id"))
         assert (one.id, one.tag) == ("id", "2")
 
 
 class TestPatience:
-    """How long something was looked at: the time in which nobody could look is not counted."""
+    """For how long something was watched. Time in which nobody could look does not count."""
 
     @pytest.mark.parametrize(("seconds", "waited"), [(15, 15), (30, 30), (3000, 30), (0, 0), (-5, 0)], ids=str)
-    def test_a_pause_counts_as_long_as_it_is_no_absence(self, seconds: float, waited: float) -> None:
+    def test_a_pause_counts_up_to_the_longest_planned(self, seconds: float, waited: float) -> None:
         once = Patience(looked_at=at(0)).looked(at(seconds), timedelta(seconds=30))
         assert once == Patience(waited=waited, looked_at=at(seconds))
 
@@ -110,7 +110,7 @@ class TestPatience:
 
 
 class TestSameImage:
-    """One tag that is restarted again and again stands for several images."""
+    """A moved tag that was restarted several times stands for several images."""
 
     @pytest.mark.parametrize(
         ("other", "same"),
@@ -122,12 +122,12 @@ class TestSameImage:
             (good("2", digest=ONE), False),
         ],
     )
-    def test_by_what_is_written_and_by_its_digest(self, other: Good, same: bool) -> None:
+    def test_images_are_compared_by_spelling_and_digest(self, other: Good, same: bool) -> None:
         assert good("1", digest=ONE).is_same(other) is same
 
 
 class TestNothingSaid:
-    """What a value is taken to be where nothing is said: an older record does not have the field."""
+    """Defaults of fields that an older record does not have."""
 
     @pytest.mark.parametrize(
         ("value", "rest"),
@@ -139,7 +139,7 @@ class TestNothingSaid:
             (Good(image="a"), {"tag": None, "digest": None, "order": None, "moved": False}),
             (Pin(message=message("2"), good=good("1")), {"reverting": False}),
             (
-                Failure(id="2", tag="2", code="C", at=at(0)),
+                FailedPush(id="2", tag="2", code="C", at=at(0)),
                 {"image": None, "digest": None, "pushed_at": None, "circumstance": False},
             ),
             (
@@ -189,7 +189,7 @@ class TestNothingSaid:
         ],
         ids=lambda value: type(value).__name__,
     )
-    def test_the_plain_case(self, value: Value, rest: dict[str, object]) -> None:
+    def test_every_optional_field_has_its_default(self, value: Value, rest: dict[str, object]) -> None:
         told = {name: getattr(value, name) for name in rest}
         assert told == rest
         assert [type(one) for one in told.values()] == [type(one) for one in rest.values()]
@@ -206,7 +206,7 @@ def test_a_push_ends_in_no_other_way() -> None:
         Ending.model_validate(end)
 
 
-def test_what_operators_do_is_known_by_its_sender() -> None:
+def test_operators_pushes_and_rollbacks_are_known_by_their_senders() -> None:
     assert (MANUAL, ROLLBACK) == ("manual", "rollback")
 
 
@@ -215,7 +215,7 @@ def test_an_address_change_reads_as_a_sentence() -> None:
     assert str(moved) == "THE ADDRESS CHANGED from {'ip': '20.50.0.2'} to {'ip': '20.50.0.3'}"
 
 
-def test_a_value_is_changed_by_making_another_one() -> None:
+def test_changing_a_value_makes_a_copy() -> None:
     before = good("1")
     assert before.but(moved=True, tag="2") == Good(image="acme/shop:1", tag="2", moved=True)
     assert before == good("1")

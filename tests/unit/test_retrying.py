@@ -7,7 +7,7 @@ from tenacity import Future, RetryCallState, Retrying
 
 from shared.errors import RemoteError
 from worker.failures import retrying
-from worker.failures.retrying import LONGEST_PAUSE, TRIES, briefly, briefly_if_untouched
+from worker.failures.retrying import LONGEST_PAUSE, TRIES, call_with_retries, call_with_retries_if_untouched
 
 
 def error(status: int | None, code: str = "Code", retry_after: float | None = 0) -> RemoteError:
@@ -32,16 +32,16 @@ class Calls:
 class TestBriefly:
     def test_what_succeeds_is_done_once(self) -> None:
         call = Calls()
-        assert (briefly(call), call.made) == ("done", 1)
+        assert (call_with_retries(call), call.made) == ("done", 1)
 
     def test_what_passes_soon_is_tried_again(self) -> None:
         call = Calls(error(503), error(None, "Unreachable"))
-        assert (briefly(call), call.made) == ("done", 3)
+        assert (call_with_retries(call), call.made) == ("done", 3)
 
     def test_it_is_given_up_after_a_few_tries_with_the_last_error(self) -> None:
         call = Calls(*(error(503, code) for code in ("One", "Two", "Three", "Four")))
         with pytest.raises(RemoteError) as caught:
-            briefly(call)
+            call_with_retries(call)
         assert (call.made, caught.value.code) == (TRIES, "Three")
 
     @pytest.mark.parametrize(
@@ -58,14 +58,14 @@ class TestBriefly:
     def test_what_does_not_pass_soon_is_not_tried_again(self, lasting: Exception) -> None:
         call = Calls(lasting)
         with pytest.raises(type(lasting)):
-            briefly(call)
+            call_with_retries(call)
         assert call.made == 1
 
 
 class TestBrieflyIfUntouched:
     def test_throttling_is_tried_again(self) -> None:
         call = Calls(error(429, "TooManyRequests"))
-        assert (briefly_if_untouched(call), call.made) == ("done", 2)
+        assert (call_with_retries_if_untouched(call), call.made) == ("done", 2)
 
     @pytest.mark.parametrize(
         "unsure", [error(503), error(None, "Unreachable"), error(500), ValueError("ours")], ids=str
@@ -73,13 +73,13 @@ class TestBrieflyIfUntouched:
     def test_what_may_have_taken_effect_is_not_repeated(self, unsure: Exception) -> None:
         call = Calls(unsure)
         with pytest.raises(type(unsure)):
-            briefly_if_untouched(call)
+            call_with_retries_if_untouched(call)
         assert call.made == 1
 
     def test_long_throttling_is_left_to_the_queue(self) -> None:
         call = Calls(error(429, "TooManyRequests", retry_after=LONGEST_PAUSE + 1))
         with pytest.raises(RemoteError):
-            briefly_if_untouched(call)
+            call_with_retries_if_untouched(call)
         assert call.made == 1
 
 

@@ -24,8 +24,14 @@ def file(*targets: Target, discover: Discover | None = None) -> TargetsFile:
     return TargetsFile(targets=targets, discover=discover, registries={}, notify=())
 
 
-def test_a_single_target_needs_no_list() -> None:
-    assert scopes_of(file(target("shop"))) == ()
+def test_of_a_single_target_its_own_group_is_read() -> None:
+    (scope,) = scopes_of(file(target("shop")))
+    assert (scope, str(scope)) == (Scope("sub", "web", container_group="shop"), "container group shop")
+    assert scope.group == target("SHOP").id
+    assert [scope.covers(target(name).id) for name in ("Shop", "other")] == [True, False]
+    assert not scope.covers(target("shop", subscription="other").id)
+    assert scopes_of(file(target("shop", NAMED))) == ()
+    assert Scope("sub", "web").group is None
 
 
 def test_several_targets_are_listed_by_resource_group_each_once() -> None:

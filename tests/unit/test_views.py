@@ -16,7 +16,7 @@ from worker.core.reconcile import reconcile
 from worker.core.rules import Put
 from worker.groups.group import ContainerGroup
 from worker.record.record import Record
-from worker.record.values import Failure
+from worker.record.values import FailedPush
 
 FAST = replace(
     RULES,
@@ -235,7 +235,7 @@ def shown(moment: Moment, image: str, restart_policy: str) -> ContainerGroup:
     return ContainerGroup({"properties": properties})
 
 
-def fared(moments: list[Moment], image: str, restart_policy: str = "Always") -> tuple[str, list[Failure]]:
+def fared(moments: list[Moment], image: str, restart_policy: str = "Always") -> tuple[str, list[FailedPush]]:
     """How the push ends: `updated`, or `rolled-back` once the image before is put back; and its failures."""
     now = record({"web": container(candidate(message("2"), image, digest=INDEX))})
     before = Moment(-1, "Succeeded", pulled(BEFORE))
@@ -253,7 +253,7 @@ def fared(moments: list[Moment], image: str, restart_policy: str = "Always") -> 
     raise AssertionError("the push never ended")
 
 
-def failures(now: Record) -> list[Failure]:
+def failures(now: Record) -> list[FailedPush]:
     return list(now.containers["web"].failures)
 
 

@@ -238,25 +238,30 @@ class TestBesideTheQueue:
     def test_a_sweep_is_of_every_target_and_in_the_log(self, monkeypatch: pytest.MonkeyPatch) -> None:
         swept = Swept(message().target, missed=(push("3"),), woken=1, problem="the registry is down")  # type: ignore[arg-type]
         asked: list[Any] = []
+        pauses: list[timedelta] = []
 
         class Sweeper:
             def sweep(self, targets: Any) -> Iterator[Swept]:
                 asked.append(targets)
                 yield swept
 
-        monkeypatch.setattr(Deployment, "sweeper", lambda _self: Sweeper())
+        def sweeper(_self: Deployment, pause: timedelta) -> Sweeper:
+            pauses.append(pause)
+            return Sweeper()
+
+        monkeypatch.setattr(Deployment, "sweeper", sweeper)
         records = Claims()
         made = replace(deployment(ACI_HOOKS_SWEEP_INTERVAL="3600"), records=records, catalogue=Catalogue())
         with capture_logs() as lines:
             made.sweep_if_due()
         assert records.asked == [("sweep", timedelta(seconds=3600))]
-        assert asked == [("the targets",)]
+        assert (asked, pauses) == ([("the targets",)], [timedelta(seconds=3600)])
         assert [(one["event"], one["target"], one["missed"], one["woken"], one["problem"]) for one in lines] == [
             ("swept", "web/shop", 1, 1, "the registry is down")
         ]
 
     def test_a_sweep_that_another_worker_has_done_is_not_repeated(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def none(_self: Deployment) -> Any:
+        def none(_self: Deployment, _pause: timedelta) -> Any:
             raise AssertionError("nobody sweeps")
 
         monkeypatch.setattr(Deployment, "sweeper", none)

@@ -25,7 +25,7 @@ from shared.errors import RemoteError
 from shared.message import TargetId
 from shared.settings import WorkerSettings
 from shared.telemetry import ARM_CALLS
-from worker.failures.retrying import briefly, briefly_if_untouched
+from worker.failures.retrying import call_with_retries, call_with_retries_if_untouched
 from worker.groups.group import ContainerGroup
 from worker.groups.health import CLOCK_TOLERANCE
 
@@ -71,13 +71,13 @@ class Arm:
             return ContainerGroup(raw, ahead)
 
         ARM_CALLS.labels("get").inc()
-        return briefly(get)
+        return call_with_retries(get)
 
-    def put(self, target: TargetId, definition: bytes, insist: Callable[[], None]) -> None:
+    def put(self, target: TargetId, definition: bytes, check_lease: Callable[[], None]) -> None:
         """Bring a definition onto the group and return when ARM has accepted it. An error without an answer, and any
         5xx, may come after it took effect.
 
-        `insist` is called before each try, when there is a token: what it raises ends them, with nothing sent.
+        `check_lease` is called before each try, when there is a token: what it raises ends them, with nothing sent.
         """
 
         def put() -> None:
@@ -87,15 +87,15 @@ class Arm:
                     target.container_group,
                     definition,
                     polling=False,
-                    raw_request_hook=lambda _: insist(),
+                    raw_request_hook=lambda _: check_lease(),
                     **self._call,
                 )
 
         ARM_CALLS.labels("put").inc()
-        briefly_if_untouched(put)
+        call_with_retries_if_untouched(put)
 
-    def restart(self, target: TargetId, insist: Callable[[], None]) -> None:
-        """Restart every container of the group and return when ARM has accepted it. `insist` as for `put`."""
+    def restart(self, target: TargetId, check_lease: Callable[[], None]) -> None:
+        """Restart every container of the group and return when ARM has accepted it. `check_lease` as for `put`."""
 
         def restart() -> None:
             with translated("arm"):
@@ -103,12 +103,12 @@ class Arm:
                     target.resource_group,
                     target.container_group,
                     polling=False,
-                    raw_request_hook=lambda _: insist(),
+                    raw_request_hook=lambda _: check_lease(),
                     **self._call,
                 )
 
         ARM_CALLS.labels("restart").inc()
-        briefly_if_untouched(restart)
+        call_with_retries_if_untouched(restart)
 
     def list(self, subscription: str, resource_group: str | None = None) -> Iterator[ContainerGroup]:
         """Every group of a subscription or resource group, without any instance view."""
@@ -123,7 +123,7 @@ class Arm:
             if _origin(url) != _origin(self._endpoint) or url in seen:
                 raise RemoteError("arm", None, "BadGateway", f"the list of groups goes on at {url[:200]}")
             seen.add(url)
-            page, ahead = briefly(lambda url=url: self._page(subscription, url))  # type: ignore[misc]
+            page, ahead = call_with_retries(lambda url=url: self._page(subscription, url))  # type: ignore[misc]
             yield from (ContainerGroup(raw, ahead) for raw in page.get("value") or [])
             url = str(page.get("nextLink") or "")
 

@@ -23,7 +23,7 @@ from worker.ports import UNREADABLE, Conflict
 from worker.record.record import Record
 from worker.record.trace import End, Trace
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 _PREFIX = "groups/"
 _TRACE = "trace.json"
@@ -180,7 +180,7 @@ class Records:
             if error.code not in _NOT_THERE:
                 raise
 
-    def _created(self, call: Callable[[], Result]) -> Result:
+    def _created(self, call: Callable[[], T]) -> T:
         try:
             with translated("records"):
                 return call()

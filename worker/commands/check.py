@@ -33,7 +33,7 @@ State = Literal["ok", "HELD", "missing", "FAILED"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was checked. Only FAILED is a failure: a hold is meant, and what is missing will be made."""
+    """One thing that was checked. Only FAILED is a failure: a hold is intended, and what is missing gets created."""
 
     what: str
     detail: str = ""
@@ -89,7 +89,7 @@ def _check_foreign(records: Records) -> Iterator[Finding]:
     try:
         foreign = records.foreign()
     except RemoteError:
-        return  # told by the finding before
+        return  # the finding before has reported it
     for name in foreign:
         yield Finding("records", f"{name} is not the name of a record; delete the blob or move it elsewhere", "FAILED")
 
@@ -174,7 +174,7 @@ def _problems(deployment: Deployment, target: Target, group: ContainerGroup) -> 
 
 
 def _check_sources(deployment: Deployment, file: TargetsFile) -> Iterator[Finding]:
-    """The secrets that belong to no target."""
+    """The secrets that do not belong to a target."""
     for key, entry in file.registries.items():
         login = {"username": entry.username, "password": entry.password}
         sources = {f"registries/{key}.{name}": source for name, source in login.items() if source}

@@ -27,8 +27,8 @@ _ID = re.compile(r"[0-9a-fA-F-]{8,}(\.\d+)?")
 def find_group(deployment: Deployment, text: str) -> TargetId:
     """The one group that `text` names, among the targets and the groups with a record; raises ClickException.
 
-    A name that says everything costs no call of Azure Resource Manager, and one that does not needs none to answer:
-    a hold may have to be set while it is down.
+    A full name needs no call to Azure Resource Manager. A short one works without an answer, too: a hold may have to
+    be set while Azure is down.
     """
     near_by = set(deployment.records.all()) | {target.id for target in deployment.catalogue.all()}
     wanted = f"/{text.lower().strip('/')}"
@@ -76,7 +76,7 @@ def complete_group(context: click.Context, _parameter: click.Parameter, incomple
 
 
 def names_of(targets: Iterable[TargetId]) -> Callable[[TargetId], str]:
-    """How to call each of these: with its subscription where resource group and name alone are not enough."""
+    """What to call each of these: with its subscription if several share a resource group and a name."""
     several = Counter(str(target).lower() for target in set(targets))
     return lambda target: f"{target.subscription}/{target}" if several[str(target).lower()] > 1 else str(target)
 

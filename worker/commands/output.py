@@ -1,4 +1,4 @@
-"""How commands print: tables for people, JSON for programs. Nothing that an outside system said moves a terminal."""
+"""How commands print: tables for people, JSON for programs. Texts of outside systems can't control the terminal."""
 
 from __future__ import annotations
 

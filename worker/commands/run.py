@@ -41,7 +41,7 @@ def run(context: click.Context, *, drain: bool) -> None:
     from shared.errors import RemoteError
     from shared.telemetry import MESSAGES
     from worker.adapters.monitoring import serve_monitoring
-    from worker.controller.background import regularly
+    from worker.controller.background import run_every
 
     log = structlog.get_logger()
     deployment: Deployment = context.obj()
@@ -60,22 +60,22 @@ def run(context: click.Context, *, drain: bool) -> None:
         deployment.ensure_storage()
     except RemoteError as error:
         log.warning("storage is not ready yet, continuing", error=str(error))
-    regularly("patrol", worker.stopping, lambda: LOOK, deployment.patrol_if_due)
+    run_every("patrol", worker.stopping, lambda: LOOK, deployment.patrol_if_due)
     if settings.sweep_interval:
         jittered = partial(random.uniform, settings.sweep_interval / 2, settings.sweep_interval)
-        regularly("sweep", worker.stopping, jittered, deployment.sweep_if_due)
+        run_every("sweep", worker.stopping, jittered, deployment.sweep_if_due)
     log.info("worker started", queue=deployment.updates.name, drain=drain)
     finished = worker.run(drain=drain)
     deployment.notifier.close()
     log.info("worker stopped")
     if not finished:
-        # Steps that hang in a call of storage or Azure would keep the interpreter from ending.
+        # Steps that hang in a call to storage or Azure would keep the interpreter from exiting.
         sys.stderr.flush()
         os._exit(0)
 
 
 def _stop(worker: Worker) -> None:
-    """Stop soon, even where the main thread itself hangs in a call of storage: what is in hand comes back by itself."""
+    """Stop soon, even if the main thread hangs in a call to storage. Messages in progress are delivered again."""
     worker.stop()
     # Not from here: the handler may have interrupted the main thread in the middle of a line of the log.
     threading.Thread(target=_say_stopping, name="say stopping", daemon=True).start()

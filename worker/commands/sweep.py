@@ -35,20 +35,25 @@ def sweep(context: click.Context, *, as_json: bool) -> None:
         ]
         print_json([*map(_as_json, results), *places])
     else:
-        name_of = names_of(one.target for one in results)
+        name_of = names_of(swept.target for swept in results)
         rows = [
-            (name_of(one.target), ", ".join(str(push.image) for push in one.missed), one.woken, one.problem or "")
-            for one in results
+            (
+                name_of(swept.target),
+                ", ".join(str(push.image) for push in swept.missed),
+                swept.woken,
+                swept.problem or "",
+            )
+            for swept in results
         ]
         rows += [("", "", 0, problem) for problem in unseen]
         print_table(("target", "missed pushes enqueued", "woken", "problem"), rows, empty="no targets")
-    sys.exit(1 if unseen or any(one.problem and not one.held for one in results) else 0)
+    sys.exit(1 if unseen or any(swept.problem and not swept.held for swept in results) else 0)
 
 
-def _as_json(one: Swept) -> dict[str, object]:
+def _as_json(swept: Swept) -> dict[str, object]:
     return {
-        "target": one.target.model_dump(),
-        "missed": [push.model_dump(mode="json") for push in one.missed],
-        "woken": one.woken,
-        "problem": one.problem,
+        "target": swept.target.model_dump(),
+        "missed": [push.model_dump(mode="json") for push in swept.missed],
+        "woken": swept.woken,
+        "problem": swept.problem,
     }

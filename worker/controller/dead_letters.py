@@ -1,4 +1,4 @@
-"""The dead letters: lease, find, redrive and purge them. A letter's id is the queue's own id of its message."""
+"""The dead letters: lease, find, redrive and purge them. A letter's id is the id that the queue gave its message."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.queue import MAX_BATCH, LeasedMessage, LeaseLost, Queue
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One dead letter on the poison queue; `content` is raw text where it is no letter of ours."""
+    """One dead letter on the poison queue. `content` is the raw text if it is not one of our letters."""
 
     id: str
     content: DeadLetter | str
@@ -23,10 +23,9 @@ class Letter:
 
     @property
     def message(self) -> UpdateMessage | None:
-        """The message that could not be carried out, None where it could not be read."""
-        if isinstance(self.content, DeadLetter) and isinstance(self.content.message, UpdateMessage):
-            return self.content.message
-        return None
+        """The message that could not be carried out; None if it could not be decoded."""
+        message = self.content.message if isinstance(self.content, DeadLetter) else None
+        return message if isinstance(message, UpdateMessage) else None
 
     @property
     def dead_lettered_at(self) -> datetime:
@@ -34,53 +33,71 @@ class Letter:
         return self.content.dead_lettered_at if isinstance(self.content, DeadLetter) else self.leased.inserted_at
 
     def summary(self) -> dict[str, Any]:
-        """What `list --json` prints of it."""
-        letter = self.content if isinstance(self.content, DeadLetter) else None
+        """What `list --json` prints about it."""
         message = self.message
-        return {
-            "id": self.id,
-            "reason": letter.reason if letter else "undecodable",
-            "code": letter.code if letter else "Undecodable",
-            "detail": letter.detail if letter else str(self.content)[:200],
-            "attempts": letter.attempts if letter else self.leased.dequeue_count,
+        about = {
             "image": str(message.push.image) if message else None,
             "target": message.target.model_dump() if message and message.target else None,
-            "dead_lettered_at": self.dead_lettered_at.isoformat(),
+        }
+        if isinstance(self.content, DeadLetter):
+            letter = self.content
+            return {
+                "id": self.id,
+                "reason": letter.reason,
+                "code": letter.code,
+                "detail": letter.detail,
+                "attempts": letter.attempts,
+                **about,
+                "dead_lettered_at": letter.dead_lettered_at.isoformat(),
+            }
+        return {
+            "id": self.id,
+            "reason": "undecodable",
+            "code": "Undecodable",
+            "detail": self.content[:200],
+            "attempts": self.leased.dequeue_count,
+            **about,
+            "dead_lettered_at": self.leased.inserted_at.isoformat(),
         }
 
 
-UNREADABLE = "can't be put back because it can't be decoded; see it with `show`, delete it with `purge`"
-TAKEN = "another command is processing it; check again with `dead-letters list`"
+UNREADABLE = "can't be redriven because it can't be decoded; print it with `show`, delete it with `purge`"
+TAKEN = "somebody else is working on it; check again with `dead-letters list`"
 
 
 @contextmanager
 def leased_letters(poison: Queue) -> Iterator[list[Letter]]:
-    """All dead letters, leased as long as the block runs, then given back but for those that were completed.
+    """All dead letters, leased for as long as the block runs; then those that were not completed are given back.
 
-    A peek would show the first 32 alone. What somebody else has leased is not among them. Raises RemoteError.
+    Letters that somebody else has leased are not among them. Raises RemoteError.
     """
+    # Peeking is tempting, because it leases nothing, but a peek never shows more than the 32 oldest letters.
+    # https://learn.microsoft.com/rest/api/storageservices/peek-messages
     letters: dict[str, Letter] = {}
     try:
         known = -1
         while len(letters) > known:
             known = len(letters)
-            letters |= {one.id: Letter(one.id, _read(one.text), one) for one in poison.receive(MAX_BATCH)}
+            for leased in poison.receive(MAX_BATCH):
+                letters[leased.id] = Letter(leased.id, _read(leased.text), leased)
         yield sorted(letters.values(), key=lambda letter: letter.leased.inserted_at)
     finally:
         for letter in letters.values():
             if not letter.leased.settled:
-                # What can't be given back comes back when its lease ends.
+                # If it can't be given back, it becomes visible again when its lease ends.
                 with suppress(LeaseLost, RemoteError):
                     poison.reschedule(letter.leased, letter.leased.text, 0)
 
 
 def redrive(
-    letters: list[Letter], updates: Queue, poison: Queue, forgive: Callable[[UpdateMessage], None]
+    letters: list[Letter],
+    updates: Queue,
+    poison: Queue,
+    forgive: Callable[[UpdateMessage], None],
 ) -> dict[str, str]:
-    """Put the letters' messages back onto the updates queue as new; the ids of those that can't be, and why.
+    """Put the letters' messages back onto the updates queue, as new. Returns the ids of the others, each with a reason.
 
-    `forgive` forgets that the push failed, or else it would not be tried again. Send, then delete: a crash in between
-    leaves the letter, never nothing.
+    `forgive` removes the push's failure from its record; otherwise the push would not be tried again.
     """
     left = {}
     for letter in letters:
@@ -89,19 +106,20 @@ def redrive(
             left[letter.id] = UNREADABLE
             continue
         try:
-            poison.renew(letter.leased)  # so that nobody else sends it meanwhile
+            poison.renew(letter.leased)  # so that nobody else redrives it meanwhile
             forgive(message)
             updates.send(message.model_copy(update={"attempts": 0, "dequeued": 0}).encode())
+            # Send, then delete: a crash in between leaves the message and its letter, never neither.
             poison.complete(letter.leased)
         except LeaseLost:
             left[letter.id] = TAKEN
-        except RemoteError as error:  # of its record, perhaps, which keeps no other letter from being put back
+        except RemoteError as error:  # perhaps only this letter's record can't be read, so the others are tried as well
             left[letter.id] = str(error)
     return left
 
 
 def purge(letters: list[Letter], poison: Queue) -> dict[str, str]:
-    """Delete the letters for good; the ids of those that can't be, and why."""
+    """Delete the letters for good. Returns the ids of those that can't be deleted, each with a reason."""
     left = {}
     for letter in letters:
         try:
@@ -112,13 +130,14 @@ def purge(letters: list[Letter], poison: Queue) -> dict[str, str]:
 
 
 def find(letters: list[Letter], wanted: Iterable[str]) -> list[Letter]:
-    """The letters of these ids or unique beginnings of ids, once each. Raises LookupError naming what fits none.
+    """The letters with these ids, or unique beginnings of ids, each once. Raises LookupError, naming the others.
 
     The whole id of a push means all of its letters: it may have failed on several groups.
     """
     found: dict[str, Letter] = {}
     problems = []
     for beginning in wanted:
+        # Every id begins with an empty text, which therefore names nothing.
         fitting = [letter for letter in letters if beginning and letter.id.startswith(beginning)]
         of_push = [letter for letter in letters if letter.message and letter.message.id == beginning]
         if len(fitting) == 1 or of_push:

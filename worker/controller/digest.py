@@ -26,15 +26,19 @@ def digest_of(registry: Images, push: Push, believe: Believe = "signed") -> Foun
                 log.warning("the tag points at another image than the push says", sent=push.digest, found=found.digest)
             return found
         case Absent(detail):
-            raise RemoteError("registry", 404, "ManifestUnknown", f"{push.image} does not exist there: {detail}")
+            raise RemoteError(
+                "registry", 404, "ManifestUnknown", f"{push.image} does not exist in its registry: {detail}"
+            )
         case Unknown(detail):  # pragma: no branch  (there is no fourth)
+            # A registry that is private or down must not hold up a push whose sender names the digest and is believed.
             believed = push.digest is not None and is_believed(push, believe)
-            log.info("registry can't tell", detail=detail, **({"sender_is_believed": believed} if push.digest else {}))
+            more = {"sender_is_believed": believed} if push.digest else {}
+            log.info("registry gave no digest", detail=detail, **more)
             return push.digest if believed else None
 
 
 def is_believed(push: Push, believe: Believe) -> bool:
-    """Is the sender's word for a digest enough, where the registry can't tell?"""
+    """Whether the sender's word for a digest is enough where the registry can't tell it."""
     if believe == "signed":
         return push.proof in {"own", "operator"}
     return believe == "always"

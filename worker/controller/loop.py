@@ -1,4 +1,4 @@
-"""The loop: receive, renew leases, hand out, drain. What becomes of a message is worker.controller.handler's affair."""
+"""The loop: receive messages, renew their leases, hand them out, drain. worker.controller.handler carries them out."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ import structlog
 from shared.errors import RemoteError
 from shared.message import TargetId
 from shared.queue import MAX_BATCH, LeasedMessage, LeaseLost, Queue
-from worker.controller.handler import Handler, Opened
+from worker.controller.handler import Handler
+from worker.controller.opened import Opened
 
 DRAIN_LOOKS = 2
-"""Times in a row that nothing must be left to do: the queue's count is only approximate."""
+"""How many times in a row the queue must look drained, because its count of messages is approximate."""
 SHUTDOWN = 8.0
-"""Seconds that steps in hand get to finish in; what is left comes back when its lease ends."""
+"""Seconds that running steps get to finish. The messages of the others are delivered again when their leases end."""
 MOST_IN_HAND = 256
-"""Messages that are leased at a time: pushes to one target wait here for one write."""
+"""How many messages one worker may have leased: more than steps, as pushes to one target wait here for one write."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How many steps at a time, and how long (seconds) to wait between empty receives; how long a lease is."""
+    """How many steps run at a time; how long to wait between empty receives, and how long a lease is (seconds)."""
 
     concurrency: int
     poll_min: float
@@ -37,21 +38,22 @@ class Pace:
 
 @dataclass
 class _Mailboxes:
-    """Pushes to each target that wait for the next write of its record."""
+    """The pushes to each target that wait for the next write of its record."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     waiting: dict[TargetId, list[Opened]] = field(default_factory=dict)
 
     def put(self, target: TargetId, opened: Opened) -> bool:
-        """Add a push; is it the first one, so that somebody must be told to take them?"""
+        """Add a push. True if it is the first, so that a step has to be started that takes it."""
         with self.lock:
             first = target not in self.waiting
             self.waiting.setdefault(target, []).append(opened)
             return first
 
     def take(self, target: TargetId) -> list[Opened]:
-        """All that wait; when there are none, the next one is the first again."""
+        """Take all pushes that wait. If there are none, the step ends, and the next push needs another step."""
         with self.lock:
+            # The entry goes under the same lock that `put` takes, so no push can be left without a step.
             together = self.waiting[target]
             if together:
                 self.waiting[target] = []
@@ -61,13 +63,17 @@ class _Mailboxes:
 
 
 class Worker:
-    """Works on the updates queue until `stop` is called, or with `drain` until nothing is left to be done.
+    """Works on the updates queue until `stop` is called; with `drain`, only until nothing is left to do.
 
-    `waiting_for_owners` says how many messages are timers of groups that wait for their owner; None: others wait, too.
+    `waiting_for_owners` counts the messages that wait for nothing but a group's owner; None if others wait as well.
     """
 
     def __init__(
-        self, updates: Queue, handler: Handler, pace: Pace, waiting_for_owners: Callable[[], int | None]
+        self,
+        updates: Queue,
+        handler: Handler,
+        pace: Pace,
+        waiting_for_owners: Callable[[], int | None],
     ) -> None:
         self._updates = updates
         self._handler = handler
@@ -81,18 +87,18 @@ class Worker:
         self._freed = threading.Condition()
 
     def stop(self) -> None:
-        """Set `stopping`: receive nothing more, and let `run` return once the steps in hand are done.
-
-        For signal handlers, too: one may have interrupted the main thread where it holds the event's lock.
-        """
+        """Receive nothing more, and let `run` return once the running steps have finished. For signal handlers, too."""
+        # Setting the event here is tempting, but a signal may interrupt the main thread while it holds the event's own
+        # lock, and the handler, which runs in that thread, would wait for the lock forever.
         threading.Thread(target=self.stopping.set, name="stop", daemon=True).start()
 
     def run(self, *, drain: bool = False) -> bool:
-        """Work. Returns when stopped or drained; False if steps in hand could not be finished in time."""
+        """Work until stopped or drained. False if some steps could not finish in time."""
         renewer = threading.Thread(target=self._renew_leases, name="renewer", daemon=True)
         renewer.start()
         steps = ThreadPoolExecutor(self._pace.concurrency, thread_name_prefix="step")
         self._receive(steps, drain=drain)
+        # Waiting for the pool without a limit is tempting, but a step may hang in a call to a storage that is down.
         steps.shutdown(wait=False)
         with self._freed:
             finished = self._freed.wait_for(lambda: not self._busy, SHUTDOWN)
@@ -106,46 +112,58 @@ class Worker:
 
     def _receive(self, steps: ThreadPoolExecutor, *, drain: bool) -> None:
         pause = self._pace.poll_min
-        empty_looks = 0
-        many = False
+        times_drained = 0
+        in_burst = False
         while not self.stopping.is_set():
-            free = self._wait_for_a_free_place()
-            messages = self._receive_batch(MAX_BATCH if many else free) if free else []
-            opened = [self._handler.open(message) for message in messages]
-            for one in opened:
-                self._hand_out(steps, one)
-            # Pushes are written together, so that many at a time are welcome; steps would only wait for a place.
-            many = bool(opened) and all(one.rollout_of for one in opened)
-            if messages:
-                pause, empty_looks = self._pace.poll_min, 0
+            opened = self._receive_opened(in_burst=in_burst)
+            for received in opened:
+                self._hand_out(steps, received)
+            in_burst = _is_burst_of_pushes(opened)
+            if opened:
+                pause, times_drained = self._pace.poll_min, 0
                 continue
-            empty_looks = empty_looks + 1 if drain and self._is_drained() else 0
-            if empty_looks >= DRAIN_LOOKS:
+            times_drained = times_drained + 1 if drain and self._is_drained() else 0
+            if times_drained >= DRAIN_LOOKS:
                 return
+            # Jitter keeps several workers from polling in step.
             self.stopping.wait(random.uniform(pause / 2, pause))  # noqa: S311 - jitter
             pause = min(pause * 2, self._pace.poll_max)
 
-    def _wait_for_a_free_place(self) -> int:
+    def _receive_opened(self, *, in_burst: bool) -> list[Opened]:
+        """Lease and decode messages as soon as a step is free; none when stopping."""
+        free = self._wait_for_free_steps()
+        if not free:
+            return []
+        # Leasing always as many as the queue gives is tempting, but a look would then wait here for a free step, its
+        # lease running, while another worker could carry it out. Pushes share steps, so many are welcome.
+        messages = self._receive_batch(MAX_BATCH if in_burst else free)
+        return [self._handler.open(message) for message in messages]
+
+    def _wait_for_free_steps(self) -> int:
+        """How many more steps may start now; 0 when stopping."""
         with self._freed:
             while not self.stopping.is_set() and not self._free():
                 self._freed.wait(self._pace.poll_min)
             return 0 if self.stopping.is_set() else self._free()
 
     def _free(self) -> int:
-        return 0 if len(self._in_hand) >= MOST_IN_HAND else max(0, self._pace.concurrency - self._busy)
+        if len(self._in_hand) >= MOST_IN_HAND:
+            return 0
+        return max(0, self._pace.concurrency - self._busy)
 
     def _receive_batch(self, limit: int) -> list[LeasedMessage]:
         try:
             return self._updates.receive(min(limit, MAX_BATCH))
         except RemoteError as error:
-            log.warning("the queue can't be read, retrying", error=str(error))
+            log.warning("can't read the queue, retrying", error=str(error))
             return []
 
     def _hand_out(self, steps: ThreadPoolExecutor, opened: Opened) -> None:
-        """A place for each step; pushes to one target share one. A push that crashed a worker before goes alone."""
+        """Start a step for the message, or let it join the step that receives pushes to the same target."""
         with self._freed:
             self._in_hand.add(opened.leased)
         target = opened.rollout_of
+        # A push that may have crashed its worker goes alone, so that it can't take others with it.
         if target is None or opened.crashes:
             self._start(steps, lambda: self._carry_out(opened))
         elif self._mailboxes.put(target, opened):
@@ -154,9 +172,9 @@ class Worker:
     def _start(self, steps: ThreadPoolExecutor, step: Callable[[], None]) -> None:
         with self._freed:
             self._busy += 1
-        steps.submit(self._in_a_place, step)
+        steps.submit(self._run_step, step)
 
-    def _in_a_place(self, step: Callable[[], None]) -> None:
+    def _run_step(self, step: Callable[[], None]) -> None:
         try:
             step()
         finally:
@@ -171,7 +189,7 @@ class Worker:
             self._let_go([opened])
 
     def _empty_mailbox(self, target: TargetId) -> None:
-        """Receive what waits for a target until nothing does: what comes in during one write is in the next one."""
+        """Receive all pushes to a target, until none waits. Those that arrive during one write are in the next."""
         while together := self._mailboxes.take(target):
             try:
                 self._handler.receive(target, together)
@@ -180,11 +198,11 @@ class Worker:
 
     def _let_go(self, opened: list[Opened]) -> None:
         with self._freed:
-            self._in_hand.difference_update(one.leased for one in opened)
+            self._in_hand.difference_update(done.leased for done in opened)
             self._freed.notify_all()
 
     def _is_drained(self) -> bool:
-        """Is no message left but the timers of groups that wait for their owner?"""
+        """Whether the only messages left are timers of groups that wait for their owner."""
         if self._in_hand:
             return False
         try:
@@ -194,6 +212,8 @@ class Worker:
             return False
 
     def _renew_leases(self) -> None:
+        """Renew each lease when half of it is over, in a thread of its own, until all steps are done."""
+        # Checked four times within a lease, so that a renewal that fails is tried again before the lease ends.
         while not self._done.wait(self._pace.visibility_timeout / 4):
             with self._freed:
                 in_hand = list(self._in_hand)
@@ -203,6 +223,11 @@ class Worker:
                 try:
                     self._updates.renew(leased)
                 except LeaseLost:
+                    # The step finds that out by itself, before it changes anything outside.
                     log.warning("lease lost", message_id=leased.id)
                 except RemoteError as error:
                     log.warning("lease not renewed, retrying", message_id=leased.id, error=str(error))
+
+
+def _is_burst_of_pushes(opened: list[Opened]) -> bool:
+    return bool(opened) and all(received.rollout_of for received in opened)

@@ -1,8 +1,8 @@
-"""The patrol: every now and then one worker compares all records with the list of groups.
+"""The patrol: every 45 seconds, one of the workers compares all records with the list of groups.
 
-It restarts timers that the queue has lost, has groups looked at that run another image than they should, or are gone,
-and sweeps targets that are seen for the first time. What it costs is one list of the records' versions: only those that
-have changed since are read.
+It restarts timers that the queue has lost, starts a look at groups that are gone or do not run their desired images,
+and sweeps targets that are seen for the first time. A round costs one list of the records' ETags, and reads only the
+records that have changed since the last round.
 """
 
 from __future__ import annotations
@@ -25,20 +25,26 @@ from worker.failures.classify import GONE
 from worker.ports import Conflict, Listed, Ports
 from worker.record.overrides import end_hold
 from worker.record.record import Record
+from worker.record.values import Timer
 from worker.targets.target import Target
 
 MOST_READ = 20
-"""Groups that are read on their own in one round, as no list shows them; the others have their turn in the next."""
+"""How many groups that no list shows are read in one round. The others have their turn in later rounds."""
 MOST_MET = 50
-"""New targets that are swept in one round, so that the first start with many of them spares Azure and registries."""
+"""How many new targets are swept in one round, so that a first start with many is gentle to Azure and registries."""
 SWEEP_TRIES = 3
+"""How many times a new target is swept whose registry gives no answer."""
 
 log = structlog.get_logger()
 
 
 @dataclass
 class Patrol:
-    """One round after the other. `rollback` is ACI_HOOKS_ROLLBACK."""
+    """One round after the other. `rollback` is ACI_HOOKS_ROLLBACK.
+
+    `_seen` has the records of the last round, each with its ETag. `_read_alone`, `_met` and `_compared` count the turns
+    of each target.
+    """
 
     ports: Ports
     sweeper: Sweeper
@@ -50,7 +56,7 @@ class Patrol:
     _unreadable: set[TargetId] = field(default_factory=set)
 
     def look_round(self) -> None:
-        """Look at every record once. Raises RemoteError if the records can't be listed."""
+        """Make one round. Raises RemoteError if the records can't be listed."""
         versions = dict(self.ports.records.versions())
         targets = {target.id: target for target in self.ports.targets.all()}
         shown = self._shown(targets, self.ports.targets.listed())
@@ -62,12 +68,12 @@ class Patrol:
             self._guarded(target, partial(self._meet, targets[target]))
 
     def _shown(
-        self, targets: Mapping[TargetId, Target], listed: Mapping[TargetId, Listed]
+        self,
+        targets: Mapping[TargetId, Target],
+        listed: Mapping[TargetId, Listed],
     ) -> dict[TargetId, Listed | None]:
-        """The targets that are looked at in this round, with what the last list shows of each; None of what it lacks.
-
-        A group that is in the list and no target any more is its owner's.
-        """
+        """The targets of this round, each with what the newest list shows about it; None for those that it lacks."""
+        # Only targets: a group that is in the list and no longer a target is its owner's business.
         unlisted = [target for target in targets if target not in listed]
         alone = _in_turn(unlisted, self._read_alone, MOST_READ)
         return {target: listed[target] for target in targets if target in listed} | dict.fromkeys(alone)
@@ -77,20 +83,26 @@ class Patrol:
         return seen is not None and seen[1].swept
 
     def _guarded(self, target: TargetId, look: Callable[[], None]) -> None:
-        """One group's trouble ends no round; a record that can't be read is told once."""
+        """Check one group. Its trouble does not end the round, and trouble that lasts is logged once."""
         try:
             look()
             self._unreadable.discard(target)
         except Conflict:
-            pass  # somebody is at work on it
+            pass  # another worker is working on it
         except RemoteError as error:
             if target not in self._unreadable:
-                log.warning("group not looked at", target=str(target), error=str(error))
+                log.warning("group not checked", target=str(target), error=str(error))
             self._unreadable.add(target)
-        except Exception:  # the others are looked at, and this one again the next time
-            log.exception("group not looked at", target=str(target))
+        except Exception:  # the other groups are checked, and this one again in the next round
+            log.exception("group not checked", target=str(target))
 
-    def _look(self, target: TargetId, etag: str, shown: Mapping[TargetId, Listed | None]) -> None:
+    def _look(
+        self,
+        target: TargetId,
+        etag: str,
+        shown: Mapping[TargetId, Listed | None],
+    ) -> None:
+        """Compare one record with its group, and start its timer if it needs a look."""
         record = self._record(target, etag)
         now = self.ports.now()
         if record.hold and record.hold.is_over(now):
@@ -98,24 +110,39 @@ class Patrol:
             change(self.ports, target, lambda current: end_hold(current, now))
             return
         if record.timer:
-            if is_overdue(record.timer, now):
-                log.warning("a timer is overdue, restarting it", target=str(target), due=str(record.timer.due))
-                change(self.ports, target, lambda current: current if _is_overdue(current, now) else None)
+            self._restart_if_overdue(target, record.timer)
             return
-        if not record.containers:
+        if not record.containers or not self._seems_wrong(target, record, shown):
             return
-        seen = shown.get(target)
-        unlisted = target in shown or self.ports.targets.is_gone(target)
-        if not (self._has_drifted(record, seen) if seen else unlisted):
-            return
-        # The list may be older than the record: then it shows what ran before the last push.
+        # Starting a look right away is tempting, but the list may be older than the record, and then it shows what ran
+        # before the last update. So the group itself is read first.
         group = self._read(target)
-        gone = group is None
+        is_gone = group is None
         if group is None or self._has_drifted(record, group):
-            log.info("a group does not run its desired image, starting its timer", target=str(target), gone=gone)
+            log.info("a group does not run its desired images, starting a look", target=str(target), gone=is_gone)
             change(self.ports, target, lambda current: None if current.timer else current)
 
+    def _restart_if_overdue(self, target: TargetId, timer: Timer) -> None:
+        now = self.ports.now()
+        if is_overdue(timer, now):
+            log.warning("a timer is overdue, restarting it", target=str(target), due=str(timer.due))
+            change(self.ports, target, lambda current: current if _is_overdue(current, now) else None)
+
+    def _seems_wrong(
+        self,
+        target: TargetId,
+        record: Record,
+        shown: Mapping[TargetId, Listed | None],
+    ) -> bool:
+        """Whether a group at rest seems, by the list, to be gone or not to run its desired images."""
+        seen = shown.get(target)
+        if seen:
+            return self._has_drifted(record, seen)
+        has_its_turn = target in shown
+        return has_its_turn or self.ports.targets.is_gone(target)
+
     def _has_drifted(self, record: Record, group: Listed) -> bool:
+        # A held group may run anything, and a group in transition shows images that it may not keep.
         if group.held or group.in_transition:
             return False
         return drifted(record, group.images, rollback=self.rollback)
@@ -124,11 +151,12 @@ class Patrol:
         seen = self._seen.get(target)
         if seen is None or seen[0] != etag:
             record, loaded = self.ports.load(target)
+            # The record may be newer than the list, so its own ETag is the one to remember.
             seen = self._seen[target] = (loaded or etag, record)
         return seen[1]
 
     def _read(self, target: TargetId) -> Listed | None:
-        """A group by itself, None if it is gone."""
+        """What a group shows when it is read by itself; None if it is gone."""
         try:
             group = self.ports.groups.get(target)
         except RemoteError as error:
@@ -138,16 +166,17 @@ class Patrol:
         return Listed(group.images, held=False, in_transition=group.in_transition or group.stopped)
 
     def _meet(self, target: Target) -> None:
-        """A target that nobody has met yet is swept once: so it gets what was pushed before it was known.
+        """Sweep a new target, so that it gets what was pushed before it was known; then note that in its record.
 
-        Its record says so from then on. A registry that can't tell is asked a few times.
+        A registry that gives no answer is asked a few times.
         """
         record, _ = self.ports.load(target.id)
         if record.swept:
             return
         swept = self.sweeper.sweep_one(target)
         if swept.held or swept.gone:
-            return  # nothing was compared
+            # Nothing was compared, so this does not count as a try.
+            return
         self._compared[target.id] += 1
         if swept.problem and self._compared[target.id] < SWEEP_TRIES:
             log.info("new target not swept, retrying", target=str(target.id), problem=swept.problem)
@@ -165,8 +194,12 @@ class Patrol:
         raise Conflict(str(target))
 
 
-def _in_turn(targets: Iterable[TargetId], turns: Counter[TargetId], most: int) -> list[TargetId]:
-    """Those of the targets that had the fewest turns, `most` at a time, so that each has its own; the turn counts."""
+def _in_turn(
+    targets: Iterable[TargetId],
+    turns: Counter[TargetId],
+    most: int,
+) -> list[TargetId]:
+    """The `most` targets that have had the fewest turns, so that each target gets its turn; this turn is counted."""
     chosen = sorted(targets, key=lambda target: turns[target])[:most]
     turns.update(chosen)
     return chosen

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 
 import structlog
@@ -13,15 +12,15 @@ from shared.errors import RemoteError
 from shared.message import Look
 from shared.queue import LeaseLost
 from shared.telemetry import STEP_FAILURES
-from worker.controller.settlement import Reschedule, Settlement
+from worker.controller.settlement import Reschedule, Settlement, look_again
 from worker.controller.timers import CONFLICTS, change
 from worker.core.landing import landed, not_made
 from worker.core.rules import RolloutRules
-from worker.failures.classify import Retry, Transient, classify, nothing_done
+from worker.failures.classify import Failure, Retry, Transient, nothing_done
 from worker.groups.group import ContainerGroup
 from worker.ports import Conflict, Ports
 from worker.record.record import Record
-from worker.record.values import Change
+from worker.record.values import Change, Timer
 from worker.targets.target import Target
 
 log = structlog.get_logger()
@@ -30,7 +29,13 @@ log = structlog.get_logger()
 class Putting:
     """Sends changes, for many threads at once."""
 
-    def __init__(self, ports: Ports, rules: RolloutRules, retry: Retry, chance: random.Random) -> None:
+    def __init__(
+        self,
+        ports: Ports,
+        rules: RolloutRules,
+        retry: Retry,
+        chance: random.Random,
+    ) -> None:
         self._ports = ports
         self._rules = rules
         self._retry = retry
@@ -42,78 +47,122 @@ class Putting:
         record: Record,
         group: ContainerGroup,
         target: Target,
-        is_held: Callable[[], bool],
+        lease_holds: Callable[[], bool],
     ) -> Settlement:
-        """Send the record's change, which has been written. Raises LeaseLost: whoever has the look now goes on."""
+        """Send the change that the record holds; it was written before.
+
+        Raises LeaseLost; then the worker that has the look now goes on.
+        """
         sent = record.change
         if sent is None:
-            raise ValueError("a change has its intent in the record")
+            raise ValueError("the record has no change to send")
         try:
-            self._send(sent, group, target, is_held)
+            self._send(sent, group, target, lease_holds)
         except RemoteError as error:
             return self._not_made(look, record, sent, error)
         delay = self._rules.check_interval.total_seconds()
+        # Written even if the lease has run out meanwhile: that Azure has answered is true whoever has the look now.
         self._write(record, delay, lambda current: landed(current, sent))
-        if not is_held():
+        if not lease_holds():
             raise LeaseLost(look.token)
-        return Reschedule(look.model_copy(update={"attempts": 0, "trouble": "", "waited": 0.0}), delay)
+        return look_again(look, delay)
 
-    def _send(self, sent: Change, group: ContainerGroup, target: Target, is_held: Callable[[], bool]) -> None:
-        def insist() -> None:
-            if not is_held():
+    def _send(
+        self,
+        sent: Change,
+        group: ContainerGroup,
+        target: Target,
+        lease_holds: Callable[[], bool],
+    ) -> None:
+        # Looking at the lease once, before everything else, is tempting. But the adapter may have to fetch a token or
+        # to retry, so it calls this before every try, at the last moment. ARM can't help: container groups have no
+        # ETag, and the last write wins.
+        def check_lease() -> None:
+            if not lease_holds():
                 raise LeaseLost("the lease ran out before the change was sent")
 
         images = {name: image for name, image in sent.images.items() if name in sent.touched}
-        log.info("restarting" if sent.restart else "applying" if sent.asked else "rolling back", images=images)
+        log.info(_what_is_done(sent), images=images)
         if sent.restart:
-            self._ports.groups.restart(target.id, insist)
+            self._ports.groups.restart(target.id, check_lease)
             return
         secrets = self._ports.resolve(dict(target.secrets)) if group.withheld() else {}
-        self._ports.groups.put(target.id, group.definition(sent.images, secrets), insist)
+        self._ports.groups.put(target.id, group.definition(sent.images, secrets), check_lease)
 
-    def _not_made(self, look: Look, record: Record, sent: Change, error: RemoteError) -> Settlement:
-        """It is tried again as long as that makes sense; then the pushes that asked for it fail."""
-        failure = classify(error)
-        failure = replace(failure, detail=self._ports.redact(failure.detail))
+    def _not_made(
+        self,
+        look: Look,
+        record: Record,
+        sent: Change,
+        error: RemoteError,
+    ) -> Settlement:
+        """Try the change again for as long as that makes sense; then fail the pushes that asked for it."""
+        failure = self._ports.classified(error)
         STEP_FAILURES.labels(failure.code).inc()
         attempts = look.tries(failure.code) + 1
         over = self._retry.is_over(failure, attempts, look.waited)
-        delay, again = 0.0, look.model_copy(update={"attempts": 0, "trouble": "", "waited": 0.0})
-        if isinstance(failure, Transient) and not over:
-            delay = self._retry.delay(failure, attempts, self._chance)
-            again = look.met(failure.code).model_copy(update={"waited": look.waited + delay})
+        settlement = self._again(look, failure, attempts, over=over)
+        delay = settlement.delay
         log.warning("change not made", code=failure.code, detail=failure.detail, again_in=round(delay, 1))
         now = self._ports.now()
-        # Without an answer it may take effect yet: it stays in flight.
-        answered = nothing_done(error)
-        self._write(
-            record,
-            delay,
-            lambda current: not_made(
-                landed(current, sent) if answered else current, sent, failure, now, attempts, over=over
-            ),
-            throttled=isinstance(failure, Transient) and failure.retry_after is not None and not over,
-        )
+
+        def decide(current: Record) -> Record:
+            # Without an answer the change may still take effect, so it stays in flight.
+            current = landed(current, sent) if nothing_done(error) else current
+            return not_made(current, sent, failure, now, attempts, over=over)
+
+        is_throttled = isinstance(failure, Transient) and failure.retry_after is not None
+        self._write(record, delay, decide, throttled=is_throttled and not over)
+        return settlement
+
+    def _again(
+        self,
+        look: Look,
+        failure: Failure,
+        attempts: int,
+        *,
+        over: bool,
+    ) -> Reschedule:
+        """The next look: after a pause if it tries the change again, else at once."""
+        if over or not isinstance(failure, Transient):
+            return look_again(look, 0.0)
+        delay = self._retry.delay(failure, attempts, self._chance)
+        again = look.met(failure.code).model_copy(update={"waited": look.waited + delay})
         return Reschedule(again, delay)
 
     def _write(
-        self, before: Record, delay: float, decide: Callable[[Record], Record], *, throttled: bool = False
+        self,
+        before: Record,
+        delay: float,
+        decide: Callable[[Record], Record],
+        *,
+        throttled: bool = False,
     ) -> None:
-        """Write what became of a change, and when the next look is due.
-
-        If others have taken the group over meanwhile it is looked at once more, whatever they did: the change may
-        have come after a newer one that has ended, and have overwritten it.
-        """
+        """Write what became of a change, and when the next look is due. Raises Conflict and RemoteError."""
         for _ in range(CONFLICTS):
             current, etag = self._ports.load(before.target)
-            ours = before.timer and current.timer and current.timer.token == before.timer.token
-            if not current.timer or not ours:
+            timer = current.timer
+            if timer is None or not _is_our_timer(before, timer):
+                # Others have taken the group over. They may even have finished a newer change, and this late one may
+                # have overwritten it. So the group is looked at once more, whatever they did.
                 change(self._ports, before.target, decide)
                 return
             due = self._ports.now() + timedelta(seconds=delay)
+            timed = decide(current).but(timer=timer.but(due=due, throttled=throttled))
             try:
-                self._ports.save(decide(current).but(timer=current.timer.but(due=due, throttled=throttled)), etag)
+                self._ports.save(timed, etag)
             except Conflict:
                 continue
             return
         raise Conflict(str(before.target))
+
+
+def _what_is_done(sent: Change) -> str:
+    if sent.restart:
+        return "restarting"
+    return "applying" if sent.asked else "rolling back"
+
+
+def _is_our_timer(before: Record, timer: Timer) -> bool:
+    """Whether the group still has the timer that this look belongs to."""
+    return before.timer is not None and before.timer.token == timer.token

@@ -1,4 +1,4 @@
-"""Receiving: a push is sent to each of its targets, and received into the record of each."""
+"""Receiving: a push is sent on to each of its targets, and received into their records."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from worker.ports import Ports
 from worker.record.record import Record
 
 FULL = 30.0
-"""Seconds, at most, after which a push comes again that a record had no room for; the first times it is sooner."""
+"""Seconds, at most, until a push that a record had no room for is tried again. The first tries come sooner."""
 
 log = structlog.get_logger()
 
@@ -30,7 +30,8 @@ class Receiving:
         self._chance = chance
 
     def fan_out(self, message: UpdateMessage) -> Settlement:
-        """Send a push to each of its targets."""
+        """Send a push on to each of its targets."""
+        # If the worker dies in between, some targets get the push twice. Their records know it by its id then.
         concerned = self._ports.targets.concerned(message.push.image)
         for target in concerned:
             self._ports.updates.send(message.for_target(target.id).encode())
@@ -40,10 +41,14 @@ class Receiving:
             self._telling.ignored(message, f"no target runs {message.push.image.name}")
         return Complete()
 
-    def receive(self, target: TargetId, messages: Sequence[UpdateMessage]) -> dict[str, Settlement]:
-        """Receive pushes into their target's record, all with one write; what becomes of each message, by its id.
+    def receive(
+        self,
+        target: TargetId,
+        messages: Sequence[UpdateMessage],
+    ) -> dict[str, Settlement]:
+        """Receive pushes into their target's record with one write. Returns what becomes of each message, by its id.
 
-        Raises Conflict or RemoteError; then none of them was received for certain.
+        Raises Conflict and RemoteError; then it is not certain that any of them was received.
         """
         no_room: frozenset[str] = frozenset()
 
@@ -52,11 +57,16 @@ class Receiving:
             received, no_room = receive(record, messages)
             return None if received == record else received
 
+        # A group that waits for its owner keeps its slow timer: the push can't be deployed before that owner acts.
         change(self._ports, target, decide, wake=False)
         if no_room:
-            log.warning("too many pushes wait for this group, leaving some on the queue", count=len(no_room))
-        return {message.id: self._later(message) if message.id in no_room else Complete() for message in messages}
+            log.warning("too many pushes are waiting for this group, leaving some on the queue", count=len(no_room))
+        settlements: dict[str, Settlement] = {}
+        for message in messages:
+            settlements[message.id] = self._later(message) if message.id in no_room else Complete()
+        return settlements
 
     def _later(self, message: UpdateMessage) -> Settlement:
+        # Jitter keeps the pushes of one burst from coming back all at once.
         pause = min(FULL, 2.0 ** min(message.dequeued, 10))
         return Reschedule(message.model_copy(update={"attempts": 0}), pause * self._chance.uniform(0.5, 1.0))

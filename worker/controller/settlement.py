@@ -1,4 +1,4 @@
-"""Settlement: what becomes of a leased message. Values, and the dead letter that a failure makes of a message. Pure."""
+"""Settlement: what becomes of a leased message, as values; and the dead letter of a message that failed. Pure."""
 
 from __future__ import annotations
 
@@ -6,23 +6,27 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.message import DeadLetter, Look, UpdateMessage
+from worker.core.rules import Action, Rest, Wait
 
 EXPLANATIONS = {
-    "Undecodable": "the message can't be decoded",
+    "Undecodable": "the message could not be decoded",
     "MissingSecrets": "secrets that Azure withholds are not configured",
-    "WorkerCrash": "its worker crashed or stalled repeatedly",
+    "WorkerCrash": "the worker that handled it crashed or stalled repeatedly",
 }
-"""Short reasons for people; any other code is explained by its detail alone."""
+"""Short reasons for people. Any other code is explained by the detail alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """Delete the message: nothing is left to be done."""
+    """Delete the message: nothing is left to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reschedule:
-    """Make this message visible again after `delay` seconds. `to_be_mended`: somebody must mend its record first."""
+    """Make this message visible again after `delay` seconds.
+
+    `to_be_mended`: its record can't be read, and somebody must repair it first.
+    """
 
     message: UpdateMessage | Look
     delay: float
@@ -39,15 +43,30 @@ class DeadLetterIt:
 Settlement = Complete | Reschedule | DeadLetterIt
 
 
+def look_again(look: Look, delay: float) -> Reschedule:
+    """The next look, after one that succeeded: it starts without the troubles of the looks before."""
+    # A trouble counts only while it goes on: errors that are days apart prove nothing together.
+    return Reschedule(look.model_copy(update={"attempts": 0, "trouble": "", "waited": 0.0}), delay)
+
+
+def after(look: Look, action: Action) -> Settlement:
+    """What becomes of a look's message once its action was carried out."""
+    if isinstance(action, Rest):
+        return Complete()
+    return look_again(look, action.delay.total_seconds() if isinstance(action, Wait) else 0.0)
+
+
 def dead_letter_of(
-    message: UpdateMessage | str, code: str, detail: str, attempts: int, received_at: datetime, now: datetime
+    message: UpdateMessage | str,
+    code: str,
+    detail: str,
+    attempts: int,
+    received_at: datetime,
+    now: datetime,
 ) -> DeadLetter:
-    """The letter of what can't be done. `message` is the raw text if it could not be decoded."""
-    reason = EXPLANATIONS.get(code)
-    if reason is None:
-        reason = "the rollout failed" if isinstance(message, UpdateMessage) and message.target else "the push failed"
+    """The dead letter of a message that can't be carried out. `message` is its raw text if it could not be decoded."""
     return DeadLetter(
-        reason=reason,
+        reason=EXPLANATIONS.get(code) or _what_failed(message),
         code=code,
         detail=detail,
         attempts=attempts,
@@ -55,3 +74,8 @@ def dead_letter_of(
         dead_lettered_at=now,
         message=message,
     )
+
+
+def _what_failed(message: UpdateMessage | str) -> str:
+    is_rollout = isinstance(message, UpdateMessage) and message.target is not None
+    return "the rollout failed" if is_rollout else "the push failed"

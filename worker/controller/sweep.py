@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 
@@ -28,12 +28,16 @@ from worker.policies.choose import best_tag
 from worker.policies.policy import Policy, SameTag, Update
 from worker.ports import Conflict, Dated, Found, Images, Ports
 from worker.record.record import FAILURES_KEPT, Record
-from worker.record.values import SWEEP, ContainerRecord, Failure
+from worker.record.values import SWEEP, ContainerRecord, FailedPush
 from worker.targets.tags import hold_reason
 from worker.targets.target import Target
 
 MOST_TRIED = 10
 """Tags that are looked up for one container: artifacts that are no images may stand before the one that is meant."""
+
+PULLED_ON_THE_GROUP = frozenset({"ImagePullFailed"})
+"""The codes of circumstances that took a group down."""
+NO_PAUSE, LONGEST_PAUSE = timedelta(0), timedelta(hours=1)
 
 log = structlog.get_logger()
 
@@ -60,11 +64,15 @@ class Swept:
 
 @dataclass(frozen=True, slots=True)
 class Sweeper:
-    """Sweeps through the ports; `rollback` is ACI_HOOKS_ROLLBACK."""
+    """Sweeps through the ports; `rollback` is ACI_HOOKS_ROLLBACK.
+
+    `pause` is the time between two sweeps of a running worker; zero where an operator asks for one.
+    """
 
     ports: Ports
     registry: Images
     rollback: bool = True
+    pause: timedelta = NO_PAUSE
 
     def sweep(self, targets: Iterable[Target]) -> Iterator[Swept]:
         """Sweep each target; one's trouble does not hold up another's."""
@@ -129,7 +137,8 @@ class Sweeper:
                 tag = _followed_tag(group.images[name], container)
                 running = _running_digests(group, name, container)
                 since = container.good.order[0] if container and container.good.order else LONG_AGO
-                follows = Followed(image, tag, following.policy, _failures(container), running, since)
+                failures = _failures(container, self.ports.now(), self.pause)
+                follows = Followed(image, tag, following.policy, failures, running, since)
                 push = self._newer(follows, partial(_tell, problems, name))
             except RemoteError as error:
                 _tell(problems, name, error.message)
@@ -195,7 +204,7 @@ class Followed:
     image: ImageReference
     tag: str | None
     policy: Policy
-    failures: tuple[Failure, ...]
+    failures: tuple[FailedPush, ...]
     running: frozenset[str]
     since: datetime
 
@@ -216,10 +225,23 @@ def _tell(problems: list[str], name: str, problem: str) -> None:
     problems.append(f"{name}: {problem}")
 
 
-def _failures(container: ContainerRecord | None) -> tuple[Failure, ...]:
-    """What failed by itself; what a circumstance kept from running may be tried again."""
+def _failures(container: ContainerRecord | None, now: datetime, pause: timedelta) -> tuple[FailedPush, ...]:
+    """What is not to be tried now: what failed by itself. What a circumstance kept from running may be tried again."""
     failures = container.failures if container else ()
-    return tuple(failure for failure in failures if not failure.circumstance)
+    return tuple(one for one in failures if not one.circumstance or _is_tried_later(one, failures, now, pause))
+
+
+def _is_tried_later(failure: FailedPush, failures: tuple[FailedPush, ...], now: datetime, pause: timedelta) -> bool:
+    """Was its image on the group, and could not be pulled, too short a time ago?
+
+    Each try takes the group down until the image before is back, so that a registry's limit of six hours must not be
+    tried with each sweep: the pause doubles with every try.
+    """
+    if failure.code not in PULLED_ON_THE_GROUP:
+        return False
+    tries = [one.at for one in failures if (one.code, one.tag, one.circumstance) == (failure.code, failure.tag, True)]
+    doubled: timedelta = pause * 2 ** (len(tries) - 1)
+    return now < max(tries) + min(LONGEST_PAUSE, doubled)
 
 
 def _followed_tag(running: str, container: ContainerRecord | None) -> str | None:

@@ -1,6 +1,6 @@
-"""Telling: how pushes ended, to the dead letters, the log, the metrics and people. At least once, usually once.
+"""Telling how pushes ended: to the dead letters, the log, the metrics and people. At least once, and usually once.
 
-What is to be told stands in the record's outbox and leaves it only after it has been told.
+What is to be told is in the record's outbox, and leaves it only after it has been told.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from shared.errors import RemoteError
 from shared.message import TargetId, UpdateMessage
 from shared.telemetry import ADDRESS_CHANGES, OUTCOMES, trace_id
 from worker.controller.settlement import dead_letter_of
-from worker.failures.retrying import briefly
+from worker.failures.retrying import call_with_retries
 from worker.ports import Notice, Noticed, Ports
 from worker.record.record import Record, is_dead
 from worker.record.trace import End
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 
 class Telling:
-    """Tells what is in outboxes, for many threads at once."""
+    """Tells the content of outboxes, for many threads at once."""
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
@@ -39,7 +39,7 @@ class Telling:
     def ignored(self, message: UpdateMessage, why: str) -> None:
         """The push at hand, which concerns no target, has ended. Raises RemoteError if that can't be remembered."""
         outcome = Outcome.of(message, "ignored", why, (), self._ports.now())
-        briefly(partial(self._ports.leave_trace, End(outcome=outcome)))
+        call_with_retries(partial(self._ports.leave_trace, End(outcome=outcome)))
         OUTCOMES.labels("ignored").inc()
         log.info("ended", outcome="ignored", detail=why)
 
@@ -52,25 +52,25 @@ class Telling:
         log.error("ended", outcome="failed", code=code, detail=detail)
 
     def _end(self, target: TargetId, ending: Ending) -> None:
-        message, code = ending.message, ending.code
+        message = ending.message
         if is_dead(ending.result):
-            letter = dead_letter_of(message, code or "", ending.detail, ending.attempts, message.received_at, ending.at)
-            briefly(partial(self._dead_letter, letter.encode()))
+            # Before everything else: if the queue is down, nothing is told, and all of it comes again.
+            call_with_retries(partial(self._dead_letter, _letter(ending)))
         OUTCOMES.labels(ending.result).inc()
+        code = {"code": ending.code} if ending.code else {}
         with structlog.contextvars.bound_contextvars(**context_of(message, target)):
             say = log.error if ending.result == "failed" else log.warning if is_dead(ending.result) else log.info
-            say("ended", outcome=ending.result, detail=ending.detail, **({"code": code} if code else {}))
+            say("ended", outcome=ending.result, detail=ending.detail, **code)
             if is_dead(ending.result):
-                log.error("dead letter", code=code, detail=ending.detail, attempts=ending.attempts)
+                log.error("dead letter", code=ending.code, detail=ending.detail, attempts=ending.attempts)
         if ending.result in {"updated", "rolled-back", "failed"}:
             self._notify(message, target, ending.result, ending.detail)
 
     def _dead_letter(self, text: str) -> None:
-        """Send a letter, unless it is there already.
-
-        A worker may have died after it had sent the letter, or its answer was lost. Every telling of one ending makes
-        the same text. Only the oldest letters can be seen, so that somebody who lets many pile up may get one twice.
-        """
+        """Send a dead letter, unless it is on the queue already."""
+        # A worker may have died after sending it, or its answer was lost. Every telling of one end makes the same text,
+        # so that a peek can find it. But a peek shows only the oldest letters, so somebody who lets many pile up may
+        # get one twice. https://learn.microsoft.com/rest/api/storageservices/peek-messages
         if text not in self._ports.poison.peek():
             self._ports.poison.send(text)
 
@@ -82,12 +82,31 @@ class Telling:
         if address.message:
             self._notify(address.message, target, "address changed", str(address))
 
-    def _notify(self, message: UpdateMessage, target: TargetId, outcome: Noticed, detail: str) -> None:
+    def _notify(
+        self,
+        message: UpdateMessage,
+        target: TargetId,
+        outcome: Noticed,
+        detail: str,
+    ) -> None:
         self._ports.tell(Notice(outcome, str(message.push.image), str(target), detail))
 
 
+def log_new_failures(before: Record, decided: Record) -> None:
+    """Log the pushes that a look has found to fail on the group. Their ends are told later."""
+    for undone in decided.undone:
+        if undone not in before.undone:
+            log.warning("push failed on the group", push=undone.message.id, code=undone.code, detail=undone.detail)
+
+
+def _letter(ending: Ending) -> str:
+    message = ending.message
+    letter = dead_letter_of(message, ending.code or "", ending.detail, ending.attempts, message.received_at, ending.at)
+    return letter.encode()
+
+
 def context_of(message: UpdateMessage, target: TargetId | None = None) -> dict[str, str]:
-    """What every line of the log says of a push."""
+    """What every line of the log says about a push."""
     context = {"id": message.id, "image": str(message.push.image)}
     if target or message.target:
         context["target"] = str(target or message.target)

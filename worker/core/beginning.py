@@ -1,4 +1,4 @@
-"""A change of the group is begun: all containers at once, by one PUT or one restart. Pure."""
+"""A change of the group begins: all containers at once, by one PUT or one restart. Pure."""
 
 from __future__ import annotations
 
@@ -16,98 +16,142 @@ from worker.record.record import Record
 from worker.record.values import Change, Flight, Patience, Undone
 
 MOST_TRIES = 6
-"""How often the same change is sent to a group that accepts it and never shows it."""
+"""How many times the same change is sent to a group that accepts it and never shows it."""
 
 
 def begin(
-    record: Record, group: ContainerGroup, wishes: Mapping[str, Desired], rules: RolloutRules, now: datetime
+    record: Record,
+    group: ContainerGroup,
+    wishes: Mapping[str, Desired],
+    rules: RolloutRules,
+    now: datetime,
 ) -> tuple[Record, Action | None]:
-    """Bring what is wished for onto the group; without an action, something stood in the way and has failed."""
-    asking = {wish.id for wish in wishes.values() if wish.id}
-    if why := group.not_ours:
-        return _in_the_way(record, asking, "NotOurs", why, rules, now)
-    if missing := missing_secrets(group.withheld(), rules.secrets):
-        return _in_the_way(record, asking, "MissingSecrets", _names(missing), rules, now)
-    images = to_put(wishes, group.images, record.change)
+    """Bring the desired images onto the group. Without an action, something stood in the way and pushes have failed."""
     asked = {name: wish.id for name, wish in wishes.items() if wish.id}
-    before = record.change
-    # The very same change once more: it was refused for now, got no answer, or was never seen on the group.
-    again = before if before and (before.images, before.asked) == (images, asked) else None
+    if why := group.not_ours:
+        return _blocked(record, asked.values(), "NotOurs", why, rules, now)
+    # A PUT without a secret that Azure withholds either fails or, worse, silently removes the secret.
+    if missing := missing_secrets(group.withheld(), rules.secrets):
+        return _blocked(record, asked.values(), "MissingSecrets", _say_missing(missing), rules, now)
+    images = to_put(wishes, group.images, record.change)
+    again = _sent_before(record.change, images, asked)
     if again and again.refused:
-        return conclude(record, f"the rollback failed: {again.refused}", now), Wait(
-            rules.slow, again.refused, owner=True
-        )
+        # Only a rollback is refused for good and kept: where a push asks for a change, the push fails instead.
+        record = conclude(record, f"the rollback failed: {again.refused}", now)
+        return record, Wait(rules.slow, again.refused, owner=True)
     if again and again.tries >= MOST_TRIES:
         what = evidence(group, f"the change was sent {again.tries} times and never took effect")
-        return _in_the_way(record, asking, "NoEffect", what, rules, now)
-    restart = any(wish.restart for wish in wishes.values()) and images.items() <= group.images.items()
+        return _blocked(record, asked.values(), "NoEffect", what, rules, now)
     change = Change(
         generation=record.generation + 1,
         images=images,
         asked=asked,
-        touched=frozenset(name for name, image in images.items() if image != group.images[name]) | asked.keys(),
-        restart=restart,
+        touched=_changed(images, group.images) | asked.keys(),
+        restart=_is_restart_enough(wishes, images, group.images),
         began_at=now,
         patience=again.patience.but(looked_at=now) if again else Patience(looked_at=now),
         tries=again.tries + 1 if again else 1,
-        # While one unproven change follows another, what ran well before the first of them is what counts: a container
-        # that the first one broke must not be taken for one that was broken all along.
-        well=before.well if before else _well(group),
-        address=before.address if before else group.address,
+        well=_ran_well_before(record, group),
+        address=_address_before(record, group),
         failed_before=group.failed,
     )
     record = _taken_over(record, asked, now)
+    # In the record before anything is sent: if the worker dies after the PUT, nobody may rest while it can take effect.
     flight = Flight(generation=change.generation, sent_at=now)
     record = record.but(change=change, generation=change.generation, flights=(*record.flights, flight))
-    return record, Put(images, restart)
+    return record, Put(images, change.restart)
 
 
-def began_unseen(record: Record, group: ContainerGroup, wishes: Mapping[str, Desired], now: datetime) -> Record:
-    """What is wished for is there, though nothing is known of a change that brought it: it is watched from now on."""
-    before = record.change
+def began_unseen(
+    record: Record,
+    group: ContainerGroup,
+    wishes: Mapping[str, Desired],
+    now: datetime,
+) -> Record:
+    """Watch from now on what is desired and on the group already, although no known change brought it there."""
+    # Since nobody knows when it came, any start and any event of the containers counts as evidence.
     change = Change(
         generation=record.generation,
-        images=to_put(wishes, group.images, before),
+        images=to_put(wishes, group.images, record.change),
         asked={name: wish.id for name, wish in wishes.items() if wish.id},
         began_at=LONG_AGO,
         patience=Patience(looked_at=now),
-        well=before.well if before else _well(group),
-        address=before.address if before else group.address,
+        well=_ran_well_before(record, group),
+        address=_address_before(record, group),
         failed_before=group.failed,
     )
     return record.but(change=change)
 
 
-def _in_the_way(
-    record: Record, asking: Collection[str], code: str, detail: str, rules: RolloutRules, now: datetime
+def _sent_before(
+    before: Change | None,
+    images: Mapping[str, str],
+    asked: Mapping[str, str],
+) -> Change | None:
+    """The change before, if this one is the same again: it was refused for now, got no answer, or never showed."""
+    if before is None or (before.images, before.asked) != (images, asked):
+        return None
+    return before
+
+
+def _changed(images: Mapping[str, str], running: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(name for name, image in images.items() if image != running[name])
+
+
+def _is_restart_enough(
+    wishes: Mapping[str, Desired],
+    images: Mapping[str, str],
+    running: Mapping[str, str],
+) -> bool:
+    """Whether a restart is wanted and no container needs another image, which only a PUT can bring."""
+    return any(wish.restart for wish in wishes.values()) and not _changed(images, running)
+
+
+def _blocked(
+    record: Record,
+    asking: Collection[str],
+    code: str,
+    detail: str,
+    rules: RolloutRules,
+    now: datetime,
 ) -> tuple[Record, Action | None]:
-    """It can't be begun: the pushes that ask for it fail. A way back waits for somebody to mend what is in the way."""
+    """The change can't begin, so the pushes that ask for it fail. A rollback waits until somebody removes the cause."""
     if asking:
+        # This says nothing about the image: the same push may come again once the owner has removed the cause.
         circumstance = code in {"MissingSecrets", "NotOurs"}
-        return fail(record, asking, code, detail, now, circumstance=circumstance), None
+        return fail(record, set(asking), code, detail, now, circumstance=circumstance), None
     return conclude(record, f"not rolled back: {detail}", now), Wait(rules.slow, detail, owner=True)
 
 
 def _taken_over(record: Record, asked: Mapping[str, str], now: datetime) -> Record:
-    """What failed before on these containers is not gone back from: a newer push takes its place."""
+    """End the failed pushes that are not rolled back because a newer push replaces them."""
     waiting = record.waiting()
 
-    def taken_over(undone: Undone) -> bool:
+    def is_taken_over(undone: Undone) -> bool:
         askers = (waiting.get(asked[name]) for name in undone.containers if name in asked)
         return any(asker is not None and asker.order > undone.message.order for asker in askers)
 
-    return conclude(record, "not rolled back: a newer push is being deployed", now, taken_over)
+    return conclude(record, "not rolled back: a newer push is being deployed", now, is_taken_over)
 
 
-def _well(group: ContainerGroup) -> dict[str, str | None]:
-    """The containers that run well, with what they run: an update may not break them."""
-    names = (name for name in group.images if isinstance(group.health(name, LONG_AGO), Healthy))
-    return {name: running_digest(group, name) for name in names}
+def _ran_well_before(record: Record, group: ContainerGroup) -> dict[str, str | None]:
+    """The containers that an update must not break, with the digest that each runs, if known."""
+    # While one unproven change follows another, what counts is what ran well before the first. Reading it from the
+    # group as it is now is tempting, but a container that the first change broke would count as broken all along.
+    if record.change:
+        return record.change.well
+    healthy = (name for name in group.images if isinstance(group.health(name, LONG_AGO), Healthy))
+    return {name: running_digest(group, name) for name in healthy}
 
 
-def _names(missing: list[str]) -> str:
+def _address_before(record: Record, group: ContainerGroup) -> dict[str, str]:
+    """The group's address from before the first of several unproven changes in a row."""
+    return record.change.address if record.change else group.address
+
+
+def _say_missing(missing: list[str]) -> str:
     return (
-        "Azure does not give back these secrets, and an update must carry them; configure each under `secrets` "
+        "Azure does not return these secrets, but an update must include them; configure each of them under `secrets` "
         f"in the targets file: {', '.join(missing)}"
     )
 

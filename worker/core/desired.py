@@ -28,7 +28,12 @@ class Desired:
     restart: bool = False
 
 
-def desired(record: Record, images: Mapping[str, str], *, rollback: bool) -> dict[str, Desired]:
+def desired(
+    record: Record,
+    images: Mapping[str, str],
+    *,
+    rollback: bool,
+) -> dict[str, Desired]:
     """What should run, for each container for which that is known. `images` is what runs (container → image)."""
     found = {}
     later = _containers_whose_turn_comes_later(record)
@@ -66,7 +71,14 @@ def _only_what_runs(container: ContainerRecord, running: str) -> ContainerRecord
     return container.but(candidates=here) if here else None
 
 
-def _desired(record: Record, name: str, container: ContainerRecord, running: str, *, rollback: bool) -> Desired | None:
+def _desired(
+    record: Record,
+    name: str,
+    container: ContainerRecord,
+    running: str,
+    *,
+    rollback: bool,
+) -> Desired | None:
     if container.pin:
         image = container.pin.good.restored
         return Desired(image, container.pin.good.spellings, container.pin.message.id) if image else None
@@ -85,8 +97,13 @@ def _next_in_turn(container: ContainerRecord) -> Candidate | None:
     return next((candidate for candidate in container.in_turn if candidate.image), None)
 
 
-def _must_be_brought_back_first(record: Record, name: str, candidate: Candidate, running: str) -> bool:
-    """Is the container broken, and the candidate's image one that Azure could not pull so far?
+def _must_be_brought_back_first(
+    record: Record,
+    name: str,
+    candidate: Candidate,
+    running: str,
+) -> bool:
+    """Whether the container is broken, and the candidate's image is one that Azure could not pull so far.
 
     It may be hours until that image can be pulled. Until then the last good one should run, not a failed one.
     """
@@ -96,21 +113,31 @@ def _must_be_brought_back_first(record: Record, name: str, candidate: Candidate,
     return is_refused and (is_broken or is_being_brought_back)
 
 
-def _desired_while_held(record: Record, name: str, container: ContainerRecord, running: str) -> Desired | None:
+def _desired_while_held(
+    record: Record,
+    name: str,
+    container: ContainerRecord,
+    running: str,
+) -> Desired | None:
     """While a group is held by hand: what was begun before the hold, or else what an operator's rollback left."""
     # A change that was begun goes on being watched: dropping it would leave an unproven image on the group.
     begun = container.candidate(record.change.asked.get(name)) if record.change else None
     if begun and begun.image:
         return _of_candidate(begun)
     # A late change may bring back the image that an operator rolled back from. That image does not stay.
-    gone_back_from = {failure.image for failure in container.failures if failure.code == ROLLED_BACK}
+    rolled_back_from = {failure.image for failure in container.failures if failure.code == ROLLED_BACK}
     good = container.good
-    if good.restored and running in gone_back_from - good.spellings:
+    if good.restored and running in rolled_back_from - good.spellings:
         return Desired(good.restored, good.spellings)
     return None
 
 
-def _last_good(container: ContainerRecord, running: str, *, rollback: bool) -> Desired | None:
+def _last_good(
+    container: ContainerRecord,
+    running: str,
+    *,
+    rollback: bool,
+) -> Desired | None:
     """The last good image, where it is ours to put back."""
     good = container.good
     # A container without a rule is its owner's business, with one exception: our restart may have pulled another image
@@ -129,7 +156,12 @@ def _of_candidate(candidate: Candidate) -> Desired | None:
     return Desired(image, frozenset({image}), candidate.id, candidate.restart) if image else None
 
 
-def runs(name: str, wish: Desired, images: Mapping[str, str], change: Change | None) -> bool:
+def runs(
+    name: str,
+    wish: Desired,
+    images: Mapping[str, str],
+    change: Change | None,
+) -> bool:
     """Whether the container runs the desired image, as far as the image's name can tell.
 
     A restart leaves the name as it is. It counts as done once the record holds a change that was made for it.
@@ -140,7 +172,11 @@ def runs(name: str, wish: Desired, images: Mapping[str, str], change: Change | N
     return images[name] in wish.spellings
 
 
-def to_put(wishes: Mapping[str, Desired], images: Mapping[str, str], change: Change | None) -> dict[str, str]:
+def to_put(
+    wishes: Mapping[str, Desired],
+    images: Mapping[str, str],
+    change: Change | None,
+) -> dict[str, str]:
     """The image that a PUT gives each container. One that is right already keeps the spelling that it has."""
     return {name: images[name] if runs(name, wish, images, change) else wish.image for name, wish in wishes.items()}
 

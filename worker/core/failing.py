@@ -1,6 +1,6 @@
-"""Pushes that fail: they are candidates no more, so that another image is desired now. Pure.
+"""Pushes that fail stop being candidates, so that another image is desired. Pure.
 
-There is no rollback but this. How the push has ended is told once it is seen what becomes of the group.
+There is no other rollback than this. How a failed push ends is told only when it is known what became of the group.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.message import UpdateMessage
 from worker.record.record import FAILURES_KEPT, Record, cut, displaced
-from worker.record.values import Candidate, ContainerRecord, Failure, Pin, Result, Undone
+from worker.record.values import Candidate, ContainerRecord, FailedPush, Pin, Result, Undone
 
 
 def fail(
@@ -23,21 +24,23 @@ def fail(
     circumstance: bool = False,
     attempts: int = 1,
 ) -> Record:
-    """These pushes (and pins) have failed, with the evidence; `attempts` is how often it was tried.
+    """Fail these pushes and rollbacks, with the evidence. `attempts` is how many times each was tried.
 
-    A push that failed on one container has failed on all of them. What was never on the group has ended with that.
+    A push that failed on one container has failed on all of them. One that never reached the group ends at once.
     """
     detail = cut(detail)
+    # Sorted, so that the same failures always give the same record.
     for message_id in sorted(ids):
         record = _fail(record, message_id, Failed(code, detail, now, circumstance, attempts))
     if not any(container.candidates for container in record.containers.values()):
+        # No push is left that would have to be tried apart from another.
         record = record.but(apart=False)
     return record
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """How and when a push failed. `circumstance`: what failed says nothing of its image."""
+    """How and when a push failed. `circumstance`: the failure says nothing about its image."""
 
     code: str
     detail: str
@@ -45,10 +48,10 @@ class Failed:
     circumstance: bool
     attempts: int
 
-    def failure(self, candidate: Candidate) -> Failure:
+    def failure(self, candidate: Candidate) -> FailedPush:
         """The failure as the container remembers it."""
         push = candidate.message.push
-        return Failure(
+        return FailedPush(
             id=candidate.id,
             tag=candidate.tag,
             image=candidate.image,
@@ -62,29 +65,60 @@ class Failed:
 
 def _fail(record: Record, message_id: str, failed: Failed) -> Record:
     message = record.waiting().get(message_id)
-    pinned = {name: one.pin for name, one in record.containers.items() if one.pin and one.pin.message.id == message_id}
-    if message is None and not pinned:
+    pins = _pins_of(record, message_id)
+    if message is None and not pins:
         return record
     asked = record.change.asked if record.change else {}
-    on_group = tuple(name for name, asker in asked.items() if asker == message_id)
-    concerned = []
-    for name, container in record.containers.items():
-        candidate, pin = container.candidate(message_id), pinned.get(name)
-        if candidate:
-            failures = (failed.failure(candidate), *container.failures)[:FAILURES_KEPT]
-            record = record.with_container(name, failures=failures)
-            concerned.append(name)
-        if pin:
-            record = record.with_container(name, pin=_back_to_what_ran(container, pin))
-            concerned.append(name)
+    on_group = [name for name, asker in asked.items() if asker == message_id]
+    record, concerned = _remember_failure(record, message_id, failed)
     record = _moved_tags(record, on_group, message_id)
     record = record.but(inbox=tuple(other for other in record.inbox if other.id != message_id))
     record = record.without_candidates(lambda _, candidate: candidate.id == message_id)
-    message = message or next(iter(pinned.values())).message
-    if all(pin.reverting for pin in pinned.values()) and pinned:
-        return record  # the failure that it was to make up for is still to be told
+    message = message or next(iter(pins.values())).message
+    was_reverting = bool(pins) and all(pin.reverting for pin in pins.values())
+    if was_reverting:
+        # The rollback failed before, and then what ran before it failed as well. Its first failure is still to be told.
+        return record
     if not on_group:
+        # Nothing of the push is on the group, so nothing has to be rolled back before its end is known.
         return record.end(message, "failed", failed.detail, concerned, failed.at, failed.code, failed.attempts)
+    return _to_be_told_later(record, message, concerned, failed)
+
+
+def _pins_of(record: Record, message_id: str) -> dict[str, Pin]:
+    """The pins that an operator's rollback of this id has set, by container."""
+    return {
+        name: container.pin
+        for name, container in record.containers.items()
+        if container.pin and container.pin.message.id == message_id
+    }
+
+
+def _remember_failure(
+    record: Record,
+    message_id: str,
+    failed: Failed,
+) -> tuple[Record, list[str]]:
+    """Note the failure on each container that waited for the push or was pinned. Returns their names, too."""
+    pins = _pins_of(record, message_id)
+    concerned = []
+    for name, container in record.containers.items():
+        if candidate := container.candidate(message_id):
+            failures = (failed.failure(candidate), *container.failures)[:FAILURES_KEPT]
+            record = record.with_container(name, failures=failures)
+            concerned.append(name)
+        if pin := pins.get(name):
+            record = record.with_container(name, pin=_back_to_what_ran(container, pin))
+            concerned.append(name)
+    return record, concerned
+
+
+def _to_be_told_later(
+    record: Record,
+    message: UpdateMessage,
+    concerned: list[str],
+    failed: Failed,
+) -> Record:
     undone = Undone(
         message=message,
         code=failed.code,
@@ -96,23 +130,32 @@ def _fail(record: Record, message_id: str, failed: Failed) -> Record:
 
 
 def _moved_tags(record: Record, on_group: Collection[str], message_id: str) -> Record:
-    """What failed was pulled by its tag, perhaps: an image before it of the same tag comes back by its digest alone."""
+    """Let an earlier image of the failed push's tag come back by its digest alone."""
+    # The group may have pulled the failed image by this tag. Putting the tag back would bring the failed image again.
     for name in on_group:
         container = record.containers.get(name)
-        if container and (candidate := container.candidate(message_id)):
+        candidate = container.candidate(message_id) if container else None
+        if container and candidate:
             record = record.with_container(name, goods=displaced(container.goods, candidate.tag, candidate.digest))
     return record
 
 
 def _back_to_what_ran(container: ContainerRecord, pin: Pin) -> Pin | None:
-    """Where an operator's way back does not work, what ran before is brought back, under the same hold."""
+    """The pin after an operator's rollback failed: what ran before comes back, still in spite of the hold.
+
+    If that fails as well, nothing is pinned any more.
+    """
+    # Releasing the hold instead is tempting, but would deploy the very push that the operator rolled back from.
     return None if pin.reverting else pin.but(good=container.good, reverting=True)
 
 
 def conclude(
-    record: Record, why: str, now: datetime, concerns: Callable[[Undone], bool] = lambda _undone: True
+    record: Record,
+    why: str,
+    now: datetime,
+    concerns: Callable[[Undone], bool] = lambda _undone: True,
 ) -> Record:
-    """The failed pushes that this `concerns` have ended, and the group is not brought back from them."""
+    """End the failed pushes that this `concerns` as failed: the group is not brought back from them."""
     for undone in record.undone:
         if concerns(undone):
             record = _told(record, undone, "failed", why, now)
@@ -120,31 +163,44 @@ def conclude(
 
 
 def brought_back(record: Record, images: Mapping[str, str], now: datetime) -> Record:
-    """The group runs well again: what failed before has been rolled back. `images` is what runs (container → image)."""
+    """End the failed pushes now that the group runs well again. `images` is what runs (container → image)."""
     for undone in record.undone:
-        names = [name for name in undone.containers if name in images]
-        lost = [name for name in names if record.containers[name].good.restored is None]
-        still = [name for name in names if _still_runs(record, name, images[name], undone.message.id)]
-        if still:
-            why = f"not rolled back: {'held by hand' if record.hold else 'still running'}: {', '.join(sorted(still))}"
-            record = _told(record, undone, "failed", why, now)
-        elif lost:
-            why = f"not rolled back: no good image is known for {', '.join(sorted(lost))}"
-            record = _told(record, undone, "failed", why, now)
-        else:
-            why = f"rolled back to {', '.join(sorted({images[name] for name in names}))}"
-            record = _told(record, undone, "rolled-back", why, now)
+        result, why = _how_it_was_brought_back(record, undone, images)
+        record = _told(record, undone, result, why, now)
     return record
 
 
+def _how_it_was_brought_back(
+    record: Record,
+    undone: Undone,
+    images: Mapping[str, str],
+) -> tuple[Result, str]:
+    # A container that is gone needs no rollback.
+    names = [name for name in undone.containers if name in images]
+    still = [name for name in names if _still_runs(record, name, images[name], undone.message.id)]
+    if still:
+        what = "held by hand" if record.hold else "still running"
+        return "failed", f"not rolled back: {what}: {', '.join(sorted(still))}"
+    lost = [name for name in names if record.containers[name].good.restored is None]
+    if lost:
+        return "failed", f"not rolled back: no good image is known for {', '.join(sorted(lost))}"
+    return "rolled-back", f"rolled back to {', '.join(sorted({images[name] for name in names}))}"
+
+
 def _still_runs(record: Record, name: str, running: str, message_id: str) -> bool:
-    """Does the container run the failed image, as a hold keeps it from being brought back?"""
+    """Whether the container still runs the failed image, as it does where a hold keeps the good one away."""
     failures = (failure for failure in record.containers[name].failures if failure.id == message_id)
     return running in {failure.image for failure in failures}
 
 
-def _told(record: Record, undone: Undone, result: Result, why: str, now: datetime) -> Record:
-    """It has been seen what became of the group: the push has ended with that."""
+def _told(
+    record: Record,
+    undone: Undone,
+    result: Result,
+    why: str,
+    now: datetime,
+) -> Record:
+    """End a failed push, now that it is known what became of the group."""
     record = record.but(undone=tuple(other for other in record.undone if other != undone))
     detail = f"{undone.detail}; {why}"
     return record.end(undone.message, result, detail, undone.containers, now, undone.code, undone.attempts)

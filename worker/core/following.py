@@ -10,12 +10,12 @@ from worker.groups.group import ContainerGroup
 from worker.policies.policy import Policy
 from worker.record.record import Record
 from worker.record.values import Good
-from worker.targets.target import Target
+from worker.targets.target import ContainerRule, Target
 
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """A container follows the repository `name` by `policy`; `written` is the image to rewrite, spelt as it stands."""
+    """A container follows the repository `name` by `policy`. `written` is the image whose spelling an update keeps."""
 
     name: str
     policy: Policy
@@ -23,53 +23,73 @@ class Following:
 
 
 def followings(images: Mapping[str, str], target: Target) -> dict[str, Following]:
-    """The containers (container → image, as written) that have a rule, each with what it follows."""
+    """What each container with a rule follows. `images` is what runs, as written (container → image)."""
     found = {}
     for name, running in images.items():
-        rule, own = target.rule_for(name), repository_of(running)
-        if rule is None:
-            continue
-        if rule.image is None:
-            if own:
-                found[name] = Following(own, rule.policy, running)
-        else:
-            found[name] = Following(
-                rule.image.name, rule.policy, running if own == rule.image.name else rule.image.name
-            )
+        rule = target.rule_for(name)
+        follows = _following(rule, running) if rule else None
+        if follows:
+            found[name] = follows
     return found
+
+
+def _following(rule: ContainerRule, running: str) -> Following | None:
+    """What a container follows by its rule; None if neither the rule nor the running image names a repository."""
+    own = repository_of(running)
+    if rule.image and rule.image.name != own:
+        # The running image is of another repository, so its spelling can't be kept, and the normalised name is used.
+        return Following(rule.image.name, rule.policy, rule.image.name)
+    return Following(own, rule.policy, running) if own else None
 
 
 def unknown_here(record: Record, group: ContainerGroup, target: Target) -> list[str]:
-    """The containers that something is under way for, and that this target does not follow, or follows elsewhere.
-
-    The rule may have been taken away, or this worker's targets file may be older than the one of whoever began it.
-    """
+    """The containers with an update under way that this target does not follow, or follows to another repository."""
+    # Their rule may have been removed. But another worker may also have begun the update by a newer targets file than
+    # this worker has, so a caller must not drop the update at once.
     followed = followings(group.images, target)
-    return [
-        name
-        for name, container in record.containers.items()
-        if name in group.images
-        and (container.candidates or container.pin)
-        and (name not in followed or followed[name].name != container.repository)
-    ]
+    found = []
+    for name, container in record.containers.items():
+        is_under_way = bool(container.candidates) or container.pin is not None
+        is_known = name in followed and followed[name].name == container.repository
+        if name in group.images and is_under_way and not is_known:
+            found.append(name)
+    return found
 
 
-def foreign_images(images: Mapping[str, str], group: ContainerGroup, target: Target, record: Record) -> list[str]:
-    """What is to be put (container → image) that is neither of the repository that the container follows nor its own.
-
-    A record is outside, too: whatever it holds, no push may bring another repository in. But where a rule names another
-    repository than the container ran, what it ran must come back if the first push of that one fails.
-    """
-    followed, running = followings(group.images, target), group.images
+def foreign_images(
+    images: Mapping[str, str],
+    group: ContainerGroup,
+    target: Target,
+    record: Record,
+) -> list[str]:
+    """The images about to be put (container → image) that belong to a repository the container may not run."""
+    # Others may be able to write to the storage account of the records. Whatever a record says, an update never brings
+    # in another repository than the one that the container follows or runs.
     found = []
     for name, image in sorted(images.items()):
-        own = {repository_of(running[name])} | ({followed[name].name} if name in followed else set())
-        rule, container = target.rule_for(name), record.containers.get(name)
-        if rule and rule.image and container and image == container.good.restored:
-            own.add(repository_of(image))
-        if image != running[name] and repository_of(image) not in own - {None}:
+        is_changed = image != group.images[name]
+        if is_changed and repository_of(image) not in _allowed_repositories(name, image, group, target, record):
             found.append(f"{name}: {image}")
     return found
+
+
+def _allowed_repositories(
+    name: str,
+    image: str,
+    group: ContainerGroup,
+    target: Target,
+    record: Record,
+) -> frozenset[str]:
+    followed = followings(group.images, target)
+    allowed = {repository_of(group.images[name])}
+    if name in followed:
+        allowed.add(followed[name].name)
+    # Where a rule names another repository than the container ran, the good image is of neither: not of the one that
+    # runs by now, nor of the one that the rule names. If the first push fails, it must still come back.
+    rule, container = target.rule_for(name), record.containers.get(name)
+    if rule and rule.image and container and image == container.good.restored:
+        allowed.add(repository_of(image))
+    return frozenset(repository for repository in allowed if repository)
 
 
 def good_image(group: ContainerGroup, name: str) -> Good:
@@ -80,19 +100,19 @@ def good_image(group: ContainerGroup, name: str) -> Good:
 
 
 def running_digest(group: ContainerGroup, name: str) -> str | None:
-    """The digest of the image that a container runs, if it is told."""
+    """The digest of the image that a container runs, if its reference or Azure's events tell."""
     image = parsed(group.images[name])
     return (image.digest or group.running_digest(name)) if image else None
 
 
 def repository_of(image: str) -> str | None:
-    """The repository's normalised name, None of what is no image reference."""
+    """The repository's normalised name; None for a text that is not an image reference."""
     reference = parsed(image)
     return reference.name if reference else None
 
 
 def parsed(image: str) -> ImageReference | None:
-    """The reference, None of what is none."""
+    """The image reference; None for a text that is not one."""
     try:
         return ImageReference.parse(image)
     except InvalidImage:

@@ -1,4 +1,4 @@
-"""What became of a change that was sent: it has landed, or Azure refused it, or nobody knows. Pure."""
+"""What became of a change that was sent: it took effect, Azure refused it, or nobody knows. Pure."""
 
 from __future__ import annotations
 
@@ -12,52 +12,54 @@ from worker.record.values import Change
 
 
 def landed(record: Record, sent: Change) -> Record:
-    """Azure has answered: the change is not in flight any more."""
+    """Azure has answered, so the change is no longer in flight."""
     return record.but(flights=tuple(flight for flight in record.flights if flight.generation != sent.generation))
 
 
-def not_made(record: Record, sent: Change, failure: Failure, now: datetime, attempts: int, *, over: bool) -> Record:
-    """The change failed, for now or, if it is `over`, for good: then the pushes that asked for it fail.
+def not_made(
+    record: Record,
+    sent: Change,
+    failure: Failure,
+    now: datetime,
+    attempts: int,
+    *,
+    over: bool,
+) -> Record:
+    """Azure did not make the change. `over`: for good, so that the pushes that asked for it fail.
 
-    What fails in this way was no try: `tries` counts what Azure took and never showed. If several pushes asked and
-    Azure does not say which of them it means, each is tried apart. A way back that is refused for good is not tried
-    again until something else is desired.
+    A rollback that Azure refuses for good is not tried again until something else is desired.
     """
     change = record.change
     if change is None or change.generation != sent.generation:
-        return record
+        return record  # another change has taken its place
+    # `tries` counts the changes that Azure accepted and never showed, and this one was not accepted.
     change = change.but(tries=max(0, change.tries - 1))
-    asked = set(sent.asked.values())
     if not over:
-        return _in_turn(record.but(change=change), sent, failure)
+        return _put_behind(record.but(change=change), sent, failure)
+    asked = set(sent.asked.values())
     if not asked:
         return record.but(change=change.but(refused=f"{failure.code}: {failure.detail}"))
-    named = _named(sent, failure)
-    # It is nowhere on the group, so that the pushes that fail now have ended with that.
+    # Nothing of the change is on the group, so the pushes that fail now end with that, and nothing is rolled back.
     record = record.but(change=change.but(asked={}, touched=frozenset()))
-    circumstance = is_circumstance(failure)
-    if len(asked) > 1 and not (named or circumstance or record.apart):
+    named = _named_pushes(sent, failure)
+    is_passing = is_circumstance(failure)
+    # Failing all of them is tempting, but discards good images because of one bad one. They are tried apart instead.
+    if _is_blame_unclear(asked, named) and not is_passing and not record.apart:
         return record.but(apart=True)
     failing = named or asked
-    if circumstance:
-        # It would keep the older pushes from being made just as long, one after the other. But those whose images Azure
-        # may be able to pull are yet to have their turn.
-        concerned = [name for name, message_id in sent.asked.items() if message_id in failing]
-        waiting = (candidate for name in concerned for candidate in record.containers[name].candidates)
-        # Those of images that Azure can pull, as far as anybody knows, have not had their turn.
-        about_one_image = failure.code in ABOUT_ONE_IMAGE
-        failing |= {candidate.id for candidate in waiting if candidate.refusals or not about_one_image}
-    return fail(record, failing, failure.code, failure.detail, now, circumstance=circumstance, attempts=attempts)
+    if is_passing:
+        failing |= _held_up_as_well(record, sent, failing, failure)
+    return fail(record, failing, failure.code, failure.detail, now, circumstance=is_passing, attempts=attempts)
 
 
-def _in_turn(record: Record, sent: Change, failure: Failure) -> Record:
-    """Where Azure can't pull one image for now, the other containers' pushes need not wait for it, for hours perhaps.
+def _put_behind(record: Record, sent: Change, failure: Failure) -> Record:
+    """Where Azure can't pull one image for now, count that, and try each push apart, the refused one last.
 
-    From now on each push is tried apart, and the one that was refused comes last.
+    Otherwise the other containers' pushes would wait for that image, perhaps for hours.
     """
     if failure.code not in ABOUT_ONE_IMAGE or not sent.asked:
         return record
-    refused = _named(sent, failure) or set(sent.asked.values())
+    refused = _named_pushes(sent, failure) or set(sent.asked.values())
     for name, container in record.containers.items():
         candidates = tuple(
             candidate.but(refusals=candidate.refusals + 1) if candidate.id in refused else candidate
@@ -68,8 +70,8 @@ def _in_turn(record: Record, sent: Change, failure: Failure) -> Record:
     return record.but(apart=len(waiting) > 1)
 
 
-def _named(sent: Change, failure: Failure) -> set[str]:
-    """The messages that asked for the images that Azure names in its refusal."""
+def _named_pushes(sent: Change, failure: Failure) -> set[str]:
+    """The pushes whose images Azure's answer names."""
     return {
         message_id
         for name, message_id in sent.asked.items()
@@ -77,6 +79,26 @@ def _named(sent: Change, failure: Failure) -> set[str]:
     }
 
 
+def _is_blame_unclear(asked: set[str], named: set[str]) -> bool:
+    """Whether several pushes asked for the change and Azure does not say which of them it refuses."""
+    return len(asked) > 1 and not named
+
+
+def _held_up_as_well(
+    record: Record,
+    sent: Change,
+    failing: set[str],
+    failure: Failure,
+) -> set[str]:
+    """The other pushes for the failing ones' containers that the same trouble would hold up, one after the other."""
+    concerned = [record.containers[name] for name, message_id in sent.asked.items() if message_id in failing]
+    candidates = [candidate for container in concerned for candidate in container.candidates]
+    if failure.code in ABOUT_ONE_IMAGE:
+        # As far as anybody knows, Azure can pull the images that were never refused. Those are yet to have their turn.
+        candidates = [candidate for candidate in candidates if candidate.refusals]
+    return {candidate.id for candidate in candidates}
+
+
 def _names(detail: str, image: str) -> bool:
-    """Does Azure's answer name this image, and not one whose name only begins or ends like it?"""
+    """Whether Azure's answer names this image, and not one whose name merely begins or ends like it."""
     return re.search(rf"(?<![\w./:@-]){re.escape(image)}(?![\w-]|\.\w)", detail) is not None

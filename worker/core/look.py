@@ -1,6 +1,6 @@
-"""One look at a group as a pure function: what was received is admitted, then the group is reconciled.
+"""One look at a group as a pure function: received pushes are admitted, then the group is reconciled.
 
-The controller carries it out, and `plan` says what it would do.
+The controller carries the result out; `plan` only says what it would be.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from worker.targets.target import Target
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """The registry says that there is no such image."""
+    """The registry says that the image does not exist."""
 
     code: str
     detail: str
 
 
 Digest = Found | str | Absence | None
-"""What is known of a pushed image: all that its registry tells, the digest alone by a sender that is believed, that it
-is not there, or nothing."""
+"""What is known of a pushed image: all that its registry tells; the digest alone, by a sender that is believed; that it
+does not exist; or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """All that a look depends on. `now` is by Azure's clock."""
+    """Everything that a look depends on. `now` is by Azure's clock."""
 
     record: Record
     group: ContainerGroup
@@ -44,21 +44,25 @@ class Situation:
     now: datetime
 
     def admitted(self) -> Record:
-        """The record with what was received considered.
-
-        A container that is not known yet must not be met in the middle of a transition, which does not tell what ran.
-        """
+        """The record with the received pushes admitted."""
+        # A group in transition does not show what ran before, so a new container would get a wrong last good image.
+        # Its pushes stay in the inbox until the operation is over.
         unknown = self.group.images.keys() - self.record.containers.keys()
         if self.group.in_transition and unknown:
             return self.record
         return admit(self.record, self.group, self.target, self.now)
 
     def to_look_up(self, record: Record) -> UpdateMessage | None:
-        """The push whose digest the registry is to be asked for next, if any."""
+        """The push whose digest is the next one to ask the registry for, if any."""
         return unresolved(record, self._followed)
 
-    def looked_up(self, record: Record, message: UpdateMessage, digest: Digest) -> Record:
-        """The record once the registry has answered."""
+    def looked_up(
+        self,
+        record: Record,
+        message: UpdateMessage,
+        digest: Digest,
+    ) -> Record:
+        """The record after the registry's answer."""
         if isinstance(digest, Absence):
             return not_there(record, message, digest.code, digest.detail, self.now)
         found = Found(digest) if isinstance(digest, str) else digest
@@ -71,5 +75,5 @@ class Situation:
         return followings(self.group.images, self.target)
 
     def reconciled(self, record: Record) -> tuple[Record, Action]:
-        """The record as it is to be written, and what is to be done then."""
+        """The record to be written, and the action to take after that."""
         return reconcile(record, self.group, self.rules, self.now)

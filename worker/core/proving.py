@@ -1,45 +1,51 @@
-"""Proving: what has run well for long enough is the last good image, and pushes have ended. Pure."""
+"""Proving: what has run well for long enough becomes the last good image, and its pushes end. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from worker.core.admit import leave
 from worker.core.failing import brought_back
 from worker.core.following import running_digest
+from worker.core.leaving import leave
 from worker.groups.group import ContainerGroup
 from worker.record.record import GOODS_KEPT, Record, displaced, remembered
 from worker.record.values import AddressChange, Candidate, ContainerRecord, Good, Pin
 
 
-def prove(record: Record, group: ContainerGroup, unproven: Mapping[str, str], now: datetime) -> Record:
-    """What runs is proven. `unproven` names the message that asked for it (container → id), where one did."""
+def prove(
+    record: Record,
+    group: ContainerGroup,
+    unproven: Mapping[str, str],
+    now: datetime,
+) -> Record:
+    """Take what runs for proven. `unproven` maps each container to the message that asked for its image, if any."""
     change = record.change
     if change is None:
-        raise ValueError("there is a change to prove")
+        raise ValueError("the record has no change to prove")
     moved = _address_change(change.address, group.address)
     before = record.good_images()
     record = brought_back(record, group.images, now)
-    messages, details = record.waiting(), dict[str, dict[str, str]]()
+    messages = record.waiting()
+    details: dict[str, dict[str, str]] = {}
     for name, message_id in sorted(unproven.items()):
         container = record.containers[name]
-        # What was pulled since the change; what was there all the time can only be asked for what it pulled last.
-        digest = group.running_digest(name, change.began_at)
         if container.pin:
             messages[message_id] = container.pin.message
-            record = record.with_container(name, **_gone_back(container, container.pin))
+            record = record.with_container(name, **_after_rollback(container, container.pin))
             if not container.pin.reverting:
                 details.setdefault(message_id, {})[name] = f"{name} runs {group.images[name]}"
         elif candidate := container.candidate(message_id):
+            # The digest of what was pulled since the change began. An earlier pull says nothing about this change.
+            digest = group.running_digest(name, change.began_at)
             record = _proven(record, group, name, candidate, digest, unproven.values(), now)
             details.setdefault(message_id, {})[name] = _say_running(name, candidate, digest)
-    for message_id, told in details.items():
-        detail = "; ".join([*told.values(), *([str(moved)] if moved else [])])
-        record = record.end(messages[message_id], "updated", detail, told, now, before=before)
+    for message_id, per_container in details.items():
+        sentences = [*per_container.values(), *([str(moved)] if moved else [])]
+        record = record.end(messages[message_id], "updated", "; ".join(sentences), per_container, now, before=before)
     if moved:
-        teller = next((messages[message_id] for message_id in details), None)
-        record = record.but(address_changes=(*record.address_changes, moved.but(message=teller)))
+        about = next((messages[message_id] for message_id in details), None)
+        record = record.but(address_changes=(*record.address_changes, moved.but(message=about)))
     return record
 
 
@@ -52,19 +58,19 @@ def _proven(
     asking: Collection[str],
     now: datetime,
 ) -> Record:
-    """The candidate is the last good image; those that it is newer than have ended, better ones go on waiting."""
+    """The candidate becomes the last good image. Older candidates end; better ones go on waiting."""
     container = record.containers[name]
     place = container.candidates.index(won)
     for older in container.candidates[place + 1 :]:
         record = leave(record, name, older, "superseded", f"{won.message.push.image} is newer, and runs", now, asking)
     container = record.containers[name]
-    image = won.image or group.images[name]
     good = Good(
-        image=image, tag=won.tag, digest=digest or won.digest or running_digest(group, name), order=won.message.order
+        image=won.image or group.images[name],
+        tag=won.tag,
+        digest=digest or won.digest or running_digest(group, name),
+        order=won.message.order,
     )
-    before = displaced(container.goods, won.tag, good.digest)
-    others = [other for other in before if other.image != image or other.moved]
-    goods = (good, *others)
+    goods = (good, *_earlier_goods(container, won, good))
     return record.with_container(
         name,
         goods=goods[:GOODS_KEPT],
@@ -73,15 +79,30 @@ def _proven(
     )
 
 
-def _gone_back(container: ContainerRecord, pin: Pin) -> dict[str, object]:
-    """An operator's way back has come to its end: what it went back over is none to go back to any more."""
+def _earlier_goods(
+    container: ContainerRecord,
+    won: Candidate,
+    good: Good,
+) -> list[Good]:
+    """The good images from before, without the one that has become the last good image again."""
+    # One whose tag has moved stays, although it is written in the same way: its digest still brings it back.
+    before = displaced(container.goods, won.tag, good.digest)
+    return [other for other in before if other.image != good.image or other.moved]
+
+
+def _after_rollback(container: ContainerRecord, pin: Pin) -> dict[str, object]:
+    """The changes of a container whose rollback by hand has ended.
+
+    The good images that are newer than the pinned one are not good to go back to any more.
+    """
     if pin.reverting:
         return {"pin": None}
     places = [number for number, good in enumerate(container.goods) if good.is_same(pin.good)]
     older = container.goods[places[0] + 1 :] if places else ()
-    over = [good.image for good in container.goods if not good.is_same(pin.good) and good not in older]
+    passed_over = [good.image for good in container.goods if not good.is_same(pin.good) and good not in older]
+    # The pinned image counts as pushed at the time of the rollback, so that no earlier push is newer.
     good = pin.good.but(order=pin.message.order)
-    return {"pin": None, "goods": (good, *older), "past": remembered(container, over)}
+    return {"pin": None, "goods": (good, *older), "past": remembered(container, passed_over)}
 
 
 def _say_running(name: str, candidate: Candidate, digest: str | None) -> str:
@@ -89,12 +110,16 @@ def _say_running(name: str, candidate: Candidate, digest: str | None) -> str:
         return f"{name} runs {candidate.image}"
     if digest:
         return f"{name} was restarted and runs {candidate.image} at {digest}"
+    # Whether a restart pulls a tag again is not certain: Azure documents it, and users have seen it keep the old image.
+    # https://learn.microsoft.com/rest/api/container-instances/container-groups/restart
     return f"{name} was restarted with {candidate.image}; unverified: Azure does not say which image it pulled"
 
 
 def _address_change(before: Mapping[str, str], after: Mapping[str, str]) -> AddressChange | None:
-    """Did the public address change? Only what both answers tell can be compared."""
-    known = {part for part in before.keys() & after.keys() if "0.0.0.0" not in (before[part], after[part])}  # noqa: S104
+    """The change of the public address, if it changed."""
+    # In transition Azure may leave the IP address out, or give 0.0.0.0, so only what both sides know is compared.
+    unknown = "0.0.0.0"  # noqa: S104
+    known = {part for part in before.keys() & after.keys() if unknown not in (before[part], after[part])}
     if all(before[part] == after[part] for part in known):
         return None
     return AddressChange(before=dict(before), after=dict(after))

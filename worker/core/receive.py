@@ -1,8 +1,9 @@
-"""Pushes come into a record: idempotent, and the same set gives the same record in whatever order it comes. Pure."""
+"""Receiving pushes into a record. Pure, idempotent, and independent of the order in which the messages arrive."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from shared.message import UpdateMessage
 from worker.record.record import MOST_WAITING, Record
@@ -21,10 +22,13 @@ def receive(record: Record, messages: Iterable[UpdateMessage]) -> tuple[Record, 
         if waiting >= MOST_WAITING:
             no_room.add(message.id)
             continue
-        record = record.but(inbox=tuple(sorted((*record.inbox, message), key=_place)))
+        # Sorted, so that the same set of pushes gives the same record whatever the order of their messages.
+        inbox = sorted((*record.inbox, message), key=_place)
+        record = record.but(inbox=tuple(inbox))
         waiting += 1
     return record, frozenset(no_room)
 
 
-def _place(message: UpdateMessage) -> tuple[object, ...]:
-    return (*message.order, message.id)
+def _place(message: UpdateMessage) -> tuple[datetime, datetime, str]:
+    pushed_at, received_at = message.order
+    return pushed_at, received_at, message.id

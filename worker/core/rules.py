@@ -1,4 +1,4 @@
-"""What governs rollouts, and what a look may come to. Pure."""
+"""The rules that govern rollouts, and the actions that a look may decide on. Pure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from worker.record.values import Patience
 class RolloutRules:
     """What governs the rollouts of a deployment.
 
-    `soak`: how long a group must stay healthy; `timeout`: how long it may be looked at until it is; `check_interval`
-    and `slow`: the shortest and the longest time between two looks; `flight`: how long a change whose answer is not
-    known may still take effect; `rollback`: is the last good image put back when a push fails? `secrets`: the paths
-    of those that are configured.
+    `soak`: for how long a group must stay healthy. `timeout`: how much time of looking it gets to become healthy.
+    `check_interval` and `slow`: the shortest and the longest time between two looks. `flight`: for how long a change
+    without an answer may still take effect. `rollback`: whether the last good image is put back when a push fails.
+    `secrets`: the paths of the configured secrets.
     """
 
     soak: timedelta
@@ -28,17 +28,20 @@ class RolloutRules:
     secrets: frozenset[str] = field(default_factory=frozenset)
 
     def pause(self, waited: float) -> timedelta:
-        """The time until the next look: the longer it has taken (seconds), the less often."""
+        """The time until the next look: half of what was waited so far (seconds), within the two limits."""
+        # Azure's limit on reads is shared by everything in a subscription, so a long wait must not read often.
+        # https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling
         return max(self.check_interval, min(timedelta(seconds=waited / 2), self.slow))
 
     def looked(self, patience: Patience, now: datetime) -> Patience:
-        """The patience after one more look. Only the pause that was meant counts, not an absence of all workers."""
+        """The patience after one more look."""
+        # A pause counts up to its planned length and no further. Time in which nobody could look proves nothing.
         return patience.looked(now, self.pause(patience.waited) + self.check_interval)
 
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Bring the record's change onto the group: PUT `images` (container → image), or restart it where `restart`."""
+    """Bring the record's change onto the group: PUT the `images` (container → image), or only restart the group."""
 
     images: Mapping[str, str]
     restart: bool
@@ -46,7 +49,7 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Look again after `delay`. `owner`: what is waited for is something that only the group's owner can do."""
+    """Look again after `delay`. `owner`: only the group's owner can do what this waits for."""
 
     delay: timedelta
     reason: str
@@ -55,7 +58,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """Nothing is left to be done: the group needs no timer until something new comes in."""
+    """Nothing is left to do. The group needs no timer until a push or a command arrives."""
 
 
 Action = Put | Wait | Rest

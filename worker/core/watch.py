@@ -1,13 +1,13 @@
-"""Watching a change that is on the group: proven, broken, or not yet to be told. Pure.
+"""Watching a change that is on the group: is it proven, is it broken, or is it too early to tell? Pure.
 
-Every container that ran well before is judged, not the changed ones alone: a neighbour that our PUT broke is our fault.
-Patience counts what was looked at: an outage of Azure, of our storage or of every worker proves nothing.
+Every container that ran well before the change is judged, not only the changed ones: a PUT restarts all containers of
+a group, so a neighbour that it broke is our fault. Patience counts the time between looks that took place, so an outage
+of Azure, of our storage or of every worker proves nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from worker.core.beginning import begin, evidence
@@ -15,165 +15,124 @@ from worker.core.desired import Desired
 from worker.core.failing import conclude, fail
 from worker.core.proving import prove
 from worker.core.rules import Action, RolloutRules, Wait
+from worker.core.sight import Sight, healths
 from worker.groups.group import ContainerGroup
-from worker.groups.health import LONG_AGO, Broken, Health, Healthy, Pending
+from worker.groups.health import Broken, Healthy
 from worker.record.record import Record, remembered
-from worker.record.values import Change
 from worker.targets.tags import hold_reason
 
 _Turn = tuple[Record, Action | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """What a group shows of a change: each watched container's health, and which pushes are still to be proven.
-
-    `unproven` is container → message id. Any other watched container is a neighbour: it ran well before, or is being
-    brought back to what it ran.
-    """
-
-    change: Change
-    group: ContainerGroup
-    health: Mapping[str, Health]
-    unproven: Mapping[str, str]
-
-    @property
-    def broken(self) -> dict[str, Broken]:
-        """The containers that will not come up."""
-        return {name: health for name, health in self.health.items() if isinstance(health, Broken)}
-
-    @property
-    def pending(self) -> dict[str, Pending]:
-        """The containers that are on their way."""
-        return {name: health for name, health in self.health.items() if isinstance(health, Pending)}
-
-    @property
-    def operation_failed(self) -> bool:
-        """Did this change's operation fail? One that had failed before says nothing until this change shows."""
-        started = all(health.started for health in self.pending.values())
-        return self.group.failed and (started or not self.change.failed_before)
-
-
 def watch(
-    record: Record, group: ContainerGroup, wishes: Mapping[str, Desired], rules: RolloutRules, now: datetime
+    record: Record,
+    group: ContainerGroup,
+    wishes: Mapping[str, Desired],
+    rules: RolloutRules,
+    now: datetime,
 ) -> _Turn:
-    """The next step of a change that is on the group; no action: something has failed or moved, so decide again."""
+    """The next step of a change that is on the group. Without an action something has changed, so decide again."""
     if record.change is None:
-        raise ValueError("there is a change to watch")
-    # While Azure moves a group off a node that is down, nobody can judge the change: that time does not count.
+        raise ValueError("the record has no change to watch")
     patience = record.change.patience
+    # While Azure moves a group off a node that is down, nobody can judge the change, so that time does not count.
     patience = patience.but(looked_at=now) if group.under_repair else rules.looked(patience, now)
     change = record.change.but(patience=patience)
     record = record.but(change=change)
     unproven = {name: wish.id for name, wish in wishes.items() if wish.id}
-    sight = Sight(change, group, _healths(record, change, group, wishes), unproven)
-    if trouble := _trouble(record, sight, rules, now):
+    sight = Sight(change, group, healths(record, change, group, wishes), unproven, rules, now)
+    if trouble := _trouble(record, sight):
         return trouble
     if sight.pending or group.in_transition:
-        return _not_yet(record, sight, wishes, rules, now)
-    return _steady(record, sight, rules, now)
+        return _not_yet(record, sight, wishes)
+    return _steady(record, sight)
 
 
-def _healths(record: Record, change: Change, group: ContainerGroup, wishes: Mapping[str, Desired]) -> dict[str, Health]:
-    """The health of what the change brought, and of what ran well before it.
-
-    A container that did not run well before is no evidence, nor is one that waits to be brought back, which a hold
-    may keep it from.
-    """
-    brought = {name for name, wish in wishes.items() if wish.id or name in change.touched}
-    watched = {
-        name
-        for name, running in group.images.items()
-        if name in brought or (name in change.well and not _waits_to_be_brought_back(record, name, running))
-    }
-    found: dict[str, Health] = {}
-    for name in sorted(watched):
-        health = group.health(name, change.began_at)
-        # A PUT restarts every container as far as anybody has seen, but nothing promises that. A neighbour that goes on
-        # running is judged by how it runs; to wait for its restart would fail a good push after the timeout.
-        goes_on = isinstance(health, Pending) and not health.started and name not in change.touched
-        found[name] = group.health(name, LONG_AGO) if goes_on else health
-    return found
-
-
-def _waits_to_be_brought_back(record: Record, name: str, running: str) -> bool:
-    """Is it known already that the container runs what it should not: a failed push, or a tag that moved unasked?"""
-    container = record.containers.get(name)
-    if container is None:
-        return False
-    failed = running in {failure.image for failure in container.failures}
-    return failed or (container.good.moved and running not in container.good.spellings)
-
-
-def _trouble(record: Record, sight: Sight, rules: RolloutRules, now: datetime) -> _Turn | None:
-    """What is broken, if that is certain: in transition a neighbour may still come up."""
+def _trouble(record: Record, sight: Sight) -> _Turn | None:
+    """What to do about broken containers or a failed operation; None if nothing is certain to be broken."""
     broken, suspects = sight.broken, sight.unproven
-    # A pushed image that can't be pulled keeps the operation going for as long as Azure tries: it need not be waited
-    # for. A neighbour that shows broken in the middle of an operation may just be between two states.
+    # While Azure can't pull a pushed image, the operation goes on for as long as Azure tries, and there is no need to
+    # wait for its end. A neighbour that looks broken during an operation may only be between two states.
     if sight.group.in_transition and not suspects.keys() & broken.keys():
         return None
-    # Asked before the blame: a neighbour whose own tag was moved by somebody else breaks with any restart, so that
-    # failing the push would neither be just nor bring the neighbour back.
-    if moved := _moved_unasked(record, sight):
+    # This comes before the blame: a neighbour whose own tag somebody moved breaks at any restart. Failing the push
+    # would be unjust, and it would not repair the neighbour, which would pull the same wrong image again.
+    if moved := _moved_by_others(record, sight):
         return _pinned_back(record, moved, sight.group), None
     if broken:
-        # Of several pushes those are to blame whose containers broke; if only neighbours did, all of them.
+        # Of several pushes, those whose containers broke are to blame; if only neighbours broke, all of them are.
         blamed = suspects.keys() & broken.keys() or suspects.keys()
-        name, first = next(iter(sorted(broken.items())))
-        return _failed(
-            record,
-            [suspects[each] for each in blamed],
-            first.code,
-            f"{name}: {first.evidence}",
-            rules,
-            now,
-            circumstance=first.circumstance,
-        )
+        name, first = min(broken.items())
+        ids = [suspects[container] for container in blamed]
+        what = f"{name}: {first.evidence}"
+        return _failed(record, sight, ids, first.code, what, circumstance=first.circumstance)
     if sight.operation_failed:
         what = evidence(sight.group, "the operation failed")
-        return _failed(record, list(suspects.values()), "ProvisioningFailed", what, rules, now)
+        return _failed(record, sight, suspects.values(), "ProvisioningFailed", what)
     return None
 
 
 def _failed(
     record: Record,
+    sight: Sight,
     ids: Collection[str],
     code: str,
     detail: str,
-    rules: RolloutRules,
-    now: datetime,
     *,
     circumstance: bool = False,
 ) -> _Turn:
-    """The pushes to blame fail. Without any, what ran well before does not any more, and there is nothing better.
+    """Fail the pushes that are to blame.
 
-    The group is brought back after a `circumstance`, too: nothing runs on it. But the push may come again.
+    The group is brought back after a `circumstance`, too, because nothing runs on it. But the push may come again.
     """
-    if ids:
-        record = fail(record, ids, code, detail, now, circumstance=circumstance)
-        if not rules.rollback:
-            record = conclude(record, "not rolled back: ACI_HOOKS_ROLLBACK is off", now)
-        return record, None
-    record = conclude(record, f"the rollback failed: {code}: {detail}", now)
-    return _over(record), None
+    if not ids:
+        # No push is left to blame: a rollback has not helped. What ran well before no longer does, and nothing better
+        # is known.
+        record = conclude(record, f"the rollback failed: {code}: {detail}", sight.now)
+        return _over(record), None
+    record = fail(record, set(ids), code, detail, sight.now, circumstance=circumstance)
+    if not sight.rules.rollback:
+        record = conclude(record, "not rolled back: ACI_HOOKS_ROLLBACK is off", sight.now)
+    return record, None
 
 
-def _moved_unasked(record: Record, sight: Sight) -> dict[str, str]:
-    """The broken neighbours whose own tag has moved, so that the restart pulled another image: name → digest before."""
+def _moved_by_others(record: Record, sight: Sight) -> dict[str, str]:
+    """The broken neighbours whose own tag was moved by somebody else, with the digest that each ran before."""
     found = {}
     for name, broken in sight.broken.items():
-        before, container = sight.change.well.get(name), record.containers.get(name)
-        if name in sight.unproven or before is None or container is None or container.good.moved:
-            continue
-        now_runs = sight.group.running_digest(name, sight.change.began_at)
-        pulled_another = now_runs is not None and now_runs != before
-        if "@" not in sight.group.images[name] and (pulled_another or broken.code == "ImagePullFailed"):
+        before = sight.change.well.get(name)
+        if before is not None and _was_moved_by_others(record, sight, name, before, broken):
             found[name] = before
     return found
 
 
-def _pinned_back(record: Record, moved: Mapping[str, str], group: ContainerGroup) -> Record:
-    """What a neighbour ran is its last good image, by its digest alone: so it is desired, and is not there."""
+def _was_moved_by_others(
+    record: Record,
+    sight: Sight,
+    name: str,
+    before: str,
+    broken: Broken,
+) -> bool:
+    """Whether a broken container was restarted by our change and pulled, or could not pull, another image."""
+    container = record.containers.get(name)
+    if name in sight.unproven or container is None or container.good.moved:
+        return False
+    if "@" in sight.group.images[name]:
+        return False  # an image by its digest does not move
+    pulled = sight.group.running_digest(name, sight.change.began_at)
+    pulled_another = pulled is not None and pulled != before
+    return pulled_another or broken.code == "ImagePullFailed"
+
+
+def _pinned_back(
+    record: Record,
+    moved: Mapping[str, str],
+    group: ContainerGroup,
+) -> Record:
+    """Let only the digest of a neighbour's last good image bring that image back.
+
+    The container then runs another image than the desired one, and the next turn puts the digest.
+    """
     for name, digest in moved.items():
         container = record.containers[name]
         good = container.good.but(digest=container.good.digest or digest, moved=True)
@@ -182,39 +141,58 @@ def _pinned_back(record: Record, moved: Mapping[str, str], group: ContainerGroup
     return record
 
 
-def _not_yet(record: Record, sight: Sight, wishes: Mapping[str, Desired], rules: RolloutRules, now: datetime) -> _Turn:
-    """Wait, unless the change has been lost, or has been looked at for too long."""
-    change, group, pending = sight.change, sight.group, sight.pending
-    # The image is there and its container was never restarted, though no change can still be under way: the PUT or the
-    # restart was lost on its way, and is sent again.
-    lost = any(not health.started for health in pending.values()) and now > change.began_at + rules.flight
-    if lost and not group.in_transition and not hold_reason(group.tags):
-        return begin(record, group, wishes, rules, now)
-    reasons = [f"{name} {health.reason}" for name, health in sorted(pending.items())]
-    reasons = ["the group is in transition", *reasons] if group.in_transition else reasons
-    if change.patience.waited > rules.timeout.total_seconds():
+def _not_yet(record: Record, sight: Sight, wishes: Mapping[str, Desired]) -> _Turn:
+    """Wait, unless the change was lost or has been watched for too long."""
+    group, pending, rules = sight.group, sight.pending, sight.rules
+    if _is_lost(sight):
+        return begin(record, group, wishes, rules, sight.now)
+    reasons = ["the group is in transition"] if group.in_transition else []
+    reasons += [f"{name} {health.reason}" for name, health in sorted(pending.items())]
+    waited = sight.change.patience.waited
+    if waited > rules.timeout.total_seconds():
         blamed = sight.unproven.keys() & pending.keys() or sight.unproven.keys()
+        ids = [sight.unproven[name] for name in blamed]
         what = evidence(group, f"not healthy after {rules.timeout}: {'; '.join(reasons)}")
-        return _failed(record, [sight.unproven[name] for name in blamed], "RolloutTimeout", what, rules, now)
-    return record, Wait(rules.pause(change.patience.waited), "; ".join(reasons))
+        return _failed(record, sight, ids, "RolloutTimeout", what)
+    return record, Wait(rules.pause(waited), "; ".join(reasons))
 
 
-def _steady(record: Record, sight: Sight, rules: RolloutRules, now: datetime) -> _Turn:
-    """Everything is healthy: long enough?"""
-    change = sight.change
-    # What has ended as it should needs no soak. What is restarted in the meantime counts from its last start, so a
-    # container that keeps crashing slowly never gets through.
+def _is_lost(sight: Sight) -> bool:
+    """Whether the PUT or the restart got lost, so that it has to be sent again.
+
+    The group then shows the new image, yet a container was never restarted, and the change has been on its way for
+    longer than a change can be. What a hold keeps back is not sent.
+    """
+    has_unrestarted = any(not health.started for health in sight.pending.values())
+    may_still_arrive = sight.now <= sight.change.began_at + sight.rules.flight
+    if not has_unrestarted or may_still_arrive:
+        return False
+    return not sight.group.in_transition and not hold_reason(sight.group.tags)
+
+
+def _steady(record: Record, sight: Sight) -> _Turn:
+    """Everything is healthy. Prove the change if that has been so for long enough, else go on watching."""
+    left = _soak_left(sight)
+    if left <= timedelta(0):
+        return _over(prove(record, sight.group, sight.unproven, sight.now)), None
+    longest = sight.rules.timeout + sight.rules.soak
+    if sight.change.patience.waited > longest.total_seconds():
+        what = evidence(sight.group, "the containers keep restarting or warning")
+        return _failed(record, sight, sight.unproven.values(), "RolloutTimeout", what)
+    delay = max(timedelta(seconds=1), min(left, sight.rules.slow))
+    return record, Wait(delay, "healthy, waiting for the end of the soak")
+
+
+def _soak_left(sight: Sight) -> timedelta:
+    """For how long the containers must still stay healthy.
+
+    Each counts from its last start or warning, so a container that crashes slowly, again and again, never gets through.
+    One that has ended as it should needs no soak.
+    """
     since = [health.since for health in sight.health.values() if isinstance(health, Healthy) and not health.ended]
-    left = max([timedelta(0), *(at + rules.soak - now for at in since)])
-    if left > timedelta(0):
-        longest = (rules.timeout + rules.soak).total_seconds()
-        if change.patience.waited > longest:
-            what = evidence(sight.group, "it does not come to rest")
-            return _failed(record, list(sight.unproven.values()), "RolloutTimeout", what, rules, now)
-        return record, Wait(max(timedelta(seconds=1), min(left, rules.slow)), "healthy, and watched for a while")
-    return _over(prove(record, sight.group, sight.unproven, now)), None
+    return max((at + sight.rules.soak - sight.now for at in since), default=timedelta(0))
 
 
 def _over(record: Record) -> Record:
-    """The change is over: nothing is watched any more, and what else is desired shows at once."""
+    """The change is over, and pushes are no longer tried apart. The next turn sees whatever else is desired."""
     return record.but(change=None, apart=False)

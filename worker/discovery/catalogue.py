@@ -1,7 +1,8 @@
-"""The catalogue: every target, and which of them a push concerns, from a list of groups that is read now and then.
+"""The catalogue: every target, and which of them a push concerns. It reads the list of groups now and then.
 
-A push costs no list call: a running worker renews the list before it is too old, and a push waits for one only where
-the list does not know what is asked. A target that is seen for the first time is swept (worker.controller.patrol).
+A push usually needs no list call: a running worker renews the list before it is too old, and a push waits for a new
+list only if the present one has no target for it. A target that is seen for the first time is swept
+(worker.controller.patrol).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ REFRESH = 60.0
 RENEW = 45.0
 """Seconds after which a running worker renews it in the background."""
 REFRESH_ON_MISS = 5.0
-"""Seconds that it is good for where it has nothing for a push."""
+"""Seconds that it is good for if it has no target for a push."""
 
 _FORBIDDEN, _NOT_FOUND = 403, 404
 
@@ -38,10 +39,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What one scope held: the targets that its groups' tags make, all its groups, and what is wrong there.
+    """What one scope contains: the targets that its groups' tags make, all its groups, and the problems found there.
 
-    `unknown` is why nobody can tell what is there, though something may be. `to_be_mended` are the groups whose tags
-    are not policies. `complete`: a group that is not among `groups` does not exist.
+    `unknown` is why the scope can't be listed, although it may contain targets. `to_be_mended` are the groups whose
+    tags are invalid. `complete`: a group that is not among `groups` does not exist.
     """
 
     targets: tuple[Target, ...] = ()
@@ -76,7 +77,7 @@ class Catalogue:
         self._renew(REFRESH)
         found = self.find(image)
         if not found:
-            # It may be of a group that was tagged or created since the last list.
+            # The group may have been tagged or created since the last list.
             self._renew(REFRESH_ON_MISS)
             found = self.find(image)
         if not found:
@@ -86,7 +87,7 @@ class Catalogue:
     def find(self, image: ImageReference) -> tuple[Target, ...]:
         """The same by the list as it is, however old."""
         images = {target: group.images for target, group in self.listed().items()}
-        # A group whose tags are no policies receives its pushes all the same: they wait until the tags are mended.
+        # A group with invalid tags receives its pushes all the same: they wait until somebody corrects the tags.
         to_be_mended = [target for listing in self._listed() for target in listing.to_be_mended]
         return find_targets(image.name, merge(self.all(), to_be_mended), images)
 
@@ -95,7 +96,7 @@ class Catalogue:
         return {target: group for listing in self._listed() for target, group in listing.groups.items()}
 
     def is_gone(self, target: TargetId) -> bool:
-        """Is this group missing from the last list of every place that it would be in? Unknown places tell nothing."""
+        """Is this group missing from the last list of every scope that covers it? Incomplete lists prove nothing."""
         listings = self._listings
         covering = [listings[scope] for scope in self._scopes() if scope in listings and scope.covers(target)]
         complete = [listing for listing in covering if listing.complete]
@@ -106,9 +107,9 @@ class Catalogue:
         self._renew(RENEW)
 
     def target_of(self, group: ContainerGroup) -> Target | BadTags | None:
-        """The target that this group is: by the file or the environment, else by the resource tags that it has now.
+        """The target of this group: by the file or the environment, else by the resource tags that it has now.
 
-        No list is asked: another worker may have seen a group that ours is too old for.
+        This does not use the list, which may be older than the one of the worker that sent the push.
         """
         for target in self._configured():
             if target.id == group.id:
@@ -117,7 +118,7 @@ class Catalogue:
         return target_from_tags(group.id, group.tags) if is_discovered else None
 
     def known(self) -> tuple[Target, ...]:
-        """Every target, after a look where resource tags make some. Raises RemoteError."""
+        """Every target, with a fresh list if resource tags make some. Raises RemoteError."""
         if self._discovers():
             self._renew(REFRESH)
         return self.all()
@@ -128,11 +129,11 @@ class Catalogue:
         return merge(self._configured(), discovered)
 
     def problems(self) -> tuple[str, ...]:
-        """What keeps groups from being targets, a sentence each: tags that are no policies, places not listed."""
+        """Why groups are not targets, a sentence each: invalid tags, and scopes that can't be listed."""
         return tuple(problem for listing in self._listed() for problem in listing.problems)
 
     def _listed(self) -> list[Listing]:
-        """Of each scope that is asked for now, as far as it has been listed."""
+        """The listings of the present scopes, as far as there are any."""
         listings = self._listings
         return [listings[scope] for scope in self._scopes() if scope in listings]
 
@@ -150,7 +151,7 @@ class Catalogue:
         if self._is_current(scopes, since):
             return
         with self._refreshing:
-            # Asked again: another thread may have listed them while this one waited.
+            # Checked again: another thread may have listed the groups while this one waited.
             if self._is_current(scopes, since):
                 return
             begun_at = self._monotonic()
@@ -165,10 +166,14 @@ class Catalogue:
 
     def _list(self, scope: Scope) -> Listing:
         try:
-            groups = list(self._lister.list(scope.subscription, scope.resource_group))
+            groups = self._groups(scope)
         except RemoteError as error:
-            # What passes is raised: whoever asks comes again, and has the whole truth then. But one place that is gone,
-            # or that nobody lets us see, must not hold up all the others.
+            if scope.group:
+                # Its pushes are received all the same, and wait in its record until it can be looked at.
+                log.debug("group not read", group=str(scope), error=str(error))
+                return Listing(complete=error.status == _NOT_FOUND)
+            # A passing error is raised, as the caller comes again and then gets a complete list. But a scope that is
+            # gone, or that the worker has no role for, must not hold up all the others.
             is_passing = passes(classify(error)) and error.status != _FORBIDDEN
             if is_passing:
                 raise
@@ -176,10 +181,15 @@ class Catalogue:
             return self._not_listed(scope, error)
         return _listing(groups, discover=scope.discover)
 
+    def _groups(self, scope: Scope) -> list[ContainerGroup]:
+        if scope.group:
+            return [self._lister.get(scope.group)]
+        return list(self._lister.list(scope.subscription, scope.resource_group))
+
     def _not_listed(self, scope: Scope, error: RemoteError) -> Listing:
-        """What counts for a place that can't be listed."""
+        """The listing to use for a scope that can't be listed."""
         problems = (f"{scope} can't be listed: {error}",)
-        # Where tags are not looked for, nothing depends on the list: a target of the file is asked for by itself.
+        # Without discovery nothing depends on the list: a target of the file is read on its own.
         is_gone = error.status == _NOT_FOUND
         if is_gone or not scope.discover:
             return Listing(problems=problems, complete=is_gone)

@@ -11,35 +11,55 @@ from worker.targets.target import Target
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A subscription, or one resource group of it, whose container groups are listed.
+    """A subscription, one resource group of it, or a single group in that, whose container groups are listed.
 
-    With `discover`, groups become targets by their resource tags. Without, the list tells only of the file's targets
-    what they run and whether a tag holds them.
+    With `discover`, groups become targets by their resource tags. Without it, the list only shows what the targets of
+    the file run and whether a tag holds them.
     """
 
     subscription: str
     resource_group: str | None = None
     discover: bool = False
+    container_group: str | None = None
 
     def covers(self, target: TargetId) -> bool:
         """Would the list show this group?"""
         if self.subscription.lower() != target.subscription.lower():
             return False
+        if self.container_group is not None:
+            return self.group == target
         return self.resource_group is None or self.resource_group.lower() == target.resource_group.lower()
 
+    @property
+    def group(self) -> TargetId | None:
+        """The single group that it is, None if it holds many."""
+        if self.resource_group is None or self.container_group is None:
+            return None
+        return TargetId(
+            subscription=self.subscription, resource_group=self.resource_group, container_group=self.container_group
+        )
+
     def __str__(self) -> str:
+        if self.container_group:
+            return f"container group {self.container_group}"
         return f"resource group {self.resource_group}" if self.resource_group else f"subscription {self.subscription}"
 
 
 def scopes_of(file: TargetsFile) -> tuple[Scope, ...]:
     """The scopes whose groups are listed, each once: those of the file's targets, and those to discover targets in.
 
-    A single target needs no list: a push of any repository may be for it, and its own group then tells.
+    Of a single target its own group alone is read: a worker may have no right to list the others beside it.
     """
     is_single_target = len(file.targets) == 1 and file.discover is None
-    of_targets = [] if is_single_target else [_scope_around(target) for target in file.targets if _needs_list(target)]
-    # The later of two for the same place counts, so that discovering wins.
+    around = _scope_of if is_single_target else _scope_around
+    of_targets = [around(target) for target in file.targets if _needs_list(target)]
+    # Of two scopes for the same place the later one counts, so a scope with discovery wins.
     return tuple({_place(scope): scope for scope in (*of_targets, *_discovered(file.discover))}.values())
+
+
+def _scope_of(target: Target) -> Scope:
+    where = target.id
+    return Scope(where.subscription, where.resource_group, container_group=where.container_group)
 
 
 def _scope_around(target: Target) -> Scope:
@@ -63,5 +83,5 @@ def _place(scope: Scope) -> tuple[str, str | None]:
 
 
 def _needs_list(target: Target) -> bool:
-    """Is it the running images that tell which pushes concern it? Else its rules name every repository themselves."""
+    """Do the running images decide which pushes concern it? Otherwise its rules name every repository themselves."""
     return target.everything is not None or any(rule.image is None for rule in target.containers.values())

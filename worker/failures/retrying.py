@@ -1,6 +1,6 @@
-"""The retries inside a step: a few, within seconds. For anything longer the message goes back to the queue.
+"""The retries inside a step: a few tries within seconds. For anything longer, the message goes back to the queue.
 
-They are the only ones: the SDKs' own are off, since layers of retries multiply.
+These are the only retries at this level. Those of the SDKs are turned off, because layers of retries multiply.
 """
 
 from __future__ import annotations
@@ -13,25 +13,23 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 from shared.errors import RemoteError
 from worker.failures.classify import Transient, classify
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 TRIES = 3
 LONGEST_PAUSE = 2.0
-"""Seconds: who has to wait longer between two tries leaves it to the queue."""
+"""Seconds. A try that would have to wait longer is left to the queue, so that it blocks no thread."""
 _backoff = wait_exponential(multiplier=0.1, max=LONGEST_PAUSE) + wait_random(0, 0.2)
 
 
-def briefly(call: Callable[[], Result]) -> Result:
-    """Run a call that is safe to repeat, up to TRIES times while its error may pass soon; raises the last error."""
+def call_with_retries(call: Callable[[], T]) -> T:
+    """Make a call that is safe to repeat, up to TRIES times while its error may pass soon. Raises the last error."""
     return _retrying(_passes_soon)(call)
 
 
-def briefly_if_untouched(call: Callable[[], Result]) -> Result:
-    """The same for a call that changes something: repeated only after an answer that says that nothing was done.
-
-    Throttling is the one such answer that passes soon. After any other one, or none, the change may be under way, and
-    a second try would start it twice.
-    """
+def call_with_retries_if_untouched(call: Callable[[], T]) -> T:
+    """Make a call that changes something, and repeat it only after an answer that proves that nothing was changed."""
+    # Repeating it after any passing error is tempting. But without an answer, or after a 5xx, the change may be under
+    # way, and a second try would start it twice. Throttling is the one answer that passes soon and proves the opposite.
     return _retrying(lambda error: _is_throttled(error) and _passes_soon(error))(call)
 
 
@@ -45,7 +43,7 @@ def _is_throttled(error: BaseException) -> bool:
 
 def _passes_soon(error: BaseException) -> bool:
     if not isinstance(error, RemoteError):
-        # A mistake of ours: classify lets the queue try it again, but not this step.
+        # A bug of ours. The queue tries the message again (see classify); repeating the call at once would not help.
         return False
     failure = classify(error)
     if not isinstance(failure, Transient):
@@ -54,7 +52,7 @@ def _passes_soon(error: BaseException) -> bool:
 
 
 def _wait(state: RetryCallState) -> float:
-    """Seconds until the next try: what the server asks for, else a little longer each time."""
+    """Seconds until the next try: what the server asks for, or else a little longer each time."""
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after if isinstance(error, RemoteError) else None
     return asked if asked is not None else _backoff(state)

@@ -184,11 +184,18 @@ class ContainerGroup:
 
 
 def _view(properties: Mapping[str, Any]) -> Json:
-    return properties.get("instanceView") or {}
+    """The instance view, as far as it has the shape that it should have: no answer of Azure's may end a look."""
+    view = properties.get("instanceView")
+    if not isinstance(view, dict):
+        return {}
+    states = {name: view[name] for name in ("currentState", "previousState") if isinstance(view.get(name), dict)}
+    rest = {name: value for name, value in view.items() if name not in {"events", "currentState", "previousState"}}
+    return {**rest, **states, "events": _events(view)}
 
 
 def _events(view: Mapping[str, Any]) -> list[Json]:
-    return view.get("events") or []
+    events = view.get("events")
+    return [event for event in events if isinstance(event, dict)] if isinstance(events, list) else []
 
 
 def _redacted(value: Any, redact: Callable[[str], str]) -> Any:

@@ -24,7 +24,7 @@ from worker.groups.events import (
 
 __all__ = ["CLOCK_TOLERANCE", "LONG_AGO", "Broken", "Health", "Healthy", "Pending", "container_health", "with_inits"]
 
-_PLATFORM_EXIT_CODES = frozenset({7147, 7148})
+_PLATFORM_EXIT_CODES = (7147, 7148)
 """Azure itself ended the container, for maintenance of the platform: that says nothing of the image."""
 
 

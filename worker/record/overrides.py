@@ -1,4 +1,4 @@
-"""What an operator changes in a record by hand: hold, release, go back to the image before. Pure."""
+"""What an operator changes in a record by hand: hold, release, roll back. Pure."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from shared.image import ImageReference, InvalidImage, rewrite
 from shared.message import UpdateMessage
 from shared.push import Push
 from worker.record.record import FAILURES_KEPT, Record, displaced
-from worker.record.values import ROLLBACK, Candidate, ContainerRecord, Failure, Good, Hold, Pin
+from worker.record.values import ROLLBACK, Candidate, ContainerRecord, FailedPush, Good, Hold, Pin
 
 UNKNOWN_TAG = "unknown"
-"""Stands for the tag of an image that was deployed by its digest before anybody noted a tag."""
+"""Stands for the tag of an image that was deployed by its digest and whose tag is not known."""
 ROLLED_BACK = "RolledBack"
-"""The code of the failure of what an operator went back from."""
+"""The code of the failure that a rollback by hand notes for the images that it goes back from."""
 
 
 class NothingToRollBackTo(ValueError):
-    """The record knows no good image before the ones that run."""
+    """The record knows no good image older than the ones that run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,19 @@ class Wish:
     by: str | None = None
 
 
-def hold(record: Record, reason: str, now: datetime, by: str | None = None, until: datetime | None = None) -> Record:
-    """No update until it is released: pushes are received and wait. An operator's way back goes on."""
+def hold(
+    record: Record,
+    reason: str,
+    now: datetime,
+    by: str | None = None,
+    until: datetime | None = None,
+) -> Record:
+    """Hold a group: pushes are received, and wait until it is released. A rollback by hand goes on."""
     return record.but(hold=Hold(reason=reason, since=now, by=by, until=until))
 
 
 def release(record: Record) -> Record:
-    """Updates go on: the newest push of each container is desired again, and no way back is any more."""
+    """Release a group: the best candidate of each container is desired again, and nothing is pinned any more."""
     for name, container in record.containers.items():
         if container.pin:
             record = record.with_container(name, pin=None)
@@ -58,46 +64,31 @@ def roll_back(
     running: Mapping[str, str] | None = None,
     wish: Wish = Wish(),
 ) -> Record:
-    """Every container's good image before the one that it runs is pinned, and the group is held until it is released.
+    """Pin each container to the good image before the one that it runs, and hold the group.
 
-    `running` is what the group runs (container → image), if that can be told: a push that failed and was left there is
-    gone back from to the last good image. `message_id` is what the end is told by. Pushes that wait have ended, and
-    those that it goes back from count as failed, so that no sweep brings them again. Where the group is on its way
-    back already it goes on, or, if that is on the group, one image further back. With a `wish.to` the containers of
-    that repository go to that image instead, whatever they run. Raises NothingToRollBackTo.
+    `running` is what the group runs (container → image), if that is known: where a failed push was left on the group,
+    the last good image is the one to go back to. `message_id` stands for the rollback when its end is told. Pushes that
+    wait end here, and the images that the rollback goes back from count as failed.
+
+    Where a rollback is under way already, it goes on; where its image is on the group, this one goes one image further
+    back. With a `wish.to`, the containers of that repository go to that image instead, whatever they run. Raises
+    NothingToRollBackTo.
     """
-    found = _asked_for(record, wish.to) if wish.to else _all_before(record, running or {})
-    if not found:
+    before = record
+    goods = _asked_for(record, wish.to) if wish.to else _goods_to_go_back_to(record, running or {})
+    if not goods:
         if wish.to:
             raise NothingToRollBackTo(f"no container that is kept up to date follows {wish.to.name}")
         if any(container.pin for container in record.containers.values()):
-            return record  # on its way back, as far as it can go
-        raise NothingToRollBackTo("no earlier good image is known than those that run now")
-    before = record
-    for name, good in found.items():
-        container = record.containers[name]
-        if container.pin and container.pin.good == good:
-            continue
-        pin = Pin(message=_message(record, container, good, message_id, now, wish.by), good=good)
-        record = record.with_container(name, pin=pin, failures=_set_aside(record, name, good, now))
-    for message, names in _further_back(before, record):
-        record = record.end(message, "superseded", "an operator rolled back further", names, now)
-    waiting = record.waiting()
-    record = record.without_candidates(lambda _name, _candidate: True).but(inbox=())
-    for passed_over in waiting.values():
-        record = record.end(passed_over, "superseded", "an operator rolled back to an earlier image", found, now)
+            return record  # a rollback is under way and can't go any further back
+        raise NothingToRollBackTo("no good image older than the running one is known")
+    for name, good in goods.items():
+        record = _pinned(record, name, good, message_id, now, wish.by)
+    record = _end_replaced_rollbacks(before, record, now)
+    record = _end_waiting_pushes(record, list(goods), now)
+    # Without a hold, the next sweep or push would bring a newer image again at once.
     reason = f"rolled back: {wish.reason}" if wish.reason else "rolled back"
     return record.but(hold=Hold(reason=reason, since=now, by=wish.by), apart=False)
-
-
-def _all_before(record: Record, running: Mapping[str, str]) -> dict[str, Good]:
-    """The image that each container goes back to, where there is one that can be brought back."""
-    found = {}
-    for name, container in record.containers.items():
-        good = _before(record, name, container, running.get(name)) if container.followed else None
-        if good and good.restored:
-            found[name] = good
-    return found
 
 
 def _asked_for(record: Record, to: ImageReference) -> dict[str, Good]:
@@ -131,47 +122,123 @@ def _by_name(container: ContainerRecord, to: ImageReference) -> Good:
     return Good(image=image, tag=to.tag, digest=to.digest)
 
 
+def _goods_to_go_back_to(record: Record, running: Mapping[str, str]) -> dict[str, Good]:
+    """The good image that each container can go back to. Containers without a rule are left alone."""
+    found = {}
+    for name, container in record.containers.items():
+        if not container.followed:
+            continue
+        good = _before(record, name, container, running.get(name))
+        # An image whose tag has moved and whose digest is not known can't be brought back.
+        if good and good.restored:
+            found[name] = good
+    return found
+
+
+def _pinned(
+    record: Record,
+    name: str,
+    good: Good,
+    message_id: str,
+    now: datetime,
+    by: str | None,
+) -> Record:
+    container = record.containers[name]
+    if container.pin and container.pin.good == good:
+        # The rollback that pinned it goes on, and its own message tells its end.
+        return record
+    pin = Pin(message=_message(record, container, good, message_id, now, by), good=good)
+    return record.with_container(name, pin=pin, failures=_set_aside(record, name, good, now))
+
+
+def _end_replaced_rollbacks(before: Record, record: Record, now: datetime) -> Record:
+    """End the earlier rollbacks that no container is pinned for any more."""
+    for message, names in _further_back(before, record):
+        record = record.end(message, "superseded", "an operator rolled back further", names, now)
+    return record
+
+
+def _end_waiting_pushes(record: Record, names: list[str], now: datetime) -> Record:
+    # A push that went on waiting would be deployed on release, which is what the operator has just decided against.
+    waiting = record.waiting()
+    record = record.without_candidates(lambda _name, _candidate: True).but(inbox=())
+    for message in waiting.values():
+        record = record.end(message, "superseded", "an operator rolled back to an earlier image", names, now)
+    return record
+
+
 def _further_back(before: Record, after: Record) -> list[tuple[UpdateMessage, list[str]]]:
-    """The ways back that no container is on any more, each with the containers that were."""
+    """The rollbacks that containers were pinned for before and none is now, each with these containers."""
     still = {container.pin.message.id for container in after.containers.values() if container.pin}
     gone: dict[str, tuple[UpdateMessage, list[str]]] = {}
     for name, container in before.containers.items():
         if container.pin and container.pin.message.id not in still:
-            gone.setdefault(container.pin.message.id, (container.pin.message, []))[1].append(name)
+            _, names = gone.setdefault(container.pin.message.id, (container.pin.message, []))
+            names.append(name)
     return list(gone.values())
 
 
-def _before(record: Record, name: str, container: ContainerRecord, running: str | None) -> Good | None:
-    """The good image to go back to: the last one if something unproven runs in its place, else the one before."""
+def _before(
+    record: Record,
+    name: str,
+    container: ContainerRecord,
+    running: str | None,
+) -> Good | None:
+    """The good image before the one that a container runs; None if there is none."""
     asked = record.change.asked.get(name) if record.change else None
     if container.pin:
-        on_group = asked == container.pin.message.id
-        if not on_group:
-            return container.pin.good  # the same again: its timer may have been lost
-        place = _place(container, container.pin.good)
-        return None if place is None else next(iter(container.goods[place + 1 :]), None)
+        is_on_group = asked == container.pin.message.id
+        if not is_on_group:
+            return container.pin.good  # the same image again, so that a timer that was lost is started again
+        return _next_older(container, container.pin.good)
     if candidate := container.candidate(asked):
+        # The push may have moved the last good image's own tag. Then only the digest leads back to it.
         return displaced(container.goods, candidate.tag, candidate.digest)[0]
-    failing = any(name in undone.containers for undone in record.undone)
-    left = running is not None and running not in container.good.spellings and running in container.brought
-    return container.good if failing or left else next(iter(container.goods[1:]), None)
+    if _runs_something_unproven(record, name, container, running):
+        return container.good
+    return next(iter(container.goods[1:]), None)
 
 
-def _set_aside(record: Record, name: str, good: Good, now: datetime) -> tuple[Failure, ...]:
-    """The container's failures, with everything that is gone back from: no sweep is to bring it again."""
+def _runs_something_unproven(
+    record: Record,
+    name: str,
+    container: ContainerRecord,
+    running: str | None,
+) -> bool:
+    """Whether the container runs a failed push instead of its last good image."""
+    is_being_rolled_back = any(name in undone.containers for undone in record.undone)
+    was_left_there = running is not None and running not in container.good.spellings and running in container.brought
+    return is_being_rolled_back or was_left_there
+
+
+def _next_older(container: ContainerRecord, good: Good) -> Good | None:
+    place = _place(container, good)
+    if place is None:
+        return None
+    return next(iter(container.goods[place + 1 :]), None)
+
+
+def _set_aside(
+    record: Record,
+    name: str,
+    good: Good,
+    now: datetime,
+) -> tuple[FailedPush, ...]:
+    """The container's failures, together with everything that the rollback goes back from."""
     container = record.containers[name]
     place = _place(container, good)
-    # What an operator named and nobody has run yet is reached from the last good image.
+    # An image that an operator named and that never ran well here is reached from the last good one.
     newer_ones = container.goods[: 1 if place is None else place]
-    over = [_failure_of_good(newer, now) for newer in newer_ones]
+    # Without these, the next sweep would find the newer image in the registry and take it for a push that was missed.
+    passed_over = [_failure_of_good(newer, now) for newer in newer_ones]
     asked = container.candidate(record.change.asked.get(name)) if record.change else None
     if asked:
-        over.insert(0, _failure_of_candidate(asked, now))
-    return (*over, *container.failures)[:FAILURES_KEPT]
+        passed_over.insert(0, _failure_of_candidate(asked, now))
+    return (*passed_over, *container.failures)[:FAILURES_KEPT]
 
 
-def _failure_of_good(good: Good, now: datetime) -> Failure:
-    return Failure(
+def _failure_of_good(good: Good, now: datetime) -> FailedPush:
+    return FailedPush(
         id=ROLLED_BACK,
         tag=good.tag or UNKNOWN_TAG,
         image=good.image,
@@ -182,9 +249,9 @@ def _failure_of_good(good: Good, now: datetime) -> Failure:
     )
 
 
-def _failure_of_candidate(candidate: Candidate, now: datetime) -> Failure:
+def _failure_of_candidate(candidate: Candidate, now: datetime) -> FailedPush:
     push = candidate.message.push
-    return Failure(
+    return FailedPush(
         id=candidate.id,
         tag=candidate.tag,
         image=candidate.image,
@@ -196,19 +263,25 @@ def _failure_of_candidate(candidate: Candidate, now: datetime) -> Failure:
 
 
 def _place(container: ContainerRecord, good: Good) -> int | None:
-    """Which of the container's good images it is, counted from the newest; None if it is none of them."""
+    """The place of an image among the container's good ones, the newest being 0; None if it is not among them."""
     return next((number for number, other in enumerate(container.goods) if other.is_same(good)), None)
 
 
 def _message(
-    record: Record, container: ContainerRecord, good: Good, message_id: str, now: datetime, by: str | None
+    record: Record,
+    container: ContainerRecord,
+    good: Good,
+    message_id: str,
+    now: datetime,
+    by: str | None,
 ) -> UpdateMessage:
+    """A message that stands for the rollback, so that its end is told like that of any push."""
     image = ImageReference.parse(f"{container.repository}:{good.tag or UNKNOWN_TAG}")
     push = Push.of(ROLLBACK, image, pushed_at=now).model_copy(update={"digest": good.digest, "pusher": by})
     return UpdateMessage(id=message_id, kind="rollout", push=push, received_at=now, target=record.target)
 
 
 def what_comes_back(record: Record) -> list[str]:
-    """The images that the group is on its way back to."""
+    """The images that a rollback by hand is bringing back to the group."""
     goods = (container.pin.good for container in record.containers.values() if container.pin)
     return sorted(good.restored or good.image for good in goods)

@@ -1,7 +1,7 @@
-"""The record of a container group: all that is known and wanted of it, one small JSON blob. Pure.
+"""The record of a container group: everything that is known about it and wanted for it, as one small JSON blob. Pure.
 
-It is changed by compare-and-swap alone. A record that is not at rest names its timer, the one look message on the
-queue that counts (docs/architecture.md, "One live timer a group"). Everything here is a value.
+A record is only ever written by compare-and-swap. A record that is not at rest names its timer, the one look message
+on the queue that counts (docs/architecture.md, "One live timer"). Everything here is an immutable value.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from worker.record.values import (
     ContainerRecord,
     Deed,
     Ending,
-    Failure,
+    FailedPush,
     Flight,
     Good,
     Hold,
@@ -35,16 +35,23 @@ from worker.record.values import (
 
 OUTCOMES_KEPT = 50
 ENDED_KEPT = 200
-"""Ids of pushes that have ended: a message that is delivered again is known by them."""
+"""The ids of pushes that have ended, by which a message that is delivered again is recognised."""
 GOODS_KEPT, FAILURES_KEPT, PAST_KEPT, DEEDS_KEPT = 5, 20, 30, 20
 MOST_WAITING = 200
-"""Pushes that may wait in a record; the messages of more wait on the queue."""
+"""How many pushes may wait in a record. The messages of further pushes wait on the queue."""
 LONGEST_DETAIL = 2000
-"""Characters of evidence that are kept of each failure and outcome: a record is read and written at every look."""
+"""Characters of evidence kept for each failure and outcome. Every look reads and writes the whole record."""
 
 
 class Record(Value):
-    """All that must survive a worker, for one container group."""
+    """Everything about one container group that must survive a worker.
+
+    `inbox`: pushes that were received and not admitted yet. `generation` numbers the changes, and `count` the looks.
+    `apart`: pushes are tried one after the other (worker.core.landing says why). `stuck`: for how long the group has
+    been in transition. `undone`: failed pushes whose end is not known yet. `outbox` and `address_changes`: what is
+    still to be told. `ended` and `outcomes`: the memory of pushes that have ended. `swept`: the target was compared
+    with its registry when it was first seen.
+    """
 
     schema_: Literal["aci-hooks/record/2"] = Field("aci-hooks/record/2", alias="schema")
     target: TargetId
@@ -67,17 +74,21 @@ class Record(Value):
     deeds: tuple[Deed, ...] = ()
 
     def waiting(self) -> dict[str, UpdateMessage]:
-        """Every push that has not ended, by its id: received, or a candidate of some container."""
-        candidates = (candidate for container in self.containers.values() for candidate in container.candidates)
-        return {message.id: message for message in (*self.inbox, *(candidate.message for candidate in candidates))}
+        """Every push that has not ended, by its id: in the inbox, or a candidate of some container."""
+        waiting = {message.id: message for message in self.inbox}
+        for container in self.containers.values():
+            waiting |= {candidate.id: candidate.message for candidate in container.candidates}
+        return waiting
 
     def knows(self, message_id: str) -> bool:
-        """Was this message received before? What failed by circumstance, and was told, may come again."""
+        """Whether this message was received before. What failed by circumstance, and was told, may come again."""
+        # A push that failed on the group neither waits nor has ended as long as its end is not known.
         untold = {undone.message.id for undone in self.undone} | {ending.message.id for ending in self.outbox}
         if message_id in untold or message_id in self.waiting():
             return True
         failures = self.failures_of(message_id).values()
-        return message_id in self.ended and not (failures and all(failure.circumstance for failure in failures))
+        may_come_again = bool(failures) and all(failure.circumstance for failure in failures)
+        return message_id in self.ended and not may_come_again
 
     def good_images(self) -> dict[str, str]:
         """The last good image of each container."""
@@ -88,16 +99,17 @@ class Record(Value):
         return self.but(deeds=(Deed(at=now, by=by, what=cut(what)), *self.deeds)[:DEEDS_KEPT])
 
     def with_container(self, name: str, **changes: object) -> Record:
-        """One container changed."""
+        """The record with some fields of one container changed."""
         return self.but(containers={**self.containers, name: self.containers[name].but(**changes)})
 
     def without_candidates(self, gone: Callable[[str, Candidate], bool]) -> Record:
-        """The candidates (container, candidate) that are `gone` are wanted no more; their images belong to the past."""
+        """The record without the candidates that are `gone` (by container and candidate)."""
         record = self
         for name, container in self.containers.items():
             going = [candidate for candidate in container.candidates if gone(name, candidate)]
             if going:
                 staying = tuple(candidate for candidate in container.candidates if candidate not in going)
+                # A late PUT may still bring these images in. They must be recognised as ours then, not as the owner's.
                 images = (candidate.image for candidate in going if candidate.image)
                 record = record.with_container(name, candidates=staying, past=remembered(container, images))
         return record
@@ -113,9 +125,9 @@ class Record(Value):
         attempts: int = 1,
         before: Mapping[str, str] | None = None,
     ) -> Record:
-        """A push has ended: that is in the history at once, and in the outbox until it has been told.
+        """End a push: it enters the history at once, and the outbox, where it stays until it has been told.
 
-        `before` is what ran well before it (container → image); by default what is the last good image now.
+        `before` is what ran well before it (container → image); by default the last good images as they are now.
         """
         detail = cut(detail)
         ending = Ending(message=message, result=result, detail=detail, code=code, attempts=attempts, at=now)
@@ -125,25 +137,29 @@ class Record(Value):
         return self.but(
             outbox=(*self.outbox, ending),
             outcomes=_folded(outcome, self.outcomes)[:OUTCOMES_KEPT],
+            # A push that was redriven may end a second time. Its id moves to the front then.
             ended=(message.id, *(other for other in self.ended if other != message.id))[:ENDED_KEPT],
         )
 
-    def anew(self) -> Record:
-        """The record of a group that is gone: what ran there says nothing of a group of the same name.
-
-        A hold by hand stays: an operator set it, and an operator ends it.
-        """
+    def without_group(self) -> Record:
+        """The record after its group was deleted: what ran there says nothing about a later group of the same name."""
+        # A hold by hand stays. An operator set it, and only an operator releases it.
         return self.but(swept=False, containers={}, change=None, flights=(), apart=False, stuck=None, undone=())
 
-    def told(self, endings: tuple[Ending, ...], addresses: tuple[AddressChange, ...]) -> Record:
-        """These have been told."""
+    def told(
+        self,
+        endings: tuple[Ending, ...],
+        addresses: tuple[AddressChange, ...],
+    ) -> Record:
+        """The record after these have been told."""
+        # Clearing the outbox is tempting, but another worker may have added to it meanwhile.
         return self.but(
             outbox=tuple(ending for ending in self.outbox if ending not in endings),
             address_changes=tuple(address for address in self.address_changes if address not in addresses),
         )
 
     def forgive(self, message_id: str) -> Record:
-        """Forget that a message's push failed and ended, so that it can be received again."""
+        """Forget that a push has failed and ended, so that it can be received again."""
         record = self.but(ended=tuple(ended for ended in self.ended if ended != message_id))
         for name, container in self.containers.items():
             kept = tuple(failure for failure in container.failures if failure.id != message_id)
@@ -151,8 +167,8 @@ class Record(Value):
                 record = record.with_container(name, failures=kept)
         return record
 
-    def failures_of(self, message_id: str) -> dict[str, Failure]:
-        """The containers on which this message's push failed, each with its failure."""
+    def failures_of(self, message_id: str) -> dict[str, FailedPush]:
+        """The containers on which this push failed, each with its failure."""
         return {
             name: failure
             for name, container in self.containers.items()
@@ -161,47 +177,56 @@ class Record(Value):
         }
 
     def redacted(self, redact: Callable[[str], str]) -> Record:
-        """The record with everything redacted that an outside system said of an end."""
+        """The record with secrets redacted from everything that an outside system has said about an end."""
+        change = self.change
+        if change and change.refused:
+            change = change.but(refused=redact(change.refused))
         return self.but(
             outbox=tuple(ending.but(detail=redact(ending.detail)) for ending in self.outbox),
             outcomes=tuple(outcome.but(detail=redact(outcome.detail)) for outcome in self.outcomes),
             undone=tuple(undone.but(detail=redact(undone.detail)) for undone in self.undone),
-            change=self.change.but(refused=redact(self.change.refused))
-            if self.change and self.change.refused
-            else self.change,
+            change=change,
         )
 
 
 def remembered(container: ContainerRecord, images: Iterable[str]) -> tuple[str, ...]:
-    """What the container remembers of its past, with these images as its newest."""
+    """The container's past images, with these as the newest."""
     return tuple(dict.fromkeys((*images, *container.past)))[:PAST_KEPT]
 
 
-def displaced(goods: tuple[Good, ...], tag: str, digest: str | None) -> tuple[Good, ...]:
-    """The good images after another image of this tag was pulled: those of the same tag have moved."""
-    return tuple(
-        good.but(moved=True) if good.tag == tag and (digest is None or digest != good.digest) else good
-        for good in goods
-    )
+def displaced(
+    goods: tuple[Good, ...],
+    tag: str,
+    digest: str | None,
+) -> tuple[Good, ...]:
+    """The good images after this tag was pulled: any other image of the same tag counts as moved."""
+    return tuple(_displaced(good, tag, digest) for good in goods)
+
+
+def _displaced(good: Good, tag: str, digest: str | None) -> Good:
+    # Without a digest nobody knows what was pulled. Then the tag counts as moved, so that only a digest is trusted.
+    is_same_image = digest is not None and digest == good.digest
+    return good.but(moved=True) if good.tag == tag and not is_same_image else good
 
 
 def cut(detail: str) -> str:
-    """The detail, no longer than a record keeps it."""
+    """The detail, cut to the length that a record keeps."""
     return detail if len(detail) <= LONGEST_DETAIL else f"{detail[: LONGEST_DETAIL - 4]} […]"
 
 
 def _folded(outcome: Outcome, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
-    """The history with one more outcome; of several in a row that were superseded the newest stands for all.
-
-    A burst of pushes would otherwise drive everything else out of the history.
-    """
-    if outcome.result == "superseded" and outcomes and outcomes[0].result == "superseded":
-        same = outcomes[0].containers == outcome.containers
-        if same:
-            return (outcome.but(count=outcomes[0].count + outcome.count), *outcomes[1:])
+    """The history with one more outcome. Of several superseded pushes in a row, the newest stands for all."""
+    # Without this, a burst of pushes would drive everything else out of the history.
+    if outcomes and _may_be_folded(outcome, outcomes[0]):
+        return (outcome.but(count=outcomes[0].count + outcome.count), *outcomes[1:])
     return (outcome, *outcomes)
 
 
+def _may_be_folded(outcome: Outcome, before: Outcome) -> bool:
+    both_superseded = outcome.result == before.result == "superseded"
+    return both_superseded and outcome.containers == before.containers
+
+
 def is_dead(result: Result) -> bool:
-    """Is a push that ended so dead-lettered?"""
+    """Whether a push with this result is dead-lettered."""
     return result in DEAD

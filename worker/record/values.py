@@ -1,4 +1,4 @@
-"""The values that a record is made of: candidates, good images, failures, the change under way, endings. Pure."""
+"""The values in a record: candidates, good images, failures, the change under way, endings. Pure."""
 
 from __future__ import annotations
 
@@ -12,35 +12,37 @@ from shared.image import rewrite
 from shared.message import UpdateMessage
 
 MANUAL, ROLLBACK, SWEEP = "manual", "rollback", "sweep"
-"""The senders of what an operator pushes, of what an operator goes back to, and of what the sweep has found."""
+"""The senders of what an operator does, a push by hand and a rollback, and of what the sweep has found."""
 
 Result = Literal["updated", "unchanged", "superseded", "ignored", "rolled-back", "failed"]
-"""How a push ended for a target. `rolled-back` and `failed` are dead-lettered."""
+"""How a push ended for a target. A push that was `rolled-back` or has `failed` is dead-lettered."""
 TURN = 3
-"""How often Azure may fail to pull a candidate's image before the next best candidate is tried instead."""
+"""How many times Azure may fail to pull a candidate's image before the next best candidate is tried instead."""
 DEAD: frozenset[Result] = frozenset({"rolled-back", "failed"})
 
 Order = tuple[AwareDatetime, AwareDatetime]
-"""When a push was pushed and when it was received: what decides which of two is newer where the policy can't."""
+"""When a push was pushed and when it was received. Where the policy has no order, this decides which is newer."""
 
 
 class Value(BaseModel):
-    """A frozen part of a record. Fields of a later version are ignored."""
+    """An immutable part of a record."""
 
+    # Fields of a later version are ignored. Forbidding them is tempting, but then a worker of this version could not
+    # read a record that a newer worker has written, and workers could not be upgraded one by one.
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
 
     def but(self, **changes: object) -> Self:
-        """This value with some fields changed."""
+        """A copy of this value with some fields changed."""
         return self.model_copy(update=changes)
 
 
 class Candidate(Value):
     """A push for one container that has not ended.
 
-    `image` is what the group would get, as written there; None until the registry has been asked for the digest.
-    `restart`: the group has that image already, and only a restart can bring in what its tag stands for now.
-    `lookups` counts how often the registry said that there is no such image, `refusals` how often Azure could not pull
-    it.
+    `image` is what the container would get, in the group's spelling; None until the registry was asked for the digest.
+    `restart`: the container has that image already, and only a restart pulls what its tag points at now.
+    `lookups` counts how many times the registry answered that the image does not exist, `refusals` how many times Azure
+    could not pull it.
     """
 
     message: UpdateMessage
@@ -62,11 +64,12 @@ class Candidate(Value):
 
 
 class Good(Value):
-    """An image that ran well: as written, the tag that it stood for, its digest and its push's order, if known.
+    """An image that ran well in a container.
 
-    `pushed_again`: the tag stands for another image in its registry by now. A container that runs it under this tag
-    may go on, but only the digest brings it back. `moved`: that other image has been pulled onto the group, so that
-    what runs under this tag is no longer this one.
+    `image` is its spelling in the group. `tag` is the tag that it was pushed with, `digest` its digest, and `order` the
+    order of its push, each if known. `pushed_again`: the registry's tag points at another image by now, so a container
+    may go on running this one, but only its digest brings it back. `moved`: the group has pulled that other image, so
+    a container that runs this tag does not run this image.
     """
 
     image: str
@@ -77,34 +80,41 @@ class Good(Value):
     moved: bool = False
 
     def is_same(self, other: Good) -> bool:
-        """Is it the same image? One tag that is restarted again and again stands for several."""
+        """Whether it is the same image. A moved tag that was restarted several times stands for several good images."""
         return (self.image, self.digest) == (other.image, other.digest)
 
     @property
     def by_digest(self) -> str | None:
-        """The image by its digest, None if that is not known."""
+        """The image by its digest; None if the digest is not known."""
         return rewrite(self.image, digest=self.digest) if self.digest else None
 
     @property
     def restored(self) -> str | None:
-        """The image that brings it back; None if its tag has moved and its digest is not known."""
+        """The image to put in order to bring this one back; None if the tag has moved and the digest is not known."""
         if "@" in self.image:
+            # An image that is written with its digest can't have moved.
             return self.image
         if self.moved:
+            # Its own tag would bring in the other image.
             return self.by_digest
-        return (self.by_digest or self.image) if self.pushed_again else self.image
+        if self.pushed_again:
+            # Without a digest, only the tag is left to put, although it may bring in the newer image.
+            return self.by_digest or self.image
+        return self.image
 
     @property
     def spellings(self) -> frozenset[str]:
-        """Every image, as a group may have it, that is this one for certain."""
-        written = frozenset() if self.moved and "@" not in self.image else frozenset({self.image})
-        return written | ({self.by_digest} if self.by_digest else frozenset())
+        """Every image reference that certainly stands for this image, as a group may spell it."""
+        is_tag_of_another = self.moved and "@" not in self.image
+        written = None if is_tag_of_another else self.image
+        return frozenset(spelling for spelling in (written, self.by_digest) if spelling)
 
 
 class Pin(Value):
-    """What an operator went back to: it is run whatever is pushed or held. `message` is what tells of its end.
+    """The image that an operator rolled a container back to. It is desired whatever is pushed or held.
 
-    `reverting`: going back did not work out, and this is what ran before.
+    `message` stands for the rollback when its end is told. `reverting`: the rollback failed, and `good` is what ran
+    before it.
     """
 
     message: UpdateMessage
@@ -112,10 +122,10 @@ class Pin(Value):
     reverting: bool = False
 
 
-class Failure(Value):
-    """A push that failed on a container, so that it is not tried again unasked.
+class FailedPush(Value):
+    """A push that failed on a container. It is not tried again unless somebody asks for it.
 
-    `circumstance`: what failed says nothing of the image, so that the same push may be tried again.
+    `circumstance`: the failure says nothing about the image, so the same push may be tried again.
     """
 
     id: str
@@ -129,11 +139,11 @@ class Failure(Value):
 
 
 class ContainerRecord(Value):
-    """What is known and wanted of one container.
+    """What is known about one container, and what is wanted for it.
 
-    `goods`, `failures` and `past` have the newest first, `candidates` the best one. `past` are the images that we
-    brought here and that are neither good nor wanted any more. A container without a rule is not `followed`: it has
-    no candidates, and is known so that it can be brought back to what it ran.
+    `goods`, `failures` and `past` begin with the newest, `candidates` with the best. `past` are images that we once
+    brought here and that are neither good nor wanted now. A container without a rule is not `followed`: it gets no
+    candidates, and is in the record only so that it can be brought back to what it ran.
     """
 
     repository: str
@@ -141,7 +151,7 @@ class ContainerRecord(Value):
     goods: tuple[Good, ...]
     candidates: tuple[Candidate, ...] = ()
     pin: Pin | None = None
-    failures: tuple[Failure, ...] = ()
+    failures: tuple[FailedPush, ...] = ()
     past: tuple[str, ...] = ()
 
     @property
@@ -160,44 +170,52 @@ class ContainerRecord(Value):
 
     @property
     def images(self) -> frozenset[str]:
-        """Every image that may be here by our doing, or was here before."""
-        goods = {spelling for good in self.goods for spelling in (good.image, good.by_digest)}
-        pushed = {candidate.image for candidate in self.candidates} | {failure.image for failure in self.failures}
-        return frozenset(image for image in (goods | pushed | set(self.past)) if image)
+        """Every image that the container may run because of us, or ran before."""
+        goods = {spelling for good in self.goods for spelling in (good.image, good.by_digest) if spelling}
+        return self._pushed | goods
 
     @property
     def brought(self) -> frozenset[str]:
-        """The images of pushes that may be here by our doing and are not good: candidates, failures, older ones."""
-        pushed = {candidate.image for candidate in self.candidates} | {failure.image for failure in self.failures}
-        ours = frozenset(image for image in pushed | set(self.past) if image)
-        return ours - {good.image for good in self.goods}
+        """The images that the container may run because of us and that are not good ones."""
+        return self._pushed - {good.image for good in self.goods}
+
+    @property
+    def _pushed(self) -> frozenset[str]:
+        """The images of all pushes: candidates, failures, and earlier ones."""
+        candidates = {candidate.image for candidate in self.candidates}
+        failures = {failure.image for failure in self.failures}
+        return frozenset(image for image in (*candidates, *failures, *self.past) if image)
 
     def candidate(self, message_id: str | None) -> Candidate | None:
-        """The candidate of this message, None if it has none here."""
+        """The candidate of this message; None if it has none here."""
         return next((candidate for candidate in self.candidates if candidate.id == message_id), None)
 
 
 class Patience(Value):
-    """How long (seconds) something has been looked at. Time in which nobody looked does not count."""
+    """For how many seconds something has been watched. Time in which nobody looked does not count."""
 
     waited: float = 0.0
     looked_at: AwareDatetime
 
     def looked(self, now: datetime, longest: timedelta) -> Self:
-        """The same after one more look; no pause between two looks counts for more than `longest`."""
+        """The patience after one more look. The time since the last look counts, up to `longest`."""
+        # Azure's clock is estimated from each of its answers, so it may seem to go back a little between two looks.
         passed = max(timedelta(0), min(now - self.looked_at, longest))
         return self.but(waited=self.waited + passed.total_seconds(), looked_at=now)
 
 
 class Change(Value):
-    """A change of the group that is under way or watched: these images (container → image) since `began_at`.
+    """A change of the group that is under way or being watched: a PUT of these `images` (container → image).
 
-    `asked` names, for each container that is not proven, the message that asked for its image; `touched` are the
-    containers that got another image, or the same one pulled again. `began_at` is by Azure's clock. `well` are the
-    containers that ran well before it (container → digest, if known) and `address` is the group's from before; both
-    are those from before the first of several changes that follow each other unproven. `tries` counts how often it
-    was sent; `failed_before`: the group's last operation had failed already, which says nothing of this one;
-    `refused` says why Azure refuses it for good.
+    `asked`: for each container that is not proven, the message that asked for its image.
+    `touched`: the containers that get another image, or the same image pulled again.
+    `restart`: the change is a restart instead of a PUT.
+    `began_at`: when it began, by Azure's clock.
+    `tries`: how many times it was sent.
+    `well`: the containers that ran well before, with the digest that each ran, if known.
+    `address`: the group's address before. Of several unproven changes in a row, these two are from before the first.
+    `failed_before`: the group's previous operation had failed already, which says nothing about this one.
+    `refused`: why Azure refuses the change for good.
     """
 
     generation: int
@@ -215,17 +233,17 @@ class Change(Value):
 
 
 class Flight(Value):
-    """A change that was sent and whose answer is not known: it may still take effect for a while."""
+    """A change that was sent and has no answer yet. It may still take effect for a while."""
 
     generation: int
     sent_at: AwareDatetime
 
 
 class Timer(Value):
-    """The one look message of this group that counts, and when it is due.
+    """The one look message of the group that counts, by its token, and when it is due.
 
-    `owner`: what is waited for is its owner. `throttled`: Azure has named the time, and nothing that comes in before
-    could be sent.
+    `owner`: the group waits for its owner. `throttled`: Azure has named the time of the next look, and could not be
+    sent anything earlier, so a new push does not start another timer.
     """
 
     token: str
@@ -235,7 +253,7 @@ class Timer(Value):
 
 
 class Hold(Value):
-    """No update until it is released by hand, or, if it has an `until`, until then. `by` is who set it."""
+    """A hold by hand: no update until an operator releases the group, or until `until`. `by` is who set it."""
 
     reason: str
     since: AwareDatetime
@@ -256,7 +274,7 @@ class Deed(Value):
 
 
 class Undone(Value):
-    """A push that failed on the group and is to be told once it is seen what becomes of the group."""
+    """A push that failed on the group. Its end is told once it is known what became of the group."""
 
     message: UpdateMessage
     code: str
@@ -266,7 +284,7 @@ class Undone(Value):
 
 
 class Ending(Value):
-    """The end of a push that is still to be told: to people, to the log, and to the dead letters if it failed."""
+    """The end of a push that is still to be told: to the log, to people, and as a dead letter if the push failed."""
 
     message: UpdateMessage
     result: Result
@@ -277,7 +295,7 @@ class Ending(Value):
 
 
 class AddressChange(Value):
-    """That a group's address is another one than before a change, which is still to be told."""
+    """A change of the group's public address that is still to be told."""
 
     message: UpdateMessage | None = None
     before: dict[str, str]
@@ -288,10 +306,10 @@ class AddressChange(Value):
 
 
 class Outcome(Value):
-    """How a push ended on this group, or `count` of them that were superseded in a row.
+    """How a push ended on this group; or how `count` pushes in a row did, which were all superseded.
 
     `before` is what the containers ran well before it (container → image), `seconds` how long it took from when it was
-    received. `pusher` is whom the sender names, `by` who pushed or went back by hand.
+    received. `pusher` is whom the sender names, `by` who pushed or rolled back by hand.
     """
 
     at: AwareDatetime

@@ -7,9 +7,7 @@ reach and within Azure's.
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -28,6 +26,7 @@ from worker.adapters.registry.dates import created_in, platform_in
 from worker.adapters.registry.granting import Access, Granting
 from worker.adapters.registry.listing import list_tags, recent_tags
 from worker.adapters.registry.manifests import Contents, contents_of
+from worker.adapters.registry.memory import Memory
 from worker.adapters.registry.wire import Resolve, Wire, addresses_of, why_unreachable
 from worker.ports import Absent, Dated, Found, Lookup, Unknown
 
@@ -61,9 +60,9 @@ class Registry:
         self._clock = clock
         self._wire = Wire(transport, resolve)
         self._asking = Asking(self._wire, Granting(self._wire, clock, credential or _no_identity), access)
-        self._pauses: dict[str, tuple[float, str]] = {}
-        self._contents: OrderedDict[tuple[str, str], Contents] = OrderedDict()
-        self._lock = threading.Lock()
+        self._pauses: dict[tuple[str, str], tuple[float, RemoteError]] = {}
+        self._contents: Memory[tuple[str, str, bool], Contents] = Memory(CONTENTS_KEPT)
+        self._made: Memory[tuple[str, str], datetime] = Memory(CONTENTS_KEPT)
 
     def lookup(self, image: ImageReference, running: frozenset[str] = frozenset()) -> Lookup:
         """What the image's digest, or else its tag, stands for. Raises nothing that a registry could cause.
@@ -85,9 +84,17 @@ class Registry:
     def recent(self, image: ImageReference) -> list[Dated] | None:
         """The tags that were pushed last, newest first, by the registry's own interface; None if it has none for us.
 
-        Raises RemoteError where it is out of reach or wants to be left alone.
+        Raises RemoteError where it wants to be left alone.
         """
-        return self._in_time(image, LOOKUP_SECONDS, lambda deadline: recent_tags(self._asking, image, deadline))
+        try:
+            return self._in_time(
+                image, LOOKUP_SECONDS, lambda deadline: recent_tags(self._asking, image, deadline), "times"
+            )
+        except RemoteError as error:
+            if error.status == 429:
+                raise
+            log.info("times of pushes not read", repository=image.name, why=error.message)
+            return None
 
     def created(self, image: ImageReference) -> datetime | None:
         """When the image was made, by its config; None if that is not said. Raises RemoteError."""
@@ -97,29 +104,37 @@ class Registry:
         """Close the kept connections."""
         self._wire.close()
 
-    def _in_time(self, image: ImageReference, seconds: float, ask: Callable[[float], Result]) -> Result:
-        until, why = self._pauses.get(image.registry, (0.0, ""))
-        if self._clock() < until:
-            raise RemoteError(SERVICE, None, "Unreachable", f"{why} a moment ago, and left alone for a while")
+    def _in_time(
+        self, image: ImageReference, seconds: float, ask: Callable[[float], Result], interface: str = ""
+    ) -> Result:
+        """What `ask` gives in time. The interfaces of one registry may have hosts and limits of their own."""
+        place = image.registry, interface
+        until, pause = self._pauses.get(place, (0.0, None))
+        if pause and self._clock() < until:
+            what = f"{pause.message} a moment ago, and left alone for a while"
+            raise RemoteError(SERVICE, pause.status, pause.code, what)
         deadline = time.monotonic() + seconds
         try:
             # In a thread: no timeout of a socket covers the resolver, or a server that sends a byte a second.
             return within(seconds, lambda: ask(deadline), SERVICE)
         except RemoteError as error:
-            self._leave_alone(image.registry, error)
+            self._leave_alone(place, error)
             raise
         except (httpx.TransportError, TimeoutError, UnicodeError) as error:
-            self._pauses[image.registry] = self._clock() + PAUSE, "unreachable"
+            unreachable = RemoteError(SERVICE, None, "Unreachable", "unreachable")
+            self._pauses[place] = self._clock() + PAUSE, unreachable
             late = isinstance(error, TimeoutError)
             why = f"unreachable (no answer within {seconds:g} s)" if late else why_unreachable(error)
             raise RemoteError(SERVICE, None, "Unreachable", why) from error
 
-    def _leave_alone(self, registry: str, error: RemoteError) -> None:
+    def _leave_alone(self, place: tuple[str, str], error: RemoteError) -> None:
         """Pause as long as a registry asks for: whoever goes on asking is let in later still."""
         wants_pause = error.status == 429 or (error.status == 503 and error.retry_after is not None)
         if wants_pause:
             pause = PAUSE if error.retry_after is None else error.retry_after
-            self._pauses[registry] = self._clock() + pause, error.message
+            # Not the error itself, which would keep its frames and what they hold.
+            told = RemoteError(SERVICE, error.status, error.code, error.message)
+            self._pauses[place] = self._clock() + pause, told
 
     def _look_up(self, image: ImageReference, running: frozenset[str], deadline: float) -> Lookup:
         place = f"manifests/{image.digest or image.followed_tag}"
@@ -136,7 +151,7 @@ class Registry:
         except RemoteError as error:
             if not told:
                 raise
-            self._leave_alone(image.registry, error)
+            self._leave_alone((image.registry, ""), error)
             log.info("manifest not read", image=str(image), why=error.message)
             return _found(image, told, Contents())
         # What a registry calls its manifest is what containers are pulled by; the rest of them names none.
@@ -159,35 +174,42 @@ class Registry:
 
     def _read(self, image: ImageReference, digest: str, body: bytes, deadline: float) -> Contents:
         """What is behind a digest, remembered: it never changes."""
-        contents = contents_of(body)
-        if contents.child:
-            answer = self._asking.ask("GET", image, f"manifests/{contents.child}", "manifests", deadline)
-            if answer.status != 200:
-                return contents
-            contents = replace(contents, artifact=contents_of(answer.body).artifact, child=None)
-        elif contents.config and self._asking.access(image).platforms:
+        contents, platforms = contents_of(body), self._asking.access(image).platforms
+        try:
+            if contents.child:
+                answer = self._asking.ask("GET", image, f"manifests/{contents.child}", "manifests", deadline)
+                if answer.status != 200:
+                    return contents
+                contents = replace(contents, artifact=contents_of(answer.body).artifact, child=None)
+        except RemoteError as error:
+            log.info("manifest not read", image=str(image), why=error.message)
+            return contents
+        if contents.config and platforms:
             platform = platform_in(self._config(image, contents.config, deadline))
             contents = replace(contents, built_for=frozenset({platform}) if platform else None)
-        with self._lock:
-            self._contents[image.name, digest] = contents
-            while len(self._contents) > CONTENTS_KEPT:
-                self._contents.popitem(last=False)
+        self._contents.keep((image.name, digest, platforms), contents)
         return contents
 
     def _known(self, image: ImageReference, digest: str) -> Contents | None:
-        with self._lock:
-            return self._contents.get((image.name, digest))
+        return self._contents.get((image.name, digest, self._asking.access(image).platforms))
 
     def _created(self, image: ImageReference, deadline: float) -> datetime | None:
         found = self._look_up(image, frozenset(), deadline)
-        contents = self._known(image, found.digest) if isinstance(found, Found) else None
-        if contents is None or contents.artifact:
+        if not isinstance(found, Found) or found.artifact:
             return None
-        config = contents.config
-        if contents.main:
-            answer = self._asking.ask("GET", image, f"manifests/{contents.main}", "manifests", deadline)
-            config = contents_of(answer.body).config
-        return created_in(self._config(image, config, deadline))
+        made = self._made.get((image.name, found.digest))
+        if made is None and (contents := self._known(image, found.digest)):
+            made = created_in(self._config(image, self._config_of(image, contents, deadline), deadline))
+            if made:
+                self._made.keep((image.name, found.digest), made)
+        return made
+
+    def _config_of(self, image: ImageReference, contents: Contents, deadline: float) -> str | None:
+        """The digest of an image's config; of an index that of the image that Azure would run."""
+        if contents.main is None:
+            return contents.config
+        answer = self._asking.ask("GET", image, f"manifests/{contents.main}", "manifests", deadline)
+        return contents_of(answer.body).config
 
     def _config(self, image: ImageReference, digest: str | None, deadline: float) -> bytes:
         """The config of an image; nothing if it can't be had."""

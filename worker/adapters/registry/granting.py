@@ -151,7 +151,7 @@ class Granting:
         }
         answer = self._wire.send("POST", exchange, Authorisation(), deadline, form)
         if answer.status in {400, 401, 403}:
-            what = "the worker's own identity has no access: assign it the role AcrPull on this registry"
+            what = "the worker's own identity has no access; assign it the role AcrPull on this registry"
             raise RemoteError(SERVICE, answer.status, "Unauthorized", what)
         if answer.status != 200:
             raise refusal(answer)

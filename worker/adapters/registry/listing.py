@@ -66,7 +66,7 @@ def recent_tags(asking: Asking, image: ImageReference, deadline: float) -> list[
         else:
             return None
     except RemoteError as error:
-        if error.status is None or error.status == 429:
+        if error.status == 429:
             raise
         return None
     if answer.status == 429:

@@ -1,0 +1,117 @@
+"""Getting acquainted with a group: which containers it has, and what its owner has deployed without us. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from worker.core.following import Following, followings, good_image, repository_of
+from worker.core.leaving import drop_everything, leave
+from worker.groups.group import ContainerGroup
+from worker.policies.policy import Skip
+from worker.record.record import GOODS_KEPT, Record, remembered
+from worker.record.values import ContainerRecord, Good
+from worker.targets.target import Target
+
+
+def acquaint(
+    record: Record,
+    group: ContainerGroup,
+    target: Target,
+    now: datetime,
+) -> Record:
+    """Add the group's new containers to the record, remove those that are gone, and adopt what the owner deployed."""
+    followed = followings(group.images, target)
+    record = _forget_missing(record, group, now)
+    for name in group.images:
+        follows = followed.get(name)
+        record = _meet(record, group, name, follows, now)
+        if is_redeployed(record, group, name):
+            record = _adopt(record, group, name, follows, now)
+    return record
+
+
+def _forget_missing(record: Record, group: ContainerGroup, now: datetime) -> Record:
+    missing = [name for name in record.containers if name not in group.images]
+    for name in missing:
+        record = drop_everything(record, name, f"the group no longer has a container {name}", now)
+        remaining = {other: container for other, container in record.containers.items() if other != name}
+        record = record.but(containers=remaining)
+    return record
+
+
+def _meet(
+    record: Record,
+    group: ContainerGroup,
+    name: str,
+    follows: Following | None,
+    now: datetime,
+) -> Record:
+    """Make sure that the record knows a container by the repository that it follows, or else runs."""
+    running = group.images[name]
+    repository = follows.name if follows else (repository_of(running) or running)
+    is_followed = follows is not None
+    container = record.containers.get(name)
+    if container is None or container.repository != repository:
+        record = drop_everything(record, name, "the container follows another repository now", now)
+        running_now = _as_good(group, name, repository)
+        container = ContainerRecord(repository=repository, followed=is_followed, goods=(running_now,))
+    elif container.followed != is_followed:
+        record = drop_everything(record, name, "the container is no longer kept up to date", now)
+        container = record.containers[name].but(followed=is_followed)
+    return record.but(containers={**record.containers, name: container})
+
+
+def _as_good(group: ContainerGroup, name: str, repository: str) -> Good:
+    """What a container runs, as its last good image."""
+    # The tag of another repository says nothing about the tags that are to follow.
+    good = good_image(group, name)
+    return good if repository_of(group.images[name]) == repository else good.but(tag=None)
+
+
+def is_redeployed(record: Record, group: ContainerGroup, name: str) -> bool:
+    """Whether the container runs an image that the group's owner deployed, without us."""
+    container = record.containers[name]
+    running, change = group.images[name], record.change
+    # In transition a group shows images that it may not keep; a pinned container has its own way to go.
+    if group.in_transition or container.pin:
+        return False
+    if container.followed:
+        # Taking every unexpected image for the owner's is tempting, but one that the record knows may as well be a late
+        # update of ours. Nothing tells the two apart. An owner who wants an earlier image uses a rollback or a hold.
+        sent = change.images.get(name) if change else None
+        return running != sent and running not in container.images
+    # A container without a rule is the owner's, so that any image is the owner's choice, except one that a push
+    # brought while there was a rule, and one that a change of ours may still be about to overwrite.
+    if change or record.flights:
+        return False
+    return running not in container.good.spellings | container.brought
+
+
+def _adopt(
+    record: Record,
+    group: ContainerGroup,
+    name: str,
+    follows: Following | None,
+    now: datetime,
+) -> Record:
+    """The owner's image becomes the last good one, and candidates that may not follow it end."""
+    container = record.containers[name]
+    deployed = _as_good(group, name, container.repository)
+    earlier = [good for good in container.goods if good.image != deployed.image]
+    goods = (deployed, *earlier)[:GOODS_KEPT]
+    record = record.with_container(name, goods=goods, past=remembered(container, ()))
+    return _continue_from(record, name, follows, now) if follows else record
+
+
+def _continue_from(
+    record: Record,
+    name: str,
+    follows: Following,
+    now: datetime,
+) -> Record:
+    good = record.containers[name].good
+    for candidate in record.containers[name].candidates:
+        decision = follows.policy.decide(good.tag, candidate.tag)
+        if isinstance(decision, Skip):
+            record = leave(record, name, candidate, "superseded", f"{good.image} was deployed by hand", now)
+    return record
