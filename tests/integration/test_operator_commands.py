@@ -169,7 +169,7 @@ class TestStatus:
     def test_a_rollout_under_way_says_what_it_brings_and_how_far_it_is(self, site: Site) -> None:
         site.push("acme/shop:v2")
         worker = site.worker(ACI_HOOKS_SOAK="60")
-        worker.wait_for_log("healthy, and watched")
+        worker.wait_for_log("healthy, waiting for the end of the soak")
         (status,) = json_of(site, "status")
         assert (status["rollout"]["image"], status["rollout"]["phase"]) == ("acme/shop:v2", "an update is watched")
         assert status["last"] is None
