@@ -18,6 +18,7 @@ import httpx
 
 from shared.queue import Queue
 from tests.chaos.mischief import set_faults
+from tests.chaos.plan import REGISTRY
 from tests.chaos.stage import RESOURCE_GROUP, TOKEN, Stage
 from tests.processes import wait_until
 
@@ -128,7 +129,7 @@ def targets_file(groups: Mapping[str, Iterable[str]]) -> str:
         }
         for name, containers in groups.items()
     ]
-    return json.dumps({"targets": targets})
+    return json.dumps({"targets": targets, "registries": {REGISTRY: {"believe": "always"}}})
 
 
 def images_of(definition: dict[str, object]) -> dict[str, str]:

@@ -28,6 +28,8 @@ LONG = 0.2
 """The share of the run for which every fourth group that is stopped or held by a tag stays so."""
 LAST_PUSH = 0.85
 """The share of the run by which everything was pushed."""
+REGISTRY = "registry.test"
+"""Of the images whose digests senders tell. It does not exist, so that nobody else can tell them."""
 HOLD_TAG = "aci-hooks.hold"
 """The resource tag by which an owner stops all updates of a group."""
 OUTAGES = ("unavailable", "cut off", "throttled", "no role", "no registry")
@@ -50,7 +52,7 @@ class Repository:
     @property
     def written(self) -> str:
         """How an image of it begins."""
-        host = "registry.test/" if self.sender == "generic" else ""
+        host = f"{REGISTRY}/" if self.sender == "generic" else ""
         return f"{host}acme/r{self.number:02}"
 
     @property

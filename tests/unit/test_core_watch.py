@@ -155,6 +155,17 @@ class TestTimeout:
         assert [(each.result, each.detail, each.at) for each in result.outbox] == [("failed", detail, at(1001))]
         assert (result.change, result.apart, result.undone) == (None, False, ())
 
+    def test_a_rollback_that_was_refused_and_took_effect_all_the_same_is_watched_like_any_other(self) -> None:
+        # Regression: it counted as refused for good, so that nothing was compared with it any more.
+        undone = Undone(message=TWO, code="CrashLoop", detail="it crashes", containers=("web",))
+        now = record({"web": container()}, change=change(OLD, asked={}, refused="no"), undone=(undone,))
+        result, action = looked(now, group(OLD, {"web": running(10)}), 20)
+        assert isinstance(action, Wait)
+        assert result.change is not None
+        assert result.change.refused is None
+        result, _ = looked(result, group(OLD, {"web": running(10)}), 60)
+        assert [each.result for each in result.outbox] == ["rolled-back"]
+
 
 class TestLost:
     """The change was sent, the group has the image, and the container has not been restarted."""

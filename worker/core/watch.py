@@ -37,7 +37,8 @@ def watch(
     patience = record.change.patience
     # While Azure moves a group off a node that is down, nobody can judge the change, so that time does not count.
     patience = patience.but(looked_at=now) if group.under_repair else rules.looked(patience, now)
-    change = record.change.but(patience=patience)
+    # A try without an answer may take effect after Azure has refused another one. So the change was made after all.
+    change = record.change.but(patience=patience, refused=None)
     record = record.but(change=change)
     unproven = {name: wish.id for name, wish in wishes.items() if wish.id}
     sight = Sight(change, group, healths(record, change, group, wishes), unproven, rules, now)
