@@ -8,6 +8,7 @@ COPY requirements/runtime.txt requirements/build.txt requirements/
 RUN python -m venv /opt/aci-hooks && /opt/aci-hooks/bin/pip install --require-hashes -r requirements/runtime.txt \
  && python -m venv /opt/build && /opt/build/bin/pip install --require-hashes -r requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
+COPY aci_hooks aci_hooks
 COPY shared shared
 COPY ingress ingress
 COPY worker worker

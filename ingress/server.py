@@ -135,7 +135,7 @@ def serve(app: Front, listener: socket.socket) -> None:
     """
     _allow_many_connections()
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    server = uvicorn.Server(
+    server = _Server(
         uvicorn.Config(
             app,
             http=Connection,
@@ -156,6 +156,13 @@ def serve(app: Front, listener: socket.socket) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, server.handle_exit)
     server.run([listener])
+
+
+class _Server(uvicorn.Server):
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Not where the signal is handled: that may be in the middle of another line of the log.
+        _log.info("stopping")
+        await super().shutdown(sockets)
 
 
 def _allow_many_connections() -> None:

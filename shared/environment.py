@@ -16,6 +16,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 SENDER_SECRET = "ACI_HOOKS_SECRET_"  # noqa: S105 - the beginning of a variable's name
 _FILE = "_FILE"
+_LONG_ENOUGH = 8
 _LAST_NEWLINE = re.compile(r"\r?\n\Z")
 # Of pydantic's errors: docs.pydantic.dev/latest/errors/validation_errors
 _MESSAGES = {
@@ -60,17 +61,34 @@ def read_settings(model: type[Model], environment: Mapping[str, str]) -> Model:
 
 
 def misspelt(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """A warning for each variable that looks like a setting of ours and is not one, with the nearest name that is."""
+    """A warning for each variable that looks like a setting of ours and is none, with the nearest name that is one."""
     known = set(known)
     warnings = []
     for name in sorted(names):
         setting = name.removesuffix(_FILE)
-        looks_like_ours = name.startswith("ACI_HOOKS_") and not name.startswith(SENDER_SECRET)
-        if looks_like_ours and setting not in known:
+        if setting in known or name.startswith(SENDER_SECRET):
+            continue
+        # Any other variable may be another program's, but not one that differs from a setting in a letter.
+        near = [other for other in sorted(known) if _is_off_by_a_letter(setting.upper(), other)]
+        looks_like_ours = name.startswith("ACI_HOOKS_")
+        if looks_like_ours and not near:
             near = difflib.get_close_matches(setting, known, n=1)
+        if looks_like_ours or near:
             hint = f"; did you mean {near[0]}?" if near else ""
             warnings.append(f"{name} is not a setting{hint}")
     return warnings
+
+
+def _is_off_by_a_letter(name: str, other: str) -> bool:
+    """Is one letter too many, missing, another one, or in its neighbour's place? Short names are too much alike."""
+    if min(len(name), len(other)) < _LONG_ENOUGH:
+        return False
+    while name and other and name[0] == other[0]:
+        name, other = name[1:], other[1:]
+    while name and other and name[-1] == other[-1]:
+        name, other = name[:-1], other[:-1]
+    is_swapped = len(name) == 2 and name == other[::-1]
+    return is_swapped or max(len(name), len(other)) <= 1
 
 
 def _resolve_files(

@@ -84,7 +84,7 @@ class Settings(BaseModel):
     connection_string: ConnectionString | None = variable("AZURE_STORAGE_CONNECTION_STRING", None)
     storage_account: AccountName | None = variable("AZURE_STORAGE_ACCOUNT", None)
     queue: QueueName = variable("ACI_HOOKS_QUEUE", "aci-hooks-updates")
-    log_format: Literal["json", "console"] = variable("ACI_HOOKS_LOG_FORMAT", "json")
+    log_format: Literal["json", "console"] | None = variable("ACI_HOOKS_LOG_FORMAT", None)
 
     services: ClassVar[tuple[str, ...]] = ("Queue",)
     """What of the storage account the program uses."""

@@ -63,8 +63,12 @@ class Redaction:
         return value
 
 
-def configure_logging(log_format: Literal["json", "console"], redaction: Redaction) -> None:
-    """Send this program's events, and the libraries' warnings, to stderr: JSON lines, or colours for a person."""
+def configure_logging(log_format: Literal["json", "console"] | None, redaction: Redaction) -> None:
+    """Send this program's events, and the libraries' warnings, to stderr: JSON lines, or lines for a person.
+
+    Without a format a person is who looks at a terminal.
+    """
+    for_programs = log_format == "json" or (log_format is None and not sys.stderr.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -74,10 +78,10 @@ def configure_logging(log_format: Literal["json", "console"], redaction: Redacti
         redaction,
     ]
     renderers: list[Processor]
-    if log_format == "json":
+    if for_programs:
         renderers = [structlog.processors.JSONRenderer()]
     else:
-        renderers = [for_people, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), sort_keys=False)]
+        renderers = [for_people, structlog.dev.ConsoleRenderer(colors=takes_colours(), sort_keys=False)]
     structlog.configure(
         processors=[*shared, *renderers],
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
@@ -94,6 +98,16 @@ def configure_logging(log_format: Literal["json", "console"], redaction: Redacti
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     # It warns of every error that it raises as well, a page long.
     logging.getLogger("azure.identity").setLevel(logging.ERROR)
+    # Commands that look at many groups side by side need more connections than are worth keeping.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+
+
+def takes_colours() -> bool:
+    """Is stderr a terminal that shows color, and do neither NO_COLOR nor TERM ask for none?"""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return console.is_terminal and console.color_system is not None and not console.no_color
 
 
 def for_people(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -20,6 +20,7 @@ from worker.groups.group import ContainerGroup
 from worker.groups.withheld import Secret
 from worker.record.lookups import Absent, Found, Lookup, Unknown
 from worker.record.record import Record
+from worker.record.trace import End
 from worker.targets.tags import BadTags
 from worker.targets.target import Target
 
@@ -190,6 +191,7 @@ class Ports:
     `new_id`: a new id of a message, or token of a timer.
     `redact`: hide secrets in what an outside system said.
     `tell`: notify people.
+    `leave_trace`: remember how a push ended that no record tells of.
     """
 
     groups: Groups
@@ -203,6 +205,7 @@ class Ports:
     new_id: Callable[[], str]
     redact: Callable[[str], str] = str
     tell: Callable[[Notice], None] = lambda _notice: None
+    leave_trace: Callable[[End], None] = lambda _end: None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def load(self, target: TargetId) -> tuple[Record, str | None]:

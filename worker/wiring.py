@@ -99,6 +99,7 @@ class Deployment:
             new_id=lambda: uuid.uuid4().hex,
             redact=self.redaction.text,
             tell=self.notifier.tell,
+            leave_trace=self.records.leave_trace,
         )
 
     def _digest(self, push: Push) -> Found | str | None:

@@ -34,8 +34,8 @@ def test_a_push_to_a_held_group_waits_and_release_applies_the_newest(site: Site)
     assert "web/shop is held since " in told
     assert "UTC: black friday" in told
     assert "web/shop: docker.io/acme/shop:v4 waits (received " in told
-    (shown,) = site.json_of("history")
-    assert (shown["hold"]["reason"], len(shown["waiting"])) == ("black friday", 2)
+    (shown,) = site.json_of("status")
+    assert shown["held"].startswith("held by hand: black friday")
     assert set(shown["waiting"]) == {"docker.io/acme/shop:v3", "docker.io/acme/shop:v4"}
     out = site.command("release", "shop")
     assert out == "web/shop is released; applying docker.io/acme/shop:v3, docker.io/acme/shop:v4\n"
@@ -240,7 +240,8 @@ def test_dead_letters_by_the_beginnings_of_their_ids(site: Site) -> None:
     lengths = (n for n in range(1, 37) if first["id"][:n] != second["id"][:n])
     short = first["id"][: next(lengths)]
     assert site.command("dead-letters", "show", short, "--json").splitlines() == ['"not ours"']
-    assert "1 deleted" in site.command("dead-letters", "purge", short, first["id"], short)
+    assert "nothing was deleted; say --yes" in site.command("dead-letters", "purge", short, expect=1)
+    assert "1 deleted" in site.command("dead-letters", "purge", short, first["id"], short, "--yes")
     (taken,) = site.poison.receive(1)
     out = site.command("dead-letters", "list")
     assert "no dead letters" in out
@@ -295,11 +296,11 @@ def test_two_groups_of_one_name_are_told_apart_by_their_subscriptions(site: Site
 
 @pytest.mark.parametrize(("typed", "completed"), [("s", "plain,shop"), ("W", "plain,web/shop"), ("x", "")])
 def test_a_shell_completes_groups(site: Site, typed: str, completed: str) -> None:
-    words = {"_ACI_HOOKS_WORKER_COMPLETE": "bash_complete", "COMP_WORDS": f"aci-hooks-worker hold {typed}"}
-    command = [Path(sys.executable).with_name("aci-hooks-worker")]
+    words = {"_ACI_HOOKS_COMPLETE": "bash_complete", "COMP_WORDS": f"aci-hooks hold {typed}"}
+    command = [sys.executable, "-m", "aci_hooks"]
     for environment, expected in ((site.environment, completed), ({}, "")):
         given = {**environment, **words, "COMP_CWORD": "2", "PATH": os.environ["PATH"]}
-        ended = subprocess.run(command, env=given, capture_output=True, text=True, check=True)
+        ended = subprocess.run(command, cwd=PROJECT, env=given, capture_output=True, text=True, check=True)
         assert ended.stdout.strip() == expected
 
 

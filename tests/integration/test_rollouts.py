@@ -173,7 +173,7 @@ def test_an_undecodable_message_is_dead_lettered_raw(site: Site) -> None:
     assert letter["code"] == "Undecodable"
     assert "not base64, not ours" in site.command("dead-letters", "show", letter["id"])
     assert "can't be decoded" in site.command("dead-letters", "redrive", letter["id"], expect=1)
-    site.command("dead-letters", "purge", letter["id"])
+    site.command("dead-letters", "purge", letter["id"], "--yes")
     assert site.dead_letters() == []
 
 

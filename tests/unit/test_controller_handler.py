@@ -107,7 +107,16 @@ class TestSettling:
             )
         ]
         assert counted("aci_hooks_settled_total", settlement="dead-lettered") == before + 1
-        assert lines == [{"event": "undecodable message", "log_level": "error", "detail": "not base64"}]
+        assert lines == [
+            {"event": "undecodable message", "log_level": "error", "detail": "not base64"},
+            {
+                "event": "dead letter",
+                "log_level": "error",
+                "code": "Undecodable",
+                "detail": "not base64",
+                "attempts": 1,
+            },
+        ]
 
     @pytest.mark.parametrize("failing", [1, 2])
     def test_a_dead_letter_is_sent_once_although_its_message_can_not_be_deleted(self, failing: int) -> None:
@@ -167,7 +176,7 @@ class TestSettling:
             desk.handler().handle([leased])
         assert len(desk.letters) == letters
         lost = "lease lost, leaving the message to the worker that has it now"
-        assert [line["event"] for line in lines] == ["undecodable message", *([] if letters else [lost])]
+        assert [line["event"] for line in lines] == ["undecodable message", "dead letter" if letters else lost]
 
 
 class TestOpening:
@@ -329,14 +338,14 @@ class TestPushes:
             ("OutOfRangeInput", "queue: OutOfRangeInput (400): password=***", 3, "the push failed")
         ]
         assert desk.letters[0].first_received_at == at(0)
+        plain = {
+            "log_level": "error",
+            "code": "OutOfRangeInput",
+            "detail": "queue: OutOfRangeInput (400): password=***",
+        }
         assert lines == [
-            {
-                "event": "ended",
-                "log_level": "error",
-                "outcome": "failed",
-                "code": "OutOfRangeInput",
-                "detail": "queue: OutOfRangeInput (400): password=***",
-            }
+            plain | {"event": "ended", "outcome": "failed"},
+            plain | {"event": "dead letter", "attempts": 3},
         ]
 
     @pytest.mark.parametrize("of", [PUSHED, TWO], ids=["to be sent to its targets", "to be received"])

@@ -554,7 +554,11 @@ class TestNobodyCouldLook:
             assert scene.look() == Complete()
         assert "password=***" in scene.letters[0].detail
         assert "hunter2" not in f"{lines}{scene.record.model_dump_json()}"
-        assert [line["event"] for line in lines if line["log_level"] == "error"] == ["look failed, giving up"]
+        assert [line["event"] for line in lines if line["log_level"] == "error"] == [
+            "look failed, giving up",
+            "ended",
+            "dead letter",
+        ]
 
 
 class TestGivingUp:

@@ -102,6 +102,29 @@ def named(name: str) -> TargetId:
     return TargetId(subscription="sub", resource_group="web", container_group=name)
 
 
+class TestHolds:
+    HELD = RESTING.but(hold=Hold(reason="sale", since=at(0), until=at(60)))
+
+    def test_one_whose_time_is_over_ends_and_its_group_is_looked_at(self) -> None:
+        bench = Beat(self.HELD)
+        assert bench.round() == []
+        assert bench.record.hold is not None
+        bench.clock.advance(60)
+        (line,) = bench.round()
+        assert (line["event"], line["reason"]) == ("a hold has ended, as its time is over", "sale")
+        assert len(bench.looks) == 1
+        assert bench.record == self.HELD.but(
+            hold=None, timer=bench.record.timer, count=bench.record.count, deeds=bench.record.deeds
+        )
+        assert bench.round() == []
+
+    def test_one_without_an_end_stays(self) -> None:
+        bench = Beat(RESTING.but(hold=Hold(reason="sale", since=at(0))))
+        bench.clock.advance(1e9)
+        bench.round()
+        assert bench.record.hold is not None
+
+
 class TestTimers:
     @pytest.mark.parametrize(("due", "lost"), [(-120, False), (-120.1, True), (60, False)])
     def test_an_overdue_timer_is_restarted(self, due: float, *, lost: bool) -> None:

@@ -6,6 +6,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from shared.errors import RemoteError
@@ -14,6 +15,7 @@ from tests.unit.builders import ADDRESS, SHOP, at, message, record
 from tests.unit.controller_builders import QUEUE_DOWN, Bench, counted
 from worker.controller.telling import Telling, context_of
 from worker.ports import Notice
+from worker.record.trace import End
 from worker.record.values import AddressChange, Ending, Result
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -135,7 +137,33 @@ class TestLogAndMetrics:
     def test_a_line_says_how_each_push_ended_and_its_code_if_any(self) -> None:
         lines = told(Bench(), ending("2", "failed", "CrashLoop"), ending("3"))
         plain = {"event": "ended", "log_level": "info", "detail": "so it was"}
-        assert lines == [plain | {"outcome": "failed", "code": "CrashLoop"}, plain | {"outcome": "updated"}]
+        ended = {"outcome": "failed", "code": "CrashLoop", "log_level": "error"}
+        letter = {"event": "dead letter", "code": "CrashLoop", "attempts": 1, "log_level": "error"}
+        assert lines == [plain | ended, plain | letter, plain | {"outcome": "updated"}]
+
+    @pytest.mark.parametrize(
+        ("result", "level", "letters"),
+        [
+            ("failed", "error", 1),
+            ("rolled-back", "warning", 1),
+            ("updated", "info", 0),
+            ("unchanged", "info", 0),
+            ("superseded", "info", 0),
+            ("ignored", "info", 0),
+        ],
+    )
+    def test_what_somebody_should_see_to_is_no_info(self, result: Result, level: str, letters: int) -> None:
+        ended, *more = told(Bench(), ending("2", result, "C"))
+        assert ended["log_level"] == level
+        assert [(line["event"], line["log_level"]) for line in more] == [("dead letter", "error")] * letters
+
+    @pytest.mark.parametrize("of", [message("2"), None])
+    def test_an_address_that_changed_is_an_error_that_says_whose(self, of: UpdateMessage | None) -> None:
+        moved = AddressChange(message=of, before=MOVED, after=ADDRESS)
+        with capture_logs([structlog.contextvars.merge_contextvars]) as lines:
+            Telling(Bench().ports()).tell(record(address_changes=(moved,)))
+        (line,) = lines
+        assert (line["log_level"], line["target"], line.get("id")) == ("error", "web/shop", of.id if of else None)
 
     def test_every_end_is_counted(self) -> None:
         before = {each: counted("aci_hooks_outcomes_total", outcome=each) for each in ("unchanged", "failed")}
@@ -145,10 +173,30 @@ class TestLogAndMetrics:
 
     def test_a_push_that_concerns_no_target_is_counted_and_logged_as_ignored(self) -> None:
         before = counted("aci_hooks_outcomes_total", outcome="ignored")
+        traces: list[End] = []
         with capture_logs() as lines:
-            Telling(Bench().ports()).ignored("nobody runs it")
+            Telling(Bench().ports(leave_trace=traces.append)).ignored(message("2", pushed=-7), "nobody runs it")
+        (trace,) = traces
+        assert (trace.target, trace.outcome.id, trace.outcome.result) == (None, "2", "ignored")
+        assert (trace.outcome.detail, trace.outcome.seconds) == ("nobody runs it", 7)
         assert lines == [{"event": "ended", "log_level": "info", "outcome": "ignored", "detail": "nobody runs it"}]
         assert counted("aci_hooks_outcomes_total", outcome="ignored") == before + 1
+
+
+class TestGivenUp:
+    def test_what_failed_before_a_record_was_reached_leaves_a_trace_too(self) -> None:
+        traces: list[End] = []
+        Telling(Bench().ports(leave_trace=traces.append)).given_up(message("2"), "WorkerCrash", "so it was")
+        (trace,) = traces
+        assert (trace.target, trace.outcome.result, trace.outcome.detail) == (SHOP, "failed", "so it was")
+
+    def test_storage_that_fails_keeps_no_letter_from_being_sent(self) -> None:
+        def down(_end: End) -> None:
+            raise QUEUE_DOWN
+
+        with capture_logs() as lines:
+            Telling(Bench().ports(leave_trace=down)).given_up(message("2"), "WorkerCrash", "so it was")
+        assert [(line["event"], line["outcome"]) for line in lines] == [("ended", "failed")]
 
 
 class TestContext:

@@ -120,6 +120,21 @@ def test_a_beginning_of_no_letter_or_of_several_is_an_error(poison: MemoryQueue,
         find(letters, ids)
 
 
+def test_the_id_of_a_push_means_all_of_its_letters(poison: MemoryQueue) -> None:
+    poison.send(letter(message("1")))
+    poison.send("not ours")
+    with leased_letters(poison) as letters:
+        assert [one.id for one in find(letters, ["1"])] == ["message-1", "message-3"]
+
+
+def test_every_letter_says_since_when_it_is_one(clock: Clock) -> None:
+    poison = MemoryQueue(clock, LEASE)
+    poison.send("not ours")
+    poison.send(letter(message("1")))
+    with leased_letters(poison) as letters:
+        assert [one.dead_lettered_at for one in letters] == [letters[0].leased.inserted_at, at(1)]
+
+
 class TestSummary:
     def test_of_a_letter_it_says_what_was_pushed_where_and_why_it_failed(self, poison: MemoryQueue) -> None:
         with leased_letters(poison) as letters:

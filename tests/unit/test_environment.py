@@ -148,5 +148,29 @@ def test_a_misspelt_name_is_told_with_the_nearest_one(name: str, warning: str | 
     assert misspelt([name], ["ACI_HOOKS_QUEUE", "PORT"]) == ([] if warning is None else [warning])
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ACI_HOOK_TARGETS",
+        "ACI_HOOKS_TARGET",
+        "ACI_HOOKS_TARGETSS",
+        "ACI_HOKOS_TARGETS",
+        "ACI-HOOKS_TARGETS",
+        "aci_hooks_targets",
+        "CI_HOOKS_TARGETS",
+        "ACI_HOOK_TARGETS_FILE",
+    ],
+)
+def test_a_name_that_is_off_by_a_letter_is_told_whatever_it_begins_with(name: str) -> None:
+    assert misspelt([name], ["ACI_HOOKS_TARGETS", "PORT"]) == [
+        f"{name} is not a setting; did you mean ACI_HOOKS_TARGETS?"
+    ]
+
+
+@pytest.mark.parametrize("name", ["AZURE_TENANT_IDENT", "TARGETS", "SORT", "PORTS", "AZURE_CLIENT_IDX_FILES", "HOME"])
+def test_other_programs_variables_are_left_alone(name: str) -> None:
+    assert misspelt([name], ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "ACI_HOOKS_TARGETS", "PORT"]) == []
+
+
 def test_warnings_are_in_order() -> None:
     assert [one[:11] for one in misspelt(["ACI_HOOKS_B", "ACI_HOOKS_A"], [])] == ["ACI_HOOKS_A", "ACI_HOOKS_B"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from shared.image import ImageReference
 from shared.message import UpdateMessage
 from tests.unit.builders import (
     REPOSITORY,
@@ -25,7 +26,7 @@ from tests.unit.builders import (
 )
 from worker.core.desired import desired
 from worker.core.proving import prove
-from worker.record.overrides import NothingToRollBackTo, hold, release, roll_back, what_comes_back
+from worker.record.overrides import NothingToRollBackTo, Wish, end_hold, hold, release, roll_back, what_comes_back
 from worker.record.record import FAILURES_KEPT, Record
 from worker.record.values import ContainerRecord, FailedPush, Good, Hold, Pin, Undone
 
@@ -72,6 +73,73 @@ class TestHold:
         now = back(container(goods=GOODS))
         held = hold(now, "incident", at(700))
         assert (held.hold, held.containers) == (Hold(reason="incident", since=at(700)), now.containers)
+
+    def test_who_it_was_and_for_how_long_are_kept(self) -> None:
+        held = hold(record(), "sale", at(60), "ann", at(90))
+        assert held.hold == Hold(reason="sale", since=at(60), by="ann", until=at(90))
+
+
+class TestTheEndOfAHold:
+    @pytest.mark.parametrize(("until", "seconds"), [(None, 1e6), (60, 59.9)])
+    def test_before_its_time_nothing_ends(self, until: float | None, seconds: float) -> None:
+        held = hold(record(), "sale", at(0), until=None if until is None else at(until))
+        assert end_hold(held, at(seconds)) is None
+
+    def test_what_is_not_held_has_no_hold_to_end(self) -> None:
+        assert end_hold(record(), at(0)) is None
+
+    def test_then_updates_go_on_and_the_record_remembers_it(self) -> None:
+        ended = end_hold(hold(back(container(goods=GOODS)), "sale", at(0), "ann", at(60)), at(60))
+        assert ended is not None
+        assert (ended.hold, ended.containers["web"].pin) == (None, None)
+        assert [(deed.what, deed.by) for deed in ended.deeds] == [("the hold ended, as its time was over", None)]
+
+
+class TestBackToANamedImage:
+    def to(self, image: str, now: ContainerRecord, **rest: Any) -> Record:
+        return roll_back(record({"web": now}), "by-hand", NOW, wish=Wish(to=ImageReference.parse(image), **rest))
+
+    def test_a_good_one_comes_back_as_it_was(self) -> None:
+        goods = (good("3"), good("2", digest=ONE_GOOD, pushed_again=True), good("1"))
+        result = self.to("acme/shop:2", container(goods=goods))
+        assert pinned(result).good == goods[1]
+        assert [failure.tag for failure in result.containers["web"].failures] == ["3"]
+
+    def test_by_its_digest(self) -> None:
+        goods = (good("3"), good("2", digest=digest("two")), good("2", digest=ONE_GOOD, moved=True))
+        assert pinned(self.to(f"acme/shop@{ONE_GOOD}", container(goods=goods))).good == goods[2]
+
+    def test_one_that_can_not_be_brought_back_is_taken_by_its_name(self) -> None:
+        goods = (good("3"), good("2", moved=True))
+        assert pinned(self.to("acme/shop:2", container(goods=goods))).good == good("2")
+
+    @pytest.mark.parametrize(
+        ("image", "running", "expected"),
+        [
+            ("acme/shop:9", "docker.io/acme/shop:3", "docker.io/acme/shop:9"),
+            (f"acme/shop@{ONE_GOOD}", "acme/shop:3", f"acme/shop@{ONE_GOOD}"),
+            ("acme/shop:9", "quay.io/other/shop:3", f"{REPOSITORY}:9"),
+            ("acme/shop:9", "NO IMAGE", f"{REPOSITORY}:9"),
+        ],
+    )
+    def test_any_other_is_taken_by_its_name_as_the_group_spells_it(
+        self, image: str, running: str, expected: str
+    ) -> None:
+        result = self.to(image, container(goods=(good("3", running),)))
+        assert goal(result) == expected
+        assert [failure.tag for failure in result.containers["web"].failures] == ["3"]
+
+    def test_only_containers_of_its_repository_go_back(self) -> None:
+        now = record({"web": container(goods=GOODS), "jobs": container(goods=GOODS, followed=False)})
+        with pytest.raises(NothingToRollBackTo, match=r"kept up to date follows docker\.io/a/b"):
+            roll_back(now, "by-hand", NOW, wish=Wish(to=ImageReference.parse("a/b:1")))
+        result = roll_back(now, "by-hand", NOW, wish=Wish(to=ImageReference.parse("acme/shop:0")))
+        assert [name for name, one in result.containers.items() if one.pin] == ["web"]
+
+    def test_why_and_who_are_kept(self) -> None:
+        result = self.to("acme/shop:1", container(goods=GOODS), reason="too slow", by="ann")
+        assert result.hold == Hold(reason="rolled back: too slow", since=NOW, by="ann")
+        assert pinned(result).message.push.pusher == "ann"
 
 
 class TestRelease:

@@ -24,6 +24,7 @@ from tests.unit.builders import (
     timer,
 )
 from worker.record.record import (
+    DEEDS_KEPT,
     ENDED_KEPT,
     FAILURES_KEPT,
     GOODS_KEPT,
@@ -38,7 +39,10 @@ from worker.record.record import (
     remembered,
 )
 from worker.record.values import (
+    MANUAL,
+    ROLLBACK,
     AddressChange,
+    Deed,
     Ending,
     Flight,
     Hold,
@@ -67,7 +71,8 @@ def full() -> Record:
         {"web": web, "proxy": container(followed=False)},
         swept=True,
         inbox=(THREE,),
-        hold=Hold(reason="sale", since=at(0)),
+        hold=Hold(reason="sale", since=at(0), by="ann", until=at(90)),
+        deeds=(Deed(at=at(0), by="ann", what="held: sale"),),
         change=change(well={"web": None, "proxy": digest("one")}, refused="so", failed_before=True, restart=True),
         flights=(Flight(generation=7, sent_at=at(1)),),
         generation=7,
@@ -212,10 +217,41 @@ class TestEnd:
                     containers=("web", "blue"),
                     result="failed",
                     detail="so",
+                    seconds=(NOW - TWO.received_at).total_seconds(),
                 ),
             ),
             ended=("2",),
         )
+
+    def test_the_history_has_what_ran_before_and_for_how_long_it_took(self) -> None:
+        now = record({"web": container(), "proxy": container()})
+        (outcome,) = now.end(message("2", pushed=3), "updated", "", ("web", "gone"), at(64.26)).outcomes
+        assert (outcome.before, outcome.seconds) == ({"web": "acme/shop:1"}, 61.3)
+        (outcome,) = now.end(TWO, "updated", "", ("web",), NOW, before={"web": "acme/shop:0", "proxy": "x"}).outcomes
+        assert outcome.before == {"web": "acme/shop:0"}
+
+    def test_clocks_that_differ_make_no_time_below_zero(self) -> None:
+        (outcome,) = record().end(message("2", pushed=60), "updated", "", (), at(0)).outcomes
+        assert outcome.seconds == 0
+
+    @pytest.mark.parametrize(
+        ("sender", "pusher", "by"),
+        [("dockerhub", "ann", None), (MANUAL, None, "ann"), (ROLLBACK, None, "ann")],
+    )
+    def test_who_pushed_is_told_from_who_did_it_by_hand(self, sender: str, pusher: str | None, by: str | None) -> None:
+        (outcome,) = record().end(message("2", sender=sender, pusher="ann"), "updated", "", (), NOW).outcomes
+        assert (outcome.pusher, outcome.by) == (pusher, by)
+
+    def test_outcomes_of_an_older_version_stay_readable(self) -> None:
+        older = {"at": str(NOW), "id": "2", "image": "i", "containers": ["web"], "result": "updated"}
+        assert Outcome.model_validate(older).seconds is None
+
+    def test_what_was_done_by_hand_is_remembered_newest_first_and_not_for_ever(self) -> None:
+        now = record()
+        for number in range(DEEDS_KEPT + 1):
+            now = now.with_deed(f"deed {number}", "ann", at(number))
+        assert len(now.deeds) == DEEDS_KEPT
+        assert now.deeds[0] == Deed(at=at(DEEDS_KEPT), by="ann", what=f"deed {DEEDS_KEPT}")
 
     def test_an_end_has_one_attempt_and_no_code_by_default(self) -> None:
         (ending,) = record().end(TWO, "updated", "so", (), NOW).outbox
@@ -310,7 +346,7 @@ class TestAnew:
         now = full()
         after = now.without_group()
         kept = ("outbox", "outcomes", "ended", "address_changes", "inbox", "timer", "count", "generation", "hold")
-        assert after == record().but(**{name: getattr(now, name) for name in kept})
+        assert after == record().but(**{name: getattr(now, name) for name in (*kept, "deeds")})
 
 
 def test_a_record_is_bounded() -> None:

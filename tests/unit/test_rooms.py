@@ -30,7 +30,9 @@ HANDED_IN = {("worker.failures.classify", "random")}
 @cache
 def trees() -> list[tuple[str, ast.AST]]:
     """Every module of the project, parsed."""
-    paths = [path for room in ("ingress", "worker", "shared") for path in sorted((PROJECT / room).rglob("*.py"))]
+    paths = [
+        path for room in ("aci_hooks", "ingress", "worker", "shared") for path in sorted((PROJECT / room).rglob("*.py"))
+    ]
     return [
         (".".join(path.relative_to(PROJECT).with_suffix("").parts), ast.parse(path.read_text(encoding="utf-8")))
         for path in paths

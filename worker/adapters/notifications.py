@@ -104,6 +104,11 @@ class Notifier:
         if dropped:
             log.warning("notification dropped", outcome=notice.outcome, target=notice.target)
 
+    def try_each(self, notice: Notice) -> list[tuple[str, str | None]]:
+        """Post it to each URL now, for a person who waits: by its place in the targets file, why it did not arrive."""
+        body = render(notice, self._hide)
+        return [(f"notify[{number}]", self._trouble(url, body)) for number, url in enumerate(self._urls())]
+
     def close(self, seconds: float = DRAIN_SECONDS) -> None:
         """Take no more, and give those that wait up to `seconds` to be posted."""
         with self._changed:

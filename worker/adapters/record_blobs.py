@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from azure.core import MatchConditions
@@ -18,10 +21,13 @@ from shared.message import TargetId
 from shared.settings import WorkerSettings
 from worker.ports import UNREADABLE, Conflict
 from worker.record.record import Record
+from worker.record.trace import End, Trace
 
 T = TypeVar("T")
 
 _PREFIX = "groups/"
+_TRACE = "trace.json"
+_TRIES, _PAUSE = 20, 0.2
 _NOT_THERE = frozenset({"BlobNotFound", "ContainerNotFound", "ResourceNotFound"})
 _CHANGED = frozenset({"ConditionNotMet", "BlobAlreadyExists"})
 
@@ -114,6 +120,42 @@ class Records:
                 return False
             raise
         return True
+
+    def trace(self) -> Trace:
+        """How pushes ended that no record tells of. What can't be read counts as nothing: it is no more than a log."""
+        return self._load_trace()[0]
+
+    def leave_trace(self, end: End) -> None:
+        """Remember the end of such a push."""
+        for _ in range(_TRIES):
+            trace, condition = self._load_trace()
+            text = trace.with_end(end).model_dump_json(exclude_none=True).encode()
+            blob = self._client.get_blob_client(_TRACE)
+            try:
+                self._created(partial(blob.upload_blob, text, **condition))
+            except RemoteError as error:
+                if error.code not in _CHANGED:
+                    raise
+                time.sleep(random.uniform(0, _PAUSE))  # noqa: S311 - jitter: other workers write it, too
+                continue
+            return
+        raise RemoteError("records", 412, "Conflict", f"others wrote {_TRACE} {_TRIES} times in a row")
+
+    def _load_trace(self) -> tuple[Trace, dict[str, Any]]:
+        """The trace, and the condition under which it may be written."""
+        try:
+            with translated("records"):
+                blob = self._client.download_blob(_TRACE)
+                text = blob.readall()
+        except RemoteError as error:
+            if error.code not in _NOT_THERE:
+                raise
+            return Trace(), {"overwrite": False}
+        match = {"overwrite": True, "etag": blob.properties.etag, "match_condition": MatchConditions.IfNotModified}
+        try:
+            return Trace.model_validate_json(text), match
+        except ValidationError:
+            return Trace(), match
 
     def versions(self) -> Iterator[tuple[TargetId, str]]:
         """Every group that has a record, with the record's ETag. Blobs that nobody of ours named are left out."""

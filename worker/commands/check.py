@@ -1,17 +1,13 @@
-"""`aci-hooks-worker check`: is everything in place for a rollout? Reads only."""
+"""What `aci-hooks check` looks at: is everything in place for a rollout? Reads only."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
-
-import click
-from rich.text import Text
 
 from shared.environment import SettingsError
 from shared.errors import RemoteError
@@ -22,7 +18,8 @@ from worker.adapters.notifications import is_acceptable
 from worker.adapters.record_blobs import Records, open_records
 from worker.adapters.targets_source import TargetsSource
 from worker.commands.naming import held_back, names_of
-from worker.commands.output import console, count_of, example, print_json, print_table
+from worker.commands.output import count_of
+from worker.commands.side_by_side import side_by_side
 from worker.groups.group import ContainerGroup
 from worker.groups.secret_paths import is_file, provides
 from worker.groups.withheld import missing_secrets
@@ -32,7 +29,6 @@ from worker.targets.target import Target
 from worker.wiring import Deployment
 
 State = Literal["ok", "HELD", "missing", "FAILED"]
-_STYLES: dict[State, str] = {"ok": "green", "HELD": "yellow", "missing": "yellow", "FAILED": "bold red"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +51,8 @@ class Opening(Protocol):
         """Everything; raises TargetsError, too."""
 
 
-@click.command(
-    help="Check settings, targets file, storage, every target and every secret. Reads only; exit 1 on a failure.",
-    short_help="Is everything in place for a rollout?",
-    epilog=example("check --json"),
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
-@click.pass_context
-def check(context: click.Context, *, as_json: bool) -> None:
-    """`aci-hooks-worker check`."""
-    with console().status("checking…"):
-        findings = list(_check(context.obj))
-    if as_json:
-        print_json(
-            [{"check": finding.what, "ok": finding.state != "FAILED", "detail": finding.detail} for finding in findings]
-        )
-    else:
-        rows = [(Text(finding.state, _STYLES[finding.state]), finding.what, finding.detail) for finding in findings]
-        print_table(("", "checked", "result"), rows, empty="nothing to check")
-    sys.exit(1 if any(finding.state == "FAILED" for finding in findings) else 0)
-
-
-def _check(opening: Opening) -> Iterator[Finding]:
+def check(opening: Opening) -> Iterator[Finding]:
+    """Everything that a rollout needs, one finding after the other."""
     try:
         settings = opening.settings
     except SettingsError as error:
@@ -144,8 +120,12 @@ def _check_targets(deployment: Deployment) -> Iterator[Finding]:
     if not targets and not unseen:
         yield Finding("targets", "none: the targets file lists none and discovery found none", "FAILED")
     name_of = names_of(target.id for target in targets)
-    for target in targets:
-        yield from _check_target(deployment, target, f"target {name_of(target.id)}")
+
+    def check_one(target: Target) -> list[Finding]:
+        return list(_check_target(deployment, target, f"target {name_of(target.id)}"))
+
+    for findings in side_by_side(check_one, targets, "checking the targets"):
+        yield from findings
 
 
 def _check_target(deployment: Deployment, target: Target, what: str) -> Iterator[Finding]:

@@ -1,85 +1,127 @@
-"""`aci-hooks-worker history`: how the last pushes ended. Reads only."""
+"""`aci-hooks history`: how the last pushes ended. Reads only."""
 
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
-from shared.errors import RemoteError
-from shared.message import TargetId
 from worker.commands.naming import GROUP_HELP, complete_group, find_group, names_of
 from worker.commands.output import example, print_json, print_line, print_table, when
-from worker.ports import UNREADABLE
-from worker.record.record import Record
-from worker.wiring import Deployment
+from worker.commands.side_by_side import side_by_side
+from worker.commands.times import HOW, ago, how_long
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from shared.message import TargetId
+    from worker.record.record import Record
+    from worker.record.trace import End
+    from worker.wiring import Deployment
+
+NOWHERE = "(no target)"
 
 
 @click.command(
-    help=f"Show how the last pushes ended, of every target or of GROUP. {GROUP_HELP}",
+    help=f"Show how the last pushes ended, of every target or of these GROUPs, newest first. {GROUP_HELP}",
     short_help="How did the last pushes end, and which groups are held?",
     epilog=example("history web/shop"),
 )
-@click.argument("group", required=False, shell_complete=complete_group)
+@click.argument("groups", metavar="[GROUP]…", nargs=-1, shell_complete=complete_group)
+@click.option("--failed", is_flag=True, help="Only what failed or was rolled back.")
+@click.option("--since", metavar="TIME", help=f"Nothing that ended before that: {HOW}.")
+@click.option("--limit", metavar="N", type=click.IntRange(1), help="No more than so many.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_context
-def history(context: click.Context, *, group: str | None, as_json: bool) -> None:
-    """`aci-hooks-worker history [GROUP]`."""
+def history(
+    context: click.Context,
+    *,
+    groups: tuple[str, ...],
+    failed: bool,
+    since: str | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """`aci-hooks history [GROUP…]`."""
+    from worker.record.history import all_ends, chosen, entry
+    from worker.record.trace import Trace
+
+    earliest = _earliest(since)
     deployment: Deployment = context.obj()
-    targets = (
-        [find_group(deployment, group)] if group else sorted(deployment.records.all(), key=lambda target: target.key)
-    )
-    records, unreadable = _read(deployment, targets)
+    targets = [find_group(deployment, group) for group in groups] or list(deployment.records.all())
+    records, unreadable = _read(deployment, sorted(set(targets), key=lambda one: one.key))
+    trace = Trace() if groups else deployment.records.trace()
+    ends = chosen(all_ends(records, trace), failed=failed, since=earliest, limit=limit)
     if as_json:
-        print_json([_history(record) for record in records])
+        print_json([entry(end.target, end.outcome) for end in ends])
     else:
-        _print(records, targets)
+        name_of = names_of(targets)
+        _print(ends, name_of)
+        _print_now(records, name_of)
     for problem in unreadable:
         print_line(problem, err=True)
     sys.exit(1 if unreadable else 0)
 
 
-def _read(deployment: Deployment, targets: list[TargetId]) -> tuple[list[Record], list[str]]:
-    """The records, and why some can't be read. An unreadable record does not hide the others."""
-    records, unreadable = [], []
-    for target in targets:
+def _earliest(since: str | None) -> datetime | None:
+    if since is None:
+        return None
+    earliest = ago(since, datetime.now(UTC))
+    if earliest is None:
+        raise click.BadParameter(f"{since!r} is no time; write it {HOW}", param_hint="--since")
+    return earliest
+
+
+def _read(deployment: Deployment, targets: Sequence[TargetId]) -> tuple[list[Record], list[str]]:
+    """The records, and why some can't be read: that keeps nobody from seeing the others."""
+    from shared.errors import RemoteError
+    from worker.ports import UNREADABLE
+
+    def read(target: TargetId) -> Record | str:
         try:
-            records.append(deployment.records.load(target)[0])
+            return deployment.records.load(target)[0]
         except RemoteError as error:
             if error.code != UNREADABLE:
                 raise
-            unreadable.append(str(error))
-    return records, unreadable
+            return str(error)
+
+    found = side_by_side(read, targets, "reading the records")
+    return [one for one in found if not isinstance(one, str)], [one for one in found if isinstance(one, str)]
 
 
-def _print(records: list[Record], targets: list[TargetId]) -> None:
-    name_of = names_of(targets)
-    rows = [
-        (
-            name_of(record.target),
-            when(outcome.at),
-            outcome.result if outcome.count == 1 else f"{outcome.result}, {outcome.count} in a row",
-            outcome.image,
-            ", ".join(outcome.containers),
-            outcome.detail,
+def _print(ends: Sequence[End], name_of: Callable[[TargetId], str]) -> None:
+    rows = []
+    for end in ends:
+        outcome = end.outcome
+        before = ", ".join(sorted(set(outcome.before.values())))
+        rows.append(
+            (
+                when(outcome.at),
+                name_of(end.target) if end.target else NOWHERE,
+                outcome.result if outcome.count == 1 else f"{outcome.result}, {outcome.count} in a row",
+                f"{outcome.image} (from {before})" if before else outcome.image,
+                ", ".join(outcome.containers),
+                "" if outcome.seconds is None else how_long(outcome.seconds),
+                outcome.by or outcome.pusher or "",
+                outcome.detail,
+            )
         )
-        for record in records
-        for outcome in record.outcomes
-    ]
-    columns = ("target", "at (UTC)", "result", "image", "containers", "detail")
+    columns = ("at (UTC)", "target", "result", "image", "containers", "took", "who", "detail")
     print_table(columns, rows, empty="nothing has been rolled out yet", titled=3)
+
+
+def _print_now(records: Sequence[Record], name_of: Callable[[TargetId], str]) -> None:
+    """What is held, what waits, and what was last done by hand."""
     for record in records:
-        if record.hold:
-            print_line(f"{name_of(record.target)} is held since {when(record.hold.since)} UTC: {record.hold.reason}")
+        name = name_of(record.target)
+        if hold := record.hold:
+            more = [f"by {hold.by}" if hold.by else "", f"until {when(hold.until)} UTC" if hold.until else ""]
+            who = ", ".join(filter(None, more))
+            print_line(f"{name} is held since {when(hold.since)} UTC: {hold.reason}{f' ({who})' if who else ''}")
+        elif record.deeds:
+            last = record.deeds[0]
+            print_line(f"{name}: {last.what}, at {when(last.at)} UTC{f' by {last.by}' if last.by else ''}")
         for message in record.waiting().values():
-            what = f"{message.push.image} waits (received {when(message.received_at)} UTC)"
-            print_line(f"{name_of(record.target)}: {what}")
-
-
-def _history(record: Record) -> dict[str, object]:
-    return {
-        "target": record.target.model_dump(),
-        "hold": record.hold.model_dump(mode="json") if record.hold else None,
-        "waiting": [str(message.push.image) for message in record.waiting().values()],
-        "outcomes": [outcome.model_dump(mode="json") for outcome in record.outcomes],
-    }
+            print_line(f"{name}: {message.push.image} waits (received {when(message.received_at)} UTC)")

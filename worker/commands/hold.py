@@ -1,45 +1,75 @@
-"""`aci-hooks-worker hold`, `release` and `rollback`: what an operator changes by hand."""
+"""`aci-hooks hold` and `release`: updates of a group are stopped by hand, and go on."""
 
 from __future__ import annotations
 
-import contextlib
-import uuid
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
-from shared.errors import RemoteError
-from shared.message import TargetId
-from worker.commands.naming import GROUP_HELP, complete_group, find_group, held_back
-from worker.commands.output import example, print_line, when
-from worker.controller.timers import change
-from worker.ports import Conflict
-from worker.record.overrides import NothingToRollBackTo, roll_back, what_comes_back
-from worker.record.overrides import hold as hold_record
-from worker.record.overrides import release as release_record
-from worker.record.record import Record
-from worker.wiring import Deployment
+from worker.commands.naming import GROUP_HELP, complete_group, find_group, held_back, known_targets
+from worker.commands.output import count_of, example, print_json, print_line, when
+from worker.commands.people import by_option
+from worker.commands.side_by_side import side_by_side
+from worker.commands.times import HOW, ahead
+
+if TYPE_CHECKING:
+    from shared.message import TargetId
+    from worker.record.record import Record
+    from worker.wiring import Deployment
+
+Changed = tuple["Record", "Record"]
 
 
 @click.command(
     help=f"Stop updates of GROUP; pushes wait until it is released. {GROUP_HELP}",
     short_help="Stop updates of GROUP; pushes wait.",
-    epilog=example('hold shop --reason "sale until Monday"'),
+    epilog=example('hold shop --reason "sale" --until 2026-11-30T08:00'),
 )
-@click.argument("group", shell_complete=complete_group)
+@click.argument("groups", metavar="[GROUP]…", nargs=-1, shell_complete=complete_group)
+@click.option("--all", "everything", is_flag=True, help="Every target.")
 @click.option("--reason", required=True, help="Why, for whoever looks at its history.")
+@click.option("--until", metavar="TIME", help=f"It ends by itself then, within a minute: {HOW}.")
+@by_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_context
-def hold(context: click.Context, *, group: str, reason: str) -> None:
-    """`aci-hooks-worker hold GROUP --reason R`."""
-    reason = reason.strip()
+def hold(
+    context: click.Context,
+    *,
+    groups: tuple[str, ...],
+    everything: bool,
+    reason: str,
+    until: str | None,
+    by: str | None,
+    as_json: bool,
+) -> None:
+    """`aci-hooks hold GROUP --reason R`."""
+    from worker.record.overrides import hold as hold_record
+
+    reason, now = reason.strip(), datetime.now(UTC)
     if not reason:
         raise click.BadParameter("must not be empty", param_hint="--reason")
+    end = _end(until, now)
+    how_long = f" until {when(end)} UTC" if end else ""
+
+    def held(record: Record) -> Record:
+        return hold_record(record, reason, now, by, end).with_deed(f"held{how_long}: {reason}", by, now)
+
+    def write(deployment: Deployment, target: TargetId) -> Changed:
+        record, etag = deployment.records.load(target)
+        changed = held(record)
+        deployment.records.save(changed, etag)  # nothing needs to look at the group for it
+        return record, changed
+
+    def say(before: Record, _after: Record) -> str:
+        earlier = f" (before, since {when(before.hold.since)} UTC: {before.hold.reason})" if before.hold else ""
+        return f"{before.target} is held{how_long}: {reason}{earlier}"
+
     deployment: Deployment = context.obj()
-    target = find_group(deployment, group)
-    before, _ = _change(lambda: _write(deployment, target, reason))
-    earlier = f" (before, since {when(before.hold.since)} UTC: {before.hold.reason})" if before.hold else ""
-    print_line(f"{target} is held: {reason}{earlier}")
+    targets = _targets(deployment, groups, everything=everything)
+    _report(_change_all(deployment, targets, write, "holding"), say, as_json=as_json)
 
 
 @click.command(
@@ -47,60 +77,43 @@ def hold(context: click.Context, *, group: str, reason: str) -> None:
     short_help="Resume updates of GROUP, with the newest push.",
     epilog=example("release shop"),
 )
-@click.argument("group", shell_complete=complete_group)
+@click.argument("groups", metavar="[GROUP]…", nargs=-1, shell_complete=complete_group)
+@click.option("--all", "everything", is_flag=True, help="Every target.")
+@by_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_context
-def release(context: click.Context, *, group: str) -> None:
-    """`aci-hooks-worker release GROUP`."""
+def release(
+    context: click.Context, *, groups: tuple[str, ...], everything: bool, by: str | None, as_json: bool
+) -> None:
+    """`aci-hooks release GROUP`."""
+    from worker.controller.timers import change
+    from worker.record.overrides import release as release_record
+
+    now = datetime.now(UTC)
     deployment: Deployment = context.obj()
-    target = find_group(deployment, group)
-    before, record = _change(lambda: change(deployment.ports, target, release_record))
-    done = f"{target} {'is released' if before.hold else 'was not held by hand'}"
-    images = ", ".join(sorted(_waiting_images(record)))
-    if still := _still_held(deployment, record):
-        print_line(f"{done}, but its updates still wait: {still}{f'; waiting: {images}' if images else ''}")
-    else:
-        print_line(f"{done}{f'; applying {images}' if images else ''}")
+
+    def released(record: Record) -> Record:
+        changed = release_record(record)
+        return changed.with_deed("released", by, now) if record.hold else changed
+
+    def write(deployment: Deployment, target: TargetId) -> Changed:
+        return change(deployment.ports, target, released)
+
+    def say(before: Record, after: Record) -> str:
+        done = f"{before.target} {'is released' if before.hold else 'was not held by hand'}"
+        images = ", ".join(sorted(waiting_images(after)))
+        if still := _still_held(deployment, after):
+            return f"{done}, but its updates still wait: {still}{f'; waiting: {images}' if images else ''}"
+        return f"{done}{f'; applying {images}' if images else ''}"
+
+    targets = _targets(deployment, groups, everything=everything)
+    _report(_change_all(deployment, targets, write, "releasing"), say, as_json=as_json)
 
 
-@click.command(
-    help=f"Bring GROUP back to its previous good images, and hold it there until it is released. {GROUP_HELP}",
-    short_help="Bring GROUP back to its previous good images, and hold it.",
-    epilog=example("rollback web/shop"),
-)
-@click.argument("group", shell_complete=complete_group)
-@click.pass_context
-def rollback(context: click.Context, *, group: str) -> None:
-    """`aci-hooks-worker rollback GROUP`."""
-    deployment: Deployment = context.obj()
-    target = find_group(deployment, group)
-    message_id = uuid.uuid4().hex
-    running: Mapping[str, str] = {}
-    with contextlib.suppress(RemoteError):  # the record is enough, unless a failed push was left on the group
-        running = deployment.arm.get(target).images
-    try:
-        before, record = _change(
-            lambda: change(
-                deployment.ports, target, lambda record: roll_back(record, message_id, datetime.now(UTC), running)
-            )
-        )
-    except NothingToRollBackTo as error:
-        raise click.ClickException(str(error)) from error
-    images = ", ".join(what_comes_back(record))
-    print_line(f"{target} goes back to {images}, and is held there until `aci-hooks-worker release {group}`")
-    if dropped := sorted(_waiting_images(before) - _waiting_images(record)):
-        print_line(f"not rolled out any more: {', '.join(dropped)}")
-
-
-def _write(deployment: Deployment, target: TargetId, reason: str) -> tuple[Record, Record]:
-    """Write the hold. Nothing needs to look at the group for it."""
-    record, etag = deployment.records.load(target)
-    changed = hold_record(record, reason, datetime.now(UTC))
-    deployment.records.save(changed, etag)
-    return record, changed
-
-
-def _change(write: Callable[[], tuple[Record, Record]]) -> tuple[Record, Record]:
+def until_written(write: Callable[[], Changed]) -> Changed:
     """The record before and after, however often others write it first."""
+    from worker.ports import Conflict
+
     while True:
         try:
             return write()
@@ -108,12 +121,70 @@ def _change(write: Callable[[], tuple[Record, Record]]) -> tuple[Record, Record]
             continue
 
 
-def _waiting_images(record: Record) -> set[str]:
+def waiting_images(record: Record) -> set[str]:
+    """The images of the pushes that wait."""
     return {str(message.push.image) for message in record.waiting().values()}
 
 
+def _end(until: str | None, now: datetime) -> datetime | None:
+    if until is None:
+        return None
+    end = ahead(until, now)
+    if end is None:
+        raise click.BadParameter(f"{until!r} is no time; write it {HOW}", param_hint="--until")
+    if end <= now:
+        raise click.BadParameter(f"{when(end)} UTC is over already", param_hint="--until")
+    return end.astimezone(UTC)
+
+
+def _targets(deployment: Deployment, groups: Sequence[str], *, everything: bool) -> list[TargetId]:
+    if everything == bool(groups):
+        raise click.UsageError("Name the groups, or say --all.")
+    if not everything:
+        return list(dict.fromkeys(find_group(deployment, group) for group in groups))
+    # Groups that are no targets now, as nobody can list them, may have a record.
+    known = {*known_targets(deployment), *deployment.records.all()}
+    return sorted(known, key=lambda target: target.key)
+
+
+def _change_all(
+    deployment: Deployment, targets: Sequence[TargetId], write: Callable[[Deployment, TargetId], Changed], doing: str
+) -> list[tuple[TargetId, Changed | str]]:
+    """The records before and after, or why one could not be written: that keeps no other from being."""
+    from shared.errors import RemoteError
+
+    def one(target: TargetId) -> Changed | str:
+        try:
+            return until_written(lambda: write(deployment, target))
+        except RemoteError as error:
+            if len(targets) == 1:
+                raise
+            return str(error)
+
+    return list(zip(targets, side_by_side(one, targets, doing), strict=True))
+
+
+def _report(
+    changes: Sequence[tuple[TargetId, Changed | str]], say: Callable[[Record, Record], str], *, as_json: bool
+) -> None:
+    told = [(target, done if isinstance(done, str) else say(*done), isinstance(done, str)) for target, done in changes]
+    if as_json:
+        print_json([{"target": target.model_dump(), "done": not bad, "detail": text} for target, text, bad in told])
+    else:
+        for target, text, bad in told:
+            print_line(f"{target}: {text}" if bad else text, err=bad)
+        if not told:
+            print_line("no targets")
+    failures = sum(bad for _, _, bad in told)
+    if failures:
+        print_line(f"{count_of(failures, 'group')} could not be changed", err=True)
+    sys.exit(1 if failures else 0)
+
+
 def _still_held(deployment: Deployment, record: Record) -> str:
-    """What holds the group's updates back besides its record; empty if that can't be found out."""
+    """What keeps the group's updates back though no record does; nothing if that can't be told."""
+    from shared.errors import RemoteError
+
     try:
         return " and ".join(held_back(record, deployment.arm.get(record.target)))
     except RemoteError as error:

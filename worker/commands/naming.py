@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING
 
 import click
 
-from shared.environment import SettingsError
 from shared.errors import RemoteError
-from shared.message import TargetId
 from worker.commands.output import print_line
-from worker.groups.group import ContainerGroup
-from worker.record.record import Record
-from worker.targets.file import TargetsError
-from worker.targets.tags import hold_reason
-from worker.wiring import Deployment
+
+if TYPE_CHECKING:
+    from shared.message import TargetId
+    from worker.groups.group import ContainerGroup
+    from worker.record.record import Record
+    from worker.wiring import Deployment
 
 GROUP_HELP = "GROUP is a container group's name, or `resource group/name`, or `subscription/resource group/name`."
 _WHOLE = 3
+_ID = re.compile(r"[0-9a-fA-F-]{8,}(\.\d+)?")
 
 
 def find_group(deployment: Deployment, text: str) -> TargetId:
@@ -42,8 +44,27 @@ def find_group(deployment: Deployment, text: str) -> TargetId:
     raise _unknown(text, known)
 
 
+def known_targets(deployment: Deployment) -> list[TargetId]:
+    """Every target, as far as the groups can be listed now; says so where they can't."""
+    known = _listed(deployment) | {target.id for target in deployment.catalogue.all()}
+    return sorted(known, key=lambda target: target.key)
+
+
+def is_group(deployment: Deployment, text: str) -> bool:
+    """Does it name a group, or several? An id of a push has no slash in it, and is hexadecimal."""
+    if "/" in text:
+        return True
+    known = set(deployment.records.all()) | {target.id for target in deployment.catalogue.all()}
+    if _named(f"/{text.lower()}", known):
+        return True
+    return not _ID.fullmatch(text) or bool(_named(f"/{text.lower()}", _listed(deployment)))
+
+
 def complete_group(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """What GROUP may become in a shell: the groups of the targets file and those with a record."""
+    from shared.environment import SettingsError
+    from worker.targets.file import TargetsError
+
     try:
         deployment: Deployment = context.obj.deployment()
         known = {target.id for target in deployment.catalogue.all()} | set(deployment.records.all())
@@ -62,6 +83,8 @@ def names_of(targets: Iterable[TargetId]) -> Callable[[TargetId], str]:
 
 def held_back(record: Record, group: ContainerGroup) -> list[str]:
     """Everything that keeps a group's updates back, a phrase each: what a rollout is told is only the first of it."""
+    from worker.targets.tags import hold_reason
+
     by_hand = f"held by hand: {record.hold.reason}" if record.hold else ""
     by_tag = hold_reason(group.tags)
     reasons = (by_hand, f"held by a resource tag: {by_tag}" if by_tag else "")

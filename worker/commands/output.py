@@ -6,15 +6,15 @@ import json
 import shutil
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
 
 from shared.printable import printable, printable_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
 
 WIDE = 160
 """Columns where neither a terminal nor COLUMNS says how many there are."""
@@ -27,6 +27,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
 
     With `titled`, and in less than ROOMY columns, each row is a block: so many cells as its title, the others beneath.
     """
+    from rich.table import Table
+    from rich.text import Text
+
     out = console()
     rows = list(rows)
     if not rows:
@@ -44,9 +47,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
         out.print(table)
 
 
-def print_json(value: Any) -> None:
+def print_json(value: Any, *, in_a_line: bool = False) -> None:
     """One JSON document on stdout."""
-    click.echo(printable_json(json.dumps(value, indent=2, ensure_ascii=False, default=str)))
+    indent = None if in_a_line else 2
+    click.echo(printable_json(json.dumps(value, indent=indent, ensure_ascii=False, default=str)))
 
 
 def print_line(line: str, *, err: bool = False) -> None:
@@ -56,11 +60,15 @@ def print_line(line: str, *, err: bool = False) -> None:
 
 def text(said: str, style: str = "") -> Text:
     """A text for a table or the console, whoever said it."""
+    from rich.text import Text
+
     return Text(printable(said), style=style)
 
 
 def console() -> Console:
     """The console of stdout, as wide as COLUMNS or the terminal says, else WIDE."""
+    from rich.console import Console
+
     return Console(width=shutil.get_terminal_size((WIDE, 0)).columns, highlight=False)
 
 
@@ -76,10 +84,12 @@ def count_of(number: int, noun: str) -> str:
 
 def example(arguments: str) -> str:
     """What stands at the end of a command's help."""
-    return f"Example: aci-hooks-worker {arguments}"
+    return f"Example: aci-hooks {arguments}"
 
 
 def _print_block(out: Console, columns: Sequence[str], cells: Sequence[str], titled: int) -> None:
+    from rich.padding import Padding
+
     out.print(text("  ".join(cell for cell in cells[:titled] if cell), style="bold"))
     for name, cell in zip(columns[titled:], cells[titled:], strict=True):
         if cell:

@@ -1,48 +1,69 @@
-"""`aci-hooks-worker push`: enqueue a push by hand."""
+"""`aci-hooks push`: enqueue a push by hand, and follow it to its end."""
 
 from __future__ import annotations
 
 import contextlib
+import sys
 import uuid
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
-from shared.errors import RemoteError
-from shared.image import ImageReference, InvalidImage
-from shared.message import UpdateMessage
-from shared.push import Push
-from shared.telemetry import new_traceparent
 from worker.commands.output import example, print_json, print_line
-from worker.record.values import MANUAL
-from worker.wiring import Deployment
+from worker.commands.people import by_option
+
+if TYPE_CHECKING:
+    from shared.image import ImageReference
+    from shared.message import UpdateMessage
+    from worker.wiring import Deployment
+
+PATIENCE = 1800.0
+"""Seconds for which `--wait` waits: twice what a rollout may take by default."""
 
 
 @click.command(
-    help="Enqueue a push of IMAGE by hand, as if its registry had sent a webhook.",
+    help="Enqueue a push of IMAGE by hand, as if its registry had sent a webhook. With --wait, follow it until it has "
+    "ended everywhere: exit 0 if every target was updated or runs it already, 1 if not, 3 if that takes too long.",
     short_help="Enqueue a push of IMAGE by hand.",
-    epilog=example("push acme/shop:v2"),
+    epilog=example("push acme/shop:v2 --wait --timeout 600"),
 )
 @click.argument("image")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object, with the id of the message.")
+@click.option("--wait", is_flag=True, help="Follow it to its end.")
+@click.option(
+    "--timeout", metavar="SECONDS", type=click.FloatRange(0), default=PATIENCE, show_default=True, help="With --wait."
+)
+@by_option
+@click.option("--json", "as_json", is_flag=True, help="JSON: one object with the id; with --wait, one a line.")
 @click.pass_context
-def push(context: click.Context, *, image: str, as_json: bool) -> None:
-    """`aci-hooks-worker push IMAGE`."""
-    message = pushed(image)
+def push(context: click.Context, *, image: str, wait: bool, timeout: float, by: str | None, as_json: bool) -> None:
+    """`aci-hooks push IMAGE`."""
+    from shared.errors import RemoteError
+    from worker.commands.following import Screen, follow_push
+
+    message = pushed(image, by)
     deployment: Deployment = context.obj()
     deployment.send(message)
     if as_json:
-        print_json({"id": message.id, "image": str(message.push.image)})
+        print_json({"id": message.id, "image": str(message.push.image)}, in_a_line=wait)
     else:
         print_line(f"queued {message.push.image} as {message.id}")
     # Only a hint: if the targets can't be listed now, the worker will find them later.
     with contextlib.suppress(RemoteError):
-        if not deployment.catalogue.concerned(message.push.image):
+        if nobody_runs(deployment, message.push.image):
             print_line(f"no target runs {message.push.image.name} at present, so the push will be ignored", err=True)
+    if wait:
+        sys.exit(follow_push(deployment, message.id, Screen(as_json=as_json), timeout, message.push.image))
 
 
-def pushed(image: str) -> UpdateMessage:
+def pushed(image: str, by: str | None = None) -> UpdateMessage:
     """The message of a push of `image`; raises BadParameter if it is no image with a tag."""
+    from shared.image import ImageReference, InvalidImage
+    from shared.message import UpdateMessage
+    from shared.push import Push
+    from shared.telemetry import new_traceparent
+    from worker.record.values import MANUAL
+
     try:
         reference = ImageReference.parse(image)
     except InvalidImage as error:
@@ -50,5 +71,18 @@ def pushed(image: str) -> UpdateMessage:
     if reference.tag is None:
         raise click.BadParameter(f"the tag is missing; expected for example {reference.name}:v2", param_hint="IMAGE")
     now = datetime.now(UTC)
-    push = Push.of(MANUAL, reference, pushed_at=now, proof="operator")
+    push = Push.of(MANUAL, reference, pushed_at=now, pusher=by, proof="operator")
     return UpdateMessage(id=uuid.uuid4().hex, kind="push", push=push, received_at=now, traceparent=new_traceparent())
+
+
+def nobody_runs(deployment: Deployment, image: ImageReference) -> bool:
+    """Does no target run this repository? Groups that no list shows are read. Raises RemoteError."""
+    from worker.targets.target import find_targets
+
+    concerned = deployment.catalogue.concerned(image)
+    listed = deployment.catalogue.listed()
+    for target in concerned:
+        images = listed[target.id].images if target.id in listed else deployment.arm.get(target.id).images
+        if find_targets(image.name, [target], {target.id: images}):
+            return False
+    return True

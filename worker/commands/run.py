@@ -1,4 +1,4 @@
-"""`aci-hooks-worker run`: work until SIGTERM."""
+"""`aci-hooks run`: work until SIGTERM."""
 
 from __future__ import annotations
 
@@ -8,27 +8,23 @@ import signal
 import sys
 import threading
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
-import structlog
 
-from shared.errors import RemoteError
-from shared.queue import Queue
-from shared.telemetry import MESSAGES
-from worker.adapters.monitoring import serve_monitoring
 from worker.commands.opening import fail
 from worker.commands.output import example
-from worker.controller.background import run_every
-from worker.controller.loop import Worker
-from worker.wiring import Deployment
+
+if TYPE_CHECKING:
+    from shared.queue import Queue
+    from worker.controller.loop import Worker
+    from worker.wiring import Deployment
 
 LOOK = 5.0
 """Seconds between two looks at the targets file, and at the age of the list of groups."""
 
 LATEST_EXIT = 9.5
 """Seconds after a signal at which the program is over, whatever hangs."""
-
-log = structlog.get_logger()
 
 
 @click.command(
@@ -39,7 +35,15 @@ log = structlog.get_logger()
 @click.option("--drain", is_flag=True, help="Exit 0 once nothing is left except groups that wait for their owner.")
 @click.pass_context
 def run(context: click.Context, *, drain: bool) -> None:
-    """`aci-hooks-worker run [--drain]`."""
+    """`aci-hooks run [--drain]`."""
+    import structlog
+
+    from shared.errors import RemoteError
+    from shared.telemetry import MESSAGES
+    from worker.adapters.monitoring import serve_monitoring
+    from worker.controller.background import run_every
+
+    log = structlog.get_logger()
     deployment: Deployment = context.obj()
     settings = deployment.settings
     worker = deployment.worker()
@@ -73,12 +77,22 @@ def run(context: click.Context, *, drain: bool) -> None:
 def _stop(worker: Worker) -> None:
     """Stop soon, even if the main thread hangs in a call to storage. Messages in progress are delivered again."""
     worker.stop()
+    # Not from here: the handler may have interrupted the main thread in the middle of a line of the log.
+    threading.Thread(target=_say_stopping, name="say stopping", daemon=True).start()
     last_resort = threading.Timer(LATEST_EXIT, os._exit, (0,))
     last_resort.daemon = True
     last_resort.start()
 
 
+def _say_stopping() -> None:
+    import structlog
+
+    structlog.get_logger().info("stopping")
+
+
 def _not_ready(deployment: Deployment) -> str | None:
+    from shared.errors import RemoteError
+
     try:
         deployment.updates.count()
     except RemoteError as error:
@@ -87,6 +101,8 @@ def _not_ready(deployment: Deployment) -> str | None:
 
 
 def _count(queue: Queue) -> float:
+    from shared.errors import RemoteError
+
     try:
         return queue.count()
     except RemoteError:

@@ -1,11 +1,10 @@
-"""`aci-hooks-worker schema`: the JSON Schema of the targets file, for editors and linters."""
+"""`aci-hooks schema`: the JSON Schema of the targets file, for editors and linters."""
 
 from __future__ import annotations
 
 import click
 
 from worker.commands.output import example, print_json
-from worker.targets.file import json_schema
 
 
 @click.command(
@@ -15,5 +14,7 @@ from worker.targets.file import json_schema
     epilog=example("schema > targets.schema.json"),
 )
 def schema() -> None:
-    """`aci-hooks-worker schema`."""
+    """`aci-hooks schema`."""
+    from worker.targets.file import json_schema
+
     print_json(json_schema())

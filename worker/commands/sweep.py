@@ -1,15 +1,18 @@
-"""`aci-hooks-worker sweep`: compare every target with its registry once."""
+"""`aci-hooks sweep`: compare every target with its registry once."""
 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from worker.commands.naming import names_of
 from worker.commands.output import console, example, print_json, print_table
-from worker.controller.sweep import Swept
-from worker.wiring import Deployment
+
+if TYPE_CHECKING:
+    from worker.controller.sweep import Swept
+    from worker.wiring import Deployment
 
 
 @click.command(
@@ -21,7 +24,7 @@ from worker.wiring import Deployment
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_context
 def sweep(context: click.Context, *, as_json: bool) -> None:
-    """`aci-hooks-worker sweep`."""
+    """`aci-hooks sweep`."""
     deployment: Deployment = context.obj()
     with console().status("sweeping…"):
         results = list(deployment.sweeper().sweep(deployment.catalogue.known()))

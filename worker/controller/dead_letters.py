@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from shared.errors import RemoteError
@@ -25,6 +26,11 @@ class Letter:
         """The message that could not be carried out; None if it could not be decoded."""
         message = self.content.message if isinstance(self.content, DeadLetter) else None
         return message if isinstance(message, UpdateMessage) else None
+
+    @property
+    def dead_lettered_at(self) -> datetime:
+        """Since when it is a dead letter."""
+        return self.content.dead_lettered_at if isinstance(self.content, DeadLetter) else self.leased.inserted_at
 
     def summary(self) -> dict[str, Any]:
         """What `list --json` prints about it."""
@@ -124,14 +130,18 @@ def purge(letters: list[Letter], poison: Queue) -> dict[str, str]:
 
 
 def find(letters: list[Letter], wanted: Iterable[str]) -> list[Letter]:
-    """The letters with these ids, or unique beginnings of ids, each once. Raises LookupError, naming the others."""
+    """The letters with these ids, or unique beginnings of ids, each once. Raises LookupError, naming the others.
+
+    The whole id of a push means all of its letters: it may have failed on several groups.
+    """
     found: dict[str, Letter] = {}
     problems = []
     for beginning in wanted:
         # Every id begins with an empty text, which therefore names nothing.
         fitting = [letter for letter in letters if beginning and letter.id.startswith(beginning)]
-        if len(fitting) == 1:
-            found[fitting[0].id] = fitting[0]
+        of_push = [letter for letter in letters if letter.message and letter.message.id == beginning]
+        if len(fitting) == 1 or of_push:
+            found |= {letter.id: letter for letter in of_push or fitting}
         else:
             problems.append(f"{len(fitting) or 'no'} dead letters have an id that begins with {beginning!r}")
     if problems:

@@ -45,7 +45,7 @@ class Handler:
         self._lease = lease
         self._clock = clock
         self._chance = chance
-        telling = Telling(ports)
+        telling = self._telling = Telling(ports)
         self._receiving = Receiving(ports, telling, chance)
         self._looking = Looking(ports, rules, retry, telling, lease=lease, chance=chance)
         self._to_be_mended: set[str] = set()
@@ -180,7 +180,7 @@ class Handler:
         detail: str,
         attempts: int,
     ) -> Settlement:
-        log.error("ended", outcome="failed", code=code, detail=detail)
+        self._telling.given_up(message, code, detail)
         received_at = message.received_at
         return DeadLetterIt(dead_letter_of(message, code, detail, attempts, received_at, self._ports.now()))
 
@@ -214,6 +214,7 @@ class Handler:
             raise LeaseLost(leased.id)
         dead_letter(self._ports.updates, self._ports.poison, leased, letter, call_with_retries)
         SETTLED.labels("dead-lettered").inc()
+        log.error("dead letter", code=letter.code, detail=letter.detail, attempts=letter.attempts)
 
     def _guarded(
         self,

@@ -23,6 +23,7 @@ from worker.controller.timers import CONFLICTS, change, is_overdue
 from worker.core.desired import drifted
 from worker.failures.classify import GONE
 from worker.ports import Conflict, Listed, Ports
+from worker.record.overrides import end_hold
 from worker.record.record import Record
 from worker.record.values import Timer
 from worker.targets.target import Target
@@ -103,6 +104,11 @@ class Patrol:
     ) -> None:
         """Compare one record with its group, and start its timer if it needs a look."""
         record = self._record(target, etag)
+        now = self.ports.now()
+        if record.hold and record.hold.is_over(now):
+            log.info("a hold has ended, as its time is over", target=str(target), reason=record.hold.reason)
+            change(self.ports, target, lambda current: end_hold(current, now))
+            return
         if record.timer:
             self._restart_if_overdue(target, record.timer)
             return

@@ -38,7 +38,7 @@ class Receiving:
         if concerned:
             log.info("targets found", targets=[str(target.id) for target in concerned])
         else:
-            self._telling.ignored(f"no target runs {message.push.image.name}")
+            self._telling.ignored(message, f"no target runs {message.push.image.name}")
         return Complete()
 
     def receive(

@@ -5,17 +5,20 @@ What is to be told is in the record's outbox, and leaves it only after it has be
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 
 import structlog
 
+from shared.errors import RemoteError
 from shared.message import TargetId, UpdateMessage
 from shared.telemetry import ADDRESS_CHANGES, OUTCOMES, trace_id
 from worker.controller.settlement import dead_letter_of
 from worker.failures.retrying import call_with_retries
 from worker.ports import Notice, Noticed, Ports
 from worker.record.record import Record, is_dead
-from worker.record.values import AddressChange, Ending
+from worker.record.trace import End
+from worker.record.values import AddressChange, Ending, Outcome
 
 log = structlog.get_logger()
 
@@ -33,10 +36,20 @@ class Telling:
         for address in record.address_changes:
             self._address(record.target, address)
 
-    def ignored(self, why: str) -> None:
-        """Tell that the push at hand has ended because it concerns no target."""
+    def ignored(self, message: UpdateMessage, why: str) -> None:
+        """The push at hand, which concerns no target, has ended. Raises RemoteError if that can't be remembered."""
+        outcome = Outcome.of(message, "ignored", why, (), self._ports.now())
+        call_with_retries(partial(self._ports.leave_trace, End(outcome=outcome)))
         OUTCOMES.labels("ignored").inc()
         log.info("ended", outcome="ignored", detail=why)
+
+    def given_up(self, message: UpdateMessage, code: str, detail: str) -> None:
+        """The push at hand has failed before a record was reached; its message becomes a dead letter."""
+        outcome = Outcome.of(message, "failed", detail, (), self._ports.now())
+        # The letter is what counts, and it may be storage that fails.
+        with suppress(RemoteError):
+            self._ports.leave_trace(End(target=message.target, outcome=outcome))
+        log.error("ended", outcome="failed", code=code, detail=detail)
 
     def _end(self, target: TargetId, ending: Ending) -> None:
         message = ending.message
@@ -46,7 +59,10 @@ class Telling:
         OUTCOMES.labels(ending.result).inc()
         code = {"code": ending.code} if ending.code else {}
         with structlog.contextvars.bound_contextvars(**context_of(message, target)):
-            log.info("ended", outcome=ending.result, detail=ending.detail, **code)
+            say = log.error if ending.result == "failed" else log.warning if is_dead(ending.result) else log.info
+            say("ended", outcome=ending.result, detail=ending.detail, **code)
+            if is_dead(ending.result):
+                log.error("dead letter", code=ending.code, detail=ending.detail, attempts=ending.attempts)
         if ending.result in {"updated", "rolled-back", "failed"}:
             self._notify(message, target, ending.result, ending.detail)
 
@@ -60,7 +76,9 @@ class Telling:
 
     def _address(self, target: TargetId, address: AddressChange) -> None:
         ADDRESS_CHANGES.inc()
-        log.error("THE ADDRESS OF THE GROUP CHANGED", before=address.before, after=address.after)
+        context = context_of(address.message, target) if address.message else {"target": str(target)}
+        with structlog.contextvars.bound_contextvars(**context):
+            log.error("THE ADDRESS OF THE GROUP CHANGED", before=address.before, after=address.after)
         if address.message:
             self._notify(address.message, target, "address changed", str(address))
 

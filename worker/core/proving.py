@@ -24,6 +24,7 @@ def prove(
     if change is None:
         raise ValueError("the record has no change to prove")
     moved = _address_change(change.address, group.address)
+    before = record.good_images()
     record = brought_back(record, group.images, now)
     messages = record.waiting()
     details: dict[str, dict[str, str]] = {}
@@ -41,7 +42,7 @@ def prove(
             details.setdefault(message_id, {})[name] = _say_running(name, candidate, digest)
     for message_id, per_container in details.items():
         sentences = [*per_container.values(), *([str(moved)] if moved else [])]
-        record = record.end(messages[message_id], "updated", "; ".join(sentences), per_container, now)
+        record = record.end(messages[message_id], "updated", "; ".join(sentences), per_container, now, before=before)
     if moved:
         about = next((messages[message_id] for message_id in details), None)
         record = record.but(address_changes=(*record.address_changes, moved.but(message=about)))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
-from shared.image import ImageReference
+from shared.image import ImageReference, InvalidImage, rewrite
 from shared.message import UpdateMessage
 from shared.push import Push
 from worker.record.record import FAILURES_KEPT, Record, displaced
@@ -21,9 +22,24 @@ class NothingToRollBackTo(ValueError):
     """The record knows no good image older than the ones that run."""
 
 
-def hold(record: Record, reason: str, now: datetime) -> Record:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What an operator says of a way back: `to` which image, if not simply to the one before, why, and who it is."""
+
+    to: ImageReference | None = None
+    reason: str | None = None
+    by: str | None = None
+
+
+def hold(
+    record: Record,
+    reason: str,
+    now: datetime,
+    by: str | None = None,
+    until: datetime | None = None,
+) -> Record:
     """Hold a group: pushes are received, and wait until it is released. A rollback by hand goes on."""
-    return record.but(hold=Hold(reason=reason, since=now))
+    return record.but(hold=Hold(reason=reason, since=now, by=by, until=until))
 
 
 def release(record: Record) -> Record:
@@ -34,11 +50,19 @@ def release(record: Record) -> Record:
     return record.but(hold=None)
 
 
+def end_hold(record: Record, now: datetime) -> Record | None:
+    """The record without a hold whose time is over; None if it has no such hold."""
+    if record.hold is None or not record.hold.is_over(now):
+        return None
+    return release(record).with_deed("the hold ended, as its time was over", None, now)
+
+
 def roll_back(
     record: Record,
     message_id: str,
     now: datetime,
     running: Mapping[str, str] | None = None,
+    wish: Wish = Wish(),
 ) -> Record:
     """Pin each container to the good image before the one that it runs, and hold the group.
 
@@ -47,20 +71,55 @@ def roll_back(
     wait end here, and the images that the rollback goes back from count as failed.
 
     Where a rollback is under way already, it goes on; where its image is on the group, this one goes one image further
-    back. Raises NothingToRollBackTo.
+    back. With a `wish.to`, the containers of that repository go to that image instead, whatever they run. Raises
+    NothingToRollBackTo.
     """
     before = record
-    goods = _goods_to_go_back_to(record, running or {})
+    goods = _asked_for(record, wish.to) if wish.to else _goods_to_go_back_to(record, running or {})
     if not goods:
+        if wish.to:
+            raise NothingToRollBackTo(f"no container that is kept up to date follows {wish.to.name}")
         if any(container.pin for container in record.containers.values()):
             return record  # a rollback is under way and can't go any further back
         raise NothingToRollBackTo("no good image older than the running one is known")
     for name, good in goods.items():
-        record = _pinned(record, name, good, message_id, now)
+        record = _pinned(record, name, good, message_id, now, wish.by)
     record = _end_replaced_rollbacks(before, record, now)
     record = _end_waiting_pushes(record, list(goods), now)
     # Without a hold, the next sweep or push would bring a newer image again at once.
-    return record.but(hold=Hold(reason="rolled back", since=now), apart=False)
+    reason = f"rolled back: {wish.reason}" if wish.reason else "rolled back"
+    return record.but(hold=Hold(reason=reason, since=now, by=wish.by), apart=False)
+
+
+def _asked_for(record: Record, to: ImageReference) -> dict[str, Good]:
+    """The image that an operator names, for each container that follows its repository.
+
+    One that ran well before comes back as it was then. Any other is taken by its name: if it does not run, what ran
+    before is brought back.
+    """
+    return {
+        name: next((good for good in container.goods if good.restored and _is(good, to)), _by_name(container, to))
+        for name, container in record.containers.items()
+        if container.followed and container.repository == to.name
+    }
+
+
+def _is(good: Good, to: ImageReference) -> bool:
+    return good.digest == to.digest if to.digest else good.tag is not None and good.tag == to.tag
+
+
+def _name(image: str) -> str | None:
+    try:
+        return ImageReference.parse(image).name
+    except InvalidImage:
+        return None
+
+
+def _by_name(container: ContainerRecord, to: ImageReference) -> Good:
+    # A rule may name another repository than the one that the container ran until now.
+    written = container.good.image if _name(container.good.image) == container.repository else container.repository
+    image = rewrite(written, digest=to.digest) if to.digest else rewrite(written, tag=to.tag)
+    return Good(image=image, tag=to.tag, digest=to.digest)
 
 
 def _goods_to_go_back_to(record: Record, running: Mapping[str, str]) -> dict[str, Good]:
@@ -82,12 +141,13 @@ def _pinned(
     good: Good,
     message_id: str,
     now: datetime,
+    by: str | None,
 ) -> Record:
     container = record.containers[name]
     if container.pin and container.pin.good == good:
         # The rollback that pinned it goes on, and its own message tells its end.
         return record
-    pin = Pin(message=_message(record, container, good, message_id, now), good=good)
+    pin = Pin(message=_message(record, container, good, message_id, now, by), good=good)
     return record.with_container(name, pin=pin, failures=_set_aside(record, name, good, now))
 
 
@@ -166,9 +226,11 @@ def _set_aside(
 ) -> tuple[FailedPush, ...]:
     """The container's failures, together with everything that the rollback goes back from."""
     container = record.containers[name]
-    place = _place(container, good) or 0
+    place = _place(container, good)
+    # An image that an operator named and that never ran well here is reached from the last good one.
+    newer_ones = container.goods[: 1 if place is None else place]
     # Without these, the next sweep would find the newer image in the registry and take it for a push that was missed.
-    passed_over = [_failure_of_good(newer, now) for newer in container.goods[:place]]
+    passed_over = [_failure_of_good(newer, now) for newer in newer_ones]
     asked = container.candidate(record.change.asked.get(name)) if record.change else None
     if asked:
         passed_over.insert(0, _failure_of_candidate(asked, now))
@@ -211,10 +273,11 @@ def _message(
     good: Good,
     message_id: str,
     now: datetime,
+    by: str | None,
 ) -> UpdateMessage:
     """A message that stands for the rollback, so that its end is told like that of any push."""
     image = ImageReference.parse(f"{container.repository}:{good.tag or UNKNOWN_TAG}")
-    push = Push.of(ROLLBACK, image, pushed_at=now).model_copy(update={"digest": good.digest})
+    push = Push.of(ROLLBACK, image, pushed_at=now).model_copy(update={"digest": good.digest, "pusher": by})
     return UpdateMessage(id=message_id, kind="rollout", push=push, received_at=now, target=record.target)
 
 

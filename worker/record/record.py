@@ -6,7 +6,7 @@ on the queue that counts (docs/architecture.md, "One live timer"). Everything he
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Literal
 
@@ -19,6 +19,7 @@ from worker.record.values import (
     Candidate,
     Change,
     ContainerRecord,
+    Deed,
     Ending,
     FailedPush,
     Flight,
@@ -35,7 +36,7 @@ from worker.record.values import (
 OUTCOMES_KEPT = 50
 ENDED_KEPT = 200
 """The ids of pushes that have ended, by which a message that is delivered again is recognised."""
-GOODS_KEPT, FAILURES_KEPT, PAST_KEPT = 5, 20, 30
+GOODS_KEPT, FAILURES_KEPT, PAST_KEPT, DEEDS_KEPT = 5, 20, 30, 20
 MOST_WAITING = 200
 """How many pushes may wait in a record. The messages of further pushes wait on the queue."""
 LONGEST_DETAIL = 2000
@@ -70,6 +71,7 @@ class Record(Value):
     address_changes: tuple[AddressChange, ...] = ()
     ended: tuple[str, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
+    deeds: tuple[Deed, ...] = ()
 
     def waiting(self) -> dict[str, UpdateMessage]:
         """Every push that has not ended, by its id: in the inbox, or a candidate of some container."""
@@ -87,6 +89,14 @@ class Record(Value):
         failures = self.failures_of(message_id).values()
         may_come_again = bool(failures) and all(failure.circumstance for failure in failures)
         return message_id in self.ended and not may_come_again
+
+    def good_images(self) -> dict[str, str]:
+        """The last good image of each container."""
+        return {name: container.good.image for name, container in self.containers.items()}
+
+    def with_deed(self, what: str, by: str | None, now: datetime) -> Record:
+        """The record remembers what somebody did by hand."""
+        return self.but(deeds=(Deed(at=now, by=by, what=cut(what)), *self.deeds)[:DEEDS_KEPT])
 
     def with_container(self, name: str, **changes: object) -> Record:
         """The record with some fields of one container changed."""
@@ -113,18 +123,17 @@ class Record(Value):
         now: datetime,
         code: str | None = None,
         attempts: int = 1,
+        before: Mapping[str, str] | None = None,
     ) -> Record:
-        """End a push: it enters the history at once, and the outbox, where it stays until it has been told."""
+        """End a push: it enters the history at once, and the outbox, where it stays until it has been told.
+
+        `before` is what ran well before it (container → image); by default the last good images as they are now.
+        """
         detail = cut(detail)
         ending = Ending(message=message, result=result, detail=detail, code=code, attempts=attempts, at=now)
-        outcome = Outcome(
-            at=now,
-            id=message.id,
-            image=str(message.push.image),
-            containers=tuple(containers),
-            result=result,
-            detail=detail,
-        )
+        goods = self.good_images() if before is None else before
+        outcome = Outcome.of(message, result, detail, containers, now)
+        outcome = outcome.but(before={name: goods[name] for name in outcome.containers if name in goods})
         return self.but(
             outbox=(*self.outbox, ending),
             outcomes=_folded(outcome, self.outcomes)[:OUTCOMES_KEPT],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Literal, Self
 
@@ -252,10 +253,24 @@ class Timer(Value):
 
 
 class Hold(Value):
-    """A hold by hand: no update until an operator releases the group."""
+    """A hold by hand: no update until an operator releases the group, or until `until`. `by` is who set it."""
 
     reason: str
     since: AwareDatetime
+    by: str | None = None
+    until: AwareDatetime | None = None
+
+    def is_over(self, now: datetime) -> bool:
+        """Has its time come? One without an end is only released by hand."""
+        return self.until is not None and now >= self.until
+
+
+class Deed(Value):
+    """What an operator did to a group by hand, and who it was; `what` is a short sentence."""
+
+    at: AwareDatetime
+    by: str | None = None
+    what: str
 
 
 class Undone(Value):
@@ -291,7 +306,11 @@ class AddressChange(Value):
 
 
 class Outcome(Value):
-    """How a push ended on this group; or how `count` pushes in a row did, which were all superseded."""
+    """How a push ended on this group; or how `count` pushes in a row did, which were all superseded.
+
+    `before` is what the containers ran well before it (container → image), `seconds` how long it took from when it was
+    received. `pusher` is whom the sender names, `by` who pushed or rolled back by hand.
+    """
 
     at: AwareDatetime
     id: str
@@ -300,3 +319,26 @@ class Outcome(Value):
     result: Result
     detail: str = ""
     count: int = 1
+    before: dict[str, str] = Field(default_factory=dict)
+    seconds: float | None = None
+    pusher: str | None = None
+    by: str | None = None
+
+    @classmethod
+    def of(
+        cls, message: UpdateMessage, result: Result, detail: str, containers: Iterable[str], now: datetime
+    ) -> Outcome:
+        """The outcome of a push that has ended now."""
+        by_hand = message.push.sender in {MANUAL, ROLLBACK}
+        return cls(
+            at=now,
+            id=message.id,
+            image=str(message.push.image),
+            containers=tuple(containers),
+            result=result,
+            detail=detail,
+            # Two clocks may have written the two times.
+            seconds=max(0.0, round((now - message.received_at).total_seconds(), 1)),
+            pusher=None if by_hand else message.push.pusher,
+            by=message.push.pusher if by_hand else None,
+        )

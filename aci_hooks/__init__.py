@@ -1,0 +1,1 @@
+"""aci-hooks, the operator's one command."""

@@ -1,0 +1,156 @@
+"""The status of a group: what runs, how it fares, what is under way, what keeps it back; trouble first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.builders import ADDRESS, SHOP, at, candidate, change, container, digest, group, message, record, timer
+from worker.core.status import ContainerStatus, RolloutStatus, Status, phase_of, status_of, why_held
+from worker.groups.group import ContainerGroup
+from worker.groups.health import LONG_AGO
+from worker.record.record import Record
+from worker.record.values import Flight, Hold
+
+IMAGES = {"web": "acme/shop:1", "proxy": "nginx:1"}
+
+
+def shown(now: Record | None = None, of: ContainerGroup | None = None, **rest: Any) -> Status:
+    return status_of(SHOP, now or record(), of or group(IMAGES), **rest)
+
+
+class TestWhatRuns:
+    def test_every_container_with_its_image_and_health(self) -> None:
+        status = shown()
+        assert [(one.name, one.image, one.health) for one in status.containers] == [
+            ("web", "acme/shop:1", "healthy"),
+            ("proxy", "nginx:1", "healthy"),
+        ]
+        assert (status.address, status.problem, status.word) == (ADDRESS["ip"], None, "ok")
+
+    def test_a_group_that_is_not_read_shows_nothing_and_says_why(self) -> None:
+        status = status_of(SHOP, None, None, ["arm: down", "records: down"])
+        assert status == Status(SHOP, problem="arm: down; records: down", unread=True)
+        assert status.word == "TROUBLE"
+
+
+def raw(state: dict[str, Any], **of_group: Any) -> ContainerGroup:
+    view = {"currentState": state, **of_group.pop("view", {})}
+    web = {"name": "web", "properties": {"image": "acme/shop:1", "instanceView": view}}
+    properties = {"containers": [web, {"name": "odd"}], "provisioningState": "Succeeded", **of_group}
+    properties["containers"] = [web]
+    ids = "/subscriptions/sub/resourceGroups/web/providers/Microsoft.ContainerInstance/containerGroups/shop"
+    return ContainerGroup({"id": ids, "name": "shop", "properties": properties})
+
+
+class TestHealth:
+    def test_one_that_crashes_is_broken_and_trouble(self) -> None:
+        crashing = {"state": "Waiting", "detailStatus": "CrashLoopBackOff"}
+        status = shown(of=raw(crashing, view={"restartCount": 4, "previousState": {"exitCode": 1}}))
+        (one,) = status.containers
+        assert (one.health, one.restarts) == ("broken", 4)
+        assert status.problem is not None
+        assert status.problem.startswith("web: CrashLoop: ")
+
+    def test_one_that_has_ended_as_it_should(self) -> None:
+        ended = {"state": "Terminated", "exitCode": 0, "finishTime": "2026-01-01T00:00:00Z"}
+        status = shown(of=raw(ended, restartPolicy="Never"))
+        assert [one.health for one in status.containers] == ["ended"]
+
+    def test_one_that_is_on_its_way(self) -> None:
+        assert [one.health for one in shown(of=raw({"state": "Waiting"})).containers] == ["starting"]
+
+    def test_a_stopped_group_is_no_trouble(self) -> None:
+        crashing = {"state": "Waiting", "detailStatus": "CrashLoopBackOff"}
+        status = shown(of=raw(crashing, instanceView={"state": "Stopped"}))
+        assert [one.health for one in status.containers] == ["stopped"]
+        assert (status.problem, status.held, status.word) == (None, "stopped by its owner", "held")
+
+    @pytest.mark.parametrize("count", [None, "many"])
+    def test_what_azure_does_not_tell_is_no_restart(self, count: object) -> None:
+        status = shown(of=raw({"state": "Running"}, view={"restartCount": count}))
+        assert status.containers == (ContainerStatus("web", "acme/shop:1", None, "starting", 0),) or [
+            one.restarts for one in status.containers
+        ] == [0]
+
+    def test_the_digest_that_azure_tells(self) -> None:
+        pulled = {"name": "Pulled", "message": f"Successfully pulled image acme/shop@{digest('one')}", "count": 1}
+        event = pulled | {"lastTimestamp": "2026-01-01T00:00:00Z"}
+        status = shown(of=raw({"state": "Running"}, view={"events": [event]}))
+        assert [one.digest for one in status.containers] == [digest("one")]
+
+
+class TestRollout:
+    WAITING = container(candidate(message("2")))
+
+    def test_none_is_under_way(self) -> None:
+        assert shown().rollout is None
+
+    def test_what_it_brings_since_when_and_how_far_it_is(self) -> None:
+        status = shown(record({"web": self.WAITING}, change=change(since=5)))
+        assert status.rollout == RolloutStatus("acme/shop:2", at(5), "an update is watched")
+        assert (status.waiting, status.word) == ((), "rolling out")
+
+    def test_one_that_nobody_saw_beginning_counts_from_the_first_look(self) -> None:
+        unseen = change(since=7).but(began_at=LONG_AGO)
+        rollout = shown(record({"web": self.WAITING}, change=unseen)).rollout
+        assert rollout is not None
+        assert rollout.since == at(7)
+
+    def test_a_way_back_brings_what_it_touches(self) -> None:
+        back = change({"web": "acme/shop:1", "proxy": "nginx:1"}, asked={})
+        rollout = shown(record({"web": self.WAITING}, change=back)).rollout
+        assert rollout is not None
+        assert (rollout.image, rollout.phase) == ("acme/shop:1", "the way back is watched")
+
+    @pytest.mark.parametrize(
+        ("now", "in_transition", "phase"),
+        [
+            (record(), False, "at rest"),
+            (record(timer=timer()), False, "about to be looked at"),
+            (record(change=change(refused="so")), False, "Azure refuses an update: so"),
+            (record(change=change(), flights=(Flight(generation=1, sent_at=at(0)),)), True, "an update is being sent"),
+            (record(change=change(), flights=(Flight(generation=9, sent_at=at(0)),)), True, "Azure carries out an up"),
+        ],
+    )
+    def test_every_phase_has_its_words(self, now: Record, in_transition: bool, phase: str) -> None:
+        assert phase_of(now, in_transition=in_transition).startswith(phase)
+
+
+class TestWhatKeepsItBack:
+    def test_everything_is_told(self) -> None:
+        held = record(hold=Hold(reason="sale", since=at(0), by="ann", until=at(60)))
+        tagged = ContainerGroup({**group(IMAGES).raw, "tags": {"aci-hooks.hold": "audit"}})
+        assert list(why_held(held, tagged)) == [
+            f"held by hand: sale (ann, until {at(60):%Y-%m-%d %H:%M} UTC)",
+            "held by a resource tag: audit",
+        ]
+
+    @pytest.mark.parametrize(
+        ("more", "told"), [({}, "sale"), ({"by": "ann"}, "sale (ann)"), ({"until": at(60)}, "sale, until ")]
+    )
+    def test_who_and_how_long_as_far_as_known(self, more: dict[str, Any], told: str) -> None:
+        (reason,) = why_held(record(hold=Hold(reason="sale", since=at(0), **more)), None)
+        assert reason.startswith(f"held by hand: {told}")
+
+    def test_what_waits_is_what_is_not_on_the_group(self) -> None:
+        both = container(candidate(message("3")), candidate(message("2")))
+        assert shown(record({"web": both}, change=change())).waiting == ("docker.io/acme/shop:3",)
+        assert shown(record({"web": both})).word == "waits"
+
+
+class TestOrder:
+    def test_trouble_comes_first(self) -> None:
+        failed = record().end(message("2"), "failed", "", (), at(0))
+        held = record(hold=Hold(reason="sale", since=at(0)))
+        found = [
+            shown(),
+            shown(record({"web": container(candidate(message("2")))})),
+            shown(held),
+            shown(record(change=change())),
+            shown(failed),
+            shown(unread=["so"]),
+        ]
+        words = ["TROUBLE", "failed", "rolling out", "held", "waits", "ok"]
+        assert [one.word for one in sorted(found, key=lambda one: one.rank)] == words

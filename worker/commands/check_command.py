@@ -1,0 +1,35 @@
+"""`aci-hooks check`: prints what worker.commands.check finds."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from worker.commands.output import example, print_json, print_line, print_table, text
+
+_STYLES = {"ok": "green", "HELD": "yellow", "missing": "yellow", "FAILED": "bold red"}
+
+
+@click.command(
+    help="Check settings, targets file, storage, every target and every secret. Reads only; exit 1 on a failure.",
+    short_help="Is everything in place for a rollout?",
+    epilog=example("check --json"),
+)
+@click.option("--short", is_flag=True, help="Only what is not ok, and how many are.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@click.pass_context
+def check(context: click.Context, *, short: bool, as_json: bool) -> None:
+    """`aci-hooks check`."""
+    from worker.commands import check as looking
+
+    findings = list(looking.check(context.obj))
+    if as_json:
+        print_json([{"check": one.what, "ok": one.state != "FAILED", "detail": one.detail} for one in findings])
+    else:
+        shown = [one for one in findings if one.state != "ok" or not short]
+        rows = [(text(one.state, _STYLES[one.state]), one.what, one.detail) for one in shown]
+        print_table(("", "checked", "result"), rows, empty="everything is ok" if findings else "nothing to check")
+        if short:
+            print_line(f"{len(findings) - len(shown)} of {len(findings)} are ok")
+    sys.exit(1 if any(one.state == "FAILED" for one in findings) else 0)

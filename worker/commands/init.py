@@ -1,0 +1,65 @@
+"""`aci-hooks init`: a targets file for the groups that exist. Reads only, and needs neither targets nor storage."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from worker.commands.output import count_of, example, print_json, print_line
+from worker.commands.side_by_side import side_by_side
+
+if TYPE_CHECKING:
+    from worker.adapters.arm import Arm
+    from worker.commands.opening import Opening
+    from worker.groups.group import ContainerGroup
+
+
+@click.command(
+    help="Print a targets file for the container groups that exist, with the secrets that Azure withholds of each. "
+    "It looks in AZURE_SUBSCRIPTION_ID, or in the --subscription; in one resource group alone if that is named.",
+    short_help="Print a targets file for the groups that exist.",
+    epilog=example("init --resource-group web > targets.yaml"),
+)
+@click.option("--subscription", metavar="ID", help="Where to look.  [default: AZURE_SUBSCRIPTION_ID]")
+@click.option("--resource-group", metavar="NAME", help="Look in this one alone.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array: groups, images and withheld secrets.")
+@click.pass_context
+def init(context: click.Context, *, subscription: str | None, resource_group: str | None, as_json: bool) -> None:
+    """`aci-hooks init`."""
+    from worker.targets.starter import starter
+
+    opening: Opening = context.obj
+    arm, settings = opening.arm()
+    where = subscription or settings.subscription
+    if not where:
+        raise click.UsageError("Say which subscription: --subscription, or AZURE_SUBSCRIPTION_ID.")
+    groups, problems = _read(arm, where, resource_group)
+    if as_json:
+        print_json(
+            [
+                {"target": one.id.model_dump(), "images": one.images, "secrets": one.withheld()}
+                for one in sorted(groups, key=lambda group: group.id.key)
+            ]
+        )
+    else:
+        click.echo(starter(groups, settings.subscription), nl=False)
+    for problem in problems:
+        print_line(problem, err=True)
+    print_line(f"{count_of(len(groups), 'group')} found", err=True)
+    sys.exit(1 if problems else 0)
+
+
+def _read(arm: Arm, subscription: str, resource_group: str | None) -> tuple[list[ContainerGroup], list[str]]:
+    """The groups, each read by itself as a rollout would read it; and why some can't be."""
+    from shared.errors import RemoteError
+
+    def read(group: ContainerGroup) -> ContainerGroup | str:
+        try:
+            return arm.get(group.id)
+        except RemoteError as error:
+            return f"{group.id}: {error}"
+
+    found = side_by_side(read, list(arm.list(subscription, resource_group)), "reading the groups")
+    return [one for one in found if not isinstance(one, str)], [one for one in found if isinstance(one, str)]

@@ -1,0 +1,31 @@
+"""Who works at the command line."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+MOST = 200
+"""Characters of a name."""
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def by_option(command: Command) -> Command:
+    """The option `--by`: who does it, for whoever looks at the history; the user of this machine by default."""
+    says_who = "Who does it, for the history.  [default: your user name]"
+    return click.option("--by", callback=lambda _context, _parameter, name: somebody(name), help=says_who)(command)
+
+
+def somebody(name: str | None) -> str | None:
+    """The name that was given, else the user's; None if the machine knows no name for the user."""
+    if name is None:
+        try:
+            name = getpass.getuser()
+        except (OSError, KeyError, ImportError):  # a container that runs under a number has no name
+            return None
+    name = " ".join(name.split())
+    return name[:MOST] or None

@@ -1,0 +1,53 @@
+"""Times and durations as people write them on the command line. Pure."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_LONGEST = timedelta(days=36500)
+HOW = "as 90s, 30m, 2h, 3d, 1w or 1h30m, or a time as 2026-11-27T08:00, in UTC unless it says another zone"
+
+
+def duration(text: str) -> timedelta | None:
+    """The duration that is written there, None if it is none."""
+    parts = _PART.findall(text.strip().lower())
+    if not parts or _PART.sub("", text.strip().lower()).strip():
+        return None
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    return timedelta(seconds=seconds) if seconds <= _LONGEST.total_seconds() else None
+
+
+def moment(text: str) -> datetime | None:
+    """The time that is written there, in UTC unless it says otherwise; None if it is none."""
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def ago(text: str, now: datetime) -> datetime | None:
+    """A time, or the one that long before now; None if it is neither."""
+    back = duration(text)
+    return now - back if back is not None else moment(text)
+
+
+def ahead(text: str, now: datetime) -> datetime | None:
+    """A time, or the one that long after now; None if it is neither."""
+    on = duration(text)
+    return now + on if on is not None else moment(text)
+
+
+def how_long(seconds: float) -> str:
+    """A duration as people read it: `7 s`, `3 min`, `2 h 5 min`, `4 d 2 h`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min" if minutes else f"{rest} s"

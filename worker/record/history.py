@@ -1,0 +1,48 @@
+"""The history over all groups: the ends of pushes in one list, the newest first. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from shared.message import TargetId
+from worker.record.record import Record, is_dead
+from worker.record.trace import End, Trace
+from worker.record.values import Outcome
+
+
+def all_ends(records: Iterable[Record], trace: Trace) -> list[End]:
+    """Every end that these records and the trace tell of, the newest first."""
+    ends = [End(target=record.target, outcome=outcome) for record in records for outcome in record.outcomes]
+    return sorted([*ends, *trace.ends], key=lambda end: end.outcome.at, reverse=True)
+
+
+def chosen(
+    ends: Iterable[End], *, failed: bool = False, since: datetime | None = None, limit: int | None = None
+) -> list[End]:
+    """Those of the ends that somebody asks for: what failed alone, nothing before `since`, no more than `limit`."""
+    found = [
+        end
+        for end in ends
+        if (is_dead(end.outcome.result) or not failed) and (since is None or end.outcome.at >= since)
+    ]
+    return found[:limit]
+
+
+def entry(target: TargetId | None, outcome: Outcome) -> dict[str, Any]:
+    """An end as programs get it; its target is None where no target runs what was pushed."""
+    return {
+        "at": outcome.at.isoformat(),
+        "id": outcome.id,
+        "target": target.model_dump() if target else None,
+        "image": outcome.image,
+        "from": dict(outcome.before),
+        "containers": list(outcome.containers),
+        "result": outcome.result,
+        "detail": outcome.detail,
+        "pusher": outcome.pusher,
+        "by": outcome.by,
+        "seconds": outcome.seconds,
+        "count": outcome.count,
+    }
