@@ -393,26 +393,33 @@ class TestNoImage:
 class TestNotThere:
     """The registry says that there is no such image: one that was pushed a moment ago may show yet."""
 
-    def gone(self, now: Record) -> Record:
-        return not_there(now, TWO, "ManifestUnknown", "no such image", NOW)
+    def gone(self, now: Record, seconds: float = 60) -> Record:
+        return not_there(now, TWO, "ManifestUnknown", "no such image", at(seconds))
 
     def test_it_is_counted_for_this_push_alone(self) -> None:
         now = record({"web": container(open_(THREE), open_(TWO), candidate(ONE)), "blue": container(open_(TWO))})
         after = self.gone(now)
-        assert after.containers["web"].candidates == (open_(THREE), open_(TWO, lookups=1), candidate(ONE))
-        assert after.containers["blue"].candidates == (open_(TWO, lookups=1),)
+        counted = open_(TWO, lookups=1, looked_up_at=NOW)
+        assert after.containers["web"].candidates == (open_(THREE), counted, candidate(ONE))
+        assert after.containers["blue"].candidates == (counted,)
         assert (ends(after), after.undone) == ([], ())
 
     def test_after_a_few_times_the_push_has_failed_by_circumstance(self) -> None:
         now = record({"web": container(open_(TWO), candidate(ONE))})
         for count in range(1, MOST_LOOKUPS):
-            now = self.gone(now)
+            now = self.gone(now, 60 - 5 * (MOST_LOOKUPS - count))
             assert first(now).lookups == count
         after = self.gone(now)
         assert (queued(after), ends(after)) == (["1"], [("2", "failed", "no such image")])
         assert (after.outbox[0].code, after.outbox[0].at, after.outbox[0].attempts) == ("ManifestUnknown", NOW, 3)
         (failed,) = after.containers["web"].failures
         assert failed == failure(TWO, image=None, code="ManifestUnknown", at=NOW, circumstance=True)
+
+    @pytest.mark.parametrize(("seconds", "counted"), [(0, 1), (4.9, 1), (5, 2)])
+    def test_lookups_within_a_moment_count_as_one(self, seconds: float, counted: int) -> None:
+        # Regression: other pushes had the group looked at again and again, and the image failed within a second.
+        now = self.gone(record({"web": container(open_(TWO))}))
+        assert first(self.gone(now, 60 + seconds)).lookups == counted
 
     def test_it_is_asked_three_times(self) -> None:
         assert MOST_LOOKUPS == 3

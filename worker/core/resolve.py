@@ -6,7 +6,7 @@ Only the best one is asked for: a burst of pushes costs one look at the registry
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.image import rewrite
 from shared.message import UpdateMessage
@@ -21,6 +21,8 @@ from worker.record.values import Candidate, ContainerRecord
 
 MOST_LOOKUPS = 3
 """How often a registry is asked for an image that it does not have: one that was pushed a moment ago may show yet."""
+LOOKUP_INTERVAL = timedelta(seconds=5)
+"""How far apart two of these lookups are, at least."""
 
 
 def unresolved(record: Record, followed: Mapping[str, Following]) -> UpdateMessage | None:
@@ -84,7 +86,7 @@ def not_there(record: Record, message: UpdateMessage, code: str, detail: str, no
     lookups = 0
     for name, container in record.containers.items():
         candidates = tuple(
-            candidate.but(lookups=candidate.lookups + 1) if candidate.id == message.id else candidate
+            _missing_once_more(candidate, now) if candidate.id == message.id else candidate
             for candidate in container.candidates
         )
         tried = tried.with_container(name, candidates=candidates)
@@ -92,6 +94,13 @@ def not_there(record: Record, message: UpdateMessage, code: str, detail: str, no
     if lookups < MOST_LOOKUPS:
         return tried
     return fail(tried, {message.id}, code, detail, now, circumstance=True, attempts=lookups)
+
+
+def _missing_once_more(candidate: Candidate, now: datetime) -> Candidate:
+    # Other pushes may have the group looked at several times within a second. The image needs its time all the same.
+    if candidate.looked_up_at and now < candidate.looked_up_at + LOOKUP_INTERVAL:
+        return candidate
+    return candidate.but(lookups=candidate.lookups + 1, looked_up_at=now)
 
 
 def no_image(record: Record, message: UpdateMessage, what: str, now: datetime) -> Record:

@@ -41,8 +41,8 @@ class Candidate(Value):
 
     `image` is what the container would get, in the group's spelling; None until the registry was asked for the digest.
     `restart`: the container has that image already, and only a restart pulls what its tag points at now.
-    `lookups` counts how many times the registry answered that the image does not exist, `refusals` how many times Azure
-    could not pull it.
+    `lookups` counts how many times the registry answered that the image does not exist, the last time at
+    `looked_up_at`. `refusals` counts how many times Azure could not pull it.
     """
 
     message: UpdateMessage
@@ -50,6 +50,7 @@ class Candidate(Value):
     digest: str | None = None
     restart: bool = False
     lookups: int = 0
+    looked_up_at: AwareDatetime | None = None
     refusals: int = 0
 
     @property
