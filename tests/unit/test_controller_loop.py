@@ -504,6 +504,14 @@ class TestStopping:
         assert [each.message for each in shop.letters] == ["not ours"]
         assert shop.updates.texts == ["left"]
 
+    def test_a_worker_that_is_stopped_while_it_waits_for_a_free_step_receives_nothing(self) -> None:
+        # Which of its two checks sees the signal depends on the moment, so the second one is called by itself.
+        shop = Shop()
+        shop.send(*PUSHES[:2])
+        shop.worker.stopping.set()
+        assert shop.worker._receive_opened(in_burst=False) == []
+        assert shop.updates.limits == []
+
     def test_a_worker_that_was_stopped_before_it_ran_receives_nothing(self) -> None:
         shop = Shop()
         shop.send("left")
