@@ -269,8 +269,10 @@ class TestLookups:
             "registry: ManifestUnknown (404): no manifest"
         ]
         assert scene.calls.count("before digest") == 1
+        scene.clock.advance(5)
         assert scene.look() == again(5)
         assert scene.letters == []
+        scene.clock.advance(5)
         assert scene.look() == Complete()
         assert [(each.code, each.attempts) for each in scene.letters] == [("ManifestUnknown", 3)]
         assert scene.images == OLD

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -77,11 +79,12 @@ def test_what_is_not_an_image_ends_as_ignored() -> None:
 
 def test_an_image_that_does_not_exist_is_looked_up_again() -> None:
     now = record({"web": container(candidate(TWO, None))})
-    looked = situation(now)
+    absence, looked = Absence("ManifestUnknown", "no such image"), situation(now)
     for lookups in (1, 2):
-        now = looked.looked_up(now, TWO, Absence("ManifestUnknown", "no such image"))
-        assert now.containers["web"].candidates == (candidate(TWO, None, lookups=lookups),)
-    now = looked.looked_up(now, TWO, Absence("ManifestUnknown", "no such image"))
+        looked_up_at = NOW - timedelta(seconds=15 - 5 * lookups)
+        now = replace(looked, now=looked_up_at).looked_up(now, TWO, absence)
+        assert now.containers["web"].candidates == (candidate(TWO, None, lookups=lookups, looked_up_at=looked_up_at),)
+    now = looked.looked_up(now, TWO, absence)
     assert ends(now) == [("2", "failed", "no such image")]
     assert (now.outbox[0].code, now.outbox[0].at) == ("ManifestUnknown", NOW)
 

@@ -75,7 +75,7 @@ class TestAtRest:
     def test_pushes_that_wait_in_the_inbox_for_their_age_are_waited_for_slowly(self) -> None:
         now = proven(inbox=(TWO,))
         why = "pushes wait until they are as old as the policy wants them (min_age)"
-        assert look(now, group(OLD)) == (now, Wait(RULES.slow, why, owner=True))
+        assert look(now, group(OLD)) == (now, Wait(RULES.slow, why, owner=True, wakes=True))
 
     def test_pushes_that_wait_for_their_lookup_keep_it_from_resting(self) -> None:
         now = wanted(candidate(TWO, None), inbox=(message("3"),))

@@ -354,11 +354,17 @@ class TestNeighbours:
         assert reason(action) == "the group is in transition; web is waiting"
         assert codes(result) == {}
 
-    @pytest.mark.parametrize(("failing", "watched"), [("acme/side:1", False), ("acme/side:2", True)])
-    def test_a_neighbour_that_is_known_to_have_failed_fails_no_other_push(self, failing: str, *, watched: bool) -> None:
-        # It stays on the group while a hold prevents the rollback.
+    @pytest.mark.parametrize(
+        ("failing", "good_one", "watched"),
+        [("acme/side:1", "0", False), ("acme/side:2", "0", True), ("acme/side:1", "1", True)],
+    )
+    def test_a_neighbour_that_is_known_to_have_failed_fails_no_other_push(
+        self, failing: str, good_one: str, *, watched: bool
+    ) -> None:
+        # It stays on the group while a hold prevents the rollback. What failed once and ran well since has not failed.
         bad = failure(message("9"), image=failing)
-        now = begun(sent={"well": {"web": None, "side": None}}, side=side(failures=(bad,)))
+        goods = (good(good_one, f"acme/side:{good_one}"),)
+        now = begun(sent={"well": {"web": None, "side": None}}, side=side(failures=(bad,), goods=goods))
         result, _ = looked(now, group(NEW | SIDE, {"web": running(10), "side": crash_loop(20)}), 40)
         assert [each.result for each in result.outbox] == ([] if watched else ["updated"])
         assert "web" in codes(result) or not watched

@@ -46,7 +46,8 @@ def timed(record: Record, action: Action, now: datetime) -> Record:
         return record.but(timer=None)
     delay = action.delay if isinstance(action, Wait) else timedelta(0)
     owner = isinstance(action, Wait) and action.owner
-    return record.but(timer=record.timer.but(due=now + delay, owner=owner, throttled=False))
+    wakes = isinstance(action, Wait) and action.wakes
+    return record.but(timer=record.timer.but(due=now + delay, owner=owner, wakes=wakes, throttled=False))
 
 
 def change(
@@ -83,7 +84,7 @@ def _must_wait(record: Record, now: datetime) -> bool:
     timer = record.timer
     if timer is None or is_overdue(timer, now):
         return False
-    return timer.owner or timer.throttled
+    return (timer.owner and not timer.wakes) or timer.throttled
 
 
 def with_timer(

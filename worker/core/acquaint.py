@@ -52,6 +52,10 @@ def _meet(
     is_followed = follows is not None
     container = record.containers.get(name)
     if container is None or container.repository != repository:
+        if container is not None:
+            # Until the list of groups showed the new repository, its pushes passed this group by: the patrol has it
+            # swept once more.
+            record = record.but(swept=False)
         record = drop_everything(record, name, "the container follows another repository now", now)
         running_now = _as_good(group, name, repository)
         container = ContainerRecord(repository=repository, followed=is_followed, goods=(running_now,))

@@ -49,10 +49,41 @@ def admit(
         considered, rulings = consider(record, followed, message)
         is_wanted = any(ruling.verdict == "wanted" for ruling in rulings)
         if is_wanted and too_young(followed, message, now):
+            record = _with_its_tag_moved(record, considered)
+            continue
+        if is_wanted and _was_pushed_again_lately(record, followed, message, now):
+            record = _with_its_tag_moved(record, considered)
+            record = record.but(inbox=tuple(other for other in record.inbox if other.id != message.id))
+            why = f"{message.push.image} was pushed again, and is to be older first (min_age)"
+            record = record.end(message, "superseded", why, (), now)
             continue
         record = considered.but(inbox=tuple(other for other in record.inbox if other.id != message.id))
         record = _end_if_unwanted(record, message, rulings, now)
     return record
+
+
+def _with_its_tag_moved(record: Record, considered: Record) -> Record:
+    """The record in which a push is not admitted yet, but its tag points at the pushed image already.
+
+    So a good image of that tag comes back by its digest alone (`Good.pushed_again`).
+    """
+    for name, container in considered.containers.items():
+        record = record.with_container(name, goods=container.goods)
+    return record
+
+
+def _was_pushed_again_lately(
+    record: Record,
+    followed: dict[str, Following],
+    message: UpdateMessage,
+    now: datetime,
+) -> bool:
+    """Whether the tag points at another image by now, which has not reached its min_age."""
+    # Its registry would answer with that younger image, whichever of the two pushes it is asked for.
+    return any(
+        other.push.image == message.push.image and other.order > message.order and too_young(followed, other, now)
+        for other in record.inbox
+    )
 
 
 def _end_if_unwanted(

@@ -107,8 +107,10 @@ def _must_be_brought_back_first(
 
     It may be hours until that image can be pulled. Until then the last good one should run, not a failed one.
     """
+    if record.change and record.change.refused:
+        return False  # Azure refuses the way back for good, so only the candidate can mend the group.
     is_refused = candidate.refusals >= TURN
-    is_broken = running in {failure.image for failure in record.containers[name].failures}
+    is_broken = record.containers[name].runs_failed(running)
     is_being_brought_back = any(name in undone.containers for undone in record.undone)
     return is_refused and (is_broken or is_being_brought_back)
 
@@ -144,7 +146,7 @@ def _last_good(
     # under its tag.
     if not container.followed and not good.moved:
         return None
-    failed_stays = not rollback and running in {failure.image for failure in container.failures}
+    failed_stays = not rollback and container.runs_failed(running)
     if good.restored is None or failed_stays:
         return None
     return Desired(good.restored, good.spellings)

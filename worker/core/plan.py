@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.message import UpdateMessage
@@ -13,6 +13,7 @@ from worker.core.admit import consider, too_young
 from worker.core.following import followings
 from worker.core.look import Digest, Situation
 from worker.core.receive import receive
+from worker.core.resolve import LOOKUP_INTERVAL
 from worker.core.rules import Action, Put, RolloutRules, Wait
 from worker.groups.group import ContainerGroup
 from worker.groups.secret_paths import is_object
@@ -107,6 +108,8 @@ def _all_looked_up(
             break
         answer = digest if asked.id == message.id else asked.push.digest
         decided = situation.looked_up(decided, asked, answer)
+        # The next lookup of an image that does not exist yet counts only after a while.
+        situation = replace(situation, now=situation.now + LOOKUP_INTERVAL)
     return decided
 
 

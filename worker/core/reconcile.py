@@ -103,7 +103,8 @@ def at_rest(record: Record, rules: RolloutRules, now: datetime) -> Action:
         return Wait(rules.check_interval, "pushes wait for their registry lookup")
     if record.inbox:
         # What was admitted has left the inbox. Nothing but time, which the owner's policy asks for, helps the rest.
-        return Wait(rules.slow, "pushes wait until they are as old as the policy wants them (min_age)", owner=True)
+        why = "pushes wait until they are as old as the policy wants them (min_age)"
+        return Wait(rules.slow, why, owner=True, wakes=True)
     return Rest()
 
 

@@ -49,11 +49,15 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Look again after `delay`. `owner`: only the group's owner can do what this waits for."""
+    """Look again after `delay`.
+
+    `owner`: only the group's owner can do what this waits for. `wakes`: a new push has the group looked at sooner.
+    """
 
     delay: timedelta
     reason: str
     owner: bool = False
+    wakes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,6 @@ def _waits_to_be_brought_back(record: Record, name: str, running: str) -> bool:
     container = record.containers.get(name)
     if container is None:
         return False
-    if running in {failure.image for failure in container.failures}:
+    if container.runs_failed(running):
         return True
     return container.good.moved and running not in container.good.spellings

@@ -54,7 +54,8 @@ def end_hold(record: Record, now: datetime) -> Record | None:
     """The record without a hold whose time is over; None if it has no such hold."""
     if record.hold is None or not record.hold.is_over(now):
         return None
-    return release(record).with_deed("the hold ended, as its time was over", None, now)
+    # A rollback that is still under way goes on: `release` would put the image back that an operator went back from.
+    return record.but(hold=None).with_deed("the hold ended, as its time was over", None, now)
 
 
 def roll_back(

@@ -169,6 +169,13 @@ class ContainerRecord(Value):
         """
         return tuple(sorted(self.candidates, key=lambda candidate: candidate.refusals // TURN))
 
+    def runs_failed(self, running: str) -> bool:
+        """Whether a container with the image `running` runs a push that failed.
+
+        An image that failed once, because its registry was down perhaps, and ran well afterwards has not failed.
+        """
+        return running in {failure.image for failure in self.failures} - self.good.spellings
+
     @property
     def images(self) -> frozenset[str]:
         """Every image that the container may run because of us, or ran before."""
@@ -250,6 +257,7 @@ class Timer(Value):
     token: str
     due: AwareDatetime
     owner: bool = False
+    wakes: bool = False
     throttled: bool = False
 
 
