@@ -46,6 +46,7 @@ from worker.controller.settlement import Reschedule, Settlement
 from worker.controller.timers import CONFLICTS
 from worker.core.landing import not_made
 from worker.failures.classify import Permanent, Retry
+from worker.groups.health import LONG_AGO
 from worker.ports import Conflict
 from worker.record.record import Record
 from worker.record.values import Flight
@@ -198,7 +199,7 @@ class TestNotMade:
         assert kept is not None
         assert scene.record == scene.before.but(
             flights=scene.before.flights[:1],
-            change=kept.but(tries=0),
+            change=kept.but(tries=0, asked={}, touched=frozenset(), began_at=LONG_AGO),
             timer=timer(throttled=True).but(due=at(0) + timedelta(seconds=delay)),
         )
 

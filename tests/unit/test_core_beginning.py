@@ -162,6 +162,7 @@ class TestOneChangeAfterAnother:
             patience=Patience(waited=50, looked_at=at(95)),
             tries=4,
             failed_before=False,
+            before=sent,
         )
 
     @pytest.mark.parametrize(

@@ -193,7 +193,7 @@ class TestSeveralContainers:
         assert isinstance(found, Desired)
         assert found.id == desired_id
 
-    @pytest.mark.parametrize(("refusals", "brought_back"), [(2, False), (3, True)])
+    @pytest.mark.parametrize(("refusals", "brought_back"), [(0, False), (1, True)])
     @pytest.mark.parametrize("seen", ["it runs", "it is being brought back"])
     def test_a_broken_container_is_brought_back_before_an_image_that_azure_can_not_pull(
         self, refusals: int, seen: str, *, brought_back: bool
@@ -206,6 +206,28 @@ class TestSeveralContainers:
             now = record({"web": broken.but(failures=())}, undone=(undone,))
             found = desired(now, {"web": "acme/shop:1"}, rollback=True).get("web")
         assert found == (BACK if brought_back else wish("3"))
+
+    def test_nor_does_such_an_image_of_another_container_hold_up_the_way_back(self) -> None:
+        # Regression: it was in the same PUT, which Azure refused for hours.
+        broken = container(failures=(failure(TWO),))
+        now = record({"web": broken, "blue": container(candidate(THREE, refusals=1))})
+        assert desired(now, {"web": "acme/shop:2", "blue": "acme/shop:1"}, rollback=True) == {"web": BACK, "blue": BACK}
+
+    def test_an_image_that_runs_by_now_was_pulled_after_all(self) -> None:
+        broken = container(failures=(failure(TWO),))
+        now = record({"web": broken, "blue": container(candidate(THREE, refusals=1))})
+        found = desired(now, {"web": "acme/shop:2", "blue": "acme/shop:3"}, rollback=True)
+        assert found == {"web": BACK, "blue": wish("3")}
+
+    def test_what_failed_once_and_ran_well_since_is_no_broken_image(self) -> None:
+        # Regression: after a registry's outage the next push that it could not deliver at once was never tried again.
+        healed = container(candidate(THREE, refusals=5), failures=(failure(ONE),))
+        assert wanted(healed) == wish("3")
+
+    def test_where_azure_refuses_the_way_back_for_good_a_new_push_is_tried_again_and_again(self) -> None:
+        refused = change({"web": "acme/shop:1"}, asked={}, refused="no")
+        broken = container(candidate(THREE, refusals=5), failures=(failure(TWO),))
+        assert wanted(broken, "acme/shop:2", change=refused) == wish("3")
 
     @pytest.mark.parametrize(("goods", "rollback"), [((good("1", moved=True),), True), ((good("1"),), False)])
     def test_without_anything_to_bring_back_that_image_is_tried_all_the_same(

@@ -9,6 +9,7 @@ import pytest
 from tests.unit.builders import at, candidate, change, container, good, message, pin, record
 from worker.core.landing import landed, not_made
 from worker.failures.classify import Failure, Permanent, Transient
+from worker.groups.health import LONG_AGO
 from worker.record.record import Record
 from worker.record.values import Change, Ending, Flight
 
@@ -76,7 +77,7 @@ def test_the_push_that_asked_for_a_change_refused_for_good_fails() -> None:
 def test_the_push_was_never_on_the_group_so_nothing_is_rolled_back() -> None:
     result = after(sending(SENT), SENT)
     assert result.undone == ()
-    assert result.change == SENT.but(asked={}, touched=frozenset(), tries=2)
+    assert result.change == SENT.but(asked={}, touched=frozenset(), tries=2, began_at=LONG_AGO)
     assert [each.moved for each in result.containers["web"].goods] == [False]
 
 
@@ -92,7 +93,8 @@ def test_a_failure_that_says_nothing_about_the_image_is_a_circumstance(failure: 
 def test_pushes_that_are_refused_together_are_tried_apart() -> None:
     now = sending(BOTH)
     result = after(now, BOTH)
-    assert result == now.but(apart=True, change=BOTH.but(asked={}, touched=frozenset(), tries=2))
+    nowhere = BOTH.but(asked={}, touched=frozenset(), tries=2, began_at=LONG_AGO)
+    assert result == now.but(apart=True, change=nowhere)
 
 
 def test_a_circumstance_fails_all_of_them_at_once() -> None:
@@ -173,7 +175,20 @@ def test_a_rollback_that_is_refused_for_good_keeps_the_reason() -> None:
 def test_a_rollback_that_is_refused_for_now_is_sent_again() -> None:
     back = change({"web": "acme/shop:1"}, asked={}, tries=3)
     now = record({"web": container()}, change=back)
-    assert after(now, back, over=False) == now.but(change=back.but(tries=2))
+    assert after(now, back, over=False) == now.but(change=back.but(tries=2, touched=frozenset(), began_at=LONG_AGO))
+
+
+@pytest.mark.parametrize("over", [True, False])
+def test_after_azure_has_refused_a_change_the_one_before_is_on_the_group_still(*, over: bool) -> None:
+    # Regression: the group was judged by the refused one, so that its pushes were blamed for what others had broken.
+    before = change({"web": "acme/shop:1.9"}, asked={"web": "1.9"}, since=-60)
+    sent = SENT.but(before=before)
+    assert after(sending(sent, flights=()), sent, over=over).change == before
+
+
+def test_a_change_without_an_answer_may_still_come_onto_the_group() -> None:
+    sent = SENT.but(before=change({"web": "acme/shop:1.9"}))
+    assert after(sending(sent), sent, over=False).change == sent.but(tries=2)
 
 
 @pytest.mark.parametrize("failure", [NO, Transient("AuthorizationFailed", "no role", circumstance=True)])

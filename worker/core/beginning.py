@@ -54,6 +54,7 @@ def begin(
         well=_ran_well_before(record, group),
         address=_address_before(record, group),
         failed_before=group.failed,
+        before=record.change.but(before=None) if record.change else None,
     )
     record = _taken_over(record, asked, now)
     # In the record before anything is sent: if the worker dies after the PUT, nobody may rest while it can take effect.

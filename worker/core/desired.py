@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from worker.record.overrides import ROLLED_BACK
 from worker.record.record import Record
-from worker.record.values import TURN, Candidate, Change, ContainerRecord
+from worker.record.values import Candidate, Change, ContainerRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,17 @@ def desired(
     """What should run, for each container for which that is known. `images` is what runs (container → image)."""
     found = {}
     later = _containers_whose_turn_comes_later(record)
+    is_broken = rollback and _must_be_brought_back(record, images)
     for name, container in record.containers.items():
         if name not in images:
             continue
         considered = _only_what_runs(container, images[name]) if name in later else container
         if considered is None:
             continue
+        if is_broken:
+            # Azure takes or refuses a group as a whole. What it could not pull must not hold up the way back, for hours
+            # perhaps.
+            considered = _without_refused(considered, images[name])
         if wish := _desired(record, name, considered, images[name], rollback=rollback):
             found[name] = wish
     return found
@@ -85,10 +90,7 @@ def _desired(
     if record.hold:
         return _desired_while_held(record, name, container, running)
     candidate = _next_in_turn(container)
-    last_good = _last_good(container, running, rollback=rollback)
-    if candidate is None or (last_good and _must_be_brought_back_first(record, name, candidate, running)):
-        return last_good
-    return _of_candidate(candidate)
+    return _of_candidate(candidate) if candidate else _last_good(container, running, rollback=rollback)
 
 
 def _next_in_turn(container: ContainerRecord) -> Candidate | None:
@@ -97,22 +99,22 @@ def _next_in_turn(container: ContainerRecord) -> Candidate | None:
     return next((candidate for candidate in container.in_turn if candidate.image), None)
 
 
-def _must_be_brought_back_first(
-    record: Record,
-    name: str,
-    candidate: Candidate,
-    running: str,
-) -> bool:
-    """Whether the container is broken, and the candidate's image is one that Azure could not pull so far.
+def _without_refused(container: ContainerRecord, running: str) -> ContainerRecord:
+    """The container without the candidates that Azure could not pull. One that runs by now was pulled after all."""
+    pulled = (candidate for candidate in container.candidates if not candidate.refusals or candidate.image == running)
+    return container.but(candidates=tuple(pulled))
 
-    It may be hours until that image can be pulled. Until then the last good one should run, not a failed one.
-    """
+
+def _must_be_brought_back(record: Record, images: Mapping[str, str]) -> bool:
+    """Whether some container is known to be broken, and can be brought back to its last good image."""
     if record.change and record.change.refused:
-        return False  # Azure refuses the way back for good, so only the candidate can mend the group.
-    is_refused = candidate.refusals >= TURN
-    is_broken = record.containers[name].runs_failed(running)
-    is_being_brought_back = any(name in undone.containers for undone in record.undone)
-    return is_refused and (is_broken or is_being_brought_back)
+        return False  # Azure refuses the way back for good, so only a new push can mend the group.
+    runs_failed = any(
+        container.good.restored and container.runs_failed(images[name])
+        for name, container in record.containers.items()
+        if name in images
+    )
+    return runs_failed or bool(record.undone)
 
 
 def _desired_while_held(

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from worker.core.failing import fail
 from worker.failures.classify import ABOUT_ONE_IMAGE, Failure, is_circumstance
+from worker.groups.health import LONG_AGO
 from worker.record.record import Record
 from worker.record.values import Change
 
@@ -34,13 +35,14 @@ def not_made(
         return record  # another change has taken its place
     # `tries` counts the changes that Azure accepted and never showed, and this one was not accepted.
     change = change.but(tries=max(0, change.tries - 1))
+    on_group = change if _may_take_effect(record, sent) else _change_before(change)
     if not over:
-        return _put_behind(record.but(change=change), sent, failure)
+        return _put_behind(record.but(change=on_group), sent, failure)
     asked = set(sent.asked.values())
     if not asked:
         return record.but(change=change.but(refused=f"{failure.code}: {failure.detail}"))
     # Nothing of the change is on the group, so the pushes that fail now end with that, and nothing is rolled back.
-    record = record.but(change=change.but(asked={}, touched=frozenset()))
+    record = record.but(change=_change_before(change))
     named = _named_pushes(sent, failure)
     is_passing = is_circumstance(failure)
     # Failing all of them is tempting, but discards good images because of one bad one. They are tried apart instead.
@@ -50,6 +52,18 @@ def not_made(
     if is_passing:
         failing |= _held_up_as_well(record, sent, failing, failure)
     return fail(record, failing, failure.code, failure.detail, now, circumstance=is_passing, attempts=attempts)
+
+
+def _may_take_effect(record: Record, sent: Change) -> bool:
+    return any(flight.generation == sent.generation for flight in record.flights)
+
+
+def _change_before(change: Change) -> Change:
+    """What is on the group after Azure has refused a change: the one before, which goes on being watched.
+
+    Judging the group by the refused one would blame its pushes for what others brought in.
+    """
+    return change.before or change.but(began_at=LONG_AGO, asked={}, touched=frozenset())
 
 
 def _put_behind(record: Record, sent: Change, failure: Failure) -> Record:

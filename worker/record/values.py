@@ -219,6 +219,7 @@ class Change(Value):
     `touched`: the containers that get another image, or the same image pulled again.
     `restart`: the change is a restart instead of a PUT.
     `began_at`: when it began, by Azure's clock.
+    `before`: the change that is on the group as long as Azure has not taken this one.
     `tries`: how many times it was sent.
     `well`: the containers that ran well before, with the digest that each ran, if known.
     `address`: the group's address before. Of several unproven changes in a row, these two are from before the first.
@@ -238,6 +239,7 @@ class Change(Value):
     address: dict[str, str] = Field(default_factory=dict)
     failed_before: bool = False
     refused: str | None = None
+    before: Change | None = None
 
 
 class Flight(Value):
