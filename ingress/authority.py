@@ -170,9 +170,11 @@ def authorities_of(
         )
         for entry in limited
     )
+    # The tokens that all senders share prove nothing of a sender that is to prove itself.
+    own_proof_only = any(entry.own_proof_only for entry in limited)
     needs_keys = tuple(scheme for scheme in accepts if not isinstance(scheme, Oidc))
     by_settings = Authority(
-        tokens=tuple(token for token in tokens if token not in named),
+        tokens=() if own_proof_only else tuple(token for token in tokens if token not in named),
         keys=tuple(key for key in keys if key not in named),
         accepts=needs_keys if limited else accepts,
     )

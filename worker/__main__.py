@@ -53,7 +53,7 @@ def command_line(places: Mapping[str, Place]) -> click.Group:
         context_settings={
             "help_option_names": ["-h", "--help"],
             "max_content_width": 110,
-            "obj": Opening(None, os.environ),
+            "obj": Opening(os.environ),
         },
     )
     @click.version_option(package_name="aci-hooks")
@@ -85,7 +85,7 @@ def command_line(places: Mapping[str, Place]) -> click.Group:
           eval "$(_ACI_HOOKS_COMPLETE=zsh_source aci-hooks)"
           _ACI_HOOKS_COMPLETE=fish_source aci-hooks | source
         """
-        context.obj = Opening(context.invoked_subcommand, os.environ)
+        context.obj = Opening(os.environ)
 
     return main
 

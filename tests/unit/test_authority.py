@@ -151,7 +151,9 @@ def test_what_is_limited_is_limited_wherever_else_it_is_set() -> None:
 
 
 def test_own_proof_only() -> None:
-    authorities = authorities_of((HMAC,), (), (), [LimitedSecrets((TEAM,), own_proof_only=True)])
+    authorities = authorities_of((HMAC,), (TOKEN,), (), [LimitedSecrets((TEAM,), own_proof_only=True)])
+    # A token that all senders share proves nothing either.
+    assert standing_of(delivery(token=TOKEN), authorities) is None
     assert standing_of(delivery(token=TEAM), authorities) is None
     assert standing_of(delivery(("Authorization", b"Bearer " + TEAM)), authorities) is None
     standing = standing_of(delivery(signature(TEAM)), authorities)

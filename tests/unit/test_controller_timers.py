@@ -115,12 +115,22 @@ class TestWithoutWaking:
             (timer(60, owner=True), True),
             (timer(-120, owner=True), True),
             (timer(-121, owner=True), False),
+            (timer(60, owner=True, wakes=True), False),
             (timer(60, throttled=True), True),
             (timer(-121, throttled=True), False),
             (timer(60), False),
             (None, False),
         ],
-        ids=["owner", "owner, due", "owner, overdue", "throttled", "throttled, overdue", "something else", "at rest"],
+        ids=[
+            "owner",
+            "owner, due",
+            "owner, overdue",
+            "age",
+            "throttled",
+            "throttled, overdue",
+            "something else",
+            "at rest",
+        ],
     )
     def test_a_group_that_waits_for_its_owner_or_for_azure_keeps_its_timer(
         self, kept: Timer | None, *, left: bool

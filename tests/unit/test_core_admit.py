@@ -145,6 +145,23 @@ class TestAge:
         waits = admitted(message("2", pushed=0, pushed_at=None), rule=self.AGED)
         assert [each.id for each in waits.inbox] == ["2"]
 
+    @pytest.mark.parametrize("digest_known", [None, SECOND])
+    def test_its_tag_is_no_way_back_meanwhile(self, digest_known: str | None) -> None:
+        # Regression: a rollback put the tag, which stood for the young push by then.
+        young = message("2", name="again", pushed=0, digest=digest_known)
+        now = container(goods=(good("2", digest=FIRST, pushed=-900),))
+        waits = admitted(young, now=now, shown=group({"web": "acme/shop:2"}), rule=self.AGED)
+        assert [each.id for each in waits.inbox] == ["again"]
+        assert waits.containers["web"].good.restored == f"acme/shop@{FIRST}"
+
+    def test_an_older_push_of_its_tag_does_not_bring_it_in(self) -> None:
+        # Regression: the registry was asked for the tag, and answered with the young push's image.
+        old, young = message("2", name="old", pushed=-900), message("2", name="young", pushed=0)
+        waits = admitted(old, young, message("3", pushed=-900), rule=self.AGED)
+        assert ([each.id for each in waits.inbox], queued(waits)) == (["young"], ["3"])
+        why = "docker.io/acme/shop:2 was pushed again, and is to be older first (min_age)"
+        assert ends(waits) == [("old", "superseded", why)]
+
     def test_what_the_sweep_found_counts_from_then_on(self) -> None:
         waits = admitted(message("2", pushed=0, pushed_at=at(-9999), sender="sweep"), rule=self.AGED)
         assert [each.id for each in waits.inbox] == ["2"]
@@ -438,6 +455,14 @@ class TestAcquaint:
     def test_known_containers_stay_as_they_are(self) -> None:
         known = record({"web": container(candidate(TWO), pin=pin(good("0")), failures=(failure(ONE),), past=("a",))})
         assert acquaint(known, group(), target(), NOW) == known
+
+    @pytest.mark.parametrize(("running", "swept"), [("acme/other:1", False), ("acme/shop:9", True)])
+    def test_a_group_whose_container_follows_another_repository_is_swept_again(
+        self, running: str, *, swept: bool
+    ) -> None:
+        # Regression: pushes of that repository passed it by until the list showed the group, and nothing found them.
+        now = record({"web": container()}, swept=True)
+        assert acquaint(now, group({"web": running}), target(), NOW).swept is swept
 
     def test_a_container_that_follows_another_repository_starts_anew(self) -> None:
         now = container(candidate(TWO), failures=(failure(ONE),), repository="docker.io/acme/old")

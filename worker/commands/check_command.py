@@ -12,7 +12,8 @@ _STYLES = {"ok": "green", "HELD": "yellow", "missing": "yellow", "FAILED": "bold
 
 
 @click.command(
-    help="Check settings, targets file, storage, every target and every secret. Reads only; exit 1 on a failure.",
+    help="Check settings, targets file, storage, every target and every secret. Reads only. "
+    "Exit code 1 on a failure, 2 for wrong settings.",
     short_help="Is everything in place for a rollout?",
     epilog=example("check --json"),
 )
@@ -32,4 +33,5 @@ def check(context: click.Context, *, short: bool, as_json: bool) -> None:
         print_table(("", "checked", "result"), rows, empty="everything is ok" if findings else "nothing to check")
         if short:
             print_line(f"{len(findings) - len(shown)} of {len(findings)} are ok")
-    sys.exit(1 if any(one.state == "FAILED" for one in findings) else 0)
+    failed = {one.what for one in findings if one.state == "FAILED"}
+    sys.exit(2 if "settings" in failed else 1 if failed else 0)

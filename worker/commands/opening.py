@@ -24,8 +24,7 @@ MISCONFIGURED = 2
 class Opening:
     """Opens the deployment that the environment describes, once a command asks for it."""
 
-    def __init__(self, command: str | None, environment: Mapping[str, str]) -> None:
-        self._command = command
+    def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
 
     @property
@@ -91,8 +90,7 @@ class Opening:
             raise SettingsError([*error.problems, *hints]) from error
         for secret in settings.secret_values():
             self._redaction.learn(secret)
-        for_a_person = self._command != "run" and sys.stderr.isatty()
-        configure_logging("console" if for_a_person else settings.log_format, self._redaction)
+        configure_logging(settings.log_format, self._redaction)
         for hint in hints:
             structlog.get_logger().warning(hint)
         return settings
