@@ -128,6 +128,28 @@ class TestPreferred:
             assert queued(after) == ["2.0.0", "1.10.0", "v1.9.0", "1.4"]
 
 
+class TestAfterTheOwner:
+    """The owner has deployed an image, whose place in time nobody knows."""
+
+    @pytest.mark.parametrize(
+        ("policy", "tag", "pushed", "verdict"),
+        [
+            ("any", "7", -1, "superseded"),
+            ("any", "7", 0, "superseded"),
+            ("any", "7", 1, "wanted"),
+            ("semver", "5.1.0", -1, "wanted"),
+        ],
+    )
+    def test_a_late_push_does_not_go_behind_what_ran_before(
+        self, policy: str, tag: str, pushed: float, verdict: str
+    ) -> None:
+        # Regression: a webhook that came late replaced the owner's image with an older push than the one before.
+        goods = (good("5.0.0"), good("6.0.0", pushed=0), good("4.0.0", pushed=-9))
+        shown = group({"web": "acme/shop:5.0.0"})
+        after = admitted(message(tag, pushed=pushed), now=container(goods=goods), shown=shown, rule=target(policy))
+        assert fate(after, tag)[0] == verdict
+
+
 class TestAge:
     POLICY = policy_of("{order: semver, min_age: 2m}")
     AGED = Target(SHOP, everything=POLICY)

@@ -151,6 +151,17 @@ class TestSent:
 
 
 class TestOneChangeAfterAnother:
+    @pytest.mark.parametrize(("in_flight", "on_group"), [((), "the last"), ((1,), "the one before")])
+    def test_the_last_change_that_azure_has_taken_is_on_the_group(
+        self, in_flight: tuple[int, ...], on_group: str
+    ) -> None:
+        # Regression: a change that was sent again, and then refused, counted as made: its first try had no answer.
+        first = change({"web": "acme/shop:0"}, asked={}, generation=0)
+        last = change(asked={"web": "another"}, before=first)
+        flights = tuple(Flight(generation=generation, sent_at=at(90)) for generation in in_flight)
+        result, _ = begun(wanted(change=last, generation=1, flights=flights), group(OLD), 95)
+        assert the_change(result).before == (last.but(before=None) if on_group == "the last" else first)
+
     def test_the_same_change_sent_again_counts_its_tries_and_keeps_its_patience(self) -> None:
         sent = change(since=0, well={"web": digest("one")}, address={"ip": "20.50.0.9"}, failed_before=True)
         sent = sent.but(patience=Patience(waited=50, looked_at=at(50)), tries=3)

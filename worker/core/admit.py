@@ -131,9 +131,25 @@ def _consider(
     decision = policy.decide(container.good.tag, message.push.tag)
     if _good_image_is_newer(container.good, policy, message, skipped=isinstance(decision, Skip)):
         return container, Ruling(name, "superseded", f"{container.good.image} is newer")
+    if newer := _newer_before_the_owner(container, policy, message):
+        return container, Ruling(name, "superseded", f"{newer.image} is newer, and ran before the owner's image")
     if isinstance(decision, Skip):
         return container, Ruling(name, "ignored", decision.reason)
     return _with_candidate(container, policy, message), Ruling(name, "wanted", decision.reason)
+
+
+def _newer_before_the_owner(container: ContainerRecord, policy: Policy, message: UpdateMessage) -> Good | None:
+    """The newer push that the owner has replaced with an image of another time; None if there is none.
+
+    A webhook that was late must not replace the owner's image with something older than what ran before it.
+    """
+    if container.good.order:
+        return None
+    for good in container.goods[1:]:
+        time_decides = good.tag is None or policy.outranks(message.push.tag, good.tag) is None
+        if good.order and time_decides and message.order[0] <= good.order[0]:
+            return good
+    return None
 
 
 def _good_image_is_newer(

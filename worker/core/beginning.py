@@ -54,13 +54,23 @@ def begin(
         well=_ran_well_before(record, group),
         address=_address_before(record, group),
         failed_before=group.failed,
-        before=record.change.but(before=None) if record.change else None,
+        before=_change_on_group(record),
     )
     record = _taken_over(record, asked, now)
     # In the record before anything is sent: if the worker dies after the PUT, nobody may rest while it can take effect.
     flight = Flight(generation=change.generation, sent_at=now)
     record = record.but(change=change, generation=change.generation, flights=(*record.flights, flight))
     return record, Put(images, change.restart)
+
+
+def _change_on_group(record: Record) -> Change | None:
+    """The last change that Azure has taken; None if there is none."""
+    change = record.change
+    if change is None:
+        return None
+    # Without an answer nobody knows. If it was taken all the same, to bring its images in once more does no harm.
+    is_unanswered = any(flight.generation == change.generation for flight in record.flights)
+    return change.before if is_unanswered else change.but(before=None)
 
 
 def began_unseen(
