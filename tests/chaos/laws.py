@@ -60,6 +60,9 @@ def _conservation(plan: Plan, evidence: Evidence, verdict: Verdict) -> None:
         groups: list[str | None] = [*plan.groups_of(accepted.push.repository)]
         for group in groups or [None]:
             lines = told.get((accepted.id, group), [])
+            if group is None and not lines:
+                # While no worker can list the groups, a push that nobody runs is sent to all of them, and ends there.
+                lines = [line for line in evidence.ended if line.id == accepted.id and line.outcome == "ignored"]
             where = f"push {accepted.push.number} ({accepted.push.images[0]}, id {accepted.id}) for {group}"
             outcomes = [outcome for outcome, _ in groupby(line.outcome for line in lines)]
             if not outcomes:
