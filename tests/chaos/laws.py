@@ -62,7 +62,8 @@ def _conservation(plan: Plan, evidence: Evidence, verdict: Verdict) -> None:
             lines = told.get((accepted.id, group), [])
             if group is None and not lines:
                 # While no worker can list the groups, a push that nobody runs is sent to all of them, and ends there.
-                lines = [line for line in evidence.ended if line.id == accepted.id and line.outcome == "ignored"]
+                ignored = [line for line in evidence.ended if (line.id, line.outcome) == (accepted.id, "ignored")]
+                lines = ignored if {line.group for line in ignored} == set(plan.groups) else []
             where = f"push {accepted.push.number} ({accepted.push.images[0]}, id {accepted.id}) for {group}"
             outcomes = [outcome for outcome, _ in groupby(line.outcome for line in lines)]
             if not outcomes:

@@ -14,10 +14,11 @@ import pytest
 from tests.arm_simulator import ArmSimulator, SimulatorRefusedError
 from tests.chaos import bursts
 from tests.chaos.census import Sample
-from tests.chaos.evidence import Evidence, LeftAlone, Letter
+from tests.chaos.evidence import Ended, Evidence, LeftAlone, Letter
 from tests.chaos.laws import judge
-from tests.chaos.plan import HOLD_TAG, Plan, draw
+from tests.chaos.plan import HOLD_TAG, Plan, Push, Repository, draw
 from tests.chaos.run import run
+from tests.chaos.senders import Accepted
 from tests.chaos.stage import definition
 
 SEED = 7
@@ -93,6 +94,28 @@ def test_a_breach_of_a_law_is_seen(law: str) -> None:
     assert judge(plan, well).violations == []
     broken = [one for one in judge(plan, replace(well, **_BREACHES[law])).violations if one.startswith(law)]
     assert len(broken) == 1
+
+
+@pytest.mark.parametrize(
+    ("ends", "lost"),
+    [
+        ({None: "ignored"}, False),
+        ({"g00": "ignored", "g01": "ignored"}, False),
+        ({"g00": "ignored"}, True),
+        ({"g00": "ignored", "g01": "superseded"}, True),
+        ({}, True),
+    ],
+)
+def test_a_push_that_nobody_runs_ends_for_all_or_is_ignored_by_every_group(
+    ends: dict[str | None, str], *, lost: bool
+) -> None:
+    plan = Plan(seed=0, seconds=1, workers=1, ingresses=1, groups={"g00": {}, "g01": {}}, pushes=(), acts=())
+    containers: Any = {"properties": {"containers": []}}
+    group: Any = {"state": "Running", "provisioning_state": "Succeeded", "definition": containers}
+    push = Push(0, Repository(99, "any"), "v1", rank=0, behaviour="good", pushed_at=0, deliveries=(0,))
+    told = [Ended(_NOON, "id", where, outcome, "", "worker") for where, outcome in ends.items()]
+    seen = replace(_NOTHING, groups={"g00": group, "g01": group}, accepted=[Accepted("id", push)], ended=told)
+    assert any(one.startswith("LOST") for one in judge(plan, seen).violations) is lost
 
 
 @pytest.mark.parametrize("backlog", [False, True], ids=["while the workers run", "before they start"])
