@@ -37,8 +37,8 @@ OUTCOMES_KEPT = 50
 ENDED_KEPT = 200
 """The ids of pushes that have ended, by which a message that is delivered again is recognised."""
 GOODS_KEPT, FAILURES_KEPT, PAST_KEPT, DEEDS_KEPT = 5, 20, 30, 20
-MOST_WAITING = 200
-"""How many pushes may wait in a record. The messages of further pushes wait on the queue."""
+MOST_WAITING, MOST_OF_ALL = 200, 250
+"""How many pushes of one repository, and of all together, may wait in a record. Further messages wait on the queue."""
 LONGEST_DETAIL = 2000
 """Characters of evidence kept for each failure and outcome. Every look reads and writes the whole record."""
 
