@@ -21,15 +21,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from shared.errors import RemoteError
 from shared.image import ImageReference
+from tests.processes import free_ports, wait_until
 from tests.registry_server import (
     PASSWORD,
+    PATIENCE,
     USER,
     RegistryServer,
-    free_ports,
     image_of,
     sha256,
     skopeo_push,
-    wait_until,
 )
 from tests.stub_server import Answer, Headers, StubServer
 from worker.adapters.registry import client as module
@@ -304,13 +304,13 @@ def test_notifications_arrive_with_their_headers() -> None:
             events = [event for *_, body in listener.asked for event in json.loads(body)["events"]]
             return [event for event in events if event["action"] == "push" and event["target"].get("tag") == "v1"]
 
-        wait_until(lambda: bool(manifests()), "no notification has arrived", server.log)
+        wait_until(lambda: bool(manifests()), PATIENCE, "the first notification")
         (event,) = manifests()
         assert event["target"]["digest"] == digest
         assert event["target"]["repository"] == "acme/shop"
         assert event["request"]["host"] == server.host
         assert listener.asked[0][2]["authorization"] == "Bearer s3cret"
-        wait_until(lambda: server.pending_notifications() == 0, "notifications are left over", server.log)
+        wait_until(lambda: server.pending_notifications() == 0, PATIENCE, "the last notification")
 
 
 def challenge(text: str) -> Answer:
