@@ -1,7 +1,7 @@
-"""The application behind an ASGI server: a request takes a thread once the whole of it is there, and not before.
+"""The application behind an ASGI server: a request takes a thread only once it has arrived completely.
 
-An ASGI server hands over a head as soon as it has come, and the body as it comes. So a request whose head shows no
-secret is refused before its body is read, and however many clients dawdle, each costs a task and what it has sent.
+An ASGI server passes on a head as soon as it arrives, and the body piece by piece. So a request whose head has no
+valid secret is refused before its body is read, and each slow client costs only a task and what it has sent.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from ingress import problems
 from ingress.problems import Problem
 
 ARRIVED = "aci_hooks.arrived"
-"""Where the environ has the time of the monotonic clock that the seconds for an answer count from."""
+"""The environ's key for the time (monotonic clock) from which the seconds for an answer count."""
 
 _THREADS = 32
 _BODY_LIMIT = 10.0
-"""Seconds to send the body, from its head."""
+"""Seconds for sending the body, counted from its head."""
 _IN_GOOD_TIME = 3.0
-"""A sender whose body takes longer than this has used the five seconds up itself: the queue has one more then."""
+"""A sender whose body takes longer than this has used up its five seconds itself: the queue still gets one."""
 _ROOM = 64 * 1024 * 1024
-"""Bytes of unfinished bodies. Beyond it the largest of them gives way, so that it costs no other webhook a thing."""
+"""The most bytes of unfinished bodies. Above it the largest body is dropped, so that other webhooks don't suffer."""
 _LONGEST_TARGET, _LONGEST_FIELD, _MOST_FIELDS = 4094, 8190, 100
 
 Scope = MutableMapping[str, Any]
@@ -42,17 +42,17 @@ _log = structlog.get_logger()
 
 
 class NoRoom(Exception):
-    """The body was given up, as too many others came slowly, too."""
+    """The body was dropped because too many others arrived slowly, too."""
 
 
 class Line(Protocol):
     """The connection that a request came over: `scope["state"]["line"]`."""
 
     def request(self) -> AbstractContextManager[float]:
-        """While a request is in hand; gives the time that its seconds count from."""
+        """While a request is processed; gives the time from which its seconds count."""
 
     def waiting(self, timeout: asyncio.Timeout) -> AbstractContextManager[None]:
-        """While the request waits for its body, which it may stop before the timeout if no more is to come."""
+        """While the request waits for its body. The line may end the wait early if no more can arrive."""
 
 
 class Application(Protocol):
@@ -86,7 +86,7 @@ class Front:
             await send({"type": "http.response.body", "body": content})
 
     async def _ask(self, scope: Scope, started: float, receive: Receive, line: Line) -> Answer:
-        """The application's answer. A defect is told as one that may be mended by the next time."""
+        """The application's answer. A bug is answered with a 503, so that the sender tries again."""
         try:
             environ = environ_of(scope)
             if self._app.wants_body(environ):
@@ -98,7 +98,7 @@ class Front:
             return _told(problems.unavailable("the request cannot be served now"))
 
     async def _body(self, receive: Receive, line: Line) -> io.IOBase:
-        """The body, as far as its limit reaches; or a stream that raises what became of it."""
+        """The body up to its limit; or a stream that raises why there is none."""
         timeout, body = asyncio.timeout(_BODY_LIMIT), bytearray()
         self._unfinished[timeout] = body
         try:
@@ -127,7 +127,7 @@ class Front:
                 self._make_room()
 
     def _make_room(self) -> None:
-        """Give up the largest body, unless all that are left are given up already."""
+        """Drop the largest body, unless all of them are dropped already."""
         if self._unfinished:
             largest = max(self._unfinished, key=lambda timeout: len(self._unfinished[timeout]))
             del self._unfinished[largest]
@@ -157,7 +157,7 @@ class _Broken(io.RawIOBase):
 
 
 def unacceptable(scope: Scope) -> Problem | None:
-    """What is wrong with a head before anybody looks at what it says, None if nothing is. Names are measured first."""
+    """What is wrong with a head, whatever it means; None if nothing is. Sizes are checked first."""
     fields: list[tuple[bytes, bytes]] = scope["headers"]
     if len(scope["raw_path"]) + len(scope["query_string"]) > _LONGEST_TARGET:
         return Problem(414, f"the URL has more than {_LONGEST_TARGET} characters")
@@ -165,18 +165,18 @@ def unacceptable(scope: Scope) -> Problem | None:
         return Problem(431, f"there are more than {_MOST_FIELDS} headers")
     if any(len(name) + len(value) > _LONGEST_FIELD for name, value in fields):
         return Problem(431, f"a header has more than {_LONGEST_FIELD} characters")
-    # Whoever stands in front may go by the other one, and see two requests where we see one (RFC 9112 §6.1).
+    # A proxy in front may use the other header, and see two requests where we see one (RFC 9112 §6.1).
     if {b"content-length", b"transfer-encoding"} <= {name for name, _ in fields}:
-        return Problem(400, "there is a Content-Length beside a Transfer-Encoding")
+        return Problem(400, "both Content-Length and Transfer-Encoding are given")
     if scope["http_version"] not in {"1.0", "1.1"}:
-        return Problem(400, "not a version of HTTP that is spoken here")
+        return Problem(400, "HTTP version not supported; use 1.0 or 1.1")
     if any(name == b"expect" and value.lower() != b"100-continue" for name, value in fields):
-        return Problem(417, "nothing is expected here but 100-continue")
+        return Problem(417, "the only supported expectation is 100-continue")
     return None
 
 
 def environ_of(scope: Scope) -> dict[str, Any]:
-    """The head as WSGI has it (PEP 3333), with an empty body."""
+    """The head as a WSGI environ (PEP 3333), with an empty body."""
     host, port = scope["server"] or ("", None)
     environ = {
         "REQUEST_METHOD": scope["method"],
@@ -195,7 +195,7 @@ def environ_of(scope: Scope) -> dict[str, Any]:
         "wsgi.run_once": False,
     }
     for raw_name, raw_value in scope["headers"]:
-        if b"_" in raw_name:  # WSGI could not tell X_A from X-A
+        if b"_" in raw_name:  # in WSGI X_A would be the same as X-A: a client could forge a proxy's header
             continue
         name, value = raw_name.decode("latin-1").upper().replace("-", "_"), raw_value.decode("latin-1")
         key = name if name in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{name}"

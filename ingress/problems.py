@@ -1,4 +1,4 @@
-"""Errors as problem details (RFC 9457): what was wrong, in a shape that programs read, with nothing of our insides."""
+"""Errors as problem details (RFC 9457): what was wrong, in a machine-readable form, without internal details."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from http import HTTPStatus
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER = "5"
-"""Seconds after which a sender that can should come again."""
+"""Seconds after which a sender should try again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One error answer. `detail` is for the person who set the webhook up."""
+    """One error answer. `detail` is for the person who configured the webhook."""
 
     status: int
     detail: str
@@ -32,16 +32,16 @@ class Problem:
 
 
 def malformed(detail: str) -> Problem:
-    """The request is not what its sender sends: sending it again cannot help."""
+    """The request is not what its sender sends: sending it again can't help."""
     return Problem(400, f"{detail}; docs/senders.md shows what is expected")
 
 
 def unauthorized(accepted: list[str]) -> Problem:
-    """No accepted secret; `accepted` says where one may be put."""
-    detail = f"no accepted secret; it may be given as {', or as '.join(accepted)}"
+    """No valid secret; `accepted` says where it may be given."""
+    detail = f"no valid secret; it may be given as {', or as '.join(accepted)}"
     return Problem(401, detail, {"WWW-Authenticate": 'Bearer realm="aci-hooks"'})
 
 
 def unavailable(detail: str) -> Problem:
-    """Nothing was lost, as nothing was taken: send it again."""
+    """Nothing was accepted, so nothing is lost: send it again."""
     return Problem(503, detail, {"Retry-After": RETRY_AFTER})

@@ -43,7 +43,7 @@ def _event(sender: str, event: Node) -> Push | Ignored:
 
 
 def _why_no_image(target: Node) -> Ignored | None:
-    # Told only with the registry's setting `notifications.events.includereferences`.
+    # Sent only with the registry's setting `notifications.events.includereferences`.
     references = target["references"]
     is_told = isinstance(references.value, list)
     media_types = [one["mediaType"].label() for one in references.items()] if is_told else []

@@ -385,7 +385,7 @@ class TestNoImage:
     def test_it_is_ignored_everywhere_and_what_was_pushed_before_it_goes_on(self) -> None:
         now = record({"web": container(open_(THREE), open_(TWO)), "blue": container(open_(THREE)), "jobs": container()})
         after = no_image(now, THREE, "its config is x", NOW)
-        why = "docker.io/acme/shop:3 is no image that a container can run: its config is x"
+        why = "docker.io/acme/shop:3 is not an image that a container can run: its config is x"
         assert (queued(after), queued(after, "blue"), ends(after)) == (["2"], [], [("3", "ignored", why)])
         assert after.containers["web"].failures == ()
 

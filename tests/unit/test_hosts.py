@@ -40,9 +40,9 @@ def test_a_host_is_read_however_it_is_written(text: str, host: str) -> None:
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
-        ("", "names no host"),
-        ("/v2/acme/shop", "'/v2/acme/shop' names no host"),
-        ("https:///acme", "names no host"),
+        ("", "does not contain a host"),
+        ("/v2/acme/shop", "'/v2/acme/shop' does not contain a host"),
+        ("https:///acme", "does not contain a host"),
         ("http://[::1/acme/shop", "'[::1' is not a registry host"),
         ("bad_host.test", "'bad_host.test' is not a registry host"),
         ("host.test:port", "is not a registry host"),

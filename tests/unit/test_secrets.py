@@ -100,7 +100,7 @@ def test_every_source_that_can_not_be_read_is_named(tmp_path: Path) -> None:
         "the secret for b can't be read: env:B is not set; "
         f"the secret for c can't be read: file:{tmp_path}/none can't be read: No such file or directory; "
         f"the secret for d can't be read: file:{binary} is not UTF-8 text at byte 2, "
-        "and only files of a secret volume may hold other bytes"
+        "and only files of a secret volume may contain other bytes"
     )
 
 

@@ -1,7 +1,7 @@
 """Which tags of a repository were pushed after the running one, for policies by which the later push wins.
 
-A list of tags tells no times. Some registries tell them elsewhere; for the others the configs of images say when these
-were made, which is asked for a few tags only: those that are the last by their spelling.
+A list of tags contains no times. Some registries report them elsewhere; for others the configs of images say when
+they were built, which is looked up for only a few tags: the last ones by their spelling.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from worker.policies.spelling import natural
 from worker.ports import Dated, Images
 
 MOST_CONFIGS = 20
-"""Tags whose images are asked when they were made."""
+"""The most tags whose images are looked up for the time when they were built."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def pushed_later(registry: Images, image: ImageReference, running: str, counts: Callable[[str], bool]) -> list[Dated]:
-    """The tags that count and were pushed after the running one, the last one first. Raises RemoteError.
+    """The tags that count and were pushed after the running one, the newest first. Raises RemoteError.
 
-    None of them where nobody can tell when the running tag was pushed: it may be the last.
+    None of them if it is unknown when the running tag was pushed: it may be the newest.
     """
     recent = registry.recent(image)
     if recent is None:
