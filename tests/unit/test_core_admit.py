@@ -41,6 +41,7 @@ from worker.targets.target import ContainerRule, Target
 FIRST, SECOND, THIRD = digest("first"), digest("second"), digest("third")
 ONE, TWO, THREE = message("1", pushed=-10), message("2"), message("3", pushed=10)
 NOW = at(60)
+JOBS = ContainerRecord(repository="docker.io/acme/jobs", goods=(Good(image="acme/jobs:1", tag="1"),))
 
 
 def admitted(
@@ -486,6 +487,21 @@ class TestAcquaint:
         now = record({"web": container()}, swept=True)
         assert acquaint(now, group({"web": running}), target(), NOW).swept is swept
 
+    @pytest.mark.parametrize(
+        "now",
+        [record({"web": container()}), record({"web": container(), "jobs": JOBS.but(followed=False)})],
+        ids=["the container is new", "its rule is new"],
+    )
+    def test_a_group_of_which_another_container_is_followed_now_is_swept_again(self, now: Record) -> None:
+        # Regression: what had been pushed for that container before was found by nobody.
+        both = group({"web": "acme/shop:1", "jobs": "acme/jobs:1"})
+        assert acquaint(now.but(swept=True), both, target("any", "web", "jobs"), NOW).swept is False
+        assert acquaint(now.but(swept=True), both, target("any", "web"), NOW).swept is True
+
+    def test_a_group_that_is_met_for_the_first_time_is_not_swept_twice(self) -> None:
+        both = group({"web": "acme/shop:1", "jobs": "acme/jobs:1"})
+        assert acquaint(record({}, swept=True), both, target("any", "web", "jobs"), NOW).swept is True
+
     def test_a_container_that_follows_another_repository_starts_anew(self) -> None:
         now = container(candidate(TWO), failures=(failure(ONE),), repository="docker.io/acme/old")
         after = acquaint(record({"web": now}), group(), target(), NOW)
@@ -633,6 +649,12 @@ class TestRedeployed:
     def test_only_a_few_good_images_are_kept(self) -> None:
         many = tuple(good(f"v{number}") for number in range(GOODS_KEPT))
         assert self.goods(container(goods=many)) == [self.DEPLOYED, *many[:-1]]
+
+    def test_a_good_image_that_is_not_kept_is_still_known_as_ours(self) -> None:
+        # A late change may bring it back, which must not pass for a choice of the owner's.
+        many = tuple(good(f"v{number}") for number in range(GOODS_KEPT))
+        after = acquaint(record({"web": container(goods=many)}), self.BY_HAND, target(), NOW)
+        assert after.containers["web"].past == (many[-1].image,)
 
     def test_the_policy_compares_with_the_owners_image_from_then_on(self) -> None:
         # Regression: any version lower than one that aci-hooks had once brought was superseded for ever.
