@@ -40,7 +40,8 @@ class Simulator:
                 return self._control.serve(request)
         with self._lock:
             target = self._arm.target(request)
-            fault = self._faults.draw(request.method, target.key if target else None)
+            key, route = (target.key, target.route) if target else (None, "")
+            fault = self._faults.draw(request.method, key, route)
         if fault and fault.delay:
             self._closing.wait(fault.delay)
         with self._lock:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.unit.builders import ADDRESS, SHOP, at, candidate, change, container, digest, group, message, record, timer
-from worker.core.status import ContainerStatus, RolloutStatus, Status, phase_of, status_of, why_held
+from worker.commands.status import as_entry
+from worker.core.status import STOPPED, ContainerStatus, RolloutStatus, Status, phase_of, status_of, why_held
 from worker.groups.group import ContainerGroup
 from worker.groups.health import LONG_AGO
 from worker.record.record import Record
@@ -71,7 +72,7 @@ class TestHealth:
         crashing = {"state": "Waiting", "detailStatus": "CrashLoopBackOff"}
         status = shown(of=raw(crashing, instanceView={"state": "Stopped"}))
         assert [one.health for one in status.containers] == ["stopped"]
-        assert (status.problem, status.held, status.word) == (None, "stopped by its owner", "held")
+        assert (status.problem, status.held, status.reason, status.word) == (None, STOPPED, STOPPED, "held")
 
     @pytest.mark.parametrize("count", [None, "many"])
     def test_what_azure_does_not_tell_is_no_restart(self, count: object) -> None:
@@ -158,6 +159,12 @@ class TestWhatKeepsItBack:
             f"held by hand: sale (ann, until {at(60):%Y-%m-%d %H:%M} UTC)",
             "held by a resource tag: audit",
         ]
+        assert shown(held, tagged).reason == "sale; audit"
+
+    def test_programs_get_the_reason_alone(self) -> None:
+        # FINDING: `held` was `held by hand: sale (ann)`, of which nobody could have taken the reason.
+        assert as_entry(shown(record(hold=Hold(reason="sale", since=at(0), by="ann"))))["held"] == "sale"
+        assert as_entry(shown())["held"] is None
 
     @pytest.mark.parametrize(
         ("more", "told"), [({}, "sale"), ({"by": "ann"}, "sale (ann)"), ({"until": at(60)}, "sale, until ")]
