@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.unit.builders import ADDRESS, SHOP, at, candidate, change, container, digest, group, message, record, timer
-from worker.commands.status import as_entry
+from worker.core.entries import as_entry
 from worker.core.status import STOPPED, ContainerStatus, RolloutStatus, Status, phase_of, status_of, why_held
 from worker.groups.group import ContainerGroup
 from worker.groups.health import LONG_AGO

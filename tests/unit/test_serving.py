@@ -11,7 +11,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from ingress import server
-from ingress.server import Connection
+from shared.serving import Connection
 
 
 class Loop:
