@@ -44,7 +44,8 @@ class Simulator:
                 return self._control.serve(request)
         with self._lock:
             target = self._arm.target(request)
-            fault = self._faults.draw(request.method, target.key if target else None)
+            key, route = (target.key, target.route) if target else (None, "")
+            fault = self._faults.draw(request.method, key, route)
             end_of_stall = self._end_of_stalls
         if fault and fault.delay:
             end_of_stall.wait(fault.delay)

@@ -726,6 +726,70 @@ class TestFaults:
         assert set(first) == {200, 500}
 
 
+class TestLogs:
+    """facts: the last lines of a container as it runs now; those of an instance that a PUT took away are gone."""
+
+    def read(self, azure: Azure, container: str = "web", **options: Any) -> Any:
+        return azure.client.containers.list_logs(RESOURCE_GROUP, GROUP, container, **options).content
+
+    def test_the_last_lines_of_the_newest_start(self, arm: ArmSimulator, azure: Azure, group: None) -> None:
+        assert self.read(azure) == "starting acme/shop:v1\n"
+        arm.client.image("acme/shop:v2", output="one\ntwo\nthree\n")
+        azure.put_image("acme/shop:v2")
+        azure.settled()
+        assert self.read(azure) == "one\ntwo\nthree\n"
+        assert self.read(azure, tail=2) == "two\nthree\n"
+        assert self.read(azure, tail=0) == ""
+        started = current_state(azure.get())["startTime"]
+        assert self.read(azure, tail=1, timestamps=True) == f"{started} three\n"
+
+    def test_a_crash_loop_has_what_the_start_that_crashed_said(
+        self, arm: ArmSimulator, azure: Azure, group: None
+    ) -> None:
+        arm.client.options(back_off_seconds=60)
+        arm.client.image("acme/shop:v2", "crash-loop")
+        azure.put_image("acme/shop:v2")
+        until(azure.get, lambda body: "CrashLoopBackOff" in current_state(body)["detailStatus"])
+        assert self.read(azure) == "starting acme/shop:v2\nfatal: acme/shop:v2 gives up\n"
+        azure.settled()
+        azure.put_image("acme/shop:v1")
+        until(azure.get, lambda body: current_state(body)["state"] == "Running")
+        assert self.read(azure) == "starting acme/shop:v1\n"
+
+    def test_one_that_has_ended_for_good_keeps_its_own(self, arm: ArmSimulator, azure: Azure) -> None:
+        arm.client.image("acme/shop:v1", "exits-1")
+        place(arm, definition(restartPolicy="Never"))
+        assert self.read(azure) == "starting acme/shop:v1\nfatal: acme/shop:v1 gives up\n"
+
+    def test_what_has_not_started_has_none(self, arm: ArmSimulator, azure: Azure, group: None) -> None:
+        arm.client.image("acme/shop:v2", "unpullable")
+        azure.put_image("acme/shop:v2")
+        assert refused(lambda: self.read(azure), ResourceNotFoundError) == (404, "ContainerLogNotAvailable")
+        azure.settled()
+        assert refused(lambda: self.read(azure), ResourceNotFoundError) == (404, "ContainerLogNotAvailable")
+        assert refused(lambda: self.read(azure, "nobody"), ResourceNotFoundError) == (404, "ContainerNotFound")
+
+    def test_not_every_role_may_read_them(self, arm: ArmSimulator, azure: Azure, group: None) -> None:
+        arm.client.options(may_read_logs=False)
+        with pytest.raises(HttpResponseError, match="containers/logs/read") as error:
+            self.read(azure)
+        assert error.value.status_code == 403
+        azure.get()
+
+    def test_they_count_as_reads_and_may_meet_a_fault_of_their_own(
+        self, arm: ArmSimulator, azure: Azure, group: None
+    ) -> None:
+        arm.client.fault("error", route="logs")
+        assert refused(lambda: self.read(azure))[0] == 500
+        azure.get()
+        assert arm.client.stats()["reads"] == 2
+        with pytest.raises(SimulatorRefusedError, match="'output' is a text"):
+            arm.client.image("acme/shop:v2", output=7)  # type: ignore[arg-type]
+
+    def test_a_number_of_lines_is_a_number(self, azure: Azure, group: None) -> None:
+        assert refused(lambda: self.read(azure, tail=-1)) == (400, "InvalidTail")
+
+
 class TestLimits:
     def test_each_answer_says_what_is_left(self, arm: ArmSimulator, azure: Azure) -> None:
         place(arm, definition())

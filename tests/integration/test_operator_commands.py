@@ -151,7 +151,7 @@ class TestStatus:
         assert [one["target"]["container_group"] for one in found] == ["gone", "shop", "fine"]
         gone, shop, fine = found
         assert "ResourceNotFound" in gone["problem"]
-        assert (shop["held"], shop["waiting"]) == ("held by hand: sale (ann)", ["docker.io/acme/shop:v2"])
+        assert (shop["held"], shop["waiting"]) == ("sale", ["docker.io/acme/shop:v2"])
         assert fine["problem"] is None
         assert {name: fine["containers"][0][name] for name in ("name", "image", "health", "restarts")} == {
             "name": "web",

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from ingress import front as front_module
-from ingress.front import ARRIVED, Event, Front, NoRoom, environ_of, unacceptable
+from ingress.front import ARRIVED, Front, NoRoom
+from shared.wsgi import Event, environ_of, unacceptable
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""uvicorn around the application: one process, a deadline at each stage of a connection, exit 0 after SIGTERM."""
+"""uvicorn around an ASGI application: one process, a deadline at each stage of a connection, exit 0 after SIGTERM."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from ingress import problems
-from ingress.front import Front
-from ingress.problems import Problem
+from shared.problem import CONTENT_TYPE, Problem
 
 # A slow client costs others nothing, but it occupies a file descriptor. So each stage has a limit in seconds:
 _HEAD_LIMIT = 5.0
@@ -46,7 +44,7 @@ class Connection(H11Protocol):
     def __init__(self, config: uvicorn.Config, server_state: Any, app_state: dict[str, Any], _loop: Any = None) -> None:
         super().__init__(config, server_state, {**app_state, "line": self}, _loop)
         self._accepted: float | None = time.monotonic()
-        self._busy = self._ended = False
+        self._busy = self._ended = self._stopping = False
         self._waiting: asyncio.Timeout | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -70,6 +68,7 @@ class Connection(H11Protocol):
     def shutdown(self) -> None:
         """The server is ending. Unfinished requests are answered, but their bodies must arrive soon."""
         super().shutdown()
+        self._stopping = True
         self._wait_no_longer_than(_LAST_CALL)
 
     @contextmanager
@@ -96,6 +95,15 @@ class Connection(H11Protocol):
             yield
         finally:
             self._waiting = None
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the client has closed its side, or the server is stopping. Then a stream should end."""
+        return self._ended or self._stopping
+
+    def allow(self, seconds: float) -> None:
+        """Allow the current request this many seconds from now: a stream has no end to wait for."""
+        self._has(seconds)
 
     def send_400_response(self, msg: str) -> None:
         """Answer bytes that are not HTTP."""
@@ -128,7 +136,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(app: Front, listener: socket.socket) -> None:
+def serve(app: Any, listener: socket.socket) -> None:
     """Serve until SIGTERM; then finish the unfinished requests.
 
     One process is fast enough for a queue, and its metrics are complete.
@@ -176,5 +184,5 @@ def _allow_many_connections() -> None:
 
 def _response(problem: Problem) -> bytes:
     body = problem.body()
-    head = f"Content-Type: {problems.CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    head = f"Content-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     return f"HTTP/1.1 {problem.status} {problem.title}\r\n{head}".encode("ascii") + body
