@@ -55,7 +55,8 @@ def read_receivers(
     try:
         entries = _File.model_validate(_load(path)).receivers
     except ValidationError as error:
-        raise SettingsError([_told(_place(one["loc"]), _words(one["msg"])) for one in error.errors()]) from None
+        mistakes = [_told(_place(mistake["loc"]), _words(mistake["msg"])) for mistake in error.errors()]
+        raise SettingsError(mistakes) from None
     problems: list[str] = []
     limits = Limits()
     for number, entry in enumerate(entries):

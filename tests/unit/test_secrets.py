@@ -147,10 +147,10 @@ def test_one_client_a_vault_and_one_credential_for_all(vaults: list[Vault]) -> N
         }
     )
     assert values == {"a": "db None", "b": "db 7", "c": "db None"}
-    assert [one.url for one in vaults] == ["https://one.vault.azure.net", "https://two.vault.azure.net"]
+    assert [vault.url for vault in vaults] == ["https://one.vault.azure.net", "https://two.vault.azure.net"]
     assert len(credentials) == 1
     # azure-core's own are five minutes.
-    assert all((one.options["connection_timeout"], one.options["read_timeout"]) == (5, 20) for one in vaults)
+    assert all((vault.options["connection_timeout"], vault.options["read_timeout"]) == (5, 20) for vault in vaults)
 
 
 @pytest.mark.usefixtures("vaults")

@@ -26,9 +26,9 @@ def pushed_later(registry: Images, image: ImageReference, running: str, counts: 
     recent = registry.recent(image)
     if recent is None:
         recent = _by_configs(registry, image, running, counts)
-    since = next((one.pushed_at for one in recent if one.tag == running), _NEVER)
-    later = [one for one in recent if one.tag != running and one.pushed_at > since and counts(one.tag)]
-    return sorted(later, key=lambda one: (one.pushed_at, natural(one.tag)), reverse=True)
+    since = next((dated.pushed_at for dated in recent if dated.tag == running), _NEVER)
+    later = [dated for dated in recent if dated.tag != running and dated.pushed_at > since and counts(dated.tag)]
+    return sorted(later, key=lambda dated: (dated.pushed_at, natural(dated.tag)), reverse=True)
 
 
 def _by_configs(registry: Images, image: ImageReference, running: str, counts: Callable[[str], bool]) -> list[Dated]:
@@ -40,4 +40,4 @@ def _by_configs(registry: Images, image: ImageReference, running: str, counts: C
     if not known:
         return []
     candidates = sorted((tag for tag in registry.tags(image) if tag != running and counts(tag)), key=natural)
-    return [*known, *(one for tag in candidates[-MOST_CONFIGS:] for one in created(tag))]
+    return [*known, *(dated for tag in candidates[-MOST_CONFIGS:] for dated in created(tag))]

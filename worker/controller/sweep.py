@@ -113,9 +113,11 @@ class Sweeper:
 
     def _wake(self, record: Record, group: ContainerGroup) -> int:
         """Start the timer of a group whose timer was lost, or that runs another image than it should."""
-        overdue = record.timer is not None and is_overdue(record.timer, self.ports.now())
+        is_lost = record.timer is not None and is_overdue(record.timer, self.ports.now())
+        # A group in transition shows the images of an operation that has not ended, which are not drift yet.
         at_rest = record.timer is None and not group.in_transition and record.containers
-        if not (overdue or (at_rest and drifted(record, group.images, rollback=self.rollback))):
+        has_drifted = at_rest and drifted(record, group.images, rollback=self.rollback)
+        if not (is_lost or has_drifted):
             return 0
         try:
             change(self.ports, record.target, lambda current: current)
@@ -128,9 +130,10 @@ class Sweeper:
         found: dict[Push, None] = {}
         for name, following in followings(group.images, target).items():
             container = record.containers.get(name)
-            if container and (container.candidates or container.pin):
-                continue
-            if any(message.push.image.name == following.name for message in record.inbox):
+            # What waits or is pinned is decided by its own timer. Another push now would only compete with it.
+            is_being_decided = container is not None and (container.candidates or container.pin)
+            waits_in_inbox = any(message.push.image.name == following.name for message in record.inbox)
+            if is_being_decided or waits_in_inbox:
                 continue
             try:
                 image = ImageReference.parse(following.name)
@@ -153,22 +156,24 @@ class Sweeper:
     def _newer(self, follows: Followed, tell: Callable[[str], None]) -> Push | None:
         """The best push that is an image, has not failed before and is not running already."""
         image, tag, policy = follows.image, follows.tag, follows.policy
-        for one in islice(self._in_turn(follows, tell), MOST_TRIED):
-            tried = ImageReference(image.registry, image.repository, one.tag)
+        for dated in islice(self._in_turn(follows, tell), MOST_TRIED):
+            tried = ImageReference(image.registry, image.repository, dated.tag)
             found = self.registry.lookup(tried, follows.running)
             if not isinstance(found, Found):
                 raise CannotTell(str(getattr(found, "detail", found)))
-            if found.artifact or follows.failed(one.tag, found.digest):
+            if found.artifact or follows.failed(dated.tag, found.digest):
                 continue
             # Azure reports the platform's manifest as pulled, but the registry the index that lists it. If the
             # later push wins, another tag of the running image would only change its name.
             is_same = bool(found.digests & follows.running)
-            is_known = is_same or not follows.running
-            if (one.tag == tag and is_known) or (is_same and not policy.ordered):
+            # Without any digest of the running image, nobody can say that its own tag has moved: then it has not.
+            own_tag_is_unchanged = dated.tag == tag and (is_same or not follows.running)
+            is_only_another_name = is_same and not policy.ordered
+            if own_tag_is_unchanged or is_only_another_name:
                 return None
-            pushed = ImageReference(image.registry, image.repository, one.tag, found.digest)
+            pushed = ImageReference(image.registry, image.repository, dated.tag, found.digest)
             # For most tags the time of the push is unknown. Taken as now, it would outrank a webhook that is waiting.
-            pushed_at = max(follows.since, min(one.pushed_at, self.ports.now()))
+            pushed_at = max(follows.since, min(dated.pushed_at, self.ports.now()))
             return Push.of(SWEEP, pushed, pushed_at=pushed_at, proof="own")
         return None
 
@@ -217,7 +222,7 @@ class Followed:
         failed = {failure.tag for failure in self.failures}
         # A record remembers only the newest failures. Any tag lower than one of them may have failed earlier.
         forgets = len(self.failures) >= FAILURES_KEPT
-        may_have_failed = tag in failed or (forgets and any(self.policy.outranks(one, tag) for one in failed))
+        may_have_failed = tag in failed or (forgets and any(self.policy.outranks(other, tag) for other in failed))
         return not may_have_failed and isinstance(self.policy.decide(self.tag, tag), Update)
 
 
@@ -228,7 +233,9 @@ def _tell(problems: list[str], name: str, problem: str) -> None:
 def _failures(container: ContainerRecord | None, now: datetime, pause: timedelta) -> tuple[FailedPush, ...]:
     """The failures that must not be tried again now. After a circumstance, a push may be tried again."""
     failures = container.failures if container else ()
-    return tuple(one for one in failures if not one.circumstance or _is_tried_later(one, failures, now, pause))
+    return tuple(
+        failure for failure in failures if not failure.circumstance or _is_tried_later(failure, failures, now, pause)
+    )
 
 
 def _is_tried_later(failure: FailedPush, failures: tuple[FailedPush, ...], now: datetime, pause: timedelta) -> bool:
@@ -239,7 +246,9 @@ def _is_tried_later(failure: FailedPush, failures: tuple[FailedPush, ...], now: 
     """
     if failure.code not in PULLED_ON_THE_GROUP:
         return False
-    tries = [one.at for one in failures if (one.code, one.tag, one.circumstance) == (failure.code, failure.tag, True)]
+    tries = [
+        other.at for other in failures if other.circumstance and (other.code, other.tag) == (failure.code, failure.tag)
+    ]
     doubled: timedelta = pause * 2 ** (len(tries) - 1)
     return now < max(tries) + min(LONGEST_PAUSE, doubled)
 

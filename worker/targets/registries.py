@@ -33,22 +33,24 @@ class RegistryEntry:
 
 
 def entry_for(entries: Mapping[str, RegistryEntry], image: ImageReference) -> RegistryEntry:
-    """All that the entries (host or host/path → entry) say of an image's repository.
+    """Everything that the entries (host or host/path → entry) say about an image's repository.
 
     If two entries say the same thing, the longer path wins. A user name and a password belong together, and replace
     the identity.
     """
     entry = RegistryEntry()
     for key in sorted((key for key in entries if _covers(key, image)), key=len, reverse=True):
-        one = entries[key]
+        shorter = entries[key]
+        # The longer path decides on all three together: a user name must not be sent with the password of another
+        # entry, and login and identity exclude each other.
         has_login = entry.username is not None or entry.identity is not None
         entry = RegistryEntry(
-            username=entry.username if has_login else one.username,
-            password=entry.password if has_login else one.password,
-            identity=entry.identity if has_login else one.identity,
-            believe=entry.believe or one.believe,
-            scheme=entry.scheme or one.scheme,
-            realms=(*entry.realms, *one.realms),
+            username=entry.username if has_login else shorter.username,
+            password=entry.password if has_login else shorter.password,
+            identity=entry.identity if has_login else shorter.identity,
+            believe=entry.believe or shorter.believe,
+            scheme=entry.scheme or shorter.scheme,
+            realms=(*entry.realms, *shorter.realms),
         )
     return entry
 
