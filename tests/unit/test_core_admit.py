@@ -570,6 +570,9 @@ class TestAcquaint:
         now = record({"web": container()}, swept=True)
         assert acquaint(now, group({"web": running}), target(), NOW).swept is swept
 
+    def test_a_group_that_was_swept_before_its_first_look_is_not_swept_again(self) -> None:
+        assert acquaint(record(swept=True), group(), target(), NOW).swept
+
     def test_a_container_that_follows_another_repository_starts_anew(self) -> None:
         now = container(candidate(TWO), failures=(failure(ONE),), repository="docker.io/acme/old")
         after = acquaint(record({"web": now}), group(), target(), NOW)
