@@ -67,6 +67,7 @@ class Receiving:
         return settlements
 
     def _later(self, message: UpdateMessage) -> Settlement:
-        # Jitter keeps the pushes of one burst from coming back all at once.
+        # To wait for room is no failure, so it does not count as an attempt. Jitter keeps the pushes of one burst from
+        # coming back all at once.
         pause = min(FULL, 2.0 ** min(message.dequeued, 10))
         return Reschedule(message.model_copy(update={"attempts": 0}), pause * self._chance.uniform(0.5, 1.0))
