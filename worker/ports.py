@@ -176,15 +176,16 @@ Noticed = Result | Literal["address changed"]
 class Notice:
     """How a push ended for a target. `image` and `target` are written as people write them; `detail` is a sentence.
 
-    `target` is empty, and `group` None, where no target runs what was pushed. `digest` is what the tag stood for, and
-    `before` what the `containers` ran well before (container → image), each if known. `pusher` is whom the sender
-    names, `by` who did it by hand. `log` are the last lines of the container that failed.
+    `target` is empty, and `group` None, where no target runs what was pushed. `log` are the last lines of the container
+    that crashed. `digest` is what the tag stood for, and `before` what the `containers` ran well before (container →
+    image), each if known. `pusher` is whom the sender names, `by` who did it by hand.
     """
 
     outcome: Noticed
     image: str
     target: str
     detail: str
+    log: str | None = None
     group: TargetId | None = None
     id: str = ""
     at: datetime | None = None
@@ -195,7 +196,6 @@ class Notice:
     pusher: str | None = None
     by: str | None = None
     seconds: float | None = None
-    log: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +209,8 @@ class Ports:
     `redact`: hide secrets in what an outside system said.
     `tell`: notify people.
     `leave_trace`: remember how a push ended that no record tells of.
+    `last_lines`: what a container of a group wrote last, read by a deadline (monotonic); None if nobody wants it.
+    It raises RemoteError.
     """
 
     groups: Groups
@@ -223,6 +225,7 @@ class Ports:
     redact: Callable[[str], str] = str
     tell: Callable[[Notice], None] = lambda _notice: None
     leave_trace: Callable[[End], None] = lambda _end: None
+    last_lines: Callable[[TargetId, str, float], str] | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def load(self, target: TargetId) -> tuple[Record, str | None]:

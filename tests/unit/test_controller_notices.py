@@ -22,7 +22,7 @@ def ended(of: UpdateMessage, result: Result, now: Record, **more: Any) -> tuple[
 
 def test_it_says_who_what_where_why_and_how_long() -> None:
     of = message("2", pushed=-51, pusher="alice")
-    notice = notice_of(*ended(of, "failed", record({"web": container()}), code="CrashLoop"), log="boom")
+    notice = notice_of(*ended(of, "failed", record({"web": container()}), code="CrashLoop", log="boom"))
     assert (notice.outcome, notice.image, notice.target, notice.detail) == (
         "failed",
         "docker.io/acme/shop:2",

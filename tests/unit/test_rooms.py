@@ -20,7 +20,7 @@ OWNERS = {
     "azure.identity": {"shared.credential"},
     "azure.keyvault": {"worker.adapters.secret_sources"},
     "flask": {"ingress.app"},
-    "uvicorn": {"ingress.server"},
+    "uvicorn": {"shared.serving"},
 }
 IMPURE = {"os", "time", "random", "socket", "subprocess", "threading", "pathlib", "uuid", "secrets"}
 CARRY_OUT = ["shared.queue", "worker.controller", "worker.discovery", "worker.failures", "worker.wiring"]

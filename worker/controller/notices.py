@@ -14,8 +14,8 @@ _RUNS: frozenset[Result] = frozenset({"updated", "unchanged"})
 """The results after which a container runs what was pushed."""
 
 
-def notice_of(record: Record, ending: Ending, log: str | None = None) -> Notice:
-    """What people are told of the end of a push; `log` are the last lines of the container that failed."""
+def notice_of(record: Record, ending: Ending) -> Notice:
+    """What people are told of the end of a push."""
     message = ending.message
     digest = _digest(record, ending)
     outcome = _outcome(record, ending)
@@ -24,7 +24,7 @@ def notice_of(record: Record, ending: Ending, log: str | None = None) -> Notice:
         digest=digest,
         before=_before(record, outcome.before, digest),
     )
-    return replace(notice, code=ending.code, log=log)
+    return replace(notice, code=ending.code, log=ending.log)
 
 
 def notice_without_record(message: UpdateMessage, outcome: Outcome, target: TargetId | None) -> Notice:

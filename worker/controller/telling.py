@@ -96,7 +96,7 @@ def log_new_failures(before: Record, decided: Record) -> None:
 def _letter(ending: Ending) -> str:
     message = ending.message
     letter = dead_letter_of(message, ending.code or "", ending.detail, ending.attempts, message.received_at, ending.at)
-    return letter.encode()
+    return letter.model_copy(update={"log": ending.log}).encode()
 
 
 def context_of(message: UpdateMessage, target: TargetId | None = None) -> dict[str, str]:
