@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import socket
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from worker.adapters.notifications.folding import Folding
 from worker.adapters.notifications.lane import Delivery
 from worker.adapters.notifications.notifier import MOST_WAITING, Notifier, Result
 from worker.adapters.notifications.plain import is_acceptable, post_json
+from worker.adapters.notifications.rendering import as_json
 from worker.adapters.notifications.services import Unfit
 from worker.ports import Notice
 from worker.targets.recipients import Recipient
@@ -263,6 +265,29 @@ class TestUrls:
             destination_of(url)
         assert why in str(caught.value)
         assert "s3cret" not in str(caught.value)
+
+    def test_every_url_of_the_documentation_leads_where_it_says(self) -> None:
+        page = (PROJECT / "docs" / "notifications.md").read_text(encoding="utf-8")
+        table = page.partition("## Where a URL leads")[2].partition("\n- ")[0]
+        found: dict[str, set[str]] = {}
+        for row in table.splitlines():
+            service = row.split("|")[1].strip() if row.startswith("|") else ""
+            for url in re.findall(r"`(\w+://[^`]+)`", row):
+                found.setdefault(destination_of(url).name, set()).add(service)
+        assert found == {
+            "Power Automate / Workflows (for MSTeams)": {"Microsoft Teams"},
+            "Slack": {"Slack"},
+            "Discord": {"Discord"},
+            "Google Chat": {"Google Chat"},
+            "E-Mail": {"e-mail", "e-mail by a relay within your network"},
+            "ntfy": {"ntfy"},
+            "plain JSON": {"plain JSON"},
+        }
+
+    def test_the_fields_of_the_documentation_are_those_that_are_posted(self) -> None:
+        page = (PROJECT / "docs" / "notifications.md").read_text(encoding="utf-8")
+        documented = json.loads(page.partition("## Plain JSON")[2].partition("```json")[2].partition("```")[0])
+        assert documented.keys() == as_json(content_of(NOTICE)).keys()
 
     def test_apprise_is_imported_for_the_first_url_and_not_before(self) -> None:
         code = (
