@@ -395,12 +395,17 @@ class TestSlowness:
             notifier.close(PATIENCE)
 
     def test_a_chat_that_hangs_holds_up_no_other_one(self, chat: Chat) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as deaf:
-            notifier = notifier_of(f"ntfy://127.0.0.1:{deaf.getsockname()[1]}/topic", chat.url)
-            for number in range(3):
-                notifier.tell(nth(number))
-            assert [chat.next()["target"] for _ in range(3)] == ["web/shop-0", "web/shop-1", "web/shop-2"]
-            notifier.close(0)
+        hanging = Hanging()
+        notifier = notifier_of(
+            "hanging", chat.url, find=lambda url: hanging if url == "hanging" else destination_of(url)
+        )
+        for number in range(3):
+            notifier.tell(nth(number))
+        assert [chat.next()["target"] for _ in range(3)] == ["web/shop-0", "web/shop-1", "web/shop-2"]
+        assert hanging.taken.qsize() <= 1
+        hanging.open.set()
+        notifier.close(PATIENCE)
+        assert hanging.taken.qsize() == 3
 
     def test_closing_waits_a_while_and_no_longer(self, chat: Chat) -> None:
         chat.open.clear()
@@ -443,6 +448,26 @@ class TestSlowness:
             hangs.set()
             notifier.close(PATIENCE)
         assert [line["event"] for line in logs] == ["notification dropped"]
+
+    def test_what_few_want_to_know_crowds_out_nothing_else(self, chat: Chat) -> None:
+        asked, hangs = threading.Event(), threading.Event()
+
+        def slow() -> list[Recipient]:
+            asked.set()
+            hangs.wait(PATIENCE)
+            return [Recipient(chat.url)]
+
+        with capture_logs() as logs:
+            notifier = Notifier(slow)
+            notifier.tell(replace(NOTICE, outcome="ignored"))
+            assert asked.wait(PATIENCE)
+            for number in range(2 * MOST_WAITING):
+                notifier.tell(replace(nth(number), outcome="ignored"))
+            notifier.tell(NOTICE)
+            hangs.set()
+            notifier.close(PATIENCE)
+        assert [line["event"] for line in logs] == []
+        assert chat.next()["outcome"] == "updated"
 
 
 class Hanging:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -61,6 +62,24 @@ def test_another_group_outcome_or_code_is_another_thing(other: Notice) -> None:
     folding = Folding()
     folding.take(failed(), *later(0))
     assert folding.take(other, *later(1)) == [(other, None)]
+
+
+def test_each_new_image_that_runs_is_told_and_the_same_one_again_is_not() -> None:
+    folding = Folding()
+    two, three = failed("v2", code=None, outcome="updated"), failed("v3", code=None, outcome="updated")
+    assert [folding.take(notice, *later(0)) for notice in (two, three, two)] == [[(two, None)], [(three, None)], []]
+
+
+def test_an_end_that_is_told_twice_is_not_repeated() -> None:
+    folding = Folding()
+    ended = replace(failed(), id="p1", at=NOON)
+    redriven = replace(ended, at=NOON + timedelta(seconds=90))
+    for notice in (ended, ended, ended):
+        folding.take(notice, *later(0))
+    assert folding.due(*later(600)) == []
+    for notice in (ended, redriven, redriven):
+        folding.take(notice, *later(700))
+    assert folding.all() == [(redriven, Repeats(1, NOON + timedelta(seconds=700)))]
 
 
 def test_the_spelling_of_a_group_makes_no_other_group() -> None:

@@ -1,9 +1,10 @@
 """Folding: the same notice again and again is told once, and then as "n more". Pure.
 
-The same is: the same group, outcome and code. The first one is told at once. Those that follow are counted, and told
-with the last of them after a while; as long as it goes on, the while becomes longer. This is the memory of one worker:
-it ends with the worker, so each worker tells the first one that it sees. A memory in storage would need a write for
-each notice, and could fail; what is told once too often does less harm than what is not told.
+The same is: the same group, outcome and code; or the same image, where an outcome has no code, because each new image
+that runs is news. The first one is told at once. Those that follow are counted, and told with the last of them after a
+while; as long as it goes on, the while becomes longer. This is the memory of one worker: it ends with the worker, so
+each worker tells the first one that it sees. A memory in storage would need a write for each notice, and could fail;
+what is told once too often does less harm than what is not told.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ FIRST, LONGEST = 600.0, 21600.0
 MOST = 1000
 """How many different ones are remembered."""
 
-Key = tuple[str, str, str | None]
+Key = tuple[str, str, str]
 Told = tuple[Notice, Repeats | None]
 
 
@@ -47,10 +48,12 @@ class Folding:
         """What to tell after this notice has come: itself, or nothing yet."""
         if notice.outcome == "address changed":
             return [(notice, None)]  # which is rare, and each address counts
-        key = (notice.target.lower(), notice.outcome, notice.code)
+        key = (notice.target.lower(), notice.outcome, notice.code or notice.image)
         if series := self._series.get(key):
-            series.count += 1
-            series.last = notice
+            # An end is told at least once: what comes a second time is the same one, and no repetition of it.
+            if not notice.id or (notice.id, notice.at) != (series.last.id, series.last.at):
+                series.count += 1
+                series.last = notice
             return []
         evicted = self._make_room()
         self._series[key] = _Series(notice, at, now + self._first, self._first)

@@ -16,7 +16,7 @@ from worker.adapters.notifications.destination import Destination, destination_o
 from worker.adapters.notifications.folding import Folding, Told
 from worker.adapters.notifications.lane import CAPACITY, LIMIT, Delivery, Lane
 from worker.ports import Notice
-from worker.targets.recipients import Recipient
+from worker.targets.recipients import TOLD, Recipient
 
 MOST_WAITING = 1000
 """How many notices may wait to be handed on; that takes no time but for reading the targets file."""
@@ -71,10 +71,12 @@ class Notifier:
 
     def tell(self, notice: Notice) -> None:
         """Have it told soon; dropped, with one warning, if too many wait. Returns at once and raises nothing."""
+        # A burst of pushes that nobody runs, of which few want to know, must not crowd out what matters.
+        is_minor = notice.outcome not in TOLD
         with self._changed:
-            drop = self._closed or len(self._waiting) >= MOST_WAITING
-            say_so = drop and not self._dropping
-            self._dropping = drop
+            drop = self._closed or len(self._waiting) >= (MOST_WAITING // 2 if is_minor else MOST_WAITING)
+            say_so = drop and not is_minor and not self._dropping
+            self._dropping = drop and not is_minor
             if not drop:
                 self._waiting.append(notice)
                 self._start()
