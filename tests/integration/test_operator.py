@@ -182,7 +182,7 @@ def test_check_reads_the_secrets_of_registries_and_notifications_and_the_tags_of
     assert "web/tagged: the tag aci-hooks.policy: 'semver:minro'" in problems["discovery"]
     assert problems["registry ghcr.io"].endswith("registries/ghcr.io.password can't be read: env:TOKEN is not set")
     assert "env:CHAT is not set" in problems["notify[0]"]
-    assert problems["notify[1]"] == "env:PLAIN does not contain an https URL"
+    assert problems["notify[1]"] == "nothing can be sent to the URL in env:PLAIN: it is not https"
 
 
 def test_check_tells_what_is_held_from_what_is_ok(site: Site) -> None:

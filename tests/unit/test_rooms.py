@@ -13,6 +13,7 @@ import pytest
 from tests.processes import PROJECT
 
 OWNERS = {
+    "apprise": {"worker.adapters.notifications.services"},
     "azure.storage.queue": {"shared.queue"},
     "azure.storage.blob": {"worker.adapters.record_blobs"},
     "azure.mgmt": {"worker.adapters.arm"},

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 LOOK = 5.0
 """Seconds between two looks at the targets file, and at the age of the list of groups."""
 
+DRAIN_PATIENCE = 60.0
+"""Seconds that `--drain` waits at most for notifications, once everything else is done."""
+
 LATEST_EXIT = 9.5
 """Seconds after a signal at which the program is over, whatever hangs."""
 
@@ -66,7 +69,11 @@ def run(context: click.Context, *, drain: bool) -> None:
         run_every("sweep", worker.stopping, jittered, deployment.sweep_if_due)
     log.info("worker started", queue=deployment.updates.name, drain=drain)
     finished = worker.run(drain=drain)
-    deployment.notifier.close()
+    if drain and not worker.stopping.is_set():
+        # Nobody waits for the exit, and a service may take no more than a message a second.
+        deployment.notifier.close(DRAIN_PATIENCE)
+    else:
+        deployment.notifier.close()
     log.info("worker stopped")
     if not finished:
         # Steps that hang in a call to storage or Azure would keep the interpreter from exiting.
