@@ -117,7 +117,7 @@ class Settings(BaseModel):
 
 
 class IngressSettings(Settings):
-    """What `aci-hooks-ingress` needs in addition. `max_body` is in bytes."""
+    """What the ingress needs in addition. `max_body` is in bytes."""
 
     webhook_tokens: Tokens = variable("ACI_HOOKS_WEBHOOK_TOKENS", ())
     sender_secrets: dict[Literal[SENDERS], Secrets] = Field(default_factory=dict)  # type: ignore[valid-type]
@@ -160,7 +160,7 @@ class IngressSettings(Settings):
 
 
 class WorkerSettings(Settings):
-    """What `aci-hooks-worker` needs in addition. Times are in seconds."""
+    """What the worker needs in addition. Times are in seconds."""
 
     services: ClassVar[tuple[str, ...]] = ("Queue", "Blob")
 
