@@ -185,6 +185,7 @@ class WorkerSettings(Settings):
     rollout_timeout: float = variable("ACI_HOOKS_ROLLOUT_TIMEOUT", 900.0, gt=0)
     rollback: bool = variable("ACI_HOOKS_ROLLBACK", True)
     dashboard_tokens: Secrets = variable("ACI_HOOKS_DASHBOARD_TOKENS", ())
+    crash_log_lines: int = variable("ACI_HOOKS_CRASH_LOG_LINES", 50, ge=0, le=1000)
     sweep_interval: float = variable("ACI_HOOKS_SWEEP_INTERVAL", 0.0, ge=0)
 
     def problems(self) -> Iterator[str]:

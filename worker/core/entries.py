@@ -20,7 +20,7 @@ def as_entry(one: Status) -> dict[str, Any]:
         ],
         "address": one.address,
         "rollout": rollout and {"image": rollout.image, "since": rollout.since.isoformat(), "phase": rollout.phase},
-        "held": one.held,
+        "held": one.reason,
         "waiting": list(one.waiting),
         "last": entry(one.target, one.last) if one.last else None,
         "problem": one.problem,

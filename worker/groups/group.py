@@ -14,7 +14,7 @@ from typing import Any
 
 from shared.message import TargetId
 from worker.groups.events import pulled_digest
-from worker.groups.health import Health, container_health, with_inits
+from worker.groups.health import Broken, Health, container_health, with_inits
 from worker.groups.ownership import not_ours
 from worker.groups.withheld import Secret, every_container, put_secrets, withheld_places
 
@@ -96,11 +96,15 @@ class ContainerGroup:
 
     def health(self, container: str, since: datetime) -> Health:
         """How one container has fared since a change at `since`, by Azure's clock."""
-        group_events = _events(_view(self._properties))
-        restart_policy = str(self._properties.get("restartPolicy") or "Always")
-        image = self.images.get(container)
-        health = container_health(self._view_of(container), group_events, restart_policy, since, image)
-        return with_inits(health, self._health_of_inits(restart_policy, since))
+        return with_inits(self._health_alone(container, since), self._health_of_inits(since))
+
+    def culprit(self, container: str, since: datetime) -> str:
+        """Who is to blame for a broken container: the init container that keeps it from starting, or else itself."""
+        inits = self._health_of_inits(since)
+        alone = self._health_alone(container, since)
+        if with_inits(alone, inits) == alone:
+            return container
+        return next(name for name, health in inits.items() if isinstance(health, Broken))
 
     def redacted(self, redact: Callable[[str], str]) -> ContainerGroup:
         """The same group, with everything redacted that its instance views say: what is kept of it may be cut."""
@@ -163,14 +167,24 @@ class ContainerGroup:
     def _provisioning_state(self) -> str:
         return str(self._properties.get("provisioningState") or "").lower()
 
+    @property
+    def _restart_policy(self) -> str:
+        return str(self._properties.get("restartPolicy") or "Always")
+
     def _containers(self) -> list[Json]:
         return list(self._properties.get("containers") or [])
 
-    def _health_of_inits(self, restart_policy: str, since: datetime) -> dict[str, Health]:
+    def _health_alone(self, container: str, since: datetime) -> Health:
+        """The health of a container, as if the group had no init containers."""
+        group_events = _events(_view(self._properties))
+        image = self.images.get(container)
+        return container_health(self._view_of(container), group_events, self._restart_policy, since, image)
+
+    def _health_of_inits(self, since: datetime) -> dict[str, Health]:
         inits: list[Json] = self._properties.get("initContainers") or []
         return {
             init["name"]: container_health(
-                _view(init["properties"]), [], restart_policy, since, init["properties"].get("image")
+                _view(init["properties"]), [], self._restart_policy, since, init["properties"].get("image")
             )
             for init in inits
         }
