@@ -13,7 +13,7 @@ from worker.dashboard.state import LETTERS, QUEUE, RECORDS, TARGETS, Reading, St
 from worker.dashboard.telling_view import Day, LetterRow, days_of, key_of, letter_row, newest_first
 from worker.dashboard.words import Moment, count_of, moment_of, shown
 
-GROUPS, ENDS, LETTERS_SHOWN, LINES, MOST = 40, 40, 10, 4, 240
+GROUPS, ENDS, LETTERS_SHOWN, LINES, MOST = 25, 25, 8, 4, 240
 """On the overview: groups a page, ends, letters, lines of a log, characters of a detail. The page stays small."""
 ALL_ENDS, ALL_LETTERS, ALL_LINES, ALL_MOST = 60, 32, 1000, 4000
 """On the page of one group or one letter."""
