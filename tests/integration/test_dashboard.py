@@ -6,7 +6,6 @@ import socket
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -63,10 +62,14 @@ def test_every_page_is_in_order_on_every_screen(served: Served, browser: Browser
     tab.open(f"{served.url}/")
     assert is_clean(tab)
     assert tab.run("matchMedia('(prefers-color-scheme: dark)').matches") is dark
-    for link in ("tbody th a", ".letter a[href^='/dead-letters/']"):
-        tab.open(tab.run(f'document.querySelector("{link}").href'))
-        assert is_clean(tab)
-        tab.open(f"{served.url}/")
+
+
+@pytest.mark.parametrize("link", ["tbody th a", ".letter a[href^='/dead-letters/']"])
+def test_so_are_the_pages_of_a_group_and_of_a_letter(served: Served, browser: Browser, link: str) -> None:
+    tab = browser.tab(width=PHONE, dark=True)
+    tab.open(f"{served.url}/")
+    tab.open(tab.run(f'document.querySelector("{link}").href'))
+    assert is_clean(tab)
 
 
 def test_it_tells_the_night_trouble_first(served: Served, browser: Browser) -> None:
@@ -78,7 +81,7 @@ def test_it_tells_the_night_trouble_first(served: Served, browser: Browser) -> N
     for told in (
         "1 in trouble, 2 failed",
         "CrashLoop",
-        "could not apply migration",  # in the container's last lines
+        'column "tax" does not exist',  # in the container's last lines
         "MissingSecrets",
         "configure each secret",
         "an update is watched",
@@ -161,8 +164,8 @@ def test_what_others_wrote_does_nothing(served: Served, browser: Browser) -> Non
 
 
 def test_status_json_is_what_the_command_prints(served: Served) -> None:
-    here, printed = get(f"{served.url}/status.json").json(), served.site.json_of("status", expect=0)
-    assert here == printed
+    printed = served.site.json_of("status")
+    wait_until(lambda: bool(get(f"{served.url}/status.json").json() == printed), 20, "the same as the command prints")
 
 
 def test_many_viewers_cost_as_many_reads_as_one(served: Served) -> None:
@@ -172,7 +175,7 @@ def test_many_viewers_cost_as_many_reads_as_one(served: Served) -> None:
     streams = [stream(served.url) for _ in range(50)]
     try:
         before, began = reads(), time.monotonic()
-        for _ in range(40):
+        for _ in range(15):
             assert get(f"{served.url}/").status_code == 200
         spent, seconds = reads() - before, time.monotonic() - began
         assert spent <= 5 * (seconds + 2), "more than five reads a second"
@@ -192,12 +195,11 @@ def stream(url: str) -> socket.socket:
 def test_silent_clients_and_too_many_streams_do_not_stop_it(served: Served) -> None:
     parts = urlsplit(served.url)
     silent = [socket.create_connection((parts.hostname, parts.port)) for _ in range(300)]
-    slow = [stream(served.url) for _ in range(STREAMS)]
+    slow = [stream(served.url) for _ in range(STREAMS + 1)]
     try:
-        heads = [one.recv(64) for one in slow]
-        assert all(head.startswith(b"HTTP/1.1 200") for head in heads)
-        with stream(served.url) as refused:
-            assert refused.recv(64).startswith(b"HTTP/1.1 503")
+        heads = [one.recv(12) for one in slow]
+        assert set(heads) == {b"HTTP/1.1 200", b"HTTP/1.1 503"}
+        assert heads.count(b"HTTP/1.1 200") <= STREAMS
         assert get(f"{served.url}/").status_code == 200
     finally:
         for one in (*silent, *slow):
@@ -211,15 +213,14 @@ def is_streamed(url: str) -> bool:
         return one.recv(64).startswith(b"HTTP/1.1 200")
 
 
-def test_an_outage_is_told_with_the_last_state(azurite: Azurite, tmp_path: Path, browser: Browser) -> None:
-    with night(azurite, tmp_path) as served:
-        wait_until(lambda: "checkout" in trouble(served.url), 30, "the night is read")
-        served.site.arm.fault("status", status=403, code="AuthorizationFailed", message="no role")
-        tab = browser.tab()
-        tab.open(f"{served.url}/")
-        tab.wait_for("document.body.innerText.includes('Azure does not show 12 of 12 groups')")
-        assert "acme.azurecr.io/shop" in tab.run("document.body.innerText")
-        assert is_clean(tab)
+def test_an_outage_is_told_with_the_last_state(served: Served, browser: Browser) -> None:
+    tab = browser.tab()
+    tab.open(f"{served.url}/")
+    served.site.arm.fault("error", status=403, code="AuthorizationFailed", message="no role")
+    tab.wait_for("document.body.innerText.includes('Azure does not show 12 of 12 groups')")
+    assert "acme.azurecr.io/shop" in tab.run("document.body.innerText")
+    assert is_clean(tab)
+    served.site.arm.clear_faults()
 
 
 def test_with_a_token_the_browser_asks_for_it(served: Served, browser: Browser) -> None:
@@ -229,16 +230,10 @@ def test_with_a_token_the_browser_asks_for_it(served: Served, browser: Browser) 
     tab = browser.tab()
     tab.open(url.replace("://", f"://anybody:{TOKEN}@"))
     tab.wait_for("document.getElementById('pause').hidden === false")
-    assert tab.run("fetch('/status.json').then(answer => answer.status)") == 200
-
-
-def test_it_ends_in_time_whoever_looks(served: Served) -> None:
-    url = serve(served.site)
-    program = served.site.processes.programs[-1]
-    viewer = stream(url)
-    assert viewer.recv(64).startswith(b"HTTP/1.1 200")
-    assert program.terminate(within=10) == 0
-    viewer.close()
+    served.site.updates.send("another message")
+    tab.wait_for("document.body.innerText.includes('2 messages on the queue')")
+    # It ends in time, whoever looks.
+    assert served.site.processes.programs[-1].terminate(within=10) == 0
 
 
 def test_letters_are_only_peeked_at(served: Served) -> None:

@@ -16,7 +16,7 @@ READS = 5
 """Reads a second, at most."""
 FIRST_READS = 20
 """Reads a second of groups that nobody has seen yet."""
-LIVELY, CALM = 4.0, 15.0
+LIVELY, CALM = 4.0, 10.0
 """Seconds between two reads of a group: of one with a rollout under way, and of any other."""
 
 

@@ -7,6 +7,8 @@
   const pause = document.getElementById("pause");
   if (!main.dataset.version || !window.EventSource) return;
 
+  // Not location.href: whoever came by a URL with a password in it could not fetch that.
+  const here = location.origin + location.pathname + location.search;
   let shown = main.dataset.version;
   let newest = shown;
   let paused = false;
@@ -72,7 +74,7 @@
     busy = true;
     const asked = newest;
     try {
-      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      const answer = await fetch(here, { headers: { Accept: "text/html" } });
       const date = Date.parse(answer.headers.get("Date"));
       if (date) ahead = date - Date.now();
       if (answer.ok) replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
@@ -86,7 +88,7 @@
 
   let stream = null;
   const listen = () => {
-    stream = new EventSource("/events");
+    stream = new EventSource(`${location.origin}/events`);
     stream.addEventListener("state", (event) => { newest = String(JSON.parse(event.data).version); load(); });
     stream.addEventListener("read", (event) => readAt(JSON.parse(event.data).at));
     stream.addEventListener("error", () => {
