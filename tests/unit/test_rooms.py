@@ -19,7 +19,7 @@ OWNERS = {
     "azure.mgmt": {"worker.adapters.arm"},
     "azure.identity": {"shared.credential"},
     "azure.keyvault": {"worker.adapters.secret_sources"},
-    "flask": {"ingress.app"},
+    "flask": {"ingress.app", "worker.dashboard.app"},
     "uvicorn": {"shared.serving"},
 }
 IMPURE = {"os", "time", "random", "socket", "subprocess", "threading", "pathlib", "uuid", "secrets"}
