@@ -18,6 +18,8 @@ OWNERS = {
     "azure.mgmt": {"worker.adapters.arm"},
     "azure.identity": {"shared.credential"},
     "azure.keyvault": {"worker.adapters.secret_sources"},
+    "azure.monitor": {"shared.otel_tracer"},
+    "opentelemetry": {"shared.otel_tracer"},
     "flask": {"ingress.app"},
     "uvicorn": {"ingress.server"},
 }

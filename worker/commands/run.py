@@ -38,6 +38,7 @@ def run(context: click.Context, *, drain: bool) -> None:
     """`aci-hooks run [--drain]`."""
     import structlog
 
+    from shared import tracing
     from shared.errors import RemoteError
     from shared.telemetry import MESSAGES
     from worker.adapters.monitoring import serve_monitoring
@@ -46,6 +47,7 @@ def run(context: click.Context, *, drain: bool) -> None:
     log = structlog.get_logger()
     deployment: Deployment = context.obj()
     settings = deployment.settings
+    tracing.start(settings, "aci-hooks-worker", deployment.redaction)
     worker = deployment.worker()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _stop(worker))
@@ -67,6 +69,7 @@ def run(context: click.Context, *, drain: bool) -> None:
     log.info("worker started", queue=deployment.updates.name, drain=drain)
     finished = worker.run(drain=drain)
     deployment.notifier.close()
+    tracing.stop()
     log.info("worker stopped")
     if not finished:
         # Steps that hang in a call to storage or Azure would keep the interpreter from exiting.
