@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 LOOK = 5.0
 """Seconds between two looks at the targets file, and at the age of the list of groups."""
 
-LATEST_EXIT = 9.5
-"""Seconds after a signal at which the program is over, whatever hangs."""
+LATEST_EXIT = 9.0
+"""Seconds after a signal at which the program is over, whatever hangs: platforms kill what is there after ten."""
 
 
 @click.command(
