@@ -14,12 +14,12 @@ from ingress.app import create_app
 from ingress.front import Front
 from ingress.outbox import CLIENT_TIMEOUTS, Outbox
 from ingress.receivers import Limits, read_receivers
-from ingress.server import listen, serve
 from ingress.traced import Traced
 from shared import tracing
 from shared.environment import SettingsError, misspelt, read_settings
 from shared.errors import RemoteError
 from shared.queue import open_queues
+from shared.serving import listen, serve
 from shared.settings import SENDERS, IngressSettings, WorkerSettings, variables
 from shared.telemetry import Redaction, configure_logging
 

@@ -14,11 +14,11 @@ from ingress.authority import FOR_EVERY_SENDER, Authority, Standing, standing_of
 from ingress.delivery import Delivery, Handshake, Ignored, Malformed
 from ingress.metrics import Metrics
 from ingress.outbox import Outbox
-from ingress.problems import Problem
 from ingress.senders import Sender
 from shared import tracing
 from shared.errors import RemoteError
 from shared.message import UpdateMessage
+from shared.problem import Problem
 from shared.push import Push
 from shared.tracing import Span
 

@@ -185,6 +185,8 @@ class WorkerSettings(Settings):
     soak: float = variable("ACI_HOOKS_SOAK", 30.0, ge=0)
     rollout_timeout: float = variable("ACI_HOOKS_ROLLOUT_TIMEOUT", 900.0, gt=0)
     rollback: bool = variable("ACI_HOOKS_ROLLBACK", True)
+    crash_log_lines: int = variable("ACI_HOOKS_CRASH_LOG_LINES", 50, ge=0, le=1000)
+    dashboard_tokens: Secrets = variable("ACI_HOOKS_DASHBOARD_TOKENS", ())
     sweep_interval: float = variable("ACI_HOOKS_SWEEP_INTERVAL", 0.0, ge=0)
 
     def problems(self) -> Iterator[str]:
@@ -196,6 +198,8 @@ class WorkerSettings(Settings):
             yield "ACI_HOOKS_POLL_MIN: must not be more than ACI_HOOKS_POLL_MAX"
         if self.retry_base > self.retry_max:
             yield "ACI_HOOKS_RETRY_BASE: must not be more than ACI_HOOKS_RETRY_MAX"
+        if "dashboard_tokens" in self.model_fields_set and not self.dashboard_tokens:
+            yield "ACI_HOOKS_DASHBOARD_TOKENS: contains no secret, only commas"
 
     def _target_problems(self) -> Iterator[str]:
         if self.targets_file:

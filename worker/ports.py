@@ -173,12 +173,16 @@ Noticed = Literal["updated", "rolled-back", "failed", "address changed"]
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """How a push ended for a target. `image` and `target` are written as people write them; `detail` is a sentence."""
+    """How a push ended for a target. `image` and `target` are written as people write them; `detail` is a sentence.
+
+    `log` are the last lines of the container that crashed, if they are known.
+    """
 
     outcome: Noticed
     image: str
     target: str
     detail: str
+    log: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +196,8 @@ class Ports:
     `redact`: hide secrets in what an outside system said.
     `tell`: notify people.
     `leave_trace`: remember how a push ended that no record tells of.
+    `last_lines`: what a container of a group wrote last, read by a deadline (monotonic); None if nobody wants it.
+    It raises RemoteError.
     """
 
     groups: Groups
@@ -206,6 +212,7 @@ class Ports:
     redact: Callable[[str], str] = str
     tell: Callable[[Notice], None] = lambda _notice: None
     leave_trace: Callable[[End], None] = lambda _end: None
+    last_lines: Callable[[TargetId, str, float], str] | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def load(self, target: TargetId) -> tuple[Record, str | None]:

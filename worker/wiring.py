@@ -100,7 +100,11 @@ class Deployment:
             redact=self.redaction.text,
             tell=self.notifier.tell,
             leave_trace=self.records.leave_trace,
+            last_lines=self._last_lines if self.settings.crash_log_lines else None,
         )
+
+    def _last_lines(self, target: TargetId, container: str, deadline: float) -> str:
+        return self.arm.last_lines(target, container, self.settings.crash_log_lines, deadline)
 
     def _digest(self, push: Push) -> Found | str | None:
         believe = entry_for(self.registries(), push.image).believe or "signed"

@@ -128,6 +128,23 @@ def test_a_cache_that_is_pushed_beside_an_image_is_ignored(delivered: Delivered)
     assert "its config is application/vnd.buildkit.cacheconfig.v0" in ignored.detail
 
 
+def test_a_cache_that_arrives_while_its_image_is_being_watched_changes_nothing(delivered: Delivered) -> None:
+    # As in a CI run: BuildKit's `cache-to` pushes the cache some seconds after the image.
+    site, registry = delivered.site, delivered.registry
+    running, pushed = registry.image("acme/shop", "v1"), registry.image("acme/shop", "v2")
+    site.arm.image(running, digest=registry.push("acme/shop", "v1", b"one"))
+    site.arm.put_group(SUBSCRIPTION, "web", "shop", definition({"web": running}))
+    wait_until(lambda: registry.pending_notifications() == 0, 20, "the first notification")
+    site.drain()
+    site.worker(ACI_HOOKS_SOAK="3")
+    registry.push("acme/shop", "v2", b"two")
+    wait_until(lambda: site.images()["web"] == pushed, 20, "the PUT of v2")
+    registry.push_cache("acme/shop", "buildcache", b"layers")
+    wait_until(lambda: {one.result for one in site.record().outcomes} >= {"updated", "ignored"}, 40, "both ends")
+    assert (site.images()["web"], site.effective_puts()) == (pushed, 1)
+    assert (site.arm.stats()["restarts"], site.dead_letters()) == (0, [])
+
+
 @pytest.mark.parametrize("proof", ["own", "token"])
 def test_a_digest_that_the_tag_does_not_point_at_is_not_rolled_out(azurite: Azurite, proof: str) -> None:
     # FINDING: `shop:v3@<digest of v1>` went down to v1 under every policy that admits v3.

@@ -44,6 +44,7 @@ from worker.record.record import (
     FAILURES_KEPT,
     GOODS_KEPT,
     LONGEST_DETAIL,
+    MOST_OF_ALL,
     MOST_WAITING,
     OUTCOMES_KEPT,
     PAST_KEPT,
@@ -277,7 +278,7 @@ def check(now: Record) -> None:
     """It can be written and read again, and is as small as it should be."""
     text = now.model_dump_json(exclude_none=True)
     assert Record.model_validate_json(text) == now
-    assert len(now.waiting()) <= MOST_WAITING
+    assert len(now.waiting()) <= MOST_OF_ALL
     assert len(now.outcomes) <= OUTCOMES_KEPT
     assert len(now.ended) <= ENDED_KEPT
     details = [one.detail for one in now.outcomes] + [one.detail for one in now.undone]

@@ -53,6 +53,12 @@ class TestDeadLetters:
             )
         ]
 
+    def test_the_last_lines_of_the_crashed_container_are_in_it_and_in_the_notification(self) -> None:
+        bench = Bench()
+        told(bench, ending("2", "rolled-back", "CrashLoop").but(log="boom"), ending("3", "failed", "CrashLoop"))
+        assert [letter.log for letter in bench.letters] == ["boom", None]
+        assert [notice.log for notice in bench.told] == ["boom", None]
+
     @pytest.mark.parametrize("result", ["updated", "unchanged", "superseded", "ignored"])
     def test_a_push_that_did_not_fail_gets_none(self, result: Result) -> None:
         bench = Bench()

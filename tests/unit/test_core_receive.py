@@ -9,7 +9,7 @@ import pytest
 from shared.message import UpdateMessage
 from tests.unit.builders import candidate, container, message, record
 from worker.core.receive import receive
-from worker.record.record import MOST_WAITING, Record
+from worker.record.record import MOST_OF_ALL, MOST_WAITING, Record
 from worker.record.values import Undone
 
 ONE, TWO, THREE = message("1", pushed=-10), message("2"), message("3", pushed=10)
@@ -107,3 +107,13 @@ class TestRoom:
         both = container(*(candidate(one) for one in now.inbox[:9]))
         roomy = now.but(inbox=now.inbox[10:], containers={"web": both, "blue": both})
         assert receive(roomy, [TWO])[1] == frozenset()
+
+    def test_pushes_that_wait_for_their_age_do_not_hold_up_another_repository(self) -> None:
+        proxy = message("2", name="proxy", repository="acme/proxy")
+        assert inbox(received(full(), proxy))[-1] == "proxy"
+
+    def test_a_record_takes_a_bounded_number_of_pushes_of_all_repositories(self) -> None:
+        proxies = [message("2", name=f"p{number}", repository="acme/proxy") for number in range(60)]
+        after, no_room = receive(full(), proxies)
+        assert len(after.inbox) == MOST_OF_ALL
+        assert no_room == {f"p{number}" for number in range(50, 60)}

@@ -29,6 +29,7 @@ from worker.record.record import (
     FAILURES_KEPT,
     GOODS_KEPT,
     LONGEST_DETAIL,
+    MOST_OF_ALL,
     MOST_WAITING,
     OUTCOMES_KEPT,
     PAST_KEPT,
@@ -350,7 +351,7 @@ class TestAnew:
 
 
 def test_a_record_is_bounded() -> None:
-    assert (GOODS_KEPT, FAILURES_KEPT, PAST_KEPT, MOST_WAITING) == (5, 20, 30, 200)
+    assert (GOODS_KEPT, FAILURES_KEPT, PAST_KEPT, MOST_WAITING, MOST_OF_ALL) == (5, 20, 30, 200, 250)
     assert (OUTCOMES_KEPT, ENDED_KEPT, LONGEST_DETAIL) == (50, 200, 2000)
 
 

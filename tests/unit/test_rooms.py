@@ -21,7 +21,7 @@ OWNERS = {
     "azure.monitor": {"shared.otel_tracer"},
     "opentelemetry": {"shared.otel_tracer"},
     "flask": {"ingress.app"},
-    "uvicorn": {"ingress.server"},
+    "uvicorn": {"shared.serving"},
 }
 IMPURE = {"os", "time", "random", "socket", "subprocess", "threading", "pathlib", "uuid", "secrets"}
 CARRY_OUT = ["shared.queue", "worker.controller", "worker.discovery", "worker.failures", "worker.wiring"]

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from azure.core.credentials import AccessToken, TokenCredential
-from azure.core.rest import HttpRequest
+from azure.core.rest import HttpRequest, HttpResponse
 from azure.mgmt.containerinstance import ContainerInstanceManagementClient
 
 from shared import tracing
@@ -27,11 +27,15 @@ from shared.errors import RemoteError
 from shared.message import TargetId
 from shared.settings import WorkerSettings
 from shared.telemetry import ARM_CALLS
+from shared.time_limit import TimeLimit
 from worker.failures.retrying import call_with_retries, call_with_retries_if_untouched
 from worker.groups.group import ContainerGroup
 from worker.groups.health import CLOCK_TOLERANCE
 
 _TOKEN_LIFE = 3600
+_LARGEST_LOG = 4 * 1024 * 1024
+"""Bytes of an answer with the last lines of a container. A line may be of any length, and these are read in a hurry."""
+_LOGS_AT_ONCE = 4
 
 
 class PlaceholderCredential:
@@ -60,6 +64,8 @@ class Arm:
         # Per call: azure-core refuses to send a token over plain http unless it is told to.
         self._call: dict[str, Any] = {} if endpoint.startswith("https:") else {"enforce_https": False}
         self._call["raw_response_hook"] = _note_answer
+        # The timeouts above are for each byte that comes; nothing waits for a log for longer than it was meant to.
+        self._logs = TimeLimit("arm", _LOGS_AT_ONCE)
         self._clients: dict[str, ContainerInstanceManagementClient] = {}
         self._lock = threading.Lock()
 
@@ -130,6 +136,27 @@ class Arm:
             yield from (ContainerGroup(raw, ahead) for raw in page.get("value") or [])
             url = str(page.get("nextLink") or "")
 
+    def last_lines(self, target: TargetId, container: str, lines: int, deadline: float) -> str:
+        """The last lines that a container, or init container, wrote since it was last started, by one try.
+
+        https://learn.microsoft.com/rest/api/container-instances/containers/list-logs
+        """
+        names = [quote(name, safe="") for name in (target.resource_group, target.container_group, container)]
+        url = (
+            f"{self._endpoint}/subscriptions/{target.subscription}/resourceGroups/{names[0]}"
+            f"/providers/Microsoft.ContainerInstance/containerGroups/{names[1]}/containers/{names[2]}/logs"
+            f"?api-version={self._api_version}&tail={lines}"
+        )
+
+        def read() -> str:
+            with self._asked("logs", "GET", target.subscription, target):
+                return _content_of(
+                    self._client(target.subscription)._send_request(HttpRequest("GET", url), stream=True, **self._call)
+                )
+
+        ARM_CALLS.labels("logs").inc()
+        return self._logs.run(read, deadline)
+
     def _page(self, subscription: str, url: str) -> tuple[dict[str, Any], timedelta]:
         # The SDK's own list deserialises every group into its models; its pipeline gives the page as it is.
         ARM_CALLS.labels("list").inc()
@@ -194,6 +221,24 @@ def _note_answer(answer: Any) -> None:
             "azure.service.request.id": response.headers.get("x-ms-request-id"),
         }
     )
+
+
+def _content_of(response: HttpResponse) -> str:
+    """The text of a container's log, which may be of any size."""
+    with response:
+        if response.status_code >= 400:
+            response.read()  # its error says what is wrong
+            response.raise_for_status()
+        body = bytearray()
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > _LARGEST_LOG:
+                raise RemoteError("arm", 200, "BadGateway", f"the log has more than {_LARGEST_LOG} bytes")
+    try:
+        content = json.loads(body)["content"]
+    except (ValueError, TypeError, LookupError):
+        raise RemoteError("arm", 200, "BadGateway", "the answer holds no log") from None
+    return content if isinstance(content, str) else ""
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

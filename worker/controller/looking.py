@@ -16,6 +16,8 @@ from shared.message import Look
 from shared.queue import LeaseLost
 from shared.telemetry import STEP_FAILURES
 from worker.controller import spans
+from worker.controller.cleaning import Cleaning
+from worker.controller.crash_logs import CrashLogs
 from worker.controller.lookups import all_looked_up
 from worker.controller.putting import Putting
 from worker.controller.settlement import Complete, Reschedule, Settlement, after, look_again
@@ -26,7 +28,6 @@ from worker.core.giving_up import given_up, no_longer_a_target
 from worker.core.look import Situation
 from worker.core.rules import Action, Put, Rest, RolloutRules, Wait
 from worker.failures.classify import Failure, Retry, Transient
-from worker.groups.group import ContainerGroup
 from worker.ports import UNREADABLE, Conflict, Ports
 from worker.record.record import Record
 from worker.targets.tags import BadTags
@@ -69,7 +70,8 @@ class Looking:
         self._putting = Putting(ports, rules, retry, chance)
         self._lease = lease
         self._chance = chance
-        self._learnt: frozenset[tuple[str, str]] = frozenset()
+        self._crash_logs = CrashLogs(ports)
+        self._cleaning = Cleaning(ports)
 
     def look(self, look: Look, lease_holds: Callable[[], bool]) -> Settlement:
         """Look once, and say what becomes of the message. `lease_holds` is asked before anything is sent or told.
@@ -144,7 +146,7 @@ class Looking:
             return self._no_target(record, etag, look, target)
         if unknown_here(record, group, target) and look.tries(_UNKNOWN) < UNKNOWN_TARGET:
             return self._no_target(record, etag, look, None)
-        group = self._clean(group, target)
+        group = self._cleaning.cleaned(group, target, record.generation)
         now = group.azure_time(self._ports.now())
         rules = replace(self._rules, secrets=frozenset(target.secrets))
         situation = Situation(record, group, target, rules, now)
@@ -153,6 +155,8 @@ class Looking:
             _refuse_foreign_images(action, situation)
         decided = decided.redacted(self._ports.redact)
         log_new_failures(record, decided)
+        # Before the change that takes the crashed containers away, and what they said with them.
+        decided = self._crash_logs.added(record, decided, group, target)
         # Written before anything is sent: whoever takes over after a crash must know what may still take effect.
         etag = self._write(decided, etag, action, now)
         spans.rollouts(record, decided, now)
@@ -163,17 +167,6 @@ class Looking:
             self._ports.watch.waits(look.target)
             log.info("waiting", reason=action.reason, again_in=round(action.delay.total_seconds(), 1))
         return self._told_and_settled(decided, look, action, etag, lease_holds)
-
-    def _clean(self, group: ContainerGroup, target: Target) -> ContainerGroup:
-        """The group with the secrets redacted in everything that it says."""
-        # Before any of that is kept: evidence is cut, and half of a secret can't be recognised any more. Another worker
-        # may have put the secrets onto the group, so this one may know none of them yet.
-        secrets = frozenset(target.secrets.items())
-        if group.says_something and group.withheld() and not secrets <= self._learnt:
-            with contextlib.suppress(RemoteError):
-                self._ports.resolve(dict(target.secrets))
-                self._learnt |= secrets
-        return group.redacted(self._ports.redact)
 
     def _write(
         self,

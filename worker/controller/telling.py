@@ -64,7 +64,7 @@ class Telling:
             if is_dead(ending.result):
                 log.error("dead letter", code=ending.code, detail=ending.detail, attempts=ending.attempts)
         if ending.result in {"updated", "rolled-back", "failed"}:
-            self._notify(message, target, ending.result, ending.detail)
+            self._notify(message, target, ending.result, ending.detail, ending.log)
 
     def _dead_letter(self, text: str) -> None:
         """Send a dead letter, unless it is on the queue already."""
@@ -88,8 +88,9 @@ class Telling:
         target: TargetId,
         outcome: Noticed,
         detail: str,
+        log_lines: str | None = None,
     ) -> None:
-        self._ports.tell(Notice(outcome, str(message.push.image), str(target), detail))
+        self._ports.tell(Notice(outcome, str(message.push.image), str(target), detail, log_lines))
 
 
 def log_new_failures(before: Record, decided: Record) -> None:
@@ -102,7 +103,7 @@ def log_new_failures(before: Record, decided: Record) -> None:
 def _letter(ending: Ending) -> str:
     message = ending.message
     letter = dead_letter_of(message, ending.code or "", ending.detail, ending.attempts, message.received_at, ending.at)
-    return letter.encode()
+    return letter.model_copy(update={"log": ending.log}).encode()
 
 
 def context_of(message: UpdateMessage, target: TargetId | None = None) -> dict[str, str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
 from shared.message import UpdateMessage
-from worker.record.record import MOST_WAITING, Record
+from worker.record.record import MOST_OF_ALL, MOST_WAITING, Record
 
 
 def receive(record: Record, messages: Iterable[UpdateMessage]) -> tuple[Record, frozenset[str]]:
@@ -14,18 +15,19 @@ def receive(record: Record, messages: Iterable[UpdateMessage]) -> tuple[Record, 
 
     A push that was received before changes nothing, however it ended.
     """
-    waiting = len(record.waiting())
+    waiting = Counter(message.push.image.name for message in record.waiting().values())
     no_room = set()
     for message in messages:
         if record.knows(message.id):
             continue
-        if waiting >= MOST_WAITING:
+        # A share for each repository: pushes that wait for their min_age must not hold up the group's other containers.
+        if waiting[message.push.image.name] >= MOST_WAITING or waiting.total() >= MOST_OF_ALL:
             no_room.add(message.id)
             continue
         # Sorted, so that the same set of pushes gives the same record whatever the order of their messages.
         inbox = sorted((*record.inbox, message), key=_place)
         record = record.but(inbox=tuple(inbox))
-        waiting += 1
+        waiting[message.push.image.name] += 1
     return record, frozenset(no_room)
 
 
