@@ -19,6 +19,8 @@ OWNERS = {
     "azure.mgmt": {"worker.adapters.arm"},
     "azure.identity": {"shared.credential"},
     "azure.keyvault": {"worker.adapters.secret_sources"},
+    "azure.monitor": {"shared.otel_tracer"},
+    "opentelemetry": {"shared.otel_tracer"},
     "flask": {"ingress.app", "worker.dashboard.app"},
     "uvicorn": {"shared.serving"},
 }

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import structlog
 
 from shared.message import TargetId, UpdateMessage
+from worker.controller import spans
 from worker.controller.settlement import Complete, Reschedule, Settlement
 from worker.controller.telling import Telling
 from worker.controller.timers import change
@@ -34,7 +35,10 @@ class Receiving:
         # If the worker dies in between, some targets get the push twice. Their records know it by its id then.
         concerned = self._ports.targets.concerned(message.push.image)
         for target in concerned:
-            self._ports.updates.send(message.for_target(target.id).encode())
+            rollout = message.for_target(target.id)
+            with spans.send(rollout, self._ports.updates.name) as sending:
+                traced = rollout.model_copy(update={"traceparent": sending.traceparent or rollout.traceparent})
+                self._ports.updates.send(traced.encode())
         if concerned:
             log.info("targets found", targets=[str(target.id) for target in concerned])
         else:
