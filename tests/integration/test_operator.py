@@ -195,6 +195,21 @@ def test_check_tells_what_is_held_from_what_is_ok(site: Site) -> None:
     assert "HELD" in site.command("check")
 
 
+def test_check_gives_hints_that_fail_nothing(site: Site) -> None:
+    hints = {"crash logs", "target web/shop"}
+    assert "hint" not in site.command("check")
+    site.arm.options(may_read_logs=False)
+    tagged = definition({"web": "acme/shop:v1"}) | {"tags": {"aci-hooks.fleet": "shop/1"}}
+    site.arm.put_group(SUBSCRIPTION, "web", "shop", tagged)
+    rows = {row["detail"]: row for row in site.json_of("check") if row["check"] in hints}
+    assert all(row["ok"] for row in rows.values())
+    told = "\n".join(rows)
+    assert "lacks Microsoft.ContainerInstance/containerGroups/containers/logs/read in the resource group web" in told
+    assert "the tag aci-hooks.fleet has no effect yet" in told
+    assert "hint" in site.command("check", "--short")
+    assert "crash logs" not in {row["check"] for row in site.json_of("check", ACI_HOOKS_CRASH_LOG_LINES="0")}
+
+
 def test_check_tells_an_empty_queue_from_one_that_does_not_exist_and_makes_none(site: Site) -> None:
     site.environment |= {"ACI_HOOKS_QUEUE": "nowhere", "ACI_HOOKS_RECORDS": "nowhere"}
     for _ in range(2):

@@ -19,7 +19,9 @@ OWNERS = {
     "azure.mgmt": {"worker.adapters.arm"},
     "azure.identity": {"shared.credential"},
     "azure.keyvault": {"worker.adapters.secret_sources"},
-    "flask": {"ingress.app"},
+    "azure.monitor": {"shared.otel_tracer"},
+    "opentelemetry": {"shared.otel_tracer"},
+    "flask": {"ingress.app", "worker.dashboard.app"},
     "uvicorn": {"shared.serving"},
 }
 IMPURE = {"os", "time", "random", "socket", "subprocess", "threading", "pathlib", "uuid", "secrets"}

@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 
 from shared.environment import read_settings
 from shared.image import ImageReference
+from shared.message import TargetId
 from shared.settings import WorkerSettings
 from shared.telemetry import Redaction
 from tests.fakes import Clock, MemoryQueue, MemoryRecords
@@ -86,6 +87,17 @@ class Claims(MemoryRecords):
         self.ensured += 1
 
 
+class Lines:
+    """Azure, of which nothing is asked but what a container wrote last."""
+
+    def __init__(self, asked: list[tuple[TargetId, str, int, float]]) -> None:
+        self._asked = asked
+
+    def last_lines(self, target: TargetId, container: str, lines: int, deadline: float) -> str:
+        self._asked.append((target, container, lines, deadline))
+        return "boom"
+
+
 class TestRules:
     def test_each_rule_is_its_setting(self) -> None:
         rules = deployment(
@@ -147,6 +159,16 @@ class TestWorker:
         for text, rollback in (("true", True), ("false", False)):
             made = deployment(ACI_HOOKS_ROLLBACK=text)
             assert (made.sweeper().rollback, made.patrol.rollback) == (rollback, rollback)
+
+    @pytest.mark.parametrize(("text", "lines"), [("", 50), ("7", 7), ("0", None)])
+    def test_as_many_lines_of_a_crashed_container_are_read_as_are_wanted(self, text: str, lines: int | None) -> None:
+        asked: list[tuple[TargetId, str, int, float]] = []
+        given: dict[str, Any] = {"ACI_HOOKS_CRASH_LOG_LINES": text} if text else {}
+        made = replace(deployment(**given), arm=Lines(asked))
+        read = made.ports.last_lines
+        if read is not None:
+            assert read(SHOP, "web", 9.0) == "boom"
+        assert asked == ([(SHOP, "web", lines, 9.0)] if lines else [])
 
     def test_ids_are_new_each_time(self) -> None:
         new_id = deployment().ports.new_id

@@ -26,8 +26,8 @@ LOOK = 5.0
 DRAIN_PATIENCE = 60.0
 """Seconds that `--drain` waits at most for notifications, once everything else is done."""
 
-LATEST_EXIT = 9.5
-"""Seconds after a signal at which the program is over, whatever hangs."""
+LATEST_EXIT = 9.0
+"""Seconds after a signal at which the program is over, whatever hangs: platforms kill what is there after ten."""
 
 
 @click.command(
@@ -41,6 +41,7 @@ def run(context: click.Context, *, drain: bool) -> None:
     """`aci-hooks run [--drain]`."""
     import structlog
 
+    from shared import tracing
     from shared.errors import RemoteError
     from shared.telemetry import MESSAGES
     from worker.adapters.monitoring import serve_monitoring
@@ -49,6 +50,7 @@ def run(context: click.Context, *, drain: bool) -> None:
     log = structlog.get_logger()
     deployment: Deployment = context.obj()
     settings = deployment.settings
+    tracing.start(settings, "aci-hooks-worker", deployment.redaction)
     worker = deployment.worker()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _stop(worker))
@@ -74,6 +76,7 @@ def run(context: click.Context, *, drain: bool) -> None:
         deployment.notifier.close(DRAIN_PATIENCE)
     else:
         deployment.notifier.close()
+    tracing.stop()
     log.info("worker stopped")
     if not finished:
         # Steps that hang in a call to storage or Azure would keep the interpreter from exiting.
