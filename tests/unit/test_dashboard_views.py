@@ -297,7 +297,7 @@ class TestWhatCouldNotBeRead:
 
     def test_nothing_is_read_yet(self) -> None:
         found = page_of(State(), NOW, Wish(), rollback=True)
-        assert (found.read_at, found.rows, found.heading) == (None, (), "No groups yet")
+        assert (found.read_at, found.rows, found.heading) == (None, (), "The groups are being read")
 
 
 class TestState:

@@ -66,7 +66,8 @@ def page_of(state: State, now: datetime, wish: Wish, *, rollback: bool) -> Page:
     number = min(max(1, wish.number), pages)
     counts = counts_of(every)
     alerts = tuple(_alerts(state, now))
-    heading = _headline(counts, state.dead or 0, is_complete=not alerts)
+    is_listed = state.reading(TARGETS) != Reading()
+    heading = _headline(counts, state.dead or 0, is_complete=not alerts, is_listed=is_listed)
     name_of = names_of({*state.seen, *state.records})
     ends = [end for end in state.ends if not of_one or end.target == wish.group]
     letters = [letter for letter in newest_first(state.letters) if not of_one or _target_of(letter) == wish.group]
@@ -103,7 +104,7 @@ def letter_of(state: State, now: datetime, key: str) -> LetterRow | None:
     return next((letter_row(letter, now, name_of, ALL_MOST, ALL_LINES) for letter in found), None)
 
 
-def _headline(counts: dict[str, int], dead: int, *, is_complete: bool) -> str:
+def _headline(counts: dict[str, int], dead: int, *, is_complete: bool, is_listed: bool) -> str:
     """The first thing that somebody reads: nothing is called well that was not read."""
     troubled, failed = counts.get("TROUBLE", 0), counts.get("failed", 0)
     texts = (f"{troubled} in trouble" if troubled else "", f"{failed} failed" if failed else "")
@@ -113,9 +114,9 @@ def _headline(counts: dict[str, int], dead: int, *, is_complete: bool) -> str:
         return "Not everything could be read"
     if dead:
         return f"{count_of(dead, 'dead letter')} to look at"
-    if "reading" in counts or not counts:
-        return "The groups are being read" if counts else "No groups yet"
-    return "Nothing needs you"
+    if "reading" in counts or not is_listed:
+        return "The groups are being read"
+    return "Nothing needs you" if counts else "No groups yet"
 
 
 def _alerts(state: State, now: datetime) -> Iterator[str]:
