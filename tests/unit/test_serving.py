@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from shared import serving as server
+from shared import serving
 from shared.serving import Connection
 
 
@@ -67,7 +67,7 @@ class Client:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
         self.loop, self.transport = Loop(), Transport()
-        monkeypatch.setattr(server, "time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr(serving, "time", SimpleNamespace(monotonic=lambda: self.now))
         config = uvicorn.Config(cast("Any", lambda: None), log_config=None)
         self.connection = Connection(config, ServerState(), {}, self.loop)
         self.connection.connection_made(cast("Any", self.transport))

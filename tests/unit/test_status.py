@@ -87,8 +87,9 @@ class TestHealth:
         bare.raw["properties"]["containers"][0]["properties"] = {"image": "acme/shop:1"} | view
         assert [(one.health, one.restarts) for one in shown(of=bare).containers] == [("starting", 0)]
 
-    def test_a_group_without_containers_shows_none(self) -> None:
-        assert shown(of=ContainerGroup({"id": "/x", "properties": {"containers": None}})).containers == ()
+    @pytest.mark.parametrize("properties", [{"containers": None}, {}, None])
+    def test_a_group_without_containers_shows_none(self, properties: dict[str, Any] | None) -> None:
+        assert shown(of=ContainerGroup({"id": "/x", "properties": properties})).containers == ()
 
     def test_the_digest_that_azure_tells(self) -> None:
         pulled = {"name": "Pulled", "message": f"Successfully pulled image acme/shop@{digest('one')}", "count": 1}
