@@ -77,6 +77,12 @@ class MemoryQueue(Queue):
         self._entries: list[_Entry] = []
         self._numbers = 0
 
+    def with_leases_of(self, seconds: int) -> MemoryQueue:
+        """The same queue, as a client with other leases has it."""
+        client = MemoryQueue(self._now, seconds, self.name)
+        client._entries = self._entries
+        return client
+
     def ensure(self) -> None:
         """It exists."""
 

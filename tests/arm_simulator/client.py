@@ -104,6 +104,10 @@ class SimulatorClient:
         """Takes away the faults that were given this name, or all."""
         self._call("DELETE", "/faults", **({} if name is None else {"name": name}))
 
+    def end_stalls(self) -> None:
+        """Lets the requests that are stalled now take effect."""
+        self._call("DELETE", "/stalls")
+
     def options(self, **values: float | str) -> Json:
         """Changes the options that are given, and gives back all of them; see options.Options."""
         return self._call("PUT", "/options", values)

@@ -6,17 +6,16 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.processes import PROJECT
 from tests.site import IP, SUBSCRIPTION, Site, definition, outcomes, target_of
+from tests.stub_server import Answer, Headers, StubServer
 
 READS = {"GET", "HEAD"}
 
@@ -183,7 +182,7 @@ def test_check_reads_the_secrets_of_registries_and_notifications_and_the_tags_of
     assert "web/tagged: the tag aci-hooks.policy: 'semver:minro'" in problems["discovery"]
     assert problems["registry ghcr.io"].endswith("registries/ghcr.io.password can't be read: env:TOKEN is not set")
     assert "env:CHAT is not set" in problems["notify[0]"]
-    assert problems["notify[1]"] == "env:PLAIN does not contain an https URL"
+    assert problems["notify[1]"] == "nothing can be sent to the URL in env:PLAIN: it is not https"
 
 
 def test_check_tells_what_is_held_from_what_is_ok(site: Site) -> None:
@@ -376,24 +375,10 @@ def empty_registry() -> Iterator[tuple[str, list[str]]]:
     """A registry without any image: its host, and the methods that it was asked with."""
     asked: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.command)
-            body = b'{"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}'
-            self.send_response(404)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
+    def answer(method: str, path: str, headers: Headers) -> Answer:
+        asked.append(method)
+        body = b'{"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}'
+        return 404, {"Content-Type": "application/json"}, body
 
-        def do_HEAD(self) -> None:
-            self.do_GET()
-
-        def log_message(self, *args: object) -> None:
-            """Silent."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        yield f"127.0.0.1:{server.server_port}", asked
-        server.shutdown()
+    with StubServer(answer) as server:
+        yield server.host, asked

@@ -6,12 +6,10 @@ import json
 import secrets
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from shared.message import UpdateMessage
 from shared.push import Push
 from tests.processes import INGRESS, PROJECT, environment_of, free_ports, wait_until
 from tests.site import SUBSCRIPTION, Site, definition, events
+from tests.stub_server import Answer, Headers, StubServer
 from worker.record.trace import End
 from worker.record.values import Outcome
 from worker.targets.file import parse_targets
@@ -369,17 +368,9 @@ def listener(status: int) -> Iterator[tuple[str, list[bytes]]]:
     """A chat: its URL, and what was posted to it."""
     bodies: list[bytes] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+    def answer(method: str, path: str, headers: Headers, body: bytes) -> Answer:
+        bodies.append(body)
+        return status, {}, b""
 
-        def log_message(self, *args: object) -> None:
-            """Silent."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/hook", bodies
-        server.shutdown()
+    with StubServer(full=answer) as server:
+        yield f"{server.url}/hook", bodies

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from shared.message import TargetId
 from shared.settings import WorkerSettings
 from shared.telemetry import Redaction
 from tests.fakes import Clock, MemoryQueue, MemoryRecords
+from tests.stub_server import Headers, StubServer
 from tests.unit.builders import SHOP, message, push
 from tests.unit.controller_builders import counted
 from tests.unit.storage_wire import CONNECTION
@@ -386,16 +389,23 @@ class TestRegistries:
 
 
 def test_notices_go_to_the_urls_of_the_file_without_the_known_secrets(targets: Path) -> None:
-    environment = {"CHAT": "https://chat.example/secret-path"}
-    notifier = deployment(environment=environment, redaction=Redaction(["hunter2!"]), ACI_HOOKS_TARGETS=str(targets))
-    notifier = notifier.notifier
-    posted: list[tuple[str, str]] = []
+    posted: Queue[bytes] = Queue()
 
-    def post(url: str, body: Mapping[str, str]) -> int:
-        posted.append((url, body["detail"]))
-        return 200
+    def answer(_method: str, _path: str, _headers: Headers, body: bytes) -> tuple[int, Headers, bytes]:
+        posted.put(body)
+        return 200, {}, b""
 
-    notifier._post = post
-    notifier.tell(Notice("failed", "acme/shop:2", "web/shop", "hunter2! was refused"))
-    notifier.close(10)
-    assert posted == [("https://chat.example/secret-path", "*** was refused")]
+    with StubServer(lambda *_: (200, {}, b""), full=answer) as chat:
+        redaction = Redaction(["hunter2!"])
+        made = deployment(
+            environment={"CHAT": f"{chat.url}/a-token-of-1234"},
+            redaction=redaction,
+            ACI_HOOKS_TARGETS=str(targets),
+            AZURE_CLOUD="AzureChinaCloud",
+        )
+        made.notifier.tell(Notice("failed", "acme/shop:2", "web/shop", "hunter2! was refused", group=SHOP))
+        made.notifier.close(30)
+    body = json.loads(posted.get(timeout=10))
+    assert body["detail"] == "*** was refused"
+    assert body["portal"].startswith("https://portal.azure.cn/#resource/subscriptions/sub/resourceGroups/web/")
+    assert redaction.text("what of a-token-of-1234 then?") == "what of *** then?"

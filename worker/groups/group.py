@@ -6,7 +6,6 @@ does not know stays as it came. Shapes: learn.microsoft.com/rest/api/container-i
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -108,7 +107,7 @@ class ContainerGroup:
 
     def redacted(self, redact: Callable[[str], str]) -> ContainerGroup:
         """The same group, with everything redacted that its instance views say: what is kept of it may be cut."""
-        raw = copy.deepcopy(dict(self.raw))
+        raw = _copied(self.raw)
         properties = raw.get("properties") or {}
         for holder in (properties, *(container["properties"] for container in every_container(properties))):
             if holder.get("instanceView"):
@@ -151,7 +150,7 @@ class ContainerGroup:
 
         Read-only properties are left out; everything else is sent as it came, known to us or not.
         """
-        body = copy.deepcopy(dict(self.raw))
+        body = _copied(self.raw)
         for name in _READ_ONLY:
             body.pop(name, None)
         properties = body.get("properties") or {}
@@ -195,6 +194,12 @@ class ContainerGroup:
             if container["name"] == name:
                 return _view(container["properties"])
         return {}
+
+
+def _copied(raw: Mapping[str, Any]) -> Json:
+    """A deep copy. What Azure gave was JSON, and by way of JSON it is copied several times as fast as by `deepcopy`."""
+    copy: Json = json.loads(json.dumps(raw))
+    return copy
 
 
 def _view(properties: Mapping[str, Any]) -> Json:
