@@ -11,6 +11,7 @@ from tests.azurite import Azurite
 from tests.fuzz.answers import Answer, breaches, split
 from tests.fuzz.backlog import messages
 from tests.fuzz.deliveries import Fuzzed, draw
+from tests.fuzz.handling import handled
 from tests.fuzz.letters import draw_message
 from tests.fuzz.onslaught import growth, requests
 from tests.ingress_harness import TOKEN
@@ -31,6 +32,12 @@ def test_500_fuzzed_messages_break_no_promise(azurite: Azurite) -> None:
     assert done.violations == []
     assert done.ends.total() >= 490
     assert {"undecodable", "ignored", "look"} <= set(done.ends)
+
+
+def test_1000_more_break_none_in_memory() -> None:
+    done = handled(1000, SEED)
+    assert done.violations == []
+    assert done.ends.total() == done.sent == 1000
 
 
 def test_a_number_and_a_seed_make_one_request_and_one_message() -> None:
