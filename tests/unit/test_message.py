@@ -54,7 +54,13 @@ class TestTargetId:
         assert other != SHOP
         assert SHOP != "sub/web/shop"
 
-    @pytest.mark.parametrize("name", ["", "a/b", "a\\b", "a b", "a\n", "x" * 129])
+    @pytest.mark.parametrize("name", ["web", "Web_1.2-(old)", "k\u00f6ln", "0000-01", "..a"])
+    def test_a_name_is_one_that_azure_gives(self, name: str) -> None:
+        assert TargetId(subscription="sub", resource_group=name, container_group="shop").resource_group == name
+
+    @pytest.mark.parametrize(
+        "name", ["", "a/b", "a\\b", "a b", "a\n", "x" * 129, ".", "..", "a.", "a\0b", "\x1b[1m", "%2e", "a?b", "\u202e"]
+    )
     def test_a_name_is_one_segment_of_a_path(self, name: str) -> None:
         with pytest.raises(ValidationError):
             TargetId(subscription="sub", resource_group="web", container_group=name)
