@@ -34,6 +34,7 @@ from ingress.readiness import Readiness
 from ingress.receiver import Receiver, Reply
 from ingress.receivers import Limits
 from ingress.senders import acr, all_senders
+from shared import tracing
 from shared.problem import CONTENT_TYPE, Problem
 from shared.settings import SENDERS_WITHOUT_SECRETS, IngressSettings
 from shared.telemetry import new_traceparent, trace_id
@@ -229,6 +230,7 @@ def _record(response: Response, metrics: Metrics, senders: Mapping[str, Any]) ->
     answer: Reply | None = g.get("answer") if isinstance(g.get("answer"), Reply) else None
     outcome = answer.outcome if answer else _OUTCOMES.get(response.status_code, "refused")
     metrics.deliveries.labels(sender, outcome).inc()
+    tracing.current().note({"aci_hooks.sender": sender, "aci_hooks.outcome": outcome})
     _log.info(
         "delivery",
         sender=sender,

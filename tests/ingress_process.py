@@ -130,6 +130,11 @@ class Line:
         """The connection string with its queue endpoint on this line."""
         return re.sub(r"(QueueEndpoint=http://)[^/;]+", rf"\g<1>127.0.0.1:{self._port}", connection_string)
 
+    @property
+    def url(self) -> str:
+        """Where the client is to connect."""
+        return f"http://127.0.0.1:{self._port}"
+
     def stall(self) -> None:
         self.holds_bytes.clear()
         self._flowing.clear()

@@ -6,7 +6,7 @@ The adapters implement them, and worker.wiring plugs the adapters in. The contro
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 
@@ -21,6 +21,7 @@ from worker.groups.withheld import Secret
 from worker.record.lookups import Absent, Found, Lookup, Unknown
 from worker.record.record import Record
 from worker.record.trace import End
+from worker.record.values import Result
 from worker.targets.tags import BadTags
 from worker.targets.target import Target
 
@@ -168,14 +169,16 @@ class Images(Protocol):
         """When the image that its tag points at was made; None if nobody can tell. Raises RemoteError."""
 
 
-Noticed = Literal["updated", "rolled-back", "failed", "address changed"]
+Noticed = Result | Literal["address changed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
     """How a push ended for a target. `image` and `target` are written as people write them; `detail` is a sentence.
 
-    `log` are the last lines of the container that crashed, if they are known.
+    `target` is empty, and `group` None, where no target runs what was pushed. `log` are the last lines of the container
+    that crashed. `digest` is what the tag stood for, and `before` what the `containers` ran well before (container →
+    image), each if known. `pusher` is whom the sender names, `by` who did it by hand.
     """
 
     outcome: Noticed
@@ -183,6 +186,16 @@ class Notice:
     target: str
     detail: str
     log: str | None = None
+    group: TargetId | None = None
+    id: str = ""
+    at: datetime | None = None
+    code: str | None = None
+    digest: str | None = None
+    containers: tuple[str, ...] = ()
+    before: Mapping[str, str] = field(default_factory=dict)
+    pusher: str | None = None
+    by: str | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from shared.queue import Queue, open_queues
 from shared.settings import WorkerSettings
 from shared.telemetry import TARGETS_FILE_VALID, Redaction
 from worker.adapters.arm import Arm, open_arm
-from worker.adapters.notifications import Notifier
+from worker.adapters.notifications.notifier import Notifier
+from worker.adapters.notifications.url_secrets import secrets_in
 from worker.adapters.record_blobs import Records, open_records
 from worker.adapters.registry.client import Registry
 from worker.adapters.registry.granting import Access
@@ -185,7 +186,10 @@ def wire(settings: WorkerSettings, environment: Mapping[str, str], redaction: Re
         registries=lambda: file().registries,
         redaction=redaction,
         notifier=Notifier(
-            lambda: list(file().notify), read=lambda source: secrets.read(source, "notify"), hide=redaction.text
+            lambda: file().notify,
+            read=partial(_recipient_url, secrets, redaction),
+            hide=redaction.text,
+            portal=settings.cloud.portal,
         ),
     )
 
@@ -206,6 +210,14 @@ def _targets_file(settings: WorkerSettings) -> Callable[[], TargetsFile]:
     )
     file = TargetsFile(targets=(single_target(group),), discover=None, registries={}, notify=())
     return lambda: file
+
+
+def _recipient_url(secrets: Secrets, redaction: Redaction, source: str) -> str:
+    """The URL of a recipient; what is secret in it is hidden from now on."""
+    url = secrets.read(source, "notify")
+    for secret in secrets_in(url):
+        redaction.learn(secret)
+    return url
 
 
 def _access(file: TargetsFile, secrets: Secrets, image: ImageReference) -> Access:

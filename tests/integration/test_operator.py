@@ -182,7 +182,7 @@ def test_check_reads_the_secrets_of_registries_and_notifications_and_the_tags_of
     assert "web/tagged: the tag aci-hooks.policy: 'semver:minro'" in problems["discovery"]
     assert problems["registry ghcr.io"].endswith("registries/ghcr.io.password can't be read: env:TOKEN is not set")
     assert "env:CHAT is not set" in problems["notify[0]"]
-    assert problems["notify[1]"] == "env:PLAIN does not contain an https URL"
+    assert problems["notify[1]"] == "nothing can be sent to the URL in env:PLAIN: it is not https"
 
 
 def test_check_tells_what_is_held_from_what_is_ok(site: Site) -> None:
@@ -193,6 +193,21 @@ def test_check_tells_what_is_held_from_what_is_ok(site: Site) -> None:
     held = "held by hand: sale; held by a resource tag: audit; stopped by its owner; web any"
     assert row == {"check": "target web/shop", "ok": True, "detail": held}
     assert "HELD" in site.command("check")
+
+
+def test_check_gives_hints_that_fail_nothing(site: Site) -> None:
+    hints = {"crash logs", "target web/shop"}
+    assert "hint" not in site.command("check")
+    site.arm.options(may_read_logs=False)
+    tagged = definition({"web": "acme/shop:v1"}) | {"tags": {"aci-hooks.fleet": "shop/1"}}
+    site.arm.put_group(SUBSCRIPTION, "web", "shop", tagged)
+    rows = {row["detail"]: row for row in site.json_of("check") if row["check"] in hints}
+    assert all(row["ok"] for row in rows.values())
+    told = "\n".join(rows)
+    assert "lacks Microsoft.ContainerInstance/containerGroups/containers/logs/read in the resource group web" in told
+    assert "the tag aci-hooks.fleet has no effect yet" in told
+    assert "hint" in site.command("check", "--short")
+    assert "crash logs" not in {row["check"] for row in site.json_of("check", ACI_HOOKS_CRASH_LOG_LINES="0")}
 
 
 def test_check_tells_an_empty_queue_from_one_that_does_not_exist_and_makes_none(site: Site) -> None:

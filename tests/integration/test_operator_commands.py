@@ -81,7 +81,7 @@ class TestPushAndWait:
         assert "updated" in run(site, "follow", message_id)
 
     def test_exit_1_where_it_is_rolled_back_and_the_letter_is_found_by_the_pushs_id(self, site: Site) -> None:
-        site.arm.image("acme/shop:v2", "crash-loop")
+        site.arm.image("acme/shop:v2", "crash-loop", output="\x1b[31mcannot reach\x1b[0m postgres://app:s3cret@db\n")
         site.worker()
         out = run(site, "push", "acme/shop:v2", "--wait", "--json", expect=1)
         first, *_, last = [json.loads(line) for line in out.splitlines()]
@@ -89,6 +89,8 @@ class TestPushAndWait:
         shown = run(site, "dead-letters", "show", first["id"])
         assert "(CrashLoop)" in shown
         assert "what to do: push a good image" in shown
+        assert "what crashed wrote last:\n  cannot reach postgres://app:***@db\n" in shown
+        assert json_of(site, "dead-letters", "show", first["id"])["log"] == "cannot reach postgres://app:***@db"
         assert json_of(site, "dead-letters", "show", first["id"])["message"]["id"] == first["id"]
         run(site, "follow", first["id"], expect=1)
 

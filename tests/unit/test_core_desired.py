@@ -148,6 +148,10 @@ class TestGoneBackFrom:
         now = container(failures=self.GONE, goods=(by_digest,))
         assert wanted(now, "acme/shop:2", hold=HELD) == Desired(BY_DIGEST, frozenset({BY_DIGEST}))
 
+    def test_a_push_whose_image_is_not_known_yet_does_not_keep_it_there(self) -> None:
+        now = container(candidate(THREE, None), failures=self.GONE)
+        assert wanted(now, "acme/shop:2", hold=HELD, change=change(asked={"web": "3"})) == BACK
+
     @pytest.mark.parametrize("running", ["acme/shop:1", "acme/shop:9"], ids=["what has crashed", "anything else"])
     def test_no_other_image_is_replaced_while_the_group_is_held(self, running: str) -> None:
         now = container(failures=self.GONE, goods=(good("0"),))

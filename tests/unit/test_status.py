@@ -87,8 +87,9 @@ class TestHealth:
         bare.raw["properties"]["containers"][0]["properties"] = {"image": "acme/shop:1"} | view
         assert [(one.health, one.restarts) for one in shown(of=bare).containers] == [("starting", 0)]
 
-    def test_a_group_without_containers_shows_none(self) -> None:
-        assert shown(of=ContainerGroup({"id": "/x", "properties": {"containers": None}})).containers == ()
+    @pytest.mark.parametrize("properties", [{"containers": None}, {}, None])
+    def test_a_group_without_containers_shows_none(self, properties: dict[str, Any] | None) -> None:
+        assert shown(of=ContainerGroup({"id": "/x", "properties": properties})).containers == ()
 
     def test_the_digest_that_azure_tells(self) -> None:
         pulled = {"name": "Pulled", "message": f"Successfully pulled image acme/shop@{digest('one')}", "count": 1}
@@ -162,7 +163,7 @@ class TestWhatKeepsItBack:
         assert shown(held, tagged).reason == "sale; audit"
 
     def test_programs_get_the_reason_alone(self) -> None:
-        # FINDING: `held` was `held by hand: sale (ann)`, of which nobody could have taken the reason.
+        # Regression: `held` was `held by hand: sale (ann)`, of which nobody could have taken the reason.
         assert as_entry(shown(record(hold=Hold(reason="sale", since=at(0), by="ann"))))["held"] == "sale"
         assert as_entry(shown())["held"] is None
 

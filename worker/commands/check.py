@@ -14,7 +14,8 @@ from shared.errors import RemoteError
 from shared.queue import Queue, open_queues
 from shared.settings import WorkerSettings
 from shared.storage_actions import explained
-from worker.adapters.notifications import is_acceptable
+from worker.adapters.notifications.destination import destination_of
+from worker.adapters.notifications.services import Unfit
 from worker.adapters.record_blobs import Records, open_records
 from worker.adapters.targets_source import TargetsSource
 from worker.commands.logs_right import LogsRight
@@ -25,6 +26,7 @@ from worker.groups.group import ContainerGroup
 from worker.groups.secret_paths import is_file, provides
 from worker.groups.withheld import missing_secrets
 from worker.targets.file import TargetsError, TargetsFile
+from worker.targets.recipients import OUTCOMES, Recipient
 from worker.targets.tags import tags_for_later, unknown_tags
 from worker.targets.target import Target
 from worker.wiring import Deployment
@@ -82,10 +84,20 @@ def check(opening: Opening) -> Iterator[Finding]:
 def _check_storage(settings: WorkerSettings) -> Iterator[Finding]:
     updates, poison = open_queues(settings)
     records = open_records(settings)
-    yield _try("updates queue", lambda: _store(settings, "queue", updates, updates.count, "message"))
-    yield _try("poison queue", lambda: _store(settings, "queue", poison, poison.count, "dead letter"))
-    yield _try("records", lambda: _store(settings, "container", records, lambda: len(list(records.all())), "record"))
-    yield from _check_foreign(records)
+    number_of_records = partial(_number_of, records)
+    looks: list[Callable[[], list[Finding]]] = [
+        lambda: [_try("updates queue", lambda: _store(settings, "queue", updates, updates.count, "message"))],
+        lambda: [_try("poison queue", lambda: _store(settings, "queue", poison, poison.count, "dead letter"))],
+        lambda: [_try("records", lambda: _store(settings, "container", records, number_of_records, "record"))],
+        lambda: list(_check_foreign(records)),
+    ]
+    # Each of them asks several things one after the other.
+    for findings in side_by_side(lambda look: look(), looks, None):
+        yield from findings
+
+
+def _number_of(records: Records) -> int:
+    return sum(1 for _ in records.all())
 
 
 def _check_foreign(records: Records) -> Iterator[Finding]:
@@ -188,8 +200,8 @@ def _check_sources(deployment: Deployment, file: TargetsFile) -> Iterator[Findin
         login = {"username": entry.username, "password": entry.password}
         sources = {f"registries/{key}.{name}": source for name, source in login.items() if source}
         yield _try(f"registry {key}", partial(_check_login, deployment, sources))
-    for number, source in enumerate(file.notify):
-        yield _try(f"notify[{number}]", partial(_check_notify, deployment, source, f"notify[{number}]"))
+    for number, recipient in enumerate(file.notify):
+        yield _try(f"notify[{number}]", partial(_check_recipient, deployment, recipient, f"notify[{number}]"))
 
 
 def _check_login(deployment: Deployment, sources: dict[str, str]) -> tuple[str, State]:
@@ -197,9 +209,13 @@ def _check_login(deployment: Deployment, sources: dict[str, str]) -> tuple[str, 
     return "", "ok"
 
 
-def _check_notify(deployment: Deployment, source: str, place: str) -> tuple[str, State]:
-    acceptable = is_acceptable(deployment.secrets.read(source, place))
-    return ("", "ok") if acceptable else (f"{source} does not contain an https URL", "FAILED")
+def _check_recipient(deployment: Deployment, recipient: Recipient, place: str) -> tuple[str, State]:
+    try:
+        service = destination_of(deployment.secrets.read(recipient.source, place)).name
+    except Unfit as error:
+        return f"nothing can be sent to the URL in {recipient.source}: {error}", "FAILED"
+    groups = f" of {', '.join(recipient.groups)}" if recipient.groups else ""
+    return f"{service}: {', '.join(word for word in OUTCOMES if word in recipient.on)}{groups}", "ok"
 
 
 def _try(what: str, look: Callable[[], tuple[str, State]]) -> Finding:

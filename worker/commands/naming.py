@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import click
 
 from shared.errors import RemoteError
 from worker.commands.output import print_line
+from worker.core.names import names_of as names_of
 
 if TYPE_CHECKING:
     from shared.message import TargetId
@@ -77,12 +78,6 @@ def complete_group(context: click.Context, _parameter: click.Parameter, incomple
     alone = Counter(target.container_group for target in known)
     names = {*map(names_of(known), known), *(name for name, count in alone.items() if count == 1)}
     return sorted(name for name in names if name.lower().startswith(incomplete.lower()))
-
-
-def names_of(targets: Iterable[TargetId]) -> Callable[[TargetId], str]:
-    """What to call each of these: with its subscription if several share a resource group and a name."""
-    several = Counter(str(target).lower() for target in set(targets))
-    return lambda target: f"{target.subscription}/{target}" if several[str(target).lower()] > 1 else str(target)
 
 
 def held_back(record: Record, group: ContainerGroup) -> list[str]:

@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 LOOK = 5.0
 """Seconds between two looks at the targets file, and at the age of the list of groups."""
 
-LATEST_EXIT = 9.5
-"""Seconds after a signal at which the program is over, whatever hangs."""
+DRAIN_PATIENCE = 60.0
+"""Seconds that `--drain` waits at most for notifications, once everything else is done."""
+
+LATEST_EXIT = 9.0
+"""Seconds after a signal at which the program is over, whatever hangs: platforms kill what is there after ten."""
 
 
 @click.command(
@@ -38,6 +41,7 @@ def run(context: click.Context, *, drain: bool) -> None:
     """`aci-hooks run [--drain]`."""
     import structlog
 
+    from shared import tracing
     from shared.errors import RemoteError
     from shared.telemetry import MESSAGES
     from worker.adapters.monitoring import serve_monitoring
@@ -49,6 +53,7 @@ def run(context: click.Context, *, drain: bool) -> None:
     worker = deployment.worker()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _stop(worker))
+    tracing.start(settings, "aci-hooks-worker", deployment.redaction)
     for queue in (deployment.updates, deployment.poison):
         MESSAGES.labels(queue.name).set_function(partial(_count, queue))
     if settings.worker_port:
@@ -66,7 +71,12 @@ def run(context: click.Context, *, drain: bool) -> None:
         run_every("sweep", worker.stopping, jittered, deployment.sweep_if_due)
     log.info("worker started", queue=deployment.updates.name, drain=drain)
     finished = worker.run(drain=drain)
-    deployment.notifier.close()
+    if drain and not worker.stopping.is_set():
+        # Nobody waits for the exit, and a service may take no more than a message a second.
+        deployment.notifier.close(DRAIN_PATIENCE)
+    else:
+        deployment.notifier.close()
+    tracing.stop()
     log.info("worker stopped")
     if not finished:
         # Steps that hang in a call to storage or Azure would keep the interpreter from exiting.

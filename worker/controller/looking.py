@@ -10,10 +10,12 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from shared import tracing
 from shared.errors import RemoteError
 from shared.message import Look
 from shared.queue import LeaseLost
 from shared.telemetry import STEP_FAILURES
+from worker.controller import spans
 from worker.controller.cleaning import Cleaning
 from worker.controller.crash_logs import CrashLogs
 from worker.controller.lookups import all_looked_up
@@ -81,12 +83,8 @@ class Looking:
                 record, etag = self._ports.load(look.target)
                 if void := self._void(record, look):
                     return void
-                if record.outbox or record.address_changes:
-                    # This comes first. Telling after the change is tempting, but while Azure refuses the change, which
-                    # may go on for hours, nothing would be told.
-                    return self._tell(record, look, Wait(timedelta(0), "outcomes wait to be told"), etag, lease_holds)
-                with contextlib.suppress(Conflict):
-                    return self._look(record, etag, look, lease_holds)
+                with contextlib.suppress(Conflict), spans.look(look, record, self._ports.updates.name):
+                    return self._tell_or_look(record, etag, look, lease_holds)
                 log.debug("another worker wrote the record first, deciding again")
             return Reschedule(look, self._chance.uniform(0, 1))
         except LeaseLost:
@@ -116,6 +114,24 @@ class Looking:
             return Reschedule(look.met(_EARLY), min(self._lease, 0.5 * 2.0**tries))
         return Complete()
 
+    def _tell_or_look(
+        self,
+        record: Record,
+        etag: str | None,
+        look: Look,
+        lease_holds: Callable[[], bool],
+    ) -> Settlement:
+        try:
+            if record.outbox or record.address_changes:
+                # This comes first. Telling after the change is tempting, but while Azure refuses the change, which may
+                # go on for hours, nothing would be told.
+                return self._tell(record, look, Wait(timedelta(0), "outcomes wait to be told"), etag, lease_holds)
+            return self._look(record, etag, look, lease_holds)
+        except (Conflict, LeaseLost):
+            raise
+        except Exception as error:  # handled here, so that what is logged of it names the look's span
+            return self._failed(look, error)
+
     def _look(
         self,
         record: Record,
@@ -143,6 +159,7 @@ class Looking:
         decided = self._crash_logs.added(record, decided, group, target)
         # Written before anything is sent: whoever takes over after a crash must know what may still take effect.
         etag = self._write(decided, etag, action, now)
+        spans.rollouts(record, decided, now)
         if isinstance(action, Put):
             self._ports.watch.waits(look.target)
             return self._putting.put(look, timed(decided, action, now), group, target, lease_holds)
@@ -223,6 +240,7 @@ class Looking:
         """The look could not be carried out: try again later, and give up once that has gone on for too long."""
         failure = self._ports.classified(error)
         STEP_FAILURES.labels(failure.code).inc()
+        tracing.current().fail(failure.code, failure.detail)
         attempts = look.tries(failure.code) + 1
         if not isinstance(error, RemoteError):
             log.exception("look failed, retrying")

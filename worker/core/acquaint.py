@@ -47,6 +47,7 @@ def is_acquainted(record: Record, images: Mapping[str, str], target: Target) -> 
 
 
 def _forget_missing(record: Record, group: ContainerGroup, now: datetime) -> Record:
+    # A renamed container counts as one that is gone and another that is new: nothing in ARM's answer ties the two.
     missing = [name for name in record.containers if name not in group.images]
     for name in missing:
         record = drop_everything(record, name, f"the group no longer has a container {name}", now)
@@ -130,5 +131,6 @@ def _continue_from(
     for candidate in record.containers[name].candidates:
         decision = follows.policy.decide(good.tag, candidate.tag)
         if isinstance(decision, Skip):
+            # Sooner or later it would have its turn, and undo what the owner has just deployed.
             record = leave(record, name, candidate, "superseded", f"{good.image} was deployed by hand", now)
     return record

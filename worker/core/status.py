@@ -81,6 +81,7 @@ def status_of(
     """The status by what is known: no record, or no group, where it could not be read for the reasons of `unread`."""
     containers = tuple(_containers(group)) if group else ()
     problems = list(unread)
+    # The containers of a stopped group look as they were ended, which is no trouble.
     if group and not group.stopped:
         problems += _broken(group)
     return Status(
@@ -159,7 +160,9 @@ def _rollout(record: Record, group: ContainerGroup | None) -> RolloutStatus | No
     change = record.change
     if change is None:
         return None
+    # Nobody asked for a way back: it brings what it touches.
     images = sorted({change.images[name] for name in change.asked or change.touched if name in change.images})
+    # What somebody else brought here was first seen by a look; when it began nobody knows.
     since = change.began_at if change.began_at > LONG_AGO else change.patience.looked_at
     return RolloutStatus(", ".join(images), since, phase_of(record, in_transition=bool(group and group.in_transition)))
 
