@@ -59,7 +59,9 @@ def test_what_is_no_host_is_told(text: str, wrong: str) -> None:
 
 @pytest.mark.parametrize("text", ["https://ada:pa55word@registry.test/acme", "ada:pa55word@registry.test"])
 def test_a_password_before_a_host_is_refused_and_not_repeated(text: str) -> None:
-    with pytest.raises(Malformed, match=r"^a user name before the registry's host: an image's name can't contain one$") as raised:
+    with pytest.raises(
+        Malformed, match=r"^a user name before the registry's host: an image's name can't contain one$"
+    ) as raised:
         host_of(text)
     assert "pa55word" not in str(raised.value)
 
