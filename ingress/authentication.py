@@ -165,7 +165,7 @@ class Oidc:
         return jwt.decode(
             token,
             key,
-            algorithms=["RS256"],
+            algorithms=["RS256"],  # a list of ours: the token's own `alg` could name `none` (RFC 8725 §3.1)
             audience=self.audiences,
             issuer=self.issuers,
             leeway=_CLOCK_LEEWAY,
@@ -173,9 +173,11 @@ class Oidc:
         )
 
     def _is_ours(self, claims: dict[str, Any]) -> bool:
-        audience = claims.get("aud")
+        audience = claims.get("aud")  # a text or a list of texts: RFC 7519 §4.1.3
         audiences = audience if isinstance(audience, list) else [audience]
         is_for_us = any(name in self.audiences for name in audiences)
+        # The issuer signs for every Google account; only the verified e-mail says that it is the expected one
+        # (docs.cloud.google.com/pubsub/docs/authenticate-push-subscriptions).
         is_of_ours = claims.get("email") in self.emails and claims.get("email_verified") is True
         return claims.get("iss") in self.issuers and is_for_us and is_of_ours
 

@@ -92,6 +92,7 @@ class Front:
 
     async def _body(self, receive: Receive, line: Line) -> io.IOBase:
         """The body up to its limit; or a stream that raises why there is none."""
+        # The timeout is also the key by which `_make_room` finds a body and wakes whoever waits for the rest of it.
         timeout, body = asyncio.timeout(_BODY_LIMIT), bytearray()
         self._unfinished[timeout] = body
         try:

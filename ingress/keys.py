@@ -43,11 +43,13 @@ class KeyServer:
         if key and self._clock() < self._stale_at:
             return key
         with self._lock:
+            # Asked again under the lock: another delivery may have fetched the keys while this one waited.
             now = self._clock()
             is_current = key_id in self._keys and now < self._stale_at
             if not is_current and now >= self._fetch_again_at:
                 self._fetch()
             key = self._keys.get(key_id)
+            # With a failure nobody knows whether the key exists: 503, so that the sender tries again, rather than 401.
             if key is None and self._failure:
                 raise self._failure
             return key

@@ -86,6 +86,8 @@ class Receiver:
         reasons: dict[str, None] = {}
         for push in pushes:
             proof, reason = standing.proof_of(push), why_not(delivery.sender, push.registry)
+            # What a secret may not report is passed over, not refused: the delivery's other pushes are valid, and the
+            # sender would repeat a refused delivery in vain.
             if reason is None and proof is None:
                 reason = f"{push.image.name} is not among the images that this secret may report"
             if reason is None:

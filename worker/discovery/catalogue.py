@@ -80,6 +80,7 @@ class Catalogue:
             # The group may have been tagged or created since the last list.
             self._renew(REFRESH_ON_MISS)
             found = self.find(image)
+        # Nothing found in incomplete lists is not "no target": the push must come again rather than be ignored.
         if not found:
             self._raise_unknown()
         return found

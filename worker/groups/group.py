@@ -64,11 +64,14 @@ class ContainerGroup:
     @property
     def in_transition(self) -> bool:
         """Whether an operation is under way. Any state that is not known to be final counts."""
+        # The set of states on the way is open: the documentation and recordings name different ones. Taking an unknown
+        # one for final would send a PUT into a running operation, which Azure answers with a 409.
         return self._provisioning_state not in _SETTLED
 
     @property
     def failed(self) -> bool:
         """Whether the last operation failed."""
+        # "Succeeded" is not the opposite: Azure reports it for a group whose container crash-loops. See `health`.
         return self._provisioning_state in {"failed", "canceled"}
 
     @property
@@ -84,6 +87,8 @@ class ContainerGroup:
     @property
     def stopped(self) -> bool:
         """Whether its owner stopped it. A PUT would start it again."""
+        # The provisioning state of a stopped group is "Succeeded"; only the instance view shows that it was stopped
+        # (learn.microsoft.com/azure/container-instances/container-instances-stop-start).
         state = str(_view(self._properties).get("state", ""))
         return state.lower() == "stopped"
 
@@ -150,6 +155,8 @@ class ContainerGroup:
 
         Read-only properties are omitted; everything else is sent unchanged, whether it is known here or not.
         """
+        # A property that a PUT omits goes back to its default, so the whole definition is sent, with members that are
+        # unknown here: learn.microsoft.com/azure/container-instances/container-instances-update.
         body = _copied(self.raw)
         for name in _READ_ONLY:
             body.pop(name, None)

@@ -121,8 +121,10 @@ def _running(current: Mapping[str, Any], events: list[Mapping[str, Any]], since:
 
 def _terminated(current: Mapping[str, Any], restart_policy: str, since: datetime) -> Health:
     exit_code = current.get("exitCode")
+    # A container that Azure restarts is between two runs. If it goes on ending, the crash loop shows in `restartCount`.
     if restart_policy == "Always" or exit_code in _PLATFORM_EXIT_CODES:
         return Pending(f"ended with exit code {exit_code} and will be restarted")
+    # What ended before the change was the previous image; the new one has not been started yet.
     if time_of(current.get("finishTime")) < since - CLOCK_TOLERANCE:
         return Pending("has not been restarted yet", started=False)
     if exit_code == 0:
@@ -136,6 +138,7 @@ def _crashed_since(view: Mapping[str, Any], since: datetime) -> bool:
     previous = view.get("previousState") or {}
     if previous.get("exitCode") in _PLATFORM_EXIT_CODES:
         return False
+    # Without a time the crash counts: overlooking a crash loop is worse than one more look at a healthy container.
     finished = previous.get("finishTime")
     return finished is None or time_of(finished) >= since - CLOCK_TOLERANCE
 
