@@ -243,6 +243,7 @@ class Mailbox:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)  # which wakes the thread that accepts
         self._listener.close()
 
     def _serve(self) -> None:
@@ -333,7 +334,6 @@ class TestTrouble:
         assert hosts.requests.empty()
 
     def test_a_proxy_that_is_down(self, hosts: ServiceHosts, monkeypatch: pytest.MonkeyPatch) -> None:
-        hosts.close()
         monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
         monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
         assert tell(SLACK) == ["the connection was refused"]
