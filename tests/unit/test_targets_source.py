@@ -56,6 +56,13 @@ def test_a_changed_file_is_read_again_after_a_second(bench: Bench) -> None:
     assert bench.reports == [source.current()]
 
 
+def test_a_file_that_is_opened_twice_is_parsed_once(bench: Bench) -> None:
+    # `check` opens it twice, and hundreds of groups take a while.
+    assert bench.open().current() is bench.open().current()
+    bench.path.write_text(ANY % "other")
+    assert groups(bench.open()) == ("other",)
+
+
 def test_an_unchanged_file_stays_the_same_value(bench: Bench) -> None:
     source = bench.open()
     before = source.current()
