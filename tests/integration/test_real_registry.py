@@ -147,7 +147,7 @@ def test_a_cache_that_arrives_while_its_image_is_being_watched_changes_nothing(d
 
 @pytest.mark.parametrize("proof", ["own", "token"])
 def test_a_digest_that_the_tag_does_not_point_at_is_not_rolled_out(azurite: Azurite, proof: str) -> None:
-    # FINDING: `shop:v3@<digest of v1>` went down to v1 under every policy that admits v3.
+    # Regression: `shop:v3@<digest of v1>` went down to v1 under every policy that admits v3.
     with running_site(azurite) as site, RegistryServer() as registry:
         old, new = registry.push("acme/shop", "v1", b"one"), registry.push("acme/shop", "v3", b"three")
         running = registry.image("acme/shop", "v2")
@@ -183,7 +183,7 @@ def test_a_tag_that_no_webhook_told_of_is_found_under_any_by_the_images_themselv
 
 
 def test_a_multi_arch_image_runs_as_its_platforms_manifest(azurite: Azurite) -> None:
-    # FINDING: the first sweep after a rollout restarted every group that runs a multi-arch image.
+    # Regression: the first sweep after a rollout restarted every group that runs a multi-arch image.
     with running_site(azurite) as site, RegistryServer() as registry:
         running, pushed = registry.image("acme/shop", "v1"), registry.image("acme/shop", "v2")
         site.arm.image(running, digest=registry.push("acme/shop", "v1", b"one"))

@@ -50,10 +50,10 @@ def run(context: click.Context, *, drain: bool) -> None:
     log = structlog.get_logger()
     deployment: Deployment = context.obj()
     settings = deployment.settings
-    tracing.start(settings, "aci-hooks-worker", deployment.redaction)
     worker = deployment.worker()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _stop(worker))
+    tracing.start(settings, "aci-hooks-worker", deployment.redaction)
     for queue in (deployment.updates, deployment.poison):
         MESSAGES.labels(queue.name).set_function(partial(_count, queue))
     if settings.worker_port:
