@@ -7,6 +7,7 @@ import random
 import signal
 import sys
 import threading
+import uuid
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from worker.commands.opening import fail
 from worker.commands.output import example
 
 if TYPE_CHECKING:
-    from shared.queue import Queue
+    from worker.adapters.monitoring import Turn
     from worker.controller.loop import Worker
     from worker.wiring import Deployment
 
@@ -25,6 +26,9 @@ LOOK = 5.0
 
 LATEST_EXIT = 9.5
 """Seconds after a signal at which the program is over, whatever hangs."""
+
+GAUGES = "gauges"
+"""The blob whose lease is the turn to report what all workers share."""
 
 
 @click.command(
@@ -39,8 +43,8 @@ def run(context: click.Context, *, drain: bool) -> None:
     import structlog
 
     from shared.errors import RemoteError
-    from shared.telemetry import MESSAGES
-    from worker.adapters.monitoring import serve_monitoring
+    from shared.metrics import SWEEP_INTERVAL, tell_build
+    from worker.adapters.monitoring import RENEWAL, serve_monitoring
     from worker.controller.background import run_every
 
     log = structlog.get_logger()
@@ -49,8 +53,9 @@ def run(context: click.Context, *, drain: bool) -> None:
     worker = deployment.worker()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _stop(worker))
-    for queue in (deployment.updates, deployment.poison):
-        MESSAGES.labels(queue.name).set_function(partial(_count, queue))
+    tell_build()
+    SWEEP_INTERVAL.set(settings.sweep_interval)
+    turn = _turn_of(deployment)
     if settings.worker_port:
         try:
             serve_monitoring(settings.worker_port, lambda: _not_ready(deployment))
@@ -60,12 +65,18 @@ def run(context: click.Context, *, drain: bool) -> None:
         deployment.ensure_storage()
     except RemoteError as error:
         log.warning("storage is not ready yet, continuing", error=str(error))
+    if settings.worker_port:
+        # At once, so that the first scrape has all there is.
+        turn.try_to_renew()
+        run_every("turn", worker.stopping, lambda: RENEWAL, turn.renew)
     run_every("patrol", worker.stopping, lambda: LOOK, deployment.patrol_if_due)
     if settings.sweep_interval:
         jittered = partial(random.uniform, settings.sweep_interval / 2, settings.sweep_interval)
         run_every("sweep", worker.stopping, jittered, deployment.sweep_if_due)
     log.info("worker started", queue=deployment.updates.name, drain=drain)
     finished = worker.run(drain=drain)
+    if finished:
+        turn.end()
     deployment.notifier.close()
     log.info("worker stopped")
     if not finished:
@@ -100,10 +111,13 @@ def _not_ready(deployment: Deployment) -> str | None:
     return None
 
 
-def _count(queue: Queue) -> float:
-    from shared.errors import RemoteError
+def _turn_of(deployment: Deployment) -> Turn:
+    """The turn to report what all workers share; /metrics asks for it."""
+    from prometheus_client import REGISTRY
 
-    try:
-        return queue.count()
-    except RemoteError:
-        return float("nan")
+    from worker.adapters.monitoring import TURN, SharedGauges, Turn
+
+    name, records = str(uuid.uuid4()), deployment.records
+    turn = Turn(take=lambda: records.take_turn(GAUGES, name, TURN), give=lambda: records.end_turn(GAUGES, name))
+    REGISTRY.register(SharedGauges(turn, deployment.gauging().read))
+    return turn

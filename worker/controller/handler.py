@@ -11,8 +11,8 @@ import structlog
 
 from shared.errors import RemoteError
 from shared.message import DeadLetter, Look, TargetId, Undecodable, UpdateMessage, decode
+from shared.metrics import SETTLED
 from shared.queue import LeasedMessage, LeaseLost, dead_letter
-from shared.telemetry import SETTLED
 from worker.controller.looking import Looking
 from worker.controller.opened import Opened, context_of_all
 from worker.controller.receiving import Receiving

@@ -12,8 +12,8 @@ import structlog
 
 from shared.errors import RemoteError
 from shared.message import Look
+from shared.metrics import step_failed
 from shared.queue import LeaseLost
-from shared.telemetry import STEP_FAILURES
 from worker.controller.lookups import all_looked_up
 from worker.controller.putting import Putting
 from worker.controller.settlement import Complete, Reschedule, Settlement, after, look_again
@@ -229,7 +229,7 @@ class Looking:
     def _failed(self, look: Look, error: Exception) -> Settlement:
         """The look could not be carried out: try again later, and give up once that has gone on for too long."""
         failure = self._ports.classified(error)
-        STEP_FAILURES.labels(failure.code).inc()
+        step_failed(failure.code)
         attempts = look.tries(failure.code) + 1
         if not isinstance(error, RemoteError):
             log.exception("look failed, retrying")

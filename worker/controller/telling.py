@@ -12,7 +12,8 @@ import structlog
 
 from shared.errors import RemoteError
 from shared.message import TargetId, UpdateMessage
-from shared.telemetry import ADDRESS_CHANGES, OUTCOMES, trace_id
+from shared.metrics import ADDRESS_CHANGES, ended
+from shared.telemetry import trace_id
 from worker.controller.settlement import dead_letter_of
 from worker.failures.retrying import call_with_retries
 from worker.ports import Notice, Noticed, Ports
@@ -40,7 +41,7 @@ class Telling:
         """The push at hand, which concerns no target, has ended. Raises RemoteError if that can't be remembered."""
         outcome = Outcome.of(message, "ignored", why, (), self._ports.now())
         call_with_retries(partial(self._ports.leave_trace, End(outcome=outcome)))
-        OUTCOMES.labels("ignored").inc()
+        ended(outcome.result, outcome.seconds)
         log.info("ended", outcome="ignored", detail=why)
 
     def given_up(self, message: UpdateMessage, code: str, detail: str) -> None:
@@ -49,6 +50,7 @@ class Telling:
         # The letter is what counts, and it may be storage that fails.
         with suppress(RemoteError):
             self._ports.leave_trace(End(target=message.target, outcome=outcome))
+        ended(outcome.result, outcome.seconds)
         log.error("ended", outcome="failed", code=code, detail=detail)
 
     def _end(self, target: TargetId, ending: Ending) -> None:
@@ -56,7 +58,7 @@ class Telling:
         if is_dead(ending.result):
             # Before everything else: if the queue is down, nothing is told, and all of it comes again.
             call_with_retries(partial(self._dead_letter, _letter(ending)))
-        OUTCOMES.labels(ending.result).inc()
+        ended(ending.result, (ending.at - message.received_at).total_seconds())
         code = {"code": ending.code} if ending.code else {}
         with structlog.contextvars.bound_contextvars(**context_of(message, target)):
             say = log.error if ending.result == "failed" else log.warning if is_dead(ending.result) else log.info
