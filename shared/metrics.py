@@ -92,7 +92,7 @@ DURATION = Histogram(
     buckets=(*_SECONDS, *_LONG),
 )
 SETTLED = Counter("aci_hooks_settled_total", "Messages settled", ["settlement"])
-STEP_FAILURES = Counter("aci_hooks_step_failures_total", "Looks and changes that failed", ["code"])
+STEP_FAILURES = Counter("aci_hooks_step_failures_total", "Looks, changes and messages that failed", ["code"])
 TARGETS_FILE_VALID = Gauge(
     "aci_hooks_targets_file_valid", "1 if the newest version of it is in force, else 0", ["file"]
 )
@@ -109,7 +109,7 @@ def ended(result: str, seconds: float | None) -> None:
 
 
 def step_failed(code: str) -> None:
-    """Count a look or a change that failed."""
+    """Count a look, a change or a message that failed."""
     STEP_FAILURES.labels(code if code in FAILURE_CODES else OTHER).inc()
 
 
