@@ -59,7 +59,6 @@ def dashboard_expressions() -> dict[str, str]:
 def selectors(expression: str) -> Iterator[Selector]:
     """The metrics in an expression."""
     grouped = {label.strip() for labels in _GROUPING.findall(expression) for label in labels.split(",")}
-    # `le` is the bucket's label in the result of a rate, and stands there of itself.
     for found in _SELECTOR.finditer(expression):
         matched = {label for label, _, _ in _MATCHER.findall(found["matchers"] or "")}
         yield Selector(found["name"], found[0], frozenset((grouped | matched) - {""}))
@@ -92,10 +91,10 @@ class Prometheus:
 
 @contextmanager
 def prometheus(processes: Processes, folder: Path, targets: Sequence[str]) -> Iterator[Prometheus]:
-    """Prometheus, which scrapes these hosts with ports every second."""
+    """Prometheus, which scrapes these hosts with ports every two seconds."""
     (port,) = free_ports(1)
     configuration = {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "1m"},
         "rule_files": [str(RULES)],
         "scrape_configs": [{"job_name": "aci-hooks", "static_configs": [{"targets": list(targets)}]}],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from shared.metrics import WritesRemaining
 from shared.settings import SENDERS
 from tests.fakes import EPOCH
 from tests.monitoring import RULES, alerts, promtool
+from tests.processes import PROJECT
 from worker.adapters.monitoring import SharedGauges, Turn
 from worker.ports import Gauges
 from worker.record.overview import Overview
@@ -237,6 +239,31 @@ def test_the_rules_are_rules() -> None:
 
 def test_every_alert_has_its_trouble() -> None:
     assert {alert for _, alert, _, _ in NIGHT.values()} == set(alerts())
+
+
+def test_every_metric_is_documented_and_no_other_one() -> None:
+    page = (PROJECT / "docs" / "operations.md").read_text()
+    rows = re.findall(r"^\| `(aci_hooks_\w+)` \|([^|]*)\|", page, re.MULTILINE)
+    told = {(name, tuple(re.findall(r"`(\w+)`", labels))) for name, labels in rows}
+    assert told == set(families([*shared_series(), *worker_series(), *ingress_series()]))
+
+
+def families(series: list[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each metric with its labels, a histogram as one; the order of two labels is that of the documentation."""
+    for one in series:
+        name, _, rest = one.partition("{")
+        labels = set(re.findall(r'(\w+)="', rest)) - {"le"}
+        order = ("sender", "outcome", "subscription", "quota")
+        ordered = sorted(labels, key=lambda label: order.index(label) if label in order else 0)
+        yield re.sub(r"(?<=_seconds)_(bucket|count|sum)$", "", name), tuple(ordered)
+
+
+def test_every_alert_is_documented_with_its_severity() -> None:
+    page = (PROJECT / "docs" / "operations.md").read_text()
+    rows = re.findall(r"^\| (`AciHooks.*?) \| (\w+) \|", page, re.MULTILINE)
+    told = {name: severity for names, severity in rows for name in re.findall(r"`(\w+)`", names)}
+    (group,) = yaml.safe_load(RULES.read_text())["groups"]
+    assert told == {rule["alert"]: rule["labels"]["severity"] for rule in group["rules"]}
 
 
 def test_nothing_fires_in_a_quiet_hour(tmp_path: Path) -> None:

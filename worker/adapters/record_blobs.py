@@ -155,13 +155,16 @@ class Records:
         """When it was done last; None if nobody knows."""
         try:
             with translated("records"):
-                return datetime.fromisoformat(self._client.download_blob(f"{name}.json").readall().decode())
+                text = self._client.download_blob(f"{name}.json").readall()
         except RemoteError as error:
             if error.code not in _NOT_THERE:
                 raise
+            return None
+        try:
+            noted = datetime.fromisoformat(text.decode())
         except ValueError:
-            pass
-        return None
+            return None
+        return noted if noted.tzinfo else None
 
     def trace(self) -> Trace:
         """How pushes ended that no record tells of. What can't be read counts as nothing: it is no more than a log."""
