@@ -260,8 +260,8 @@ def families(series: list[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 def test_every_alert_is_documented_with_its_severity() -> None:
     page = (PROJECT / "docs" / "operations.md").read_text()
-    rows = re.findall(r"^\| (`AciHooks.*?) \| (\w+) \|", page, re.MULTILINE)
-    told = {name: severity for names, severity in rows for name in re.findall(r"`(\w+)`", names)}
+    rows = re.findall(r"^\| (\w+) \| (`AciHooks.*?) \|", page, re.MULTILINE)
+    told = {name: severity for severity, names in rows for name in re.findall(r"`(\w+)`", names)}
     (group,) = yaml.safe_load(RULES.read_text())["groups"]
     assert told == {rule["alert"]: rule["labels"]["severity"] for rule in group["rules"]}
 
