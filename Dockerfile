@@ -1,4 +1,4 @@
-# One image for both roles: the ingress by default, the worker with the command `aci-hooks-worker run`.
+# One image for both roles: the ingress by default, the worker with the command `aci-hooks run`.
 ARG PYTHON=python:3.13.9-slim-bookworm
 
 FROM ${PYTHON} AS build

@@ -93,9 +93,9 @@ COMPILE = CUSTOM_COMPILE_COMMAND="make lock" pip-compile --quiet --generate-hash
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 lock: setup ## Renew the locks, with the oldest Python that is supported (UPGRADE=1 for the newest releases)
 	python -c 'import sys; sys.exit(sys.version_info[:2] > (3, 11) and "make the locks with Python 3.11")'
-	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra dev -o requirements/dev.txt pyproject.toml
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra dev --extra traces -o requirements/dev.txt pyproject.toml
 	cp requirements/dev.txt requirements/runtime.txt
-	$(COMPILE) -o requirements/runtime.txt pyproject.toml
+	$(COMPILE) --extra traces -o requirements/runtime.txt pyproject.toml
 	$(COMPILE) --build-deps-for editable --only-build-deps -o requirements/build.txt pyproject.toml
 	$(COMPILE) $(if $(UPGRADE),--upgrade) -o requirements/node.txt requirements/node.in
 	npm $(if $(UPGRADE),update,install) --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund

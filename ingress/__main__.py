@@ -14,10 +14,12 @@ from ingress.app import create_app
 from ingress.front import Front
 from ingress.outbox import CLIENT_TIMEOUTS, Outbox
 from ingress.receivers import Limits, read_receivers
-from ingress.server import listen, serve
+from ingress.traced import Traced
+from shared import tracing
 from shared.environment import SettingsError, misspelt, read_settings
 from shared.errors import RemoteError
 from shared.queue import open_queues
+from shared.serving import listen, serve
 from shared.settings import SENDERS, IngressSettings, WorkerSettings, variables
 from shared.telemetry import Redaction, configure_logging
 
@@ -61,7 +63,8 @@ def main(host: str, port: int | None) -> None:
     except OSError as error:
         raise click.ClickException(f"cannot listen on {host}, port {settings.port}: {error.strerror}") from error
     _log.info("serving", url=f"http://{host}:{settings.port}", queue=settings.queue)
-    serve(_assemble(settings, limits), listener)
+    with tracing.traced(settings, "aci-hooks-ingress", redaction):
+        serve(_assemble(settings, limits), listener)
 
 
 def _configuration(environment: Mapping[str, str]) -> tuple[IngressSettings, Limits, Redaction]:
@@ -89,7 +92,8 @@ def _assemble(settings: IngressSettings, limits: Limits) -> Front:
     # The first look at the queue is the slowest: it may make the queue, and ask for a credential's token. No sender
     # should wait for it.
     threading.Thread(target=_greet, args=(outbox,), daemon=True).start()
-    return Front(create_app(settings, outbox, limits=limits), settings.max_body)
+    app = create_app(settings, outbox, limits=limits)
+    return Front(Traced(app, settings.senders) if tracing.is_on() else app, settings.max_body)
 
 
 def _greet(outbox: Outbox) -> None:

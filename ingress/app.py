@@ -30,11 +30,12 @@ from ingress.metrics import CONTENT_TYPE as METRICS_TYPE
 from ingress.metrics import REFUSALS, UNKNOWN, Metrics
 from ingress.openapi import describe
 from ingress.outbox import Outbox
-from ingress.problems import Problem
 from ingress.readiness import Readiness
 from ingress.receiver import Receiver, Reply
 from ingress.receivers import Limits
 from ingress.senders import acr, all_senders
+from shared import tracing
+from shared.problem import CONTENT_TYPE, Problem
 from shared.settings import SENDERS_WITHOUT_SECRETS, IngressSettings
 from shared.telemetry import new_traceparent, trace_id
 
@@ -228,6 +229,7 @@ def _record(response: Response, metrics: Metrics, senders: Mapping[str, Any]) ->
     answer: Reply | None = g.get("answer") if isinstance(g.get("answer"), Reply) else None
     outcome = answer.outcome if answer else REFUSALS.get(response.status_code, "refused")
     metrics.deliveries.labels(sender, outcome).inc()
+    tracing.current().note({"aci_hooks.sender": sender, "aci_hooks.outcome": outcome})
     _log.info(
         "delivery",
         sender=sender,
@@ -256,4 +258,4 @@ def _json(status: int, body: Any) -> Response:
 
 
 def _problem(problem: Problem) -> Response:
-    return Response(problem.body(), problem.status, headers=dict(problem.headers), content_type=problems.CONTENT_TYPE)
+    return Response(problem.body(), problem.status, headers=dict(problem.headers), content_type=CONTENT_TYPE)

@@ -9,16 +9,15 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
-from urllib.parse import unquote_to_bytes
 
 import structlog
 
 from ingress import problems
-from ingress.problems import Problem
+from shared.problem import CONTENT_TYPE, Problem
+from shared.wsgi import Answer, Receive, Scope, Send, answer_of, environ_of, unacceptable
 
 ARRIVED = "aci_hooks.arrived"
 """Where the environ has the time of the monotonic clock that the seconds for an answer count from."""
@@ -30,13 +29,7 @@ _IN_GOOD_TIME = 3.0
 """A sender whose body takes longer than this has used the five seconds up itself: the queue has one more then."""
 _ROOM = 64 * 1024 * 1024
 """Bytes of unfinished bodies. Beyond it the largest of them gives way, so that it costs no other webhook a thing."""
-_LONGEST_TARGET, _LONGEST_FIELD, _MOST_FIELDS = 4094, 8190, 100
 
-Scope = MutableMapping[str, Any]
-Event = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Event]]
-Send = Callable[[Event], Awaitable[None]]
-Answer = tuple[int, list[tuple[str, str]], bytes]
 
 _log = structlog.get_logger()
 
@@ -92,7 +85,7 @@ class Front:
             if self._app.wants_body(environ):
                 environ["wsgi.input"] = await self._body(receive, line)
             environ[ARRIVED] = max(started, time.monotonic() - _IN_GOOD_TIME)
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, environ)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, answer_of, self._app, environ)
         except Exception as error:
             _log.error("unexpected error", exc_info=error)
             return _told(problems.unavailable("the request cannot be served now"))
@@ -133,18 +126,6 @@ class Front:
             del self._unfinished[largest]
             largest.reschedule(asyncio.get_running_loop().time())
 
-    def _answer(self, environ: dict[str, Any]) -> Answer:
-        """Run the application, in a thread."""
-        status, fields = 503, list[tuple[str, str]]()
-
-        def start_response(line: str, headers: list[tuple[str, str]], _error: Any = None) -> None:
-            nonlocal status, fields
-            status, fields = int(line[:3]), headers
-
-        with closing(self._app(environ, start_response)) as chunks:
-            content = b"".join(chunks)
-        return status, fields, content
-
 
 class _Broken(io.RawIOBase):
     """A body that can't be read."""
@@ -156,62 +137,7 @@ class _Broken(io.RawIOBase):
         raise self._error
 
 
-def unacceptable(scope: Scope) -> Problem | None:
-    """What is wrong with a head before anybody looks at what it says, None if nothing is. Names are measured first."""
-    fields: list[tuple[bytes, bytes]] = scope["headers"]
-    if len(scope["raw_path"]) + len(scope["query_string"]) > _LONGEST_TARGET:
-        return Problem(414, f"the URL has more than {_LONGEST_TARGET} characters")
-    if len(fields) > _MOST_FIELDS:
-        return Problem(431, f"there are more than {_MOST_FIELDS} headers")
-    if any(len(name) + len(value) > _LONGEST_FIELD for name, value in fields):
-        return Problem(431, f"a header has more than {_LONGEST_FIELD} characters")
-    # Whoever stands in front may go by the other one, and see two requests where we see one (RFC 9112 §6.1).
-    if {b"content-length", b"transfer-encoding"} <= {name for name, _ in fields}:
-        return Problem(400, "there is a Content-Length beside a Transfer-Encoding")
-    if scope["http_version"] not in {"1.0", "1.1"}:
-        return Problem(400, "not a version of HTTP that is spoken here")
-    if any(name == b"expect" and value.lower() != b"100-continue" for name, value in fields):
-        return Problem(417, "nothing is expected here but 100-continue")
-    return None
-
-
-def environ_of(scope: Scope) -> dict[str, Any]:
-    """The head as WSGI has it (PEP 3333), with an empty body."""
-    host, port = scope["server"] or ("", None)
-    environ = {
-        "REQUEST_METHOD": scope["method"],
-        "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(_path(scope["raw_path"])).decode("latin-1"),
-        "QUERY_STRING": scope["query_string"].decode("latin-1"),
-        "SERVER_NAME": host,
-        "SERVER_PORT": str(port),
-        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": scope["scheme"],
-        "wsgi.input": io.BytesIO(),
-        "wsgi.errors": io.StringIO(),
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-    }
-    for raw_name, raw_value in scope["headers"]:
-        if b"_" in raw_name:  # WSGI could not tell X_A from X-A
-            continue
-        name, value = raw_name.decode("latin-1").upper().replace("-", "_"), raw_value.decode("latin-1")
-        key = name if name in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{name}"
-        environ[key] = f"{environ[key]},{value}" if key in environ else value
-    return environ
-
-
-def _path(target: bytes) -> bytes:
-    """The path of a request's target, which may be a whole URL (RFC 9112 §3.2.2)."""
-    scheme, _, rest = target.partition(b"://")
-    if scheme not in {b"http", b"https"}:
-        return target
-    return b"/" + rest.partition(b"/")[2]
-
-
 def _told(problem: Problem) -> Answer:
     body = problem.body()
-    fields = {"Content-Type": problems.CONTENT_TYPE, "Content-Length": str(len(body)), **problem.headers}
+    fields = {"Content-Type": CONTENT_TYPE, "Content-Length": str(len(body)), **problem.headers}
     return problem.status, list(fields.items()), body

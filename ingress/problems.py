@@ -1,34 +1,11 @@
-"""Errors as problem details (RFC 9457): what was wrong, in a shape that programs read, with nothing of our insides."""
+"""The errors that the ingress answers, each with what whoever set the webhook up should know."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from http import HTTPStatus
+from shared.problem import Problem
 
-CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER = "5"
 """Seconds after which a sender that can should come again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One error answer. `detail` is for the person who set the webhook up."""
-
-    status: int
-    detail: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def title(self) -> str:
-        """The status in words, as RFC 9457 §4.2.1 asks of the type about:blank."""
-        return HTTPStatus(self.status).phrase
-
-    def body(self) -> bytes:
-        """The JSON document."""
-        members = {"type": "about:blank", "title": self.title, "status": self.status, "detail": self.detail}
-        return json.dumps(members).encode("ascii")
 
 
 def malformed(detail: str) -> Problem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +14,13 @@ from ingress.authority import FOR_EVERY_SENDER, Authority, Standing, standing_of
 from ingress.delivery import Delivery, Handshake, Ignored, Malformed
 from ingress.metrics import Metrics
 from ingress.outbox import Outbox
-from ingress.problems import Problem
 from ingress.senders import Sender
+from shared import tracing
 from shared.errors import RemoteError
 from shared.message import UpdateMessage
+from shared.problem import Problem
 from shared.push import Push
+from shared.tracing import Span
 
 _MAX_REASONS = 3
 
@@ -104,14 +107,16 @@ class Receiver:
         traceparent: str,
     ) -> Reply:
         ids = [delivery_id] if len(pushes) == 1 else [f"{delivery_id}.{n}" for n in range(1, len(pushes) + 1)]
-        messages = [
-            UpdateMessage(
-                id=message_id, kind="push", push=push, received_at=delivery.received_at, traceparent=traceparent
-            )
-            for message_id, push in zip(ids, pushes, strict=True)
-        ]
-        with self.metrics.enqueue_seconds.time():
-            self.outbox.send(messages, arrived)
+        with self._sending(delivery_id, len(pushes)) as span:
+            parent = span.traceparent or traceparent
+            messages = [
+                UpdateMessage(
+                    id=message_id, kind="push", push=push, received_at=delivery.received_at, traceparent=parent
+                )
+                for message_id, push in zip(ids, pushes, strict=True)
+            ]
+            with self.metrics.enqueue_seconds.time():
+                self.outbox.send(messages, arrived)
         self.metrics.pushes.labels(delivery.sender).inc(len(pushes))
         body = {
             "status": "queued",
@@ -119,6 +124,18 @@ class Receiver:
             "pushes": [{"image": str(push.image), "digest": push.digest} for push in pushes],
         }
         return Reply(202, "queued", body, passed_over)
+
+    def _sending(self, delivery_id: str, pushes: int) -> AbstractContextManager[Span]:
+        """The span of putting a delivery onto the queue: the parent of everything that is done about its pushes."""
+        attributes = {
+            "messaging.system": "azure.storage_queues",
+            "messaging.operation.name": "send",
+            "messaging.operation.type": "send",
+            "messaging.message.id": delivery_id if pushes == 1 else None,
+            "messaging.batch.message_count": pushes if pushes > 1 else None,
+            "aci_hooks.push.id": delivery_id,
+        }
+        return tracing.span("send push", "producer", attributes)
 
 
 def _ignored(reasons: list[str]) -> Reply:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """One cloud's addresses: `authority` is a host, `resource_manager` a URL, `storage_suffix` a domain."""
+    """One cloud's addresses. `authority` and `portal` are hosts, the others a URL and a domain."""
 
     authority: str
     resource_manager: str
     storage_suffix: str
+    portal: str
 
     @property
     def resource_manager_scope(self) -> str:
@@ -24,9 +25,13 @@ class Cloud:
 
 
 CLOUDS = {
-    "AzureCloud": Cloud("login.microsoftonline.com", "https://management.azure.com", "core.windows.net"),
-    "AzureUSGovernment": Cloud(
-        "login.microsoftonline.us", "https://management.usgovcloudapi.net", "core.usgovcloudapi.net"
+    "AzureCloud": Cloud(
+        "login.microsoftonline.com", "https://management.azure.com", "core.windows.net", "portal.azure.com"
     ),
-    "AzureChinaCloud": Cloud("login.chinacloudapi.cn", "https://management.chinacloudapi.cn", "core.chinacloudapi.cn"),
+    "AzureUSGovernment": Cloud(
+        "login.microsoftonline.us", "https://management.usgovcloudapi.net", "core.usgovcloudapi.net", "portal.azure.us"
+    ),
+    "AzureChinaCloud": Cloud(
+        "login.chinacloudapi.cn", "https://management.chinacloudapi.cn", "core.chinacloudapi.cn", "portal.azure.cn"
+    ),
 }

@@ -24,6 +24,16 @@ _LEAST_PART, _LONGEST_PART = 6, 12
 # What is secret in a connection string, beside the whole of it.
 _IN_CONNECTION_STRINGS = re.compile(r"(?:AccountKey|SharedAccessSignature|Password)=([^;]+)", re.IGNORECASE)
 
+# What is plainly a credential in what a program says of itself, whoever gave it: the password in a URL, the token of an
+# Authorization header, the keys of Azure's connection strings, and the signature of a shared access URL.
+_PLAINLY_SECRET = re.compile(
+    r"(?P<url>://[^\s/:@]*:)[^\s/]*(?=@)"
+    r"|(?P<header>\b(?:bearer|basic)\s+)[\w.~+/=-]{16,}"
+    r"|(?P<key>\b(?:accountkey|sharedaccesskey|sharedaccesssignature|password|pwd)=)[^\s;\"'&]+"
+    r"|(?P<signature>[?&]sig=)[^\s&\"']+",
+    re.IGNORECASE,
+)
+
 Span = tuple[int, int]
 
 
@@ -56,6 +66,11 @@ class Masks:
                 same = _alike(text[max(0, end - len(spelling)) : end][::-1], spelling[::-1])
                 if same >= _part(spelling):
                     yield end - same, end
+
+
+def without_credentials(text: str) -> str:
+    """The text without what is plainly a credential, although nobody has told us that secret."""
+    return _PLAINLY_SECRET.sub(lambda found: f"{found[found.lastgroup or 0]}{MASK}", text)
 
 
 def spellings(secret: str | bytes) -> Iterator[str]:

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 RESULTS = ("updated", "unchanged", "superseded", "ignored", "rolled-back", "failed")
 SETTLEMENTS = ("completed", "rescheduled", "dead-lettered")
-OPERATIONS = ("get", "list", "put", "restart")
+OPERATIONS = ("get", "list", "logs", "put", "restart")
 OTHER = "other"
 """Stands for every code that is not among FAILURE_CODES: Azure may invent any number of them."""
 FAILURE_CODES = (

@@ -35,6 +35,7 @@ from shared.setting_kinds import (
     Url,
     split_commas,
 )
+from shared.tracing_settings import TracingSettings
 
 _LABEL = re.compile(r"[A-Za-z](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
 _PLAIN_HTTP = "plain http is allowed only for loopback and single-label hosts"
@@ -70,7 +71,7 @@ def variable(name: str, default: Any = ..., **constraints: Any) -> Any:
     return Field(default, alias=name, **constraints)
 
 
-class Settings(BaseModel):
+class Settings(TracingSettings):
     """What both programs need: the queue, the credential, the cloud and the logs' format."""
 
     model_config = ConfigDict(
@@ -117,7 +118,7 @@ class Settings(BaseModel):
 
 
 class IngressSettings(Settings):
-    """What `aci-hooks-ingress` needs in addition. `max_body` is in bytes."""
+    """What the ingress needs in addition. `max_body` is in bytes."""
 
     webhook_tokens: Tokens = variable("ACI_HOOKS_WEBHOOK_TOKENS", ())
     sender_secrets: dict[Literal[SENDERS], Secrets] = Field(default_factory=dict)  # type: ignore[valid-type]
@@ -160,7 +161,7 @@ class IngressSettings(Settings):
 
 
 class WorkerSettings(Settings):
-    """What `aci-hooks-worker` needs in addition. Times are in seconds."""
+    """What the worker needs in addition. Times are in seconds."""
 
     services: ClassVar[tuple[str, ...]] = ("Queue", "Blob")
 
@@ -184,6 +185,8 @@ class WorkerSettings(Settings):
     soak: float = variable("ACI_HOOKS_SOAK", 30.0, ge=0)
     rollout_timeout: float = variable("ACI_HOOKS_ROLLOUT_TIMEOUT", 900.0, gt=0)
     rollback: bool = variable("ACI_HOOKS_ROLLBACK", True)
+    crash_log_lines: int = variable("ACI_HOOKS_CRASH_LOG_LINES", 50, ge=0, le=1000)
+    dashboard_tokens: Secrets = variable("ACI_HOOKS_DASHBOARD_TOKENS", ())
     sweep_interval: float = variable("ACI_HOOKS_SWEEP_INTERVAL", 0.0, ge=0)
 
     def problems(self) -> Iterator[str]:
@@ -195,6 +198,8 @@ class WorkerSettings(Settings):
             yield "ACI_HOOKS_POLL_MIN: must not be more than ACI_HOOKS_POLL_MAX"
         if self.retry_base > self.retry_max:
             yield "ACI_HOOKS_RETRY_BASE: must not be more than ACI_HOOKS_RETRY_MAX"
+        if "dashboard_tokens" in self.model_fields_set and not self.dashboard_tokens:
+            yield "ACI_HOOKS_DASHBOARD_TOKENS: contains no secret, only commas"
 
     def _target_problems(self) -> Iterator[str]:
         if self.targets_file:

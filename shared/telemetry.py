@@ -13,6 +13,7 @@ from typing import Any, Literal
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from shared import tracing
 from shared.masking import MASK, Masks
 from shared.printable import printable, printable_line
 
@@ -60,6 +61,7 @@ def configure_logging(log_format: Literal["json", "console"] | None, redaction: 
     for_programs = log_format == "json" or (log_format is None and not sys.stderr.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        tracing.name_span,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
@@ -100,12 +102,12 @@ def takes_colours() -> bool:
 
 
 def for_people(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """First what happened and why, then to what it happened. The trace id is left out, as only programs follow it.
+    """First what happened and why, then to what it happened. The ids of its trace are for programs: left out.
 
     What outside systems said is made printable: of all texts only a traceback may have several lines.
     """
     first = {key: event[key] for key in ("outcome", "code", "reason", "detail") if key in event}
-    rest = {key: value for key, value in event.items() if key not in first and key != "trace_id"}
+    rest = {key: value for key, value in event.items() if key not in first and key not in {"trace_id", "span_id"}}
     return {key: _for_a_terminal(key, value) for key, value in {**first, **rest}.items()}
 
 
@@ -120,7 +122,9 @@ def _for_a_terminal(key: str, value: Any) -> Any:
 
 
 def new_traceparent(received: str | None = None) -> str:
-    """The sender's W3C trace context if it sent a valid one, else the beginning of a new trace."""
+    """The current span; without one the sender's W3C trace context if it sent a valid one, else a new trace's."""
+    if current := tracing.current().traceparent:
+        return current
     if received and _TRACEPARENT.fullmatch(received):
         return received
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from contextvars import copy_context
 from typing import TypeVar
 
 from shared.errors import RemoteError
@@ -91,7 +92,8 @@ def _start(call: Callable[[], Result], name: str) -> Future[Result]:
         else:
             future.set_result(result)
 
-    threading.Thread(target=carry_out, name=name, daemon=True).start()
+    # With the caller's context, so that what the call logs and traces belongs to the same step.
+    threading.Thread(target=copy_context().run, args=(carry_out,), name=name, daemon=True).start()
     return future
 
 

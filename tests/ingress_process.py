@@ -7,9 +7,8 @@ import re
 import socket
 import sys
 import threading
-import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,16 +21,19 @@ from shared.settings import IngressSettings
 from tests.processes import Processes, Program, free_ports
 
 COMMAND = Path(sys.executable).with_name("aci-hooks-ingress")
+PATIENT = (sys.executable, "-m", "tests.patient_ingress")
+
+_GUARD = 90.0
+"""Seconds after which a test fails rather than waits on. No test measures anything by it."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the process answered; `seconds` is how long it took."""
+    """What the process answered."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
-    seconds: float
 
 
 class IngressProcess:
@@ -46,8 +48,7 @@ class IngressProcess:
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
         """One request on a connection of its own."""
-        started = time.monotonic()
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_GUARD)
         try:
             # Headers as octets, which http.client sends as they are.
             fields = {name: value.encode("latin-1") for name, value in (headers or {}).items()}
@@ -56,15 +57,15 @@ class IngressProcess:
             content = response.read()
         finally:
             connection.close()
-        return Answer(response.status, dict(response.getheaders()), content, time.monotonic() - started)
+        return Answer(response.status, dict(response.getheaders()), content)
 
     def exchange(self, request: bytes) -> bytes:
-        """Whatever comes back for these bytes until the connection ends or is idle."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+        """Whatever comes back for these bytes, and nothing behind them, until the server closes the connection."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=_GUARD) as connection:
             connection.sendall(request)
             connection.shutdown(socket.SHUT_WR)
             answer = b""
-            with suppress(TimeoutError, ConnectionResetError):
+            with suppress(ConnectionResetError):
                 while received := connection.recv(65536):
                     answer += received
             return answer
@@ -73,19 +74,25 @@ class IngressProcess:
         """Takes every message off the queue."""
         messages = []
         while leased := self.queue.receive(32):
-            for one in leased:
-                message = decode(one.text)
+            for leased_message in leased:
+                message = decode(leased_message.text)
                 assert isinstance(message, UpdateMessage)
                 messages.append(message)
-                self.queue.complete(one)
+                self.queue.complete(leased_message)
         return messages
 
 
 @contextmanager
 def ingress_process(
-    environment: Mapping[str, str], connection_string: str, line: Line | None = None
+    environment: Mapping[str, str],
+    connection_string: str,
+    line: Line | None = None,
+    command: Sequence[str] = (str(COMMAND),),
 ) -> Iterator[IngressProcess]:
-    """Start it on a free port with a queue of its own, behind `line` if one is given; stop it afterwards."""
+    """Start it on a free port with a queue of its own, behind `line` if one is given; stop it afterwards.
+
+    `command` may be PATIENT: the same ingress, which waits for its queue for a minute.
+    """
     (port,) = free_ports(1)
     storage = {
         "ACI_HOOKS_QUEUE": f"ingress-{uuid.uuid4().hex[:12]}",
@@ -97,7 +104,7 @@ def ingress_process(
     with Processes() as processes:
         program = processes.start(
             "ingress",
-            [str(COMMAND)],
+            command,
             *("--host", "127.0.0.1", "--port", str(port)),
             environment={**environment, **storage},
             url=f"http://127.0.0.1:{port}/healthz",
@@ -113,6 +120,8 @@ class Line:
         (self._port,) = free_ports(1)
         self._flowing = threading.Event()
         self._flowing.set()
+        self.holds_bytes = threading.Event()
+        """Set once something was sent into the line while it is stalled."""
         self._sockets: list[socket.socket] = []
         self._listener: socket.socket | None = None
         self.restore()
@@ -121,7 +130,13 @@ class Line:
         """The connection string with its queue endpoint on this line."""
         return re.sub(r"(QueueEndpoint=http://)[^/;]+", rf"\g<1>127.0.0.1:{self._port}", connection_string)
 
+    @property
+    def url(self) -> str:
+        """Where the client is to connect."""
+        return f"http://127.0.0.1:{self._port}"
+
     def stall(self) -> None:
+        self.holds_bytes.clear()
         self._flowing.clear()
 
     def cut(self) -> None:
@@ -130,8 +145,8 @@ class Line:
                 self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
         self._listener = None
-        for one in self._sockets:
-            one.close()
+        for connection in self._sockets:
+            connection.close()
         self._sockets.clear()
 
     def restore(self) -> None:
@@ -146,17 +161,19 @@ class Line:
                 near, _ = listener.accept()
                 far = socket.create_connection(self._upstream)
                 self._sockets += [near, far]
-                for one, other in ((near, far), (far, near)):
-                    threading.Thread(target=self._relay, args=(one, other), daemon=True).start()
+                for source, sink in ((near, far), (far, near)):
+                    threading.Thread(target=self._relay, args=(source, sink), daemon=True).start()
 
     def _relay(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                if not self._flowing.is_set():
+                    self.holds_bytes.set()
                 self._flowing.wait()
                 sink.sendall(data)
-        for one in (source, sink):
+        for connection in (source, sink):
             with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 def queue_address(connection_string: str) -> tuple[str, int]:

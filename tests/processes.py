@@ -87,7 +87,7 @@ def environment_of(settings: Mapping[str, str]) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("ACI_HOOKS_", "AZURE_")) and name not in ours
+        if not name.startswith(("ACI_HOOKS_", "AZURE_", "OTEL_", "APPLICATIONINSIGHTS_")) and name not in ours
     }
     # What runs here talks to what runs here, whatever proxy the machine has.
     return {**inherited, "NO_PROXY": "127.0.0.1,localhost", "PYTHONUNBUFFERED": "1", **settings}

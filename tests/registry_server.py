@@ -10,11 +10,9 @@ import io
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tarfile
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +23,7 @@ import httpx
 import yaml
 
 from tests.debian import installed
+from tests.processes import free_ports, wait_until
 
 BUILDKIT_CACHE = "application/vnd.buildkit.cacheconfig.v0"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -34,7 +33,8 @@ OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 USER, PASSWORD = "puller", "open-sesame-please"
 HTPASSWD = f"{USER}:$2b$04$abcdefghijklmnopqrstuu5cDwtMjoBGCEAqLIAFQRhm9IICYlhkq\n"
 """A user with that password, for `RegistryServer(htpasswd=True)`."""
-PATIENCE = 15.0
+PATIENCE = 60.0
+"""Seconds for a registry to start, answer or end; far more than it takes."""
 
 Blob = bytes
 Json = dict[str, Any]
@@ -99,7 +99,10 @@ class RegistryServer:
                 stderr=log,
                 env={**os.environ, "OTEL_TRACES_EXPORTER": "none"},
             )
-        wait_until(self._answers, f"docker-registry does not answer on {self.host}", self.log)
+        try:
+            wait_until(self._answers, PATIENCE, f"docker-registry answers on {self.host}")
+        except TimeoutError as error:
+            raise AssertionError(f"{error}\n{self.log()}") from error
 
     def stop(self) -> None:
         """Stop it; the images stay until the context ends."""
@@ -298,24 +301,6 @@ def skopeo_push(registry: RegistryServer, repository: str, tag: str, content: by
         if copied.returncode:
             raise AssertionError(f"skopeo copy failed:\n{copied.stderr}\n{registry.log()}")
         return (folder / "digest").read_text().strip()
-
-
-def free_ports(count: int) -> list[int]:
-    """Different ports that nobody listens on at this moment."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-def wait_until(condition: Callable[[], bool], otherwise: str, evidence: Callable[[], str] = str) -> None:
-    """Wait until the condition holds; AssertionError after PATIENCE seconds, with the evidence."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{otherwise}\n{evidence()}")
-        time.sleep(0.02)
 
 
 def sha256(data: bytes) -> str:

@@ -110,7 +110,7 @@ class Site:
         return message
 
     def worker(self, *arguments: str, name: str = "worker", **settings: str) -> Program:
-        """Start `aci-hooks-worker run` with these arguments."""
+        """Start `aci-hooks run` with these arguments."""
         return self.processes.start(name, WORKER, "run", *arguments, environment={**self.environment, **settings})
 
     def drain(self, *, within: float = 60, **settings: str) -> list[dict[str, Any]]:

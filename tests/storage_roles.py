@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import http.client
 import re
-import threading
 from collections.abc import Iterable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
+
+from tests.http_server import LoopbackServer, QuietHandler
 
 LEAST = frozenset({"queues/read", "messages/read", "messages/add/action", "messages/process/action", "messages/write"})
 """The least that a worker does with, on both queues."""
@@ -33,7 +33,7 @@ Needs = tuple[frozenset[str], ...]
 
 def _any_of(*alternatives: str) -> Needs:
     """Each alternative is one action, or several joined by ` + `."""
-    return tuple(frozenset(one.split(" + ")) for one in alternatives)
+    return tuple(frozenset(alternative.split(" + ")) for alternative in alternatives)
 
 
 _OF_MESSAGES = {
@@ -68,12 +68,10 @@ class RoleProxy:
         assert found is not None
         self.actions = frozenset(actions)
         self.refused: list[str] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self, int(found[1])))
-        self._server.daemon_threads = True
+        self._server = LoopbackServer(_handler(self, int(found[1])))
         endpoint = f"QueueEndpoint=http://127.0.0.1:{self._server.server_port}/"
         self.connection_string = _ENDPOINT.sub(endpoint, connection_string)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="role proxy", daemon=True)
-        self._thread.start()
+        self._server.start()
 
     def allows(self, method: str, target: str) -> bool:
         """Does the role allow this operation?"""
@@ -81,9 +79,7 @@ class RoleProxy:
 
     def close(self) -> None:
         """End it."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.close()
 
     def __enter__(self) -> Self:
         return self
@@ -100,20 +96,16 @@ RequestId:00000000-0000-0000-0000-000000000000</Message></Error>"""
 _OF_ONE_CONNECTION = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length"})
 
 
-def _handler(proxy: RoleProxy, port: int) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _serve(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+def _handler(proxy: RoleProxy, port: int) -> type[QuietHandler]:
+    class Handler(QuietHandler):
+        def serve(self) -> None:
+            body = self.read_body()
             if proxy.allows(self.command, self.path):
                 self._pass_on(body)
             else:
                 proxy.refused.append(f"{self.command} {self.path}")
                 headers = {"x-ms-error-code": "AuthorizationPermissionMismatch", "Content-Type": "application/xml"}
-                self._answer(403, headers, _REFUSAL)
-
-        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _serve  # noqa: N815 - the names that http.server asks for
+                self.answer(403, headers, _REFUSAL)
 
         def _pass_on(self, body: bytes) -> None:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
@@ -123,23 +115,11 @@ def _handler(proxy: RoleProxy, port: int) -> type[BaseHTTPRequestHandler]:
                     connection.putheader(name, value)
                 connection.endheaders(body)
                 response = connection.getresponse()
-                headers = {
-                    name: value for name, value in response.getheaders() if name.lower() not in _OF_ONE_CONNECTION
-                }
-                self._answer(response.status, headers, response.read())
+                kept = [
+                    (name, value) for name, value in response.getheaders() if name.lower() not in _OF_ONE_CONNECTION
+                ]
+                self.answer(response.status, kept, response.read())
             finally:
                 connection.close()
-
-        def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
-            self.send_response_only(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            if status != 204:
-                self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Nothing: the tests look at `refused`."""
 
     return Handler

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ssl
-import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.http_server import LoopbackServer, QuietHandler
+
 Headers = Mapping[str, str]
 Answer = tuple[int, Headers, bytes]
 Asked = tuple[str, str, dict[str, str], bytes]
@@ -24,53 +24,41 @@ Asked = tuple[str, str, dict[str, str], bytes]
 class StubServer:
     """Answers what `answer` says of a method, a path with its query, and headers in lower case.
 
-    `full` is asked instead if it is given, and gets the body, too.
-    A header that is given as `-` in an answer is left out, a Content-Length of `chunked` sends the body in chunks.
+    `full` takes its place where the body matters, which it is given, too.
+    A header that is given as `-` in an answer is left out.
     """
 
     def __init__(
         self,
-        answer: Callable[[str, str, Headers], Answer],
+        answer: Callable[[str, str, Headers], Answer] | None = None,
         certificate: Path | None = None,
         full: Callable[[str, str, Headers, bytes], Answer] | None = None,
     ) -> None:
         self.asked: list[Asked] = []
         stub = self
+        if full is None:
+            assert answer is not None
+            answer_all = _without_body(answer)
+        else:
+            answer_all = full
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def handle_any(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        class Handler(QuietHandler):
+            def serve(self) -> None:
+                body = self.read_body()
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 stub.asked.append((self.command, self.path, headers, body))
-                asked = (self.command, self.path, headers)
-                status, extra, content = full(*asked, body) if full else answer(*asked)
-                self.send_response(status)
-                for name, value in {"Content-Length": str(len(content)), **extra}.items():
-                    if value != "-":
-                        self.send_header(name, value)
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(content)
+                self.answer(*answer_all(self.command, self.path, headers, body))
 
-            do_GET = do_HEAD = do_POST = handle_any  # noqa: N815 - names that http.server looks for
+            def send_header(self, keyword: str, value: str) -> None:
+                if value != "-":
+                    super().send_header(keyword, value)
 
-            def log_message(self, *args: object) -> None:
-                """Silent."""
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, request: object, client_address: object) -> None:
-                """Clients that hang up are part of the tests."""
-
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = LoopbackServer(Handler)
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate)
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self.host = f"127.0.0.1:{self._server.server_port}"
+        self.host = self._server.host
         self.url = f"{'https' if certificate else 'http'}://{self.host}"
 
     @property
@@ -79,14 +67,17 @@ class StubServer:
         return [(method, path) for method, path, _, _ in self.asked]
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        self._server.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()
+
+
+def _without_body(answer: Callable[[str, str, Headers], Answer]) -> Callable[[str, str, Headers, bytes], Answer]:
+    return lambda method, path, headers, _body: answer(method, path, headers)
 
 
 def write_certificate(folder: Path) -> Path:

@@ -11,10 +11,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
+
+from tests.http_server import LoopbackServer, QuietHandler
 
 HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "host"})
 
@@ -38,14 +39,13 @@ class Tripwire:
         self._before, self._after = before, after
         self._lock = threading.Lock()
         self.tripped = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._server = LoopbackServer(self._handler())
+        self._server.start()
 
     @property
     def url(self) -> str:
         """Where the client is to connect."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return self._server.url
 
     def __enter__(self) -> Self:
         return self
@@ -53,8 +53,7 @@ class Tripwire:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()
 
     def _trips(self, method: str, path: str) -> bool:
         with self._lock:
@@ -63,12 +62,10 @@ class Tripwire:
             self.tripped.set()
             return True
 
-    def _handler(wire) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - the handler's own self is another one
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def pass_on(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+    def _handler(wire) -> type[QuietHandler]:  # noqa: N805 - the handler's own self is another one
+        class Handler(QuietHandler):
+            def serve(self) -> None:
+                body = self.read_body()
                 trips = wire._trips(self.command, self.path)
                 if trips and wire._before:
                     wire._before()
@@ -79,18 +76,9 @@ class Tripwire:
                     wire._after()
                     self.close_connection = True
                     return
-                self.send_response(status)
-                for name, value in headers:
-                    if name.lower() not in HOP_BY_HOP | {"content-length", "server", "date"}:
-                        self.send_header(name, value)
-                if status != 204:
-                    self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = pass_on  # noqa: N815 - the names that http.server calls
-
-            def log_message(self, *_: object) -> None: ...
+                left_out = HOP_BY_HOP | {"content-length"}
+                kept = [(name, value) for name, value in headers if name.lower() not in left_out]
+                self.answer(status, kept, answer)
 
         return Handler
 

@@ -12,6 +12,7 @@ from worker.commands.opening import Opening
 
 COMMANDS: Mapping[str, Place] = {
     "check": Place("worker.commands.check_command:check", "Is everything in place for a rollout?"),
+    "dashboard": Place("worker.commands.dashboard:dashboard", "The status page, for a browser."),
     "dead-letters": Place("worker.commands.dead_letters:dead_letters", "Failed messages: list, show, redrive, purge."),
     "follow": Place("worker.commands.follow:follow", "What happens to a push or a group, until it has ended?"),
     "history": Place("worker.commands.history:history", "How did the last pushes end, and which groups are held?"),

@@ -6,7 +6,7 @@ The adapters implement them, and worker.wiring plugs the adapters in. The contro
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 
@@ -22,6 +22,7 @@ from worker.record.lookups import Absent, Found, Lookup, Unknown
 from worker.record.overview import Overview
 from worker.record.record import Record
 from worker.record.trace import End
+from worker.record.values import Result
 from worker.targets.tags import BadTags
 from worker.targets.target import Target
 
@@ -181,17 +182,33 @@ class Gauges:
     last_sweep: datetime | None = None
 
 
-Noticed = Literal["updated", "rolled-back", "failed", "address changed"]
+Noticed = Result | Literal["address changed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """How a push ended for a target. `image` and `target` are written as people write them; `detail` is a sentence."""
+    """How a push ended for a target. `image` and `target` are written as people write them; `detail` is a sentence.
+
+    `target` is empty, and `group` None, where no target runs what was pushed. `log` are the last lines of the container
+    that crashed. `digest` is what the tag stood for, and `before` what the `containers` ran well before (container →
+    image), each if known. `pusher` is whom the sender names, `by` who did it by hand.
+    """
 
     outcome: Noticed
     image: str
     target: str
     detail: str
+    log: str | None = None
+    group: TargetId | None = None
+    id: str = ""
+    at: datetime | None = None
+    code: str | None = None
+    digest: str | None = None
+    containers: tuple[str, ...] = ()
+    before: Mapping[str, str] = field(default_factory=dict)
+    pusher: str | None = None
+    by: str | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +222,8 @@ class Ports:
     `redact`: hide secrets in what an outside system said.
     `tell`: notify people.
     `leave_trace`: remember how a push ended that no record tells of.
+    `last_lines`: what a container of a group wrote last, read by a deadline (monotonic); None if nobody wants it.
+    It raises RemoteError.
     """
 
     groups: Groups
@@ -219,6 +238,7 @@ class Ports:
     redact: Callable[[str], str] = str
     tell: Callable[[Notice], None] = lambda _notice: None
     leave_trace: Callable[[End], None] = lambda _end: None
+    last_lines: Callable[[TargetId, str, float], str] | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def load(self, target: TargetId) -> tuple[Record, str | None]:

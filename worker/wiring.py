@@ -21,7 +21,8 @@ from shared.queue import Queue, open_queues
 from shared.settings import WorkerSettings
 from shared.telemetry import Redaction
 from worker.adapters.arm import Arm, open_arm
-from worker.adapters.notifications import Notifier
+from worker.adapters.notifications.notifier import Notifier
+from worker.adapters.notifications.url_secrets import secrets_in
 from worker.adapters.record_blobs import Records, open_records
 from worker.adapters.registry.client import Registry
 from worker.adapters.registry.granting import Access
@@ -104,7 +105,11 @@ class Deployment:
             redact=self.redaction.text,
             tell=self.notifier.tell,
             leave_trace=self.records.leave_trace,
+            last_lines=self._last_lines if self.settings.crash_log_lines else None,
         )
+
+    def _last_lines(self, target: TargetId, container: str, deadline: float) -> str:
+        return self.arm.last_lines(target, container, self.settings.crash_log_lines, deadline)
 
     def _digest(self, push: Push) -> Found | str | None:
         believe = entry_for(self.registries(), push.image).believe or "signed"
@@ -190,7 +195,10 @@ def wire(settings: WorkerSettings, environment: Mapping[str, str], redaction: Re
         registries=lambda: file().registries,
         redaction=redaction,
         notifier=Notifier(
-            lambda: list(file().notify), read=lambda source: secrets.read(source, "notify"), hide=redaction.text
+            lambda: file().notify,
+            read=partial(_recipient_url, secrets, redaction),
+            hide=redaction.text,
+            portal=settings.cloud.portal,
         ),
     )
 
@@ -211,6 +219,14 @@ def _targets_file(settings: WorkerSettings) -> Callable[[], TargetsFile]:
     )
     file = TargetsFile(targets=(single_target(group),), discover=None, registries={}, notify=())
     return lambda: file
+
+
+def _recipient_url(secrets: Secrets, redaction: Redaction, source: str) -> str:
+    """The URL of a recipient; what is secret in it is hidden from now on."""
+    url = secrets.read(source, "notify")
+    for secret in secrets_in(url):
+        redaction.learn(secret)
+    return url
 
 
 def _access(file: TargetsFile, secrets: Secrets, image: ImageReference) -> Access:

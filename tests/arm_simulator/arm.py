@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
+from .group import effective_images
 from .limits import RateLimits
 from .messages import Answer, ArmError, GroupKey, Json, Request
 from .world import Operation, World
@@ -17,10 +18,12 @@ _ROUTES = {
     "list-in-resource-group": re.compile(rf"{_IN_GROUP}/containerGroups", re.I),
     "group": re.compile(rf"{_IN_GROUP}/containerGroups/(?P<name>[^/]+)", re.I),
     "action": re.compile(rf"{_IN_GROUP}/containerGroups/(?P<name>[^/]+)/(?P<action>restart|start|stop)", re.I),
+    "logs": re.compile(rf"{_IN_GROUP}/containerGroups/(?P<name>[^/]+)/containers/(?P<container>[^/]+)/logs", re.I),
     "operation": re.compile(
         rf"/subscriptions/(?P<subscription>[^/]+){re.escape(_PROVIDER)}/locations/[^/]+/operations/[^/]+", re.I
     ),
 }
+_LOGS_ACTION = "Microsoft.ContainerInstance/containerGroups/containers/logs/read"
 _API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
 
 
@@ -33,6 +36,7 @@ class Target:
     resource_group: str | None = None
     key: GroupKey | None = None
     action: str = ""
+    container: str = ""
 
     @property
     def is_list(self) -> bool:
@@ -54,6 +58,7 @@ class ArmSurface:
             ("group", "PATCH"): self._patch,
             ("group", "DELETE"): self._delete,
             ("action", "POST"): self._act,
+            ("logs", "GET"): self._logs,
             ("operation", "GET"): self._operation,
         }
 
@@ -64,7 +69,8 @@ class ArmSurface:
                 parts = found.groupdict()
                 action = (parts.get("action") or "").lower()
                 key = self._key(route, request.path, parts)
-                return Target(route, parts["subscription"], parts.get("resource_group"), key, action)
+                container = parts.get("container") or ""
+                return Target(route, parts["subscription"], parts.get("resource_group"), key, action, container)
         return None
 
     def _key(self, route: str, path: str, parts: dict[str, str]) -> GroupKey | None:
@@ -148,6 +154,26 @@ class ArmSurface:
             return Answer(204)
         return Answer(204, headers=_async_header(request, operation), effective=True)
 
+    def _logs(self, target: Target, request: Request) -> Answer:
+        if not self._world.options.may_read_logs:
+            raise ArmError(403, "AuthorizationFailed", _lacks(_LOGS_ACTION, request.path))
+        key = _named(target)
+        group = self._world.find(key)
+        if target.container not in effective_images(group.properties):
+            message = f"The container '{target.container}' was not found in container group '{key.name}'."
+            raise ArmError(404, "ContainerNotFound", message)
+        timestamps = request.parameters.get("timestamps", "").lower() == "true"
+        tail = _tail(request.parameters.get("tail"))
+        text = self._world.view(group).log(target.container, tail=tail, timestamps=timestamps)
+        if text is None:
+            raise ArmError(
+                404,
+                "ContainerLogNotAvailable",
+                f"Log of container '{target.container}' in container group '{key.name}' is not available yet. "
+                "Please check container 'InstanceView' for more information or retry later.",
+            )
+        return Answer(200, {"content": text})
+
     def _operation(self, target: Target, request: Request) -> Answer:
         operation = self._world.operation(request.path)
         if operation is None:
@@ -181,6 +207,22 @@ def _check_api_version(request: Request) -> None:
     if not _API_VERSION.fullmatch(version):
         message = f"The api-version '{version}' is invalid."
         raise ArmError(400, "InvalidApiVersionParameter", message)
+
+
+def _lacks(action: str, path: str) -> str:
+    return (
+        "The client 'aci-hooks' with object id '00000000-0000-0000-0000-0000000000aa' does not have authorization to "
+        f"perform action '{action}' over scope '{path}' or the scope is invalid."
+    )
+
+
+def _tail(text: str | None) -> int | None:
+    """How many lines are asked for; None for all."""
+    if text is None:
+        return None
+    if not text.isdecimal():
+        raise ArmError(400, "InvalidTail", f"The number of lines '{text}' is invalid.")
+    return int(text)
 
 
 def _skip_token(key: GroupKey) -> str:

@@ -62,14 +62,16 @@ class SimulatorClient:
         digest: str | None = None,
         index: str | None = None,
         after: float | None = None,
+        output: str | None = None,
     ) -> str:
         """Says how an image, or all that a glob means, goes from its next launch on. Gives back its digest.
 
         `after`: seconds from the start of a container to its exit. A new `digest` for a tag means: the tag moved. With
         an `index`, that is what the registry gives and what a reference may name, and `digest` that of the platform's
-        manifest, which is pulled and named by events.
+        manifest, which is pulled and named by events. `output` is what each start of it prints.
         """
         rule = {"image": image, "behaviour": behaviour, "digest": digest, "index": index, "after": after}
+        rule["output"] = output
         return cast(str, self._call("PUT", "/images", _given(rule))["digest"])
 
     def fault(
@@ -83,23 +85,28 @@ class SimulatorClient:
         retry_after: float | None = None,
         method: str | None = None,
         group: str | None = None,
+        route: str | None = None,
         times: int | None = None,
         rate: float | None = None,
         seconds: float | None = None,
         name: str | None = None,
     ) -> None:
-        """Adds a fault for the requests of this method and to this group (a glob); see faults.KINDS.
+        """Adds a fault for the requests of this method, to this group (a glob) and of this route; see faults.KINDS.
 
         `details` are codes, with commas between them, that the error wraps.
         """
         body = {"fault": fault, "status": status, "code": code, "message": message, "retry_after": retry_after}
-        body["details"] = details
+        body |= {"details": details, "route": route}
         body |= {"method": method, "group": group, "times": times, "rate": rate, "seconds": seconds, "name": name}
         self._call("POST", "/faults", _given(body))
 
     def clear_faults(self, name: str | None = None) -> None:
         """Takes away the faults that were given this name, or all."""
         self._call("DELETE", "/faults", **({} if name is None else {"name": name}))
+
+    def end_stalls(self) -> None:
+        """Lets the requests that are stalled now take effect."""
+        self._call("DELETE", "/stalls")
 
     def options(self, **values: float | str) -> Json:
         """Changes the options that are given, and gives back all of them; see options.Options."""

@@ -19,17 +19,26 @@ _GROUP = re.compile(r"/groups/(?P<subscription>[^/]+)/(?P<resource_group>[^/]+)/
 class ControlSurface:
     """Not thread-safe: its owner holds a lock."""
 
-    def __init__(self, world: World, faults: Faults, journal: Journal, reset: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        world: World,
+        faults: Faults,
+        journal: Journal,
+        reset: Callable[[], None],
+        end_stalls: Callable[[], None],
+    ) -> None:
         self._world = world
         self._faults = faults
         self._journal = journal
         self._reset = reset
+        self._end_stalls = end_stalls
         self._handlers: dict[tuple[str, str], Callable[[Request], Json]] = {
             ("GET", "/healthz"): lambda request: {"status": "ok"},
             ("GET", "/groups"): self._groups,
             ("PUT", "/images"): self._put_image,
             ("POST", "/faults"): self._post_fault,
             ("DELETE", "/faults"): self._delete_faults,
+            ("DELETE", "/stalls"): self._delete_stalls,
             ("GET", "/options"): lambda request: self._world.options.as_json(),
             ("PUT", "/options"): self._put_options,
             ("GET", "/log"): self._log,
@@ -109,6 +118,10 @@ class ControlSurface:
 
     def _delete_faults(self, request: Request) -> Json:
         self._faults.clear(request.parameters.get("name"))
+        return {}
+
+    def _delete_stalls(self, request: Request) -> Json:
+        self._end_stalls()
         return {}
 
     def _put_options(self, request: Request) -> Json:

@@ -22,6 +22,7 @@ _FILTERS_AND_DETAILS: dict[str, type | tuple[type, ...]] = {
     "retry_after": (int, float),
     "method": str,
     "group": str,
+    "route": str,
     "times": int,
     "rate": (int, float),
     "seconds": (int, float),
@@ -42,6 +43,8 @@ class Fault:
     retry_after: float | None = None
     method: str | None = None
     group: str | None = None
+    route: str | None = None
+    """The kind of request, as arm.Target has it: `group`, `logs`, `list` and so on."""
     times: int | None = None
     """How many requests still meet it; None: every one."""
     rate: float = 1.0
@@ -76,8 +79,10 @@ class Fault:
         error = ArmError(self.status or status, self.code or code, self.message or message, headers, details)
         return Answer.of_error(error)
 
-    def means(self, method: str, key: GroupKey | None) -> bool:
+    def means(self, method: str, key: GroupKey | None, route: str = "") -> bool:
         if self.times == 0 or (self.method and self.method.upper() != method):
+            return False
+        if self.route and self.route != route:
             return False
         return self.group is None or (key is not None and group_matches(key, self.group))
 
@@ -115,10 +120,10 @@ class Faults:
         """Takes away the faults of this name, or all."""
         self._faults = [fault for fault in self._faults if name is not None and fault.name != name]
 
-    def draw(self, method: str, key: GroupKey | None) -> Fault | None:
+    def draw(self, method: str, key: GroupKey | None, route: str = "") -> Fault | None:
         """The fault that this request meets, if any; counts it as met."""
         for fault in self._faults:
-            if not fault.means(method, key) or (fault.rate < 1 and self._dice.random() >= fault.rate):
+            if not fault.means(method, key, route) or (fault.rate < 1 and self._dice.random() >= fault.rate):
                 continue
             if fault.times is not None:
                 fault.times -= 1

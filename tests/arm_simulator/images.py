@@ -13,7 +13,7 @@ class Conduct:
     """How a container of an image goes. `lives`: seconds from its start to its first exit; None: it never ends.
 
     `pull_error` is what a pull that fails says, and `hiccups` whether the platform goes on telling of failed pulls that
-    are long over.
+    are long over. `output` is what each start of it prints, by default some lines of our own.
     """
 
     pullable: bool = True
@@ -23,6 +23,7 @@ class Conduct:
     exit_code: int = 0
     pull_error: str = "rpc error: code = NotFound desc = failed to pull and unpack image"
     hiccups: bool = False
+    output: str | None = None
 
     def as_init_container(self) -> "Conduct":
         """Init containers are there to end."""
@@ -113,7 +114,7 @@ class ImageRules:
     def add(self, body: Json) -> ImageRule:
         """Adds the rule that a control request describes. Raises ArmError (400) if it makes no sense."""
         pattern, digest, after = body.get("image"), body.get("digest"), body.get("after")
-        index = body.get("index")
+        index, output = body.get("index"), body.get("output")
         behaviour = body.get("behaviour") or "good"
         if not isinstance(pattern, str) or not pattern:
             raise _bad_rule("'image' has to be an image reference or a glob")
@@ -126,7 +127,10 @@ class ImageRules:
             digest = default_digest(f"{index} linux/amd64")
         if after is not None and not isinstance(after, int | float):
             raise _bad_rule("'after' is a number of seconds")
-        rule = ImageRule(pattern, BEHAVIOURS[behaviour](after), digest, index or digest or self.digest(pattern))
+        if output is not None and not isinstance(output, str):
+            raise _bad_rule("'output' is a text")
+        conduct = replace(BEHAVIOURS[behaviour](after), output=output)
+        rule = ImageRule(pattern, conduct, digest, index or digest or self.digest(pattern))
         overruled = [o for o in self._rules if (o.pattern, o.digest, o.known_as) == (pattern, digest, rule.known_as)]
         self._rules = [old for old in self._rules if old not in overruled] + [rule]
         return rule

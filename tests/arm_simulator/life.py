@@ -80,6 +80,25 @@ def instance_view(run: Run, moment: float, stamp: Stamp, events: list[Json]) -> 
     return view
 
 
+def output(run: Run, moment: float, stamp: Stamp, *, timestamps: bool) -> str | None:
+    """What a container has printed since it was last started; None before its first start, when it has no log yet.
+
+    Only the newest start counts: while it waits to be started again, that is the one that crashed.
+    """
+    if not run.runs or moment < run.start_at:
+        return None
+    exits = run.exits(moment)
+    is_over = bool(exits) and (not run.restarts or moment < run.start_time(exits))
+    started = run.start_time(exits - 1 if is_over else exits)
+    text = run.conduct.output
+    if text is None:
+        last = f"fatal: {run.image} gives up\n" if is_over and run.conduct.exit_code else ""
+        text = f"starting {run.image}\n{last}"
+    if not timestamps:
+        return text
+    return "".join(f"{stamp(started)} {line}" for line in text.splitlines(keepends=True))
+
+
 def stopped_view(run: Run, stopped_at: float, stamp: Stamp, events: list[Json]) -> Json:
     """The `instanceView` of a container whose group was stopped."""
     view = instance_view(run, stopped_at, stamp, events)

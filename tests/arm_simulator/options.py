@@ -39,6 +39,8 @@ class Options:
     """How many groups one page of a list holds."""
     next_link: str = ""
     """Where every page of a list says that it goes on; `{base}` is the simulator's address. Empty: where it does."""
+    may_read_logs: bool = True
+    """Whether the role of whoever asks has the action that container logs need, which not every role has."""
     seed: int = 0
     """Seeds the dice of faults that have a rate."""
     fail_operation: str = ""

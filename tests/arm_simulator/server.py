@@ -4,6 +4,8 @@ import json
 import logging
 import socket
 import sys
+import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from types import TracebackType
@@ -107,10 +109,13 @@ class _Server(ThreadingHTTPServer):
 
 
 class ArmSimulator:
-    """Serves from construction to `close`, or for the length of a `with` block. Port 0 takes a free port."""
+    """Serves from construction to `close`, or for the length of a `with` block. Port 0 takes a free port.
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        self._simulator = Simulator()
+    `clock` gives seconds since the epoch; a test that jumps over an hour gives one of its own.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0, clock: Callable[[], float] = time.time) -> None:
+        self._simulator = Simulator(clock)
         self._server = _Server((host, port), self._simulator)
         self.url = f"http://{host}:{self._server.server_port}"
         self.client = SimulatorClient(self.url)

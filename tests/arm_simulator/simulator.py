@@ -19,7 +19,7 @@ class Simulator:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._lock = Lock()
-        self._closing = Event()
+        self._end_of_stalls = Event()
         self._reset()
 
     def _reset(self) -> None:
@@ -27,11 +27,15 @@ class Simulator:
         self._faults = Faults()
         self._journal = Journal()
         self._arm = ArmSurface(self._world, self._clock)
-        self._control = ControlSurface(self._world, self._faults, self._journal, self._reset)
+        self._control = ControlSurface(self._world, self._faults, self._journal, self._reset, self._end_stalls)
 
     def close(self) -> None:
-        """Ends the stalls under way."""
-        self._closing.set()
+        """Ends the stalls under way, and those that come yet."""
+        self._end_of_stalls.set()
+
+    def _end_stalls(self) -> None:
+        self._end_of_stalls.set()
+        self._end_of_stalls = Event()
 
     def answer(self, request: Request) -> Answer | None:
         """None: close the connection without an answer."""
@@ -40,9 +44,11 @@ class Simulator:
                 return self._control.serve(request)
         with self._lock:
             target = self._arm.target(request)
-            fault = self._faults.draw(request.method, target.key if target else None)
+            key, route = (target.key, target.route) if target else (None, "")
+            fault = self._faults.draw(request.method, key, route)
+            end_of_stall = self._end_of_stalls
         if fault and fault.delay:
-            self._closing.wait(fault.delay)
+            end_of_stall.wait(fault.delay)
         with self._lock:
             return self._answered(request, target, fault)
 

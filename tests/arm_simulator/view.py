@@ -135,6 +135,15 @@ class GroupView:
                 events += life.events(launch.runs[container], until, end is not None, self._stamp)
         return life.shuffled(events)
 
+    def log(self, container: str, *, tail: int | None, timestamps: bool) -> str | None:
+        """What a container, or init container, has printed as it runs now; None if it has not started yet."""
+        launch = self._begun()[-1]
+        until = self.moment if launch.stopped_at is None else launch.stopped_at
+        text = life.output(launch.runs[container], until, self._stamp, timestamps=timestamps)
+        if text is None or tail is None:
+            return text
+        return "".join(text.splitlines(keepends=True)[-tail:]) if tail else ""
+
     def _stamp(self, moment: float) -> str:
         return timestamp(moment, self.timestamp_digits)
 

@@ -16,7 +16,7 @@ from tests.chaos import bursts
 from tests.chaos.plan import draw
 from tests.chaos.report import show
 from tests.chaos.run import run
-from tests.processes import PROJECT
+from tests.processes import PROJECT, free_ports
 
 
 def main() -> int:
@@ -30,7 +30,9 @@ def main() -> int:
 
 
 def _run(arguments: argparse.Namespace, console: Console, folder: Path) -> bool:
-    plan = draw(arguments.seed, arguments.pushes, arguments.seconds, workers=arguments.workers)
+    (port,) = free_ports(1)
+    registry = f"127.0.0.1:{port}"
+    plan = draw(arguments.seed, arguments.pushes, arguments.seconds, workers=arguments.workers, registry=registry)
     console.print(f"{len(plan.pushes)} pushes in {plan.seconds:g} s, seed {plan.seed}; logs in {folder}", markup=False)
     done = run(plan, folder, arguments.checkout.resolve())
     show(done, console)

@@ -94,7 +94,7 @@ class Census:
 def _decoded(text: str) -> dict[str, Any]:
     try:
         message = json.loads(from_base64(text))
-    except (Undecodable, ValueError):
+    except (Undecodable, ValueError, RecursionError):
         return {}
     return message if isinstance(message, dict) else {}
 

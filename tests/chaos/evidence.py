@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from shared.message import Undecodable, from_base64
 from shared.queue import Queue
 from tests.arm_simulator.reports import GroupTruth, LogEntry, Stats
 from tests.chaos.census import Sample
+from tests.chaos.hostile import Attack
 from tests.chaos.records import Json, Records, UnreadableRecord, group_of
 from tests.chaos.senders import Accepted
 from tests.chaos.stage import RESOURCE_GROUP, Stage
@@ -33,11 +34,15 @@ class Ended:
     outcome: str
     detail: str
     worker: str
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One dead letter: of which message, for which group, of which image, and why."""
+    """One dead letter: of which message, for which group, of which image, and why.
+
+    That of a message that can't be decoded has its text in place of the image.
+    """
 
     id: str
     group: str | None
@@ -59,7 +64,8 @@ class LeftAlone:
 @dataclass(frozen=True)
 class Evidence:
     """All that the laws look at. Groups go by their names; `addresses` are the IPs that they should have, `puts` the
-    times at which a PUT changed them."""
+    times at which a PUT changed them. `attacks` were taken, by the ids of their messages; `forged` are the texts that
+    the hostile put onto the queue."""
 
     accepted: list[Accepted]
     ended: list[Ended]
@@ -73,6 +79,8 @@ class Evidence:
     puts: dict[str, list[datetime]]
     left_alone: Sequence[LeftAlone] = ()
     samples: Sequence[Sample] = ()
+    attacks: Mapping[str, Attack] = field(default_factory=dict)
+    forged: Collection[str] = ()
     unreadable: list[str] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
     log_problems: Counter[str] = field(default_factory=Counter)
@@ -87,6 +95,8 @@ def gather(
     exit_codes: Mapping[str, int],
     left_alone: Sequence[LeftAlone] = (),
     samples: Sequence[Sample] = (),
+    attacks: Mapping[str, Attack] | None = None,
+    forged: Collection[str] = (),
 ) -> Evidence:
     """Everything, once the workers have ended."""
     log: list[LogEntry] = stage.arm.log()
@@ -105,6 +115,8 @@ def gather(
         puts=_puts(log),
         left_alone=left_alone,
         samples=samples,
+        attacks=attacks or {},
+        forged=forged,
         faults=Counter(entry["fault"] for entry in log if entry["fault"]),
         log_problems=_problems(stage.folder),
     )
@@ -149,6 +161,7 @@ def _ended(folder: Path) -> Iterator[Ended]:
                     outcome=str(event["outcome"]),
                     detail=str(event.get("detail", "")),
                     worker=log.stem,
+                    code=str(event.get("code", "")),
                 )
 
 
@@ -173,11 +186,11 @@ def _letters(stage: Stage, queue: str) -> Iterator[Letter]:
 def _letter(text: str) -> Letter:
     try:
         letter: Json = json.loads(from_base64(text))
-    except (Undecodable, ValueError):
-        return Letter("undecodable", None, "", "", text)
+    except (Undecodable, ValueError, RecursionError):
+        return Letter("undecodable", None, text, "", "")
     about, code, detail = letter["message"], letter["code"], letter["detail"]
     if not isinstance(about, dict):
-        return Letter("undecodable", None, "", code, detail)
+        return Letter("undecodable", None, str(about), code, detail)
     group, push = (about.get("target") or {}).get("container_group"), about["push"]
     image = f"{push['registry']}/{push['repository']}:{push['tag']}@{push.get('digest')}"
     return Letter(about["id"], group, image, code, detail)

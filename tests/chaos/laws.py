@@ -10,11 +10,14 @@ from itertools import groupby, pairwise
 from statistics import median
 
 from tests.chaos.evidence import Ended, Evidence
-from tests.chaos.plan import HOLD_TAG, Plan, Push, Repository
+from tests.chaos.hostile import FORGED, NEVER_RUN
+from tests.chaos.plan import CALM, HOLD_TAG, SHUT, Plan, Push, Repository
 from tests.chaos.records import unrest
 
 FINAL = frozenset({"updated", "unchanged", "superseded", "ignored", "rolled-back", "failed"})
 DEAD = frozenset({"rolled-back", "failed"})
+SHUT_OUT = frozenset({"InaccessibleImage", "RegistryErrorResponse", "MultipleErrorsOccurred"})
+"""How a push fails when Azure could not pull any image for longer than the workers are patient."""
 MOST_LETTERS = 1.1
 """Letters for each bad push of a group, and two more: a worker that is killed while it tells tells again."""
 MOST_MESSAGES = 2
@@ -45,6 +48,7 @@ def judge(plan: Plan, evidence: Evidence) -> Verdict:
     verdict.violations += _newest_good(plan, evidence)
     verdict.violations += _no_older_over_newer(plan, evidence)
     verdict.violations += _good_and_bad(plan, evidence)
+    verdict.violations += _nothing_hostile(plan, evidence)
     verdict.violations += _all_quiet(evidence)
     return verdict
 
@@ -54,16 +58,19 @@ def _conservation(plan: Plan, evidence: Evidence, verdict: Verdict) -> None:
     told: dict[tuple[str, str | None], list[Ended]] = {}
     for line in evidence.ended:
         told.setdefault((line.id, line.group), []).append(line)
-    ids = {one.id for one in evidence.accepted}
-    verdict.notes["deliveries taken though they were not answered 202"] = len({one for one, _ in told} - ids)
+    ids = {one.id for one in evidence.accepted} | evidence.attacks.keys()
+    verdict.notes["deliveries taken though they were not answered 202"] = len(
+        {one for one, _ in told if not one.startswith(FORGED)} - ids
+    )
     for accepted in evidence.accepted:
         groups: list[str | None] = [*plan.groups_of(accepted.push.repository)]
         for group in groups or [None]:
             lines = told.get((accepted.id, group), [])
             if group is None and not lines:
-                # While no worker can list the groups, a push that nobody runs is sent to all of them, and ends there.
+                # While no worker can list the groups, a push that nobody runs is sent to all of them, and ends there;
+                # and while a group is gone, nobody knows what it runs.
                 ignored = [line for line in evidence.ended if (line.id, line.outcome) == (accepted.id, "ignored")]
-                lines = ignored if {line.group for line in ignored} == set(plan.groups) else []
+                lines = ignored if {line.group for line in ignored} in (set(plan.groups), {CALM}) else []
             where = f"push {accepted.push.number} ({accepted.push.images[0]}, id {accepted.id}) for {group}"
             outcomes = [outcome for outcome, _ in groupby(line.outcome for line in lines)]
             if not outcomes:
@@ -89,7 +96,7 @@ def _note_change(verdict: Verdict, where: str, before: str, after: str) -> None:
 
 def _letters(evidence: Evidence) -> Iterator[str]:
     """What was given up is in the poison queue, and nothing else is."""
-    letters = {(letter.id, letter.group) for letter in evidence.letters}
+    letters = {(letter.id, letter.group) for letter in evidence.letters if letter.image not in evidence.forged}
     given_up = {(line.id, line.group) for line in evidence.ended if line.outcome in DEAD}
     for push, group in sorted(given_up - letters, key=str):
         yield f"NO LETTER: {push} was given up for {group}, and the poison queue does not have it"
@@ -99,7 +106,8 @@ def _letters(evidence: Evidence) -> Iterator[str]:
 
 def letters_a_bad_push(evidence: Evidence) -> tuple[int, int]:
     """Dead letters, and how many different pushes (each for one group) they are of."""
-    return len(evidence.letters), len({(letter.image, letter.group) for letter in evidence.letters})
+    letters = [(letter.image, letter.group) for letter in evidence.letters if letter.image not in evidence.forged]
+    return len(letters), len(set(letters))
 
 
 def _few_letters(evidence: Evidence) -> Iterator[str]:
@@ -218,10 +226,35 @@ def _good_and_bad(plan: Plan, evidence: Evidence) -> Iterator[str]:
     pushes = {one.id: one.push for one in evidence.accepted}
     for line in evidence.ended:
         push = pushes.get(line.id)
-        if push and push.is_good and line.outcome in DEAD:
+        # Its pushes outlast the workers' patience; the sweep brings the newest of them back.
+        is_shut_out = line.group == SHUT and line.code in SHUT_OUT
+        if push and push.is_good and line.outcome in DEAD and not is_shut_out:
             yield f"GOOD PUSH FAILED: push {push.number} (id {line.id}) for {line.group}: {line.detail}"
         if push and not push.is_good and line.outcome in {"updated", "unchanged"}:
             yield f"BAD PUSH {line.outcome}: push {push.number} ({push.behaviour}, id {line.id}) for {line.group}"
+
+
+def _nothing_hostile(plan: Plan, evidence: Evidence) -> Iterator[str]:
+    """No container ever ran what none of its repository's pushes was, and what was taken of the hostile has ended."""
+    for name, containers in plan.groups.items():
+        for container, repository in containers.items():
+            ours = {repository.first_image} | {
+                image for image, push in plan.by_image.items() if push.repository == repository
+            }
+            ran = {entry["images"][container] for entry in evidence.groups[name]["history"]}
+            yield from (f"HOSTILE: {name}/{container} ran {image}" for image in sorted(ran - ours))
+    ends: dict[str, set[str]] = {}
+    for line in evidence.ended:
+        ends.setdefault(line.id, set()).add(line.outcome)
+    for message, attack in evidence.attacks.items():
+        outcomes = ends.get(message, set())
+        if not outcomes:
+            yield f"LOST: {attack.kind} about push {attack.push} was answered 202 (id {message}) and never ended"
+        if attack.kind in NEVER_RUN and outcomes & {"updated", "unchanged"}:
+            yield f"HOSTILE: {attack.kind} about push {attack.push} (id {message}) was {', '.join(sorted(outcomes))}"
+    for message, outcomes in ends.items():
+        if message.startswith(FORGED) and outcomes & {"updated", "unchanged"}:
+            yield f"HOSTILE: {message} was {', '.join(sorted(outcomes))}"
 
 
 def _all_quiet(evidence: Evidence) -> Iterator[str]:

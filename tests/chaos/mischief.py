@@ -13,11 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from shared.queue import Queue
 from tests.arm_simulator import SimulatorClient, SimulatorRefusedError
 from tests.arm_simulator.reports import GroupTruth
 from tests.chaos.evidence import LeftAlone
-from tests.chaos.plan import HOLD_TAG, OUTAGES, Act, Plan
+from tests.chaos.hostile import TAMPERING
+from tests.chaos.plan import CALM, HOLD_TAG, OUTAGES, SHUT, Act, Plan
+from tests.chaos.records import Records
 from tests.chaos.stage import Slot, Stage
+from tests.chaos.tampering import Tampering
 from tests.processes import ProcessError, wait_until
 
 FAULT_RATE = 0.10
@@ -32,14 +36,20 @@ _OWNERS_PATIENCE = 30.0
 class Mischief:
     """Does what the plan says to the stage, from `run` until `stop`."""
 
-    def __init__(self, stage: Stage, plan: Plan) -> None:
+    def __init__(self, stage: Stage, plan: Plan, updates: Queue, records: Records) -> None:
         self._stage = stage
         self._plan = plan
         self._stopping = threading.Event()
+        self._tampering = Tampering(plan, updates, records, self._stopping)
         self.counts: Counter[str] = Counter()
         self.problems: list[str] = []
         self.left_alone: list[LeftAlone] = []
         self.addresses: dict[str, str | None] = {}
+
+    @property
+    def forged(self) -> frozenset[str]:
+        """The texts of the messages that the hostile put onto the queue."""
+        return frozenset(self._tampering.forged)
 
     def run(self, began: float) -> None:
         """Do every act at its time after `began`, a time by time.time(), until `stop`; returns when all are over."""
@@ -75,6 +85,12 @@ class Mischief:
                 self._command("hold", _group(act), "--reason", "chaos")
                 self._stopping.wait(act.seconds)
                 self._command("release", _group(act))
+            case "tamper with record":
+                self._tampering.tamper(_group(act), TAMPERING[round(act.seconds * 100) % 3], act.seconds)
+            case "forge record":
+                self._tampering.forge_record(act.seconds)
+            case "forge messages":
+                self._tampering.forge_messages(act.victim)
             case _:
                 self._to_arm(act)
 
@@ -83,6 +99,10 @@ class Mischief:
             case "ARM outage" | "ARM read outage":
                 with self._outage(act, "GET" if act.kind == "ARM read outage" else None):
                     self._stopping.wait(act.seconds)
+            case "long outage":
+                self._shut_out(act)
+            case "recreate group":
+                self._recreate(act)
             case "stop group":
                 self._stop_and_start(act)
             case "tag group":
@@ -112,22 +132,43 @@ class Mischief:
             case "no role":
                 self._stage.arm.fault("refuse", method=method, name=name)
             case "no registry":
-                # Reads do not ask it. Azure wraps the code, which then stands in the details alone.
-                self._stage.arm.fault(
-                    "refuse",
-                    status=400,
-                    code="MultipleErrorsOccurred",
-                    message="See details.",
-                    details="RegistryErrorResponse,InaccessibleImage",
-                    method="PUT",
-                    name=name,
-                )
+                self._no_registry(name)
+            case "quota":
+                code = "ContainerGroupQuotaReached"
+                self._stage.arm.fault("refuse", status=409, code=code, message="No.", method="PUT", name=name)
             case _:
                 self._stage.arm.fault("reset", method=method, name=name)
         try:
             yield
         finally:
             self._stage.arm.clear_faults(name)
+
+    def _no_registry(self, name: str, group: str | None = None) -> None:
+        # Reads do not ask it. Azure wraps the code, which then stands in the details alone.
+        self._stage.arm.fault(
+            "refuse",
+            status=400,
+            code="MultipleErrorsOccurred",
+            message="See details.",
+            details="RegistryErrorResponse,InaccessibleImage",
+            method="PUT",
+            group=group,
+            name=name,
+        )
+
+    def _shut_out(self, act: Act) -> None:
+        """Azure can't pull the images of one group, for longer than the workers are patient."""
+        self._no_registry("long outage", f"*{SHUT}")
+        self._stopping.wait(act.seconds)
+        self._stage.arm.clear_faults("long outage")
+
+    def _recreate(self, act: Act) -> None:
+        """A group is gone for a while, and then there is another one of its name, with what it ran at first."""
+        self._stage.delete(CALM)
+        self._stopping.wait(act.seconds)
+        images = {name: repository.first_image for name, repository in self._plan.groups[CALM].items()}
+        self._stage.place(CALM, images)
+        self.addresses[CALM] = self._stage.truth(CALM)["ip"]
 
     def _stop_and_start(self, act: Act) -> None:
         group = _group(act)

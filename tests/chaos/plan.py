@@ -12,6 +12,8 @@ from functools import cached_property
 from random import Random
 from typing import Literal
 
+from tests.chaos.hostile import ATTACKS, TAMPERING, Attack
+
 Behaviour = Literal["good", "crash-loop", "unpullable"]
 Kind = Literal["any", "same-tag", "semver", "rolling", "nobody"]
 """How a repository is pushed to: `rolling` moves one tag and tells no digest, `nobody` runs nowhere. All others are
@@ -32,28 +34,45 @@ REGISTRY = "registry.test"
 """Of the images whose digests senders tell. It does not exist, so that nobody else can tell them."""
 HOLD_TAG = "aci-hooks.hold"
 """The resource tag by which an owner stops all updates of a group."""
-OUTAGES = ("unavailable", "cut off", "throttled", "no role", "no registry")
+CALM = "g15"
+"""A group that nobody pushes to: its record is forged, and its owner deletes and creates it anew."""
+SHUT = "g14"
+"""A group whose images Azure can't pull for longer than the workers are patient. Its registry can be swept."""
+OUTAGES = ("unavailable", "cut off", "throttled", "no role", "no registry", "quota")
 """The ways in which ARM is away."""
 _FIRST_TAG = {"any": "v0", "same-tag": "stable", "semver": "1.0.0", "rolling": "latest", "nobody": "v0"}
 
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A repository, and how it is pushed to. `written` is how the groups spell it."""
+    """A repository, and how it is pushed to. `written` is how the groups spell it.
+
+    `host` is the registry's if there is one: then the workers ask it, and no sender is believed.
+    """
 
     number: int
     kind: Kind
+    host: str = ""
 
     @property
     def sender(self) -> Literal["dockerhub", "generic"]:
         """Who tells of its pushes. Only the generic sender tells digests, which `same-tag` is tested with."""
+        if self.host:
+            return "generic"
         return "generic" if self.kind == "same-tag" or (self.kind != "rolling" and self.number % 2) else "dockerhub"
 
     @property
     def written(self) -> str:
         """How an image of it begins."""
+        if self.host:
+            return f"{self.host}/{self.name}"
         host = f"{REGISTRY}/" if self.sender == "generic" else ""
-        return f"{host}acme/r{self.number:02}"
+        return f"{host}{self.name}"
+
+    @property
+    def name(self) -> str:
+        """Its name in its registry."""
+        return f"acme/r{self.number:02}"
 
     @property
     def policy(self) -> str:
@@ -106,13 +125,14 @@ class Push:
 class Act:
     """One mischief, `at` seconds from the start, for so many `seconds`, done to the victim of that number.
 
-    The victim of an outage is a number of OUTAGES.
+    The victim of an outage is a number of OUTAGES; that of forged messages is a seed of their own.
     """
 
     at: float
     kind: Literal[
         "kill worker", "freeze worker", "workers away", "kill ingress", "freeze ingress", "restart azurite",
-        "ARM outage", "ARM read outage", "hold", "stop group", "tag group",
+        "ARM outage", "ARM read outage", "long outage", "hold", "stop group", "tag group", "recreate group",
+        "tamper with record", "forge record", "forge messages",
     ]  # fmt: skip
     victim: int = 0
     seconds: float = 0.0
@@ -129,6 +149,13 @@ class Plan:
     groups: dict[str, dict[str, Repository]]
     pushes: tuple[Push, ...]
     acts: tuple[Act, ...]
+    registry: str = ""
+    attacks: tuple[Attack, ...] = ()
+
+    @property
+    def patience(self) -> int:
+        """The workers' ACI_HOOKS_OUTAGE_PATIENCE: more than any outage of ARM lasts, but for the long one."""
+        return _patience(self.seconds)
 
     def groups_of(self, repository: Repository) -> list[str]:
         """The groups that run it."""
@@ -145,17 +172,31 @@ class Plan:
         return max(good, key=lambda push: push.rank, default=None)
 
 
-def draw(seed: int, pushes: int, seconds: float, workers: int = 4, ingresses: int = 2, visibility: float = 4) -> Plan:
-    """The plan of this seed. `visibility` is the workers' visibility timeout: a frozen one outlives it."""
+def draw(
+    seed: int,
+    pushes: int,
+    seconds: float,
+    workers: int = 4,
+    ingresses: int = 2,
+    visibility: float = 4,
+    registry: str = "127.0.0.1:5999",
+) -> Plan:
+    """The plan of this seed. `visibility` is the workers' visibility timeout: a frozen one outlives it.
+
+    `registry` is where the registry will be that knows the truth of some repositories.
+    """
     dice = Random(seed)
-    groups = _groups(dice)
+    groups = _groups(dice, registry)
+    drawn = tuple(_pushes(dice, groups, pushes, seconds))
     return Plan(
         seed=seed,
         seconds=seconds,
         workers=workers,
         ingresses=ingresses,
         groups=groups,
-        pushes=tuple(_pushes(dice, groups, pushes, seconds)),
+        pushes=drawn,
+        registry=registry,
+        attacks=tuple(sorted(_attacks(dice, drawn, seconds), key=lambda attack: attack.at)),
         acts=tuple(
             sorted(
                 (
@@ -163,6 +204,7 @@ def draw(seed: int, pushes: int, seconds: float, workers: int = 4, ingresses: in
                     *_outages(dice, seconds),
                     *_owners(dice, "stop group", seconds),
                     *_owners(dice, "tag group", seconds),
+                    *_hostile_acts(dice, seconds),
                 ),
                 key=lambda act: act.at,
             )
@@ -170,7 +212,7 @@ def draw(seed: int, pushes: int, seconds: float, workers: int = 4, ingresses: in
     )
 
 
-def _groups(dice: Random) -> dict[str, dict[str, Repository]]:
+def _groups(dice: Random, registry: str) -> dict[str, dict[str, Repository]]:
     """Groups of one to three containers; a proxy that several share; one with two containers of one repository."""
     numbers = iter(range(1, 100))
     kinds: tuple[Kind, ...] = ("any", "any", "any", "any", "same-tag", "semver")
@@ -183,11 +225,17 @@ def _groups(dice: Random) -> dict[str, dict[str, Repository]]:
     groups["g02"]["roll"] = Repository(next(numbers), "rolling")
     groups["g03"]["sem"] = Repository(next(numbers), "semver")
     groups["g05"]["same"] = Repository(next(numbers), "same-tag")
+    groups["g06"]["true"] = Repository(next(numbers), "any", registry)
+    groups["g07"]["true"] = Repository(next(numbers), "semver", registry)
+    groups[SHUT] = {name: Repository(next(numbers), "semver", registry) for name in ("web", "api")}
+    groups[CALM] = {"web": Repository(98, "any")}
     return groups
 
 
 def _pushes(dice: Random, groups: dict[str, dict[str, Repository]], count: int, seconds: float) -> Iterator[Push]:
-    repositories = sorted({one for containers in groups.values() for one in containers.values()}, key=_number)
+    pushed_to = {one for name, containers in groups.items() for one in containers.values() if name != CALM}
+    repositories = sorted(pushed_to, key=_number)
+    always_good = {one for one in pushed_to if one.kind == "rolling" or one in groups[SHUT].values()}
     nobody = Repository(99, "nobody")
     weights = [5 if number == 1 else 1 for number in range(len(repositories))]
     chosen = dice.choices([*repositories, nobody], [*weights, 0.5], k=count)
@@ -201,7 +249,7 @@ def _pushes(dice: Random, groups: dict[str, dict[str, Repository]], count: int, 
             repository=repository,
             tag=_tag(repository, number, rank),
             rank=rank,
-            behaviour="good" if rolling else _behaviour(dice),
+            behaviour="good" if repository in always_good else _behaviour(dice),
             pushed_at=moment,
             deliveries=tuple(_deliveries(dice, moment, 0.0 if rolling else min(LATE, seconds / 10), seconds)),
         )
@@ -280,3 +328,35 @@ def _owners(dice: Random, kind: Literal["stop group", "tag group"], seconds: flo
         if free[group] <= at:
             free[group] = at + pause + 1
             yield Act(at, kind, group, pause)
+
+
+def _patience(seconds: float) -> int:
+    return round(25 + 0.2 * seconds)
+
+
+def _hostile_acts(dice: Random, seconds: float) -> Iterator[Act]:
+    """What is done to records and to the queue; and the outage that is longer than the workers are patient."""
+    for number in range(max(len(TAMPERING), round(seconds / 20))):
+        pause = dice.uniform(0.5, min(10.0, seconds / 6))
+        yield Act(
+            dice.uniform(0.1, 0.8) * seconds, "tamper with record", dice.randrange(GROUPS), pause + number % 3 / 100
+        )
+    for _ in range(max(2, round(seconds / 15))):
+        yield Act(dice.uniform(0.05, 0.9) * seconds, "forge messages", dice.randrange(1 << 30))
+    yield Act(0.2 * seconds, "forge record", 0, 0.2 * seconds)
+    yield Act(0.6 * seconds, "recreate group", 0, 0.05 * seconds)
+    long = _patience(seconds) + 10.0
+    if long < 0.85 * seconds:
+        yield Act(0.05 * seconds, "long outage", 0, long)
+
+
+def _attacks(dice: Random, pushes: tuple[Push, ...], seconds: float) -> Iterator[Attack]:
+    """Hostile deliveries, each about a push that was told of before."""
+    true = [push for push in pushes if push.repository.host and push.repository.kind == "semver" and push.is_good]
+    for number in range(max(2 * len(ATTACKS), round(seconds / 2))):
+        kind = ATTACKS[number % len(ATTACKS)]
+        about = true if kind in {"no such tag", "forged digest"} else pushes
+        known = [push for push in about if max(push.deliveries) < 0.85 * seconds]
+        if known:
+            push = dice.choice(known)
+            yield Attack(dice.uniform(max(push.deliveries), 0.95 * seconds), kind, push.number)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
-from azure.core.exceptions import ResourceExistsError
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import ContainerClient
 
 _PREFIX = "groups/"
@@ -36,6 +38,27 @@ class Records:
     def all(self) -> Iterator[str]:
         """The names of all records, as `load` takes them."""
         yield from self._client.list_blob_names(name_starts_with=_PREFIX)
+
+    def text(self, name: str) -> tuple[str, str | None]:
+        """What a record holds, whatever it is, and its ETag; empty and None if there is none."""
+        try:
+            blob = self._client.download_blob(name)
+        except ResourceNotFoundError:
+            return "", None
+        return blob.readall().decode(), blob.properties.etag
+
+    def replace(self, name: str, text: str, etag: str | None) -> None:
+        """Write anything in a record's place; raises AzureError if it has not this ETag any more."""
+        if etag is None:
+            self._client.upload_blob(name, text)
+            return
+        is_same = MatchConditions.IfNotModified
+        self._client.upload_blob(name, text, overwrite=True, etag=etag, match_condition=is_same)
+
+    def delete(self, name: str) -> None:
+        """Delete a record, as the worker says of one that can't be read; raises AzureError."""
+        with suppress(ResourceNotFoundError):
+            self._client.delete_blob(name)
 
     def load(self, name: str) -> Json:
         """One record; raises UnreadableRecord."""

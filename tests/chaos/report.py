@@ -9,12 +9,13 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
+from tests.chaos.hostile import ATTACKS
 from tests.chaos.laws import letters_a_bad_push, usual_looks
 from tests.chaos.run import Run
 
 _LOST = ("LOST", "NO LETTER")
 _OLDER = ("OLDER OVER NEWER", "NOT NEWEST")
-_BROKEN = ("BROKEN GROUP", "ADDRESS CHANGED", "UNREADABLE RECORD", "EXIT CODE")
+_BROKEN = ("BROKEN GROUP", "HOSTILE", "ADDRESS CHANGED", "UNREADABLE RECORD", "EXIT CODE")
 
 
 def show(run: Run, console: Console) -> None:
@@ -42,7 +43,11 @@ def _figures(run: Run) -> Table:
         "freezes (worker, ingress)": f"{done['freeze worker']}, {done['freeze ingress']}",
         "all workers away": done["workers away"],
         "Azurite restarts": done["restart azurite"],
-        "outages of ARM (all requests, reads)": f"{done['ARM outage']}, {done['ARM read outage']}",
+        "outages of ARM (all requests, reads, long)": f"{done['ARM outage']}, {done['ARM read outage']}, "
+        f"{done['long outage']}",
+        "hostile webhooks": _in_a_row({kind: done[kind] for kind in ATTACKS}),
+        "forged messages; records tampered with, forged": f"{len(evidence.forged)}; {done['tamper with record']}, "
+        f"{done['forge record']}",
         "owners' stops, tags": f"{done['stop group']}, {done['tag group']}"
         + "".join(f"; {count} {what}" for what, count in sorted(done.items()) if what.startswith("no longer")),
         "faults of ARM": f"{sum(evidence.faults.values())} ({_in_a_row(evidence.faults)})",

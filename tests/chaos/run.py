@@ -13,11 +13,13 @@ import yaml
 
 from shared.errors import RemoteError
 from shared.queue import Queue
+from tests.chaos.attackers import Attackers
 from tests.chaos.census import Census
 from tests.chaos.evidence import Evidence, gather
 from tests.chaos.laws import Verdict, judge
 from tests.chaos.mischief import Mischief, set_faults
 from tests.chaos.plan import REGISTRY, Plan, Push
+from tests.chaos.registry import Registry
 from tests.chaos.senders import Senders
 from tests.chaos.stage import RESOURCE_GROUP, Stage
 from tests.processes import PROJECT, ProcessError
@@ -41,26 +43,31 @@ class Run:
 
 def run(plan: Plan, folder: Path, checkout: Path = PROJECT) -> Run:
     """Carry a plan out, with the workers and ingresses of `checkout`; every log stays in `folder`."""
-    with Stage(folder, targets_file(plan), checkout=checkout) as stage:
+    patience = str(plan.patience)
+    with (
+        Registry(plan.registry) as registry,
+        Stage(folder, targets_file(plan), checkout=checkout, ACI_HOOKS_OUTAGE_PATIENCE=patience) as stage,
+    ):
         updates, _, records = stage.open()
         _set_up(stage, plan)
         addresses = {group["name"]: group["ip"] for group in stage.arm.groups()}
-        senders = Senders(plan, stage.urls, lambda push: _move_tag(stage, push))
-        mischief = Mischief(stage, plan)
+        senders = Senders(plan, stage.urls, lambda push: _move_tag(stage, registry, push))
+        attackers = Attackers(plan, stage.urls)
+        mischief = Mischief(stage, plan, updates, records)
         delivered = partial(_delivered, plan, senders)
         with Census(stage.azurite.connection_string, updates.name, records, delivered) as census:
-            _active_phase(plan, senders, mischief, time.time())
+            _active_phase(plan, senders, attackers, mischief, time.time())
         stage.arm.clear_faults()
         rested = time.time()
-        _quiet_phase(stage, senders, updates)
+        _quiet_phase(stage, updates)
         quiet = time.time() - rested
         addresses |= mischief.addresses
         exit_codes = _stop_workers(stage)
-        told = (senders.accepted, addresses, exit_codes, mischief.left_alone, census.samples)
-        evidence = gather(stage, updates, records, *told)
+        told = ([*senders.accepted, *attackers.replayed], addresses, exit_codes, mischief.left_alone, census.samples)
+        evidence = gather(stage, updates, records, *told, attacks=attackers.taken, forged=mischief.forged)
     verdict = judge(plan, evidence)
-    verdict.violations += [*mischief.problems, *(f"REFUSED: {one}" for one in senders.refused)]
-    return Run(plan, folder, evidence, verdict, mischief.counts, senders.answers, quiet)
+    verdict.violations += [*mischief.problems, *(f"REFUSED: {one}" for one in senders.refused), *attackers.problems]
+    return Run(plan, folder, evidence, verdict, mischief.counts + attackers.counts, senders.answers, quiet)
 
 
 def targets_file(plan: Plan) -> str:
@@ -96,28 +103,43 @@ def _delivered(plan: Plan, senders: Senders) -> set[tuple[str, str]]:
     return {(one.id, group) for one in list(senders.accepted) for group in plan.groups_of(one.push.repository)}
 
 
-def _move_tag(stage: Stage, push: Push) -> None:
-    stage.arm.image(push.repository.first_image, digest=push.digest)
+def _move_tag(stage: Stage, registry: Registry, push: Push) -> None:
+    """The tag points at the image from now on, in the registry that there is, or for Azure alone."""
+    if push.repository.kind == "rolling":
+        stage.arm.image(push.repository.first_image, digest=push.digest)
+    if push.repository.host:
+        registry.push(push.repository.name, push.tag, push.digest)
 
 
-def _active_phase(plan: Plan, senders: Senders, mischief: Mischief, began: float) -> None:
+def _active_phase(plan: Plan, senders: Senders, attackers: Attackers, mischief: Mischief, began: float) -> None:
     sending = threading.Thread(target=senders.run, args=(began,), name="senders", daemon=True)
+    attacking = threading.Thread(target=attackers.run, args=(began,), name="attackers", daemon=True)
     troubling = threading.Thread(target=mischief.run, args=(began,), name="mischief", daemon=True)
-    sending.start()
-    troubling.start()
+    for thread in (sending, attacking, troubling):
+        thread.start()
     time.sleep(max(0.0, began + plan.seconds - time.time()))
     mischief.stop()
+    attackers.stop()
     troubling.join()
+    attacking.join()
     # Deliveries that nobody took yet go on in the quiet phase: a sender with retries does not know that it has begun.
     sending.join(QUIET)
     senders.give_up()
     sending.join()
 
 
-def _quiet_phase(stage: Stage, senders: Senders, updates: Queue) -> None:
+def _quiet_phase(stage: Stage, updates: Queue) -> None:
     for slot in [*stage.ingresses, *stage.workers]:
         slot.revive()
     deadline = time.monotonic() + QUIET
+    _wait_for_rest(updates, deadline)
+    # What failed while Azure could not pull it is no failed push: a sweep takes it up again. It exits with 1, as not
+    # all registries are there to be asked.
+    stage.command("sweep").wait(QUIET)
+    _wait_for_rest(updates, deadline)
+
+
+def _wait_for_rest(updates: Queue, deadline: float) -> None:
     looks = 0
     while looks < 3 and time.monotonic() < deadline:
         time.sleep(0.3)

@@ -32,7 +32,7 @@ class Accepted:
 
 
 class Senders:
-    """Deliver a plan's pushes to any of `urls`. `moves` is called with a rolling push right before it is told of."""
+    """Deliver a plan's pushes to any of `urls`. `moves` is called with a push right before it is first told of."""
 
     def __init__(self, plan: Plan, urls: Sequence[str], moves: Callable[[Push], None]) -> None:
         self._plan = plan
@@ -56,7 +56,7 @@ class Senders:
             for at, number, push in deliveries:
                 if self._give_up.wait(max(0.0, began + at - time.time())):
                     break
-                if push.repository.kind == "rolling" and number == 0:
+                if number == 0:
                     self._moves(push)
                 pending.append(threads.submit(self._deliver, push, number, began))
         for one in pending:

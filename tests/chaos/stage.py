@@ -12,10 +12,13 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
+
+import httpx
 
 from shared.environment import read_settings
 from shared.queue import Queue, open_queues
@@ -24,7 +27,17 @@ from tests.arm_simulator import SimulatorClient
 from tests.arm_simulator.reports import GroupTruth
 from tests.azurite import Azurite
 from tests.chaos.records import Records
-from tests.processes import INGRESS, PROJECT, SIMULATOR, WORKER, ProcessError, Processes, Program, free_ports
+from tests.processes import (
+    INGRESS,
+    PROJECT,
+    SIMULATOR,
+    WORKER,
+    ProcessError,
+    Processes,
+    Program,
+    free_ports,
+    wait_until,
+)
 
 SUBSCRIPTION = "00000000-0000-0000-0000-00000000c405"
 RESOURCE_GROUP = "chaos"
@@ -186,6 +199,26 @@ class Stage:
     def tag(self, group: str, tags: Mapping[str, str]) -> None:
         """Give the group these resource tags and no others, as its owner would."""
         self.arm.tag(SUBSCRIPTION, RESOURCE_GROUP, group, tags)
+
+    def delete(self, group: str) -> None:
+        """Delete the group, as its owner would, until no fault meets it."""
+        path = f"subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}/providers/Microsoft.ContainerInstance"
+        ask = partial(
+            httpx.delete,
+            f"{self.arm_url}/{path}/containerGroups/{group}",
+            params={"api-version": "2025-09-01"},
+            headers={"Authorization": "Bearer owner"},
+            trust_env=False,
+            timeout=30,
+        )
+
+        def gone() -> bool:
+            try:
+                return ask().status_code in {200, 204}
+            except httpx.HTTPError:
+                return False
+
+        wait_until(gone, 60, f"{group} could not be deleted")
 
     def truth(self, group: str) -> GroupTruth:
         """The group as it really is."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -93,3 +98,102 @@ def test_a_list_of_several_pages_is_read_to_its_end(simulator: ArmSimulator) -> 
     simulator.client.put_group(SUBSCRIPTION, RESOURCE_GROUP, "api", definition({"web": "acme/api:1"}))
     simulator.client.options(page_size=1)
     assert [group.id.container_group for group in arm.list(SUBSCRIPTION)] == ["api", "shop"]
+
+
+class TestLastLines:
+    """What a container said last: by one try, in time, and whatever the answer is."""
+
+    def read(self, url: str, container: str = "web", seconds: float = 30) -> str:
+        arm = Arm(PlaceholderCredential(), url, "2025-09-01", SCOPE, (5, 20))
+        return arm.last_lines(SHOP, container, 2, time.monotonic() + seconds)
+
+    def test_they_are_read(self, simulator: ArmSimulator) -> None:
+        simulator.client.image("acme/shop:1", output="one\ntwo\nthrée\n")
+        simulator.client.put_group(SUBSCRIPTION, RESOURCE_GROUP, "shop", definition({"web": "acme/shop:1"}))
+        assert self.read(simulator.url) == "two\nthrée\n"
+
+    @pytest.mark.parametrize(
+        ("container", "status", "code"), [("other", 404, "ContainerNotFound"), ("a/../b?c", 404, "NotFound")]
+    )
+    def test_a_refusal_is_an_error_of_ours(
+        self, simulator: ArmSimulator, container: str, status: int, code: str
+    ) -> None:
+        with pytest.raises(RemoteError) as error:
+            self.read(simulator.url, container)
+        assert (error.value.status, error.value.code) == (status, code)
+
+    def test_a_missing_right_names_the_action(self, simulator: ArmSimulator) -> None:
+        simulator.client.options(may_read_logs=False)
+        with pytest.raises(RemoteError, match=r"containerGroups/containers/logs/read'") as error:
+            self.read(simulator.url)
+        assert (error.value.service, error.value.status) == ("arm", 403)
+
+    @pytest.mark.parametrize("fault", ["throttle", "error", "reset"])
+    def test_there_is_one_try(self, simulator: ArmSimulator, fault: str) -> None:
+        simulator.client.fault(fault, route="logs", retry_after=0)
+        with pytest.raises(RemoteError):
+            self.read(simulator.url)
+        assert len([entry for entry in simulator.client.log() if entry["path"].endswith("/logs")]) == 1
+
+    def test_nobody_waits_for_longer_than_was_said(self, simulator: ArmSimulator) -> None:
+        simulator.client.fault("stall", route="logs", seconds=600)
+        with pytest.raises(RemoteError, match="no answer in time"):
+            self.read(simulator.url, seconds=0.2)
+
+    @pytest.mark.parametrize(
+        ("body", "content"),
+        [
+            (b'{"content": "boom"}', "boom"),
+            (b'{"content": null}', ""),
+            (b"{}", None),
+            (b'["boom"]', None),
+            (b"<html>", None),
+            (b"\xff", None),
+            (json.dumps({"content": "x" * 5_000_000}).encode(), None),
+        ],
+        ids=["text", "null", "none", "a list", "HTML", "no text", "far too much"],
+    )
+    def test_an_answer_of_any_kind(self, body: bytes, content: str | None) -> None:
+        with answering(body) as url:
+            if content is not None:
+                assert self.read(url) == content
+                return
+            with pytest.raises(RemoteError, match=r"the log has more than|the answer holds no log"):
+                self.read(url)
+
+    def test_an_answer_that_trickles_in_is_left(self) -> None:
+        with answering(b'{"content": "' + b"x" * 600 + b'"}', pause=0.1) as url, pytest.raises(RemoteError) as error:
+            self.read(url, seconds=0.3)
+        assert error.value.code == "Timeout"
+
+
+@contextmanager
+def answering(body: bytes, pause: float = 0) -> Iterator[str]:
+    """A server that answers everything with this body, a byte after each `pause` if there is one."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            step = 1 if pause else len(body)
+            try:
+                for start in range(0, len(body), step):
+                    self.wfile.write(body[start : start + step])
+                    if stopping.wait(pause):
+                        return
+            except ConnectionError:
+                return  # the client has gone, as it should
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    stopping = threading.Event()
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        stopping.set()
+        server.shutdown()
+        thread.join()

@@ -30,6 +30,7 @@ from tests.arm_simulator import ArmSimulator, SimulatorRefusedError
 from tests.arm_simulator.images import default_digest
 from tests.arm_simulator.limits import RateLimits
 from tests.arm_simulator.messages import ArmError
+from tests.processes import wait_until
 
 Json = dict[str, Any]
 
@@ -97,12 +98,16 @@ class Azure:
         return until(self.get, lambda body: body["properties"]["provisioningState"] not in on_the_way)
 
 
-def until(look: Callable[[], Json], wanted: Callable[[Json], bool], seconds: float = 10) -> Json:
-    deadline = time.monotonic() + seconds
-    while not wanted(seen := look()):
-        assert time.monotonic() < deadline, f"not in time; the last seen is {seen}"
-        time.sleep(0.005)
-    return seen
+def until(look: Callable[[], Json], wanted: Callable[[Json], bool]) -> Json:
+    """What `look` shows once it is as `wanted`."""
+    seen = [look()]
+
+    def is_wanted() -> bool:
+        seen.append(look())
+        return wanted(seen[-1])
+
+    wait_until(is_wanted, 60, "what was looked for")
+    return seen[-1]
 
 
 def container(body: Json, index: int = 0) -> Json:
@@ -565,13 +570,19 @@ class TestImages:
         back_off = events(seen, "BackOff")[0]
         assert (back_off["type"], back_off["count"]) == ("Warning", container(seen)["instanceView"]["restartCount"])
 
-    @pytest.mark.usefixtures("group")
-    def test_a_late_crash_is_healthy_first(self, arm: ArmSimulator, azure: Azure) -> None:
-        arm.client.image("acme/shop:v2", "late-crash", after=1)
-        azure.put_image("acme/shop:v2")
-        healthy = azure.settled()
-        assert (current_state(healthy)["state"], container(healthy)["instanceView"]["restartCount"]) == ("Running", 0)
-        until(azure.get, lambda body: container(body)["instanceView"]["restartCount"] > 0)
+    def test_a_late_crash_is_healthy_first(self) -> None:
+        passed = 0.0
+        with ArmSimulator(clock=lambda: time.time() + passed) as arm:
+            azure = Azure(arm.url)
+            place(arm, definition())
+            arm.client.options(**QUICK)
+            arm.client.image("acme/shop:v2", "late-crash", after=3600)
+            azure.put_image("acme/shop:v2")
+            healthy = azure.settled()
+            assert current_state(healthy)["state"] == "Running"
+            assert container(healthy)["instanceView"]["restartCount"] == 0
+            passed = 3700.0
+            assert container(azure.get())["instanceView"]["restartCount"] > 0
 
     @pytest.mark.usefixtures("group")
     def test_an_image_that_cannot_be_pulled(self, arm: ArmSimulator, azure: Azure) -> None:
@@ -678,12 +689,14 @@ class TestFaults:
         assert (container(azure.get())["image"] == "acme/shop:v2") is effective
 
     def test_a_stalled_request_takes_effect_late(self, arm: ArmSimulator, azure: Azure) -> None:
-        arm.client.fault("stall", method="PUT", seconds=0.3)
+        arm.client.fault("stall", method="PUT", seconds=600)
         body = azure.get()
         with pytest.raises(AzureError):
             azure.groups.begin_create_or_update(
                 RESOURCE_GROUP, GROUP, json.dumps(body).encode(), polling=False, read_timeout=0.05
             )
+        assert arm.client.stats()["effective_puts"] == 0
+        arm.client.end_stalls()
         until(lambda: {**arm.client.stats()}, lambda stats: stats["effective_puts"] == 1)
 
     def test_a_fault_may_mean_some_groups_only(self, arm: ArmSimulator, azure: Azure) -> None:
@@ -711,6 +724,70 @@ class TestFaults:
         first = throws()
         assert first == throws()
         assert set(first) == {200, 500}
+
+
+class TestLogs:
+    """facts: the last lines of a container as it runs now; those of an instance that a PUT took away are gone."""
+
+    def read(self, azure: Azure, container: str = "web", **options: Any) -> Any:
+        return azure.client.containers.list_logs(RESOURCE_GROUP, GROUP, container, **options).content
+
+    def test_the_last_lines_of_the_newest_start(self, arm: ArmSimulator, azure: Azure, group: None) -> None:
+        assert self.read(azure) == "starting acme/shop:v1\n"
+        arm.client.image("acme/shop:v2", output="one\ntwo\nthree\n")
+        azure.put_image("acme/shop:v2")
+        azure.settled()
+        assert self.read(azure) == "one\ntwo\nthree\n"
+        assert self.read(azure, tail=2) == "two\nthree\n"
+        assert self.read(azure, tail=0) == ""
+        started = current_state(azure.get())["startTime"]
+        assert self.read(azure, tail=1, timestamps=True) == f"{started} three\n"
+
+    def test_a_crash_loop_has_what_the_start_that_crashed_said(
+        self, arm: ArmSimulator, azure: Azure, group: None
+    ) -> None:
+        arm.client.options(back_off_seconds=60)
+        arm.client.image("acme/shop:v2", "crash-loop")
+        azure.put_image("acme/shop:v2")
+        until(azure.get, lambda body: "CrashLoopBackOff" in current_state(body)["detailStatus"])
+        assert self.read(azure) == "starting acme/shop:v2\nfatal: acme/shop:v2 gives up\n"
+        azure.settled()
+        azure.put_image("acme/shop:v1")
+        until(azure.get, lambda body: current_state(body)["state"] == "Running")
+        assert self.read(azure) == "starting acme/shop:v1\n"
+
+    def test_one_that_has_ended_for_good_keeps_its_own(self, arm: ArmSimulator, azure: Azure) -> None:
+        arm.client.image("acme/shop:v1", "exits-1")
+        place(arm, definition(restartPolicy="Never"))
+        assert self.read(azure) == "starting acme/shop:v1\nfatal: acme/shop:v1 gives up\n"
+
+    def test_what_has_not_started_has_none(self, arm: ArmSimulator, azure: Azure, group: None) -> None:
+        arm.client.image("acme/shop:v2", "unpullable")
+        azure.put_image("acme/shop:v2")
+        assert refused(lambda: self.read(azure), ResourceNotFoundError) == (404, "ContainerLogNotAvailable")
+        azure.settled()
+        assert refused(lambda: self.read(azure), ResourceNotFoundError) == (404, "ContainerLogNotAvailable")
+        assert refused(lambda: self.read(azure, "nobody"), ResourceNotFoundError) == (404, "ContainerNotFound")
+
+    def test_not_every_role_may_read_them(self, arm: ArmSimulator, azure: Azure, group: None) -> None:
+        arm.client.options(may_read_logs=False)
+        with pytest.raises(HttpResponseError, match="containers/logs/read") as error:
+            self.read(azure)
+        assert error.value.status_code == 403
+        azure.get()
+
+    def test_they_count_as_reads_and_may_meet_a_fault_of_their_own(
+        self, arm: ArmSimulator, azure: Azure, group: None
+    ) -> None:
+        arm.client.fault("error", route="logs")
+        assert refused(lambda: self.read(azure))[0] == 500
+        azure.get()
+        assert arm.client.stats()["reads"] == 2
+        with pytest.raises(SimulatorRefusedError, match="'output' is a text"):
+            arm.client.image("acme/shop:v2", output=7)  # type: ignore[arg-type]
+
+    def test_a_number_of_lines_is_a_number(self, azure: Azure, group: None) -> None:
+        assert refused(lambda: self.read(azure, tail=-1)) == (400, "InvalidTail")
 
 
 class TestLimits:

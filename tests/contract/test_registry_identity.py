@@ -114,7 +114,7 @@ def azure() -> FakeAzure:
 
 @pytest.fixture
 def stub(azure: FakeAzure) -> Iterator[StubServer]:
-    with StubServer(lambda method, path, headers: (500, {}, b""), full=azure.serve) as stub:
+    with StubServer(full=azure.serve) as stub:
         yield stub
 
 
@@ -228,7 +228,7 @@ def test_it_is_shown_to_nobody_else(begin: Begin) -> None:
         asked.append((method, path, body))
         return 200, {}, b'{"refresh_token": "r", "access_token": "a"}'
 
-    with StubServer(lambda *_: (500, {}, b""), full=thief) as elsewhere:
+    with StubServer(full=thief) as elsewhere:
         realm = f'Bearer realm="http://localhost:{elsewhere.host.rpartition(":")[2]}/oauth2/token",service="x"'
         with StubServer(lambda *_: (401, {"WWW-Authenticate": realm}, b"")) as registry:
             identity = Identity()

@@ -81,7 +81,7 @@ class Stage:
         return next((one for one in record.outcomes if one.id == push_id), None)
 
     def dead_letters(self) -> list[dict[str, Any]]:
-        """What `aci-hooks-worker dead-letters list --json` prints."""
+        """What `aci-hooks dead-letters list --json` prints."""
         command = self._processes.start(
             "dead-letters", WORKER, "dead-letters", "list", "--json", environment=self.settings
         )

@@ -15,21 +15,25 @@ from tests.arm_simulator import ArmSimulator, SimulatorRefusedError
 from tests.chaos import bursts
 from tests.chaos.census import Sample
 from tests.chaos.evidence import Ended, Evidence, LeftAlone, Letter
+from tests.chaos.hostile import ATTACKS
 from tests.chaos.laws import judge
 from tests.chaos.plan import HOLD_TAG, Plan, Push, Repository, draw
 from tests.chaos.run import run
 from tests.chaos.senders import Accepted
 from tests.chaos.stage import definition
+from tests.processes import free_ports
 
 SEED = 7
 
 
 def test_a_short_chaos_run_breaks_no_law(tmp_path: Path) -> None:
-    done = run(draw(SEED, pushes=80, seconds=20), tmp_path)
+    (port,) = free_ports(1)
+    done = run(draw(SEED, pushes=80, seconds=20, registry=f"127.0.0.1:{port}"), tmp_path)
     assert done.verdict.violations == [], f"logs in {tmp_path}"
     assert {one.push.number for one in done.evidence.accepted} == set(range(80))
     kinds = {"kill worker", "freeze worker", "restart azurite", "ARM outage", "ARM read outage", "hold", "stop group"}
-    assert kinds | {"tag group", "workers away"} <= set(done.mischief)
+    hostile = {*ATTACKS, "tamper with record", "forge record", "forge messages", "recreate group"}
+    assert kinds | hostile | {"tag group", "workers away"} <= set(done.mischief)
     assert sum(done.evidence.faults.values()) > 0
     assert len(done.evidence.samples) > 0
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -19,17 +19,19 @@ from hypothesis import strategies as st
 
 from tests.hostile_requests import REQUESTS
 from tests.ingress_harness import OLD_TOKEN, SECRET, TOKEN, bearer, environment, key_server, ways
-from tests.ingress_process import COMMAND, Answer, IngressProcess, Line, ingress_process, queue_address
+from tests.ingress_process import COMMAND, PATIENT, Answer, IngressProcess, Line, ingress_process, queue_address
+from tests.processes import wait_until
 from tests.samples import load
 
 PUSH = load("dockerhub", "push").body
 PATH = f"/webhooks/dockerhub/{TOKEN}"
-IN_TIME = 5.0
+GUARD = 60.0
+"""Seconds after which a test fails rather than waits on; the ingress's own limits are all far below."""
 
 
 @pytest.fixture(scope="module")
 def ingress(azurite: Any) -> Iterator[IngressProcess]:
-    with ingress_process(environment(), azurite.connection_string) as process:
+    with ingress_process(environment(), azurite.connection_string, command=PATIENT) as process:
         yield process
 
 
@@ -41,8 +43,8 @@ def line(azurite: Any) -> Iterator[Line]:
     line.cut()
 
 
-def is_503_in_time(answer: Answer) -> bool:
-    return answer.status == 503 and answer.headers["Retry-After"] == "5" and answer.seconds < IN_TIME
+def says_try_again(answer: Answer) -> bool:
+    return answer.status == 503 and answer.headers["Retry-After"] == "5"
 
 
 def test_a_push_is_on_the_queue_when_202_is_said(ingress: IngressProcess) -> None:
@@ -79,11 +81,11 @@ def test_a_burst_is_taken_whole(ingress: IngressProcess) -> None:
 
 
 def test_a_queue_that_is_away_and_comes_back(azurite: Any, line: Line) -> None:
-    with ingress_process(environment(), azurite.connection_string, line) as process:
+    with ingress_process(environment(), azurite.connection_string, line, PATIENT) as process:
         assert process.ask("POST", PATH, PUSH).status == 202
         line.cut()
-        assert is_503_in_time(process.ask("POST", PATH, PUSH))
-        assert is_503_in_time(process.ask("GET", "/readyz"))
+        assert says_try_again(process.ask("POST", PATH, PUSH))
+        assert says_try_again(process.ask("GET", "/readyz"))
         assert process.ask("GET", "/healthz").status == 200
         line.restore()
         assert process.ask("POST", PATH, PUSH).status == 202
@@ -91,40 +93,49 @@ def test_a_queue_that_is_away_and_comes_back(azurite: Any, line: Line) -> None:
         assert len(process.received()) == 2
 
 
-def test_a_queue_that_stalls_under_load(azurite: Any, line: Line) -> None:
+def test_a_sender_is_told_while_the_queue_still_stalls(azurite: Any, line: Line) -> None:
     with ingress_process(environment(), azurite.connection_string, line) as process:
+        line.stall()
+        assert says_try_again(process.ask("POST", PATH, PUSH))
+        assert says_try_again(process.ask("GET", "/readyz"))
+        line.restore()
+        wait_until(lambda: process.ask("POST", PATH, PUSH).status == 202, GUARD, "a push is taken again")
+
+
+def test_a_queue_that_stalls_under_load_holds_ten_requests_and_no_more(azurite: Any, line: Line) -> None:
+    with ingress_process(environment(), azurite.connection_string, line, PATIENT) as process:
         assert process.ask("POST", PATH, PUSH).status == 202
         line.stall()
         with ThreadPoolExecutor(60) as pool:
             posts = [pool.submit(process.ask, "POST", PATH, PUSH) for _ in range(60)]
-            time.sleep(0.2)
-            assert process.ask("GET", "/healthz").seconds < 2.0
-            ready = pool.submit(process.ask, "GET", "/readyz")
-            assert all(is_503_in_time(post.result()) for post in posts)
-            assert is_503_in_time(ready.result())
-        line.restore()
-        deadline = time.monotonic() + 10
-        while process.ask("POST", PATH, PUSH).status != 202:
-            assert time.monotonic() < deadline
+            wait_until(lambda: sum(post.done() for post in posts) == 50, GUARD, "fifty of the sixty are answered")
+            assert all(says_try_again(post.result()) for post in posts if post.done())
+            assert process.ask("GET", "/healthz").status == 200
+            hanging = [post for post in posts if not post.done()]
+            assert len(hanging) == 10
+            line.restore()
+            assert {post.result().status for post in hanging} == {202}
 
 
 def test_an_ingress_that_starts_without_its_queue(azurite: Any, line: Line) -> None:
     line.cut()
-    with ingress_process(environment(), azurite.connection_string, line) as process:
-        assert is_503_in_time(process.ask("POST", PATH, PUSH))
+    with ingress_process(environment(), azurite.connection_string, line, PATIENT) as process:
+        assert says_try_again(process.ask("POST", PATH, PUSH))
         line.restore()
         assert process.ask("POST", PATH, PUSH).status == 202
 
 
 def test_sigterm_finishes_what_is_in_hand(azurite: Any, line: Line) -> None:
-    with ingress_process(environment(), azurite.connection_string, line) as process:
+    with ingress_process(environment(), azurite.connection_string, line, PATIENT) as process:
         assert process.ask("POST", PATH, PUSH).status == 202
         line.stall()
         with ThreadPoolExecutor(1) as pool:
             in_hand = pool.submit(process.ask, "POST", PATH, PUSH)
-            time.sleep(0.5)
-            threading.Timer(1.0, line.restore).start()
-            assert process.program.terminate() == 0
+            assert line.holds_bytes.wait(GUARD)
+            process.program.signal(signal.SIGTERM)
+            process.program.wait_for_log("stopping", GUARD)
+            line.restore()
+            assert process.program.wait(GUARD) == 0
             assert in_hand.result().status == 202
         assert TOKEN not in process.program.output()
 
@@ -231,7 +242,7 @@ def test_no_bytes_make_a_5xx(ingress: IngressProcess, request_bytes: bytes) -> N
 
 def test_a_sender_that_dawdles_is_told(ingress: IngressProcess) -> None:
     with slow_client(ingress.port, HEAD + SIZE + b"\r\n" + PUSH[:10]) as slow:
-        slow.settimeout(20)
+        slow.settimeout(GUARD)
         assert slow.recv(100).startswith(b"HTTP/1.1 400 ")
 
 
@@ -240,7 +251,7 @@ def test_a_sender_that_dawdles_is_told(ingress: IngressProcess) -> None:
 )
 def test_a_client_that_sends_no_head_is_cut_off(ingress: IngressProcess, sent: bytes) -> None:
     with slow_client(ingress.port, sent) as slow:
-        slow.settimeout(30)
+        slow.settimeout(GUARD)
         with suppress(ConnectionResetError):
             while slow.recv(65536):
                 pass
@@ -299,46 +310,31 @@ def a_thousand_slow_clients(port: int) -> Iterator[None]:
             client.close()
 
 
-def test_a_thousand_slow_clients_cost_no_webhook_a_thing(azurite: Any) -> None:
-    with ingress_process(environment(), azurite.connection_string) as process:
+def test_a_webhook_is_taken_while_a_thousand_slow_clients_are_there(azurite: Any) -> None:
+    with ingress_process(environment(), azurite.connection_string, command=PATIENT) as process:
         with a_thousand_slow_clients(process.port), ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda _: process.ask("POST", PATH, PUSH), range(80)))
         assert {answer.status for answer in answers} == {202}
-        assert max(answer.seconds for answer in answers) < IN_TIME
         assert len(process.received()) == 80
 
 
 def test_a_wrong_secret_is_refused_before_the_body_is_there(ingress: IngressProcess) -> None:
     with slow_client(ingress.port, WRONG + b"Content-Length: 100000\r\nExpect: 100-continue\r\n\r\n") as client:
-        client.settimeout(IN_TIME)
-        assert client.recv(100).startswith(b"HTTP/1.1 401 ")
+        client.settimeout(GUARD)
+        assert client.recv(100).startswith(b"HTTP/1.1 401 ")  # whoever waits for the body answers 400
     with slow_client(ingress.port, HEAD + SIZE + b"Expect: 100-continue\r\n\r\n") as client:
-        client.settimeout(IN_TIME)
+        client.settimeout(GUARD)
         assert client.recv(100).startswith(b"HTTP/1.1 100 ")
         client.sendall(PUSH)
         assert client.recv(100).startswith(b"HTTP/1.1 202 ")
     assert len(ingress.received()) == 1
 
 
-def test_a_queue_that_stalls_is_told_in_time_though_the_head_came_slowly(azurite: Any, line: Line) -> None:
-    with ingress_process(environment(), azurite.connection_string, line) as process:
-        assert process.ask("POST", PATH, PUSH).status == 202
-        line.stall()
-        started = time.monotonic()
-        with slow_client(process.port, HEAD) as client:
-            client.settimeout(20)
-            time.sleep(2)  # of the five seconds from the connection's acceptance
-            client.sendall(SIZE + b"\r\n" + PUSH)
-            assert client.recv(100).startswith(b"HTTP/1.1 503 ")
-        assert time.monotonic() - started < IN_TIME
-
-
 @pytest.mark.parametrize("sent", [b"", b"P", HEAD + SIZE + b"\r\n" + PUSH[:10]], ids=["nothing", "a letter", "half"])
 def test_sigterm_waits_for_no_slow_client(azurite: Any, sent: bytes) -> None:
-    with ingress_process(environment(), azurite.connection_string) as process:
-        slow = slow_client(process.port, sent)
-        assert process.program.terminate(8) == 0
-        slow.close()
+    with ingress_process(environment(), azurite.connection_string) as process, slow_client(process.port, sent):
+        # The client never ends its side, nor sends the rest.
+        assert process.program.terminate(GUARD) == 0
 
 
 def test_the_processs_log_holds_no_secret(ingress: IngressProcess) -> None:

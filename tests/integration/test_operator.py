@@ -6,17 +6,16 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.processes import PROJECT
 from tests.site import IP, SUBSCRIPTION, Site, definition, outcomes, target_of
+from tests.stub_server import Answer, Headers, StubServer
 
 READS = {"GET", "HEAD"}
 
@@ -35,7 +34,7 @@ def test_a_push_to_a_held_group_waits_and_release_applies_the_newest(site: Site)
     assert "UTC: black friday" in told
     assert "web/shop: docker.io/acme/shop:v4 waits (received " in told
     (shown,) = site.json_of("status")
-    assert shown["held"].startswith("held by hand: black friday")
+    assert shown["held"] == "black friday"
     assert set(shown["waiting"]) == {"docker.io/acme/shop:v3", "docker.io/acme/shop:v4"}
     out = site.command("release", "shop")
     assert out == "web/shop is released; applying docker.io/acme/shop:v3, docker.io/acme/shop:v4\n"
@@ -183,7 +182,7 @@ def test_check_reads_the_secrets_of_registries_and_notifications_and_the_tags_of
     assert "web/tagged: the tag aci-hooks.policy: 'semver:minro'" in problems["discovery"]
     assert problems["registry ghcr.io"].endswith("registries/ghcr.io.password can't be read: env:TOKEN is not set")
     assert "env:CHAT is not set" in problems["notify[0]"]
-    assert problems["notify[1]"] == "env:PLAIN does not contain an https URL"
+    assert problems["notify[1]"] == "nothing can be sent to the URL in env:PLAIN: it is not https"
 
 
 def test_check_tells_what_is_held_from_what_is_ok(site: Site) -> None:
@@ -194,6 +193,21 @@ def test_check_tells_what_is_held_from_what_is_ok(site: Site) -> None:
     held = "held by hand: sale; held by a resource tag: audit; stopped by its owner; web any"
     assert row == {"check": "target web/shop", "ok": True, "detail": held}
     assert "HELD" in site.command("check")
+
+
+def test_check_gives_hints_that_fail_nothing(site: Site) -> None:
+    hints = {"crash logs", "target web/shop"}
+    assert "hint" not in site.command("check")
+    site.arm.options(may_read_logs=False)
+    tagged = definition({"web": "acme/shop:v1"}) | {"tags": {"aci-hooks.fleet": "shop/1"}}
+    site.arm.put_group(SUBSCRIPTION, "web", "shop", tagged)
+    rows = {row["detail"]: row for row in site.json_of("check") if row["check"] in hints}
+    assert all(row["ok"] for row in rows.values())
+    told = "\n".join(rows)
+    assert "lacks Microsoft.ContainerInstance/containerGroups/containers/logs/read in the resource group web" in told
+    assert "the tag aci-hooks.fleet has no effect yet" in told
+    assert "hint" in site.command("check", "--short")
+    assert "crash logs" not in {row["check"] for row in site.json_of("check", ACI_HOOKS_CRASH_LOG_LINES="0")}
 
 
 def test_check_tells_an_empty_queue_from_one_that_does_not_exist_and_makes_none(site: Site) -> None:
@@ -361,24 +375,10 @@ def empty_registry() -> Iterator[tuple[str, list[str]]]:
     """A registry without any image: its host, and the methods that it was asked with."""
     asked: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.command)
-            body = b'{"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}'
-            self.send_response(404)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
+    def answer(method: str, path: str, headers: Headers) -> Answer:
+        asked.append(method)
+        body = b'{"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}'
+        return 404, {"Content-Type": "application/json"}, body
 
-        def do_HEAD(self) -> None:
-            self.do_GET()
-
-        def log_message(self, *args: object) -> None:
-            """Silent."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        yield f"127.0.0.1:{server.server_port}", asked
-        server.shutdown()
+    with StubServer(answer) as server:
+        yield server.host, asked

@@ -6,7 +6,7 @@ import argparse
 import gc
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 from tests.search.mixes import MIXES
 from tests.search.planted import PLANTED
@@ -35,20 +35,25 @@ def _search(mixes: list[str], arguments: argparse.Namespace) -> list[Found]:
     def is_over() -> bool:
         return time.monotonic() - began > float(arguments.seconds)
 
+    def search_in_turn() -> None:
+        left = [mix for mix in mixes if arguments.schedules]
+        while left and not is_over():
+            for mix in left:
+                gc.collect()
+                limit = min(SLICE, arguments.schedules - done[mix])
+                first = arguments.first + done[mix]
+                for breach in search(mix, arguments.seed, limit, first):
+                    done[mix] += 1
+                    if breach:
+                        found.append(_told(breach))
+                    if is_over() or _count(found, mix) >= ENOUGH:
+                        break
+            left = [mix for mix in left if done[mix] < arguments.schedules and _count(found, mix) < ENOUGH]
+
     gc.disable()  # a fifth of the time, else
-    left = [mix for mix in mixes if arguments.schedules]
-    while left and not is_over():
-        for mix in left:
-            gc.collect()
-            limit = min(SLICE, arguments.schedules - done[mix])
-            first = arguments.first + done[mix]
-            for breach in search(mix, arguments.seed, limit, first):
-                done[mix] += 1
-                if breach:
-                    found.append(_told(breach))
-                if is_over() or _count(found, mix) >= ENOUGH:
-                    break
-        left = [mix for mix in left if done[mix] < arguments.schedules and _count(found, mix) < ENOUGH]
+    # Somebody who has waited long enough presses Ctrl-C, and gets the report of what was done.
+    with suppress(KeyboardInterrupt):
+        search_in_turn()
     _report(done, found, time.monotonic() - began)
     return found
 

@@ -75,6 +75,7 @@ def test_a_registry_of_a_cloud_has_one_speaker(registry: str, speaker: str | Non
 def test_the_reason_says_who_may() -> None:
     assert why_not("harbor", "docker.io") == "docker.io is spoken for by dockerhub and generic alone, not by harbor"
     assert why_not("acr", "evil.test") == "evil.test is none of acr's registries (*.azurecr.*)"
+    assert why_not("gcr", "evil.test") == "evil.test is none of gcr's registries (gcr.io, *.gcr.io, *.pkg.dev)"
 
 
 @pytest.mark.parametrize(
@@ -139,6 +140,14 @@ def test_an_entry_says_no_more_than_its_images() -> None:
     standing = standing_of(delivery(signature(KEY), token=TEAM), authorities)
     assert standing
     assert standing.proof_of(push("ghcr.io/other/shop")) == "own"
+
+
+def test_an_entry_with_several_images_says_each_of_them() -> None:
+    limits = [LimitedSecrets((TEAM,), (ImageGlob("ghcr.io/acme/*"), ImageGlob("ghcr.io/base/*")))]
+    standing = standing_of(delivery(token=TEAM), authorities_of((HMAC,), (TOKEN,), (KEY,), limits))
+    assert standing
+    proofs = {name: standing.proof_of(push(f"ghcr.io/{name}/shop")) for name in ("acme", "base", "other")}
+    assert proofs == {"acme": "token", "base": "token", "other": None}
 
 
 def test_what_is_limited_is_limited_wherever_else_it_is_set() -> None:

@@ -12,7 +12,20 @@ from shared.errors import RemoteError
 from shared.image import ImageReference
 from shared.message import Look, TargetId, UpdateMessage
 from tests.fakes import FixedTargets, NoTimes
-from tests.unit.builders import OLD, RULES, SHOP, at, container, digest, failure, good, message, record, timer
+from tests.unit.builders import (
+    OLD,
+    RULES,
+    SHOP,
+    at,
+    container,
+    digest,
+    failure,
+    good,
+    message,
+    record,
+    timer,
+)
+from tests.unit.builders import target as target_of
 from tests.unit.controller_builders import (
     DOWN,
     LEASE,
@@ -172,7 +185,7 @@ class TestDrift:
         assert beat.looks == ([(SHOP, "id-1")] if drifted else [])
         assert beat.record == (RESTING.but(timer=timer(0, "id-1"), count=1) if drifted else RESTING)
         told = [(line["event"], line["target"], line["gone"]) for line in lines]
-        drift = "a group does not run its desired images, starting a look"
+        drift = "a group is not as its record has it, starting a look"
         assert told == ([(drift, "web/shop", False)] if drifted else [])
 
     def test_a_list_that_is_older_than_the_last_push_shows_no_drift(self) -> None:
@@ -234,6 +247,24 @@ class TestDrift:
         beat.targets.gone = {SHOP}
         beat.round()
         assert beat.looks == []
+
+
+class TestFollowing:
+    """Groups whose containers follow more than their records know."""
+
+    @pytest.mark.parametrize("policy", ["any", None])
+    def test_a_container_that_was_added_is_met_only_if_it_has_a_rule(self, policy: str | None) -> None:
+        # Regression: nobody looked at the group until its next push, and what was pushed before passed it by.
+        shown = Listed({"web": OLD["web"], "jobs": "acme/jobs:1"})
+        beat = Beat(RESTING, shown)
+        beat.targets = Seen(target_of(policy or "any", "web", *(["jobs"] if policy else [])), groups={SHOP: shown})
+        beat.round()
+        assert beat.looks == ([(SHOP, "id-1")] if policy else [])
+
+    def test_a_container_that_was_given_a_rule_is_met(self) -> None:
+        beat = Beat(record({"web": container(followed=False)}, swept=True))
+        beat.round()
+        assert beat.looks == [(SHOP, "id-1")]
 
 
 class TestUnlisted:
@@ -473,7 +504,7 @@ class TestTrouble:
         beat = Beat(shown=Listed({"web": "acme/shop:0"}))
         beat.on("save", *[conflict()] * CONFLICTS)
         lines = beat.round()
-        assert [line["event"] for line in lines] == ["a group does not run its desired images, starting a look"]
+        assert [line["event"] for line in lines] == ["a group is not as its record has it, starting a look"]
 
     def test_records_that_can_not_be_listed_end_the_round(self) -> None:
         beat = Beat()

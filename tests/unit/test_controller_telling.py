@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import structlog
@@ -53,6 +53,12 @@ class TestDeadLetters:
             )
         ]
 
+    def test_the_last_lines_of_the_crashed_container_are_in_it_and_in_the_notification(self) -> None:
+        bench = Bench()
+        told(bench, ending("2", "rolled-back", "CrashLoop").but(log="boom"), ending("3", "failed", "CrashLoop"))
+        assert [letter.log for letter in bench.letters] == ["boom", None]
+        assert [notice.log for notice in bench.told] == ["boom", None]
+
     @pytest.mark.parametrize("result", ["updated", "unchanged", "superseded", "ignored"])
     def test_a_push_that_did_not_fail_gets_none(self, result: Result) -> None:
         bench = Bench()
@@ -89,24 +95,21 @@ class TestDeadLetters:
 
 
 class TestPeople:
-    @pytest.mark.parametrize("result", ["updated", "rolled-back", "failed"])
-    def test_people_are_notified_of_what_was_done_to_their_group(self, result: Any) -> None:
+    @pytest.mark.parametrize("result", get_args(Result))
+    def test_people_are_told_of_every_end_and_choose_for_themselves(self, result: Any) -> None:
         bench = Bench()
         told(bench, ending("2", result, "C"))
-        assert bench.told == [Notice(result, "docker.io/acme/shop:2", "web/shop", "so it was")]
-
-    @pytest.mark.parametrize("result", ["unchanged", "superseded", "ignored"])
-    def test_people_are_not_notified_of_what_was_not_done(self, result: Result) -> None:
-        bench = Bench()
-        told(bench, ending("2", result))
-        assert bench.told == []
+        (notice,) = bench.told
+        assert (notice.outcome, notice.image, notice.target) == (result, "docker.io/acme/shop:2", "web/shop")
+        assert (notice.detail, notice.code, notice.group, notice.id) == ("so it was", "C", SHOP, "2")
 
     def test_a_changed_address_is_told_with_the_push_that_changed_it(self) -> None:
         bench = Bench()
         before = counted("aci_hooks_address_changes_total")
         lines = told(bench, addresses=(AddressChange(message=message("2"), before=MOVED, after=ADDRESS),))
         detail = f"THE ADDRESS CHANGED from {MOVED} to {ADDRESS}"
-        assert bench.told == [Notice("address changed", "docker.io/acme/shop:2", "web/shop", detail)]
+        notice = Notice("address changed", "docker.io/acme/shop:2", "web/shop", detail, group=SHOP, id="2")
+        assert bench.told == [notice]
         assert counted("aci_hooks_address_changes_total") == before + 1
         assert lines == [
             {
@@ -175,10 +178,14 @@ class TestLogAndMetrics:
         before = counted("aci_hooks_outcomes_total", outcome="ignored")
         traces: list[End] = []
         with capture_logs() as lines:
-            Telling(Bench().ports(leave_trace=traces.append)).ignored(message("2", pushed=-7), "nobody runs it")
+            bench = Bench()
+            Telling(bench.ports(leave_trace=traces.append)).ignored(message("2", pushed=-7), "nobody runs it")
         (trace,) = traces
         assert (trace.target, trace.outcome.id, trace.outcome.result) == (None, "2", "ignored")
         assert (trace.outcome.detail, trace.outcome.seconds) == ("nobody runs it", 7)
+        assert [(one.outcome, one.target, one.group, one.detail) for one in bench.told] == [
+            ("ignored", "", None, "nobody runs it")
+        ]
         assert lines == [{"event": "ended", "log_level": "info", "outcome": "ignored", "detail": "nobody runs it"}]
         assert counted("aci_hooks_outcomes_total", outcome="ignored") == before + 1
 
@@ -186,9 +193,11 @@ class TestLogAndMetrics:
 class TestGivenUp:
     def test_what_failed_before_a_record_was_reached_leaves_a_trace_too(self) -> None:
         traces: list[End] = []
-        Telling(Bench().ports(leave_trace=traces.append)).given_up(message("2"), "WorkerCrash", "so it was")
+        bench = Bench()
+        Telling(bench.ports(leave_trace=traces.append)).given_up(message("2"), "WorkerCrash", "so it was")
         (trace,) = traces
         assert (trace.target, trace.outcome.result, trace.outcome.detail) == (SHOP, "failed", "so it was")
+        assert [(one.outcome, one.target, one.code) for one in bench.told] == [("failed", "web/shop", "WorkerCrash")]
 
     def test_storage_that_fails_keeps_no_letter_from_being_sent(self) -> None:
         def down(_end: End) -> None:

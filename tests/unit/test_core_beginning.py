@@ -129,6 +129,12 @@ class TestSent:
         _, action = begun(now, group(OLD | {"jobs": "acme/jobs:4"}))
         assert action == Put(OLD | {"jobs": "acme/jobs:5"}, restart=False)
 
+    def test_one_container_that_asks_for_a_restart_is_enough(self) -> None:
+        again = candidate(message("1", name="again"), restart=True)
+        now = record({"web": container(again), "jobs": container(**JOBS)})
+        _, action = begun(now, group(OLD | {"jobs": "acme/jobs:4"}))
+        assert action == Put(OLD | {"jobs": "acme/jobs:4"}, restart=True)
+
     def test_an_earlier_change_in_flight_stays_in_flight(self) -> None:
         before = Flight(generation=3, sent_at=at(-20))
         result, _ = begun(wanted(generation=3, flights=(before,)), group(OLD))

@@ -148,6 +148,10 @@ class TestGoneBackFrom:
         now = container(failures=self.GONE, goods=(by_digest,))
         assert wanted(now, "acme/shop:2", hold=HELD) == Desired(BY_DIGEST, frozenset({BY_DIGEST}))
 
+    def test_a_push_whose_image_is_not_known_yet_does_not_keep_it_there(self) -> None:
+        now = container(candidate(THREE, None), failures=self.GONE)
+        assert wanted(now, "acme/shop:2", hold=HELD, change=change(asked={"web": "3"})) == BACK
+
     @pytest.mark.parametrize("running", ["acme/shop:1", "acme/shop:9"], ids=["what has crashed", "anything else"])
     def test_no_other_image_is_replaced_while_the_group_is_held(self, running: str) -> None:
         now = container(failures=self.GONE, goods=(good("0"),))
@@ -166,6 +170,10 @@ class TestSeveralContainers:
         now = record({"web": container(candidate(TWO)), "blue": container(), "gone": container(candidate(TWO))})
         found = desired(now, dict.fromkeys(("blue", "web"), "acme/shop:1"), rollback=True)
         assert list(found.items()) == [("web", wish("2")), ("blue", BACK)]
+
+    def test_a_container_that_the_group_does_not_show_keeps_no_other_from_its_image(self) -> None:
+        now = record({"gone": container(candidate(THREE)), "web": container(candidate(TWO))})
+        assert desired(now, RUNS_ONE, rollback=True) == {"web": wish("2")}
 
     def test_a_container_without_a_rule_is_left_alone_unless_our_change_moved_its_tag(self) -> None:
         alone = container(goods=(good("1"),), followed=False)
@@ -218,6 +226,11 @@ class TestSeveralContainers:
         now = record({"web": broken, "blue": container(candidate(THREE, refusals=1))})
         found = desired(now, {"web": "acme/shop:2", "blue": "acme/shop:3"}, rollback=True)
         assert found == {"web": BACK, "blue": wish("3")}
+
+    def test_a_change_under_way_that_azure_has_not_refused_does_not_keep_the_good_image_away(self) -> None:
+        refused = container(candidate(THREE, refusals=1), failures=(failure(TWO),))
+        assert wanted(refused, "acme/shop:2", change=change()) == BACK
+        assert wanted(refused, "acme/shop:2", change=change(refused="no")) == wish("3")
 
     def test_what_failed_once_and_ran_well_since_is_no_broken_image(self) -> None:
         # Regression: after a registry's outage the next push that it could not deliver at once was never tried again.

@@ -179,6 +179,11 @@ def test_an_image_reference_has_a_repository_and_any_other_text_has_none() -> No
     assert (parsed("nginx:1"), parsed("a b")) == (ImageReference("docker.io", "library/nginx", "1"), None)
 
 
+def test_where_the_rule_names_no_repository_a_record_brings_in_no_other_one_as_a_good_image() -> None:
+    now = record({"web": container(goods=(good(image="evil/shop:1"),))})
+    assert foreign_images({"web": "evil/shop:1"}, group(), target(), now) == ["web: evil/shop:1"]
+
+
 def test_what_ran_before_a_rule_named_another_repository_may_come_back() -> None:
     followed = Target(SHOP, {"web": ContainerRule(AnyTag(), ImageReference.parse("acme/new"))})
     now = record({"web": container(repository="docker.io/acme/new")})

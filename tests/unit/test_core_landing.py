@@ -222,9 +222,30 @@ def test_of_several_pushes_the_one_that_can_not_be_pulled_for_now_keeps_no_other
     assert result.apart is apart
 
 
+def test_a_way_back_that_can_not_be_pulled_for_now_has_no_push_tried_apart() -> None:
+    back = BOTH.but(asked={})
+    now = sending(BOTH).but(change=back)
+    result = after(now, back, Transient("InaccessibleImage", LIMIT, circumstance=True), over=False)
+    assert ([one.candidates[0].refusals for one in result.containers.values()], result.apart) == ([0, 0], False)
+
+
+def test_a_push_beside_containers_without_one_is_not_tried_apart() -> None:
+    now = sending(SENT)
+    now = now.but(containers=now.containers | {"blue": container()})
+    assert not after(now, SENT, Transient("InaccessibleImage", LIMIT, circumstance=True), over=False).apart
+
+
 def test_a_push_that_is_alone_is_not_tried_apart() -> None:
     result = after(sending(SENT), SENT, Transient("InaccessibleImage", LIMIT, circumstance=True), over=False)
     assert (result.apart, result.containers["web"].candidates[0].refusals) == (False, 1)
+
+
+def test_an_image_that_can_not_be_pulled_for_hours_fails_no_push_of_another_container() -> None:
+    both = sending(BOTH)
+    jobs = both.containers["jobs"].but(candidates=(candidate(FIVE, "acme/jobs:5", refusals=2),))
+    now = both.but(containers=both.containers | {"jobs": jobs})
+    result = after(now, BOTH, Transient("InaccessibleImage", LIMIT, circumstance=True))
+    assert failed(result).keys() == {"2"}
 
 
 def test_an_image_that_can_not_be_pulled_for_hours_fails_its_own_pushes_alone() -> None:

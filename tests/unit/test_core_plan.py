@@ -22,6 +22,7 @@ from tests.unit.builders import (
     good,
     group,
     message,
+    pin,
     pulled,
     record,
     target,
@@ -73,6 +74,13 @@ class TestUpdate:
         seen = planned(shown=group({"web": "acme/shop:1", "proxy": "nginx:1"}))
         assert seen.restarts == ("web", "proxy")
         assert [one.container for one in seen.changes] == ["web"]
+
+    def test_only_what_gets_another_image_counts_as_changed(self) -> None:
+        jobs = container(repository="docker.io/acme/jobs", goods=(Good(image="acme/jobs:1", tag="1"),))
+        shown = group({"web": "acme/shop:1", "jobs": "acme/jobs:1"})
+        now = record({"web": container(), "jobs": jobs})
+        seen = plan(target("any", "web", "jobs"), shown, now, TWO, None, RULES, at(120))
+        assert seen.changes == (PlannedImage("web", "acme/shop:1", "acme/shop:2"),)
 
     def test_there_is_a_reason_for_each_container_of_the_repository(self) -> None:
         rules = {"web": ContainerRule(parse_policy("any")), "blue": ContainerRule(parse_policy("same-tag"))}
@@ -154,6 +162,13 @@ class TestNothingToDo:
                 "semver:patch",
                 "2 is a major update of 1, and semver:patch stays within 1",
             ),
+            (
+                message("2-alpine"),
+                record(),
+                "acme/shop:1",
+                "semver",
+                "2-alpine is the variant alpine, and 1 is the plain image: semver stays with the variant",
+            ),
             (TWO, container(goods=(good("3", pushed=60),)), "acme/shop:3", "any", "acme/shop:3 is newer"),
             (
                 TWO,
@@ -163,7 +178,7 @@ class TestNothingToDo:
                 "this push failed before, at 2026-01-01 12:01:00 UTC (CrashLoop)",
             ),
         ],
-        ids=["ignored", "superseded", "failed before"],
+        ids=["ignored", "a reason with a colon", "superseded", "failed before"],
     )
     def test_a_push_that_the_policy_refuses_is_skipped_with_one_reason(
         self, of: UpdateMessage, now: Record | ContainerRecord, running: str, policy: str, reason: str
@@ -203,6 +218,14 @@ class TestWait:
         seen = planned(now=hold(record(), "sale", at(0)))
         assert (seen.action, seen.reasons[1:]) == ("held", ("held by hand: sale",))
 
+    def test_a_rollback_by_hand_whose_image_nobody_can_bring_back_makes_it_wait(self) -> None:
+        seen = planned(now=container(pin=pin(good("0", moved=True))))
+        assert (seen.action, seen.reasons) == ("held", ("web: 2 was pushed, and any follows every tag",))
+
+    def test_pushes_that_end_because_their_container_is_gone_do_not_disturb_it(self) -> None:
+        seen = planned(now=record({"gone": container(candidate(THREE)), "web": container()}))
+        assert seen.changes == (PlannedImage("web", "acme/shop:1", "acme/shop:2"),)
+
     @pytest.mark.parametrize(
         ("shown", "why"),
         [
@@ -232,6 +255,13 @@ class TestWait:
         shown = group({"web": "acme/shop:3"}, {"web": pulled(SECOND, 100)})
         seen = planned(now=now, shown=shown)
         assert (seen.action, seen.reasons[1:]) == ("wait", ("healthy, waiting for the end of the soak",))
+
+    def test_a_push_that_one_container_alone_wants_may_be_too_young(self) -> None:
+        rules = Target(SHOP, everything=policy_of("{order: semver, min_age: 2m}"))
+        shown = group({"web": "acme/shop:1", "blue": "acme/shop:9"})
+        seen = plan(rules, shown, record(), message("2", pushed=119), None, RULES, at(120))
+        assert seen.action == "held"
+        assert "pushed 1s ago, and min_age is 2m" in seen.reasons
 
     def test_a_full_record_leaves_it_on_the_queue(self) -> None:
         many = tuple(message("0", name=f"m{number}", pushed=-99) for number in range(MOST_WAITING))
@@ -298,6 +328,12 @@ class TestDifference:
         shown = group(extensions=[extension])
         assert difference(shown, {}, ("extension/kube-proxy/protectedSettings",)) == ()
         assert "kubeConfig" not in "".join(difference(shown, {"web": "acme/shop:2"}, tuple(shown.withheld())))
+
+    def test_a_configured_text_and_a_configured_object_are_no_difference_beside_another_one(self) -> None:
+        variables = [{"name": "PASSWORD", "secureValue": None}]
+        web = {"name": "web", "properties": {"environmentVariables": variables, "image": "acme/shop:1"}}
+        shown = group(containers=[web], extensions=[{"name": "kube", "properties": {"extensionType": "kube-proxy"}}])
+        assert difference(shown, {}, ("env/web/PASSWORD", "extension/kube/protectedSettings")) == ()
 
     def test_without_changes_there_is_no_difference(self) -> None:
         assert difference(group(), {"web": "acme/shop:1"}) == ()

@@ -74,6 +74,7 @@ class TestAPush:
         assert ends(result) == [("2", "updated", "web runs acme/shop:2")]
         assert (result.outcomes[0].containers, result.outcomes[0].at) == (("web",), at(40))
         assert result.outbox[0].message == of
+        assert result.outcomes[0].before == {"web": "acme/shop:1"}
         assert result.change == change()
 
     @pytest.mark.parametrize(

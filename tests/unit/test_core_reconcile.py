@@ -173,6 +173,10 @@ class TestOwner:
 
     STOPPED = group(OLD, shown="Stopped")
 
+    def test_one_container_with_a_waiting_push_is_enough(self) -> None:
+        now = record({"blue": container(), "web": container(candidate(TWO, None))})
+        assert look(now, self.STOPPED) == (now, Wait(SLOWLY, STOPPED, owner=True))
+
     @pytest.mark.parametrize(
         "now",
         [

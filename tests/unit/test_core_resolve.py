@@ -323,6 +323,15 @@ class TestUnchanged:
         assert (queued(after), ends(after)[0][1]) == ([], "unchanged")
         assert after.containers["web"].goods == (proven,)
 
+    def test_without_an_answer_that_push_is_known_by_its_digest_too_and_whenever_it_was_received(self) -> None:
+        again = message("1", pushed=5, digest=FIRST)
+        proven = good("1", digest=FIRST).but(order=(at(5), at(3)))
+        assert queued(resolved(again, container(open_(again), goods=(proven,)), None, self.RUNS)) == []
+
+    def test_an_image_whose_tag_is_known_to_point_at_it_again_may_come_back_by_its_tag(self) -> None:
+        now = container(open_(self.AGAIN), goods=(good("1", digest=FIRST, pushed_again=True),))
+        assert resolved(self.AGAIN, now, FIRST, self.RUNS).containers["web"].good == good("1", digest=FIRST, pushed=5)
+
     @pytest.mark.parametrize(
         "proven", [good("1", pushed=4), good("1"), good("1", "acme/shop:one", pushed=5), good("2", pushed=5)]
     )
@@ -376,6 +385,7 @@ class TestPlatform:
         assert (queued(after), queued(after, "blue"), ends(after)) == (["2"] if kept else [], ["2"], [])
         alone = resolve(record({"web": container(open_(TWO))}), shown, followings(shown.images, rules), TWO, found, NOW)
         assert [one[:2] for one in ends(alone)] == ([] if kept else [("2", "ignored")])
+        assert all(one.detail.startswith("docker.io/acme/shop:2 is built for ") for one in alone.outbox)
         assert all("and not for linux/amd64" in one.detail for one in alone.outbox)
 
 
@@ -423,6 +433,10 @@ class TestNotThere:
 
     def test_it_is_asked_three_times(self) -> None:
         assert MOST_LOOKUPS == 3
+
+    def test_what_another_push_has_asked_for_does_not_count(self) -> None:
+        now = record({"web": container(open_(THREE, lookups=MOST_LOOKUPS), open_(TWO))})
+        assert [one.lookups for one in self.gone(now).containers["web"].candidates] == [MOST_LOOKUPS, 1]
 
     @pytest.mark.parametrize("lookups", [(2, 0), (0, 2)])
     def test_of_two_containers_the_one_that_asked_most_often_counts(self, lookups: tuple[int, int]) -> None:

@@ -201,6 +201,11 @@ class TestLost:
         shown = group(NEW | {"blue": "acme/shop:2"}, {"web": running(5), "blue": running(-60)})
         assert looked(now, shown, 95)[1] == Put(NEW | {"blue": "acme/shop:2"}, restart=False)
 
+    def test_one_such_container_is_enough_although_another_one_is_starting(self) -> None:
+        now = begun(sent={"touched": frozenset({"web", "blue"})}, blue=container(candidate(TWO)))
+        shown = group(NEW | {"blue": "acme/shop:2"}, {"web": waiting(), "blue": running(-60)})
+        assert looked(now, shown, 95)[1] == Put(NEW | {"blue": "acme/shop:2"}, restart=False)
+
     def test_a_change_that_never_shows_fails_in_the_end(self) -> None:
         result, action = looked(begun(sent={"tries": 6}), group(NEW, {"web": running(-60)}), 95)
         assert action is None
@@ -346,6 +351,20 @@ class TestNeighbours:
         now = begun(sent={"well": {"web": None, "side": None}}, side=side())
         shown = group(NEW | SIDE, {"web": running(10), "side": waiting()})
         assert reason(looked(now, shown, 60)[1]) == "side is waiting"
+
+    @pytest.mark.parametrize(
+        "before",
+        [
+            crash_loop(-60),
+            waiting() | {"events": [event("Failed", -60, 'Failed to pull image "acme/side:1": EOF', "Warning")]},
+        ],
+        ids=["a crash", "a failed pull"],
+    )
+    def test_a_neighbour_that_is_restarting_is_not_judged_by_its_trouble_before(self, before: Json) -> None:
+        now = begun(sent={"well": {"web": None, "side": None}}, side=side())
+        result, action = looked(now, group(NEW | SIDE, {"web": running(10), "side": before}), 60)
+        assert reason(action).startswith("side is waiting")
+        assert codes(result) == {}
 
     def test_a_neighbour_that_looks_broken_in_transition_may_still_come_up(self) -> None:
         now = begun(sent={"well": {"web": None, "side": None}}, side=side())
@@ -545,6 +564,14 @@ class TestProvisioningFailed:
         assert (reason(action), codes(result)) == ("web has not been restarted yet", {})
         result, _ = looked(now, group(NEW, {"web": self.VIEW}, state="Failed"), 5)
         assert codes(result) == {"web": ["ProvisioningFailed"]}
+
+    def test_an_earlier_failure_does_not_count_while_one_of_two_containers_was_not_restarted(self) -> None:
+        five = candidate(message("5", repository="acme/jobs"), "acme/jobs:5")
+        jobs = container(five, repository="docker.io/acme/jobs", goods=(good("4", "acme/jobs:4"),))
+        both: Json = {"asked": {"web": "2", "jobs": "5"}, "touched": frozenset({"web", "jobs"}), "failed_before": True}
+        shown = group(NEW | {"jobs": "acme/jobs:5"}, {"web": waiting()}, state="Failed")
+        result, action = looked(begun(sent=both, jobs=jobs), shown, 5)
+        assert (reason(action), codes(result)) == ("jobs has not been restarted yet; web is waiting", {})
 
     def test_a_failure_that_is_not_an_earlier_one_counts_although_nothing_was_restarted(self) -> None:
         result, _ = looked(begun(), group(NEW, {"web": running(-60)}, state="Failed"), 5)

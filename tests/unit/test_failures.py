@@ -65,7 +65,11 @@ def passing(
         ),
         (403, "AuthorizationFailed", 9, passing(403, "AuthorizationFailed", 9)),
         (403, "LinkedAuthorizationFailed", None, passing(403, "LinkedAuthorizationFailed")),
+        # A missing role is waited for whatever the status is.
+        (404, "AuthorizationFailure", 9, passing(404, "AuthorizationFailure", 9)),
         (404, "ManifestUnknown", None, passing(404, "ManifestUnknown", limit=SHORT)),
+        (404, "ManifestUnknown", 9, passing(404, "ManifestUnknown", 9, limit=SHORT)),
+        (404, "SecretUnavailable", 9, passing(404, "SecretUnavailable", 9, circumstance=False)),
         (400, "RegistryErrorResponse", None, passing(400, "RegistryErrorResponse")),
         (409, "ServiceUnavailable", 7, passing(409, "ServiceUnavailable", 7)),
         (400, "InternalServerError", None, passing(400, "InternalServerError")),
@@ -121,6 +125,8 @@ def test_of_several_errors_one_for_good_is_enough() -> None:
         ("BadRequest", ("RegistryErrorResponse", "InaccessibleImage"), "RegistryErrorResponse"),
         ("BadRequest", ("RegistryErrorResponse", "ManifestUnknown"), "ManifestUnknown"),
         ("BadRequest", ("RegistryErrorResponse", "SecretUnavailable"), "SecretUnavailable"),
+        ("BadRequest", ("SecretUnavailable", "ManifestUnknown"), "ManifestUnknown"),
+        ("BadRequest", ("ManifestUnknown", "InvalidEnvironmentVariable"), None),
         ("BadRequest", ("", "ContainerGroupQuotaReached"), "ContainerGroupQuotaReached"),
         ("BadRequest", ("RegistryErrorResponse", "InvalidEnvironmentVariable"), None),
         ("BadRequest", ("RegistryErrorResponse", "SomethingElse"), None),
@@ -177,6 +183,10 @@ def test_what_says_nothing_of_the_image_may_be_pushed_again(failure: Failure, *,
 
 def test_an_inner_code_counts_only_where_several_errors_are_wrapped() -> None:
     assert isinstance(classify(error(400, "InvalidRequestContent", "about 'InaccessibleImage'")), Permanent)
+
+
+def test_a_code_in_the_message_of_another_error_does_not_count() -> None:
+    assert classify(error(400, "BadRequest", "'ServiceUnavailable': 'x'")).code == "BadRequest"
 
 
 def test_what_nobody_foresaw_is_tried_again() -> None:

@@ -436,6 +436,7 @@ class TestHealth:
         shown = group({"web": "a:1", "jobs": "b:1"}, {"web": waiting(), "jobs": running(-99)}, initContainers=[init])
         back_off = "CrashLoopBackOff: Back-off 10s restarting failed; 1 restarts; last exit code 1 (Error)"
         assert shown.health("web", at(0)) == Broken("CrashLoop", f"init container prepare: {back_off}")
+        assert (shown.culprit("web", at(0)), shown.culprit("jobs", at(0))) == ("prepare", "jobs")
         assert shown.health("jobs", at(0)) == Pending("has not been restarted yet", started=False)
         assert shown.health("web", at(9)) == Pending("is waiting")
 

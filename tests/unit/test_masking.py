@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.masking import MASK, Masks
+from shared.masking import MASK, Masks, without_credentials
 
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\nBKcwggSjAgEAAoIBAQC7\n-----END PRIVATE KEY-----\n"
 QUOTED = 'pä"ss\\wörd & more'
@@ -82,3 +82,22 @@ def test_nothing_is_hidden_where_nothing_is_known() -> None:
 def test_no_secret_of_eight_characters_is_ever_shown(secret: str, before: str, after: str) -> None:
     hidden = Masks([secret])(f"{before}{secret}{after}")
     assert secret not in hidden or secret in f"{before}{MASK}{after}"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("postgres://app:p@ss:w@db:5432/shop", "postgres://app:***@db:5432/shop"),
+        ("redis://:s3cret@cache", "redis://:***@cache"),
+        ("https://registry.example.com:8443/v2/", "https://registry.example.com:8443/v2/"),
+        ("authorization: Bearer abcdefghijklmnop.qr-st", "authorization: Bearer ***"),
+        ("'Basic dXNlcjpwYXNzd29yZA=='", "'Basic ***'"),
+        ("basic authentication failed", "basic authentication failed"),
+        ("AccountName=a;AccountKey=c2VjcmV0==;End=x", "AccountName=a;AccountKey=***;End=x"),
+        ("Server=db;Password=hunter2 failed", "Server=db;Password=*** failed"),
+        ("/shop?sp=r&sig=ab%2Bc%3D&se=1", "/shop?sp=r&sig=***&se=1"),
+        ("user: ann@example.com", "user: ann@example.com"),
+    ],
+)
+def test_what_is_plainly_a_credential_is_hidden_although_nobody_named_it(said: str, shown: str) -> None:
+    assert without_credentials(said) == shown

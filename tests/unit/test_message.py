@@ -19,6 +19,7 @@ from shared.message import (
     decode,
     decode_letter,
     from_base64,
+    last_lines,
     to_base64,
 )
 from tests.unit.builders import SHOP, at, digest, message
@@ -182,6 +183,48 @@ class TestDeadLetter:
         assert len(whole.encode()) == MAX_LETTER
         assert decode_letter(whole.encode()) == whole
 
+    def test_without_a_log_it_has_no_such_member(self) -> None:
+        assert "log" not in json.loads(base64.b64decode(letter().encode()))
+        assert json.loads(base64.b64decode(letter(log="boom").encode()))["log"] == "boom"
+        assert decode_letter(letter(log="boom").encode()).log == "boom"
+
+    @pytest.mark.parametrize("log", [7, ["boom"], {"web": "boom"}])
+    def test_a_log_of_another_kind_makes_no_letter_unreadable(self, log: object) -> None:
+        raw = json.loads(base64.b64decode(letter().encode())) | {"log": log}
+        assert decode_letter(to_base64(json.dumps(raw))) == letter()
+
+    @pytest.mark.parametrize("character", ["x", "ü", '"', "\n"])
+    def test_the_log_gives_way_to_the_message_and_to_the_detail(self, character: str) -> None:
+        lines = "".join(f"{character * 99}{number}\n" for number in range(999))
+        text = letter(detail="d" * 2000, log=lines).model_copy(update={"message": largest()}).encode()
+        assert len(text) <= MAX_LETTER
+        cut = json.loads(base64.b64decode(text))
+        assert (cut["message"], cut["detail"]) == (json.loads(largest().model_dump_json()), "d" * 2000)
+        assert cut["log"].startswith("[…]\n")
+        assert cut["log"].endswith("998\n")
+
+    def test_a_log_without_any_room_is_left_out(self) -> None:
+        raw = "x" * (MAX_LETTER // 4 * 3 - len(letter(message="").model_dump_json()))
+        assert decode_letter(letter(message=raw, log="boom").encode()) == letter(message=raw)
+
     def test_a_raw_message_too_large_for_an_envelope_goes_as_it_came(self) -> None:
         raw = "x" * MAX_LETTER
         assert letter(message=raw).encode() == raw
+
+
+class TestLastLines:
+    @pytest.mark.parametrize(
+        ("text", "limit", "kept"),
+        [
+            ("one\ntwo", 7, "one\ntwo"),
+            ("one\ntwo\nthree\n", 13, "[…]\nthree\n"),
+            ("one\nthree.", 9, "[…]\nee."),
+            ("ü" * 10, 9, "[…]\nü"),
+            ("x\n" * 9, 7, "[…]\n\n"),
+            ("one\ntwo", 6, ""),
+            ("", 0, ""),
+        ],
+    )
+    def test_they_are_whole_ones_as_far_as_there_is_room(self, text: str, limit: int, kept: str) -> None:
+        assert last_lines(text, limit) == kept
+        assert len(last_lines(text, limit).encode()) <= limit

@@ -14,7 +14,7 @@ from ingress.metrics import OUTCOMES, Metrics
 from shared.metrics import FAILURE_CODES, OPERATIONS, RESULTS, SETTLEMENTS, WritesRemaining, step_failed
 from shared.settings import SENDERS
 from tests.unit.controller_builders import counted
-from tests.unit.test_operations_page import INGRESS_ONLY, known_to_failures, name_of, sources, written
+from tests.unit.test_operations_page import NO_LETTER, known_to_failures, name_of, sources, written
 from worker.failures import classify as failures
 from worker.record.values import Result
 
@@ -53,7 +53,7 @@ def test_every_way_in_which_a_push_ends_is_counted() -> None:
 
 def test_every_code_that_a_look_can_fail_with_has_a_series() -> None:
     codes = {*written(), *known_to_failures(), *failures._THROTTLED}
-    assert codes - set(FAILURE_CODES) == NEVER_OF_A_LOOK | INGRESS_ONLY
+    assert codes - set(FAILURE_CODES) == NEVER_OF_A_LOOK | NO_LETTER
 
 
 def test_a_code_that_nobody_has_heard_of_makes_no_series() -> None:

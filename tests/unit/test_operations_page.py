@@ -15,12 +15,13 @@ from shared.cloud import CLOUDS
 from shared.credential import NoToken
 from tests.processes import PROJECT
 from worker.controller import settlement
+from worker.controller.crash_logs import RIGHT
 from worker.failures import classify as failures
 
 PAGE = (PROJECT / "docs" / "operations.md").read_text(encoding="utf-8")
 CODE = re.compile(r"[A-Z][a-z]+([A-Z][a-z]+)*")
-# Of shared/time_limit.TimeLimit, which the ingress alone uses: it answers 503, and writes no dead letter.
-INGRESS_ONLY = {"Busy", "Timeout"}
+# Of shared/time_limit.TimeLimit. The ingress answers 503, and a worker goes on without a crash log: no dead letter.
+NO_LETTER = {"Busy", "Timeout"}
 WRITERS = {"Broken", "RemoteError", "refused", "give_up", "dead_lettered", "bad_answer"}
 
 
@@ -60,7 +61,7 @@ def documented() -> set[str]:
 def test_every_code_is_explained() -> None:
     codes = {NoToken.error_code, *written(), *settlement.EXPLANATIONS, *known_to_failures()}
     assert {"CrashLoop", "StuckInTransition", "WorkerCrash", "InaccessibleImage", "SecretUnavailable"} <= codes
-    assert codes - documented() == INGRESS_ONLY
+    assert codes - documented() == NO_LETTER
 
 
 def test_the_clouds_are_those_of_the_program() -> None:
@@ -70,3 +71,18 @@ def test_the_clouds_are_those_of_the_program() -> None:
         (name, cloud.authority, cloud.resource_manager.removeprefix("https://"), cloud.storage_suffix)
         for name, cloud in CLOUDS.items()
     }
+
+
+def test_the_documentation_knows_one_command() -> None:
+    # Regression: half of the pages still called it by the names that it had before.
+    pages = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
+    lines = [line for page in pages for line in page.read_text(encoding="utf-8").splitlines()]
+    # The names of the two services in traces are no commands.
+    commands = [line for line in lines if "OTEL_SERVICE_NAME" not in line]
+    told = [line for line in commands if "aci-hooks-worker" in line or "aci-hooks-ingress" in line]
+    assert len(told) == 2, told
+    assert all("other name" in line for line in told)
+
+
+def test_the_role_that_reads_logs_is_in_the_example() -> None:
+    assert PAGE.count(f'\\"{RIGHT}\\"') == 1

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import structlog
 
-from shared.printable import printable, printable_json, printable_line
+from shared.printable import plain, printable, printable_json, printable_line
 from shared.telemetry import for_people
 from worker.commands.output import print_json, print_line, print_table
 
@@ -67,3 +67,18 @@ def test_what_the_log_shows_to_people() -> None:
     out = io.StringIO()
     out.write(structlog.dev.ConsoleRenderer(colors=False)(None, "info", shown))
     assert "\x1b" not in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("plain, größe, tab\tand\nnewline", "plain, größe, tab\tand\nnewline"),
+        ("\x1b[1;31mred\x1b[0m \x9b2Jgone \x1b(Bset \x1b7saved", "red gone set saved"),
+        ("\x1b]0;title\x07a \x1b]8;;https://x\x1b\\link\x1b]8;;\x1b\\ \x9d1;x\x9cb", "a link b"),
+        ("unended \x1b]0;title\nnext\x1b[", "unended \nnext"),
+        ("windows\r\n10 %\r20 %\rdone\r\n", "windows\ndone\n"),
+        ("\x00a\x7f\u202eb\ud800\x1b", "ab"),
+    ],
+)
+def test_what_a_program_wrote_is_read_as_on_a_terminal(written: str, read: str) -> None:
+    assert plain(written) == read

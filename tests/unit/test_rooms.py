@@ -13,13 +13,16 @@ import pytest
 from tests.processes import PROJECT
 
 OWNERS = {
+    "apprise": {"worker.adapters.notifications.services"},
     "azure.storage.queue": {"shared.queue"},
     "azure.storage.blob": {"worker.adapters.record_blobs"},
     "azure.mgmt": {"worker.adapters.arm"},
     "azure.identity": {"shared.credential"},
     "azure.keyvault": {"worker.adapters.secret_sources"},
-    "flask": {"ingress.app"},
-    "uvicorn": {"ingress.server"},
+    "azure.monitor": {"shared.otel_tracer"},
+    "opentelemetry": {"shared.otel_tracer"},
+    "flask": {"ingress.app", "worker.dashboard.app"},
+    "uvicorn": {"shared.serving"},
 }
 IMPURE = {"os", "time", "random", "socket", "subprocess", "threading", "pathlib", "uuid", "secrets"}
 CARRY_OUT = ["shared.queue", "worker.controller", "worker.discovery", "worker.failures", "worker.wiring"]

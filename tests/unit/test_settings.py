@@ -90,6 +90,8 @@ def test_every_problem_is_told_at_once() -> None:
         ("ACI_HOOKS_SOAK", "-1"),
         ("ACI_HOOKS_ROLLOUT_TIMEOUT", "0"),
         ("ACI_HOOKS_ROLLBACK", "perhaps"),
+        ("ACI_HOOKS_CRASH_LOG_LINES", "-1"),
+        ("ACI_HOOKS_CRASH_LOG_LINES", "1001"),
         ("ACI_HOOKS_SWEEP_INTERVAL", "-1"),
         ("ACI_HOOKS_LOG_FORMAT", "xml"),
         ("ACI_HOOKS_SOAK", "inf"),

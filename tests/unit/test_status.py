@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from tests.unit.builders import ADDRESS, SHOP, at, candidate, change, container, digest, group, message, record, timer
-from worker.core.status import ContainerStatus, RolloutStatus, Status, phase_of, status_of, why_held
+from worker.core.entries import as_entry
+from worker.core.status import STOPPED, ContainerStatus, RolloutStatus, Status, phase_of, status_of, why_held
 from worker.groups.group import ContainerGroup
 from worker.groups.health import LONG_AGO
 from worker.record.record import Record
-from worker.record.values import Flight, Hold
+from worker.record.values import Flight, Hold, Patience
 
 IMAGES = {"web": "acme/shop:1", "proxy": "nginx:1"}
 
@@ -28,6 +29,12 @@ class TestWhatRuns:
             ("proxy", "nginx:1", "healthy"),
         ]
         assert (status.address, status.problem, status.word) == (ADDRESS["ip"], None, "ok")
+
+    @pytest.mark.parametrize(
+        ("known", "told"), [({"fqdn": "a.example"}, "a.example"), ({}, None), (ADDRESS, ADDRESS["ip"])]
+    )
+    def test_a_group_without_an_ip_address_has_its_name(self, known: dict[str, str], told: str | None) -> None:
+        assert shown(of=group(IMAGES, ipAddress=known)).address == told
 
     def test_a_group_that_is_not_read_shows_nothing_and_says_why(self) -> None:
         status = status_of(SHOP, None, None, ["arm: down", "records: down"])
@@ -65,7 +72,7 @@ class TestHealth:
         crashing = {"state": "Waiting", "detailStatus": "CrashLoopBackOff"}
         status = shown(of=raw(crashing, instanceView={"state": "Stopped"}))
         assert [one.health for one in status.containers] == ["stopped"]
-        assert (status.problem, status.held, status.word) == (None, "stopped by its owner", "held")
+        assert (status.problem, status.held, status.reason, status.word) == (None, STOPPED, STOPPED, "held")
 
     @pytest.mark.parametrize("count", [None, "many"])
     def test_what_azure_does_not_tell_is_no_restart(self, count: object) -> None:
@@ -73,6 +80,16 @@ class TestHealth:
         assert status.containers == (ContainerStatus("web", "acme/shop:1", None, "starting", 0),) or [
             one.restarts for one in status.containers
         ] == [0]
+
+    @pytest.mark.parametrize("view", [{}, {"instanceView": None}])
+    def test_a_container_that_azure_tells_nothing_of_was_not_restarted(self, view: dict[str, Any]) -> None:
+        bare = raw({})
+        bare.raw["properties"]["containers"][0]["properties"] = {"image": "acme/shop:1"} | view
+        assert [(one.health, one.restarts) for one in shown(of=bare).containers] == [("starting", 0)]
+
+    @pytest.mark.parametrize("properties", [{"containers": None}, {}, None])
+    def test_a_group_without_containers_shows_none(self, properties: dict[str, Any] | None) -> None:
+        assert shown(of=ContainerGroup({"id": "/x", "properties": properties})).containers == ()
 
     def test_the_digest_that_azure_tells(self) -> None:
         pulled = {"name": "Pulled", "message": f"Successfully pulled image acme/shop@{digest('one')}", "count": 1}
@@ -88,9 +105,26 @@ class TestRollout:
         assert shown().rollout is None
 
     def test_what_it_brings_since_when_and_how_far_it_is(self) -> None:
-        status = shown(record({"web": self.WAITING}, change=change(since=5)))
+        looked = change(since=5, patience=Patience(looked_at=at(9)))
+        status = shown(record({"web": self.WAITING}, change=looked))
         assert status.rollout == RolloutStatus("acme/shop:2", at(5), "an update is watched")
         assert (status.waiting, status.word) == ((), "rolling out")
+
+    def test_every_image_that_a_push_asked_for_is_named(self) -> None:
+        images = {"web": "acme/shop:2", "jobs": "acme/jobs:5", "proxy": "nginx:1"}
+        asked = {"web": "2", "jobs": "5", "gone": "2"}
+        rollout = shown(record(change=change(images, asked=asked, touched=frozenset()))).rollout
+        assert rollout is not None
+        assert rollout.image == "acme/jobs:5, acme/shop:2"
+
+    def test_an_operation_of_azure_is_told(self) -> None:
+        now = record({"web": self.WAITING}, change=change())
+        rollout = shown(now, group(IMAGES, state="Updating")).rollout
+        assert rollout is not None
+        assert rollout.phase == "Azure carries out an update"
+        unread = status_of(SHOP, now, None).rollout
+        assert unread is not None
+        assert unread.phase == "an update is watched"
 
     def test_one_that_nobody_saw_beginning_counts_from_the_first_look(self) -> None:
         unseen = change(since=7).but(began_at=LONG_AGO)
@@ -126,6 +160,12 @@ class TestWhatKeepsItBack:
             f"held by hand: sale (ann, until {at(60):%Y-%m-%d %H:%M} UTC)",
             "held by a resource tag: audit",
         ]
+        assert shown(held, tagged).reason == "sale; audit"
+
+    def test_programs_get_the_reason_alone(self) -> None:
+        # FINDING: `held` was `held by hand: sale (ann)`, of which nobody could have taken the reason.
+        assert as_entry(shown(record(hold=Hold(reason="sale", since=at(0), by="ann"))))["held"] == "sale"
+        assert as_entry(shown())["held"] is None
 
     @pytest.mark.parametrize(
         ("more", "told"), [({}, "sale"), ({"by": "ann"}, "sale (ann)"), ({"until": at(60)}, "sale, until ")]
@@ -133,6 +173,10 @@ class TestWhatKeepsItBack:
     def test_who_and_how_long_as_far_as_known(self, more: dict[str, Any], told: str) -> None:
         (reason,) = why_held(record(hold=Hold(reason="sale", since=at(0), **more)), None)
         assert reason.startswith(f"held by hand: {told}")
+
+    def test_several_reasons_are_told_as_one_text(self) -> None:
+        now = record(hold=Hold(reason="sale", since=at(0)))
+        assert shown(now, group(IMAGES, shown="Stopped")).held == "held by hand: sale; stopped by its owner"
 
     def test_what_waits_is_what_is_not_on_the_group(self) -> None:
         both = container(candidate(message("3")), candidate(message("2")))
@@ -143,6 +187,7 @@ class TestWhatKeepsItBack:
 class TestOrder:
     def test_trouble_comes_first(self) -> None:
         failed = record().end(message("2"), "failed", "", (), at(0))
+        updated = record().end(message("2"), "updated", "", (), at(0))
         held = record(hold=Hold(reason="sale", since=at(0)))
         found = [
             shown(),
@@ -154,3 +199,4 @@ class TestOrder:
         ]
         words = ["TROUBLE", "failed", "rolling out", "held", "waits", "ok"]
         assert [one.word for one in sorted(found, key=lambda one: one.rank)] == words
+        assert shown(updated).word == "ok"

@@ -12,6 +12,7 @@ from worker.record.values import AddressChange, Flight, Hold, Undone
 TWO = message("2")
 WAITING = {"web": container(candidate(TWO))}
 UNDONE = Undone(message=TWO, code="CrashLoop", detail="it crashes", containers=("web",))
+OTHER_UNDONE = UNDONE.but(message=message("1"))
 HOLD = Hold(reason="sale", since=at(0))
 
 
@@ -26,6 +27,8 @@ class TestPlace:
             (record(WAITING, timer=timer(owner=True)), "waits for the group's owner"),
             (record(WAITING, change=change(asked={"web": "1"})), "waits: an update is watched"),
             (record(WAITING), "waits to be looked up"),
+            (record(WAITING, timer=timer()), "waits to be looked up"),
+            (record(WAITING, undone=(OTHER_UNDONE,)), "waits to be looked up"),
             (record({"web": container(pin=pin(good("1"), "2"))}, hold=HOLD), "waits: held by hand"),
             (record(undone=(UNDONE,)), "failed on the group (CrashLoop): it crashes; what ran before is brought"),
         ],
@@ -36,8 +39,17 @@ class TestPlace:
         assert place.text.startswith(text)
         assert place.result is None
 
+    def test_every_container_that_it_was_put_on_is_named(self) -> None:
+        both = dict.fromkeys(("web", "blue"), container(candidate(TWO)))
+        images = {"web": "acme/shop:2", "jobs": "acme/jobs:5", "blue": "docker.io/acme/shop:2"}
+        now = record(both, change=change(images, asked={"web": "2", "jobs": "5", "blue": "2"}))
+        place = place_of(now, "2")
+        assert place is not None
+        assert place.text == "an update is watched: blue docker.io/acme/shop:2, web acme/shop:2"
+
     def test_what_has_ended_says_how(self) -> None:
-        place = place_of(record().end(TWO, "rolled-back", "so it was", ("web",), at(9)), "2")
+        ended = record().end(TWO, "rolled-back", "so it was", ("web",), at(9))
+        place = place_of(ended.end(message("3"), "updated", "", ("web",), at(10)), "2")
         assert place is not None
         assert (place.text, place.result) == ("rolled-back: so it was", "rolled-back")
 
@@ -45,7 +57,7 @@ class TestPlace:
         now = record().end(TWO, "superseded", "", (), at(0)).end(message("3"), "superseded", "", (), at(1))
         place = place_of(now, "2")
         assert place is not None
-        assert place.result == "superseded"
+        assert (place.text, place.result) == ("superseded: a newer push has taken its place", "superseded")
 
     def test_a_letter_that_was_put_back_is_under_way_again(self) -> None:
         failed = record().end(TWO, "failed", "", (), at(0))
@@ -66,7 +78,7 @@ def test_an_end_without_a_detail_is_a_word() -> None:
 class TestIds:
     def test_all_pushes_of_one_webhook_belong_together(self) -> None:
         now = record(
-            {"web": container(candidate(message("2", name="a.1")), pin=pin(good("1"), "a.2"))},
+            {"blue": container(), "web": container(candidate(message("2", name="a.1")), pin=pin(good("1"), "a.2"))},
             inbox=(message("3", name="ab"),),
             undone=(UNDONE.but(message=message("4", name="a.3")),),
             ended=("a", "a.4", "b.1"),

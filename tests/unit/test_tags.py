@@ -6,7 +6,7 @@ import pytest
 
 from shared.message import TargetId
 from worker.policies.parse import AnyTag, SameTag
-from worker.targets.tags import BadTags, hold_reason, target_from_tags
+from worker.targets.tags import BadTags, hold_reason, tags_for_later, target_from_tags
 from worker.targets.target import ContainerRule, Target
 
 SHOP = TargetId(subscription="s", resource_group="web", container_group="shop")
@@ -49,6 +49,7 @@ def test_bad_resource_tags_are_told_all_at_once_and_hold_the_group_back() -> Non
         ("aci-hooks.holds", "did you mean aci-hooks.hold?"),
         ("ACI-Hooks.Polcy", "did you mean aci-hooks.policy?"),
         ("aci-hooks.policy.", "did you mean aci-hooks.policy?"),
+        ("aci-hooks.fleets", "did you mean aci-hooks.fleet?"),
         ("aci-hooks.x", "there are aci-hooks.policy, aci-hooks.policy.<container> and aci-hooks.hold"),
     ],
 )
@@ -72,3 +73,19 @@ def test_a_misspelt_tag_holds_the_group_back(name: str, meant: str) -> None:
 )
 def test_hold(tags: dict[str, str] | None, reason: str | None) -> None:
     assert hold_reason(tags) == reason
+
+
+@pytest.mark.parametrize("name", ["aci-hooks.fleet", "ACI-Hooks.Fleet"])
+def test_the_tag_of_a_fleet_has_its_place_and_holds_nothing_back(name: str) -> None:
+    # FINDING: a group whose owner had given it a fleet already was not updated any more.
+    target = target_from_tags(SHOP, {name: "shop/1", "aci-hooks.policy": "any"})
+    assert isinstance(target, Target)
+    assert target_from_tags(SHOP, {name: "shop/1"}) is None
+    assert tags_for_later({name: "shop/1"}) == [
+        "the tag aci-hooks.fleet has no effect yet: the group is updated without regard to a fleet"
+    ]
+
+
+@pytest.mark.parametrize("tags", [None, {}, {"aci-hooks.policy": "any"}, {"fleet": "shop/1"}])
+def test_other_tags_are_not_for_later(tags: dict[str, str] | None) -> None:
+    assert tags_for_later(tags) == []

@@ -15,6 +15,7 @@ import worker
 from shared.message import TargetId
 from worker.policies.parse import SameTag, SemVer
 from worker.targets.file import Discover, TargetsError, TargetsFile, json_schema, parse_targets
+from worker.targets.recipients import Recipient
 from worker.targets.registries import RegistryEntry
 
 EXAMPLE = """\
@@ -38,7 +39,7 @@ discover:
   resource_groups: [web, batch]
 registries:
   index.docker.io: {username: env:HUB_USER, password: env:HUB_TOKEN}
-notify: ["env:SLACK_URL"]
+notify: ["env:SLACK_URL", {url: "env:TEAMS_URL", on: [failed, rolled-back], groups: ["web/*"]}]
 """
 
 TEN_MISTAKES = """\
@@ -89,7 +90,10 @@ def test_what_the_example_says() -> None:
     assert shop.rule_for("sidecar") is None
     assert said.discover == Discover(("s",), ("web", "batch"))
     assert said.registries == {"docker.io": RegistryEntry("env:HUB_USER", "env:HUB_TOKEN")}
-    assert said.notify == ("env:SLACK_URL",)
+    assert said.notify == (
+        Recipient("env:SLACK_URL"),
+        Recipient("env:TEAMS_URL", frozenset({"failed", "rolled-back"}), ("web/*",)),
+    )
     assert other.id == TargetId(subscription="other", resource_group="2026-01-01", container_group="1.10")
     assert set(other.containers) == {"on"}, "a scalar is the text that was written"
 
@@ -128,10 +132,9 @@ def test_a_problem_reads_as_file_line_place_and_meaning() -> None:
 
 def test_what_may_be_a_secret_is_never_repeated() -> None:
     text = target("containers: {web: {policy: any}}\n  secrets: {env/web/A: hunter2, env/web/B: 'env:hunter2!'}")
-    text += (
-        "registries: {docker.io: {username: hunter2, password: 'keyvault:hunter2'}}\nnotify: ['https://x/hunter2']\n"
-    )
-    assert len(problems(text)) == 5
+    text += "registries: {docker.io: {username: hunter2, password: 'keyvault:hunter2'}}\n"
+    text += "notify: ['https://x/hunter2', {url: 'slack://hunter2'}]\n"
+    assert len(problems(text)) == 6
     assert "hunter2" not in message(text)
 
 
@@ -204,6 +207,21 @@ def test_what_may_be_a_secret_is_never_repeated() -> None:
         ("notify: ['env:']\ndiscover: {}", "write it as env:NAME"),
         ("notify: ['file:']\ndiscover: {}", "write it as file:/path/to/it"),
         ("notify: ['keyvault:http://v/secrets/x']\ndiscover: {}", "write it as keyvault:https://"),
+        ("notify: [[env:A]]\ndiscover: {}", "notify[0]: must be a string"),
+        ("notify: [{on: [failed]}]\ndiscover: {}", "notify[0].url: missing"),
+        (
+            "notify: [{url: 'env:A', group: [a/b]}]\ndiscover: {}",
+            "url, on, groups may stand; did you mean `groups`",
+        ),
+        ("notify: [{url: 'env:A', on: [fail]}]\ndiscover: {}", "'fail' is not an outcome: updated, rolled-back, "),
+        ("notify: [{url: 'env:A', on: [rolled_back]}]\ndiscover: {}", "did you mean `rolled-back`?"),
+        ("notify: [{url: 'env:A', on: [address-changed]}]\ndiscover: {}", "did you mean `address changed`?"),
+        ("notify: [{url: 'env:A', on: [xyz]}]\ndiscover: {}", "superseded, ignored"),
+        ("notify: [{url: 'env:A', on: []}]\ndiscover: {}", "notify[0].on: must not be empty"),
+        ("notify: [{url: 'env:A', on: failed}]\ndiscover: {}", "notify[0].on: must be a list"),
+        ("notify: [{url: 'env:A', groups: [web]}]\ndiscover: {}", "did you mean `web/*`?"),
+        ("notify: [{url: 'env:A', groups: ['*']}]\ndiscover: {}", "did you mean `*/*`?"),
+        ("notify: [{url: 'env:A', groups: [sub/web/shop]}]\ndiscover: {}", "write resource group/container group"),
     ],
 )
 def test_each_mistake_is_explained(text: str, said: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import pytest
@@ -15,10 +17,12 @@ from structlog.testing import capture_logs
 
 from shared.environment import read_settings
 from shared.image import ImageReference
+from shared.message import TargetId
 from shared.settings import WorkerSettings
 from shared.telemetry import Redaction
 from tests.fakes import EPOCH, Clock, MemoryQueue, MemoryRecords
-from tests.unit.builders import message, push
+from tests.stub_server import Headers, StubServer
+from tests.unit.builders import SHOP, message, push
 from tests.unit.controller_builders import counted
 from tests.unit.storage_wire import CONNECTION
 from worker.adapters.registry.granting import Access
@@ -91,6 +95,17 @@ class Claims(MemoryRecords):
         self.ensured += 1
 
 
+class Lines:
+    """Azure, of which nothing is asked but what a container wrote last."""
+
+    def __init__(self, asked: list[tuple[TargetId, str, int, float]]) -> None:
+        self._asked = asked
+
+    def last_lines(self, target: TargetId, container: str, lines: int, deadline: float) -> str:
+        self._asked.append((target, container, lines, deadline))
+        return "boom"
+
+
 class TestRules:
     def test_each_rule_is_its_setting(self) -> None:
         rules = deployment(
@@ -152,6 +167,16 @@ class TestWorker:
         for text, rollback in (("true", True), ("false", False)):
             made = deployment(ACI_HOOKS_ROLLBACK=text)
             assert (made.sweeper().rollback, made.patrol.rollback) == (rollback, rollback)
+
+    @pytest.mark.parametrize(("text", "lines"), [("", 50), ("7", 7), ("0", None)])
+    def test_as_many_lines_of_a_crashed_container_are_read_as_are_wanted(self, text: str, lines: int | None) -> None:
+        asked: list[tuple[TargetId, str, int, float]] = []
+        given: dict[str, Any] = {"ACI_HOOKS_CRASH_LOG_LINES": text} if text else {}
+        made = replace(deployment(**given), arm=Lines(asked))
+        read = made.ports.last_lines
+        if read is not None:
+            assert read(SHOP, "web", 9.0) == "boom"
+        assert asked == ([(SHOP, "web", lines, 9.0)] if lines else [])
 
     def test_ids_are_new_each_time(self) -> None:
         new_id = deployment().ports.new_id
@@ -380,16 +405,23 @@ class TestRegistries:
 
 
 def test_notices_go_to_the_urls_of_the_file_without_the_known_secrets(targets: Path) -> None:
-    environment = {"CHAT": "https://chat.example/secret-path"}
-    notifier = deployment(environment=environment, redaction=Redaction(["hunter2!"]), ACI_HOOKS_TARGETS=str(targets))
-    notifier = notifier.notifier
-    posted: list[tuple[str, str]] = []
+    posted: Queue[bytes] = Queue()
 
-    def post(url: str, body: Mapping[str, str]) -> int:
-        posted.append((url, body["detail"]))
-        return 200
+    def answer(_method: str, _path: str, _headers: Headers, body: bytes) -> tuple[int, Headers, bytes]:
+        posted.put(body)
+        return 200, {}, b""
 
-    notifier._post = post
-    notifier.tell(Notice("failed", "acme/shop:2", "web/shop", "hunter2! was refused"))
-    notifier.close(10)
-    assert posted == [("https://chat.example/secret-path", "*** was refused")]
+    with StubServer(lambda *_: (200, {}, b""), full=answer) as chat:
+        redaction = Redaction(["hunter2!"])
+        made = deployment(
+            environment={"CHAT": f"{chat.url}/a-token-of-1234"},
+            redaction=redaction,
+            ACI_HOOKS_TARGETS=str(targets),
+            AZURE_CLOUD="AzureChinaCloud",
+        )
+        made.notifier.tell(Notice("failed", "acme/shop:2", "web/shop", "hunter2! was refused", group=SHOP))
+        made.notifier.close(30)
+    body = json.loads(posted.get(timeout=10))
+    assert body["detail"] == "*** was refused"
+    assert body["portal"].startswith("https://portal.azure.cn/#resource/subscriptions/sub/resourceGroups/web/")
+    assert redaction.text("what of a-token-of-1234 then?") == "what of *** then?"

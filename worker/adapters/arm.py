@@ -10,28 +10,34 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from azure.core.credentials import AccessToken, TokenCredential
 from azure.core.pipeline import PipelineRequest, PipelineResponse
 from azure.core.pipeline.policies import SansIOHTTPPolicy
-from azure.core.rest import HttpRequest
+from azure.core.rest import HttpRequest, HttpResponse
 from azure.mgmt.containerinstance import ContainerInstanceManagementClient
 
+from shared import tracing
 from shared.azure_errors import translated
 from shared.credential import azure_credential
 from shared.errors import RemoteError
 from shared.message import TargetId
 from shared.metrics import ARM_CALLS, WRITES_REMAINING
 from shared.settings import WorkerSettings
+from shared.time_limit import TimeLimit
 from worker.failures.retrying import call_with_retries, call_with_retries_if_untouched
 from worker.groups.group import ContainerGroup
 from worker.groups.health import CLOCK_TOLERANCE
 
 _TOKEN_LIFE = 3600
+_LARGEST_LOG = 4 * 1024 * 1024
+"""Bytes of an answer with the last lines of a container. A line may be of any length, and these are read in a hurry."""
+_LOGS_AT_ONCE = 4
 
 
 class PlaceholderCredential:
@@ -74,6 +80,9 @@ class Arm:
         }
         # Per call: azure-core refuses to send a token over plain http unless it is told to.
         self._call: dict[str, Any] = {} if endpoint.startswith("https:") else {"enforce_https": False}
+        self._call["raw_response_hook"] = _note_answer
+        # The timeouts above are for each byte that comes; nothing waits for a log for longer than it was meant to.
+        self._logs = TimeLimit("arm", _LOGS_AT_ONCE)
         self._clients: dict[str, ContainerInstanceManagementClient] = {}
         self._lock = threading.Lock()
 
@@ -81,7 +90,7 @@ class Arm:
         """The group as it is."""
 
         def get() -> ContainerGroup:
-            with translated("arm"):
+            with self._asked("get", "GET", target.subscription, target):
                 raw, ahead = self._groups(target.subscription).get(
                     target.resource_group, target.container_group, cls=_read, **self._call
                 )
@@ -98,7 +107,7 @@ class Arm:
         """
 
         def put() -> None:
-            with translated("arm"):
+            with self._asked("put", "PUT", target.subscription, target):
                 self._groups(target.subscription).begin_create_or_update(
                     target.resource_group,
                     target.container_group,
@@ -115,7 +124,7 @@ class Arm:
         """Restart every container of the group and return when ARM has accepted it. `check_lease` as for `put`."""
 
         def restart() -> None:
-            with translated("arm"):
+            with self._asked("restart", "POST", target.subscription, target):
                 self._groups(target.subscription).begin_restart(
                     target.resource_group,
                     target.container_group,
@@ -144,13 +153,48 @@ class Arm:
             yield from (ContainerGroup(raw, ahead) for raw in page.get("value") or [])
             url = str(page.get("nextLink") or "")
 
+    def last_lines(self, target: TargetId, container: str, lines: int, deadline: float) -> str:
+        """The last lines that a container, or init container, wrote since it was last started, by one try.
+
+        https://learn.microsoft.com/rest/api/container-instances/containers/list-logs
+        """
+        names = [quote(name, safe="") for name in (target.resource_group, target.container_group, container)]
+        url = (
+            f"{self._endpoint}/subscriptions/{target.subscription}/resourceGroups/{names[0]}"
+            f"/providers/Microsoft.ContainerInstance/containerGroups/{names[1]}/containers/{names[2]}/logs"
+            f"?api-version={self._api_version}&tail={lines}"
+        )
+
+        def read() -> str:
+            with self._asked("logs", "GET", target.subscription, target):
+                return _content_of(
+                    self._client(target.subscription)._send_request(HttpRequest("GET", url), stream=True, **self._call)
+                )
+
+        ARM_CALLS.labels("logs").inc()
+        return self._logs.run(read, deadline)
+
     def _page(self, subscription: str, url: str) -> tuple[dict[str, Any], timedelta]:
         # The SDK's own list deserialises every group into its models; its pipeline gives the page as it is.
         ARM_CALLS.labels("list").inc()
-        with translated("arm"):
+        with self._asked("list", "GET", subscription):
             response = self._client(subscription)._send_request(HttpRequest("GET", url), **self._call)
             response.raise_for_status()
             return dict(response.json()), _ahead(response.headers.get("Date"))
+
+    @contextmanager
+    def _asked(self, what: str, method: str, subscription: str, target: TargetId | None = None) -> Iterator[None]:
+        """One request: a span of the running step, and the SDK's errors as RemoteError."""
+        attributes = {
+            "http.request.method": method,
+            "server.address": urlsplit(self._endpoint).hostname,
+            "azure.resource_provider.namespace": "Microsoft.ContainerInstance",
+            "azure.resource_group.name": target.resource_group if target else None,
+            "aci_hooks.subscription": subscription,
+            "aci_hooks.target": str(target) if target else None,
+        }
+        with tracing.call(f"arm {what}", attributes), translated("arm"):
+            yield
 
     def _groups(self, subscription: str) -> Any:
         return self._client(subscription).container_groups
@@ -184,6 +228,35 @@ def _read(pipeline_response: Any, *_: object) -> tuple[dict[str, Any], timedelta
     if not isinstance(raw, dict):
         raise RemoteError("arm", response.status_code, "BadGateway", "the answer is not a JSON object")
     return raw, _ahead(response.headers.get("Date"))
+
+
+def _note_answer(answer: Any) -> None:
+    """Say in the request's span what Azure's support asks for first."""
+    response = answer.http_response
+    tracing.current().note(
+        {
+            "http.response.status_code": response.status_code,
+            "azure.service.request.id": response.headers.get("x-ms-request-id"),
+        }
+    )
+
+
+def _content_of(response: HttpResponse) -> str:
+    """The text of a container's log, which may be of any size."""
+    with response:
+        if response.status_code >= 400:
+            response.read()  # its error says what is wrong
+            response.raise_for_status()
+        body = bytearray()
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > _LARGEST_LOG:
+                raise RemoteError("arm", 200, "BadGateway", f"the log has more than {_LARGEST_LOG} bytes")
+    try:
+        content = json.loads(body)["content"]
+    except (ValueError, TypeError, LookupError):
+        raise RemoteError("arm", 200, "BadGateway", "the answer holds no log") from None
+    return content if isinstance(content, str) else ""
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -14,9 +14,11 @@ from shared.errors import RemoteError
 from shared.queue import Queue, open_queues
 from shared.settings import WorkerSettings
 from shared.storage_actions import explained
-from worker.adapters.notifications import is_acceptable
+from worker.adapters.notifications.destination import destination_of
+from worker.adapters.notifications.services import Unfit
 from worker.adapters.record_blobs import Records, open_records
 from worker.adapters.targets_source import TargetsSource
+from worker.commands.logs_right import LogsRight
 from worker.commands.naming import held_back, names_of
 from worker.commands.output import count_of
 from worker.commands.side_by_side import side_by_side
@@ -24,16 +26,20 @@ from worker.groups.group import ContainerGroup
 from worker.groups.secret_paths import is_file, provides
 from worker.groups.withheld import missing_secrets
 from worker.targets.file import TargetsError, TargetsFile
-from worker.targets.tags import unknown_tags
+from worker.targets.recipients import OUTCOMES, Recipient
+from worker.targets.tags import tags_for_later, unknown_tags
 from worker.targets.target import Target
 from worker.wiring import Deployment
 
-State = Literal["ok", "HELD", "missing", "FAILED"]
+State = Literal["ok", "HELD", "missing", "hint", "FAILED"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was checked. Only FAILED is a failure: a hold is intended, and what is missing gets created."""
+    """One thing that was checked.
+
+    Only FAILED is a failure: a hold is intended, what is missing gets created, and a hint is good to know.
+    """
 
     what: str
     detail: str = ""
@@ -121,14 +127,16 @@ def _check_targets(deployment: Deployment) -> Iterator[Finding]:
         yield Finding("targets", "none: the targets file lists none and discovery found none", "FAILED")
     name_of = names_of(target.id for target in targets)
 
+    right = LogsRight(deployment)
+
     def check_one(target: Target) -> list[Finding]:
-        return list(_check_target(deployment, target, f"target {name_of(target.id)}"))
+        return list(_check_target(deployment, target, f"target {name_of(target.id)}", right))
 
     for findings in side_by_side(check_one, targets, "checking the targets"):
         yield from findings
 
 
-def _check_target(deployment: Deployment, target: Target, what: str) -> Iterator[Finding]:
+def _check_target(deployment: Deployment, target: Target, what: str, right: LogsRight) -> Iterator[Finding]:
     try:
         group = deployment.arm.get(target.id)
         record, _ = deployment.records.load(target.id)
@@ -137,6 +145,9 @@ def _check_target(deployment: Deployment, target: Target, what: str) -> Iterator
         return
     problems = list(_problems(deployment, target, group))
     yield from (Finding(what, problem, "FAILED") for problem in problems)
+    yield from (Finding(what, hint, "hint") for hint in tags_for_later(group.tags))
+    if missing := right.missing(group):
+        yield Finding("crash logs", missing, "hint")
     policies = [f"{name} {rule.policy}" for name in group.images if (rule := target.rule_for(name))]
     said = [*policies, *_promised(target, group)]
     if held := held_back(record, group):
@@ -179,8 +190,8 @@ def _check_sources(deployment: Deployment, file: TargetsFile) -> Iterator[Findin
         login = {"username": entry.username, "password": entry.password}
         sources = {f"registries/{key}.{name}": source for name, source in login.items() if source}
         yield _try(f"registry {key}", partial(_check_login, deployment, sources))
-    for number, source in enumerate(file.notify):
-        yield _try(f"notify[{number}]", partial(_check_notify, deployment, source, f"notify[{number}]"))
+    for number, recipient in enumerate(file.notify):
+        yield _try(f"notify[{number}]", partial(_check_recipient, deployment, recipient, f"notify[{number}]"))
 
 
 def _check_login(deployment: Deployment, sources: dict[str, str]) -> tuple[str, State]:
@@ -188,9 +199,13 @@ def _check_login(deployment: Deployment, sources: dict[str, str]) -> tuple[str, 
     return "", "ok"
 
 
-def _check_notify(deployment: Deployment, source: str, place: str) -> tuple[str, State]:
-    acceptable = is_acceptable(deployment.secrets.read(source, place))
-    return ("", "ok") if acceptable else (f"{source} does not contain an https URL", "FAILED")
+def _check_recipient(deployment: Deployment, recipient: Recipient, place: str) -> tuple[str, State]:
+    try:
+        service = destination_of(deployment.secrets.read(recipient.source, place)).name
+    except Unfit as error:
+        return f"nothing can be sent to the URL in {recipient.source}: {error}", "FAILED"
+    groups = f" of {', '.join(recipient.groups)}" if recipient.groups else ""
+    return f"{service}: {', '.join(word for word in OUTCOMES if word in recipient.on)}{groups}", "ok"
 
 
 def _try(what: str, look: Callable[[], tuple[str, State]]) -> Finding:

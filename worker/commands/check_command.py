@@ -8,7 +8,7 @@ import click
 
 from worker.commands.output import example, print_json, print_line, print_table, text
 
-_STYLES = {"ok": "green", "HELD": "yellow", "missing": "yellow", "FAILED": "bold red"}
+_STYLES = {"ok": "green", "HELD": "yellow", "missing": "yellow", "hint": "yellow", "FAILED": "bold red"}
 
 
 @click.command(

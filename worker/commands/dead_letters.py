@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from textwrap import indent
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -84,14 +85,17 @@ def show(context: click.Context, *, letter_id: str, as_json: bool) -> None:
         if not as_json:
             print_line(f"what to do: {what_to_do('Undecodable')}")
         return
-    document = printable_json(content.model_dump_json())
     if as_json:
-        click.echo(document)
+        click.echo(printable_json(content.model_dump_json()))
         return
     print_line(f"{content.reason} ({content.code}), at {when(content.dead_lettered_at)} UTC: {content.detail}")
     print_line(f"what to do: {what_to_do(content.code)}")
+    if content.log:
+        print_line(f"what crashed wrote last:\n{indent(content.log, '  ')}")
+    rest = content.model_copy(update={"log": None}).model_dump_json()
+    document = printable_json(rest)
     # Its own writer would bring back what was escaped.
-    console().print_json(document, ensure_ascii=document != content.model_dump_json())
+    console().print_json(document, ensure_ascii=document != rest)
 
 
 @dead_letters.command(

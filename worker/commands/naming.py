@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import click
 
 from shared.errors import RemoteError
 from worker.commands.output import print_line
+from worker.core.names import names_of as names_of
 
 if TYPE_CHECKING:
     from shared.message import TargetId
@@ -28,25 +29,29 @@ def find_group(deployment: Deployment, text: str) -> TargetId:
     """The one group that `text` names, among the targets and the groups with a record; raises ClickException.
 
     A full name needs no call to Azure Resource Manager. A short one works without an answer, too: a hold may have to
-    be set while Azure is down.
+    be set while Azure is down. A name that means no group, or several, is a wrong argument (click.UsageError), unless
+    some groups could not be listed: it may be the name of one of those.
     """
     near_by = set(deployment.records.all()) | {target.id for target in deployment.catalogue.all()}
     wanted = f"/{text.lower().strip('/')}"
     if wanted.count("/") == _WHOLE and (found := _named(wanted, near_by)):
         return found[0]
-    known = near_by | _listed(deployment)
+    listed = _listed(deployment)
+    known = near_by | (listed or set())
     found = _named(wanted, known)
     if len(found) == 1:
         return found[0]
     if found:
         names = ", ".join(sorted(target.key for target in found))
-        raise click.ClickException(f"{text} is ambiguous: it may be any of {names}")
-    raise _unknown(text, known)
+        raise click.UsageError(f"{text} is ambiguous: it may be any of {names}")
+    unseen = deployment.catalogue.problems()
+    sentence = "; ".join([_unknown(text, known), *(f"not looked at: {problem}" for problem in unseen)])
+    raise click.ClickException(sentence) if unseen or listed is None else click.UsageError(sentence)
 
 
 def known_targets(deployment: Deployment) -> list[TargetId]:
     """Every target, as far as the groups can be listed now; says so where they can't."""
-    known = _listed(deployment) | {target.id for target in deployment.catalogue.all()}
+    known = (_listed(deployment) or set()) | {target.id for target in deployment.catalogue.all()}
     return sorted(known, key=lambda target: target.key)
 
 
@@ -57,7 +62,7 @@ def is_group(deployment: Deployment, text: str) -> bool:
     known = set(deployment.records.all()) | {target.id for target in deployment.catalogue.all()}
     if _named(f"/{text.lower()}", known):
         return True
-    return not _ID.fullmatch(text) or bool(_named(f"/{text.lower()}", _listed(deployment)))
+    return not _ID.fullmatch(text) or bool(_named(f"/{text.lower()}", _listed(deployment) or ()))
 
 
 def complete_group(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -75,12 +80,6 @@ def complete_group(context: click.Context, _parameter: click.Parameter, incomple
     return sorted(name for name in names if name.lower().startswith(incomplete.lower()))
 
 
-def names_of(targets: Iterable[TargetId]) -> Callable[[TargetId], str]:
-    """What to call each of these: with its subscription if several share a resource group and a name."""
-    several = Counter(str(target).lower() for target in set(targets))
-    return lambda target: f"{target.subscription}/{target}" if several[str(target).lower()] > 1 else str(target)
-
-
 def held_back(record: Record, group: ContainerGroup) -> list[str]:
     """Everything that keeps a group's updates back, a phrase each: what a rollout is told is only the first of it."""
     from worker.targets.tags import hold_reason
@@ -91,21 +90,22 @@ def held_back(record: Record, group: ContainerGroup) -> list[str]:
     return [*filter(None, reasons), *(["stopped by its owner"] if group.stopped else [])]
 
 
-def _listed(deployment: Deployment) -> set[TargetId]:
+def _listed(deployment: Deployment) -> set[TargetId] | None:
+    """The targets, as they can be listed now; None, with a word about it, if they can't be."""
     try:
         return {target.id for target in deployment.catalogue.known()}
     except RemoteError as error:
         print_line(f"not all targets could be listed: {error}", err=True)
-        return set()
+        return None
 
 
 def _named(wanted: str, known: Collection[TargetId]) -> list[TargetId]:
     return [target for target in known if f"/{target.key}".endswith(wanted)]
 
 
-def _unknown(text: str, known: Collection[TargetId]) -> click.ClickException:
+def _unknown(text: str, known: Collection[TargetId]) -> str:
     name_of = names_of(known)
     names_known = sorted(name_of(target) for target in known)
     near = difflib.get_close_matches(text, [*names_known, *(name.rpartition("/")[2] for name in names_known)], n=1)
     hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(names_known) or 'none'}"
-    return click.ClickException(f"no target and no record is named {text}{hint}")
+    return f"no target and no record is named {text}{hint}"

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from worker.commands.output import example, print_json, print_table
+from worker.commands.people import somebody
 
 if TYPE_CHECKING:
+    from worker.adapters.notifications.notifier import Result
     from worker.wiring import Deployment
 
 
@@ -22,19 +24,35 @@ if TYPE_CHECKING:
 @click.pass_context
 def notify_test(context: click.Context, *, as_json: bool) -> None:
     """`aci-hooks notify-test`."""
+    from datetime import UTC, datetime
+
+    from shared.message import TargetId
     from worker.ports import Notice
 
     deployment: Deployment = context.obj()
+    group = TargetId(
+        subscription="00000000-0000-0000-0000-000000000000", resource_group="test", container_group="notify-test"
+    )
     notice = Notice(
         "updated",
-        "example.com/aci-hooks/test:v1",
-        "test/notify-test",
+        "example.com/aci-hooks/test:v2",
+        str(group),
         "this is a test of notifications by `aci-hooks notify-test`; nothing was changed",
+        group=group,
+        at=datetime.now(UTC),
+        containers=("test",),
+        before={"test": "example.com/aci-hooks/test:v1"},
+        by=somebody(None),
+        seconds=0,
     )
     results = deployment.notifier.try_each(notice)
     if as_json:
-        print_json([{"notify": name, "delivered": why is None, "problem": why} for name, why in results])
+        print_json([{"notify": one.place, "delivered": one.problem is None, "problem": one.problem} for one in results])
     else:
-        rows = [(name, "delivered" if why is None else f"NOT DELIVERED: {why}") for name, why in results]
-        print_table(("notify", "result"), rows, empty="nobody is notified: the targets file has no `notify`")
-    sys.exit(1 if any(why for _, why in results) else 0)
+        rows = [(one.place, one.service or "", _what(one)) for one in results]
+        print_table(("notify", "service", "result"), rows, empty="nobody is notified: the targets file has no `notify`")
+    sys.exit(1 if any(result.problem for result in results) else 0)
+
+
+def _what(result: Result) -> str:
+    return f"NOT DELIVERED: {result.problem}" if result.problem else "delivered"

@@ -38,12 +38,18 @@ PATIENCE = 1800.0
 @click.pass_context
 def push(context: click.Context, *, image: str, wait: bool, timeout: float, by: str | None, as_json: bool) -> None:
     """`aci-hooks push IMAGE`."""
+    from shared import tracing
     from shared.errors import RemoteError
     from worker.commands.following import Screen, follow_push
 
     message = pushed(image, by)
     deployment: Deployment = context.obj()
-    deployment.send(message)
+    about = {"aci_hooks.push.id": message.id, "aci_hooks.image": str(message.push.image)}
+    with (
+        tracing.traced(deployment.settings, "aci-hooks", deployment.redaction),
+        tracing.span("push by hand", "producer", about) as span,
+    ):
+        deployment.send(message.model_copy(update={"traceparent": span.traceparent or message.traceparent}))
     if as_json:
         print_json({"id": message.id, "image": str(message.push.image)}, in_a_line=wait)
     else:

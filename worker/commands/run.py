@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 LOOK = 5.0
 """Seconds between two looks at the targets file, and at the age of the list of groups."""
 
-LATEST_EXIT = 9.5
-"""Seconds after a signal at which the program is over, whatever hangs."""
+DRAIN_PATIENCE = 60.0
+"""Seconds that `--drain` waits at most for notifications, once everything else is done."""
+
+LATEST_EXIT = 9.0
+"""Seconds after a signal at which the program is over, whatever hangs: platforms kill what is there after ten."""
 
 GAUGES = "gauges"
 """The blob whose lease is the turn to report what all workers share."""
@@ -42,6 +45,7 @@ def run(context: click.Context, *, drain: bool) -> None:
     """`aci-hooks run [--drain]`."""
     import structlog
 
+    from shared import tracing
     from shared.errors import RemoteError
     from shared.metrics import SWEEP_INTERVAL, tell_build
     from worker.adapters.monitoring import RENEWAL, serve_monitoring
@@ -53,6 +57,7 @@ def run(context: click.Context, *, drain: bool) -> None:
     worker = deployment.worker()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _stop(worker))
+    tracing.start(settings, "aci-hooks-worker", deployment.redaction)
     tell_build()
     SWEEP_INTERVAL.set(settings.sweep_interval)
     turn = _turn_of(deployment)
@@ -77,7 +82,12 @@ def run(context: click.Context, *, drain: bool) -> None:
     finished = worker.run(drain=drain)
     if finished:
         turn.end()
-    deployment.notifier.close()
+    if drain and not worker.stopping.is_set():
+        # Nobody waits for the exit, and a service may take no more than a message a second.
+        deployment.notifier.close(DRAIN_PATIENCE)
+    else:
+        deployment.notifier.close()
+    tracing.stop()
     log.info("worker stopped")
     if not finished:
         # Steps that hang in a call to storage or Azure would keep the interpreter from exiting.

@@ -55,6 +55,8 @@ def status(context: click.Context, *, groups: tuple[str, ...], watch: bool, as_j
         with contextlib.suppress(KeyboardInterrupt):
             _watch(deployment, targets, as_json=as_json)
         return
+    from worker.core.entries import as_entry
+
     found = look(deployment, targets)
     if as_json:
         print_json([as_entry(one) for one in found])
@@ -72,27 +74,6 @@ def look(
     chosen = list(targets) or known_targets(deployment)
     found = side_by_side(lambda target: _status(deployment, target), chosen, doing)
     return sorted(found, key=lambda one: (one.rank, one.target.key))
-
-
-def as_entry(one: Status) -> dict[str, Any]:
-    """A status as programs get it."""
-    from worker.record.history import entry
-
-    rollout = one.rollout
-    return {
-        "target": one.target.model_dump(),
-        "containers": [
-            {"name": each.name, "image": each.image, "digest": each.digest, "health": each.health}
-            | {"restarts": each.restarts}
-            for each in one.containers
-        ],
-        "address": one.address,
-        "rollout": rollout and {"image": rollout.image, "since": rollout.since.isoformat(), "phase": rollout.phase},
-        "held": one.held,
-        "waiting": list(one.waiting),
-        "last": entry(one.target, one.last) if one.last else None,
-        "problem": one.problem,
-    }
 
 
 def _status(deployment: Deployment, target: TargetId) -> Status:
@@ -174,6 +155,8 @@ def _say_unlisted(deployment: Deployment) -> None:
 def _watch(deployment: Deployment, targets: Sequence[TargetId], *, as_json: bool) -> None:
     """Look until Ctrl-C: in place on a terminal, else one after the other."""
     from rich.live import Live
+
+    from worker.core.entries import as_entry
 
     out = console()
     if as_json or not out.is_terminal or out.is_dumb_terminal:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from shared.durations import how_long
+
+__all__ = ["HOW", "ago", "ahead", "duration", "how_long", "moment"]
+
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _LONGEST = timedelta(days=36500)
@@ -39,15 +43,3 @@ def ahead(text: str, now: datetime) -> datetime | None:
     """A time, or the one that long after now; None if it is neither."""
     on = duration(text)
     return now + on if on is not None else moment(text)
-
-
-def how_long(seconds: float) -> str:
-    """A duration as people read it: `7 s`, `3 min`, `2 h 5 min`, `4 d 2 h`."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min" if minutes else f"{rest} s"

@@ -5,14 +5,17 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import structlog
 
+from shared import tracing
 from shared.errors import RemoteError
 from shared.message import DeadLetter, Look, TargetId, Undecodable, UpdateMessage, decode
 from shared.metrics import SETTLED, step_failed
 from shared.queue import LeasedMessage, LeaseLost, dead_letter
+from worker.controller import spans
 from worker.controller.looking import Looking
 from worker.controller.opened import Opened, context_of_all
 from worker.controller.receiving import Receiving
@@ -85,13 +88,18 @@ class Handler:
         if target := opened.rollout_of:
             self.receive(target, [opened])
             return
-        with structlog.contextvars.bound_contextvars(**opened.context):
+        with structlog.contextvars.bound_contextvars(**opened.context), self._span_of([opened]):
             self._guarded([leased], lambda: self._settle(leased, self._decide(opened, message)))
 
     def receive(self, target: TargetId, together: Sequence[Opened]) -> None:
         """Receive several pushes to one target with one write, and settle each message."""
-        with structlog.contextvars.bound_contextvars(**context_of_all(target, together)):
+        with structlog.contextvars.bound_contextvars(**context_of_all(target, together)), self._span_of(together):
             self._guarded([opened.leased for opened in together], lambda: self._receive_and_settle(target, together))
+
+    def _span_of(self, together: Sequence[Opened]) -> AbstractContextManager[object]:
+        """The span of carrying messages out. A look's begins in worker.controller.looking, which reads its record."""
+        messages = [opened.message for opened in together if isinstance(opened.message, UpdateMessage)]
+        return spans.process(messages, self._ports.updates.name) if messages else nullcontext()
 
     def _receive_and_settle(self, target: TargetId, together: Sequence[Opened]) -> None:
         updates = [(opened.leased, opened.message) for opened in together if isinstance(opened.message, UpdateMessage)]
@@ -160,6 +168,7 @@ class Handler:
         """A push could not be fanned out or received: try it again later, or dead-letter it."""
         failure = self._ports.classified(error)
         step_failed(failure.code)
+        tracing.current().fail(failure.code, failure.detail)
         attempts = message.attempts + 1
         if not isinstance(error, RemoteError):
             log.exception("message failed")

@@ -10,10 +10,14 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from shared import tracing
 from shared.errors import RemoteError
 from shared.message import Look
 from shared.metrics import step_failed
 from shared.queue import LeaseLost
+from worker.controller import spans
+from worker.controller.cleaning import Cleaning
+from worker.controller.crash_logs import CrashLogs
 from worker.controller.lookups import all_looked_up
 from worker.controller.putting import Putting
 from worker.controller.settlement import Complete, Reschedule, Settlement, after, look_again
@@ -24,7 +28,6 @@ from worker.core.giving_up import given_up, no_longer_a_target
 from worker.core.look import Situation
 from worker.core.rules import Action, Put, Rest, RolloutRules, Wait
 from worker.failures.classify import Failure, Retry, Transient
-from worker.groups.group import ContainerGroup
 from worker.ports import UNREADABLE, Conflict, Ports
 from worker.record.record import Record
 from worker.targets.tags import BadTags
@@ -67,7 +70,8 @@ class Looking:
         self._putting = Putting(ports, rules, retry, chance)
         self._lease = lease
         self._chance = chance
-        self._learnt: frozenset[tuple[str, str]] = frozenset()
+        self._crash_logs = CrashLogs(ports)
+        self._cleaning = Cleaning(ports)
 
     def look(self, look: Look, lease_holds: Callable[[], bool]) -> Settlement:
         """Look once, and say what becomes of the message. `lease_holds` is asked before anything is sent or told.
@@ -79,12 +83,8 @@ class Looking:
                 record, etag = self._ports.load(look.target)
                 if void := self._void(record, look):
                     return void
-                if record.outbox or record.address_changes:
-                    # This comes first. Telling after the change is tempting, but while Azure refuses the change, which
-                    # may go on for hours, nothing would be told.
-                    return self._tell(record, look, Wait(timedelta(0), "outcomes wait to be told"), etag, lease_holds)
-                with contextlib.suppress(Conflict):
-                    return self._look(record, etag, look, lease_holds)
+                with contextlib.suppress(Conflict), spans.look(look, record, self._ports.updates.name):
+                    return self._tell_or_look(record, etag, look, lease_holds)
                 log.debug("another worker wrote the record first, deciding again")
             return Reschedule(look, self._chance.uniform(0, 1))
         except LeaseLost:
@@ -114,6 +114,24 @@ class Looking:
             return Reschedule(look.met(_EARLY), min(self._lease, 0.5 * 2.0**tries))
         return Complete()
 
+    def _tell_or_look(
+        self,
+        record: Record,
+        etag: str | None,
+        look: Look,
+        lease_holds: Callable[[], bool],
+    ) -> Settlement:
+        try:
+            if record.outbox or record.address_changes:
+                # This comes first. Telling after the change is tempting, but while Azure refuses the change, which may
+                # go on for hours, nothing would be told.
+                return self._tell(record, look, Wait(timedelta(0), "outcomes wait to be told"), etag, lease_holds)
+            return self._look(record, etag, look, lease_holds)
+        except (Conflict, LeaseLost):
+            raise
+        except Exception as error:  # handled here, so that what is logged of it names the look's span
+            return self._failed(look, error)
+
     def _look(
         self,
         record: Record,
@@ -128,7 +146,7 @@ class Looking:
             return self._no_target(record, etag, look, target)
         if unknown_here(record, group, target) and look.tries(_UNKNOWN) < UNKNOWN_TARGET:
             return self._no_target(record, etag, look, None)
-        group = self._clean(group, target)
+        group = self._cleaning.cleaned(group, target, record.generation)
         now = group.azure_time(self._ports.now())
         rules = replace(self._rules, secrets=frozenset(target.secrets))
         situation = Situation(record, group, target, rules, now)
@@ -137,8 +155,11 @@ class Looking:
             _refuse_foreign_images(action, situation)
         decided = decided.redacted(self._ports.redact)
         log_new_failures(record, decided)
+        # Before the change that takes the crashed containers away, and what they said with them.
+        decided = self._crash_logs.added(record, decided, group, target)
         # Written before anything is sent: whoever takes over after a crash must know what may still take effect.
         etag = self._write(decided, etag, action, now)
+        spans.rollouts(record, decided, now)
         if isinstance(action, Put):
             self._ports.watch.waits(look.target)
             return self._putting.put(look, timed(decided, action, now), group, target, lease_holds)
@@ -146,17 +167,6 @@ class Looking:
             self._ports.watch.waits(look.target)
             log.info("waiting", reason=action.reason, again_in=round(action.delay.total_seconds(), 1))
         return self._told_and_settled(decided, look, action, etag, lease_holds)
-
-    def _clean(self, group: ContainerGroup, target: Target) -> ContainerGroup:
-        """The group with the secrets redacted in everything that it says."""
-        # Before any of that is kept: evidence is cut, and half of a secret can't be recognised any more. Another worker
-        # may have put the secrets onto the group, so this one may know none of them yet.
-        secrets = frozenset(target.secrets.items())
-        if group.says_something and group.withheld() and not secrets <= self._learnt:
-            with contextlib.suppress(RemoteError):
-                self._ports.resolve(dict(target.secrets))
-                self._learnt |= secrets
-        return group.redacted(self._ports.redact)
 
     def _write(
         self,
@@ -230,6 +240,7 @@ class Looking:
         """The look could not be carried out: try again later, and give up once that has gone on for too long."""
         failure = self._ports.classified(error)
         step_failed(failure.code)
+        tracing.current().fail(failure.code, failure.detail)
         attempts = look.tries(failure.code) + 1
         if not isinstance(error, RemoteError):
             log.exception("look failed, retrying")

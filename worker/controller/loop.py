@@ -18,7 +18,7 @@ from worker.controller.opened import Opened
 
 DRAIN_LOOKS = 2
 """How many times in a row the queue must look drained, because its count of messages is approximate."""
-SHUTDOWN = 8.0
+SHUTDOWN = 7.0
 """Seconds that running steps get to finish. The messages of the others are delivered again when their leases end."""
 MOST_IN_HAND = 256
 """How many messages one worker may have leased: more than steps, as pushes to one target wait here for one write."""

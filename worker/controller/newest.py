@@ -36,6 +36,7 @@ def _by_configs(registry: Images, image: ImageReference, running: str, counts: C
         at = registry.created(ImageReference(image.registry, image.repository, tag))
         return [Dated(tag, at)] if at else []
 
+    # First of all: without its time nothing can be compared, and no other config needs to be read.
     known = created(running)
     if not known:
         return []

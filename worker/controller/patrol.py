@@ -1,6 +1,6 @@
 """The patrol: every 45 seconds, one of the workers compares all records with the list of groups.
 
-It restarts timers that the queue has lost, starts a look at groups that are gone or do not run their desired images,
+It restarts timers that the queue has lost, starts a look at groups that are gone or not as their records have them,
 and sweeps targets that are seen for the first time. A round costs one list of the records' ETags, and reads only the
 records that have changed since the last round.
 """
@@ -20,6 +20,7 @@ from shared.errors import RemoteError
 from shared.message import TargetId
 from worker.controller.sweep import Sweeper
 from worker.controller.timers import CONFLICTS, change, is_overdue
+from worker.core.acquaint import is_acquainted
 from worker.core.desired import drifted
 from worker.failures.classify import GONE
 from worker.ports import Conflict, Listed, Ports
@@ -61,7 +62,7 @@ class Patrol:
         targets = {target.id: target for target in self.ports.targets.all()}
         shown = self._shown(targets, self.ports.targets.listed())
         for target, etag in versions.items():
-            self._guarded(target, partial(self._look, target, etag, shown))
+            self._guarded(target, partial(self._look, target, etag, targets.get(target), shown))
         self._seen = {target: seen for target, seen in self._seen.items() if target in versions}
         new = [target for target in targets if not self._is_swept(target)]
         for target in _in_turn(new, self._met, MOST_MET):
@@ -100,6 +101,7 @@ class Patrol:
         self,
         target: TargetId,
         etag: str,
+        rules: Target | None,
         shown: Mapping[TargetId, Listed | None],
     ) -> None:
         """Compare one record with its group, and start its timer if it needs a look."""
@@ -112,14 +114,14 @@ class Patrol:
         if record.timer:
             self._restart_if_overdue(target, record.timer)
             return
-        if not record.containers or not self._seems_wrong(target, record, shown):
+        if not record.containers or not self._seems_wrong(target, record, rules, shown):
             return
         # Starting a look right away is tempting, but the list may be older than the record, and then it shows what ran
         # before the last update. So the group itself is read first.
         group = self._read(target)
         is_gone = group is None
-        if group is None or self._has_drifted(record, group):
-            log.info("a group does not run its desired images, starting a look", target=str(target), gone=is_gone)
+        if group is None or self._has_drifted(record, group, rules):
+            log.info("a group is not as its record has it, starting a look", target=str(target), gone=is_gone)
             change(self.ports, target, lambda current: None if current.timer else current)
 
     def _restart_if_overdue(self, target: TargetId, timer: Timer) -> None:
@@ -132,19 +134,23 @@ class Patrol:
         self,
         target: TargetId,
         record: Record,
+        rules: Target | None,
         shown: Mapping[TargetId, Listed | None],
     ) -> bool:
-        """Whether a group at rest seems, by the list, to be gone or not to run its desired images."""
+        """Whether a group at rest seems, by the list, to be gone or not to be as its record has it."""
         seen = shown.get(target)
         if seen:
-            return self._has_drifted(record, seen)
+            return self._has_drifted(record, seen, rules)
         has_its_turn = target in shown
         return has_its_turn or self.ports.targets.is_gone(target)
 
-    def _has_drifted(self, record: Record, group: Listed) -> bool:
+    def _has_drifted(self, record: Record, group: Listed, rules: Target | None) -> bool:
+        """Whether a group runs an image that is not desired, or follows a repository that the record does not know."""
         # A held group may run anything, and a group in transition shows images that it may not keep.
         if group.held or group.in_transition:
             return False
+        if rules and not is_acquainted(record, group.images, rules):
+            return True
         return drifted(record, group.images, rollback=self.rollback)
 
     def _record(self, target: TargetId, etag: str) -> Record:
@@ -183,6 +189,8 @@ class Patrol:
             return
         log.info("new target", target=str(target.id), missed=len(swept.missed), problem=swept.problem)
         self._mark_as_swept(target.id)
+        # A group that follows another repository one day is swept again, with all tries.
+        del self._compared[target.id]
 
     def _mark_as_swept(self, target: TargetId) -> None:
         """Raises Conflict if others write the record all the time, and RemoteError."""

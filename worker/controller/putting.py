@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import structlog
 
+from shared import tracing
 from shared.errors import RemoteError
 from shared.message import Look
 from shared.metrics import step_failed
@@ -99,6 +100,7 @@ class Putting:
         """Try the change again for as long as that makes sense; then fail the pushes that asked for it."""
         failure = self._ports.classified(error)
         step_failed(failure.code)
+        tracing.current().fail(failure.code, failure.detail)
         attempts = look.tries(failure.code) + 1
         over = self._retry.is_over(failure, attempts, look.waited)
         settlement = self._again(look, failure, attempts, over=over)

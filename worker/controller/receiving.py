@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import structlog
 
 from shared.message import TargetId, UpdateMessage
+from worker.controller import spans
 from worker.controller.settlement import Complete, Reschedule, Settlement
 from worker.controller.telling import Telling
 from worker.controller.timers import change
@@ -34,7 +35,10 @@ class Receiving:
         # If the worker dies in between, some targets get the push twice. Their records know it by its id then.
         concerned = self._ports.targets.concerned(message.push.image)
         for target in concerned:
-            self._ports.updates.send(message.for_target(target.id).encode())
+            rollout = message.for_target(target.id)
+            with spans.send(rollout, self._ports.updates.name) as sending:
+                traced = rollout.model_copy(update={"traceparent": sending.traceparent or rollout.traceparent})
+                self._ports.updates.send(traced.encode())
         if concerned:
             log.info("targets found", targets=[str(target.id) for target in concerned])
         else:
@@ -67,6 +71,7 @@ class Receiving:
         return settlements
 
     def _later(self, message: UpdateMessage) -> Settlement:
-        # Jitter keeps the pushes of one burst from coming back all at once.
+        # To wait for room is no failure, so it does not count as an attempt. Jitter keeps the pushes of one burst from
+        # coming back all at once.
         pause = min(FULL, 2.0 ** min(message.dequeued, 10))
         return Reschedule(message.model_copy(update={"attempts": 0}), pause * self._chance.uniform(0.5, 1.0))

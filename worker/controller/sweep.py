@@ -114,6 +114,7 @@ class Sweeper:
     def _wake(self, record: Record, group: ContainerGroup) -> int:
         """Have a group looked at whose timer was lost, or that runs another image than it should."""
         overdue = record.timer is not None and is_overdue(record.timer, self.ports.now())
+        # A record without containers was never looked at, so there is nothing yet that it wants to run.
         at_rest = record.timer is None and not group.in_transition and record.containers
         if not (overdue or (at_rest and drifted(record, group.images, rollback=self.rollback))):
             return 0
@@ -128,8 +129,10 @@ class Sweeper:
         found: dict[Push, None] = {}
         for name, following in followings(group.images, target).items():
             container = record.containers.get(name)
+            # What waits already is being worked on. A pinned container gets nothing before it is released.
             if container and (container.candidates or container.pin):
                 continue
+            # What was received and not looked at yet may be the very push that would be found here.
             if any(message.push.image.name == following.name for message in record.inbox):
                 continue
             try:

@@ -6,6 +6,7 @@ What is to be told is in the record's outbox, and leaves it only after it has be
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -14,9 +15,10 @@ from shared.errors import RemoteError
 from shared.message import TargetId, UpdateMessage
 from shared.metrics import ADDRESS_CHANGES, ended
 from shared.telemetry import trace_id
+from worker.controller.notices import notice_of, notice_of_address, notice_without_record
 from worker.controller.settlement import dead_letter_of
 from worker.failures.retrying import call_with_retries
-from worker.ports import Notice, Noticed, Ports
+from worker.ports import Ports
 from worker.record.record import Record, is_dead
 from worker.record.trace import End
 from worker.record.values import AddressChange, Ending, Outcome
@@ -34,6 +36,7 @@ class Telling:
         """Tell everything in the record's outbox. Raises RemoteError if a dead letter could not be sent."""
         for ending in record.outbox:
             self._end(record.target, ending)
+            self._ports.tell(notice_of(record, ending))
         for address in record.address_changes:
             self._address(record.target, address)
 
@@ -43,6 +46,7 @@ class Telling:
         call_with_retries(partial(self._ports.leave_trace, End(outcome=outcome)))
         ended(outcome.result, outcome.seconds)
         log.info("ended", outcome="ignored", detail=why)
+        self._ports.tell(notice_without_record(message, outcome, None))
 
     def given_up(self, message: UpdateMessage, code: str, detail: str) -> None:
         """The push at hand has failed before a record was reached; its message becomes a dead letter."""
@@ -52,6 +56,7 @@ class Telling:
             self._ports.leave_trace(End(target=message.target, outcome=outcome))
         ended(outcome.result, outcome.seconds)
         log.error("ended", outcome="failed", code=code, detail=detail)
+        self._ports.tell(replace(notice_without_record(message, outcome, message.target), code=code))
 
     def _end(self, target: TargetId, ending: Ending) -> None:
         message = ending.message
@@ -65,8 +70,6 @@ class Telling:
             say("ended", outcome=ending.result, detail=ending.detail, **code)
             if is_dead(ending.result):
                 log.error("dead letter", code=ending.code, detail=ending.detail, attempts=ending.attempts)
-        if ending.result in {"updated", "rolled-back", "failed"}:
-            self._notify(message, target, ending.result, ending.detail)
 
     def _dead_letter(self, text: str) -> None:
         """Send a dead letter, unless it is on the queue already."""
@@ -82,16 +85,7 @@ class Telling:
         with structlog.contextvars.bound_contextvars(**context):
             log.error("THE ADDRESS OF THE GROUP CHANGED", before=address.before, after=address.after)
         if address.message:
-            self._notify(address.message, target, "address changed", str(address))
-
-    def _notify(
-        self,
-        message: UpdateMessage,
-        target: TargetId,
-        outcome: Noticed,
-        detail: str,
-    ) -> None:
-        self._ports.tell(Notice(outcome, str(message.push.image), str(target), detail))
+            self._ports.tell(notice_of_address(target, address.message, address))
 
 
 def log_new_failures(before: Record, decided: Record) -> None:
@@ -104,7 +98,7 @@ def log_new_failures(before: Record, decided: Record) -> None:
 def _letter(ending: Ending) -> str:
     message = ending.message
     letter = dead_letter_of(message, ending.code or "", ending.detail, ending.attempts, message.received_at, ending.at)
-    return letter.encode()
+    return letter.model_copy(update={"log": ending.log}).encode()
 
 
 def context_of(message: UpdateMessage, target: TargetId | None = None) -> dict[str, str]:

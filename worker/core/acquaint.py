@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from worker.core.following import Following, followings, good_image, repository_of
@@ -20,6 +21,7 @@ def acquaint(
     now: datetime,
 ) -> Record:
     """Add the group's new containers to the record, remove those that are gone, and adopt what the owner deployed."""
+    before = record
     followed = followings(group.images, target)
     record = _forget_missing(record, group, now)
     for name in group.images:
@@ -27,10 +29,25 @@ def acquaint(
         record = _meet(record, group, name, follows, now)
         if is_redeployed(record, group, name):
             record = _adopt(record, group, name, follows, now)
+    if before.containers and not is_acquainted(before, group.images, target):
+        # Until the list of groups and the targets file showed what is followed now, its pushes passed this group by.
+        # The patrol has it swept once more.
+        record = record.but(swept=False)
     return record
 
 
+def is_acquainted(record: Record, images: Mapping[str, str], target: Target) -> bool:
+    """Whether the record knows each container that the target follows as a follower of that repository."""
+    return all(
+        name in record.containers
+        and record.containers[name].followed
+        and record.containers[name].repository == follows.name
+        for name, follows in followings(images, target).items()
+    )
+
+
 def _forget_missing(record: Record, group: ContainerGroup, now: datetime) -> Record:
+    # A renamed container counts as one that is gone and another that is new: nothing in ARM's answer ties the two.
     missing = [name for name in record.containers if name not in group.images]
     for name in missing:
         record = drop_everything(record, name, f"the group no longer has a container {name}", now)
@@ -52,10 +69,6 @@ def _meet(
     is_followed = follows is not None
     container = record.containers.get(name)
     if container is None or container.repository != repository:
-        if container is not None:
-            # Until the list of groups showed the new repository, its pushes passed this group by: the patrol has it
-            # swept once more.
-            record = record.but(swept=False)
         record = drop_everything(record, name, "the container follows another repository now", now)
         running_now = _as_good(group, name, repository)
         container = ContainerRecord(repository=repository, followed=is_followed, goods=(running_now,))
@@ -102,8 +115,9 @@ def _adopt(
     container = record.containers[name]
     deployed = _as_good(group, name, container.repository)
     earlier = [good for good in container.goods if good.image != deployed.image]
-    goods = (deployed, *earlier)[:GOODS_KEPT]
-    record = record.with_container(name, goods=goods, past=remembered(container, ()))
+    goods = (deployed, *earlier)
+    past = remembered(container, [good.image for good in goods[GOODS_KEPT:]])
+    record = record.with_container(name, goods=goods[:GOODS_KEPT], past=past)
     return _continue_from(record, name, follows, now) if follows else record
 
 
@@ -117,5 +131,6 @@ def _continue_from(
     for candidate in record.containers[name].candidates:
         decision = follows.policy.decide(good.tag, candidate.tag)
         if isinstance(decision, Skip):
+            # Sooner or later it would have its turn, and undo what the owner has just deployed.
             record = leave(record, name, candidate, "superseded", f"{good.image} was deployed by hand", now)
     return record

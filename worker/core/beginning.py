@@ -46,9 +46,11 @@ def begin(
         generation=record.generation + 1,
         images=images,
         asked=asked,
+        # A restart brings no other image, but pulls one: the container that asked for it is judged as a changed one.
         touched=_changed(images, group.images) | asked.keys(),
         restart=_is_restart_enough(wishes, images, group.images),
         began_at=now,
+        # The same change again goes on where it was. One that never shows would be watched without end otherwise.
         patience=again.patience.but(looked_at=now) if again else Patience(looked_at=now),
         tries=again.tries + 1 if again else 1,
         well=_ran_well_before(record, group),

@@ -195,5 +195,6 @@ def drifted(record: Record, images: Mapping[str, str], *, rollback: bool) -> boo
     wishes = desired(record, images, rollback=rollback)
     if any(not runs(name, wish, images, record.change) for name, wish in wishes.items()):
         return True
+    # A look ends what waits for a container that is gone.
     followed = {name for name, container in record.containers.items() if container.followed}
     return bool(followed - images.keys())

@@ -203,4 +203,6 @@ def _told(
     """End a failed push, now that it is known what became of the group."""
     record = record.but(undone=tuple(other for other in record.undone if other != undone))
     detail = f"{undone.detail}; {why}"
-    return record.end(undone.message, result, detail, undone.containers, now, undone.code, undone.attempts)
+    return record.end(
+        undone.message, result, detail, undone.containers, now, undone.code, undone.attempts, log=undone.log
+    )

@@ -31,8 +31,10 @@ def prove(
     for name, message_id in sorted(unproven.items()):
         container = record.containers[name]
         if container.pin:
+            # A rollback by hand is no candidate, so it is not among the pushes that wait.
             messages[message_id] = container.pin.message
             record = record.with_container(name, **_after_rollback(container, container.pin))
+            # One that was reverted is told by its own failure (worker.core.failing).
             if not container.pin.reverting:
                 details.setdefault(message_id, {})[name] = f"{name} runs {group.images[name]}"
         elif candidate := container.candidate(message_id):

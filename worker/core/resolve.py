@@ -55,6 +55,7 @@ def resolve(
         container = record.containers.get(name)
         candidate = container.candidate(message.id) if container else None
         if container is None or candidate is None or candidate.image is not None:
+            # One with an image was resolved earlier, and may be on the group by now. It must not change under a watch.
             continue
         if why := _not_built_for(following, found):
             record = leave(record, name, candidate, "ignored", f"{message.push.image} is {why}", now)
@@ -90,6 +91,7 @@ def not_there(record: Record, message: UpdateMessage, code: str, detail: str, no
             for candidate in container.candidates
         )
         tried = tried.with_container(name, candidates=candidates)
+        # Each container counts for itself: added up, two of them would use up the tries of one.
         lookups = max([lookups, *(candidate.lookups for candidate in candidates if candidate.id == message.id)])
     if lookups < MOST_LOOKUPS:
         return tried
@@ -117,6 +119,7 @@ def _resolved(
 ) -> Candidate:
     """A new tag is written by its name; one that moved by its digest, or else brought in by a restart."""
     others = (other.tag for other in container.candidates if other.id != candidate.id and other.image)
+    # By its tag alone the new image could not be told from the one that ran under that tag before.
     moves = candidate.tag in {*others, *(good.tag for good in container.goods)} or _has_failed(container, candidate)
     image = rewrite(written, digest=digest) if moves and digest else rewrite(written, tag=candidate.tag)
     return candidate.but(image=image, digest=digest, restart=image == running and not digest)
@@ -160,8 +163,10 @@ def _is_spelling_of(spellings: frozenset[str], image: str | None) -> bool:
 def _unchanged(record: Record, name: str, candidate: Candidate, digest: str | None, now: datetime) -> Record:
     """The push has ended, and so have those that it is newer than."""
     good = record.containers[name].good
+    # A delivery that comes late must not make the image seem older than a newer one has shown it to be.
     order = max(good.order, candidate.message.order) if good.order else candidate.message.order
     goods = (
+        # Its tag points at this very image, so the tag may bring it back again.
         good.but(digest=digest or good.digest, order=order, pushed_again=False),
         *record.containers[name].goods[1:],
     )

@@ -14,6 +14,7 @@ from worker.record.record import Record, is_dead
 from worker.record.values import Outcome
 from worker.targets.tags import hold_reason
 
+STOPPED = "stopped by its owner"
 Health = Literal["healthy", "ended", "starting", "broken", "stopped"]
 
 
@@ -39,13 +40,17 @@ class RolloutStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A group in one look. `problem` is what somebody should see to; `unread`: its record or Azure did not answer."""
+    """A group in one look. `problem` is what somebody should see to; `unread`: its record or Azure did not answer.
+
+    `held` says by what its updates are kept back and why, `reason` the reason alone.
+    """
 
     target: TargetId
     containers: tuple[ContainerStatus, ...] = ()
     address: str | None = None
     rollout: RolloutStatus | None = None
     held: str | None = None
+    reason: str | None = None
     waiting: tuple[str, ...] = ()
     last: Outcome | None = None
     problem: str | None = None
@@ -76,6 +81,7 @@ def status_of(
     """The status by what is known: no record, or no group, where it could not be read for the reasons of `unread`."""
     containers = tuple(_containers(group)) if group else ()
     problems = list(unread)
+    # The containers of a stopped group look as they were ended, which is no trouble.
     if group and not group.stopped:
         problems += _broken(group)
     return Status(
@@ -84,11 +90,22 @@ def status_of(
         address=_address(group.address) if group else None,
         rollout=_rollout(record, group) if record else None,
         held="; ".join(why_held(record, group)) or None,
+        reason="; ".join(_reasons(record, group)) or None,
         waiting=_waiting(record) if record else (),
         last=record.outcomes[0] if record and record.outcomes else None,
         problem="; ".join(problems) or None,
         unread=bool(unread),
     )
+
+
+def _reasons(record: Record | None, group: ContainerGroup | None) -> Iterator[str]:
+    """Each reason for which a group's updates are kept back, in the words of whoever gave it."""
+    if record and record.hold:
+        yield record.hold.reason
+    if group and (by_tag := hold_reason(group.tags)):
+        yield by_tag
+    if group and group.stopped:
+        yield STOPPED
 
 
 def why_held(record: Record | None, group: ContainerGroup | None) -> Iterator[str]:
@@ -100,7 +117,7 @@ def why_held(record: Record | None, group: ContainerGroup | None) -> Iterator[st
     if group and (by_tag := hold_reason(group.tags)):
         yield f"held by a resource tag: {by_tag}"
     if group and group.stopped:
-        yield "stopped by its owner"
+        yield STOPPED
 
 
 def _containers(group: ContainerGroup) -> Iterator[ContainerStatus]:
@@ -143,7 +160,9 @@ def _rollout(record: Record, group: ContainerGroup | None) -> RolloutStatus | No
     change = record.change
     if change is None:
         return None
+    # Nobody asked for a way back: it brings what it touches.
     images = sorted({change.images[name] for name in change.asked or change.touched if name in change.images})
+    # What somebody else brought here was first seen by a look; when it began nobody knows.
     since = change.began_at if change.began_at > LONG_AGO else change.patience.looked_at
     return RolloutStatus(", ".join(images), since, phase_of(record, in_transition=bool(group and group.in_transition)))
 

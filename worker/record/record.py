@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field
 
@@ -124,13 +124,15 @@ class Record(Value):
         code: str | None = None,
         attempts: int = 1,
         before: Mapping[str, str] | None = None,
+        log: str | None = None,
     ) -> Record:
         """End a push: it enters the history at once, and the outbox, where it stays until it has been told.
 
-        `before` is what ran well before it (container → image); by default the last good images as they are now.
+        `before` is what ran well before it (container → image); by default the last good images as they are now. `log`
+        are the last lines of the containers that were at fault.
         """
         detail = cut(detail)
-        ending = Ending(message=message, result=result, detail=detail, code=code, attempts=attempts, at=now)
+        ending = Ending(message=message, result=result, detail=detail, code=code, attempts=attempts, at=now, log=log)
         goods = self.good_images() if before is None else before
         outcome = Outcome.of(message, result, detail, containers, now)
         outcome = outcome.but(before={name: goods[name] for name in outcome.containers if name in goods})
@@ -182,11 +184,19 @@ class Record(Value):
         if change and change.refused:
             change = change.but(refused=redact(change.refused))
         return self.but(
-            outbox=tuple(ending.but(detail=redact(ending.detail)) for ending in self.outbox),
+            outbox=tuple(_redacted(ending, redact) for ending in self.outbox),
             outcomes=tuple(outcome.but(detail=redact(outcome.detail)) for outcome in self.outcomes),
-            undone=tuple(undone.but(detail=redact(undone.detail)) for undone in self.undone),
+            undone=tuple(_redacted(undone, redact) for undone in self.undone),
             change=change,
         )
+
+
+_Failure = TypeVar("_Failure", Ending, Undone)
+
+
+def _redacted(failure: _Failure, redact: Callable[[str], str]) -> _Failure:
+    log = failure.log and redact(failure.log)
+    return failure.but(detail=redact(failure.detail), log=log)
 
 
 def remembered(container: ContainerRecord, images: Iterable[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from shared.image import rewrite
-from shared.message import UpdateMessage
+from shared.message import Log, UpdateMessage
 
 MANUAL, ROLLBACK, SWEEP = "manual", "rollback", "sweep"
 """The senders of what an operator does, a push by hand and a rollback, and of what the sweep has found."""
@@ -285,17 +285,24 @@ class Deed(Value):
 
 
 class Undone(Value):
-    """A push that failed on the group. Its end is told once it is known what became of the group."""
+    """A push that failed on the group. Its end is told once it is known what became of the group.
+
+    `log` are the last lines of the containers that were at fault.
+    """
 
     message: UpdateMessage
     code: str
     detail: str
     containers: tuple[str, ...]
     attempts: int = 1
+    log: Log = None
 
 
 class Ending(Value):
-    """The end of a push that is still to be told: to the log, to people, and as a dead letter if the push failed."""
+    """The end of a push that is still to be told: to the log, to people, and as a dead letter if the push failed.
+
+    `log` are the last lines of the containers that were at fault.
+    """
 
     message: UpdateMessage
     result: Result
@@ -303,6 +310,7 @@ class Ending(Value):
     code: str | None = None
     attempts: int = 1
     at: AwareDatetime
+    log: Log = None
 
 
 class AddressChange(Value):

@@ -18,7 +18,9 @@ from shared.image import ImageReference, InvalidImage
 from shared.message import TargetId
 from worker.targets.document import Data, Document, Path, Problem, TargetsError, read_yaml, spell
 from worker.targets.model import DiscoverModel, RegistryModel, RuleModel, TargetModel, TargetsModel
+from worker.targets.notify_model import RecipientModel, build_recipient
 from worker.targets.policy_model import LONG, SHORT, PolicyModel, build_policy
+from worker.targets.recipients import Recipient
 from worker.targets.registries import RegistryEntry
 from worker.targets.registry_keys import check_registry_key
 from worker.targets.strict import MISTAKE, Strict
@@ -53,12 +55,12 @@ class Discover:
 
 @dataclass(frozen=True, slots=True)
 class TargetsFile:
-    """What a valid targets file says. `registries` goes by host or host/path, `notify` holds sources of URLs."""
+    """What a valid targets file says. `registries` goes by host or host/path."""
 
     targets: tuple[Target, ...]
     discover: Discover | None
     registries: Mapping[str, RegistryEntry]
-    notify: tuple[str, ...]
+    notify: tuple[Recipient, ...]
 
 
 def parse_targets(text: str, default_subscription: str | None, name: str = "targets.yaml") -> TargetsFile:
@@ -116,7 +118,7 @@ def _validate(document: Document, default_subscription: str | None) -> TargetsMo
 
 def _explain(error: Any) -> tuple[Path, str, str | None]:
     """Path, what is wrong, and what was meant, of one of pydantic's errors. Never the input, which may be a secret."""
-    # pydantic puts "[key]" behind a mapping's key that is itself wrong, and the form behind a policy.
+    # pydantic puts "[key]" behind a mapping's key that is itself wrong, and the form behind a policy or a recipient.
     path = tuple(part for part in error["loc"] if part not in ("[key]", SHORT, LONG))
     kind = error["type"]
     if kind == MISTAKE:
@@ -144,6 +146,8 @@ def _model_at(path: Path) -> type[Strict]:
             return DiscoverModel
         case ("registries", _, _):
             return RegistryModel
+        case ("notify", _, _):
+            return RecipientModel
         case _:
             return TargetsModel
 
@@ -198,7 +202,7 @@ def _build(model: TargetsModel, default_subscription: str) -> TargetsFile:
         targets=tuple(_build_target(target, default_subscription) for target in model.targets),
         discover=_build_discover(model.discover, default_subscription) if model.discover else None,
         registries={key: _build_registry(registry) for key, registry in model.registries.items()},
-        notify=tuple(model.notify),
+        notify=tuple(build_recipient(recipient) for recipient in model.notify),
     )
 
 

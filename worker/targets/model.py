@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -21,21 +20,12 @@ from shared.image import ImageReference, InvalidImage, check_registry
 from shared.message import Segment
 from shared.settings import is_local
 from worker.groups import secret_paths
+from worker.targets.notify_model import AnyRecipient
 from worker.targets.policy_model import AnyPolicy
 from worker.targets.registry_keys import check_registry_key, host_of, nearest_host, nearest_key
+from worker.targets.sources import SourceText
 from worker.targets.strict import Strict
 from worker.targets.strict import mistake as _mistake
-
-_SOURCE = (
-    r"^(?:env:[A-Za-z_][A-Za-z0-9_]*|(?:base64)?file:[^\x00]+"
-    r"|keyvault:https://[A-Za-z0-9.-]+(?::[0-9]+)?/secrets/[A-Za-z0-9-]+(?:/[A-Za-z0-9]+)?/?)$"
-)
-_FORMS = {
-    "env": "env:NAME",
-    "file": "file:/path/to/it",
-    "base64file": "base64file:/path/to/it",
-    "keyvault": "keyvault:https://my-vault.vault.azure.net/secrets/name",
-}
 
 
 def _check_image(text: str) -> str:
@@ -79,18 +69,6 @@ def _check_container(text: str) -> str:
     return text
 
 
-def _check_source(text: str) -> str:
-    """The text is never repeated: it may be the secret itself, written where its source belongs."""
-    if re.fullmatch(_SOURCE, text):
-        return text
-    scheme, colon, _ = text.partition(":")
-    if colon and scheme in _FORMS:
-        raise _mistake(f"not a source of a secret: write it as {_FORMS[scheme]}")
-    near = get_close_matches(scheme, _FORMS, 1) if colon else []
-    what = "not a source of a secret, which begins with env:, file:, base64file: or keyvault:"
-    raise _mistake(what, f"{near[0]}:" if near else None)
-
-
 def _check_secret_path(text: str) -> str:
     if not re.fullmatch(secret_paths.PATTERN, text):
         raise _mistake(f"not the path of a secret: {secret_paths.FORMS}", secret_paths.nearest_path(text))
@@ -112,7 +90,6 @@ Switch = Annotated[
 RegistryKeyText = Annotated[str, AfterValidator(_check_registry_key), _schema(pattern=r"^[^/\s]+(/[^/\s]+)*$")]
 HostText = Annotated[str, AfterValidator(_check_host), _schema(pattern=r"^[^/\s]+$")]
 ContainerText = Annotated[str, AfterValidator(_check_container), _schema(pattern=f"^{secret_paths.CONTAINER}$")]
-SourceText = Annotated[str, AfterValidator(_check_source), _schema(pattern=_SOURCE, examples=list(_FORMS.values()))]
 SecretPathText = Annotated[str, AfterValidator(_check_secret_path), _schema(pattern=secret_paths.PATTERN)]
 
 
@@ -210,7 +187,10 @@ class TargetsModel(Strict):
         description="How registries are asked, by host, or by host/path for the repositories below it.",
         json_schema_extra={"additionalProperties": False},
     )
-    notify: list[SourceText] = Field([], description="Sources of the webhook URLs that are told of each outcome.")
+    notify: list[AnyRecipient] = Field(
+        [],
+        description="Who is told of outcomes: the source of a URL, or a mapping that says which outcomes and groups.",
+    )
 
     @field_validator("registries")
     @classmethod

@@ -5,6 +5,7 @@
 | `aci-hooks.policy` | the policy of every container without one of its own |
 | `aci-hooks.policy.<container>` | the policy of one container |
 | `aci-hooks.hold` | no updates, for the reason that is its value |
+| `aci-hooks.fleet` | `<name>/<wave>`: its fleet and wave, once there are fleets; nothing acts on it yet |
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from worker.targets.target import ContainerRule, Target
 PREFIX = "aci-hooks."
 POLICY_TAG = "aci-hooks.policy"
 HOLD_TAG = "aci-hooks.hold"
+FLEET_TAG = "aci-hooks.fleet"
 _OF_ONE_CONTAINER = f"{POLICY_TAG}."
 
 
@@ -65,7 +67,14 @@ def unknown_tags(tags: Mapping[str, str] | None) -> list[str]:
     These are mistakes and not to be passed over: a misspelt hold was meant to stop the updates.
     """
     ours = [name for name in sorted(_in_lower_case(tags)) if name.startswith(PREFIX)]
-    return [_explain(name) for name in ours if name != HOLD_TAG and not _is_policy_tag(name)]
+    return [_explain(name) for name in ours if name not in {HOLD_TAG, FLEET_TAG} and not _is_policy_tag(name)]
+
+
+def tags_for_later(tags: Mapping[str, str] | None) -> list[str]:
+    """A sentence for each resource tag that has its meaning already and that nothing acts on yet."""
+    if FLEET_TAG not in _in_lower_case(tags):
+        return []
+    return [f"the tag {FLEET_TAG} has no effect yet: the group is updated without regard to a fleet"]
 
 
 def hold_reason(tags: Mapping[str, str] | None) -> str | None:
@@ -77,7 +86,7 @@ def hold_reason(tags: Mapping[str, str] | None) -> str | None:
 
 
 def _explain(unknown: str) -> str:
-    near = get_close_matches(unknown.removeprefix(PREFIX), ("policy", "hold"), 1)
+    near = get_close_matches(unknown.removeprefix(PREFIX), ("policy", "hold", "fleet"), 1)
     if near:
         hint = f"did you mean {PREFIX}{near[0]}?"
     else:

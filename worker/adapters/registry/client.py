@@ -17,6 +17,7 @@ import httpx
 import structlog
 from azure.core.credentials import TokenCredential
 
+from shared import tracing
 from shared.errors import RemoteError
 from shared.image import ImageReference
 from shared.time_limit import within
@@ -116,7 +117,8 @@ class Registry:
         deadline = time.monotonic() + seconds
         try:
             # In a thread: no timeout of a socket covers the resolver, or a server that sends a byte a second.
-            return within(seconds, lambda: ask(deadline), SERVICE)
+            with tracing.call("registry", {"server.address": image.registry, "aci_hooks.image": str(image)}):
+                return within(seconds, lambda: ask(deadline), SERVICE)
         except RemoteError as error:
             self._leave_alone(place, error)
             raise

@@ -1,4 +1,4 @@
-"""uvicorn around the application: one process, a deadline at every time of a connection, and exit 0 after SIGTERM."""
+"""uvicorn around an ASGI application: one process, deadlines for every connection, and exit 0 after SIGTERM."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from ingress import problems
-from ingress.front import Front
-from ingress.problems import Problem
+from shared.problem import CONTENT_TYPE, Problem
 
 # A slow client costs others nothing, but it holds a file descriptor. So it has so many seconds:
 _HEAD_LIMIT = 5.0
@@ -46,7 +44,7 @@ class Connection(H11Protocol):
     def __init__(self, config: uvicorn.Config, server_state: Any, app_state: dict[str, Any], _loop: Any = None) -> None:
         super().__init__(config, server_state, {**app_state, "line": self}, _loop)
         self._accepted: float | None = time.monotonic()
-        self._busy = self._ended = False
+        self._busy = self._ended = self._stopping = False
         self._waiting: asyncio.Timeout | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -70,6 +68,7 @@ class Connection(H11Protocol):
     def shutdown(self) -> None:
         """The server ends. What is in hand is answered, but a body must come soon."""
         super().shutdown()
+        self._stopping = True
         self._wait_no_longer_than(_LAST_CALL)
 
     @contextmanager
@@ -96,6 +95,15 @@ class Connection(H11Protocol):
             yield
         finally:
             self._waiting = None
+
+    @property
+    def is_leaving(self) -> bool:
+        """Has the client ended its side, or the server begun to stop? Then a stream has nobody to go on for."""
+        return self._ended or self._stopping
+
+    def allow(self, seconds: float) -> None:
+        """Give the request in hand so many seconds from now: a stream has no end that could be waited for."""
+        self._has(seconds)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
@@ -128,7 +136,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(app: Front, listener: socket.socket) -> None:
+def serve(app: Any, listener: socket.socket) -> None:
     """Serve until SIGTERM; then finish what is in hand.
 
     One process is enough for a queue's pace, and its metrics are the whole truth.
@@ -176,5 +184,5 @@ def _allow_many_connections() -> None:
 
 def _response(problem: Problem) -> bytes:
     body = problem.body()
-    head = f"Content-Type: {problems.CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    head = f"Content-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     return f"HTTP/1.1 {problem.status} {problem.title}\r\n{head}".encode("ascii") + body

@@ -1,0 +1,15 @@
+"""Durations as people read them. Pure."""
+
+from __future__ import annotations
+
+
+def how_long(seconds: float) -> str:
+    """A duration as people read it: `7 s`, `3 min`, `2 h 5 min`, `4 d 2 h`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min" if minutes else f"{rest} s"

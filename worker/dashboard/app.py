@@ -1,0 +1,128 @@
+"""The status page over HTTP: routes and headers. Reads nothing itself; GET and HEAD alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from flask import Flask, Response, abort, render_template, request
+from werkzeug.exceptions import HTTPException
+
+from shared.message import TargetId
+from shared.printable import printable_json
+from worker.core.entries import as_entry
+from worker.dashboard.admission import CHALLENGE, may_enter, names_loopback
+from worker.dashboard.reader import Reader
+from worker.dashboard.views import Wish, letter_of, page_of
+
+EVENTS = "text/event-stream"
+_HEALTH = "/healthz"
+_READS = ("GET", "HEAD")
+_HEADERS = {
+    # Everything that the page is made of comes from here, and nothing of it stands in the page itself.
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cache-Control": "no-store",
+}
+
+
+def create_app(reader: Reader, tokens: Sequence[str] = ()) -> Flask:
+    """The WSGI application. Without tokens it answers nobody who asks for another host than this machine."""
+    app = Flask("worker.dashboard")
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.url_map.merge_slashes = False
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.before_request(lambda: _refusal(tokens))
+    app.after_request(_protected)
+    app.register_error_handler(HTTPException, lambda error: _text(error.code or 500, error.description or error.name))
+    pages = _Pages(reader)
+    app.get("/")(pages.overview)
+    app.get("/groups/<subscription>/<resource_group>/<container_group>")(pages.group)
+    app.get("/dead-letters/<key>")(pages.dead_letter)
+    app.get("/status.json")(pages.status)
+    app.get("/events")(pages.events)
+    app.get(_HEALTH)(pages.healthz)
+    return app
+
+
+class _Pages:
+    """What is answered to those who may look."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def overview(self) -> str:
+        """Everything."""
+        return self._page(Wish(request.args.get("q", ""), request.args.get("page", 1, type=int)))
+
+    def group(self, subscription: str, resource_group: str, container_group: str) -> str:
+        """One group, with its history and its dead letters."""
+        target = _target(subscription, resource_group, container_group)
+        if target not in self._reader.fresh().state.seen:
+            abort(404, "no such group is among the targets")
+        return self._page(Wish(group=target))
+
+    def dead_letter(self, key: str) -> str:
+        """One dead letter with everything in it."""
+        letter = letter_of(self._reader.fresh().state, self._reader.sources.now(), key)
+        if letter is None:
+            abort(404, "the letter is not among the dead letters any more")
+        return render_template("letter.html", letter=letter)
+
+    def status(self) -> Response:
+        """What `aci-hooks status --json` prints."""
+        state = self._reader.fresh().state
+        if not state.is_read:
+            return _text(503, "the groups have not been read yet", {"Retry-After": "5"})
+        text = printable_json(json.dumps([as_entry(one) for one in state.statuses], ensure_ascii=False))
+        return Response(f"{text}\n", content_type="application/json")
+
+    def events(self) -> Response:
+        """The head of a stream; front.py goes on with it."""
+        return Response(b"", content_type=EVENTS)
+
+    def healthz(self) -> dict[str, str]:
+        """Is the process there?"""
+        return {"status": "ok"}
+
+    def _page(self, wish: Wish) -> str:
+        shown, sources = self._reader.fresh(), self._reader.sources
+        page = page_of(shown.state, sources.now(), wish, rollback=sources.rollback)
+        return render_template("page.html", page=page, version=shown.version)
+
+
+def _refusal(tokens: Sequence[str]) -> Response | None:
+    """Why a request is not answered; None if it is."""
+    if request.path == _HEALTH:
+        return None
+    if tokens and not may_enter(request.headers.get("Authorization"), tokens):
+        return _text(401, "a token is needed, as the password or as Bearer", {"WWW-Authenticate": CHALLENGE})
+    if not tokens and not names_loopback(request.headers.get("Host")):
+        return _text(403, "without ACI_HOOKS_DASHBOARD_TOKENS only requests to localhost are answered")
+    if request.method not in _READS:
+        return _text(405, "this page only shows things: GET and HEAD alone", {"Allow": ", ".join(_READS)})
+    return None
+
+
+def _protected(response: Response) -> Response:
+    response.headers.update(_HEADERS)
+    return response
+
+
+def _target(subscription: str, resource_group: str, container_group: str) -> TargetId:
+    try:
+        return TargetId(subscription=subscription, resource_group=resource_group, container_group=container_group)
+    except ValueError:
+        abort(404, "that names no group")
+
+
+def _text(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
+    return Response(f"{text}\n", status, headers=headers, content_type="text/plain; charset=utf-8")

@@ -1,0 +1,150 @@
+"""The page as values: what the template shows, with every text printable. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.message import DeadLetter, TargetId, UpdateMessage
+from worker.core.names import names_of
+from worker.dashboard.groups_view import OLD, GroupRow, counts_of, group_rows, matches, sentence_of
+from worker.dashboard.state import LETTERS, QUEUE, RECORDS, TARGETS, Reading, State
+from worker.dashboard.telling_view import Day, LetterRow, days_of, key_of, letter_row, newest_first
+from worker.dashboard.words import Moment, count_of, moment_of, shown
+
+GROUPS, ENDS, LETTERS_SHOWN, LINES, MOST = 25, 25, 8, 4, 240
+"""On the overview: groups a page, ends, letters, lines of a log, characters of a detail. The page stays small."""
+ALL_ENDS, ALL_LETTERS, ALL_LINES, ALL_MOST = 60, 32, 1000, 4000
+"""On the page of one group or one letter."""
+LONGEST_QUERY = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a viewer asks for: a page of the groups with some text in them, or one group by its key."""
+
+    query: str = ""
+    number: int = 1
+    group: TargetId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the template shows."""
+
+    title: str
+    heading: str
+    sentence: str
+    counts: dict[str, int]
+    needs_somebody: int
+    read_at: Moment | None
+    alerts: tuple[str, ...]
+    notes: tuple[str, ...]
+    queue: str
+    rows: tuple[GroupRow, ...]
+    rollouts: tuple[GroupRow, ...]
+    total: int
+    found: int
+    number: int
+    pages: int
+    query: str
+    group: GroupRow | None
+    days: tuple[Day, ...]
+    letters: tuple[LetterRow, ...]
+    letters_left_out: int
+
+
+def page_of(state: State, now: datetime, wish: Wish, *, rollback: bool) -> Page:
+    """The overview, or the page of one group, which is a target."""
+    of_one = wish.group is not None
+    most = ALL_MOST if of_one else MOST
+    every = group_rows(state, now, rollback=rollback, most=most)
+    query = wish.query.strip()[:LONGEST_QUERY]
+    found = [row for row in every if (row.target == wish.group if of_one else matches(row, query))]
+    pages = max(1, -(-len(found) // GROUPS))
+    number = min(max(1, wish.number), pages)
+    counts = counts_of(every)
+    name_of = names_of({*state.seen, *state.records})
+    ends = [end for end in state.ends if not of_one or end.target == wish.group]
+    letters = [letter for letter in newest_first(state.letters) if not of_one or _target_of(letter) == wish.group]
+    most_letters, lines = (ALL_LETTERS, ALL_LINES) if of_one else (LETTERS_SHOWN, LINES)
+    read_at = state.last_read()
+    return Page(
+        title=f"{found[0].name} · aci-hooks" if of_one and found else f"{_headline(counts)} · aci-hooks",
+        heading=_headline(counts),
+        sentence=sentence_of(counts),
+        counts=counts,
+        needs_somebody=counts.get("TROUBLE", 0) + counts.get("failed", 0),
+        read_at=moment_of(read_at, now) if read_at else None,
+        alerts=tuple(_alerts(state, now)),
+        notes=tuple(shown(problem, MOST) for problem in state.unlisted),
+        queue=_queue(state),
+        rows=tuple(found[(number - 1) * GROUPS : number * GROUPS]),
+        rollouts=tuple(row for row in every if row.rollout and not of_one)[:GROUPS],
+        total=len(every),
+        found=len(found),
+        number=number,
+        pages=pages,
+        query=shown(query),
+        group=found[0] if of_one and found else None,
+        days=days_of(ends[: ALL_ENDS if of_one else ENDS], now, name_of, most),
+        letters=tuple(letter_row(letter, now, name_of, most, lines) for letter in letters[:most_letters]),
+        letters_left_out=max(0, (len(letters) if of_one else state.dead or 0) - most_letters),
+    )
+
+
+def letter_of(state: State, now: datetime, key: str) -> LetterRow | None:
+    """One letter with everything in it; None if it is not there any more."""
+    name_of = names_of({*state.seen, *state.records})
+    found = (letter for letter in state.letters if key_of(letter) == key)
+    return next((letter_row(letter, now, name_of, ALL_MOST, ALL_LINES) for letter in found), None)
+
+
+def _headline(counts: dict[str, int]) -> str:
+    troubled, failed = counts.get("TROUBLE", 0), counts.get("failed", 0)
+    if not counts:
+        return "No groups yet"
+    if not troubled and not failed:
+        return "Nothing needs you"
+    texts = (f"{troubled} in trouble" if troubled else "", f"{failed} failed" if failed else "")
+    return ", ".join(filter(None, texts))
+
+
+def _alerts(state: State, now: datetime) -> Iterator[str]:
+    """What could not be read, and how old what is shown of it is."""
+    for what in (TARGETS, RECORDS, QUEUE, LETTERS):
+        reading = state.reading(what)
+        if reading.error:
+            yield _alert(what, reading, now)
+    unread = [seen.of_group for seen in state.seen.values() if seen.of_group.error]
+    if unread:
+        newest = max((reading.at for reading in unread if reading.at), default=None)
+        shown_from = f"What is shown of them is from {_when(newest, now)}." if newest else "They were never read."
+        yield f"Azure does not show {len(unread)} of {count_of(len(state.seen), 'group')}. {shown_from}"
+    times = [seen.of_group.at for seen in state.seen.values() if seen.of_group.at]
+    if not unread and times and now - max(times) > OLD:
+        yield f"Azure has not answered since {_when(max(times), now)}."
+
+
+def _alert(what: str, reading: Reading, now: datetime) -> str:
+    shown_from = f"what is shown is from {_when(reading.at, now)}" if reading.at else "it was never read"
+    since = f" since {moment_of(reading.since, now).clock} UTC" if reading.since else ""
+    return f"{what.capitalize()} can't be read{since}; {shown_from}: {shown(reading.error or '', MOST)}"
+
+
+def _when(at: datetime, now: datetime) -> str:
+    moment = moment_of(at, now)
+    return f"{moment.clock} UTC, {moment.ago}"
+
+
+def _queue(state: State) -> str:
+    """The queue and the dead letters in a line."""
+    messages = "queue not read yet" if state.messages is None else f"{count_of(state.messages, 'message')} on the queue"
+    dead = "dead letters not read yet" if state.dead is None else count_of(state.dead, "dead letter")
+    return f"{messages}, {dead}"
+
+
+def _target_of(letter: DeadLetter | str) -> TargetId | None:
+    message = letter.message if isinstance(letter, DeadLetter) else None
+    return message.target if isinstance(message, UpdateMessage) else None

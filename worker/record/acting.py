@@ -1,0 +1,92 @@
+"""For which pushes a look acts, and which rollouts it has seen end: what a trace tells of a record. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from shared.message import UpdateMessage
+from worker.record.record import Record
+from worker.record.values import Change, Result
+
+
+def acts_for(record: Record) -> list[UpdateMessage]:
+    """The pushes that a look at this record acts for, the one that it acts for most first."""
+    messages: dict[str, UpdateMessage] = {}
+    for message in _in_order(record):
+        messages.setdefault(message.id, message)
+    return list(messages.values())
+
+
+def _in_order(record: Record) -> Iterator[UpdateMessage]:
+    # What has ended is told before anything else is done.
+    yield from (ending.message for ending in record.outbox)
+    if record.change:
+        yield from _newest_first(_asked(record, record.change))
+    yield from (undone.message for undone in record.undone)
+    containers = record.containers.values()
+    yield from (container.pin.message for container in containers if container.pin)
+    yield from _newest_first(container.in_turn[0].message for container in containers if container.candidates)
+    yield from _newest_first(record.waiting().values())
+
+
+def _asked(record: Record, change: Change) -> Iterator[UpdateMessage]:
+    """The messages that asked for this change: pushes that wait for its end, and an operator's rollbacks."""
+    asked = set(change.asked.values())
+    for container in record.containers.values():
+        if container.pin and container.pin.message.id in asked:
+            yield container.pin.message
+        yield from (candidate.message for candidate in container.candidates if candidate.id in asked)
+
+
+def _newest_first(messages: Iterable[UpdateMessage]) -> list[UpdateMessage]:
+    return sorted(messages, key=lambda message: message.order, reverse=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A time that a change of the group took: a rollout, from its PUT to its end, or the rollback after it."""
+
+    name: Literal["rollout", "rollback"]
+    message: UpdateMessage
+    started: datetime
+    ended: datetime
+    result: Result
+    detail: str
+    code: str | None
+
+
+def stretches(before: Record, after: Record, now: datetime) -> list[Stretch]:
+    """The rollouts and rollbacks that a look has found to end. `before` and `after` are the record around it."""
+    change = before.change
+    if change is None:
+        return []
+    asked = set(change.asked.values())
+    undone = {one.message.id for one in before.undone}
+    found = []
+    for ending in after.outbox:
+        if ending in before.outbox:
+            continue
+        message = ending.message
+        if message.id in asked:
+            found.append(_stretch("rollout", change, message, ending.at, ending.result, ending.detail, ending.code))
+        elif message.id in undone:
+            found.append(_stretch("rollback", change, message, ending.at, ending.result, ending.detail, None))
+    failed = [one for one in after.undone if one not in before.undone]
+    return found + [_stretch("rollout", change, one.message, now, "failed", one.detail, one.code) for one in failed]
+
+
+def _stretch(
+    name: Literal["rollout", "rollback"],
+    change: Change,
+    message: UpdateMessage,
+    ended: datetime,
+    result: Result,
+    detail: str,
+    code: str | None,
+) -> Stretch:
+    # A change that came about without us has no beginning that anybody knows.
+    started = max(change.began_at, message.received_at)
+    return Stretch(name, message, started, ended, result, detail, code)

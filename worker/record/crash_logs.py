@@ -1,0 +1,48 @@
+"""The last lines of crashed containers, which a record keeps within bounds until the pushes' ends are told. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from shared.message import last_lines
+from worker.record.record import Record, is_dead
+
+LONGEST_LOG = 8 * 1024
+"""Bytes kept for a push. With its message and the evidence they have to fit into a dead letter."""
+MOST_LOGS = 64 * 1024
+"""Bytes kept in a record: every look reads and writes all of it, and pushes that fail one after the other add up."""
+
+
+def with_logs(record: Record, logs: Mapping[str, str]) -> Record:
+    """The record with the last lines (message id → text) for the failed pushes that are not told yet and have none."""
+    undone = tuple(
+        failure.but(log=_kept(logs, failure.message.id)) if failure.log is None else failure
+        for failure in record.undone
+    )
+    outbox = tuple(
+        ending.but(log=_kept(logs, ending.message.id)) if ending.log is None and is_dead(ending.result) else ending
+        for ending in record.outbox
+    )
+    return _within_bounds(record.but(undone=undone, outbox=outbox))
+
+
+def _kept(logs: Mapping[str, str], message_id: str) -> str | None:
+    return last_lines(logs.get(message_id, ""), LONGEST_LOG) or None
+
+
+def _within_bounds(record: Record) -> Record:
+    """The record without the oldest logs, if all of them are too much."""
+    room = MOST_LOGS
+    outbox = []
+    for ending in reversed(record.outbox):
+        room -= _size(ending.log)
+        outbox.append(ending if room >= 0 else ending.but(log=None))
+    undone = []
+    for failure in reversed(record.undone):
+        room -= _size(failure.log)
+        undone.append(failure if room >= 0 else failure.but(log=None))
+    return record.but(outbox=tuple(reversed(outbox)), undone=tuple(reversed(undone)))
+
+
+def _size(log: str | None) -> int:
+    return len((log or "").encode())

@@ -1,0 +1,69 @@
+"""The model of `notify` in the targets file: a source of a URL, or a mapping that says what is told there."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import Annotated
+
+from pydantic import AfterValidator, Discriminator, Field, Tag, WithJsonSchema
+
+from worker.targets.policy_model import LONG, SHORT
+from worker.targets.recipients import OUTCOMES, TOLD, Recipient
+from worker.targets.sources import SourceText
+from worker.targets.strict import Strict, mistake
+
+_GROUPS = r"^[\w.()*?-]+/[\w.()*?-]+$"
+
+
+def _check_outcome(text: str) -> str:
+    if text not in OUTCOMES:
+        near = get_close_matches(text.lower(), OUTCOMES, 1)
+        raise mistake(f"{text[:80]!r} is not an outcome: {', '.join(OUTCOMES)}", near[0] if near else None)
+    return text
+
+
+def _check_groups(text: str) -> str:
+    if re.fullmatch(_GROUPS, text):
+        return text
+    nearest = f"{text}/*" if text.strip("*") else "*/*"
+    what = f"{text[:80]!r} does not name groups: write resource group/container group, where * and ? stand for any"
+    raise mistake(what, nearest if re.fullmatch(_GROUPS, nearest) else None)
+
+
+OutcomeText = Annotated[str, AfterValidator(_check_outcome), WithJsonSchema({"type": "string", "enum": list(OUTCOMES)})]
+GroupsText = Annotated[
+    str,
+    AfterValidator(_check_groups),
+    WithJsonSchema({"type": "string", "pattern": _GROUPS, "examples": ["web/*", "web/shop"]}),
+]
+
+
+class RecipientModel(Strict):
+    """Somebody who is told of outcomes."""
+
+    url: SourceText = Field(description="The source of the URL: any URL of Apprise, or https for plain JSON.")
+    on: Annotated[list[OutcomeText], Field(min_length=1)] | None = Field(
+        None,
+        description=f"The outcomes that are told. Left out: {', '.join(word for word in OUTCOMES if word in TOLD)}.",
+    )
+    groups: Annotated[list[GroupsText], Field(min_length=1)] | None = Field(
+        None, description="The groups that are told of, as resource group/container group. Left out: all of them."
+    )
+
+
+def _form(value: object) -> str:
+    return LONG if isinstance(value, dict | RecipientModel) else SHORT
+
+
+AnyRecipient = Annotated[
+    Annotated[SourceText, Tag(SHORT)] | Annotated[RecipientModel, Tag(LONG)],
+    Discriminator(_form),
+]
+
+
+def build_recipient(model: str | RecipientModel) -> Recipient:
+    """The recipient that a valid model stands for."""
+    if isinstance(model, str):
+        return Recipient(model)
+    return Recipient(model.url, frozenset(model.on) if model.on else TOLD, tuple(model.groups or ()))

@@ -1,0 +1,34 @@
+"""Recipients: who is told of which outcomes, of which groups. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+OUTCOMES = ("updated", "rolled-back", "failed", "address changed", "unchanged", "superseded", "ignored")
+"""Every outcome that somebody can be told of."""
+TOLD = frozenset({"updated", "rolled-back", "failed", "address changed"})
+"""The outcomes that are told where the targets file names none: what was done to a group, and what was not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Somebody who is told. `source` is where the URL is read from; without `groups`, every group concerns them."""
+
+    source: str
+    on: frozenset[str] = TOLD
+    groups: tuple[str, ...] = ()
+
+    def wants(self, outcome: str, group: str) -> bool:
+        """Is this recipient told of such an outcome? `group` is `resource group/container group`, empty if none."""
+        return outcome in self.on and (not self.groups or any(_pattern(glob).fullmatch(group) for glob in self.groups))
+
+
+@cache
+def _pattern(glob: str) -> re.Pattern[str]:
+    """A glob over `resource group/container group`: `*` and `?` stay on their side of the slash, `**` crosses it."""
+    parts = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+    pieces = re.split(r"(\*\*|\*|\?)", glob)
+    # Azure's names are equal in every spelling.
+    return re.compile("".join(parts.get(piece) or re.escape(piece) for piece in pieces), re.IGNORECASE)
