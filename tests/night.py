@@ -168,7 +168,7 @@ def _under_way(served: Served) -> None:
     site, ago = served.site, served.ago
     images = {"web": "acme.azurecr.io/shop:1.5.0", "proxy": "nginx:1.27"}
     group(site, "shop", images | {"web": "acme.azurecr.io/shop:1.6.0"}, "20.50.0.10")
-    push = message("acme.azurecr.io/shop:1.6.0", "shop", ago(1.4), "ines")
+    push = message("acme.azurecr.io/shop:1.6.0", "shop", ago(1.4), "inga")
     record = ended(
         record_of("shop", images), message("acme.azurecr.io/shop:1.5.0", "shop", ago(2000)), "updated", "", ago(1999)
     )

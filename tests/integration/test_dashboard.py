@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -142,7 +141,7 @@ def test_the_keyboard_reaches_everything_in_order(served: Served, browser: Brows
         reached.append(tab.run("document.activeElement.textContent.trim() || document.activeElement.id"))
         assert tab.run("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     assert reached[:7] == ["Skip to the content", "aci-hooks", "Groups", "Dead letters", "History", "Refresh", "Pause"]
-    assert (reached[7], "q" in reached) == ("web/shop", True)
+    assert reached[7:] == ["q", "Find"]
     assert tab.run("document.getAnimations().length") == 0
     tab.open(f"{served.url}/")
     tab.press("Tab")
@@ -166,22 +165,6 @@ def test_what_others_wrote_does_nothing(served: Served, browser: Browser) -> Non
 def test_status_json_is_what_the_command_prints(served: Served) -> None:
     printed = served.site.json_of("status")
     wait_until(lambda: bool(get(f"{served.url}/status.json").json() == printed), 20, "the same as the command prints")
-
-
-def test_many_viewers_cost_as_many_reads_as_one(served: Served) -> None:
-    def reads() -> int:
-        return int(served.site.arm.stats()["reads"])
-
-    streams = [stream(served.url) for _ in range(50)]
-    try:
-        before, began = reads(), time.monotonic()
-        for _ in range(15):
-            assert get(f"{served.url}/").status_code == 200
-        spent, seconds = reads() - before, time.monotonic() - began
-        assert spent <= 5 * (seconds + 2), "more than five reads a second"
-    finally:
-        for one in streams:
-            one.close()
 
 
 def stream(url: str) -> socket.socket:
@@ -213,16 +196,6 @@ def is_streamed(url: str) -> bool:
         return one.recv(64).startswith(b"HTTP/1.1 200")
 
 
-def test_an_outage_is_told_with_the_last_state(served: Served, browser: Browser) -> None:
-    tab = browser.tab()
-    tab.open(f"{served.url}/")
-    served.site.arm.fault("error", status=403, code="AuthorizationFailed", message="no role")
-    tab.wait_for("document.body.innerText.includes('Azure does not show 12 of 12 groups')")
-    assert "acme.azurecr.io/shop" in tab.run("document.body.innerText")
-    assert is_clean(tab)
-    served.site.arm.clear_faults()
-
-
 def test_with_a_token_the_browser_asks_for_it(served: Served, browser: Browser) -> None:
     url = serve(served.site, "--host", "0.0.0.0", ACI_HOOKS_DASHBOARD_TOKENS=TOKEN)
     assert get(url).status_code == 401
@@ -243,3 +216,13 @@ def test_letters_are_only_peeked_at(served: Served) -> None:
     assert {message.dequeue_count for message in received} == {1}
     for one in received:
         served.site.poison.reschedule(one, one.text, 0)
+
+
+def test_an_outage_is_told_with_the_last_state(served: Served, browser: Browser) -> None:
+    tab = browser.tab()
+    tab.open(f"{served.url}/")
+    served.site.arm.fault("error", status=403, code="AuthorizationFailed", message="no role")
+    tab.wait_for("document.body.innerText.includes('Azure does not show 12 of 12 groups')")
+    assert "acme.azurecr.io/shop" in tab.run("document.body.innerText")
+    assert is_clean(tab)
+    served.site.arm.clear_faults()

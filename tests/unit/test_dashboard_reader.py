@@ -200,3 +200,12 @@ def test_whoever_comes_next_does_not_wait(outside: Outside) -> None:
     outside.look()
     outside.reader.asked()
     assert outside.reader.fresh().state is outside.reader.state
+
+
+def test_fifty_viewers_cost_as_much_as_one(outside: Outside) -> None:
+    outside.look()
+    outside.reader.asked()
+    for _ in range(50):
+        outside.reader.fresh()
+        outside.look()
+    assert outside.groups.reads == 2

@@ -113,7 +113,7 @@ class TestGroups:
         troubled = seen(record().but(target=API), target=API, of_group=Reading().failed("arm: down", at(1)))
         found = page(state(seen(), troubled))
         assert [one.word for one in found.rows] == ["TROUBLE", "ok"]
-        assert (found.heading, found.sentence, found.needs_somebody) == ("1 in trouble", "1 trouble, 1 OK", 1)
+        assert (found.heading, found.sentence, found.needs_somebody) == ("1 in trouble", "1 trouble, 1 OK", True)
         assert found.title == "1 in trouble · aci-hooks"
 
     def test_the_order_is_that_of_status(self) -> None:
@@ -136,6 +136,13 @@ class TestGroups:
     )
     def test_the_first_line(self, groups: tuple[Seen, ...], heading: str) -> None:
         assert page(state(*groups)).heading == heading
+
+    def test_nothing_is_called_well_that_was_not_read(self) -> None:
+        assert page(state(seen(), readings={QUEUE: Reading(error="down")})).heading == "Not everything could be read"
+        assert page(state(seen(), Seen(API))).heading == "The groups are being read"
+        left = page(state(seen(), letters=(letter(),)))
+        assert (left.heading, left.needs_somebody) == ("1 dead letter to look at", True)
+        assert not page(state(seen())).needs_somebody
 
     def test_what_others_wrote_is_made_printable(self) -> None:
         held = record(hold=Hold(reason=HOSTILE, since=at(0)))
@@ -290,7 +297,7 @@ class TestWhatCouldNotBeRead:
 
     def test_nothing_is_read_yet(self) -> None:
         found = page_of(State(), NOW, Wish(), rollback=True)
-        assert (found.read_at, found.rows, found.heading) == (None, (), "No groups yet")
+        assert (found.read_at, found.rows, found.heading) == (None, (), "The groups are being read")
 
 
 class TestState:

@@ -37,7 +37,7 @@ class Page:
     heading: str
     sentence: str
     counts: dict[str, int]
-    needs_somebody: int
+    needs_somebody: bool
     read_at: Moment | None
     alerts: tuple[str, ...]
     notes: tuple[str, ...]
@@ -65,19 +65,22 @@ def page_of(state: State, now: datetime, wish: Wish, *, rollback: bool) -> Page:
     pages = max(1, -(-len(found) // GROUPS))
     number = min(max(1, wish.number), pages)
     counts = counts_of(every)
+    alerts = tuple(_alerts(state, now))
+    is_listed = state.reading(TARGETS) != Reading()
+    heading = _headline(counts, state.dead or 0, is_complete=not alerts, is_listed=is_listed)
     name_of = names_of({*state.seen, *state.records})
     ends = [end for end in state.ends if not of_one or end.target == wish.group]
     letters = [letter for letter in newest_first(state.letters) if not of_one or _target_of(letter) == wish.group]
     most_letters, lines = (ALL_LETTERS, ALL_LINES) if of_one else (LETTERS_SHOWN, LINES)
     read_at = state.last_read()
     return Page(
-        title=f"{found[0].name} · aci-hooks" if of_one and found else f"{_headline(counts)} · aci-hooks",
-        heading=_headline(counts),
+        title=f"{found[0].name} · aci-hooks" if of_one and found else f"{heading} · aci-hooks",
+        heading=heading,
         sentence=sentence_of(counts),
         counts=counts,
-        needs_somebody=counts.get("TROUBLE", 0) + counts.get("failed", 0),
+        needs_somebody=bool(counts.get("TROUBLE") or counts.get("failed") or state.dead or alerts),
         read_at=moment_of(read_at, now) if read_at else None,
-        alerts=tuple(_alerts(state, now)),
+        alerts=alerts,
         notes=tuple(shown(problem, MOST) for problem in state.unlisted),
         queue=_queue(state),
         rows=tuple(found[(number - 1) * GROUPS : number * GROUPS]),
@@ -101,14 +104,19 @@ def letter_of(state: State, now: datetime, key: str) -> LetterRow | None:
     return next((letter_row(letter, now, name_of, ALL_MOST, ALL_LINES) for letter in found), None)
 
 
-def _headline(counts: dict[str, int]) -> str:
+def _headline(counts: dict[str, int], dead: int, *, is_complete: bool, is_listed: bool) -> str:
+    """The first thing that somebody reads: nothing is called well that was not read."""
     troubled, failed = counts.get("TROUBLE", 0), counts.get("failed", 0)
-    if not counts:
-        return "No groups yet"
-    if not troubled and not failed:
-        return "Nothing needs you"
     texts = (f"{troubled} in trouble" if troubled else "", f"{failed} failed" if failed else "")
-    return ", ".join(filter(None, texts))
+    if any(texts):
+        return ", ".join(filter(None, texts))
+    if not is_complete:
+        return "Not everything could be read"
+    if dead:
+        return f"{count_of(dead, 'dead letter')} to look at"
+    if "reading" in counts or not is_listed:
+        return "The groups are being read"
+    return "Nothing needs you" if counts else "No groups yet"
 
 
 def _alerts(state: State, now: datetime) -> Iterator[str]:
