@@ -15,7 +15,7 @@ HAS_NODE = node -e 'process.exit(+(parseInt(process.versions.node) < 18))' 2>/de
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup node demo test unit versions check house docs pictures hooks format bench chaos search lock clean
+.PHONY: help setup node demo test unit versions check house docs pictures hooks format bench chaos search fuzz lock clean
 
 help: ## What there is
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1 \2/p' Makefile | while read -r make name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
@@ -91,6 +91,10 @@ chaos: setup ## Kill, stall and fail everything for a while; nothing may be lost
 
 search: setup ## Random schedules over the real controller, in memory; nothing may break (SECONDS=, SEED=)
 	python -m tests.search $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
+fuzz: setup ## Mutated webhooks and messages against a real ingress and worker (REQUESTS=, MESSAGES=, SEED=)
+	@python -m tests.fuzz $(if $(REQUESTS),--requests $(REQUESTS)) $(if $(MESSAGES),--messages $(MESSAGES)) \
+		$(if $(SEED),--seed $(SEED))
 
 COMPILE = CUSTOM_COMPILE_COMMAND="make lock" pip-compile --quiet --generate-hashes --allow-unsafe --no-strip-extras \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links

@@ -39,7 +39,10 @@ _CUT = "[…]\n"
 LATEST = timedelta(days=1)
 """How far behind its insertion into the queue a message's time may lie: a forged date would outrank every push."""
 
-Segment = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^/\\\s]+$")]
+# What Azure lets resource groups be called, which is more than it lets subscriptions and container groups. The names
+# make that of a record's blob, and a look whose record storage refuses to name, as `..`, would go round without end:
+# learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
+Segment = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[\w().-]*[\w()-]$")]
 
 
 Log = Annotated[str | None, BeforeValidator(lambda value: value if isinstance(value, str) else None)]
@@ -262,5 +265,6 @@ def _is_look(raw: bytes) -> bool:
 
 def _explain(error: ValidationError) -> str:
     return "; ".join(
-        f"{'.'.join(str(part) for part in one['loc']) or 'message'}: {one['msg']}" for one in error.errors()[:5]
+        f"{'.'.join(str(part) for part in mistake['loc']) or 'message'}: {mistake['msg']}"
+        for mistake in error.errors()[:5]
     )

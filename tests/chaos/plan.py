@@ -345,8 +345,8 @@ def _hostile_acts(dice: Random, seconds: float) -> Iterator[Act]:
         yield Act(dice.uniform(0.05, 0.9) * seconds, "forge messages", dice.randrange(1 << 30))
     yield Act(0.2 * seconds, "forge record", 0, 0.2 * seconds)
     yield Act(0.6 * seconds, "recreate group", 0, 0.05 * seconds)
-    long = _patience(seconds) + 10.0
-    if long < 0.85 * seconds:
+    long = min(2.0 * _patience(seconds), 0.8 * seconds)
+    if long > _patience(seconds) + 8:
         yield Act(0.05 * seconds, "long outage", 0, long)
 
 

@@ -108,6 +108,7 @@ def _move_tag(stage: Stage, registry: Registry, push: Push) -> None:
     if push.repository.kind == "rolling":
         stage.arm.image(push.repository.first_image, digest=push.digest)
     if push.repository.host:
+        stage.arm.image(f"{push.repository.written}:{push.tag}", push.behaviour, digest=push.digest)
         registry.push(push.repository.name, push.tag, push.digest)
 
 

@@ -100,6 +100,20 @@ def test_a_list_of_several_pages_is_read_to_its_end(simulator: ArmSimulator) -> 
     assert [group.id.container_group for group in arm.list(SUBSCRIPTION)] == ["api", "shop"]
 
 
+@pytest.mark.parametrize("body", [b"[]", b"{", b"", b"<html>", b"\xff"])
+def test_a_group_that_is_no_json_object_is_an_error_of_ours(body: bytes) -> None:
+    with answering(body) as url, pytest.raises(RemoteError) as error:
+        Arm(PlaceholderCredential(), url, "2025-09-01", SCOPE, (5, 20)).get(SHOP)
+    assert error.value.service == "arm"
+
+
+def test_names_are_spelt_as_a_url_needs_it(simulator: ArmSimulator) -> None:
+    odd = SHOP.model_copy(update={"container_group": "a?b#c%2f"})
+    with pytest.raises(RemoteError) as error:
+        Arm(PlaceholderCredential(), simulator.url, "2025-09-01", SCOPE, (5, 20)).get(odd)
+    assert error.value.status == 404
+
+
 class TestLastLines:
     """What a container said last: by one try, in time, and whatever the answer is."""
 

@@ -4,5 +4,5 @@
 
 `mutation` changes JSON and bytes, `deliveries` makes requests of the corpus, and `letters` messages of the queue; all
 three are drawn from a seed. `clients` send the requests and `answers` judges what comes back; `onslaught` and `backlog`
-run the processes. docs/chaos.md says what must hold.
+run the processes, and `handling` the handler in memory. docs/chaos.md says what must hold.
 """

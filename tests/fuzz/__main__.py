@@ -15,8 +15,11 @@ from rich.table import Table
 
 from tests.azurite import Azurite
 from tests.fuzz.backlog import Backlog, messages
+from tests.fuzz.handling import handled
 from tests.fuzz.onslaught import Onslaught, requests
 
+A_REAL_ONE = 10
+"""Of so many messages, one goes through a real worker and a real queue, which take a hundred in a second."""
 _MOST_SHOWN = 20
 
 
@@ -32,10 +35,12 @@ def main() -> int:
         _show_requests(onslaught, console)
         violations += onslaught.violations
     if arguments.messages:
+        in_memory = handled(arguments.messages, seed, seconds)
+        _show_messages("messages for the handler in memory", in_memory, console)
         with Azurite() as azurite:
-            backlog = messages(azurite, arguments.messages, seed, seconds)
-        _show_messages(backlog, console)
-        violations += backlog.violations
+            backlog = messages(azurite, -(-arguments.messages // A_REAL_ONE), seed, seconds)
+        _show_messages("messages for a worker on a real queue", backlog, console)
+        violations += [*in_memory.violations, *backlog.violations]
     console.print(f"violations: {len(violations)}", style="bold red" if violations else "bold green")
     for one in violations[:_MOST_SHOWN]:
         console.print(f"  {one}", markup=False)
@@ -52,12 +57,12 @@ def _show_requests(done: Onslaught, console: Console) -> None:
     console.print(table)
 
 
-def _show_messages(done: Backlog, console: Console) -> None:
-    table = Table(title="messages", show_header=False)
+def _show_messages(title: str, done: Backlog, console: Console) -> None:
+    table = Table(title=title, show_header=False)
     table.add_row("sent", str(done.sent))
     for what, count in done.ends.most_common():
         table.add_row(what, str(count))
-    table.add_row("memory of the worker", _memory(done.memory))
+    table.add_row("memory of the process", _memory(done.memory))
     console.print(table)
 
 
@@ -72,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--requests", type=int, default=int(os.environ.get("REQUESTS") or 20_000))
     parser.add_argument("--messages", type=int, default=int(os.environ.get("MESSAGES") or 2_000))
-    parser.add_argument("--seconds", type=float, help="for each of the two, however many are left then")
+    parser.add_argument("--seconds", type=float, help="for each part, however many are left then")
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED") or secrets.randbelow(1_000_000)))
     return parser
 

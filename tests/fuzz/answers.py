@@ -14,10 +14,6 @@ ALLOWED = frozenset({200, 202, 400, 401, 404, 405, 413, 414, 417, 431, 503})
 _SECRETS = tuple(secret.encode() for secret in (TOKEN, OLD_TOKEN, SECRET, OLD_SECRET))
 
 
-class Incomplete(Exception):
-    """The connection ended in the middle of an answer."""
-
-
 @dataclass(frozen=True)
 class Answer:
     """One answer: `closes` says that the connection ends with it."""

@@ -111,7 +111,7 @@ def _violations(site: Site, worker: Program, sent: Sequence[str], good: Sequence
     ended = outcomes(list(events(worker)))
     raw, given_up = _letters(site)
     for text in filter(None, sent):
-        end = _end(text, ended, raw, given_up)
+        end = end_of(text, ended, raw, given_up)
         done.ends[end] += 1
         if end == "lost":
             yield f"LOST: {text[:500]}"
@@ -126,7 +126,7 @@ def _violations(site: Site, worker: Program, sent: Sequence[str], good: Sequence
     yield from (f"LOG: {what}, {count} times" for what, count in defects(worker.log).items())
 
 
-def _end(text: str, ended: dict[str, str], raw: set[str], given_up: set[str]) -> str:
+def end_of(text: str, ended: dict[str, str], raw: set[str], given_up: set[str]) -> str:
     """How a message ended: a look leaves no trace, and all others do."""
     try:
         message = decode(text)

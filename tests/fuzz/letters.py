@@ -43,7 +43,7 @@ _TARGETS: tuple[Any, ...] = (
 def draw_message(seed: int, number: int, target: dict[str, str], pushed: Sequence[str]) -> str:
     """The text of this message, for a queue whose worker has this target. `pushed`: repositories, as docker.io/a/b."""
     dice = Random(f"{seed}:message:{number}")
-    message = _plain(dice, number, target, pushed)
+    message = _plain(dice, number, dict(target), pushed)
     throw = dice.random()
     if throw < 0.04:
         return base64.b64encode(dice.randbytes(dice.choice((0, 1, 30, 3000)))).decode()

@@ -112,3 +112,8 @@ def mebibytes(pid: int) -> float:
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def mebibytes_here() -> float:
+    """The memory that this process holds now."""
+    return mebibytes(os.getpid())

@@ -124,7 +124,7 @@ def test_a_cache_that_is_pushed_beside_an_image_is_ignored(delivered: Delivered)
     assert sorted(outcomes(site.drain()).values()) == ["ignored", "updated"]
     assert (site.images()["web"], site.effective_puts()) == (registry.image("acme/shop", "v2"), 1)
     assert site.dead_letters() == []
-    (ignored,) = [one for one in site.record().outcomes if one.result == "ignored"]
+    (ignored,) = [outcome for outcome in site.record().outcomes if outcome.result == "ignored"]
     assert "its config is application/vnd.buildkit.cacheconfig.v0" in ignored.detail
 
 
@@ -140,14 +140,16 @@ def test_a_cache_that_arrives_while_its_image_is_being_watched_changes_nothing(d
     registry.push("acme/shop", "v2", b"two")
     wait_until(lambda: site.images()["web"] == pushed, 20, "the PUT of v2")
     registry.push_cache("acme/shop", "buildcache", b"layers")
-    wait_until(lambda: {one.result for one in site.record().outcomes} >= {"updated", "ignored"}, 40, "both ends")
+    wait_until(
+        lambda: {outcome.result for outcome in site.record().outcomes} >= {"updated", "ignored"}, 40, "both ends"
+    )
     assert (site.images()["web"], site.effective_puts()) == (pushed, 1)
     assert (site.arm.stats()["restarts"], site.dead_letters()) == (0, [])
 
 
 @pytest.mark.parametrize("proof", ["own", "token"])
 def test_a_digest_that_the_tag_does_not_point_at_is_not_rolled_out(azurite: Azurite, proof: str) -> None:
-    # FINDING: `shop:v3@<digest of v1>` went down to v1 under every policy that admits v3.
+    # Regression: `shop:v3@<digest of v1>` went down to v1 under every policy that admits v3.
     with running_site(azurite) as site, RegistryServer() as registry:
         old, new = registry.push("acme/shop", "v1", b"one"), registry.push("acme/shop", "v3", b"three")
         running = registry.image("acme/shop", "v2")
@@ -183,7 +185,7 @@ def test_a_tag_that_no_webhook_told_of_is_found_under_any_by_the_images_themselv
 
 
 def test_a_multi_arch_image_runs_as_its_platforms_manifest(azurite: Azurite) -> None:
-    # FINDING: the first sweep after a rollout restarted every group that runs a multi-arch image.
+    # Regression: the first sweep after a rollout restarted every group that runs a multi-arch image.
     with running_site(azurite) as site, RegistryServer() as registry:
         running, pushed = registry.image("acme/shop", "v1"), registry.image("acme/shop", "v2")
         site.arm.image(running, digest=registry.push("acme/shop", "v1", b"one"))

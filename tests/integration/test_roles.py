@@ -78,7 +78,7 @@ def test_check_names_what_the_built_in_roles_of_before_lack(ruled: Site, role: R
 
 
 def test_a_rollout_goes_on_where_nothing_can_be_rescheduled_and_the_log_says_why(ruled: Site, role: RoleProxy) -> None:
-    # FINDING: a healthy rollout ended as WorkerCrash, and nobody was told that a right was missing.
+    # Regression: a healthy rollout ended as WorkerCrash, and nobody was told that a right was missing.
     role.actions = LEAST - {"messages/write"}
     ruled.push("acme/shop:v2")
     worker = ruled.worker(ACI_HOOKS_MAX_ATTEMPTS="2")

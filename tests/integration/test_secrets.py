@@ -103,7 +103,8 @@ def test_no_secret_is_in_any_artefact_of_a_run_that_goes_wrong(site: Site, tmp_p
     site.arm.fault("refuse", status=400, code="Odd", message=f"bad key {SECRETS['LA_KEY']}", method="PUT", times=1)
     site.push("acme/shop:v2")
     site.drain()
-    site.arm.image("acme/shop:v3", "crash-loop")
+    printed = f"password={SECRETS['DB_PASSWORD']}\n{SECRETS['STORAGE_KEY'][:9]}\x1b[1m{SECRETS['STORAGE_KEY'][9:]}\n"
+    site.arm.image("acme/shop:v3", "crash-loop", output=printed)
     site.push("acme/shop:v3")
     site.drain()
     for command in (["check"], ["plan", "acme/shop:v4"], ["history"], ["dead-letters", "list"]):
@@ -115,6 +116,7 @@ def test_no_secret_is_in_any_artefact_of_a_run_that_goes_wrong(site: Site, tmp_p
         "dead letters": "\n".join(letters),
     }
     assert len(letters) == 2
+    assert [letter.get("log") for letter in map(json.loads, letters)] == [None, "password=***\n***"]
     found = {
         (name, secret)
         for name, text in artefacts.items()

@@ -38,7 +38,7 @@ def test_there_is_one_for_every_sender() -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda block: re.findall(r"/webhooks/(\w+)", block)[0])
 def test_an_example_is_a_push_of_the_present(ingress: IngressProcess, example: str, tmp_path: Path) -> None:
-    # FINDING: the samples carried times of 2025, so that a group whose image was newer ignored what they pushed.
+    # Regression: the samples carried times of 2025, so that a group whose image was newer ignored what they pushed.
     before = datetime.now(UTC).replace(microsecond=0)
     names = f"HOOKS=http://127.0.0.1:{ingress.port} TOKEN={TOKEN} SECRET={SECRET} BODY={tmp_path / 'delivery'}\n"
     said = subprocess.run(

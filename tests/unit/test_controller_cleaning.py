@@ -37,7 +37,7 @@ class Vault:
 
 
 def test_a_secret_that_was_rotated_is_read_again_for_the_change_that_brought_it() -> None:
-    # FINDING: a worker read the secrets once in its life. Another one put their new values onto the group, and what
+    # Regression: a worker read the secrets once in its life. Another one put their new values onto the group, and what
     # Azure said of those was written down as it came.
     vault = Vault()
     cleaning = Cleaning(Bench().ports(resolve=vault.resolve, redact=vault.redact))

@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from shared.errors import RemoteError
+from shared.masking import Masks
 from shared.message import Look, TargetId, decode_letter
 from tests.unit.builders import OLD, RULES, SHOP, TWO, message, record, timer
 from tests.unit.controller_builders import LEASE, RETRY, Bench, chance, group_of
@@ -44,7 +45,10 @@ class Crash(Bench):
         def read(target: TargetId, container: str, _deadline: float) -> str:
             return self.azure.last_lines(target, container, lines)
 
-        plugged = self.ports(**({"last_lines": read} | ports))
+        def redact(text: str) -> str:
+            return text.replace("hunter2", "***").replace("bell\x07tower", "***")
+
+        plugged = self.ports(**({"last_lines": read, "redact": redact} | ports))
         return Looking(plugged, rules, RETRY, Telling(plugged), lease=LEASE, chance=chance())
 
     def look(self, seconds: float = 0) -> None:
@@ -142,6 +146,7 @@ class TestSecrets:
             ("the key is hunter2!", "the key is ***!"),
             ("the key is hun\x1b[31mter2!", "the key is ***!"),
             ("\x1b]0;title\x07red\r\n", "red"),
+            ("it is bell\x07tower.\nnext", "***\nnext"),
             ("db: postgres://app:s3cret@db/shop", "db: postgres://app:***@db/shop"),
             ("x" * (LOOKED_THROUGH - 20) + "\nhunter2\nboom", "***\nboom"),
         ],
@@ -152,6 +157,13 @@ class TestSecrets:
         assert log is not None
         assert log.endswith(kept)
         assert "hunter2" not in f"{crash.records._blobs}{crash.poison.texts}"
+
+    def test_one_that_a_colour_has_split_is_found_whole(self) -> None:
+        # FINDING: the longer half was recognised and masked first, and then nothing told that the other was half of it.
+        secret = "aHVudGVyMjItc3RvcmFnZQ=="
+        crash = Crash(f"key {secret[:9]}\x1b[1m{secret[9:]}\n")
+        crash.looking = crash.looks(redact=Masks([secret]))
+        assert crash.rolled_back() == ["key ***"]
 
     def test_those_of_the_group_are_read_first_so_that_they_can_be_masked(self) -> None:
         crash = Crash("KEY=the value of env:KEY\n", target=WITH_SECRETS)

@@ -210,7 +210,7 @@ class TestAPush:
 
     @pytest.mark.parametrize("said", ["x" * (LONGEST_DETAIL - 9) + "hunter2" + "x" * 99, "hunter2"])
     def test_evidence_is_redacted_before_it_is_cut(self, said: str) -> None:
-        # FINDING: evidence was cut first, so that a part of a secret stayed in the record and in the dead letter.
+        # Regression: evidence was cut first, so that a part of a secret stayed in the record and in the dead letter.
         scene = Scene(live(change=change(images=NEW), containers={"web": container(candidate(TWO))}), images=NEW)
         failed = event("Failed", 5, f'Failed to pull image "acme/shop:2": {said}', "Warning")
         scene.watch.shown = group(NEW, {"web": waiting() | {"events": [failed]}})

@@ -142,7 +142,7 @@ class TestMissed:
 
     @pytest.mark.parametrize("known", [None, ONE, NEXT], ids=["nothing known", "the platform's", "the index"])
     def test_an_index_that_lists_what_was_pulled_has_not_moved(self, known: str | None) -> None:
-        # FINDING: the first sweep after a rollout restarted every group that runs a multi-arch image.
+        # Regression: the first sweep after a rollout restarted every group that runs a multi-arch image.
         registry = Registry({"1": Found(NEXT, frozenset({ONE}))})
         swept = Round(record({"web": container(goods=(good("1", digest=known),))}), registry)
         assert swept.run() == Swept(SHOP)
@@ -338,7 +338,7 @@ class TestVersions:
         assert swept.pushes == found
 
     def test_a_tag_that_moved_is_not_brought_where_the_policy_would_not_have_it(self) -> None:
-        # FINDING: latest, which semver skips, was enqueued by every sweep, and ignored each time.
+        # Regression: latest, which semver skips, was enqueued by every sweep, and ignored each time.
         swept = Round(registry=Registry(TAGS | {"latest": Found(NEXT)}), images={"web": "acme/shop:latest"})
         assert swept.run(semver()) == Swept(SHOP)
 
@@ -349,7 +349,7 @@ class TestOrder:
     def test_what_is_found_never_counts_as_newer_than_what_a_webhook_told(
         self, tag: str, known: Good | None, since: datetime
     ) -> None:
-        # FINDING: a new tag counted as pushed at the time of the sweep, and so outranked a webhook of a minute ago.
+        # Regression: a new tag counted as pushed at the time of the sweep, and so outranked a webhook of a minute ago.
         now = record({"web": container(goods=(known,))}) if known else None
         swept = Round(now, Registry({"1": Found(NEXT), tag: Found(NEXT)}))
         swept.run(semver(r"regex:(?P<version>\d+)(\.\d+)?"))

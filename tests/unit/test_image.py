@@ -13,6 +13,7 @@ from shared.image import (
     check_registry,
     check_repository,
     check_tag,
+    is_written_as_host,
     rewrite,
 )
 
@@ -45,6 +46,8 @@ LONG_DIGEST = "sha512:" + "0a" * 64
         ("shop:_under.score-9", "docker.io", "library/shop", "_under.score-9", None),
         (f"ghcr.io/{'r' * 255}", "ghcr.io", "r" * 255, None, None),
         ("r" * 247, "docker.io", f"library/{'r' * 247}", None, None),
+        (f"{'r' * 252}.io/shop", f"{'r' * 252}.io", "shop", None, None),
+        ("example.io", "docker.io", "library/example.io", None, None),
     ],
 )
 def test_a_reference_is_read_and_normalised(
@@ -56,7 +59,11 @@ def test_a_reference_is_read_and_normalised(
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
-        ("", "'' is not a repository"),
+        (
+            "",
+            "'' is not a repository: lower-case letters, digits and . _ - between slashes, at most 255 characters",
+        ),
+        ("Shop", "'Shop' is not a repository"),
         ("acme/Shop", "'acme/Shop' is not a repository"),
         # Found by a property: as a host in lower case it would be the first part of a repository.
         ("Acme/shop", "'Acme' is neither: a repository is lower-case, a registry has a dot or a port"),
@@ -79,6 +86,7 @@ def test_a_reference_is_read_and_normalised(
         ("bad.io:123456/shop", "'bad.io:123456' is not a registry host"),
         ("user@bad.io/shop", "'bad.io/shop' is not a digest"),
         (f"{'r.' * 128}io/shop", "is not a registry host"),
+        (f"{'A' * 100}/shop", f"'{'A' * 80}' is neither"),
         ("shop:", "'' is not a tag"),
         ("shop:.hidden", "'.hidden' is not a tag"),
         ("shop:-flag", "'-flag' is not a tag"),
@@ -104,7 +112,7 @@ def test_what_is_no_reference_is_told_with_its_wrong_part(text: str, wrong: str)
 def test_a_long_text_is_told_in_part(check: Callable[[str], str]) -> None:
     with pytest.raises(InvalidImage) as caught:
         check("!" * 5000)
-    assert len(str(caught.value)) < 250
+    assert str(caught.value).startswith(f"'{'!' * 80}' is not a ")
 
 
 @pytest.mark.parametrize(
@@ -128,6 +136,14 @@ def test_a_long_text_is_told_in_part(check: Callable[[str], str]) -> None:
 )
 def test_a_good_part_is_given_back(check: Callable[[str], str], text: str, result: str) -> None:
     assert check(text) == result
+
+
+@pytest.mark.parametrize(
+    ("text", "is_host"),
+    [("acme", False), ("acme-1", False), ("Acme", True), ("acme.io", True), ("acme:80", True), ("localhost", True)],
+)
+def test_what_stands_before_a_slash_as_a_registry(text: str, is_host: bool) -> None:
+    assert is_written_as_host(text) is is_host
 
 
 def test_a_port_that_goes_without_saying_makes_no_other_repository() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.masking import MASK, Masks, without_credentials
+from shared.masking import MASK, Masks, spellings, without_credentials
 
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\nBKcwggSjAgEAAoIBAQC7\n-----END PRIVATE KEY-----\n"
 QUOTED = 'pä"ss\\wörd & more'
@@ -54,6 +54,12 @@ def test_in_every_spelling(secret: str, spelt: object) -> None:
         ("a-password-of-24-letters", "a-passwo", "a-passwo"),
         ("hunter2x", "hunter", "***"),
         ("hunter2", "hunte", "hunte"),
+        ("hunter2", "hunter", "hunter"),
+        ("a-password-of-17x", "a-passwo", "***"),
+        ("a-password-of-17x", "a-passw", "a-passw"),
+        ("a-password-of-24-letters", "f-24-letters", "***"),
+        ("a-password-of-24-letters", "-24-letters", "-24-letters"),
+        ("a-password-of-24-letters", "all letters", "all letters"),
         ("hunter2", "hunter2", "***"),
         ("hun", "hun", "hun"),
         (PEM, "MIIEvQIBADANBgkqhk", "***"),
@@ -67,6 +73,56 @@ def test_in_every_spelling(secret: str, spelt: object) -> None:
 )
 def test_cut_and_in_part(secret: str | bytes, said: str, hidden: str) -> None:
     assert Masks([secret])(said) == hidden
+
+
+@pytest.mark.parametrize(
+    ("secret", "known"),
+    [
+        ("abc", set()),
+        ("abcd", {"abcd", "YWJjZA=="}),
+        (
+            "ä\"\\ /&'b?>",
+            {
+                "ä\"\\ /&'b?>",
+                "\\u00e4\\\"\\\\ /&'b?>",
+                "ä\\\"\\\\ /&'b?>",
+                "\\\\u00e4\\\\\\\"\\\\\\\\ /&'b?>",
+                "ä\"\\\\ /&\\'b?>",
+                "%C3%A4%22%5C%20%2F%26%27b%3F%3E",
+                "%C3%A4%22%5C+%2F%26%27b%3F%3E",
+                "ä&quot;\\ /&amp;&#x27;b?&gt;",
+                "w6QiXCAvJidiPz4=",
+            },
+        ),
+    ],
+)
+def test_every_spelling_of_a_secret_and_no_other_one(secret: str, known: set[str]) -> None:
+    assert set(spellings(secret)) == known
+
+
+@pytest.mark.parametrize(
+    ("secret", "parts"),
+    [
+        ("\n short \nexactly8\nseven77\n", {"exactly8"}),
+        ('[["first-value"], "second-value"]', {"first-value", "second-value"}),
+        (' {"one": "first-value", "more": ["second-value", 7]}', {"first-value", "second-value"}),
+        ("\ud800-a-lone-surrogate", {"7aCALWEtbG9uZS1zdXJyb2dhdGU="}),
+    ],
+    ids=["lines", "a list", "an object", "no text"],
+)
+def test_what_of_a_secret_may_be_quoted_alone(secret: str, parts: set[str]) -> None:
+    found = set(spellings(secret))
+    assert parts <= found
+    assert not found & {"short", "seven77"}
+
+
+def test_a_secret_within_the_rest_of_another_one_does_not_part_it() -> None:
+    masks = Masks(["a-password-of-24-letters", "of-24-l"])
+    assert masks("… password-of-24-letters") == "… ***"
+
+
+def test_the_end_of_a_secret_may_be_the_beginning_of_a_text() -> None:
+    assert Masks(["a-password-of-24-letters"])("of-24-letters, says Azure") == "***, says Azure"
 
 
 def test_several_secrets_beside_each_other() -> None:

@@ -19,6 +19,7 @@ CHART = "application/vnd.cncf.helm.config.v1+json"
 EMPTY = "application/vnd.oci.empty.v1+json"
 COMPOSE = "application/vnd.docker.compose.config.empty.v1+json"
 BLOB = "application/octet-stream"
+ARTIFACT = "is not an image, but an artifact such as a signature or an attestation"
 
 
 @pytest.mark.parametrize(
@@ -42,20 +43,19 @@ def test_an_image(manifest: str | None, config: str | None) -> None:
 @pytest.mark.parametrize(
     ("manifest", "config", "reason"),
     [
-        (BLOB, None, "media type 'application/octet-stream' is not an image"),
-        (MANIFEST, CACHE, "a build cache"),
-        (MANIFEST, CHART, "a Helm chart"),
-        ("application/vnd.acr.helm.chart", None, "a Helm chart"),
-        (MANIFEST, EMPTY, "an artifact such as a signature or an attestation"),
-        (None, COMPOSE, "is not an image"),
-        ("x" * 500, None, "x" * 80),
+        (BLOB, None, f"media type '{BLOB}' {ARTIFACT}"),
+        (MANIFEST, CACHE, "a build cache, which no container can run"),
+        (MANIFEST, CHART, "a Helm chart, which no container can run"),
+        ("application/vnd.acr.helm.chart", None, "a Helm chart, which no container can run"),
+        (MANIFEST, EMPTY, f"media type '{EMPTY}' {ARTIFACT}"),
+        (None, COMPOSE, f"media type '{COMPOSE}' {ARTIFACT}"),
+        ("x" * 500, None, f"media type '{'x' * 80}' {ARTIFACT}"),
     ],
 )
 def test_no_image(manifest: str | None, config: str | None, reason: str) -> None:
     ignored = why_no_image(manifest, config)
     assert ignored is not None
-    assert reason in ignored.reason
-    assert len(ignored.reason) < 250
+    assert ignored.reason == reason
 
 
 @pytest.mark.parametrize("media_type", [None, "", CONFIG, DOCKER_CONFIG, INDEX, DOCKER_LIST, MANIFEST, DOCKER_MANIFEST])
@@ -73,6 +73,7 @@ def test_no_image_by_either_media_type(media_type: str) -> None:
     [
         (MANIFEST, []),
         (MANIFEST, [None, ""]),
+        (INDEX, [None, ""]),
         (MANIFEST, [CONFIG, LAYER]),
         (DOCKER_MANIFEST, [LAYER, DOCKER_CONFIG]),
         (None, [CONFIG]),
@@ -90,6 +91,7 @@ def test_an_image_by_its_references(manifest: str | None, references: list[str |
     [
         (MANIFEST, [CHART, "application/vnd.cncf.helm.chart.content.v1.tar+gzip"], "a Helm chart"),
         (MANIFEST, [CACHE, LAYER], "a build cache"),
+        (MANIFEST, [None, CACHE], "a build cache"),
         (INDEX, [LAYER, LAYER, CACHE], "a build cache"),
         (MANIFEST, [EMPTY, "application/vnd.in-toto+json"], "an artifact"),
         (BLOB, [], "is not an image"),

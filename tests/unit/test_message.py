@@ -13,6 +13,7 @@ from shared.message import (
     MAX_LETTER,
     MAX_MESSAGE,
     DeadLetter,
+    Look,
     TargetId,
     Undecodable,
     UpdateMessage,
@@ -45,6 +46,7 @@ class TestTargetId:
         shouted = TargetId(subscription="SUB", resource_group="WEB", container_group="Shop")
         assert shouted == SHOP
         assert hash(shouted) == hash(SHOP)
+        assert hash(shouted) != hash(TargetId(subscription="sub", resource_group="web", container_group="shop2"))
         assert (shouted.key, str(shouted)) == ("sub/web/shop", "WEB/Shop")
 
     def test_other_groups_and_other_things_are_not(self) -> None:
@@ -52,7 +54,13 @@ class TestTargetId:
         assert other != SHOP
         assert SHOP != "sub/web/shop"
 
-    @pytest.mark.parametrize("name", ["", "a/b", "a\\b", "a b", "a\n", "x" * 129])
+    @pytest.mark.parametrize("name", ["web", "Web_1.2-(old)", "k\u00f6ln", "0000-01", "..a"])
+    def test_a_name_is_one_that_azure_gives(self, name: str) -> None:
+        assert TargetId(subscription="sub", resource_group=name, container_group="shop").resource_group == name
+
+    @pytest.mark.parametrize(
+        "name", ["", "a/b", "a\\b", "a b", "a\n", "x" * 129, ".", "..", "a.", "a\0b", "\x1b[1m", "%2e", "a?b", "\u202e"]
+    )
     def test_a_name_is_one_segment_of_a_path(self, name: str) -> None:
         with pytest.raises(ValidationError):
             TargetId(subscription="sub", resource_group="web", container_group=name)
@@ -99,8 +107,68 @@ class TestUpdateMessage:
 
     def test_one_that_is_too_large_is_refused(self) -> None:
         assert len(largest().encode()) == MAX_MESSAGE
-        with pytest.raises(ValueError, match=rf"more than {MAX_MESSAGE}"):
+        with pytest.raises(ValueError, match=rf"^the message has 32772 bytes, more than {MAX_MESSAGE}$"):
             largest(beyond=1).encode()
+
+
+class TestLook:
+    LOOK = Look(target=SHOP, token="t", count=7)
+
+    @pytest.mark.parametrize("more", [{}, {"attempts": 2, "trouble": "early", "waited": 1.5, "dequeued": 3}])
+    def test_it_survives_the_queue(self, more: dict[str, Any]) -> None:
+        look = self.LOOK.model_copy(update=more)
+        assert decode(look.encode()) == look
+
+    def test_it_is_written_without_what_it_does_not_need(self) -> None:
+        assert json.loads(base64.b64decode(self.LOOK.encode())) == {
+            "schema": "aci-hooks/1",
+            "kind": "look",
+            "target": {"subscription": "sub", "resource_group": "web", "container_group": "shop"},
+            "token": "t",
+            "count": 7,
+        }
+
+    def test_each_trouble_is_counted_for_as_long_as_it_goes_on(self) -> None:
+        once = self.LOOK.met("Throttled")
+        assert (self.LOOK.tries("Throttled"), once.tries("Throttled"), once.tries("other")) == (0, 1, 0)
+        assert once.met("Throttled") == self.LOOK.model_copy(update={"attempts": 2, "trouble": "Throttled"})
+        assert once.met("other") == self.LOOK.model_copy(update={"attempts": 1, "trouble": "other"})
+
+    def test_a_long_trouble_is_cut_to_what_a_look_may_hold(self) -> None:
+        look = self.LOOK.met("x" * 129)
+        assert look.trouble == "x" * 128
+        assert decode(look.encode()) == look
+
+
+class TestTimes:
+    """No time in a message may be more than a day after the queue got it: a forged one would outrank every push."""
+
+    DAY = 86400
+
+    @pytest.mark.parametrize(
+        ("received", "pushed", "forged"),
+        [
+            (0, 0, None),
+            (DAY, None, None),
+            (DAY, DAY, None),
+            (-99 * DAY, -99 * DAY, None),
+            (DAY + 1, 0, "received_at: 2026-01-02 12:00:01+00:00"),
+            (0, DAY + 1, "push.pushed_at: 2026-01-02 12:00:01+00:00"),
+        ],
+    )
+    def test_a_time_of_the_future_is_refused(self, received: float, pushed: float | None, forged: str | None) -> None:
+        pushed_at = None if pushed is None else at(pushed)
+        made = message("2", pushed=received, pushed_at=pushed_at)
+        if forged is None:
+            assert decode(made.encode(), at(0)) == made
+            return
+        assert decode(made.encode()) == made
+        with pytest.raises(Undecodable) as caught:
+            decode(made.encode(), at(0))
+        assert str(caught.value) == f"{forged} is more than a day after the message came onto the queue"
+
+    def test_a_look_has_no_times(self) -> None:
+        assert decode(TestLook.LOOK.encode(), at(0)) == TestLook.LOOK
 
 
 class TestUndecodable:
@@ -109,6 +177,7 @@ class TestUndecodable:
         [
             ("not base64!", "not base64"),
             ("Zm9", "not base64"),
+            ("Zm9v!Zm9v", "not base64"),
             ("é", "not base64"),
             ("", "message: Invalid JSON"),
             (to_base64("{"), "message: Invalid JSON"),
@@ -139,7 +208,9 @@ class TestUndecodable:
     def test_what_is_too_large_for_a_message_is_none_of_ours(self) -> None:
         # Regression: it did not fit into its own dead letter, whose detail was cut without end.
         assert decode(to_base64(FULL.model_dump_json() + " " * 100)) == FULL
-        with pytest.raises(Undecodable, match="32772 bytes, more than the 32768"):
+        filled = FULL.model_dump_json()
+        assert decode(to_base64(filled + " " * (MAX_MESSAGE // 4 * 3 - len(filled)))) == FULL
+        with pytest.raises(Undecodable, match=r"^32772 bytes, more than the 32768 that a message may have$"):
             decode("x" * (MAX_MESSAGE + 4))
 
     def test_a_trace_is_no_place_to_write_much(self) -> None:

@@ -122,7 +122,7 @@ def test_a_name_may_be_that_of_a_group_that_could_not_be_listed(trouble: dict[st
     ids=" ".join,
 )
 def test_every_command_ends_with_exit_code_2(arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    # FINDING: it was 1, as if something had failed.
+    # Regression: it was 1, as if something had failed.
     of = deployment(file=[SHOP, API])
     monkeypatch.setattr("worker.commands.opening.Opening.__call__", lambda _self: of)
     result = CliRunner().invoke(main, arguments)

@@ -77,11 +77,7 @@ def test_the_documentation_knows_one_command() -> None:
     # Regression: half of the pages still called it by the names that it had before.
     pages = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
     lines = [line for page in pages for line in page.read_text(encoding="utf-8").splitlines()]
-    # The names of the two services in traces are no commands.
-    commands = [line for line in lines if "OTEL_SERVICE_NAME" not in line]
-    told = [line for line in commands if "aci-hooks-worker" in line or "aci-hooks-ingress" in line]
-    assert len(told) == 2, told
-    assert all("other name" in line for line in told)
+    assert [line for line in lines if re.search(r"aci-hooks-(worker|ingress):? [a-z-]", line)] == []
 
 
 def test_the_role_that_reads_logs_is_in_the_example() -> None:

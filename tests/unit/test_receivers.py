@@ -21,6 +21,7 @@ ENVIRONMENT = {"TEAM_A": TEAM, "SHORT": "short", "FRAGILE": "a-token-with//slash
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "ghcr").write_bytes(OTHER.encode() + b"\r\n")
+    (tmp_path / "with:colon").write_bytes(OTHER.encode())
     (tmp_path / "bytes").write_bytes(b"\xff\xfe" * 16)
     return tmp_path
 
@@ -62,6 +63,22 @@ receivers:
 
 
 @pytest.mark.parametrize(
+    ("source", "secret"), [("env:FRAGILE", ENVIRONMENT["FRAGILE"]), ("file:FOLDER/with:colon", OTHER)]
+)
+def test_a_key_may_hold_what_a_url_may_not_and_a_path_what_a_source_is_split_by(
+    folder: Path, source: str, secret: str
+) -> None:
+    limits, _ = read(folder, f"receivers: [{{sender: ghcr, secrets: ['{source}']}}]")
+    assert limits == {"ghcr": (LimitedSecrets((secret.encode(),)),)}
+
+
+@pytest.mark.parametrize("image", ["*/acme/*", "**/shop", "localhost/acme", "*.azurecr.io/acme/shop"])
+def test_an_image_may_be_of_any_registry_whose_place_is_written(folder: Path, image: str) -> None:
+    limits, _ = read(folder, f"receivers: [{{sender: generic, secrets: [env:TEAM_A], images: ['{image}']}}]")
+    assert limits["generic"][0].images == (ImageGlob(image),)
+
+
+@pytest.mark.parametrize(
     ("entry", "expected"),
     [
         ("{sender: dockerhub}", "receivers[0]: secrets: name at least one, as env:NAME or file:PATH"),
@@ -75,6 +92,17 @@ receivers:
         ("{sender: quay, secrets: [env:FRAGILE]}", "receivers[0].secrets[0]: env:FRAGILE must not begin"),
         ("{sender: ghcr, secrets: ['file:/none']}", "receivers[0].secrets[0]: file:/none cannot be read"),
         ("{sender: ghcr, secrets: ['file:FOLDER/bytes']}", "receivers[0].secrets[0]: file:"),
+        *(
+            (f"{{sender: ghcr, secrets: ['{source}']}}", "receivers[0].secrets[0]: is neither env:NAME nor file:PATH")
+            for source in ("env", "file", "vault:TEAM_A", "")
+        ),
+        *(
+            (
+                f"{{sender: ghcr, secrets: [env:TEAM_A], images: ['{image}']}}",
+                f"receivers[0].images[0]: '{image[:80]}' must begin with a registry",
+            )
+            for image in ("docker.io", "acme/docker.io/shop", "a" * 81)
+        ),
         ("{sender: ghcr, secrets: [in-plain-sight-123]}", "receivers[0].secrets[0]: is neither env:NAME nor file:PATH"),
         ("{sender: ghcr, secrets: [env:TEAM_A], image: [a]}", "receivers[0].image: "),
         ("{sender: ghcr, secrets: [env:TEAM_A], images: []}", "receivers[0].images: "),
@@ -104,17 +132,20 @@ def test_a_sender_that_is_not_served(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("receivers: [", "is not YAML at line"),
-        ("receivers: !!python/object:os.system {}", "is not YAML at line 1"),
-        ("[" * 100_000, "is not YAML"),
+        ("receivers: [", "FILE: is not YAML at line 1: expected the node content, but found '<stream end>'"),
+        ("receivers: !!python/object:os.system {}", "FILE: is not YAML at line 1: could not determine a constructor"),
+        ("receivers: 2026-13-01", "FILE: is not YAML: month must be in 1..12"),
+        ("[" * 100_000, "FILE: is not YAML: maximum recursion depth exceeded"),
         ("", "the file: "),
         ("receivers: []", "receivers: "),
-        ("#" * 1_048_577, "has more than 1048576 bytes"),
+        ("#" * 1_048_576, "the file: "),
+        ("#" * 1_048_577, "FILE: has more than 1048576 bytes"),
         ("targets: []", "receivers: "),
     ],
 )
 def test_what_is_no_receivers_file(folder: Path, text: str, what: str) -> None:
-    assert what in "\n".join(problems(folder, text))
+    file = str(folder / "receivers.yaml")
+    assert any(problem.replace(file, "FILE").startswith(what) for problem in problems(folder, text))
 
 
 def test_a_file_that_is_not_there() -> None:
@@ -139,7 +170,7 @@ def test_a_push_outside_is_ignored_and_says_why() -> None:
     assert (answer.status_code, queue.sent) == (200, [])
     assert answer.get_json() == {
         "status": "ignored",
-        "reason": "quay.io/other/shop is not among the images that this secret may speak of",
+        "reason": "quay.io/other/shop is not among the images that this secret may report",
     }
     assert client.post(f"/webhooks/quay/{TEAM}", data=quay("acme/shop")).status_code == 202
     assert client.post(f"/webhooks/quay/{TOKEN}", data=quay("other/shop")).status_code == 202

@@ -9,6 +9,7 @@ from shared.registry_hosts import RegistryHost, named, unnamed
 from shared.settings import IngressSettings
 
 ENVIRONMENT = {"AZURE_STORAGE_ACCOUNT": "acme7", "ACI_HOOKS_WEBHOOK_TOKENS": "a-token-of-16-ch"}
+FORM = "write HOST[/PATH] for every repository or NAME=HOST[/PATH] for one"
 NEXUS, ARTIFACTORY = "ACI_HOOKS_NEXUS_REGISTRY", "ACI_HOOKS_ARTIFACTORY_REGISTRY"
 
 
@@ -42,15 +43,17 @@ def test_several_entries_are_between_commas() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("https://nexus.example.com", "has no https:// in front; write HOST[/PATH]"),
+        ("https://nexus.example.com", f": has no https:// in front; {FORM}"),
         ("docker=https://nexus.example.com", "has no https:// in front"),
-        ("=nexus.example.com", "has no name before the ="),
-        ("docker=", "'' is not a registry host"),
+        ("=nexus.example.com", f": has no name before the =; {FORM}"),
+        ("docker=", f"'' is not a registry host; {FORM}"),
         ("nexus_1.example.com", "'nexus_1.example.com' is not a registry host"),
         ("nexus", "'nexus' has neither a dot nor a port"),
         ("nexus.example.com/{repo}", "'{repo}' is not a path"),
         ("nexus.example.com/Docker", "'Docker' is not a path"),
         ("nexus.example.com//docker", "is not a path"),
+        ("nexus.example.com/dockerX", "'dockerX' is not a path"),
+        (f"nexus.example.com/{'A' * 81}", f"'{'A' * 80}' is not a path"),
     ],
 )
 def test_what_is_wrong_with_an_entry_is_told(text: str, problem: str) -> None:
@@ -62,7 +65,12 @@ def test_what_is_wrong_with_an_entry_is_told(text: str, problem: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "which"), [("a.test,b.test", "every repository"), ("x=a.test,x=b.test/{repository},c.test", "x")]
+    ("text", "which"),
+    [
+        ("a.test,b.test", "every repository"),
+        ("x=a.test,x=b.test/{repository},c.test", "x"),
+        ("x=a.test,a=a.test,b=a.test,x=b.test,b=b.test,a=b.test", "a, b, x"),
+    ],
 )
 def test_two_entries_for_the_same_are_refused(text: str, which: str) -> None:
     with pytest.raises(SettingsError) as raised:
@@ -74,6 +82,7 @@ def test_the_entry_of_a_repository_is_found() -> None:
     own, common = RegistryHost("ci.test", repository="docker-ci"), RegistryHost("nexus.test")
     assert named((common, own), "docker-ci") == own
     assert named((common, own), "docker") is None
+    assert named((common, own), None) is None
     assert unnamed((own, common)) == common
     assert unnamed((own,)) is None
 

@@ -163,7 +163,7 @@ class TestWhatKeepsItBack:
         assert shown(held, tagged).reason == "sale; audit"
 
     def test_programs_get_the_reason_alone(self) -> None:
-        # FINDING: `held` was `held by hand: sale (ann)`, of which nobody could have taken the reason.
+        # Regression: `held` was `held by hand: sale (ann)`, of which nobody could have taken the reason.
         assert as_entry(shown(record(hold=Hold(reason="sale", since=at(0), by="ann"))))["held"] == "sale"
         assert as_entry(shown())["held"] is None
 

@@ -77,7 +77,7 @@ def test_hold(tags: dict[str, str] | None, reason: str | None) -> None:
 
 @pytest.mark.parametrize("name", ["aci-hooks.fleet", "ACI-Hooks.Fleet"])
 def test_the_tag_of_a_fleet_has_its_place_and_holds_nothing_back(name: str) -> None:
-    # FINDING: a group whose owner had given it a fleet already was not updated any more.
+    # Regression: a group whose owner had given it a fleet already was not updated any more.
     target = target_from_tags(SHOP, {name: "shop/1", "aci-hooks.policy": "any"})
     assert isinstance(target, Target)
     assert target_from_tags(SHOP, {name: "shop/1"}) is None

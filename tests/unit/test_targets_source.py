@@ -56,6 +56,13 @@ def test_a_changed_file_is_read_again_after_a_second(bench: Bench) -> None:
     assert bench.reports == [source.current()]
 
 
+def test_a_file_that_is_opened_twice_is_parsed_once(bench: Bench) -> None:
+    # `check` opens it twice, and hundreds of groups take a while.
+    assert bench.open().current() is bench.open().current()
+    bench.path.write_text(ANY % "other")
+    assert groups(bench.open()) == ("other",)
+
+
 def test_an_unchanged_file_stays_the_same_value(bench: Bench) -> None:
     source = bench.open()
     before = source.current()
@@ -85,7 +92,7 @@ def test_a_broken_version_is_reported_once_and_the_old_one_stays(bench: Bench) -
         bench.now = second
         assert groups(source) == ("one",)
     (problem,) = bench.problems
-    assert problem.startswith(f"{bench.path}:1: discovr: not a key here")
+    assert problem.startswith(f"{bench.path}:1: discovr: unknown key")
     bench.path.write_text("targets: 7")
     bench.now = 5
     assert groups(source) == ("one",)

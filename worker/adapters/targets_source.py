@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from worker.targets.file import Problem, TargetsError, TargetsFile, parse_targets
@@ -94,4 +95,10 @@ class TargetsSource:
         raise TargetsError(str(self._path), [Problem(None, "", problem)])
 
     def _parse(self, text: str) -> TargetsFile:
-        return parse_targets(text, self._default_subscription, str(self._path))
+        return _parsed(text, self._default_subscription, str(self._path))
+
+
+@lru_cache(maxsize=1)
+def _parsed(text: str, default_subscription: str | None, name: str) -> TargetsFile:
+    """The same text is not parsed twice, which `check` would do: hundreds of groups take a while."""
+    return parse_targets(text, default_subscription, name)

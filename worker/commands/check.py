@@ -84,10 +84,20 @@ def check(opening: Opening) -> Iterator[Finding]:
 def _check_storage(settings: WorkerSettings) -> Iterator[Finding]:
     updates, poison = open_queues(settings)
     records = open_records(settings)
-    yield _try("updates queue", lambda: _store(settings, "queue", updates, updates.count, "message"))
-    yield _try("poison queue", lambda: _store(settings, "queue", poison, poison.count, "dead letter"))
-    yield _try("records", lambda: _store(settings, "container", records, lambda: len(list(records.all())), "record"))
-    yield from _check_foreign(records)
+    number_of_records = partial(_number_of, records)
+    looks: list[Callable[[], list[Finding]]] = [
+        lambda: [_try("updates queue", lambda: _store(settings, "queue", updates, updates.count, "message"))],
+        lambda: [_try("poison queue", lambda: _store(settings, "queue", poison, poison.count, "dead letter"))],
+        lambda: [_try("records", lambda: _store(settings, "container", records, number_of_records, "record"))],
+        lambda: list(_check_foreign(records)),
+    ]
+    # Each of them asks several things one after the other.
+    for findings in side_by_side(lambda look: look(), looks, None):
+        yield from findings
+
+
+def _number_of(records: Records) -> int:
+    return sum(1 for _ in records.all())
 
 
 def _check_foreign(records: Records) -> Iterator[Finding]:

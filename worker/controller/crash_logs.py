@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 
 from shared.errors import RemoteError
-from shared.masking import without_credentials
+from shared.masking import MASK, without_credentials
 from shared.message import TargetId, last_lines
 from shared.printable import plain
 from shared.time_limit import TimeLimit
@@ -99,10 +99,18 @@ class CrashLogs:
 
     def _safe(self, text: str) -> str:
         """The end of the text without secrets and control characters: first masked, then cut."""
-        text = self._ports.redact(text[-LOOKED_THROUGH:])
-        # Colours may have split a secret in two, so it is looked for once more without them.
-        text = without_credentials(self._ports.redact(plain(text)))
-        return last_lines(text.strip("\n"), LONGEST_LOG)
+        written = text[-LOOKED_THROUGH:]
+        # Masking what was written, before the colours are taken out of it, is tempting. But a colour may split a secret
+        # in two, and once its one half is masked, nobody knows the other half.
+        pairs = zip(written.split("\n"), plain(written).split("\n"), strict=True)
+        readable = "\n".join(self._unless_secret(line, shown) for line, shown in pairs)
+        return last_lines(without_credentials(self._ports.redact(readable)).strip("\n"), LONGEST_LOG)
+
+    def _unless_secret(self, line: str, shown: str) -> str:
+        """The line as it is shown. A secret that itself contains control characters is only found as it was written."""
+        redact = self._ports.redact
+        is_found_as_written_alone = redact(line) != line and redact(shown) == shown
+        return MASK if is_found_as_written_alone else shown
 
     def _not_read(self, target: Target, error: RemoteError) -> None:
         failure = self._ports.classified(error)
