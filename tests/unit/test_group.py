@@ -300,6 +300,10 @@ class TestWithheldSecrets:
     def test_protected_settings_of_extensions_are_withheld(self) -> None:
         assert ContainerGroup(WITH_EXTENSIONS).withheld() == [KUBE_PROXY]
 
+    def test_an_extension_without_them_does_not_hide_those_of_the_next_one(self) -> None:
+        backwards = {"properties": {"extensions": WITH_EXTENSIONS["properties"]["extensions"][::-1]}}
+        assert ContainerGroup(backwards).withheld() == [KUBE_PROXY]
+
     def test_a_sparse_group_withholds_nothing(self) -> None:
         assert ContainerGroup({"properties": {}}).withheld() == []
         nothing: Json = {"environmentVariables": None}
