@@ -47,18 +47,18 @@ _OUTCOMES = {400: "malformed", 401: "unauthorized", 413: "too large", 503: "unav
 
 
 class Ingress(Flask):
-    """The WSGI application, which can tell from a head whether it would read the body."""
+    """The WSGI application. It can tell from a request's head whether it would read the body."""
 
     def __init__(self, receiver: Receiver, max_body: int) -> None:
         super().__init__("ingress", static_folder=None)
-        # A redirect to a tidier path would put the token into a Location header.
+        # A redirect to a normalised path would put the token into a Location header.
         self.url_map.strict_slashes = False
         self.url_map.merge_slashes = False
         self._receiver = receiver
         self._max_body = max_body
 
     def wants_body(self, environ: dict[str, Any]) -> bool:
-        """Is it a delivery, not too large, that may be proven? Quick, and asks nobody."""
+        """Whether it is a delivery, not too large, whose head may prove it. Quick: it needs no other server."""
         path: str = environ["PATH_INFO"]
         if environ["REQUEST_METHOD"] != "POST" or not path.startswith(_PREFIX):
             return False
@@ -71,7 +71,7 @@ class Ingress(Flask):
 def create_app(
     settings: IngressSettings, outbox: Outbox, keys: KeyServer | None = None, limits: Limits | None = None
 ) -> Ingress:
-    """The WSGI application. It reads no environment, and reaches nothing but the outbox and, for gcr, the keys."""
+    """The WSGI application. It reads no environment, and uses only the outbox and, for gcr, the key server."""
     metrics = Metrics()
     oidc = Oidc(
         issuers=settings.gcr_issuer,
@@ -141,14 +141,14 @@ def _webhooks(receiver: Receiver, max_body: int) -> Blueprint:
 
 
 def head_of(sender: str, headers: Headers, token: bytes) -> Delivery:
-    """The delivery, of which the body has not been read."""
+    """The delivery before its body is read."""
     fields = [(name, value.encode("latin-1", "replace")) for name, value in headers]
-    # A slash at a URL's end says nothing, and no token ends with one.
+    # Some senders add a slash at the URL's end. No token ends with one.
     return Delivery.of(sender, fields, b"", datetime.now(UTC), token.removesuffix(b"/") or None)
 
 
 def is_too_large(length: str | None, limit: int) -> bool:
-    """Does a Content-Length announce a body of more bytes than the limit?"""
+    """Whether a Content-Length announces a body of more bytes than the limit."""
     digits = (length or "").strip()
     return digits.isascii() and digits.isdigit() and (len(digits) > _LONGEST_LENGTH or int(digits) > limit)
 
@@ -182,9 +182,9 @@ def _read_body(limit: int) -> bytes:
     try:
         body: bytes = request.environ["wsgi.input"].read(limit + 1)
     except NoRoom as error:
-        raise ServiceUnavailable("too many bodies come slowly; send it again") from error
-    except Exception as error:  # the server's own: a client that is too slow, a connection that ended
-        raise BadRequest("the body cannot be read to its end") from error
+        raise ServiceUnavailable("too many slow requests; send it again") from error
+    except Exception as error:  # whatever the server raises: the client is too slow, or the connection has ended
+        raise BadRequest("the body is incomplete") from error
     if len(body) > limit:
         raise RequestEntityTooLarge
     if len(body) < (request.content_length or 0):
@@ -201,10 +201,10 @@ def _refuse(error: HTTPException, senders: Mapping[str, Any]) -> Response:
     status = error.code or 503
     if isinstance(error, NotFound):
         known = f"; senders are {', '.join(senders)}" if request.path.startswith(_PREFIX) else ""
-        return _problem(Problem(404, f"there is nothing here{known}"))
+        return _problem(Problem(404, f"no such path{known}"))
     if isinstance(error, MethodNotAllowed):
         allowed = ", ".join(sorted(error.valid_methods or ()))
-        return _problem(Problem(405, f"only {allowed} is answered here", {"Allow": allowed}))
+        return _problem(Problem(405, f"the method must be one of: {allowed}", {"Allow": allowed}))
     if isinstance(error, RequestEntityTooLarge):
         return _problem(Problem(413, "the body has more bytes than ACI_HOOKS_MAX_BODY allows"))
     if isinstance(error, ServiceUnavailable):
@@ -215,16 +215,16 @@ def _refuse(error: HTTPException, senders: Mapping[str, Any]) -> Response:
 
 
 def _give_up(error: Exception) -> Response:
-    # A defect of ours. The sender is told to come again, as one who waits for a 2xx will: by then it may be mended.
+    # A bug in aci-hooks. A 503 makes senders try again, and by then it may be fixed.
     _log.error("unexpected error", exc_info=error)
     return _problem(problems.unavailable("the request cannot be served now"))
 
 
 def _record(response: Response, metrics: Metrics, senders: Mapping[str, Any]) -> Response:
-    """One line and one count for a delivery, whatever became of it. Its path is written without the token."""
+    """Log and count a delivery once, whatever its result. Its path is logged without the token."""
     if not request.path.startswith(_PREFIX) or request.method == "OPTIONS":
         return response
-    # From the path, as a request that was refused for its method has no view.
+    # The sender is taken from the path because a request with a wrong method reaches no view.
     named, _, token = request.path.removeprefix(_PREFIX).partition("/")
     sender = named if named in senders else "unknown"
     answer: Reply | None = g.get("answer") if isinstance(g.get("answer"), Reply) else None

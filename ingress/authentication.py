@@ -1,7 +1,7 @@
-"""How a delivery proves where it comes from: pure checks on bytes, in constant time, that never raise on any input.
+"""How a delivery proves its origin: pure checks on bytes, in constant time, that never raise on any input.
 
 A scheme is a frozen value with one question, `proves(delivery, secrets)`. Every secret of a rotation is compared, and
-every scheme of a kind asked, so that the time taken says nothing about which of them came near. A header that is
+every scheme of a kind is asked, so the time taken does not show which of them nearly matched. A header that is
 missing, repeated or unreadable proves nothing.
 """
 
@@ -24,7 +24,7 @@ Secrets = Sequence[bytes]
 _BAD_TOKEN = (jwt.PyJWTError, ValueError, TypeError, RecursionError, OverflowError)
 
 _CLOCK_LEEWAY = 60
-"""Seconds that the clock of a token's issuer may be off ours."""
+"""Seconds by which the clock of a token's issuer may differ from ours."""
 
 
 class Scheme(Protocol):
@@ -34,15 +34,15 @@ class Scheme(Protocol):
     def label(self) -> str: ...
 
     def may_prove(self, head: Delivery, secrets: Secrets) -> bool:
-        """Could the delivery be proven, by what its head shows? If not, its body is not read. Asks nobody else."""
+        """Whether the head may prove the delivery. If not, its body is not read. Needs no other server."""
 
     def proves(self, delivery: Delivery, secrets: Secrets) -> bool:
-        """Is the delivery proven?"""
+        """Whether the delivery is proven."""
 
 
 @dataclass(frozen=True, slots=True)
 class UrlToken:
-    """The secret is the last part of the URL's path: for senders that can be told nothing but a URL."""
+    """The secret is the last part of the URL's path, for senders in which only a URL can be configured."""
 
     label: str = "the token in the URL"
 
@@ -93,11 +93,11 @@ class Hmac:
         return f"the HMAC in {self.header}"
 
     def signature(self, head: Delivery) -> bytes | None:
-        """What the head has in the signature's place."""
+        """The signature in the head, None if there is none."""
         return head.header(self.header)
 
     def may_prove(self, head: Delivery, secrets: Secrets) -> bool:
-        """Is there a signature, of the right length, and a key that it could be made with?"""
+        """Whether there is a signature of the right length, and a key that could have made it."""
         length = len(self.prefix) + 2 * hashlib.new(self.algorithm).digest_size
         return bool(secrets) and len(self.signature(head) or b"") == length
 
@@ -142,7 +142,7 @@ class Oidc:
     label: str = "a signed OpenID Connect token"
 
     def may_prove(self, head: Delivery, secrets: Secrets) -> bool:  # noqa: ARG002 - its secret is the issuer's
-        """Does it claim to be ours? For a token of somebody else's no key is fetched."""
+        """Whether it claims to be for us. No key is fetched for a token that is meant for somebody else."""
         token = _credentials(head, b"bearer")
         if token is None or not self.audiences or not self.emails:
             return False
@@ -189,6 +189,6 @@ def _credentials(delivery: Delivery, scheme: bytes) -> bytes | None:
 
 
 def _is_one_of(given: bytes | None, secrets: Secrets) -> bool:
-    # A list, not a generator: any() must not stop at the first match.
+    # A list, not a generator: any() must not stop at the first match, or its time would show which secret matched.
     matches = [hmac.compare_digest(given or b"", secret) for secret in secrets]
     return bool(given) and any(matches)

@@ -1,7 +1,7 @@
-"""What a secret may say: which registries a sender speaks for, and which images a secret is limited to. Pure.
+"""What a secret may report: which registries a sender may name, and which images a secret is limited to. Pure.
 
-A webhook can say anything, and whoever holds one sender's secret is not thereby to be believed about the images of
-another one. A registry of a cloud has a sender of its own. The other senders are hosted by their users, and may name
+A webhook can say anything. Whoever has one sender's secret must not be believed about the images of
+another. A cloud's registry has a sender of its own. The other senders are hosted by their users, and may name
 any other host.
 """
 
@@ -20,10 +20,10 @@ from shared.image import check_registry
 from shared.push import Push
 
 FOR_EVERY_SENDER: tuple[Scheme, ...] = (UrlToken(), Bearer())
-"""What a token is accepted as, whoever sends."""
+"""The ways in which a token is accepted, whatever the sender."""
 
 _ANY_HOST = "generic"
-"""The sender whose requests people write themselves, for whatever registry they use."""
+"""The sender whose requests users write themselves, for any registry."""
 _OF_A_CLOUD: Mapping[str, tuple[str, ...]] = {
     "dockerhub": ("docker.io", "*.docker.io", "*.docker.com"),
     "ghcr": ("ghcr.io", "docker.pkg.github.com"),
@@ -34,12 +34,12 @@ _OF_A_CLOUD: Mapping[str, tuple[str, ...]] = {
     "ecr": ("*.dkr.ecr.*", "*.dkr-ecr.*", "public.ecr.aws"),
 }
 _IN_CLOUDS_ONLY = frozenset({"dockerhub", "acr", "gcr", "ecr"})
-"""Senders that nobody can host: they name no other registries than those."""
+"""Senders that users can't host: they may name only these registries."""
 
 
 @dataclass(frozen=True)
 class ImageGlob:
-    """A glob over `registry/repository`: `*` and `?` stay between two slashes, `**` crosses them."""
+    """A glob over `registry/repository`: `*` and `?` don't match slashes, `**` does."""
 
     text: str
 
@@ -50,7 +50,7 @@ class ImageGlob:
         return re.compile("".join(parts.get(piece) or re.escape(piece) for piece in pieces))
 
     def matches(self, name: str) -> bool:
-        """Does it match all of the name?"""
+        """Whether it matches the whole name."""
         return bool(self._pattern.fullmatch(name))
 
 
@@ -58,14 +58,14 @@ _CLOUDS = {sender: tuple(ImageGlob(glob) for glob in globs) for sender, globs in
 
 
 def speaker_for(registry: str) -> str | None:
-    """The sender that a registry of a cloud is spoken for by; None for a registry that somebody hosts."""
-    # Another port of the same host is no other registry.
+    """The only sender that may name this registry of a cloud; None for a registry that users host."""
+    # Another port of the same host is not another registry.
     host = check_registry(registry.rpartition(":")[0] if re.search(r":\d+\Z", registry) else registry)
     return next((sender for sender, globs in _CLOUDS.items() if any(glob.matches(host) for glob in globs)), None)
 
 
 def why_not(sender: str, registry: str) -> str | None:
-    """Why the sender can't speak for the registry, whatever its secret; None if it can."""
+    """Why the sender can't name this registry, whatever its secret; None if it can."""
     speaker = speaker_for(registry)
     if sender in {speaker, _ANY_HOST}:
         return None
@@ -78,7 +78,7 @@ def why_not(sender: str, registry: str) -> str | None:
 
 @dataclass(frozen=True)
 class LimitedSecrets:
-    """An entry of the receivers file: what these secrets may say, and whether the sender's own proof must be used."""
+    """An entry of the receivers file: what these secrets may report, and whether the sender's own proof is required."""
 
     secrets: tuple[bytes, ...]
     images: tuple[ImageGlob, ...] | None = None
@@ -87,7 +87,7 @@ class LimitedSecrets:
 
 @dataclass(frozen=True)
 class Authority:
-    """Secrets of one sender and what they may say: `images`, or else whatever the sender may.
+    """Secrets of one sender and what they may report: `images`, or else whatever the sender may report.
 
     `tokens` are accepted in the URL or as bearer, `keys` by the sender's own schemes, `accepts`.
     """
@@ -98,23 +98,23 @@ class Authority:
     images: tuple[ImageGlob, ...] | None = None
 
     def may_be_used(self, head: Delivery) -> bool:
-        """Could the delivery be proven, by what its head shows?"""
+        """Whether the head may prove the delivery."""
         by_token = [scheme.may_prove(head, self.tokens) for scheme in FOR_EVERY_SENDER]
         by_own = [scheme.may_prove(head, self.keys) for scheme in self.accepts]
         return any(by_token + by_own)
 
     def is_token_in(self, delivery: Delivery) -> bool:
-        """Is the delivery proven by a token?"""
+        """Whether a token proves the delivery."""
         proofs = [scheme.proves(delivery, self.tokens) for scheme in FOR_EVERY_SENDER]
         return any(proofs)
 
     def is_key_of(self, delivery: Delivery) -> bool:
-        """Is the delivery proven by the sender's own proof? Raises RemoteError if that needs a key that is away."""
+        """Whether the sender's own proof proves the delivery. Raises RemoteError if that needs an unavailable key."""
         proofs = [scheme.proves(delivery, self.keys) for scheme in self.accepts]
         return any(proofs)
 
     def covers(self, push: Push) -> bool:
-        """Is the push's image among those that these secrets are limited to?"""
+        """Whether the push's image is among those that these secrets are limited to."""
         name = f"{push.registry}/{push.repository}"
         return self.images is None or any(glob.matches(name) for glob in self.images)
 
@@ -127,13 +127,13 @@ class Standing:
     token: tuple[Authority, ...]
 
     def proof_of(self, push: Push) -> Literal["own", "token"] | None:
-        """How far the push is proven, None if it is outside of what these secrets may say."""
+        """How far the push is proven, None if these secrets may not report it."""
         if any(authority.covers(push) for authority in self.own):
             return "own"
         return "token" if any(authority.covers(push) for authority in self.token) else None
 
     def signature(self, delivery: Delivery) -> bytes | None:
-        """The signature of the delivery's bytes, if it was proven by one."""
+        """The signature of the delivery's bytes, if one proves it."""
         schemes = {scheme for authority in self.own for scheme in authority.accepts if isinstance(scheme, Hmac)}
         keys = [key for authority in self.own for key in authority.keys]
         signed = [scheme.signature(delivery) for scheme in schemes if scheme.proves(delivery, keys)]
@@ -141,7 +141,7 @@ class Standing:
 
 
 def standing_of(delivery: Delivery, authorities: Sequence[Authority]) -> Standing | None:
-    """What proves the delivery, None if nothing does; raises RemoteError if that can't be found out now."""
+    """What proves the delivery, None if nothing does; raises RemoteError if that is unknown now."""
     by_token = tuple(authority for authority in authorities if authority.is_token_in(delivery))
     try:
         by_own = tuple(authority for authority in authorities if authority.is_key_of(delivery))
@@ -155,10 +155,10 @@ def standing_of(delivery: Delivery, authorities: Sequence[Authority]) -> Standin
 def authorities_of(
     accepts: tuple[Scheme, ...], tokens: Secrets, keys: Secrets, limited: Sequence[LimitedSecrets]
 ) -> tuple[Authority, ...]:
-    """Everything that may prove a delivery of one sender: its entries in the receivers file, then the settings.
+    """Everything that may prove a delivery of one sender: entries of the receivers file, then the settings.
 
-    A secret that the file names says what the file lets it say and no more, wherever else it is set. The same holds for
-    a proof without a secret of ours, such as Google's signature, once the file has an entry for the sender.
+    A secret in the file may report only what the file allows, wherever else it is set. The same is true for
+    a proof without a shared secret, such as Google's signature, once the file has an entry for the sender.
     """
     named = {secret for entry in limited for secret in entry.secrets}
     by_file = tuple(
@@ -170,7 +170,7 @@ def authorities_of(
         )
         for entry in limited
     )
-    # The tokens that all senders share prove nothing of a sender that is to prove itself.
+    # The tokens that all senders share are not enough for a sender that must prove itself.
     own_proof_only = any(entry.own_proof_only for entry in limited)
     needs_keys = tuple(scheme for scheme in accepts if not isinstance(scheme, Oidc))
     by_settings = Authority(

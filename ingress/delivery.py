@@ -1,4 +1,4 @@
-"""Delivery: one HTTP request of a sender, without HTTP; and what a sender's parser can make of it."""
+"""Delivery: one HTTP request of a sender, without HTTP; and the results of a sender's parser."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from shared.push import Push
 
 
 class Malformed(Exception):
-    """The delivery is not what its sender sends; the message says where and why. No retry can mend it."""
+    """The delivery is not what its sender sends; the message says where and why. A retry can't help."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """Understood, and nothing to do: a ping, a delete, an untagged manifest. Answered with a 200."""
+    """Understood, but nothing to do: a ping, a delete, an untagged manifest. Answered with a 200."""
 
     reason: str
 
@@ -58,10 +58,10 @@ class Delivery:
         return cls(sender, gathered, body, received_at, url_token)
 
     def with_body(self, body: bytes, received_at: datetime) -> Delivery:
-        """The delivery of this head."""
+        """The delivery with this head."""
         return replace(self, body=body, received_at=received_at)
 
     def header(self, name: str) -> bytes | None:
-        """The header's only value, without spaces around it; None if it is missing, or repeated and so ambiguous."""
+        """The header's only value, stripped; None if it is missing, or repeated and so ambiguous."""
         values = self.headers.get(name.lower(), ())
         return values[0].strip() if len(values) == 1 else None

@@ -1,7 +1,7 @@
-"""The application behind an ASGI server: a request takes a thread once the whole of it is there, and not before.
+"""The application behind an ASGI server: a request takes a thread only once it has arrived completely.
 
-An ASGI server hands over a head as soon as it has come, and the body as it comes. So a request whose head shows no
-secret is refused before its body is read, and however many clients dawdle, each costs a task and what it has sent.
+An ASGI server passes on a head as soon as it arrives, and the body piece by piece. So a request whose head has no
+valid secret is refused before its body is read, and each slow client costs only a task and what it has sent.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from shared.problem import CONTENT_TYPE, Problem
 from shared.wsgi import Answer, Receive, Scope, Send, answer_of, environ_of, unacceptable
 
 ARRIVED = "aci_hooks.arrived"
-"""Where the environ has the time of the monotonic clock that the seconds for an answer count from."""
+"""The environ's key for the time (monotonic clock) from which the seconds for an answer count."""
 
 _THREADS = 32
 _BODY_LIMIT = 10.0
-"""Seconds to send the body, from its head."""
+"""Seconds for sending the body, counted from its head."""
 _IN_GOOD_TIME = 3.0
-"""A sender whose body takes longer than this has used the five seconds up itself: the queue has one more then."""
+"""A sender whose body takes longer than this has used up its five seconds itself: the queue still gets one."""
 _ROOM = 64 * 1024 * 1024
-"""Bytes of unfinished bodies. Beyond it the largest of them gives way, so that it costs no other webhook a thing."""
+"""The most bytes of unfinished bodies. Above it the largest body is dropped, so that other webhooks don't suffer."""
 
 
 _log = structlog.get_logger()
 
 
 class NoRoom(Exception):
-    """The body was given up, as too many others came slowly, too."""
+    """The body was dropped because too many others arrived slowly, too."""
 
 
 class Line(Protocol):
     """The connection that a request came over: `scope["state"]["line"]`."""
 
     def request(self) -> AbstractContextManager[float]:
-        """While a request is in hand; gives the time that its seconds count from."""
+        """While a request is processed; gives the time from which its seconds count."""
 
     def waiting(self, timeout: asyncio.Timeout) -> AbstractContextManager[None]:
-        """While the request waits for its body, which it may stop before the timeout if no more is to come."""
+        """While the request waits for its body. The line may end the wait early if no more can arrive."""
 
 
 class Application(Protocol):
@@ -79,7 +79,7 @@ class Front:
             await send({"type": "http.response.body", "body": content})
 
     async def _ask(self, scope: Scope, started: float, receive: Receive, line: Line) -> Answer:
-        """The application's answer. A defect is told as one that may be mended by the next time."""
+        """The application's answer. A bug is answered with a 503, so that the sender tries again."""
         try:
             environ = environ_of(scope)
             if self._app.wants_body(environ):
@@ -91,7 +91,7 @@ class Front:
             return _told(problems.unavailable("the request cannot be served now"))
 
     async def _body(self, receive: Receive, line: Line) -> io.IOBase:
-        """The body, as far as its limit reaches; or a stream that raises what became of it."""
+        """The body up to its limit; or a stream that raises why there is none."""
         timeout, body = asyncio.timeout(_BODY_LIMIT), bytearray()
         self._unfinished[timeout] = body
         try:
@@ -120,7 +120,7 @@ class Front:
                 self._make_room()
 
     def _make_room(self) -> None:
-        """Give up the largest body, unless all that are left are given up already."""
+        """Drop the largest body, unless all of them are dropped already."""
         if self._unfinished:
             largest = max(self._unfinished, key=lambda timeout: len(self._unfinished[timeout]))
             del self._unfinished[largest]

@@ -1,7 +1,7 @@
-"""The one reader of registries' hosts, as leniently as senders write them. Pure.
+"""Reads the hosts of registries, as leniently as senders write them. Pure.
 
-A webhook gives the host as a header's value, as a URL or as the beginning of an image's name: with a scheme or without,
-with the port that the scheme has anyway, in capitals, with a dot at its end. All of these are one host.
+A webhook gives the host as a header's value, as a URL or as the beginning of an image's name: with or without a scheme,
+with the scheme's default port, in capitals, with a final dot. All of these are the same host.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from shared.image import InvalidImage, check_registry, is_written_as_host
 
 _SCHEME = re.compile(r"\A(?:[A-Za-z][A-Za-z0-9+.-]*:)?//")
 _FINAL_DOT = re.compile(r"\.(?=(?::[0-9]*)?\Z)")
-# Names that no resolver outside knows: RFC 6761, RFC 6762, and what Kubernetes calls its services.
+# Names that are unknown outside: RFC 6761, RFC 6762, and the names of Kubernetes services.
 _INNER_ENDINGS = (".local", ".localhost", ".localdomain", ".internal", ".svc")
 
 
@@ -22,7 +22,7 @@ def host_of(text: str) -> str:
     """The host[:port] of a URL or of what is written like one, normalised; raises Malformed."""
     host, path = _split(text)
     if not host:
-        raise Malformed(f"{f'/{path}'[:80]!r} names no host to pull from")
+        raise Malformed(f"{f'/{path}'[:80]!r} does not contain a host to pull from")
     try:
         return check_registry(host)
     except InvalidImage as error:
@@ -38,7 +38,7 @@ def host_if_any(text: str | None) -> str | None:
 
 
 def split_host(name: str) -> tuple[str, str]:
-    """`host/repository` taken apart, the host normalised; raises Malformed."""
+    """The parts of `host/repository`, the host normalised; raises Malformed."""
     host, repository = _split(name)
     if not host or not repository:
         raise Malformed(f"{f'{host}/{repository}'[:80]!r} is not host/repository")
@@ -46,9 +46,9 @@ def split_host(name: str) -> tuple[str, str]:
 
 
 def reach(host: str) -> int:
-    """How likely a registry of this name can be pulled from elsewhere: 2, 1 by inner name, 0 where no image can say it.
+    """How likely images can be pulled by this host: 2 likely, 1 an internal name, 0 impossible in an image's name.
 
-    Behind a proxy a registry may know itself by an inner name: one label, a private address, a name of a cluster.
+    Behind a proxy a registry may only know its internal name: one label, a private address, a cluster's name.
     """
     if not is_written_as_host(host):
         return 0
@@ -67,10 +67,10 @@ def _name_in(host: str) -> str:
 
 
 def _split(text: str) -> tuple[str, str]:
-    """The host as it is written, and what follows its slash; raises Malformed."""
+    """The host as written, and the rest after its slash; raises Malformed."""
     authority, _, path = _SCHEME.sub("", text.strip(), count=1).partition("/")
     host = re.split(r"[?#]", authority)[0]
     if "@" in host:
-        # It is not repeated, as it may be a password.
-        raise Malformed("a user name before the registry's host: no image's name has one")
+        # The message does not repeat the user name because a password may follow it.
+        raise Malformed("a user name before the registry's host: an image's name can't contain one")
     return _FINAL_DOT.sub("", host), path.rstrip("/")

@@ -16,7 +16,7 @@ from shared.time_limit import TimeLimit
 _TIME_LIMIT = 3.0
 _LIFESPAN = 3600.0
 _LARGEST_DOCUMENT, _MOST_KEYS = 256 * 1024, 100
-# Seconds between fetches for a key id that is not known: keys rotate, but forged tokens must not make this a hammer.
+# Seconds between fetches for unknown key ids: keys rotate, but forged tokens must not cause a flood of fetches.
 _PAUSE, _PAUSE_AFTER_FAILURE = 30.0, 5.0
 
 
@@ -36,9 +36,9 @@ class KeyServer:
     def find(self, key_id: str) -> jwt.PyJWK | None:
         """The signing key with this id, None if the issuer has none; raises RemoteError if that cannot be found out.
 
-        While the issuer cannot be reached, the keys that were fetched before stay good.
+        While the issuer can't be reached, the keys that were fetched before stay valid.
         """
-        # Without the lock, so that a forged key id, for which a fetch may hold it, holds up nobody else.
+        # Without the lock: a fetch for a forged key id may hold it, and must not delay other deliveries.
         key = self._keys.get(key_id)
         if key and self._clock() < self._stale_at:
             return key
@@ -71,7 +71,7 @@ def signing_keys(url: str) -> list[jwt.PyJWK]:
     Raises HTTPError, ValueError or PyJWTError.
     """
     document = bytearray()
-    # Not compressed: the bound is on what is held, not on what comes over the wire.
+    # Not compressed: a small compressed document could expand to a huge one, past the limit.
     with httpx.stream("GET", url, timeout=_TIME_LIMIT / 2, headers={"Accept-Encoding": "identity"}) as answer:
         answer.raise_for_status()
         for chunk in answer.iter_raw():
@@ -81,8 +81,8 @@ def signing_keys(url: str) -> list[jwt.PyJWK]:
     found = json.loads(document)
     entries = found.get("keys") if isinstance(found, dict) else None
     if not isinstance(entries, list) or len(entries) > _MOST_KEYS:
-        raise ValueError(f"the key document is no list of at most {_MOST_KEYS} keys")
+        raise ValueError(f"the key document is not a list of at most {_MOST_KEYS} keys")
     keys = [key for key in jwt.PyJWKSet.from_dict({"keys": entries}).keys if key.public_key_use in {"sig", None}]
     if not any(key.key_id for key in keys):
-        raise ValueError("the key document holds no key for signatures")
+        raise ValueError("the key document contains no key for signatures")
     return keys

@@ -1,7 +1,7 @@
-"""Which media types are those of an image that a container can run. Pure.
+"""The media types of images that a container can run. Pure.
 
-A Helm chart, a signature, a build cache or any other artifact has the manifest of an image, with another config. New
-kinds of them come every year, so what may run is listed, and not what may not:
+A Helm chart, a signature, a build cache or any other artifact has an image's manifest with another config. New
+kinds appear every year, so the runnable types are listed, not the others:
 github.com/opencontainers/image-spec/blob/main/manifest.md#guidelines-for-artifact-usage
 """
 
@@ -14,7 +14,7 @@ from ingress.delivery import Ignored
 _INDEXES = frozenset(
     {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
 )
-# Docker's first schema keeps no config of its own, and was never used for anything but images.
+# Docker's first schema has no config, and was only ever used for images.
 _WITHOUT_CONFIG = _INDEXES | {
     "application/vnd.docker.distribution.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v1+prettyjws",
@@ -28,7 +28,7 @@ _NAMES_OF_ARTIFACTS = {"helm": "a Helm chart", "buildkit.cacheconfig": "a build 
 
 
 def why_no_image(manifest: str | None, config: str | None = None) -> Ignored | None:
-    """Why no container can be run from what has these media types; None if one can. A missing one is believed."""
+    """Why a manifest with these media types is not a runnable image; None if it is. A missing type is accepted."""
     manifest, config = _essence(manifest), _essence(config)
     if manifest is not None and manifest not in _MANIFESTS:
         return _no_image(manifest)
@@ -38,14 +38,14 @@ def why_no_image(manifest: str | None, config: str | None = None) -> Ignored | N
 
 
 def why_no_image_of_either(media_type: str | None) -> Ignored | None:
-    """The same for one media type that may be the manifest's or the config's."""
+    """The same for a single media type, of a manifest or a config."""
     essence = _essence(media_type)
     is_image = essence is None or essence in _MANIFESTS or essence in _CONFIGS
     return None if is_image else _no_image(essence)
 
 
 def why_no_image_of_references(manifest: str | None, references: Iterable[str | None]) -> Ignored | None:
-    """The same by the media types that a manifest refers to: its config and its layers, or an index's manifests."""
+    """The same by the media types in a manifest: its config and layers, or an index's manifests."""
     told = [essence for essence in map(_essence, references) if essence]
     if not told:
         return why_no_image(manifest)
@@ -58,7 +58,7 @@ def why_no_image_of_references(manifest: str | None, references: Iterable[str | 
 
 
 def is_chart(kind: str | None) -> bool:
-    """Is it a Helm chart, by a media type or by another word for what it is?"""
+    """Whether a media type or another name says that it is a Helm chart."""
     return kind is not None and "helm" in kind.lower()
 
 

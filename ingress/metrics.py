@@ -11,20 +11,20 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 class Metrics:
-    """Counters by sender, a name from the list of senders and never a request's own text."""
+    """Counters by sender. The sender is always a known name, never a text from a request."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self.deliveries = Counter(
             "aci_hooks_deliveries",
-            "Webhook deliveries by what became of them",
+            "Webhook deliveries by result",
             ["sender", "outcome"],
             registry=self._registry,
         )
         self.pushes = Counter("aci_hooks_pushes_enqueued", "Pushes on the queue", ["sender"], registry=self._registry)
         self.enqueue_seconds = Histogram(
             "aci_hooks_enqueue_seconds",
-            "Time until the queue held a delivery's pushes, or refused them",
+            "Time until the queue accepted a delivery's pushes, or refused them",
             buckets=_SECONDS,
             registry=self._registry,
         )

@@ -9,16 +9,16 @@ _TOKEN = {
     "name": "token",
     "in": "path",
     "required": True,
-    "description": "One of ACI_HOOKS_WEBHOOK_TOKENS, for senders that can be told nothing but a URL.",
+    "description": "One of ACI_HOOKS_WEBHOOK_TOKENS, for senders in which only a URL can be configured.",
     "schema": {"type": "string", "minLength": 1, "pattern": "^[A-Za-z0-9_~-]+$"},
 }
 _PROBLEMS = {
-    "400": "The body is not what the sender sends; sending it again cannot help.",
-    "401": "No accepted secret. Checked before the body is parsed.",
-    "404": "No such sender, or none that is served.",
-    "405": "Deliveries are posted.",
+    "400": "The body is not what the sender sends; sending it again can't help.",
+    "401": "No valid secret. Checked before the body is parsed.",
+    "404": "Unknown sender, or not enabled.",
+    "405": "The method must be POST.",
     "413": "The body has more than ACI_HOOKS_MAX_BODY bytes.",
-    "503": "The queue cannot take it: send it again. Answered within five seconds.",
+    "503": "The queue is unavailable: send it again. Answered within five seconds.",
 }
 _SCHEMAS: dict[str, Any] = {
     "Queued": {
@@ -37,7 +37,7 @@ _SCHEMAS: dict[str, Any] = {
         "additionalProperties": False,
         "properties": {
             "image": {"type": "string", "examples": ["docker.io/acme/shop:v2"]},
-            "digest": {"type": ["string", "null"], "description": "null where the sender gives none."},
+            "digest": {"type": ["string", "null"], "description": "null if the sender gives none."},
         },
     },
     "Ignored": {
@@ -48,7 +48,7 @@ _SCHEMAS: dict[str, Any] = {
     },
     "Handshake": {
         "type": "object",
-        "description": "The answer to Event Grid's question whether this endpoint wants its events (acr).",
+        "description": "The answer to Event Grid's validation request (acr).",
         "required": ["validationResponse"],
         "properties": {"validationResponse": {"type": "string"}},
     },
@@ -73,7 +73,7 @@ def describe(senders: Sequence[str]) -> dict[str, Any]:
         "name": "sender",
         "in": "path",
         "required": True,
-        "description": "Who sends: it decides how the body is read and which authentication is accepted.",
+        "description": "The sender: it decides how the body is parsed and which authentication is accepted.",
         "schema": {"type": "string", "enum": list(senders)},
     }
     return {
@@ -81,7 +81,7 @@ def describe(senders: Sequence[str]) -> dict[str, Any]:
         "info": {
             "title": "aci-hooks ingress",
             "version": "1",
-            "description": "Takes registries' webhooks and puts the pushes in them onto a queue.",
+            "description": "Receives webhooks from registries and puts their pushes onto a queue.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "paths": {
@@ -107,7 +107,7 @@ def describe(senders: Sequence[str]) -> dict[str, Any]:
                     "type": "apiKey",
                     "in": "header",
                     "name": "X-Hub-Signature-256",
-                    "description": "The sender's own signature or header; this one is ghcr's and generic's.",
+                    "description": "The sender's own signature or header; this one is for ghcr and generic.",
                 },
             },
         },
@@ -121,13 +121,13 @@ def _delivery(operation: str, security: list[dict[str, list[str]]]) -> dict[str,
         "security": security,
         "requestBody": {
             "required": True,
-            "description": "What the sender sends, up to ACI_HOOKS_MAX_BODY bytes. Its Content-Type is not looked at.",
+            "description": "The sender's body, up to ACI_HOOKS_MAX_BODY bytes. Its Content-Type is ignored.",
             "content": {"application/json": {"schema": {}}},
         },
         "responses": {
-            "202": {"description": "The queue holds every push.", "content": _json("Queued")},
+            "202": {"description": "Every push is on the queue.", "content": _json("Queued")},
             "200": {
-                "description": "Understood, and no push.",
+                "description": "Understood, but it contains no push.",
                 "content": {"application/json": {"schema": understood}},
             },
             **{status: _problem(status) for status in _PROBLEMS},
@@ -139,12 +139,12 @@ def _consent() -> dict[str, Any]:
     text = {"schema": {"type": "string"}}
     return {
         "operationId": "consent",
-        "description": "The handshake of CloudEvents: may the origin, such as eventgrid.azure.net, send here? (acr)",
+        "description": "The handshake of CloudEvents: whether an origin, such as eventgrid.azure.net, may send (acr).",
         "security": [],
         "parameters": [{"name": "WebHook-Request-Origin", "in": "header", **text}],
         "responses": {
             "200": {
-                "description": "The methods that are answered here, and the origin if it may send.",
+                "description": "The allowed methods, and the origin if it may send.",
                 "headers": {"Allow": {"required": True, **text}, "WebHook-Allowed-Origin": text},
             },
             "401": _problem("401"),

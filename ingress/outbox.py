@@ -1,4 +1,4 @@
-"""The outbox: update messages onto the queue while the sender waits, or a RemoteError in time to say 503."""
+"""The outbox: puts update messages onto the queue while the sender waits, or raises in time to answer 503."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from shared.message import UpdateMessage
 from shared.time_limit import TimeLimit
 
 TIME_LIMIT = 4.0
-"""Seconds from a connection's acceptance until a request's answer is decided (front.py says more). Senders wait five or
-more, but for Distribution, which gives up after one and sends again."""
+"""Seconds from a connection's acceptance until a request's answer is decided (see front.py). Senders wait for five or
+more, except for Distribution, which gives up after one and tries again."""
 CLIENT_TIMEOUTS = (1.0, 1.6)
 """Seconds for the queue's client to connect and to read: two attempts fit into the time limit."""
 
-_SLOTS = 10  # as many connections as the client's pool keeps
+_SLOTS = 10  # the size of the client's connection pool
 _PROBES = 2
 _PAUSE = 0.1
 _FORBIDDEN_TO_READ = "AuthorizationPermissionMismatch"
@@ -46,7 +46,7 @@ class Outbox:
     def send(self, messages: Sequence[UpdateMessage], arrived: float) -> None:
         """Put every message onto the queue; raises RemoteError if that is not certain TIME_LIMIT after `arrived`.
 
-        Some of the messages may be there then: the sender's next try repeats them, and workers bear repetition.
+        Some of the messages may be on the queue then. The sender's next try repeats them, which workers tolerate.
         """
         deadline = arrived + TIME_LIMIT
         try:
@@ -57,7 +57,7 @@ class Outbox:
         self.readiness.used(works=True)
 
     def check(self) -> None:
-        """Raises RemoteError unless the queue can be reached with these credentials, which may be for sending alone."""
+        """Raises RemoteError unless the queue can be reached. The credentials may allow only sending."""
         try:
             self._probes.run(self._queue.count, self._clock() + TIME_LIMIT)
         except RemoteError as error:
@@ -65,12 +65,12 @@ class Outbox:
                 raise
 
     def _send_all(self, texts: list[str], deadline: float) -> None:
-        # The one retry that there is time for; for anything longer, the sender or the sweep comes again.
+        # There is time for only one retry. After a longer outage the sender tries again, or the sweep finds the push.
         attempts = Retrying(
             stop=stop_after_attempt(2), wait=wait_fixed(_PAUSE), retry=retry_if_exception(_may_pass), reraise=True
         )
         for text in texts:
-            if self._clock() > deadline:  # nobody waits any more
+            if self._clock() > deadline:  # the sender has given up waiting
                 raise RemoteError("queue", None, "Timeout", "no time left to send the rest of the delivery")
             attempts(self._queue.send, text)
 

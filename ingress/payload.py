@@ -1,4 +1,4 @@
-"""Walking JSON that nobody vouches for: every wrong turn is a Malformed that names the place."""
+"""Reads untrusted JSON: everything unexpected raises a Malformed that names the place."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any, NoReturn
 
 from ingress.delivery import Malformed
 
-# Before these years a date is a placeholder (GitHub sends 0001-01-01), after them a mistake.
+# A date before these years is a placeholder (GitHub sends 0001-01-01), one after them a mistake.
 _EARLIEST, _LATEST = 2000, 2200
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One place in a JSON document. A missing place is a Node whose value is None, as one that holds null."""
+    """One place in a JSON document. The value of a missing place is None, like that of null."""
 
     value: Any
     path: str = ""
 
     def __getitem__(self, key: str) -> Node:
-        """The member `key` of an object; raises Malformed if there is something else here."""
+        """The member `key` of an object; raises Malformed if this is not an object."""
         path = f"{self.path}.{key}" if self.path else key
         if self.value is None:
             return Node(None, path)
@@ -30,7 +30,7 @@ class Node:
         return Node(self.value.get(key), path)
 
     def items(self) -> list[Node]:
-        """The elements of an array; raises Malformed if there is none here."""
+        """The elements of an array; raises Malformed if this is not an array."""
         if not isinstance(self.value, list):
             self._fail("is missing" if self.value is None else "is not an array")
         return [Node(element, f"{self.path}[{index}]") for index, element in enumerate(self.value)]
@@ -53,12 +53,12 @@ class Node:
         return self.value or None
 
     def label(self) -> str | None:
-        """A text that only people read, None if there is no usable one."""
+        """A text that is only shown to people, None if it is not usable."""
         is_usable = isinstance(self.value, str) and self.value != "" and _is_unicode(self.value)
         return self.value if is_usable else None
 
     def time(self) -> datetime | None:
-        """A time, from RFC 3339 text or from seconds since 1970; None if there is no usable one."""
+        """A time, from RFC 3339 text or from seconds since 1970; None if it is not usable."""
         try:
             if isinstance(self.value, str):
                 time = datetime.fromisoformat(self.value)
@@ -68,7 +68,7 @@ class Node:
                 return None
         except (ValueError, OverflowError, OSError):
             return None
-        has_zone = time.tzinfo is not None  # without one it is nobody knows when
+        has_zone = time.tzinfo is not None  # without a time zone the time is ambiguous
         is_plausible = _EARLIEST <= time.year <= _LATEST
         return time if has_zone and is_plausible else None
 
@@ -79,7 +79,7 @@ class Node:
 def read_json(body: bytes) -> Node:
     """The document in `body`, UTF-8 with or without a byte order mark; raises Malformed.
 
-    NaN and Infinity are refused, as JSON has none, and so are repeated names, whose meaning RFC 8259 §4 leaves open.
+    NaN and Infinity are refused because they are not JSON, repeated names because RFC 8259 §4 leaves them undefined.
     """
     try:
         text = body.decode("utf-8-sig")
@@ -105,5 +105,5 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _is_unicode(text: str) -> bool:
-    # JSON's \ud800 escapes give lone surrogates, which no UTF-8 can carry on.
+    # JSON's \ud800 escapes give lone surrogates, which can't be encoded as UTF-8.
     return not any("\ud800" <= character <= "\udfff" for character in text)

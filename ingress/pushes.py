@@ -1,4 +1,4 @@
-"""Making pushes of what a sender says: the grammar of names and tags, untagged manifests, duplicates. Pure."""
+"""Creates pushes from what a sender says: the grammar of names and tags, untagged manifests, duplicates. Pure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from shared.image import ImageReference, is_written_as_host
 from shared.push import Push
 
 MAX_PUSHES = 200
-"""Pushes that one delivery may hold: what the queue takes within the time that a sender waits for its answer."""
+"""The most pushes in one delivery: what the queue accepts while a sender waits for its answer."""
 
 _MAX_PUSHER = 256
 _MAX_REASONS = 3
 _DIGEST = re.compile(r"sha(256|512)(:|__).+", re.ASCII)
-# cosign and the OCI referrers fallback keep what belongs to a digest under such tags:
+# cosign and the fallback of the OCI referrers API use such tags for artifacts that belong to a digest:
 # github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema
 _BELONGS_TO_A_DIGEST = re.compile(r"sha(256|512)-[0-9a-f]{16,}(\.\w+)?", re.ASCII)
 
@@ -35,7 +35,7 @@ def push_of_tag(
     pushed_at: datetime | None = None,
     pusher: str | None = None,
 ) -> Push | Ignored:
-    """The push of one tag, or why it is none to act on; raises Malformed where a part breaks the OCI grammar."""
+    """The push of one tag, or why it is ignored; raises Malformed if a part violates the OCI grammar."""
     if tag is None or tag == digest or _DIGEST.fullmatch(tag):
         return Ignored("untagged: a manifest that was pushed by its digest, such as one platform of an image")
     if _BELONGS_TO_A_DIGEST.fullmatch(tag):
@@ -43,8 +43,8 @@ def push_of_tag(
     host = host_of(registry)
     if not is_written_as_host(host):
         raise Malformed(
-            f"registry {host[:80]!r} cannot be told from a repository in an image's name: let the registry know itself "
-            "by the name that it is pulled from, which has a dot or a port"
+            f"registry {host[:80]!r} can't be told from a repository in an image's name: configure the registry with "
+            "the name that images are pulled by, which has a dot or a port"
         )
     try:
         return Push.of(
@@ -59,9 +59,9 @@ def push_of_tag(
 
 
 def settled(results: Iterable[Push | Ignored]) -> list[Push] | Ignored:
-    """All pushes, the newest of each tag; if there is none, why. Raises Malformed if too many.
+    """The newest push of each tag; or why there is none. Raises Malformed if there are too many.
 
-    Without the times of both, the newer of two pushes is the later one in the list.
+    Unless both have a time, the later one in the list counts as newer.
     """
     pushes: dict[ImageReference, Push] = {}
     reasons: dict[str, None] = {}
@@ -74,20 +74,20 @@ def settled(results: Iterable[Push | Ignored]) -> list[Push] | Ignored:
         raise Malformed(f"{len(pushes)} pushes in one delivery, more than {MAX_PUSHES}")
     if pushes:
         return list(pushes.values())
-    return Ignored("; ".join(list(reasons)[:_MAX_REASONS]) or "the delivery holds no event")
+    return Ignored("; ".join(list(reasons)[:_MAX_REASONS]) or "the delivery contains no event")
 
 
 def settled_batch(
     events: Iterable[Node], read: Callable[[Node], Push | Ignored], *, may_refuse: bool = True
 ) -> list[Push] | Ignored:
-    """What `read` makes of every event, settled. A malformed one is ignored, so that the others get their turn.
+    """The pushes that `read` finds in the events. A malformed event is ignored, so that the others still count.
 
     Raises Malformed if there are too many pushes, and if every event is malformed: the sender then shows the refusal
     to whoever set it up. `may_refuse` False is for a sender that would repeat a refused batch forever, and send
     nothing else meanwhile: the same is then ignored, with its reason.
     """
     results: list[Push | Ignored] = []
-    malformed: list[str] = []  # texts, as an exception that is kept holds its frames, and with them the body
+    malformed: list[str] = []  # texts, because a kept exception keeps its frames alive, and with them the body
     for event in events:
         try:
             results.append(read(event))

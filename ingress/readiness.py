@@ -1,4 +1,4 @@
-"""Whether the queue can be reached: asked once a second at the most, however often others ask."""
+"""Whether the queue can be reached: checked at most once a second, however often clients ask."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Readiness:
         self._good_until = clock()
 
     def trouble(self) -> str | None:
-        """The code of what is wrong, None if nothing is. Where the queue is, and what it said, is for the log alone."""
+        """The code of the problem, None if there is none. The queue's address and answer appear only in the log."""
         with self._lock:
             if self._clock() >= self._good_until:
                 self._trouble = self._look()
@@ -34,7 +34,7 @@ class Readiness:
             return self._trouble
 
     def used(self, *, works: bool) -> None:
-        """It was used just now: what was found before is outdated. Waits for nobody who looks."""
+        """The queue was just used, so the last result is outdated. Does not wait for a running check."""
         if works:
             self._trouble = None
         self._good_until = self._clock() + (_LIFESPAN if works else 0.0)

@@ -1,4 +1,4 @@
-"""The receiver: from a delivery to its answer. What is authentic and a push is on the queue before it says so."""
+"""The receiver: from a delivery to its answer. An authentic push is on the queue before it answers so."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Takes deliveries of every sender that is served. `authorities` are what may prove those of each."""
+    """Receives the deliveries of all enabled senders. `authorities` may prove those of each sender."""
 
     senders: Mapping[str, Sender]
     authorities: Mapping[str, Sequence[Authority]]
@@ -49,12 +49,12 @@ class Receiver:
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex
 
     def refusal(self, head: Delivery) -> Problem | None:
-        """Why the head alone is enough to refuse a delivery, None if the body is to be read. Quick, and asks nobody."""
+        """Why the head alone is enough to refuse a delivery, None if its body must be read. Needs no other server."""
         may_be_proven = [authority.may_be_used(head) for authority in self.authorities[head.sender]]
         return None if any(may_be_proven) else self._unauthorized(head)
 
     def receive(self, delivery: Delivery, arrived: float, traceparent: str) -> Reply | Problem:
-        """Verify, then parse, then enqueue. `arrived` is the outbox's time from which its seconds count."""
+        """Verify, then parse, then enqueue. `arrived` is the time (the outbox's clock) from which the seconds count."""
         try:
             standing = standing_of(delivery, self.authorities[delivery.sender])
             if standing is None:
@@ -71,7 +71,7 @@ class Receiver:
             return problems.unavailable(f"the {error.service} cannot be reached now ({error.code}); send it again")
 
     def knows(self, head: Delivery) -> bool:
-        """Is the request from somebody who has a secret of its sender's? Nothing is read or enqueued."""
+        """Whether the request has a valid secret of its sender. Nothing is read or enqueued."""
         return standing_of(head, self.authorities[head.sender]) is not None
 
     def _unauthorized(self, head: Delivery) -> Problem:
@@ -81,13 +81,13 @@ class Receiver:
     def _take(
         self, delivery: Delivery, standing: Standing, pushes: list[Push], arrived: float, traceparent: str
     ) -> Reply:
-        """Enqueue what these secrets may say."""
+        """Enqueue the pushes that these secrets may report."""
         taken: list[Push] = []
         reasons: dict[str, None] = {}
         for push in pushes:
             proof, reason = standing.proof_of(push), why_not(delivery.sender, push.registry)
             if reason is None and proof is None:
-                reason = f"{push.image.name} is not among the images that this secret may speak of"
+                reason = f"{push.image.name} is not among the images that this secret may report"
             if reason is None:
                 taken.append(push.not_after(delivery.received_at).model_copy(update={"proof": proof}))
             else:
@@ -143,9 +143,9 @@ def _ignored(reasons: list[str]) -> Reply:
 
 
 def _id_of_replays(delivery: Delivery, standing: Standing, pushes: list[Push]) -> str | None:
-    """The id of a signed delivery that doesn't say when its pushes were made: the same whenever it comes.
+    """The id of a signed delivery without the times of its pushes: the same each time it is received.
 
-    Who has seen such a delivery can send it again without the key, and it would count as the newest push each time.
+    Whoever has seen such a delivery can replay it without the key, and it would count as the newest push each time.
     With the same id it is the push that a record knows. What carries a time keeps its place by that; and a token is
     no proof of the bytes, while senders that have nothing else (Quay) say the same of every push of one tag.
     """

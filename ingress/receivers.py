@@ -1,4 +1,4 @@
-"""The receivers file: secrets of senders that may speak of some images only. Read once, at the start."""
+"""The receivers file: secrets of senders that may report only some images. Read once, at the start."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from shared.setting_kinds import check_length, check_token
 from shared.settings import SENDERS
 
 _WITHOUT_PROOF = frozenset({"dockerhub", "quay"})
-"""Senders that can prove nothing but that they know a URL."""
+"""Senders that can only prove that they know a URL."""
 _WITHOUT_KEYS = frozenset({"gcr"})
-"""Senders whose own proof needs no secret of ours."""
+"""Senders whose own proof needs no shared secret."""
 _MAX_SIZE = 1024 * 1024
 
 Limits = dict[str, tuple[LimitedSecrets, ...]]
@@ -51,11 +51,12 @@ class _File(BaseModel):
 def read_receivers(
     path: str, environment: Mapping[str, str], served: Collection[str], learn: Callable[[str], None]
 ) -> Limits:
-    """The file's entries with their secrets, each of which is told to `learn`; raises SettingsError."""
+    """The file's entries with their secrets, each of which is passed to `learn`; raises SettingsError."""
     try:
         entries = _File.model_validate(_load(path)).receivers
     except ValidationError as error:
-        raise SettingsError([_told(_place(one["loc"]), _words(one["msg"])) for one in error.errors()]) from None
+        mistakes = [_told(_place(mistake["loc"]), _words(mistake["msg"])) for mistake in error.errors()]
+        raise SettingsError(mistakes) from None
     problems: list[str] = []
     limits = Limits()
     for number, entry in enumerate(entries):
@@ -105,9 +106,9 @@ def _load(path: str) -> Any:
 
 
 def _problems(entry: _Entry, served: Collection[str]) -> Iterator[str]:
-    """What does not fit together in an entry."""
+    """The contradictions in an entry."""
     if entry.sender not in served:
-        yield f"{entry.sender} is not among ACI_HOOKS_SENDERS, so that nothing of it is let in"
+        yield f"{entry.sender} is not among ACI_HOOKS_SENDERS, so its deliveries would be refused"
     if entry.proof == "own" and entry.sender in _WITHOUT_PROOF:
         yield f"proof: {entry.sender} has no proof of its own, only the token in the URL; leave it out"
     proves_without_secret = entry.proof == "own" and entry.sender in _WITHOUT_KEYS
@@ -129,7 +130,7 @@ def _secret(source: str, entry: _Entry, environment: Mapping[str, str]) -> str:
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"{source} cannot be read: {error}") from error
     else:
-        raise ValueError("is neither env:NAME nor file:PATH; a secret itself does not belong into the file")
+        raise ValueError("is neither env:NAME nor file:PATH; don't write the secret itself into the file")
     check = check_token if entry.sender in _WITHOUT_PROOF else check_length
     try:
         check(SecretStr(text))

@@ -1,6 +1,6 @@
-"""Specimens: what each sender posts when an image is pushed, shortened to what is read of it, and its own proof. Pure.
+"""Specimens: what each sender posts for a push, shortened to the parts that are read, and its own proof. Pure.
 
-They are for trying an ingress out (`aci-hooks test-webhook`). No digest is made up: a target that runs the repository
+They are for testing an ingress (`aci-hooks test-webhook`). No digest is invented: a target that runs the repository
 would be updated to it.
 """
 
@@ -33,7 +33,7 @@ _EXAMPLES = {
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What is said to have been pushed, and when; `id` is what the sender calls its delivery."""
+    """What the specimen says was pushed, and when; `id` is the sender's id of the delivery."""
 
     image: ImageReference
     at: datetime
@@ -46,12 +46,12 @@ class Pushed:
 
 
 def example_image(sender: str) -> str:
-    """An image that this sender may speak for, and that nobody runs."""
+    """An image that this sender may report and that nobody runs."""
     return _EXAMPLES.get(sender, "registry.example.com/aci-hooks/test-webhook:test")
 
 
 def specimen(sender: str, pushed: Pushed) -> tuple[Headers, bytes]:
-    """The headers and the body of a delivery. Raises ValueError if this sender can't say so of this image."""
+    """The headers and the body of a delivery. Raises ValueError if this sender can't report this image."""
     headers = {"Content-Type": "application/json"}
     if sender == "ghcr":
         headers |= {"X-GitHub-Event": "package", "X-GitHub-Delivery": pushed.id}
@@ -68,7 +68,7 @@ def own_proof(sender: str, secret: str, body: bytes) -> Headers:
 
 def _dockerhub(pushed: Pushed) -> Json:
     if pushed.image.registry != DOCKER_HUB:
-        raise ValueError("Docker Hub speaks of its own images alone, as acme/shop:v2")
+        raise ValueError("Docker Hub reports only its own images, for example acme/shop:v2")
     push_data = {"pushed_at": int(pushed.at.timestamp()), "pusher": "aci-hooks", "tag": pushed.image.tag}
     return {"push_data": push_data, "repository": {"repo_name": pushed.image.repository}}
 
@@ -133,7 +133,9 @@ def _artifactory(pushed: Pushed) -> Json:
     image = pushed.image
     repository, slash, name = image.repository.partition("/")
     if not slash:
-        raise ValueError("an image of Artifactory's is in a repository of its own, as host/docker-local/shop:v2")
+        raise ValueError(
+            "an image in Artifactory has a repository before its name, for example host/docker-local/shop:v2"
+        )
     data = {
         "repo_key": repository,
         "path": f"{name}/{image.tag}/manifest.json",
@@ -169,7 +171,7 @@ def _ecr(pushed: Pushed) -> Json:
     image = pushed.image
     host = _ECR.fullmatch(image.registry)
     if host is None:
-        raise ValueError("an image of ECR's is at <account>.dkr.ecr.<region>.amazonaws.com")
+        raise ValueError("an image in ECR has the host <account>.dkr.ecr.<region>.amazonaws.com")
     detail = {
         "result": "SUCCESS",
         "action-type": "PUSH",

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import click
 
-# Not shared.settings.SENDERS: that would import all of the settings for every word that a shell completes.
+# Not shared.settings.SENDERS: importing the settings would slow down each completion in a shell.
 SENDERS = tuple(
     "dockerhub acr ghcr quay harbor distribution gitlab artifactory nexus gcr ecr generic".split()  # noqa: SIM905
 )
@@ -19,7 +19,7 @@ _ACCEPTED = 202
 
 
 class Opening(Protocol):
-    """What knows the environment; worker.commands.opening's."""
+    """Gives the environment; worker.commands.opening has the real one."""
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -28,7 +28,7 @@ class Opening(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of an ingress by the settings that are here."""
+    """What the local settings say about an ingress."""
 
     tokens: tuple[str, ...]
     secrets: Mapping[str, tuple[str, ...]]
@@ -37,14 +37,14 @@ class Known:
 
 @click.command(
     help="Send a sample webhook of SENDER to an ingress, with the sender's own proof if ACI_HOOKS_SECRET_<SENDER> is "
-    "set, else with one of ACI_HOOKS_WEBHOOK_TOKENS. The push in it is a real one: by default it is of an image that "
+    "set, else with one of ACI_HOOKS_WEBHOOK_TOKENS. The push in it is acted upon: by default it is of an image that "
     "nobody runs. Exit 1 if it was not accepted.",
     short_help="Send a sample webhook to an ingress.",
     epilog="Example: aci-hooks test-webhook ghcr --url https://hooks.example.com --image ghcr.io/acme/shop:v2",
 )
 @click.argument("sender", type=click.Choice(SENDERS))
 @click.option("--url", help="Where the ingress is.  [default: http://127.0.0.1:PORT]")
-@click.option("--image", help="What is said to have been pushed.  [default: an image that nobody runs]")
+@click.option("--image", help="The pushed image.  [default: an image that nobody runs]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: the status, the answer and the proof.")
 @click.pass_context
 def test_webhook(context: click.Context, *, sender: str, url: str | None, image: str | None, as_json: bool) -> None:
@@ -89,7 +89,7 @@ def _known(opening: Opening) -> Known:
     try:
         read = read_settings(Settings, opening.environment)
     except SettingsError as error:
-        click.echo("aci-hooks: not configured:", err=True)
+        click.echo("aci-hooks: invalid configuration:", err=True)
         for problem in error.problems:
             click.echo(f"  {problem}", err=True)
         sys.exit(2)
@@ -109,12 +109,12 @@ def _image(text: str) -> Any:
     except InvalidImage as error:
         raise click.BadParameter(str(error), param_hint="--image") from error
     if image.tag is None:
-        raise click.BadParameter(f"say which tag, as in {image.name}:v2", param_hint="--image")
+        raise click.BadParameter(f"the tag is missing; expected for example {image.name}:v2", param_hint="--image")
     return image
 
 
 def _proof(sender: str, known: Known, body: bytes) -> tuple[str, dict[str, str], str]:
-    """The path, the headers and the words of the best proof that can be made here."""
+    """The path, the headers and the description of the best proof that the local settings allow."""
     from ingress.specimens import own_proof
 
     path = f"/webhooks/{sender}"
@@ -123,12 +123,12 @@ def _proof(sender: str, known: Known, body: bytes) -> tuple[str, dict[str, str],
             return path, headers, f"its own proof, {', '.join(headers)}"
     if not known.tokens:
         variables = f"ACI_HOOKS_WEBHOOK_TOKENS or ACI_HOOKS_SECRET_{sender.upper()}"
-        raise click.UsageError(f"Nothing to prove it with: set {variables} as the ingress has it.")
+        raise click.UsageError(f"No secret to prove it with: set {variables} to the ingress's value.")
     return f"{path}/{known.tokens[0]}", {}, "the token in the URL"
 
 
 def _post(url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Any]:
-    """The answer. A local ingress is asked without the environment's proxy."""
+    """Post it, and return the answer. A local ingress is called without the environment's proxy."""
     import httpx
 
     from shared.settings import is_local
@@ -137,7 +137,7 @@ def _post(url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Any]:
         local = is_local(httpx.URL(url).host)
         answer = httpx.post(url, content=body, headers=dict(headers), timeout=TIMEOUT, trust_env=not local)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        # Its text may hold the URL, which may hold the token.
+        # Its text may contain the URL, and the URL the token.
         raise click.ClickException(f"the ingress can't be reached: {type(error).__name__}") from None
     try:
         return answer.status_code, answer.json()

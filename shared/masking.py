@@ -44,7 +44,7 @@ class Masks:
         # By their first and last characters: a text is gone through once, however many spellings there are.
         self._starts: dict[str, list[str]] = {}
         self._ends: dict[str, list[str]] = {}
-        for spelling in sorted({one for secret in secrets for one in spellings(secret)}):
+        for spelling in sorted({spelling for secret in secrets for spelling in spellings(secret)}):
             self._starts.setdefault(spelling[:SHORTEST_SECRET], []).append(spelling)
             self._ends.setdefault(spelling[-SHORTEST_SECRET:], []).append(spelling)
 
@@ -87,7 +87,7 @@ def spellings(secret: str | bytes) -> Iterator[str]:
             quote_plus(text, errors="replace"),
             html.escape(text),
         )
-        yield from (one for one in found if len(one) >= SHORTEST_SECRET)
+        yield from (spelling for spelling in found if len(spelling) >= SHORTEST_SECRET)
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         encoded = encode(content).decode()
         if len(content) >= SHORTEST_SECRET:

@@ -265,5 +265,6 @@ def _is_look(raw: bytes) -> bool:
 
 def _explain(error: ValidationError) -> str:
     return "; ".join(
-        f"{'.'.join(str(part) for part in one['loc']) or 'message'}: {one['msg']}" for one in error.errors()[:5]
+        f"{'.'.join(str(part) for part in mistake['loc']) or 'message'}: {mistake['msg']}"
+        for mistake in error.errors()[:5]
     )

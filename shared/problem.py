@@ -1,4 +1,4 @@
-"""Errors as problem details (RFC 9457): what was wrong, in a shape that programs read, with nothing of our insides."""
+"""Errors as problem details (RFC 9457): what was wrong, in a machine-readable form, without internal details."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CONTENT_TYPE = "application/problem+json"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One error answer. `detail` is for the person who has to do with it."""
+    """One error answer. `detail` is for the person who can correct it."""
 
     status: int
     detail: str

@@ -1,4 +1,4 @@
-"""uvicorn around an ASGI application: one process, deadlines for every connection, and exit 0 after SIGTERM."""
+"""uvicorn around an ASGI application: one process, a deadline at each stage of a connection, exit 0 after SIGTERM."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from shared.problem import CONTENT_TYPE, Problem
 
-# A slow client costs others nothing, but it holds a file descriptor. So it has so many seconds:
+# A slow client costs others nothing, but it occupies a file descriptor. So each stage has a limit in seconds:
 _HEAD_LIMIT = 5.0
-"""To send the head of the first request, from the connection's acceptance."""
+"""For the head of the first request, counted from the connection's acceptance."""
 _REQUEST_LIMIT = 20.0
-"""To send the body, for which front.py has a limit, and to take the answer."""
+"""For the body, which front.py limits further, and the answer."""
 _KEEP_ALIVE = 15
-"""To send the head of another request, or to close the connection."""
+"""For the head of another request, or the end of the connection."""
 
 _GRACE = 20
-"""Seconds that requests in hand have after SIGTERM: more than they can need. docker-compose.yml waits for longer."""
+"""Seconds for unfinished requests after SIGTERM: more than they can need. docker-compose.yml waits longer."""
 _LAST_CALL = 3.0
 """Seconds after SIGTERM in which the rest of a body may still arrive."""
 _BACKLOG = 2048
@@ -39,7 +39,7 @@ _log = structlog.get_logger()
 
 
 class Connection(H11Protocol):
-    """A connection with a deadline, whose client may end its side first, as it may in HTTP (RFC 9112 §9.6)."""
+    """A connection with a deadline. Its client may close its side first, as HTTP allows (RFC 9112 §9.6)."""
 
     def __init__(self, config: uvicorn.Config, server_state: Any, app_state: dict[str, Any], _loop: Any = None) -> None:
         super().__init__(config, server_state, {**app_state, "line": self}, _loop)
@@ -60,20 +60,20 @@ class Connection(H11Protocol):
             self._deadline.cancel()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """The client sends nothing more. True: it can still be answered."""
+        """The client has closed its side. True: it can still be answered."""
         self._ended = True
         self._wait_no_longer_than(0.0)
         return self._busy
 
     def shutdown(self) -> None:
-        """The server ends. What is in hand is answered, but a body must come soon."""
+        """The server is ending. Unfinished requests are answered, but their bodies must arrive soon."""
         super().shutdown()
         self._stopping = True
         self._wait_no_longer_than(_LAST_CALL)
 
     @contextmanager
     def request(self) -> Iterator[float]:
-        """While a request is in hand: the first one's time counts from the connection's acceptance."""
+        """While a request is processed: the time of the first one counts from the connection's acceptance."""
         started, self._accepted = self._accepted or time.monotonic(), None
         self._busy = True
         self._has(_REQUEST_LIMIT)
@@ -82,12 +82,12 @@ class Connection(H11Protocol):
         finally:
             self._busy = False
             self._has(_KEEP_ALIVE)
-            # Not at once: another request may have come right behind this one, and begins before that.
+            # Not at once: another request may have arrived directly after this one, and must begin first.
             self.loop.call_soon(self._close_if_ended)
 
     @contextmanager
     def waiting(self, timeout: asyncio.Timeout) -> Iterator[None]:
-        """While the request in hand waits for its body."""
+        """While the current request waits for its body."""
         self._waiting = timeout
         if self._ended:
             self._wait_no_longer_than(0.0)
@@ -98,17 +98,17 @@ class Connection(H11Protocol):
 
     @property
     def is_leaving(self) -> bool:
-        """Has the client ended its side, or the server begun to stop? Then a stream has nobody to go on for."""
+        """Whether the client has closed its side, or the server is stopping. Then a stream should end."""
         return self._ended or self._stopping
 
     def allow(self, seconds: float) -> None:
-        """Give the request in hand so many seconds from now: a stream has no end that could be waited for."""
+        """Allow the current request this many seconds from now: a stream has no end to wait for."""
         self._has(seconds)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP."""
+        """Answer bytes that are not HTTP."""
         _log.warning("refused a request", detail=msg)
-        self.transport.write(_response(Problem(400, "not a proper HTTP request")))
+        self.transport.write(_response(Problem(400, "not a valid HTTP request")))
         self.transport.close()
 
     def _close_if_ended(self) -> None:
@@ -131,15 +131,15 @@ def listen(host: str, port: int) -> socket.socket:
     listener = socket.create_server(
         (bare, port), family=socket.AF_INET6 if ":" in bare else socket.AF_INET, backlog=_BACKLOG
     )
-    # asyncio sets it itself, but not on the connections of a listener that it did not make.
+    # asyncio sets this option itself, but not for connections of a listener that it did not create.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 
 def serve(app: Any, listener: socket.socket) -> None:
-    """Serve until SIGTERM; then finish what is in hand.
+    """Serve until SIGTERM; then finish the unfinished requests.
 
-    One process is enough for a queue's pace, and its metrics are the whole truth.
+    One process is fast enough for a queue, and its metrics are complete.
     """
     _allow_many_connections()
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
@@ -151,7 +151,7 @@ def serve(app: Any, listener: socket.socket) -> None:
             ws="none",
             lifespan="off",
             log_config=None,
-            access_log=False,  # a line of it would hold the token
+            access_log=False,  # its lines would contain the token
             proxy_headers=False,  # nothing here depends on the client's address or scheme
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE,
@@ -160,7 +160,7 @@ def serve(app: Any, listener: socket.socket) -> None:
             h11_max_incomplete_event_size=_LARGEST_HEAD,
         )
     )
-    # Once it has ended in order, uvicorn raises the signal again, for whoever had a handler before.
+    # After its shutdown uvicorn raises the signal again for the previous handler. This one makes the exit code 0.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, server.handle_exit)
     server.run([listener])
@@ -168,17 +168,17 @@ def serve(app: Any, listener: socket.socket) -> None:
 
 class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # Not where the signal is handled: that may be in the middle of another line of the log.
+        # Not in the signal handler: it may run in the middle of another log line.
         _log.info("stopping")
         await super().shutdown(sockets)
 
 
 def _allow_many_connections() -> None:
-    """Raise the limit of open files: the usual 1024 are fewer than the slow clients that there may be."""
+    """Raise the limit of open files: there may be more slow clients than the usual 1024."""
     few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST_FILES if most == resource.RLIM_INFINITY else min(most, _MOST_FILES)
     if few < wanted:
-        with suppress(OSError, ValueError):  # some systems have yet another limit
+        with suppress(OSError, ValueError):  # some systems have a further limit
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 

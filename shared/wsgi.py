@@ -1,4 +1,4 @@
-"""From an ASGI server to a WSGI application: what is wrong with a head, the head as WSGI has it, the answer."""
+"""From an ASGI server to a WSGI application: what is wrong with a head, the head as a WSGI environ, the answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST_TARGET, _LONGEST_FIELD, _MOST_FIELDS = 4094, 8190, 100
 
 
 def unacceptable(scope: Scope) -> Problem | None:
-    """What is wrong with a head before anybody looks at what it says, None if nothing is. Names are measured first."""
+    """What is wrong with a head, whatever it means; None if nothing is. Sizes are checked first."""
     fields: list[tuple[bytes, bytes]] = scope["headers"]
     if len(scope["raw_path"]) + len(scope["query_string"]) > _LONGEST_TARGET:
         return Problem(414, f"the URL has more than {_LONGEST_TARGET} characters")
@@ -29,18 +29,18 @@ def unacceptable(scope: Scope) -> Problem | None:
         return Problem(431, f"there are more than {_MOST_FIELDS} headers")
     if any(len(name) + len(value) > _LONGEST_FIELD for name, value in fields):
         return Problem(431, f"a header has more than {_LONGEST_FIELD} characters")
-    # Whoever stands in front may go by the other one, and see two requests where we see one (RFC 9112 §6.1).
+    # A proxy in front may use the other header, and see two requests where we see one (RFC 9112 §6.1).
     if {b"content-length", b"transfer-encoding"} <= {name for name, _ in fields}:
-        return Problem(400, "there is a Content-Length beside a Transfer-Encoding")
+        return Problem(400, "both Content-Length and Transfer-Encoding are given")
     if scope["http_version"] not in {"1.0", "1.1"}:
-        return Problem(400, "not a version of HTTP that is spoken here")
+        return Problem(400, "HTTP version not supported; use 1.0 or 1.1")
     if any(name == b"expect" and value.lower() != b"100-continue" for name, value in fields):
-        return Problem(417, "nothing is expected here but 100-continue")
+        return Problem(417, "the only supported expectation is 100-continue")
     return None
 
 
 def environ_of(scope: Scope) -> dict[str, Any]:
-    """The head as WSGI has it (PEP 3333), with an empty body."""
+    """The head as a WSGI environ (PEP 3333), with an empty body."""
     host, port = scope["server"] or ("", None)
     environ = {
         "REQUEST_METHOD": scope["method"],
@@ -59,7 +59,7 @@ def environ_of(scope: Scope) -> dict[str, Any]:
         "wsgi.run_once": False,
     }
     for raw_name, raw_value in scope["headers"]:
-        if b"_" in raw_name:  # WSGI could not tell X_A from X-A
+        if b"_" in raw_name:  # in WSGI X_A would be the same as X-A: a client could forge a proxy's header
             continue
         name, value = raw_name.decode("latin-1").upper().replace("-", "_"), raw_value.decode("latin-1")
         key = name if name in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{name}"

@@ -1,4 +1,4 @@
-"""The senders: how each one's deliveries are parsed, and which authentication it uses beside the common tokens."""
+"""The senders: how each one's deliveries are parsed, and which authentication it uses besides the common tokens."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from shared.registry_hosts import RegistryHosts
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """`parse` is pure, and raises Malformed; `accepts` are the schemes for the secrets of this sender alone."""
+    """`parse` is pure, and raises Malformed; `accepts` are the schemes for the secrets of only this sender."""
 
     parse: Callable[[Delivery], Outcome]
     accepts: tuple[Scheme, ...] = ()
@@ -38,7 +38,7 @@ def all_senders(
 ) -> dict[str, Sender]:
     """Every sender by its name in the webhook's path.
 
-    `oidc` is whom Pub/Sub's tokens must be from; the others are where the images of these two servers are pulled from.
+    `oidc` says who may sign Pub/Sub's tokens; the others say where images of these two servers are pulled from.
     """
     return {
         "dockerhub": Sender(dockerhub.parse),

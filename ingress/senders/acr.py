@@ -24,7 +24,7 @@ from shared.push import Push
 ACCEPTS = (Bearer(), FixedHeader("Authorization"))
 
 _VALIDATION = "Microsoft.EventGrid.SubscriptionValidationEvent"
-# An older page of the vendor's leaves the prefix out of `eventType`.
+# An older page of Microsoft's documentation omits the prefix of `eventType`.
 _PREFIX = "Microsoft.ContainerRegistry."
 _PUSHED = "ImagePushed"
 _HOST_NAME = re.compile(rb"[A-Za-z0-9][A-Za-z0-9.-]{0,252}")
@@ -44,7 +44,7 @@ def parse(delivery: Delivery) -> Outcome:
 
 
 def consent(delivery: Delivery) -> Mapping[str, str]:
-    """The headers that let the asking origin send CloudEvents here; none if the request is no such question.
+    """The headers that let the asking origin send CloudEvents here; none if the request is not that handshake.
 
     It asks with OPTIONS: github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md#4-abuse-protection. Whoever
     knows the secret may have any origin send, as the clouds of Azure have origins of their own.
@@ -56,7 +56,7 @@ def consent(delivery: Delivery) -> Mapping[str, str]:
 
 
 def _is_event(body: Node) -> bool:
-    """Is it one event in an envelope of Event Grid's? The registry's own webhook has an action beside its target."""
+    """Whether it is a single event in an Event Grid envelope. The registry's own webhook has an action and a target."""
     envelope = body.value if isinstance(body.value, dict) else {}
     return "action" not in envelope and ("eventType" in envelope or "type" in envelope)
 

@@ -1,4 +1,4 @@
-"""JFrog Artifactory: one manifest a delivery, named by its path in a repository of Artifactory's.
+"""JFrog Artifactory: one manifest per delivery, named by its path in an Artifactory repository.
 
 jfrog.com/help/r/jfrog-platform-administration-documentation/event-types. The path ends in `<tag>/manifest.json`, or in
 `<tag>/list.manifest.json` for an image of several platforms. No time is sent. The host is that of `jpd_origin`, which a
@@ -20,9 +20,9 @@ from shared.registry_hosts import RegistryHost, RegistryHosts, named, unnamed
 ACCEPTS = (FixedHeader("X-JFrog-Event-Auth"), Hmac("X-JFrog-Event-Auth", "sha256"), Bearer())
 
 _MANIFESTS = frozenset({"manifest.json", "list.manifest.json"})
-# What the button "Test" fills the vendor's example with.
+# The values in the example that the button "Test" sends.
 _TEST_CHECKSUM = "sample_checksum"
-# What the vendor calls the repository path method: jfrog.com/help/r/jfrog-artifactory-documentation/http-settings
+# JFrog calls this the repository path method: jfrog.com/help/r/jfrog-artifactory-documentation/http-settings
 _REPOSITORY_PATH = "{repository}"
 
 

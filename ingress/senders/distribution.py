@@ -43,10 +43,10 @@ def _event(sender: str, event: Node) -> Push | Ignored:
 
 
 def _why_no_image(target: Node) -> Ignored | None:
-    # Told only with the registry's setting `notifications.events.includereferences`.
+    # Sent only with the registry's setting `notifications.events.includereferences`.
     references = target["references"]
     is_told = isinstance(references.value, list)
-    media_types = [one["mediaType"].label() for one in references.items()] if is_told else []
+    media_types = [reference["mediaType"].label() for reference in references.items()] if is_told else []
     return why_no_image_of_references(target["mediaType"].label(), media_types)
 
 

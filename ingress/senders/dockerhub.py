@@ -1,4 +1,4 @@
-"""Docker Hub: one tag of one repository a delivery, with neither a digest nor any authentication but the URL.
+"""Docker Hub: one tag of one repository per delivery, without a digest, and no authentication except the URL.
 
 docs.docker.com/docker-hub/repos/manage/webhooks. The body's `callback_url` is never called: nobody serves it any more,
 and an unsigned body that names a URL to fetch is an invitation to request forgery.
@@ -17,7 +17,7 @@ def parse(delivery: Delivery) -> Outcome:
     """The push of `push_data.tag` to `repository.repo_name`."""
     body = read_json(delivery.body)
     pushed = body["push_data"]
-    # Undocumented, and not always there. It is the config's type for most pushes, the manifest's for some.
+    # Undocumented, and not always present. For most pushes it is the config's type, for some the manifest's.
     if no_image := why_no_image_of_either(pushed["media_type"].label()):
         return no_image
     push = push_of_tag(

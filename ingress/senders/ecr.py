@@ -52,7 +52,7 @@ def parse(delivery: Delivery) -> Outcome:
 
 
 def _registry(event: Node) -> str:
-    # No host is sent. The two parts of it are checked, as nothing of a webhook may name a host of its choice.
+    # No host is sent. Its two parts are checked because a webhook must not be able to name any host.
     account, region = event["account"].text(), event["region"].text()
     if not _ACCOUNT.fullmatch(account) or not _REGION.fullmatch(region):
         raise Malformed(f"{account[:40]!r} in {region[:40]!r} do not name an AWS account and region")

@@ -18,7 +18,7 @@ from ingress.payload import Node, read_json
 from ingress.pushes import push_of_tag, settled
 from shared.push import Push
 
-_NO_EVENT = "the message holds no event of the registry"
+_NO_EVENT = "the message contains no event of the registry"
 # docs.cloud.google.com/pubsub/docs/payload-unwrapping
 _PUBLISH_TIME = "X-Goog-Pubsub-Publish-Time"
 _MESSAGE_ID = "X-Goog-Pubsub-Message-Id"
@@ -37,14 +37,16 @@ def parse(delivery: Delivery) -> Outcome:
     if message.value is not None:
         return _wrapped(delivery.sender, message)
     if body["action"].value is None:
-        raise Malformed("the body is neither a Pub/Sub message nor the event in one: let a push subscription send it")
+        raise Malformed(
+            "the body is neither a Pub/Sub message nor the event in one: use a push subscription to send it"
+        )
     return _published(delivery.sender, delivery.body, None)
 
 
 def _wrapped(sender: str, message: Node) -> Outcome:
     encoded = message["data"].optional_text()
     if encoded is None:
-        return Ignored(f"{_NO_EVENT}, but attributes alone")
+        return Ignored(f"{_NO_EVENT}, only attributes")
     try:
         data = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -53,7 +55,7 @@ def _wrapped(sender: str, message: Node) -> Outcome:
 
 
 def _published(sender: str, data: bytes, published_at: datetime | None) -> Outcome:
-    """What somebody published: the registry its event, or a person a word to try the subscription out."""
+    """The published text: the registry's event, or a word with which a person tests the subscription."""
     try:
         event = read_json(data)
         action = event["action"].text()
@@ -86,9 +88,9 @@ def _time_in(delivery: Delivery) -> datetime | None:
 
 
 def _is_text_of_a_person(delivery: Delivery) -> bool:
-    """Is the body plain text, such as "hello", that Pub/Sub unwrapped without its metadata?
+    """Whether the body is plain text, such as "hello", that Pub/Sub unwrapped without its metadata.
 
-    Then nothing but the User-Agent tells who sent it. What begins as an object is no text, but a broken event.
+    Then only the User-Agent shows who sent it. A body that begins like an object is a broken event, not text.
     """
     is_of_pubsub = (delivery.header("User-Agent") or b"").startswith(_USER_AGENTS)
     return is_of_pubsub and not delivery.body.lstrip().startswith(b"{")

@@ -1,6 +1,6 @@
 """Any other sender: `{"image": "registry/repository:tag[@sha256:…]", "pushed_at"?: RFC 3339, "pusher"?: "…"}`.
 
-What a CI job can send with one curl. As a person wrote the request, what is wrong with it is said, not passed over.
+A CI job can send it with one curl. A person wrote the request, so mistakes in it are reported, not ignored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def parse(delivery: Delivery) -> Outcome:
     except InvalidImage as error:
         raise Malformed(f"image: {error}") from error
     if image.tag is None:
-        raise Malformed("image: has no tag, and none is made up: say which one was pushed")
+        raise Malformed("image: the tag is missing; give the one that was pushed")
     pushed_at = body["pushed_at"].time()
     if body["pushed_at"].value is not None and pushed_at is None:
         raise Malformed("pushed_at: is not a time with its offset, such as 2026-01-31T12:00:00Z (RFC 3339)")

@@ -25,9 +25,9 @@ _GITHUB = "ghcr.io"
 
 
 def parse(delivery: Delivery) -> Outcome:
-    """The push of the tag that a package's version now carries."""
+    """The push of the tag that a package's version now has."""
     event = (delivery.header("X-GitHub-Event") or b"").decode("ascii", "replace")
-    if not event or "," in event:  # with commas a server joins the values of a header that is repeated
+    if not event or "," in event:  # a server joins the values of a repeated header with commas
         raise Malformed("the header X-GitHub-Event is missing or repeated")
     if event not in _EVENTS:
         return Ignored(f"event {event[:40]!r} is not a package")
@@ -61,7 +61,7 @@ def _push(sender: str, package: Node, pusher: str | None) -> Outcome:
 
 
 def _body(delivery: Delivery) -> Node:
-    # By the body, not by its Content-Type: curl and other tools call everything a form that is not told otherwise.
+    # Decided by the body, not by its Content-Type: curl and other tools label every body as a form by default.
     if not delivery.body.startswith(_FORM):
         return read_json(delivery.body)
     try:

@@ -1,4 +1,4 @@
-"""Harbor 2 (and 1): several artifacts of one repository a delivery, in Harbor's own format or as CloudEvents.
+"""Harbor 2 (and 1): several artifacts of one repository per delivery, in Harbor's own format or as CloudEvents.
 
 goharbor.io/docs/main/working-with-projects/project-configuration/configure-webhooks.
 """

@@ -1,4 +1,4 @@
-"""Sonatype Nexus Repository: one component a delivery, with neither the host that it is pulled from nor a digest.
+"""Sonatype Nexus Repository: one component per delivery, without a digest or the host that images are pulled from.
 
 help.sonatype.com/en/webhooks.html. The host is the user's to configure, as ACI_HOOKS_NEXUS_REGISTRY: with path-based
 routing the repository's name follows it, with connectors each repository has a host or a port of its own

@@ -1,4 +1,4 @@
-"""Quay: several tags of one repository a delivery; no digest, time or actor, and no authentication but the URL.
+"""Quay: several tags of one repository per delivery; no digest, time or actor, no authentication except the URL.
 
 docs.quay.io/guides/notifications.html. Quay switches a notification off after three failures in a row.
 """
@@ -10,9 +10,9 @@ from ingress.hosts import split_host
 from ingress.payload import Node, read_json
 from ingress.pushes import push_of_tag, settled_batch
 
-# What every event of Quay's has one of: those of a repository, and those of an organisation, such as of its quota.
+# Every event from Quay has one of these: events of a repository, and of an organisation, such as of its quota.
 _MARKS = ("docker_url", "repository", "namespace")
-# What "Test Notification" sends: made-up tags of the real repository, and a count that real pushes do not carry.
+# What "Test Notification" sends: invented tags of the real repository, and a count that real pushes don't have.
 _TEST_TAGS = ["latest", "foo"]
 
 
@@ -23,7 +23,7 @@ def parse(delivery: Delivery) -> Outcome:
     if tags is None:
         if any(body[mark].value is not None for mark in _MARKS):
             return Ignored("an event of Quay's that updates no tags, such as a build, a scan or a quota")
-        raise Malformed("the body is no event of Quay's: take away the template that replaces it")
+        raise Malformed("the body is not a Quay event: remove the notification's custom template")
     if [tag.value for tag in tags] == _TEST_TAGS and body["pruned_image_count"].value is not None:
         return Ignored("Quay's test notification")
     registry, repository = split_host(body["docker_url"].text())

@@ -184,9 +184,11 @@ def _settle(queue: Queue) -> None:
 
 def _most_at_a_time(requests: list[LogEntry], worker_log: Path) -> int:
     """Rollouts whose PUT had taken effect and that had not ended, at most."""
-    steps = [(one["time"], 1) for one in requests if one["method"] == "PUT" and one["effective"]]
-    ends = (one for one in events(worker_log) if one.get("event") == "ended" and one.get("outcome") == "updated")
-    steps += [(str(one["timestamp"]), -1) for one in ends if str(one.get("target", "")).startswith(RESOURCE_GROUP)]
+    steps = [(request["time"], 1) for request in requests if request["method"] == "PUT" and request["effective"]]
+    ends = (
+        event for event in events(worker_log) if event.get("event") == "ended" and event.get("outcome") == "updated"
+    )
+    steps += [(str(end["timestamp"]), -1) for end in ends if str(end.get("target", "")).startswith(RESOURCE_GROUP)]
     most = now = 0
     for _, step in sorted((datetime.fromisoformat(at), step) for at, step in steps):
         now += step

@@ -54,7 +54,9 @@ def worker(folder: Path, checkout: Path, count: int) -> Iterator[Figure]:
         _drain(stage, "first")
         _fill(stage, updates.name, count)
         log = _drain(stage, "superseded")
-        times = [datetime.fromisoformat(str(one["timestamp"])) for one in events(log) if one.get("event") == "ended"]
+        times = [
+            datetime.fromisoformat(str(event["timestamp"])) for event in events(log) if event.get("event") == "ended"
+        ]
         ours = len(times) / (max(times) - min(times)).total_seconds()
         _fill(stage, updates.name, count)
         bare = _client(stage, updates.name)

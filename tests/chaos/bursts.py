@@ -136,7 +136,7 @@ def images_of(definition: dict[str, object]) -> dict[str, str]:
     """Container → image of a group's definition."""
     properties = definition["properties"]
     assert isinstance(properties, dict)
-    return {one["name"]: one["properties"]["image"] for one in properties["containers"]}
+    return {container["name"]: container["properties"]["image"] for container in properties["containers"]}
 
 
 def _is_empty(queue: Queue) -> bool:

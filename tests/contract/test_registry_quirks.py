@@ -76,7 +76,7 @@ def held(**bodies: bytes) -> Serve:
 
     def serve(method: str, path: str, headers: Headers) -> Answer:
         name = urlsplit(path).path.rpartition("/")[2]
-        body = bodies.get(name) or {sha256(one): one for one in bodies.values()}.get(name)
+        body = bodies.get(name) or {sha256(body): body for body in bodies.values()}.get(name)
         return (200, {"Docker-Content-Digest": sha256(body)}, body) if body else (404, {}, error("MANIFEST_UNKNOWN"))
 
     return serve

@@ -118,7 +118,7 @@ def test_killed_at(site: Site, request_: Request, place: Place) -> None:
     assert site.images()["web"] == "acme/shop:v2"
     assert (site.effective_puts(), site.ip()) == (1, IP)
     assert (site.updates.count(), site.poison.count()) == (0, 0)
-    assert (site.is_at_rest(), [one.result for one in site.record().outcomes]) == (True, ["updated"])
+    assert (site.is_at_rest(), [outcome.result for outcome in site.record().outcomes]) == (True, ["updated"])
 
 
 @pytest.mark.parametrize("place", ["before", "after"])

@@ -47,12 +47,14 @@ def test_a_deleted_group_is_noticed_and_one_of_its_name_starts_anew(site: Site) 
     # In the group before, v2 would be a drift, and v3 would be put back.
     site.group("shop", {"web": "acme/shop:v2", "proxy": "nginx:1.27"})
     push = site.push("nginx:1.28")
-    wait_until(lambda: push.id in {one.id for one in site.record().outcomes} and site.is_at_rest(), 40, "an end")
+    wait_until(
+        lambda: push.id in {outcome.id for outcome in site.record().outcomes} and site.is_at_rest(), 40, "an end"
+    )
     assert worker.terminate() == 0
     assert (site.images(), site.effective_puts()) == ({"web": "acme/shop:v2", "proxy": "nginx:1.28"}, 1)
     assert [good.image for good in site.record().containers["web"].goods] == ["acme/shop:v2"]
     # What happened to the one before stays in the history.
-    assert [one.result for one in site.record().outcomes] == ["updated"] * 3
+    assert [outcome.result for outcome in site.record().outcomes] == ["updated"] * 3
 
 
 def test_a_push_to_a_group_that_is_gone_fails_and_the_next_group_of_its_name_takes_it(site: Site) -> None:

@@ -124,7 +124,7 @@ def test_a_cache_that_is_pushed_beside_an_image_is_ignored(delivered: Delivered)
     assert sorted(outcomes(site.drain()).values()) == ["ignored", "updated"]
     assert (site.images()["web"], site.effective_puts()) == (registry.image("acme/shop", "v2"), 1)
     assert site.dead_letters() == []
-    (ignored,) = [one for one in site.record().outcomes if one.result == "ignored"]
+    (ignored,) = [outcome for outcome in site.record().outcomes if outcome.result == "ignored"]
     assert "its config is application/vnd.buildkit.cacheconfig.v0" in ignored.detail
 
 
@@ -140,7 +140,9 @@ def test_a_cache_that_arrives_while_its_image_is_being_watched_changes_nothing(d
     registry.push("acme/shop", "v2", b"two")
     wait_until(lambda: site.images()["web"] == pushed, 20, "the PUT of v2")
     registry.push_cache("acme/shop", "buildcache", b"layers")
-    wait_until(lambda: {one.result for one in site.record().outcomes} >= {"updated", "ignored"}, 40, "both ends")
+    wait_until(
+        lambda: {outcome.result for outcome in site.record().outcomes} >= {"updated", "ignored"}, 40, "both ends"
+    )
     assert (site.images()["web"], site.effective_puts()) == (pushed, 1)
     assert (site.arm.stats()["restarts"], site.dead_letters()) == (0, [])
 

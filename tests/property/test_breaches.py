@@ -191,7 +191,10 @@ class Stage(World):
     def dead(self) -> list[tuple[str, str]]:
         """The dead letters: whose push it was ("raw": of nothing that can be read), and the code."""
         letters = [decode_letter(text) for text in self.poison.texts]
-        return [(one.message.id if isinstance(one.message, UpdateMessage) else "raw", one.code) for one in letters]
+        return [
+            (letter.message.id if isinstance(letter.message, UpdateMessage) else "raw", letter.code)
+            for letter in letters
+        ]
 
     def ends_of(self, push: str) -> set[str]:
         """How a push was told to have ended."""

@@ -199,7 +199,7 @@ def records(draw: st.DrawFn) -> Record:
     """Any record that can be read, whether anything of ours could have written it or not."""
     waits = draw(WAITING)
     known = {name: draw(containers(name, waits)) for name in NAMES if draw(flags)}
-    askers = [one.id for each in known.values() for one in each.candidates] + ["pin0", "pin1", "nobody"]
+    askers = [candidate.id for each in known.values() for candidate in each.candidates] + ["pin0", "pin1", "nobody"]
     undone = [
         Undone(message=one, code="CrashLoop", detail="crashed", containers=tuple(n for n in NAMES if draw(flags)))
         for one in draw(OTHERS)
@@ -281,13 +281,13 @@ def check(now: Record) -> None:
     assert len(now.waiting()) <= MOST_OF_ALL
     assert len(now.outcomes) <= OUTCOMES_KEPT
     assert len(now.ended) <= ENDED_KEPT
-    details = [one.detail for one in now.outcomes] + [one.detail for one in now.undone]
-    assert all(len(detail) <= LONGEST_DETAIL for detail in [*details, *(one.detail for one in now.outbox)])
-    for one in now.containers.values():
-        assert 1 <= len(one.goods) <= GOODS_KEPT
-        assert len(one.failures) <= FAILURES_KEPT
-        assert len(one.past) <= PAST_KEPT
-        assert len({each.id for each in one.candidates}) == len(one.candidates)
+    details = [outcome.detail for outcome in now.outcomes] + [failed.detail for failed in now.undone]
+    assert all(len(detail) <= LONGEST_DETAIL for detail in [*details, *(ending.detail for ending in now.outbox)])
+    for container in now.containers.values():
+        assert 1 <= len(container.goods) <= GOODS_KEPT
+        assert len(container.failures) <= FAILURES_KEPT
+        assert len(container.past) <= PAST_KEPT
+        assert len({each.id for each in container.candidates}) == len(container.candidates)
 
 
 def check_put(now: Record, shown: ContainerGroup, action: Action) -> None:
@@ -516,11 +516,11 @@ def comes_to_rest(world: World) -> None:
 
 def check_told(world: World) -> None:
     """No push is lost, and none is told twice."""
-    told = Counter(one.message.id for one in world.record.outbox)
-    for one in world.received:
-        assert world.record.knows(one.id)
-        assert told[one.id] <= 1
-        assert (told[one.id] == 1) == (one.id in world.record.ended)
+    told = Counter(ending.message.id for ending in world.record.outbox)
+    for leased in world.received:
+        assert world.record.knows(leased.id)
+        assert told[leased.id] <= 1
+        assert (told[leased.id] == 1) == (leased.id in world.record.ended)
 
 
 @given(
@@ -575,4 +575,4 @@ def test_in_whatever_order_good_pushes_come_the_best_of_them_runs_in_the_end(
     comes_to_rest(world)
     assert world.runs("web") == world.stands_for(f"acme/shop:{best}")
     assert world.record.containers["web"].good.tag == best
-    assert not {one.result for one in world.record.outbox} & {"failed", "rolled-back"}
+    assert not {ending.result for ending in world.record.outbox} & {"failed", "rolled-back"}

@@ -194,7 +194,7 @@ def test_settling_keeps_the_last_push_of_every_tag(results: list[Push | Ignored]
 @BOUNDED
 @given(st.lists(timed | ignorable))
 def test_settling_keeps_the_newest_push_of_every_tag(results: list[Push | Ignored]) -> None:
-    pushes = [one for one in results if isinstance(one, Push)]
+    pushes = [result for result in results if isinstance(result, Push)]
     by_time = sorted(pushes, key=lambda push: push.pushed_at or NOW)  # a stable order: of equal times the last counts
     check_settled(results, {push.image: push for push in by_time})
 

@@ -59,7 +59,7 @@ def _search(mixes: list[str], arguments: argparse.Namespace) -> list[Found]:
 
 
 def _count(found: list[Found], mix: str) -> int:
-    return sum(one.mix == mix for one in found)
+    return sum(find.mix == mix for find in found)
 
 
 def _told(breach: Found) -> Found:

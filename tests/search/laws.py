@@ -100,19 +100,19 @@ def nothing_but_images_changes(trial: Trial) -> Iterator[str]:
 def every_push_is_told(trial: Trial) -> Iterator[str]:
     """Every push comes to an end, and that is told."""
     told = trial.world.told()
-    for one in trial.pushes:
-        if not told.get(one.id):
-            yield f"{one.id} was never told"
+    for push in trial.pushes:
+        if not told.get(push.id):
+            yield f"{push.id} was never told"
 
 
 def letters_are_faults(trial: Trial) -> Iterator[str]:
     """What was told to have failed has a dead letter, and nothing else has one."""
     told, letters = trial.world.told(), letters_sent(trial)
-    for one in trial.pushes:
-        failed = bool(FAILED & set(told.get(one.id, ())))
-        if failed != bool(letters[one.id]):
-            yield f"{one.id} was told {told.get(one.id)}, and has {letters[one.id]} letters"
-    own = {one.id for one in trial.pushes} | trial.world.operator.ids
+    for push in trial.pushes:
+        failed = bool(FAILED & set(told.get(push.id, ())))
+        if failed != bool(letters[push.id]):
+            yield f"{push.id} was told {told.get(push.id)}, and has {letters[push.id]} letters"
+    own = {push.id for push in trial.pushes} | trial.world.operator.ids
     strange = {letter for letter in letters if letter not in own and not letter.startswith(world.SWEPT)}
     if strange:
         yield f"letters of nobody's pushes: {sorted(strange)}"
@@ -139,18 +139,18 @@ def one_letter_for_each_fault(trial: Trial) -> Iterator[str]:
 def good_pushes_do_not_fail(trial: Trial) -> Iterator[str]:
     """A good image is never told to have failed; but for one that its tag stood for no more when it was its turn."""
     told = trial.world.told()
-    for one in trial.pushes:
-        failed = FAILED & set(told.get(one.id, ()))
-        if one.quality == "good" and failed and not one.mended and not _is_spoiled(trial, one):
-            yield f"{one.id} was told {told[one.id]}: {_evidence(trial, one)}"
+    for push in trial.pushes:
+        failed = FAILED & set(told.get(push.id, ()))
+        if push.quality == "good" and failed and not push.mended and not _is_spoiled(trial, push):
+            yield f"{push.id} was told {told[push.id]}: {_evidence(trial, push)}"
 
 
 def bad_pushes_are_not_kept(trial: Trial) -> Iterator[str]:
     """A bad image is never told to run well; but for one that its tag stood for no more when it was its turn."""
     told = trial.world.told()
-    for one in trial.pushes:
-        if one.quality != "good" and "updated" in told.get(one.id, ()) and not _is_spoiled(trial, one):
-            yield f"{one.id} was told {told[one.id]}"
+    for push in trial.pushes:
+        if push.quality != "good" and "updated" in told.get(push.id, ()) and not _is_spoiled(trial, push):
+            yield f"{push.id} was told {told[push.id]}"
 
 
 def newest_good_push_runs(trial: Trial) -> Iterator[str]:
@@ -163,7 +163,7 @@ def newest_good_push_runs(trial: Trial) -> Iterator[str]:
     for name, container in trial.scenery.containers.items():
         if name in trial.rolled_back or container.policy is None:
             continue
-        good = [one for one in trial.pushes if one.quality == "good" and names(one.message.push, container)]
+        good = [push for push in trial.pushes if push.quality == "good" and names(push.message.push, container)]
         certain = [one for one in good if not _is_uncertain(trial, one)]
         if not certain:
             continue
@@ -266,7 +266,7 @@ def _without_images(definition: Any) -> dict[str, Any]:
     properties = give_out(definition["properties"])
     properties.pop("provisioningTimeoutInSeconds", None)  # Azure's own; it comes back with the first PUT
     properties["containers"] = [
-        {**one, "properties": {key: value for key, value in one["properties"].items() if key != "image"}}
-        for one in properties["containers"]
+        {**container, "properties": {key: value for key, value in container["properties"].items() if key != "image"}}
+        for container in properties["containers"]
     ]
     return {**{key: value for key, value in definition.items() if key != "tags"}, "properties": properties}

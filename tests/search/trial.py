@@ -150,7 +150,7 @@ class Trial:
             return
         which %= len(texts)
         message = decode_letter(texts[which]).message
-        bad = [one for one in self.pushes if isinstance(message, UpdateMessage) and one.id == message.id]
+        bad = [push for push in self.pushes if isinstance(message, UpdateMessage) and push.id == message.id]
         mend = mended and all(not self.container_of(one).moves for one in bad)
         for one in bad if mend else ():
             self._mend(one, "good")
@@ -214,7 +214,7 @@ class Trial:
         if quality == "good":
             return quality
         pushes = (one for one in self.made if one.message.push.repository == container.repository)
-        bad = [one for one in pushes if one.quality != "good"]
+        bad = [push for push in pushes if push.quality != "good"]
         if len(bad) >= MOST_BAD or self.owner.has_stopped_with(image):
             return "good"
         # Azure refuses every PUT of a group that names an inaccessible tag, whatever the PUT is for.

@@ -53,7 +53,7 @@ class Rollout(Bench):
     @property
     def results(self) -> list[tuple[str, str]]:
         """How pushes ended, the newest last."""
-        return [(one.id, one.result) for one in reversed(self.record.outcomes)]
+        return [(outcome.id, outcome.result) for outcome in reversed(self.record.outcomes)]
 
     @property
     def codes(self) -> list[str]:

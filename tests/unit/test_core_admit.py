@@ -301,7 +301,7 @@ class TestAgainstTheLastGoodImage:
     @pytest.mark.parametrize(
         ("tag", "reason"),
         [
-            ("latest", "latest is not a version, and semver follows versions alone"),
+            ("latest", "latest is not a version, and semver follows only versions"),
             (
                 "1.6-alpine",
                 "1.6-alpine is the variant alpine, and 1.5 is the plain image: semver stays with the variant",
@@ -495,7 +495,7 @@ class TestSeveralContainers:
         _, rulings = consider(known, followings(self.BOTH.images, rule), message("1.5"))
         assert rulings == (
             Ruling("web", "wanted", "1.5 was pushed, and any follows every tag"),
-            Ruling("blue", "ignored", "1.5 is not 1.4, the running tag, which same-tag alone follows"),
+            Ruling("blue", "ignored", "1.5 is not 1.4, the running tag, and same-tag follows only that"),
         )
 
 

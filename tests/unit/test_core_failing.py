@@ -247,13 +247,13 @@ class TestConclude:
             ("1", "failed", "it crashes; not rolled back: so"),
             ("2", "failed", "it crashes; not rolled back: so"),
         ]
-        assert [(one.code, one.at) for one in after.outbox] == [("CrashLoop", NOW)] * 2
-        assert [one.containers for one in after.outcomes] == [("jobs",), ("web", "blue")]
+        assert [(ending.code, ending.at) for ending in after.outbox] == [("CrashLoop", NOW)] * 2
+        assert [outcome.containers for outcome in after.outcomes] == [("jobs",), ("web", "blue")]
 
     @pytest.mark.parametrize("concerned", [{"1"}, {"2"}, {"1", "2"}, set()])
     def test_only_the_pushes_that_it_concerns_end(self, concerned: set[str]) -> None:
         after = conclude(self.NOW, "so", NOW, lambda one: one.message.id in concerned)
-        assert {one.message.id for one in after.outbox} == concerned
+        assert {ending.message.id for ending in after.outbox} == concerned
         assert [one.message.id for one in after.undone] == [id_ for id_ in ("2", "1") if id_ not in concerned]
 
     def test_without_failed_pushes_nothing_changes(self) -> None:
@@ -271,7 +271,7 @@ class TestBroughtBack:
             ("3", "rolled-back", "it crashes; rolled back to acme/shop:1"),
             ("2", "rolled-back", "it crashes; rolled back to acme/shop:0, acme/shop:1"),
         ]
-        assert [(one.code, one.at) for one in after.outbox] == [("CrashLoop", NOW)] * 2
+        assert [(ending.code, ending.at) for ending in after.outbox] == [("CrashLoop", NOW)] * 2
         assert after.outcomes[1].containers == ("web", "blue")
 
     def test_one_image_of_several_containers_is_named_once(self) -> None:

@@ -47,11 +47,13 @@ class TestGivenUp:
     def test_what_waits_fails_by_circumstance(self, failure: Failure) -> None:
         after = given_up(record({"web": container(candidate(TWO))}, inbox=(THREE,)), failure, 30, NOW)
         assert results(after) == {"2": "failed", "3": "failed"}
-        assert {(one.code, one.detail, one.attempts) for one in after.outbox} == {(failure.code, failure.detail, 30)}
+        assert {(ending.code, ending.detail, ending.attempts) for ending in after.outbox} == {
+            (failure.code, failure.detail, 30)
+        }
 
     def test_it_may_come_again(self) -> None:
         after = given_up(record({"web": container(candidate(TWO))}), DOWN, 30, NOW)
-        assert [one.circumstance for one in after.containers["web"].failures] == [True]
+        assert [failure.circumstance for failure in after.containers["web"].failures] == [True]
 
     def test_a_push_that_is_on_the_group_is_watched_again_once_the_trouble_is_over(self) -> None:
         now = record({"web": container(candidate(THREE), candidate(TWO))}, change=change())

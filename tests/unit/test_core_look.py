@@ -137,7 +137,10 @@ def test_a_push_that_is_proven_on_one_container_and_superseded_on_another_ends_o
     shown = group(images, dict.fromkeys(images, running(5)))
     after, action = Situation(now, shown, target("any", *images), RULES, NOW).reconciled(now)
     assert action == Rest()
-    assert [(one.message.id, one.result) for one in after.outbox] == [("1.5", "updated"), ("latest", "updated")]
+    assert [(ending.message.id, ending.result) for ending in after.outbox] == [
+        ("1.5", "updated"),
+        ("latest", "updated"),
+    ]
 
 
 @pytest.mark.parametrize(

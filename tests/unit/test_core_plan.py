@@ -88,7 +88,7 @@ class TestUpdate:
         seen = plan(Target(SHOP, rules), shown, record(), TWO, None, RULES, at(120))
         assert seen.reasons == (
             "web: 2 was pushed, and any follows every tag",
-            "blue: 2 is not 1, the running tag, which same-tag alone follows",
+            "blue: 2 is not 1, the running tag, and same-tag follows only that",
         )
 
     def test_a_push_that_waits_already_is_part_of_the_plan(self) -> None:

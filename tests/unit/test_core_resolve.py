@@ -276,12 +276,12 @@ class TestUnchanged:
         after = resolved(self.AGAIN, now, FIRST, self.RUNS)
         assert queued(after) == ["3"]
         why = "docker.io/acme/shop:1 is newer, and runs"
-        assert [(one.message.id, one.result, one.detail) for one in after.outbox] == [
+        assert [(ending.message.id, ending.result, ending.detail) for ending in after.outbox] == [
             ("1", "unchanged", "web runs docker.io/acme/shop:1 already"),
             ("0", "superseded", why),
             ("00", "superseded", why),
         ]
-        assert [one.containers for one in after.outcomes] == [("web",), ("web",)]
+        assert [outcome.containers for outcome in after.outcomes] == [("web",), ("web",)]
         assert after.containers["web"].past == ("acme/shop:00",)
 
     @pytest.mark.parametrize(
@@ -384,9 +384,9 @@ class TestPlatform:
         after = resolve(now, shown, followings(shown.images, rules), TWO, found, NOW)
         assert (queued(after), queued(after, "blue"), ends(after)) == (["2"] if kept else [], ["2"], [])
         alone = resolve(record({"web": container(open_(TWO))}), shown, followings(shown.images, rules), TWO, found, NOW)
-        assert [one[:2] for one in ends(alone)] == ([] if kept else [("2", "ignored")])
-        assert all(one.detail.startswith("docker.io/acme/shop:2 is built for ") for one in alone.outbox)
-        assert all("and not for linux/amd64" in one.detail for one in alone.outbox)
+        assert [end[:2] for end in ends(alone)] == ([] if kept else [("2", "ignored")])
+        assert all(ending.detail.startswith("docker.io/acme/shop:2 is built for ") for ending in alone.outbox)
+        assert all("and not for linux/amd64" in ending.detail for ending in alone.outbox)
 
 
 class TestNoImage:
@@ -395,7 +395,7 @@ class TestNoImage:
     def test_it_is_ignored_everywhere_and_what_was_pushed_before_it_goes_on(self) -> None:
         now = record({"web": container(open_(THREE), open_(TWO)), "blue": container(open_(THREE)), "jobs": container()})
         after = no_image(now, THREE, "its config is x", NOW)
-        why = "docker.io/acme/shop:3 is no image that a container can run: its config is x"
+        why = "docker.io/acme/shop:3 is not an image that a container can run: its config is x"
         assert (queued(after), queued(after, "blue"), ends(after)) == (["2"], [], [("3", "ignored", why)])
         assert after.containers["web"].failures == ()
 
@@ -443,7 +443,7 @@ class TestNotThere:
         one, other = (container(open_(TWO, lookups=count)) for count in lookups)
         after = self.gone(record({"web": one, "blue": other}))
         assert (queued(after), queued(after, "blue")) == ([], [])
-        assert [one[:2] for one in ends(after)] == [("2", "failed")]
+        assert [end[:2] for end in ends(after)] == [("2", "failed")]
         assert set(after.outcomes[0].containers) == {"web", "blue"}
 
     def test_two_answers_are_not_enough_however_many_containers_wait(self) -> None:

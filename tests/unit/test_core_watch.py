@@ -445,7 +445,7 @@ class TestPinnedBack:
     def test_if_its_tag_has_not_moved_our_put_is_to_blame(
         self, shown_events: tuple[tuple[str, float], ...], image: str
     ) -> None:
-        shown = self.broken(*(self.pulled(*one) for one in shown_events), image=image)
+        shown = self.broken(*(self.pulled(*shown_one) for shown_one in shown_events), image=image)
         result, _ = looked(self.now(), shown, 25)
         assert codes(result) == {"web": ["CrashLoop"]}
         assert not result.containers["side"].good.moved

@@ -319,7 +319,7 @@ class TestWithheldSecrets:
         (
             "env/web/PASSWORD",
             b"ab\xff",
-            "is not UTF-8 text at byte 2, and only files of a secret volume may hold other bytes",
+            "is not UTF-8 text at byte 2, and only files of a secret volume may contain other bytes",
         ),
         (KUBE_PROXY, "{}", None),
         (KUBE_PROXY, "7", "is not a JSON object, which protected settings are; write {} for none"),

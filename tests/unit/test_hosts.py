@@ -40,10 +40,10 @@ def test_a_host_is_read_however_it_is_written(text: str, host: str) -> None:
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
-        ("", "'/' names no host to pull from"),
-        ("/v2/acme/shop", "'/v2/acme/shop' names no host to pull from"),
-        ("https:///acme", "'/acme' names no host to pull from"),
-        (f"/{'a' * 100}", f"'/{'a' * 79}' names no host to pull from"),
+        ("", "'/' does not contain a host"),
+        ("/v2/acme/shop", "'/v2/acme/shop' does not contain a host"),
+        ("https:///acme", "'/acme' does not contain a host"),
+        (f"/{'a' * 100}", f"'/{'a' * 79}' does not contain a host"),
         ("http://[::1/acme/shop", "'[::1' is not a registry host"),
         ("bad_host.test", "'bad_host.test' is not a registry host"),
         ("host.test:port", "'host.test:port' is not a registry host"),

@@ -118,7 +118,7 @@ def test_a_secret_is_asked_for_before_the_body_is_parsed(queue: RecordingQueue) 
         "type": "about:blank",
         "title": "Unauthorized",
         "status": 401,
-        "detail": "no accepted secret; it may be given as the token in the URL, or as Authorization: Bearer, "
+        "detail": "no valid secret; it may be given as the token in the URL, or as Authorization: Bearer, "
         "or as the HMAC in X-Hub-Signature-256",
     }
 

@@ -205,7 +205,7 @@ class TestRollBack:
         now = record({"web": container(candidate(TWO), candidate(ONE), goods=GOODS)}, inbox=(THREE,), apart=True)
         after = back(now)
         why = "an operator rolled back to an earlier image"
-        assert [(one.message.id, one.result, one.detail) for one in after.outbox] == [
+        assert [(ending.message.id, ending.result, ending.detail) for ending in after.outbox] == [
             ("3", "superseded", why),
             ("2", "superseded", why),
             ("1", "superseded", why),
@@ -403,7 +403,7 @@ class TestAgain:
     def test_the_earlier_rollback_of_several_containers_ends_once(self) -> None:
         both = record({"web": container(goods=GOODS), "blue": container(goods=GOODS)})
         first = back(both, "first").but(change=change(asked={"web": "first", "blue": "first"}))
-        assert [one.message.id for one in back(first, "again").outbox] == ["first"]
+        assert [ending.message.id for ending in back(first, "again").outbox] == ["first"]
 
     def test_the_earlier_rollback_does_not_end_while_a_container_is_still_pinned_for_it(self) -> None:
         both = record({"web": container(goods=GOODS), "blue": container(goods=GOODS[:2])})

@@ -190,7 +190,7 @@ NONE = "nothing is near"
         ("^1.4", "write any, same-tag", "semver:^1.4"),
         ("1.4", "write any, same-tag", "semver:~1.4"),
         ("regexp:v.*", "write any, same-tag", "regex:v.*"),
-        ("semver:", "there is none after the colon", "semver"),
+        ("semver:", "no range is given after the colon", "semver"),
         ("semver+pre:minor", "write any, same-tag", "semver:minor"),
         ("semver:minro", "'minro' is not a comparator", "semver:minor"),
         ("semver:1.x", "'1.x' is not a comparator", "semver:~1"),
@@ -206,12 +206,12 @@ NONE = "nothing is near"
         ("semver:^1 || ^2", "'||' is not a comparator", NONE),
         ("semver:>=1.4.0-0", "'>=1.4.0-0' is not a comparator", NONE),
         ("glob:", "the pattern is missing", None),
-        ("glob:{a,b}", "no tag holds '{'; alternatives such as a or b are written regex:(a|b)", None),
-        ("glob:v1.*,v2.*", "no tag holds ','", None),
-        ("glob: v1*", "no tag holds ' '", None),
-        ("glob:[[:alpha:]]*", "no tag holds '['", None),
-        ("glob:[!*]", "no tag holds '*'", None),
-        ("glob:[^a]*", "write [!abc] for any character but these", None),
+        ("glob:{a,b}", "no tag contains '{'; alternatives such as a or b are written regex:(a|b)", None),
+        ("glob:v1.*,v2.*", "no tag contains ','", None),
+        ("glob: v1*", "no tag contains ' '", None),
+        ("glob:[[:alpha:]]*", "no tag contains '['", None),
+        ("glob:[!*]", "no tag contains '*'", None),
+        ("glob:[^a]*", "write [!abc] for any character except these", None),
         ("glob:v[12", "a [ is never closed", None),
         ("glob:v[z-a]", "RE2 says: invalid character class range", None),
         ("regex:", "the pattern is missing", None),
@@ -352,7 +352,7 @@ def test_what_a_change_is_called(new: str, old: str, change: str) -> None:
 def test_the_precedence_of_semver_org() -> None:
     ascending = "0.0-alpha 0.0-alpha.1 0.0-alpha.beta 0.0-beta 0.0-beta.2 0.0-beta.11 0.0-rc.1 0.0 0.1 1.0"
     versions = [parse_version(f"1.{one}") for one in ascending.split()]
-    assert sorted(versions, key=lambda one: one.precedence if one else ()) == versions
+    assert sorted(versions, key=lambda version: version.precedence if version else ()) == versions
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ def test_a_push_outside_is_ignored_and_says_why() -> None:
     assert (answer.status_code, queue.sent) == (200, [])
     assert answer.get_json() == {
         "status": "ignored",
-        "reason": "quay.io/other/shop is not among the images that this secret may speak of",
+        "reason": "quay.io/other/shop is not among the images that this secret may report",
     }
     assert client.post(f"/webhooks/quay/{TEAM}", data=quay("acme/shop")).status_code == 202
     assert client.post(f"/webhooks/quay/{TOKEN}", data=quay("other/shop")).status_code == 202

@@ -261,7 +261,7 @@ class TestEnd:
     def test_the_newest_is_first_in_the_history_and_last_in_the_outbox(self) -> None:
         now = record().end(ONE, "updated", "a", (), at(1)).end(TWO, "ignored", "b", (), at(2))
         assert ends(now) == [("2", "ignored", "b"), ("1", "updated", "a")]
-        assert [one.message.id for one in now.outbox] == ["1", "2"]
+        assert [ending.message.id for ending in now.outbox] == ["1", "2"]
         assert now.ended == ("2", "1")
 
     def test_a_push_that_ends_again_is_listed_once_as_the_newest(self) -> None:
@@ -272,7 +272,7 @@ class TestEnd:
         now = record()
         for number in range(ENDED_KEPT + 1):
             now = now.end(message(f"v{number}"), "ignored", "", (), at(0))
-        assert [one.id for one in now.outcomes] == [f"v{number}" for number in range(200, 150, -1)]
+        assert [outcome.id for outcome in now.outcomes] == [f"v{number}" for number in range(200, 150, -1)]
         assert now.ended == tuple(f"v{number}" for number in range(200, 0, -1))
         assert len(now.outbox) == 201
         assert (OUTCOMES_KEPT, ENDED_KEPT) == (50, 200)
@@ -295,7 +295,7 @@ class TestFolding:
         for name, result, names in of:
             now = now.end(message(name), result, name, names, NOW)
         assert len(now.outbox) == len(of)
-        return [(one.id, one.count) for one in now.outcomes]
+        return [(outcome.id, outcome.count) for outcome in now.outcomes]
 
     def test_superseded_pushes_in_a_row_are_folded(self) -> None:
         one = ("1", "superseded", ("web",)), ("2", "superseded", ("web",)), ("3", "superseded", ("web",))
@@ -324,7 +324,7 @@ class TestTold:
         other = MOVED.but(message=None)
         now = before.end(TWO, "failed", "", (), NOW).but(address_changes=(MOVED, other))
         after = now.told(before.outbox, before.address_changes)
-        assert [one.message.id for one in after.outbox] == ["2"]
+        assert [ending.message.id for ending in after.outbox] == ["2"]
         assert after.address_changes == (other,)
         assert after.outcomes == now.outcomes
 

@@ -21,7 +21,9 @@ def ended(of: str, log: str | None = None, result: Any = "failed") -> Ending:
 
 
 def logs(of: Record) -> dict[str, str | None]:
-    return {one.message.id: one.log for one in of.undone} | {one.message.id: one.log for one in of.outbox}
+    return {failed.message.id: failed.log for failed in of.undone} | {
+        ending.message.id: ending.log for ending in of.outbox
+    }
 
 
 def test_they_are_kept_for_the_pushes_that_failed_and_are_not_told_yet() -> None:

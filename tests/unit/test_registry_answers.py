@@ -77,3 +77,8 @@ def test_a_digest_is_of_the_bytes_of_a_manifest() -> None:
     assert len(digest_of(manifest, f"sha512:{'a' * 128}")) == len("sha512:") + 128
     with pytest.raises(RemoteError, match="not an image manifest"):
         digest_of(answer(body=b"<html>Welcome to the hotel's network</html>"), "sha256:")
+
+
+def test_a_server_that_wants_https_is_told_apart() -> None:
+    error = refusal(answer(400, b"Client sent an HTTP request to an HTTPS server."))
+    assert "say `scheme: https` under `registries`" in error.message

@@ -55,7 +55,7 @@ HUB = {"realm": "https://auth.docker.io/token", "service": "registry.docker.io",
     ],
 )
 def test_challenges_are_read(headers: list[str], challenges: list[tuple[str, dict[str, str]]] | None) -> None:
-    read = [(one.scheme, dict(one.parameters)) for one in parse_challenges(headers)]
+    read = [(challenge.scheme, dict(challenge.parameters)) for challenge in parse_challenges(headers)]
     if challenges is None:
         assert ("bearer", {"realm": "s"}) in read
     else:

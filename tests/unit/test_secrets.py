@@ -100,7 +100,7 @@ def test_every_source_that_can_not_be_read_is_named(tmp_path: Path) -> None:
         "the secret for b can't be read: env:B is not set; "
         f"the secret for c can't be read: file:{tmp_path}/none can't be read: No such file or directory; "
         f"the secret for d can't be read: file:{binary} is not UTF-8 text at byte 2, "
-        "and only files of a secret volume may hold other bytes"
+        "and only files of a secret volume may contain other bytes"
     )
 
 
@@ -147,10 +147,10 @@ def test_one_client_a_vault_and_one_credential_for_all(vaults: list[Vault]) -> N
         }
     )
     assert values == {"a": "db None", "b": "db 7", "c": "db None"}
-    assert [one.url for one in vaults] == ["https://one.vault.azure.net", "https://two.vault.azure.net"]
+    assert [vault.url for vault in vaults] == ["https://one.vault.azure.net", "https://two.vault.azure.net"]
     assert len(credentials) == 1
     # azure-core's own are five minutes.
-    assert all((one.options["connection_timeout"], one.options["read_timeout"]) == (5, 20) for one in vaults)
+    assert all((vault.options["connection_timeout"], vault.options["read_timeout"]) == (5, 20) for vault in vaults)
 
 
 @pytest.mark.usefixtures("vaults")

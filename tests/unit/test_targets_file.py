@@ -125,7 +125,7 @@ def test_ten_different_mistakes_are_told_at_once_with_line_and_what_was_meant() 
 
 def test_a_problem_reads_as_file_line_place_and_meaning() -> None:
     first, *rest = message(TEN_MISTAKES).splitlines()
-    assert first.startswith("t.yaml:4: targets[0].contaners: not a key here")
+    assert first.startswith("t.yaml:4: targets[0].contaners: unknown key")
     assert first.endswith("did you mean `containers`?")
     assert len(rest) == 9
 
@@ -153,7 +153,7 @@ def test_what_may_be_a_secret_is_never_repeated() -> None:
         ("targets: 3", "targets: must be a list"),
         ("targets: [x]", "targets[0]: must be a mapping"),
         ("target: []", "did you mean `targets`?"),
-        ("zzz: 1", "t.yaml:1: zzz: not a key here"),
+        ("zzz: 1", "t.yaml:1: zzz: unknown key"),
         ("a: [", "t.yaml:1: not YAML"),
         ("a: b\n c: d", "t.yaml:2: not YAML: mapping values are not allowed here"),
         ("a: *nowhere", "found undefined alias"),
@@ -174,7 +174,7 @@ def test_what_may_be_a_secret_is_never_repeated() -> None:
             "token; indent with spaces",
         ),
         (target("containers: {web: {policy: }}"), "policy: must be a string"),
-        (target("containers: {web: {polcy: any}}"), "polcy: not a key here, where policy, image may stand"),
+        (target("containers: {web: {polcy: any}}"), "polcy: unknown key; known here are policy, image"),
         (target("containers: {web: {policy: any, image: Acme/Shop}}"), "did you mean `acme/shop`?"),
         (target("containers: {web: {policy: any, image: 'a b'}}"), "is not a repository"),
         (target('subscription: "\\ud800"'), "must be a string of valid characters"),
@@ -186,14 +186,14 @@ def test_what_may_be_a_secret_is_never_repeated() -> None:
         ("registries: {'a b': {}}\ndiscover: {}", "is not a registry host"),
         (
             "registries: {ghcr.io: {user: env:A}}\ndiscover: {}",
-            "user: not a key here, where username, password, identity, believe, scheme, realms may stand",
+            "user: unknown key; known here are username, password, identity, believe, scheme, realms",
         ),
         ("registries: {'acme/shop': {}}\ndiscover: {}", "did you mean `docker.io/acme/shop`?"),
         ("registries: {'ghcr.io/Acme/*': {}}\ndiscover: {}", "did you mean `ghcr.io/acme`?"),
         ("registries: {ghcr.io: {username: env:A}}\ndiscover: {}", "username and password must be given together"),
         (
             "registries: {acme.azurecr.io: {username: env:A, password: env:B, identity: true}}\ndiscover: {}",
-            "identity takes the place of username and password",
+            "identity replaces username and password",
         ),
         ("registries: {acme.azurecr.io: {identity: maybe}}\ndiscover: {}", "identity: must be true or false"),
         ("registries: {acme.azurecr.io: {identity: true, scheme: http}}\ndiscover: {}", "identity needs https"),

@@ -92,7 +92,7 @@ def test_a_broken_version_is_reported_once_and_the_old_one_stays(bench: Bench) -
         bench.now = second
         assert groups(source) == ("one",)
     (problem,) = bench.problems
-    assert problem.startswith(f"{bench.path}:1: discovr: not a key here")
+    assert problem.startswith(f"{bench.path}:1: discovr: unknown key")
     bench.path.write_text("targets: 7")
     bench.now = 5
     assert groups(source) == ("one",)

@@ -284,4 +284,4 @@ def test_a_pull_that_failed_before_and_goes_on_failing_is_the_images_fault_in_th
     fine, _ = reconcile(now, shown(moments[59], BY_TAG, "Always"), slow, at(59))
     assert not failures(fine)
     bad, _ = reconcile(fine, shown(moments[61], BY_TAG, "Always"), slow, at(61))
-    assert [one.code for one in failures(bad)] == ["ImagePullFailed"]
+    assert [failure.code for failure in failures(bad)] == ["ImagePullFailed"]

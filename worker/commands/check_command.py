@@ -26,12 +26,14 @@ def check(context: click.Context, *, short: bool, as_json: bool) -> None:
 
     findings = list(looking.check(context.obj))
     if as_json:
-        print_json([{"check": one.what, "ok": one.state != "FAILED", "detail": one.detail} for one in findings])
+        print_json(
+            [{"check": finding.what, "ok": finding.state != "FAILED", "detail": finding.detail} for finding in findings]
+        )
     else:
-        shown = [one for one in findings if one.state != "ok" or not short]
+        shown = [finding for finding in findings if finding.state != "ok" or not short]
         rows = [(text(one.state, _STYLES[one.state]), one.what, one.detail) for one in shown]
         print_table(("", "checked", "result"), rows, empty="everything is ok" if findings else "nothing to check")
         if short:
             print_line(f"{len(findings) - len(shown)} of {len(findings)} are ok")
-    failed = {one.what for one in findings if one.state == "FAILED"}
+    failed = {finding.what for finding in findings if finding.state == "FAILED"}
     sys.exit(2 if "settings" in failed else 1 if failed else 0)

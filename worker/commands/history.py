@@ -51,7 +51,7 @@ def history(
     earliest = _earliest(since)
     deployment: Deployment = context.obj()
     targets = [find_group(deployment, group) for group in groups] or list(deployment.records.all())
-    records, unreadable = _read(deployment, sorted(set(targets), key=lambda one: one.key))
+    records, unreadable = _read(deployment, sorted(set(targets), key=lambda target: target.key))
     trace = Trace() if groups else deployment.records.trace()
     ends = chosen(all_ends(records, trace), failed=failed, since=earliest, limit=limit)
     if as_json:
@@ -88,7 +88,9 @@ def _read(deployment: Deployment, targets: Sequence[TargetId]) -> tuple[list[Rec
             return str(error)
 
     found = side_by_side(read, targets, "reading the records")
-    return [one for one in found if not isinstance(one, str)], [one for one in found if isinstance(one, str)]
+    return [history for history in found if not isinstance(history, str)], [
+        history for history in found if isinstance(history, str)
+    ]
 
 
 def _print(ends: Sequence[End], name_of: Callable[[TargetId], str]) -> None:

@@ -62,4 +62,6 @@ def _read(arm: Arm, subscription: str, resource_group: str | None) -> tuple[list
             return f"{group.id}: {error}"
 
     found = side_by_side(read, list(arm.list(subscription, resource_group)), "reading the groups")
-    return [one for one in found if not isinstance(one, str)], [one for one in found if isinstance(one, str)]
+    return [history for history in found if not isinstance(history, str)], [
+        history for history in found if isinstance(history, str)
+    ]

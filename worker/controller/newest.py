@@ -1,7 +1,7 @@
 """Which tags of a repository were pushed after the running one, for policies by which the later push wins.
 
-A list of tags tells no times. Some registries tell them elsewhere; for the others the configs of images say when these
-were made, which is asked for a few tags only: those that are the last by their spelling.
+A list of tags contains no times. Some registries report them elsewhere; for others the configs of images say when
+they were built, which is looked up for only a few tags: the last ones by their spelling.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from worker.policies.spelling import natural
 from worker.ports import Dated, Images
 
 MOST_CONFIGS = 20
-"""Tags whose images are asked when they were made."""
+"""The most tags whose images are looked up for the time when they were built."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def pushed_later(registry: Images, image: ImageReference, running: str, counts: Callable[[str], bool]) -> list[Dated]:
-    """The tags that count and were pushed after the running one, the last one first. Raises RemoteError.
+    """The tags that count and were pushed after the running one, the newest first. Raises RemoteError.
 
-    None of them where nobody can tell when the running tag was pushed: it may be the last.
+    None of them if it is unknown when the running tag was pushed: it may be the newest.
     """
     recent = registry.recent(image)
     if recent is None:
         recent = _by_configs(registry, image, running, counts)
-    since = next((one.pushed_at for one in recent if one.tag == running), _NEVER)
-    later = [one for one in recent if one.tag != running and one.pushed_at > since and counts(one.tag)]
-    return sorted(later, key=lambda one: (one.pushed_at, natural(one.tag)), reverse=True)
+    since = next((dated.pushed_at for dated in recent if dated.tag == running), _NEVER)
+    later = [dated for dated in recent if dated.tag != running and dated.pushed_at > since and counts(dated.tag)]
+    return sorted(later, key=lambda dated: (dated.pushed_at, natural(dated.tag)), reverse=True)
 
 
 def _by_configs(registry: Images, image: ImageReference, running: str, counts: Callable[[str], bool]) -> list[Dated]:
@@ -41,4 +41,4 @@ def _by_configs(registry: Images, image: ImageReference, running: str, counts: C
     if not known:
         return []
     candidates = sorted((tag for tag in registry.tags(image) if tag != running and counts(tag)), key=natural)
-    return [*known, *(one for tag in candidates[-MOST_CONFIGS:] for one in created(tag))]
+    return [*known, *(dated for tag in candidates[-MOST_CONFIGS:] for dated in created(tag))]

@@ -1,6 +1,6 @@
-"""The sweep: compare every target with its registry, enqueue what was missed, have looked at what has drifted.
+"""The sweep: compare every target with its registry, enqueue missed pushes, and start the timers of drifted groups.
 
-A webhook that never came, because the ingress was down or the sender tried only once, is only a delay.
+With it, a webhook that never arrived (the ingress was down, the sender tried only once) only causes a delay.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ from worker.targets.tags import hold_reason
 from worker.targets.target import Target
 
 MOST_TRIED = 10
-"""Tags that are looked up for one container: artifacts that are no images may stand before the one that is meant."""
+"""The most tags that are looked up for one container: artifacts that are not images may come before the right one."""
 
 PULLED_ON_THE_GROUP = frozenset({"ImagePullFailed"})
-"""The codes of circumstances that took a group down."""
+"""The codes of circumstances that took the group down."""
 NO_PAUSE, LONGEST_PAUSE = timedelta(0), timedelta(hours=1)
 
 log = structlog.get_logger()
 
 
 class CannotTell(Exception):
-    """A registry could not say what is wanted of it."""
+    """A registry could not answer the question."""
 
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a sweep did for one target: the pushes that were missed, whether it is looked at, what is not known.
+    """What a sweep did for one target: the missed pushes, whether its timer was started, and what is unknown.
 
-    `held`: nothing was compared, as the group is held or was stopped, which is no trouble. `gone`: there is no
+    `held`: nothing was compared because the group is held or stopped, which is not a problem. `gone`: there is no
     such group.
     """
 
@@ -66,7 +66,7 @@ class Swept:
 class Sweeper:
     """Sweeps through the ports; `rollback` is ACI_HOOKS_ROLLBACK.
 
-    `pause` is the time between two sweeps of a running worker; zero where an operator asks for one.
+    `pause` is the time between two sweeps of a running worker; zero if an operator asked for this one.
     """
 
     ports: Ports
@@ -75,15 +75,15 @@ class Sweeper:
     pause: timedelta = NO_PAUSE
 
     def sweep(self, targets: Iterable[Target]) -> Iterator[Swept]:
-        """Sweep each target; one's trouble does not hold up another's."""
+        """Sweep each target; a problem with one does not affect the others."""
         for target in targets:
             yield self.sweep_one(target)
 
     def sweep_one(self, target: Target) -> Swept:
-        """Sweep one target; its trouble is told in what is returned."""
+        """Sweep one target; its problems are in the result."""
         try:
             return self._sweep(target)
-        # Whatever a group or a record looks like: the others are swept, and this one again the next time.
+        # Whatever is wrong with this group or its record: the others are swept, and this one again next time.
         except Exception as error:
             if not isinstance(error, RemoteError):
                 log.exception("target not swept", target=str(target.id))
@@ -95,7 +95,7 @@ class Sweeper:
         group = self.ports.groups.get(target.id)
         if hold_reason(group.tags) or group.stopped:
             return Swept(target.id, problem="held or stopped", held=True)
-        if group.not_ours:  # what is found would end as a dead letter, again with each sweep
+        if group.not_ours:  # a push would only become a dead letter, with every sweep again
             return Swept(target.id, problem=group.not_ours)
         woken = self._wake(record, group)
         if record.hold:
@@ -112,28 +112,28 @@ class Sweeper:
         return Swept(target.id, missed, woken, "; ".join(problems) or None)
 
     def _wake(self, record: Record, group: ContainerGroup) -> int:
-        """Have a group looked at whose timer was lost, or that runs another image than it should."""
-        overdue = record.timer is not None and is_overdue(record.timer, self.ports.now())
-        # A record without containers was never looked at, so there is nothing yet that it wants to run.
+        """Start the timer of a group whose timer was lost, or that runs another image than it should."""
+        is_lost = record.timer is not None and is_overdue(record.timer, self.ports.now())
+        # A group in transition shows the images of an operation that has not ended, which are not drift yet.
         at_rest = record.timer is None and not group.in_transition and record.containers
-        if not (overdue or (at_rest and drifted(record, group.images, rollback=self.rollback))):
+        has_drifted = at_rest and drifted(record, group.images, rollback=self.rollback)
+        if not (is_lost or has_drifted):
             return 0
         try:
             change(self.ports, record.target, lambda current: current)
         except Conflict:
-            return 0  # somebody is at work on it
+            return 0  # another worker is processing it
         return 1
 
     def _missed(self, target: Target, group: ContainerGroup, record: Record, problems: list[str]) -> tuple[Push, ...]:
-        """The pushes that no webhook told of; what could not be found out is added to `problems`."""
+        """The pushes that no webhook reported. What can't be found out is added to `problems`."""
         found: dict[Push, None] = {}
         for name, following in followings(group.images, target).items():
             container = record.containers.get(name)
-            # What waits already is being worked on. A pinned container gets nothing before it is released.
-            if container and (container.candidates or container.pin):
-                continue
-            # What was received and not looked at yet may be the very push that would be found here.
-            if any(message.push.image.name == following.name for message in record.inbox):
+            # What waits or is pinned is decided by its own timer. Another push now would only compete with it.
+            is_being_decided = container is not None and (container.candidates or container.pin)
+            waits_in_inbox = any(message.push.image.name == following.name for message in record.inbox)
+            if is_being_decided or waits_in_inbox:
                 continue
             try:
                 image = ImageReference.parse(following.name)
@@ -154,31 +154,33 @@ class Sweeper:
         return tuple(found)
 
     def _newer(self, follows: Followed, tell: Callable[[str], None]) -> Push | None:
-        """The first push, best first, that is an image, did not fail before and does not run already."""
+        """The best push that is an image, has not failed before and is not running already."""
         image, tag, policy = follows.image, follows.tag, follows.policy
-        for one in islice(self._in_turn(follows, tell), MOST_TRIED):
-            tried = ImageReference(image.registry, image.repository, one.tag)
+        for dated in islice(self._in_turn(follows, tell), MOST_TRIED):
+            tried = ImageReference(image.registry, image.repository, dated.tag)
             found = self.registry.lookup(tried, follows.running)
             if not isinstance(found, Found):
                 raise CannotTell(str(getattr(found, "detail", found)))
-            if found.artifact or follows.failed(one.tag, found.digest):
+            if found.artifact or follows.failed(dated.tag, found.digest):
                 continue
-            # Azure names the platform's manifest as what it pulled, the registry the index that lists it. Where the
-            # later push wins, another tag of the image that runs already would change nothing but its name.
+            # Azure reports the platform's manifest as pulled, but the registry the index that lists it. If the
+            # later push wins, another tag of the running image would only change its name.
             is_same = bool(found.digests & follows.running)
-            is_known = is_same or not follows.running
-            if (one.tag == tag and is_known) or (is_same and not policy.ordered):
+            # Without any digest of the running image, nobody can say that its own tag has moved: then it has not.
+            own_tag_is_unchanged = dated.tag == tag and (is_same or not follows.running)
+            is_only_another_name = is_same and not policy.ordered
+            if own_tag_is_unchanged or is_only_another_name:
                 return None
-            pushed = ImageReference(image.registry, image.repository, one.tag, found.digest)
-            # Of most tags nobody knows when they were pushed. Counted as now, that would outrank a webhook that waits.
-            pushed_at = max(follows.since, min(one.pushed_at, self.ports.now()))
+            pushed = ImageReference(image.registry, image.repository, dated.tag, found.digest)
+            # For most tags the time of the push is unknown. Taken as now, it would outrank a webhook that is waiting.
+            pushed_at = max(follows.since, min(dated.pushed_at, self.ports.now()))
             return Push.of(SWEEP, pushed, pushed_at=pushed_at, proof="own")
         return None
 
     def _in_turn(self, follows: Followed, tell: Callable[[str], None]) -> Iterator[Dated]:
-        """The tags that the container could run by what the registry has, best first, its own one last.
+        """The tags in the registry that the container could run, the best first, its own tag last.
 
-        With the time of the push where the registry tells it.
+        Each has the time of its push if the registry reports it.
         """
         image, tag, policy = follows.image, follows.tag, follows.policy
         if tag is None:
@@ -192,16 +194,16 @@ class Sweeper:
             try:
                 yield from pushed_later(self.registry, image, tag, follows.may_be_tried)
             except RemoteError as error:
-                tell(error.message)  # whether its own tag has moved can be told all the same
+                tell(error.message)  # its own tag can still be checked
         if isinstance(policy.decide(tag, tag), Update):
             yield Dated(tag, LONG_AGO)
 
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """What a container follows, what it runs (every digest by which that is known), and what failed on it before.
+    """What a container follows, what it runs (every digest by which that is known), and what failed on it.
 
-    `since` is when the push of what it runs was made.
+    `since` is the time of the push that it runs.
     """
 
     image: ImageReference
@@ -212,15 +214,15 @@ class Followed:
     since: datetime
 
     def failed(self, tag: str, digest: str) -> bool:
-        """Did this very image fail?"""
+        """Whether exactly this image failed."""
         return any(failure.tag == tag and failure.digest in {None, digest} for failure in self.failures)
 
     def may_be_tried(self, tag: str) -> bool:
-        """Does the policy admit another tag, and did none of its images fail, as far as that is remembered?"""
+        """Whether the policy admits another tag and none of its images is known to have failed."""
         failed = {failure.tag for failure in self.failures}
-        # A container remembers so many failures and no more: what is lower than one of them may have failed before.
+        # A record remembers only the newest failures. Any tag lower than one of them may have failed earlier.
         forgets = len(self.failures) >= FAILURES_KEPT
-        may_have_failed = tag in failed or (forgets and any(self.policy.outranks(one, tag) for one in failed))
+        may_have_failed = tag in failed or (forgets and any(self.policy.outranks(other, tag) for other in failed))
         return not may_have_failed and isinstance(self.policy.decide(self.tag, tag), Update)
 
 
@@ -229,26 +231,30 @@ def _tell(problems: list[str], name: str, problem: str) -> None:
 
 
 def _failures(container: ContainerRecord | None, now: datetime, pause: timedelta) -> tuple[FailedPush, ...]:
-    """What is not to be tried now: what failed by itself. What a circumstance kept from running may be tried again."""
+    """The failures that must not be tried again now. After a circumstance, a push may be tried again."""
     failures = container.failures if container else ()
-    return tuple(one for one in failures if not one.circumstance or _is_tried_later(one, failures, now, pause))
+    return tuple(
+        failure for failure in failures if not failure.circumstance or _is_tried_later(failure, failures, now, pause)
+    )
 
 
 def _is_tried_later(failure: FailedPush, failures: tuple[FailedPush, ...], now: datetime, pause: timedelta) -> bool:
-    """Was its image on the group, and could not be pulled, too short a time ago?
+    """Whether its image was on the group and could not be pulled only recently.
 
-    Each try takes the group down until the image before is back, so that a registry's limit of six hours must not be
-    tried with each sweep: the pause doubles with every try.
+    Each try takes the group down until the previous image is back. A registry's limit of six hours must not be tried
+    with each sweep, so the pause doubles with every try.
     """
     if failure.code not in PULLED_ON_THE_GROUP:
         return False
-    tries = [one.at for one in failures if (one.code, one.tag, one.circumstance) == (failure.code, failure.tag, True)]
+    tries = [
+        other.at for other in failures if other.circumstance and (other.code, other.tag) == (failure.code, failure.tag)
+    ]
     doubled: timedelta = pause * 2 ** (len(tries) - 1)
     return now < max(tries) + min(LONGEST_PAUSE, doubled)
 
 
 def _followed_tag(running: str, container: ContainerRecord | None) -> str | None:
-    """The tag that the running image stands for, as written or as the record knows it."""
+    """The tag of the running image, as written or as the record knows it."""
     reference = parsed(running)
     if reference and reference.followed_tag:
         return reference.followed_tag
@@ -257,7 +263,7 @@ def _followed_tag(running: str, container: ContainerRecord | None) -> str | None
 
 
 def _running_digests(group: ContainerGroup, name: str, container: ContainerRecord | None) -> frozenset[str]:
-    """Every digest by which the running image is known: an index and what was pulled of it are two."""
+    """Every digest of the running image: an index and the manifest that was pulled have different ones."""
     reference = parsed(group.images[name])
     if reference and reference.digest:
         return frozenset({reference.digest})

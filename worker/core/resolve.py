@@ -1,6 +1,6 @@
-"""The best candidate of a container gets its image, by the digest that its registry tells. Pure.
+"""The best candidate of a container gets its image, by the digest that its registry reports. Pure.
 
-Only the best one is asked for: a burst of pushes costs one look at the registry.
+Only the best one is looked up: a burst of pushes costs one lookup in the registry.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from worker.record.record import Record, remembered
 from worker.record.values import Candidate, ContainerRecord
 
 MOST_LOOKUPS = 3
-"""How often a registry is asked for an image that it does not have: one that was pushed a moment ago may show yet."""
+"""How often a missing image is looked up in its registry: one that was pushed a moment ago may still appear."""
 LOOKUP_INTERVAL = timedelta(seconds=5)
-"""How far apart two of these lookups are, at least."""
+"""The least time between two of these lookups."""
 
 
 def unresolved(record: Record, followed: Mapping[str, Following]) -> UpdateMessage | None:
-    """A push whose digest is to be asked for now, as it is the best candidate of some container; None if there is none.
+    """A push to look up now because it is the best candidate of some container; None if there is none.
 
-    While the group is held by hand nothing is asked: what the registry says by then counts. Nor is any registry asked
-    but those that the group runs images from: a record is outside, too, and must not decide where we connect to.
+    While the group is held by hand nothing is looked up: what the registry says at its release counts. Only registries
+    from which the group runs images are asked: a record comes from outside and must not decide where we connect to.
     """
     if record.hold:
         return None
@@ -49,7 +49,7 @@ def resolve(
     found: Found | None,
     now: datetime,
 ) -> Record:
-    """It is known what a push points at, or nobody can tell (None): what it would bring onto each container."""
+    """Record what a push points at (None: unknown), and so the image that each container would get."""
     digest = found.digest if found else None
     for name, following in followed.items():
         container = record.containers.get(name)
@@ -68,21 +68,21 @@ def resolve(
             candidates = tuple(
                 resolved if other.id == message.id else _displaced(other, resolved) for other in container.candidates
             )
-            # What was sent by its tag may still arrive so: it stays known as ours.
+            # A PUT that was sent with the tag may still take effect. The record must recognise its image as ours.
             sent = [other.image for other in container.candidates if other.image and other not in candidates]
             record = record.with_container(name, candidates=candidates, past=remembered(container, sent))
     return record
 
 
 def _not_built_for(following: Following, found: Found | None) -> str | None:
-    """Why the policy's platform keeps an image away; None if it doesn't, or if nobody can tell what it is built for."""
+    """Why the policy's platform excludes an image; None if it doesn't, or if the image's platforms are unknown."""
     if found is None or found.built_for is None:
         return None
     return following.policy.conditions.not_built_for(found.built_for)
 
 
 def not_there(record: Record, message: UpdateMessage, code: str, detail: str, now: datetime) -> Record:
-    """The registry says that there is no such image: after a few times the push has failed."""
+    """Count that the registry has no such image: after a few lookups the push has failed."""
     tried = record
     lookups = 0
     for name, container in record.containers.items():
@@ -99,17 +99,17 @@ def not_there(record: Record, message: UpdateMessage, code: str, detail: str, no
 
 
 def _missing_once_more(candidate: Candidate, now: datetime) -> Candidate:
-    # Other pushes may have the group looked at several times within a second. The image needs its time all the same.
+    # Other pushes may cause several looks within a second, but a registry may need seconds to show a new image.
     if candidate.looked_up_at and now < candidate.looked_up_at + LOOKUP_INTERVAL:
         return candidate
     return candidate.but(lookups=candidate.lookups + 1, looked_up_at=now)
 
 
 def no_image(record: Record, message: UpdateMessage, what: str, now: datetime) -> Record:
-    """What was pushed is no image, as its registry's manifest tells: a cache, a chart, a signature. It is ignored."""
+    """Ignore a push that is not an image by its manifest: a build cache, a chart, a signature."""
     for name, container in record.containers.items():
         if candidate := container.candidate(message.id):
-            why = f"{message.push.image} is no image that a container can run: {what}"
+            why = f"{message.push.image} is not an image that a container can run: {what}"
             record = leave(record, name, candidate, "ignored", why, now)
     return record
 
@@ -117,7 +117,7 @@ def no_image(record: Record, message: UpdateMessage, what: str, now: datetime) -
 def _resolved(
     container: ContainerRecord, candidate: Candidate, running: str, written: str, digest: str | None
 ) -> Candidate:
-    """A new tag is written by its name; one that moved by its digest, or else brought in by a restart."""
+    """The candidate with its image: a new tag by its name, a moved tag by its digest, or else by a restart."""
     others = (other.tag for other in container.candidates if other.id != candidate.id and other.image)
     # By its tag alone the new image could not be told from the one that ran under that tag before.
     moves = candidate.tag in {*others, *(good.tag for good in container.goods)} or _has_failed(container, candidate)
@@ -126,7 +126,7 @@ def _resolved(
 
 
 def _displaced(other: Candidate, newer: Candidate) -> Candidate:
-    """A push whose tag another one has moved since: from now on only its digest means it."""
+    """A push whose tag a newer push has moved: from now on only its digest identifies it."""
     moved = other.tag == newer.tag and other.image is not None and other.digest not in {None, newer.digest}
     if not moved or other.image is None or other.digest is None:
         return other
@@ -138,11 +138,11 @@ def _has_failed(container: ContainerRecord, candidate: Candidate) -> bool:
 
 
 def _runs_already(record: Record, group: ContainerGroup, name: str, candidate: Candidate, found: Found | None) -> bool:
-    """Does the container run this very image, and well?
+    """Whether the container runs exactly this image, and well.
 
-    Without a digest only the very push that brought it here is known to be the same, delivered once more. What runs
-    without having been watched, because another container's change pulled it, may be anything. Of an index Azure names
-    the platform's manifest as what it pulled, and the registry the index: both are one image.
+    Without a digest only a second delivery of the same push is known to be the same image. An image that runs
+    unwatched, because another container's change pulled it, may be anything. For an index, Azure reports the digest
+    of the platform's manifest and the registry that of the index: both are one image.
     """
     good, change = record.containers[name].good, record.change
     if change and (name in change.asked or not _is_spelling_of(good.spellings, change.images.get(name))):
@@ -161,7 +161,7 @@ def _is_spelling_of(spellings: frozenset[str], image: str | None) -> bool:
 
 
 def _unchanged(record: Record, name: str, candidate: Candidate, digest: str | None, now: datetime) -> Record:
-    """The push has ended, and so have those that it is newer than."""
+    """End the push as unchanged, and the older ones as superseded."""
     good = record.containers[name].good
     # A delivery that comes late must not make the image seem older than a newer one has shown it to be.
     order = max(good.order, candidate.message.order) if good.order else candidate.message.order

@@ -46,7 +46,7 @@ def is_of(message_id: str, wanted: str) -> bool:
 def ids_of(record: Record, wanted: str) -> list[str]:
     """The pushes of this id that the record knows."""
     pins = (container.pin.message.id for container in record.containers.values() if container.pin)
-    undone = (one.message.id for one in record.undone)
+    undone = (failed.message.id for failed in record.undone)
     known = {*record.waiting(), *record.ended, *pins, *undone}
     return sorted(message_id for message_id in known if is_of(message_id, wanted))
 

@@ -26,11 +26,11 @@ from worker.targets.tags import BadTags, hold_reason, target_from_tags
 from worker.targets.target import Target, find_targets, merge
 
 REFRESH = 60.0
-"""Seconds that a list of groups is good for."""
+"""Seconds for which a list of groups may be used."""
 RENEW = 45.0
-"""Seconds after which a running worker renews it in the background."""
+"""Seconds after which a running worker renews the list in the background."""
 REFRESH_ON_MISS = 5.0
-"""Seconds that it is good for if it has no target for a push."""
+"""Seconds for which the list may be used if it has no target for a push."""
 
 _FORBIDDEN, _NOT_FOUND = 403, 404
 

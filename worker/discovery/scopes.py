@@ -11,7 +11,7 @@ from worker.targets.target import Target
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A subscription, one resource group of it, or a single group in that, whose container groups are listed.
+    """A subscription, one of its resource groups, or a single container group: where container groups are listed.
 
     With `discover`, groups become targets by their resource tags. Without it, the list only shows what the targets of
     the file run and whether a tag holds them.
@@ -23,7 +23,7 @@ class Scope:
     container_group: str | None = None
 
     def covers(self, target: TargetId) -> bool:
-        """Would the list show this group?"""
+        """Whether the list would show this group."""
         if self.subscription.lower() != target.subscription.lower():
             return False
         if self.container_group is not None:
@@ -32,7 +32,7 @@ class Scope:
 
     @property
     def group(self) -> TargetId | None:
-        """The single group that it is, None if it holds many."""
+        """The group, if the scope is a single one; else None."""
         if self.resource_group is None or self.container_group is None:
             return None
         return TargetId(
@@ -48,12 +48,12 @@ class Scope:
 def scopes_of(file: TargetsFile) -> tuple[Scope, ...]:
     """The scopes whose groups are listed, each once: those of the file's targets, and those to discover targets in.
 
-    Of a single target its own group alone is read: a worker may have no right to list the others beside it.
+    For a single target only its own group is read: the worker may have no right to list the others.
     """
     is_single_target = len(file.targets) == 1 and file.discover is None
     around = _scope_of if is_single_target else _scope_around
     of_targets = [around(target) for target in file.targets if _needs_list(target)]
-    # Of two scopes for the same place the later one counts, so a scope with discovery wins.
+    # The later of two scopes for the same place counts, so a scope with discovery wins.
     return tuple({_place(scope): scope for scope in (*of_targets, *_discovered(file.discover))}.values())
 
 
@@ -77,11 +77,11 @@ def _discovered(discover: Discover | None) -> list[Scope]:
 
 
 def _place(scope: Scope) -> tuple[str, str | None]:
-    """What scopes are compared by: Azure's names have no case."""
+    """The key by which scopes are compared: names in Azure are case-insensitive."""
     group = scope.resource_group
     return scope.subscription.lower(), None if group is None else group.lower()
 
 
 def _needs_list(target: Target) -> bool:
-    """Do the running images decide which pushes concern it? Otherwise its rules name every repository themselves."""
+    """Whether the running images decide which pushes concern it. Otherwise its rules name every repository."""
     return target.everything is not None or any(rule.image is None for rule in target.containers.values())

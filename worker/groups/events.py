@@ -1,4 +1,4 @@
-"""What the events of an instance view tell: what was pulled, and what could not be pulled or started. Pure.
+"""What the events of an instance view say: what was pulled, and what could not be pulled or started. Pure.
 
 Events of earlier rollouts stay in the list, in no order, and repeats may be counted in one entry. Since 2021 the events
 of a pull name `repository@sha256:…` even where the group holds a tag, and the digest is that of the platform's manifest
@@ -19,24 +19,24 @@ from shared.image import ImageReference, InvalidImage
 Event = Mapping[str, Any]
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-"""Before anything that Azure can tell of."""
+"""Earlier than any time that Azure can report."""
 CLOCK_TOLERANCE = timedelta(seconds=2)
-"""How much earlier than the change a start may seem to be: Azure cuts times to the second, and clocks differ."""
+"""How long before the change a start may appear to be: Azure cuts times to the second, and clocks differ."""
 LATE = timedelta(seconds=60)
-"""How long what ran before a change may go on failing after it, until Azure has carried the change out."""
+"""How long the previous containers may go on failing after a change, until Azure has carried it out."""
 
 _DIGEST = re.compile(r"@(sha256:[0-9a-f]{64})")
 _NAMED_IMAGE = re.compile(r'image "([^"\s]+)"')
 _START = re.compile(r"(?:start|create|run)\w* container|containerd task|(?:create|run)containererror", re.IGNORECASE)
-# The platform's own trouble while a node gets ready: seen with a count of 20 beside containers that run.
+# The platform's own trouble while a node gets ready. Recorded with a count of 20 on containers that run.
 _PLATFORM = re.compile(r"CriContainerActivator|is getting initialized|not ready for use", re.IGNORECASE)
-# The registry answers, and has no such image: no wait will bring it.
+# The registry answers that it has no such image: waiting does not help.
 _NO_SUCH_IMAGE = re.compile(
     r"code = NotFound|not found|manifest unknown|name unknown|no match(?:ing manifest)? for|invalid reference",
     re.IGNORECASE,
 )
-# A limit, an outage, or a role that is missing: learn.microsoft.com/azure/container-registry/container-registry-faq
-# and docs.docker.com/docker-hub/usage say how registries word these.
+# A limit, an outage, or a missing role. The wordings of registries are documented in
+# learn.microsoft.com/azure/container-registry/container-registry-faq and docs.docker.com/docker-hub/usage.
 _REGISTRY_TROUBLE = re.compile(
     r"toomanyrequests|too many requests|rate limit|unavailable|time(?:d )?out|deadline exceeded|no such host"
     r"|connection (?:refused|reset)|unexpected eof|bad gateway|server error|status(?: code)?:? (?:401|403|429|5\d\d)"
@@ -47,14 +47,14 @@ _REGISTRY_TROUBLE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class PullFailure:
-    """What a failed pull says; a `circumstance` is the registry's trouble rather than the image's."""
+    """What a failed pull says. A `circumstance` is the registry's fault rather than the image's."""
 
     message: str
     circumstance: bool
 
 
 def pull_failure(events: Collection[Event], since: datetime, image: str | None) -> PullFailure | None:
-    """The newest failed pull of this image after `since`, unless it was pulled later. None: of any image."""
+    """The newest failed pull of this image after `since`, unless a later pull succeeded. `image` None: any image."""
     failures = [event for event in events if is_pull_failure(event) and not _is_platforms(event)]
     ours = [event for event in failures if _last(event) >= since and not _is_of_another(event, events, since, image)]
     if not ours:
@@ -67,21 +67,21 @@ def pull_failure(events: Collection[Event], since: datetime, image: str | None) 
 
 
 def start_failure(events: Iterable[Event], since: datetime) -> str | None:
-    """What the newest failed start of a container after `since` says, None without one."""
+    """The message of the newest failed start of a container after `since`, None if there is none."""
     failures = [
         (_last(event), _text(event))
         for event in events
         if event.get("name") == "Failed" and _START.search(_text(event)) and not _is_platforms(event)
-        # What ran before the change may fail once more until Azure has carried the change out.
+        # The previous container may fail once more until Azure has carried the change out.
         if _last(event) >= since and (_began_after(event, since) or _last(event) >= since + LATE)
     ]
     return max(failures)[1] if failures else None
 
 
 def pulled_digest(events: Iterable[Event], since: datetime | None = None) -> str | None:
-    """The digest that the newest Pulled event names (not older than `since`), None without such an event.
+    """The digest in the newest Pulled event that is not older than `since`; None if there is none.
 
-    It is that of the platform's manifest: a registry's index lists it among others.
+    It is the digest of the platform's manifest, which a registry's index lists among others.
     """
     pulled = [
         (_last(event), digest)
@@ -96,7 +96,7 @@ def pulled_digest(events: Iterable[Event], since: datetime | None = None) -> str
 
 
 def is_pull_failure(event: Event) -> bool:
-    """Does the event tell that an image could not be pulled?"""
+    """Whether the event says that an image could not be pulled."""
     return event.get("name") == "Failed" and "pull" in _text(event).lower()
 
 
@@ -107,7 +107,7 @@ def named_digest(message: str) -> str | None:
 
 
 def time_of(text: object) -> datetime:
-    """A time of ARM's, in RFC 3339 with up to seven digits behind the second; LONG_AGO for anything else."""
+    """A time from ARM, in RFC 3339 with up to seven fractional digits; LONG_AGO for anything else."""
     if not isinstance(text, str):
         return LONG_AGO
     try:
@@ -118,7 +118,7 @@ def time_of(text: object) -> datetime:
 
 
 def _is_of_another(failed: Event, events: Collection[Event], since: datetime, image: str | None) -> bool:
-    """Is it the pull of another image? The last pull of the one before may fail after the change.
+    """Whether it is the pull of another image: the last pull of the previous image may fail after the change.
 
     Found by chaos, seed 42.
     """
@@ -131,14 +131,14 @@ def _is_of_another(failed: Event, events: Collection[Event], since: datetime, im
         return named != ours
     if named.digest == ours.digest:
         return False
-    # It names the platform's manifest, which can't be compared with the tag or the index that the group holds.
+    # The event names the platform's manifest, which can't be compared with the tag or the index in the group.
     if _another_is_pulled_since(failed, named.digest, events):
         return True
     return not (_began_after(failed, since) or _last(failed) >= since + LATE)
 
 
 def _another_is_pulled_since(failed: Event, digest: str, events: Collection[Event]) -> bool:
-    """Has Azure begun to pull another digest after this pull failed? Then that one is the image of the change."""
+    """Whether Azure began to pull another digest after this pull failed. Then that one is the image of the change."""
     pulls = (event for event in events if event.get("name") in {"Pulling", "Pulled"} and _last(event) > _last(failed))
     return any(named_digest(_text(event)) not in {None, digest} for event in pulls)
 
@@ -152,10 +152,10 @@ def _is_platforms(event: Event) -> bool:
 
 
 def _began_after(event: Event, since: datetime) -> bool:
-    """Did it happen for the first time after the change? No more tolerance than Azure's cut to the second asks for.
+    """Whether it first happened after the change. The only tolerance is that Azure cuts times to the second.
 
-    What the image before did in its last second must not be blamed on this one; and a fault that clocks hide for now
-    shows once it has been repeated for long enough.
+    The last second of the previous image must not be blamed on the new one. A fault that clocks hide now becomes
+    visible once it has been repeated for long enough.
     """
     first = time_of(event.get("firstTimestamp") or event.get("lastTimestamp"))
     return first >= (since if first.microsecond else since.replace(microsecond=0))

@@ -19,13 +19,13 @@ from worker.groups.withheld import Secret, every_container, put_secrets, withhel
 
 Json = dict[str, Any]
 
-# Unhealthy is no end: the node is down, and the platform moves the group, which shows as Repairing
+# Unhealthy is not final: the node is down, and the platform moves the group, which then shows as Repairing
 # (learn.microsoft.com/azure/container-instances/container-state).
 _SETTLED = frozenset({"succeeded", "failed", "canceled", ""})
 _UNDER_REPAIR = frozenset({"unhealthy", "repairing"})
 _MOST_WARNINGS = 5
 _UNASSIGNED = "0.0.0.0"  # noqa: S104 - what Azure shows of a group in transition, and nothing to listen on
-# What a GET gives and a PUT may not carry. The last ones are in Azure's answers and in no specification.
+# What a GET returns and a PUT must not send. The last ones are in Azure's answers but in no specification.
 _READ_ONLY = ("id", "name", "type", "systemData")
 _READ_ONLY_PROPERTIES = (
     "provisioningState",
@@ -63,17 +63,17 @@ class ContainerGroup:
 
     @property
     def in_transition(self) -> bool:
-        """Is an operation under way? Any state that is not known to be a final one counts."""
+        """Whether an operation is under way. Any state that is not known to be final counts."""
         return self._provisioning_state not in _SETTLED
 
     @property
     def failed(self) -> bool:
-        """Did the last operation fail?"""
+        """Whether the last operation failed."""
         return self._provisioning_state in {"failed", "canceled"}
 
     @property
     def under_repair(self) -> bool:
-        """Is its node down, so that the platform moves it? That says nothing of any image."""
+        """Whether its node is down, so that the platform moves it. That says nothing about any image."""
         return self._provisioning_state in _UNDER_REPAIR
 
     @property
@@ -83,22 +83,22 @@ class ContainerGroup:
 
     @property
     def stopped(self) -> bool:
-        """Did its owner stop it? A PUT would start it again."""
+        """Whether its owner stopped it. A PUT would start it again."""
         state = str(_view(self._properties).get("state", ""))
         return state.lower() == "stopped"
 
     @property
     def address(self) -> dict[str, str]:
-        """The public `ip` and `fqdn`, as far as it has them: in transition Azure may leave the `ip` out, or unset."""
+        """The public `ip` and `fqdn` that it has. In transition Azure may omit the `ip` or show it as unset."""
         known = self._properties.get("ipAddress") or {}
         return {name: known[name] for name in ("ip", "fqdn") if known.get(name) not in {None, "", _UNASSIGNED}}
 
     def health(self, container: str, since: datetime) -> Health:
-        """How one container has fared since a change at `since`, by Azure's clock."""
+        """The health of one container since a change at `since`, by Azure's clock."""
         return with_inits(self._health_alone(container, since), self._health_of_inits(since))
 
     def culprit(self, container: str, since: datetime) -> str:
-        """Who is to blame for a broken container: the init container that keeps it from starting, or else itself."""
+        """The cause of a broken container: the init container that keeps it from starting, or else itself."""
         inits = self._health_of_inits(since)
         alone = self._health_alone(container, since)
         if with_inits(alone, inits) == alone:
@@ -106,7 +106,7 @@ class ContainerGroup:
         return next(name for name, health in inits.items() if isinstance(health, Broken))
 
     def redacted(self, redact: Callable[[str], str]) -> ContainerGroup:
-        """The same group, with everything redacted that its instance views say: what is kept of it may be cut."""
+        """The same group with its instance views redacted. This must happen before anything of them is cut."""
         raw = _copied(self.raw)
         properties = raw.get("properties") or {}
         for holder in (properties, *(container["properties"] for container in every_container(properties))):
@@ -116,19 +116,19 @@ class ContainerGroup:
 
     @property
     def says_something(self) -> bool:
-        """Do its instance views tell of any trouble, so that words of theirs may be kept as evidence?"""
+        """Whether its instance views report any trouble, so that parts of them may be kept as evidence."""
         views = [_view(container["properties"]) for container in every_container(self._properties)]
         states = [view.get("currentState") or {} for view in views]
         return bool(self.warnings()) or any(state.get("detailStatus") for state in states)
 
     def azure_time(self, now: datetime) -> datetime:
-        """What Azure's clock shows when ours shows `now`: the same for every worker, however wrong its clock is."""
+        """The time on Azure's clock when ours shows `now`: the same for every worker, however wrong its clock is."""
         return now + self._ahead
 
     def running_digest(self, container: str, since: datetime | None = None) -> str | None:
-        """The digest that the newest Pulled event of a container names (not older than `since`), None without one.
+        """The digest in the newest Pulled event of a container that is not older than `since`; None if there is none.
 
-        It is that of the platform's manifest: a registry's index lists it among others.
+        It is the digest of the platform's manifest, which a registry's index lists among others.
         """
         return pulled_digest(_events(self._view_of(container)), since)
 
@@ -137,18 +137,18 @@ class ContainerGroup:
         views = [_view(container["properties"]) for container in every_container(self._properties)]
         views.append(_view(self._properties))
         warnings = [event for view in views for event in _events(view) if event.get("type") == "Warning"]
-        # ARM writes all its times in one form and zone, so their texts are in the order of the times.
+        # ARM writes all times in one format and zone, so they can be sorted as texts.
         warnings.sort(key=lambda event: str(event.get("lastTimestamp")), reverse=True)
         return [f"{event.get('name')}: {event.get('message')}" for event in warnings[:_MOST_WARNINGS]]
 
     def withheld(self) -> list[str]:
-        """The paths, in the targets file's spelling, of every secret that a PUT must carry and a GET leaves out."""
+        """The paths, as the targets file spells them, of every secret that a PUT must send and a GET omits."""
         return [place.path for place in withheld_places(self._properties)]
 
     def definition(self, images: Mapping[str, str], secrets: Mapping[str, Secret]) -> bytes:
-        """The body of a PUT: the group as it is with these images (container → image) and these secrets (path → value).
+        """The body of a PUT: the present group with these images (container → image) and these secrets (path → value).
 
-        Read-only properties are left out; everything else is sent as it came, known to us or not.
+        Read-only properties are omitted; everything else is sent unchanged, whether it is known here or not.
         """
         body = _copied(self.raw)
         for name in _READ_ONLY:
@@ -203,7 +203,7 @@ def _copied(raw: Mapping[str, Any]) -> Json:
 
 
 def _view(properties: Mapping[str, Any]) -> Json:
-    """The instance view, as far as it has the shape that it should have: no answer of Azure's may end a look."""
+    """The parts of the instance view that have the expected shape: no answer from Azure may abort a look."""
     view = properties.get("instanceView")
     if not isinstance(view, dict):
         return {}

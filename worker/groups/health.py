@@ -1,4 +1,4 @@
-"""How a container fares after a change, read from ARM's instance view. Pure.
+"""The health of a container after a change, read from ARM's instance view. Pure.
 
 Four lessons of real traffic stand behind it: an operation that "succeeded" says nothing of the container; events of
 earlier rollouts stay in the list and are told apart by their time; a container that runs since T without a restart has
@@ -25,12 +25,12 @@ from worker.groups.events import (
 __all__ = ["CLOCK_TOLERANCE", "LONG_AGO", "Broken", "Health", "Healthy", "Pending", "container_health", "with_inits"]
 
 _PLATFORM_EXIT_CODES = (7147, 7148)
-"""Azure itself ended the container, for maintenance of the platform: that says nothing of the image."""
+"""Azure itself ended the container, for maintenance of the platform. That says nothing about the image."""
 
 
 @dataclass(frozen=True, slots=True)
 class Healthy:
-    """It runs as it should, without a restart or a warning since this time; or it has `ended` as it should."""
+    """It has run without a restart or a warning since this time; or it has `ended` as it should."""
 
     since: datetime
     ended: bool = False
@@ -38,7 +38,7 @@ class Healthy:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """It is on its way, or nobody can tell yet. `started`: it is not simply what ran before the change."""
+    """It is starting, or its health is not known yet. `started`: it is not just the previous container."""
 
     reason: str
     started: bool = True
@@ -46,9 +46,9 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """It will not come up: `code` is ours, `evidence` what Azure says of it.
+    """It will not start: `code` is our name for the reason, `evidence` is what Azure says about it.
 
-    `circumstance`: what it says is no word about the image, but about a registry's trouble or limit.
+    `circumstance`: the reason is a registry's trouble or limit and says nothing about the image.
     """
 
     code: str
@@ -66,27 +66,27 @@ def container_health(
     since: datetime,
     image: str | None = None,
 ) -> Health:
-    """The health of a container by its instance view, the group's own events and restart policy, after `since`.
+    """The health of a container after `since`, from its instance view, the group's events and its restart policy.
 
-    `image` is the one that it is to run: failed pulls of another one are not its fault.
+    `image` is the one that it should run: failed pulls of another image are not its fault.
     """
     events = [*(view.get("events") or []), *group_events]
     health = _by_state(view, events, restart_policy, since)
     if not isinstance(health, Pending):
         return health
-    # What is on its way may never come up. Only now do the events count, as the state says more than they do.
+    # A container that is starting may never come up. Events count only here, because the state outranks them.
     if failure := pull_failure(events, since, image):
         return Broken("ImagePullFailed", failure.message, failure.circumstance)
-    # A start that failed before a container that goes on running is none of this change.
+    # A failed start of a container that then goes on running has nothing to do with this change.
     if health.started and (refusal := start_failure(events, since)):
         return Broken("ContainerStartFailed", refusal)
     return health
 
 
 def with_inits(health: Health, inits: Mapping[str, Health]) -> Health:
-    """The health of a container that cannot start before the init containers (name → health) have ended.
+    """The health of a container that can't start before the init containers (name → health) have ended.
 
-    An init container that will not come up keeps every container of the group waiting forever.
+    An init container that will not start keeps every container of the group waiting forever.
     """
     if not (isinstance(health, Pending) and health.started):
         return health
@@ -113,8 +113,8 @@ def _running(current: Mapping[str, Any], events: list[Mapping[str, Any]], since:
     started = time_of(current.get("startTime"))
     if started < since - CLOCK_TOLERANCE:
         return Pending("has not been restarted yet", started=False)
-    # Whatever it was warned of after the change, it has been steady only since then. Failed pulls are no warning to
-    # what runs: the platform goes on counting some that are long over.
+    # It has been steady only since its last warning. Failed pulls don't count as warnings about a running container:
+    # the platform goes on counting pulls that failed long ago.
     warnings = (event for event in events if event.get("type") == "Warning" and not is_pull_failure(event))
     return Healthy(max([started, since, *(time_of(event.get("lastTimestamp")) for event in warnings)]))
 

@@ -1,4 +1,4 @@
-"""Groups that are not ours to change: a PUT would be refused, undone by their owner, or take them down for good. Pure.
+"""Groups that must not be changed here: a PUT would be refused, undone by their owner, or break them for good. Pure.
 
 | sign | what a PUT does |
 |---|---|
@@ -18,14 +18,14 @@ from typing import Any
 
 _NODE_TAG = "nodename"
 _KUBE_PROXY = "kube-proxy"
-# Azure fills in a policy that allows everything where none is given. One that names what may run has data for it:
+# Azure adds a policy that allows everything if none is given. A policy that names what may run contains data for it:
 # learn.microsoft.com/azure/container-instances/container-instances-confidential-overview
 _ALLOWS_EVERYTHING = re.compile(r'create_container\s*:=\s*\{\s*"allowed"\s*:\s*true\b')
 _NAMES_LAYERS = re.compile(r'"layers"|\b(?:containers|fragments)\s*:=\s*\[\s*[^\]\s]')
 
 
 def not_ours(group: Mapping[str, Any]) -> str | None:
-    """Why this group (ARM's JSON) must not be updated, as a sentence for people; None if it may be."""
+    """Why this group (ARM's JSON) must not be updated, as a sentence for people; None if it may be updated."""
     properties = group.get("properties") or {}
     if _is_from_profile(properties):
         return (
@@ -73,5 +73,5 @@ def _lists_layers(properties: Mapping[str, Any]) -> bool:
     try:
         rego = base64.b64decode(policy, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError, TypeError):
-        return True  # what can't be read may list anything, and to find out could take the group down for good
+        return True  # an unreadable policy may list anything, and trying could break the group for good
     return _NAMES_LAYERS.search(rego) is not None or _ALLOWS_EVERYTHING.search(rego) is None

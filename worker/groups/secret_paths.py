@@ -1,4 +1,4 @@
-"""What the secrets of a container group are called, here and in the targets file. Pure.
+"""The names of a container group's secrets, in this code and in the targets file. Pure.
 
 | path | the secret |
 |---|---|
@@ -55,17 +55,17 @@ def protected_settings(extension: str) -> str:
 
 
 def is_file(path: str) -> bool:
-    """Is it a file of a secret volume, which holds bytes? Every other secret is a text."""
+    """Whether it is a file of a secret volume, which contains bytes. Every other secret is a text."""
     return _ONE_FILE.fullmatch(path) is not None
 
 
 def is_object(path: str) -> bool:
-    """Is the secret a JSON object rather than a text?"""
+    """Whether the secret is a JSON object rather than a text."""
     return _PROTECTED_SETTINGS.fullmatch(path) is not None
 
 
 def any_file(volume: str) -> str:
-    """What stands for all the files of a secret volume, whose names nobody can tell."""
+    """The path for all files of a secret volume, whose names are not known."""
     return f"volume/{volume}/secret/{_ANY_FILE}"
 
 
@@ -76,7 +76,7 @@ def file_name(path: str, volume: str) -> str | None:
 
 
 def provides(configured: str, withheld: str) -> bool:
-    """Does the secret under the path `configured` serve where `withheld` is wanted?
+    """Whether the secret under the path `configured` can be used for the path `withheld`.
 
     ARM withholds the names of a secret volume's files too. Whether all of them are configured can't be checked, so
     any one of them counts as providing the volume; `check` says so.
@@ -86,7 +86,7 @@ def provides(configured: str, withheld: str) -> bool:
 
 
 def nearest_path(text: str) -> str | None:
-    """The path that was probably meant by a text that is not one; None if nothing is near."""
+    """The path that was probably meant by an invalid text; None if nothing is near."""
     kind, *rest = text.split("/")
     guesses = [WORKSPACE_KEY]
     guesses += ["/".join([known, *rest]) for known in get_close_matches(kind, _KINDS, 1)]

@@ -1,6 +1,6 @@
-"""What ARM withholds of a container group: the secrets that a GET leaves out and a PUT must carry. Pure.
+"""What ARM withholds from a container group: the secrets that a GET omits and a PUT must send. Pure.
 
-One walk finds their places, for naming them and for filling them in. What is write-only, by the vendor's definition:
+One walk finds their places, both to name them and to fill them in. The vendor defines which are write-only:
 learn.microsoft.com/rest/api/container-instances/container-groups/create-or-update. Where a Key Vault reference or a
 managed identity stands in for a secret, a GET gives that, and nothing is withheld.
 
@@ -20,15 +20,15 @@ from worker.groups import secret_paths
 
 Json = dict[str, Any]
 Secret = str | bytes
-"""A secret's value. Only a file of a secret volume may be bytes that are no text."""
+"""A secret's value. Only a file of a secret volume may be bytes that are not text."""
 
 _WITHOUT_PROTECTED_SETTINGS = frozenset({"realtime-metrics"})
-"""Types of extensions that have none: github.com/virtual-kubelet/azure-aci makes them so."""
+"""Types of extensions without protected settings: github.com/virtual-kubelet/azure-aci creates them so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a secret is withheld: the member `key` of `holder`, a part of the group's JSON, called `path` here."""
+    """Where a secret is withheld: the member `key` of `holder`, a part of the group's JSON; `path` is its name here."""
 
     path: str
     holder: Json
@@ -53,7 +53,7 @@ def withheld_places(properties: Mapping[str, Any]) -> Iterator[Place | SecretVol
 
 
 def put_secrets(properties: Json, secrets: Mapping[str, Secret]) -> None:
-    """Put the secrets (path → value) where they are withheld, and nowhere else."""
+    """Put the secrets (path → value) into the places where they are withheld, and nowhere else."""
     for place in tuple(withheld_places(properties)):
         if isinstance(place, SecretVolume):
             place.volume["secret"] = _files(place.volume["name"], secrets)
@@ -62,20 +62,20 @@ def put_secrets(properties: Json, secrets: Mapping[str, Secret]) -> None:
 
 
 def unfit(path: str, value: Secret) -> str | None:
-    """Why this value can't be the secret at `path`, without the value itself; None if it can."""
+    """Why this value can't be the secret at `path`; None if it can. The value itself is not repeated."""
     if secret_paths.is_file(path):
         return None
     try:
         text = value if isinstance(value, str) else value.decode()
     except UnicodeDecodeError as error:
-        return f"is not UTF-8 text at byte {error.start}, and only files of a secret volume may hold other bytes"
+        return f"is not UTF-8 text at byte {error.start}, and only files of a secret volume may contain other bytes"
     if secret_paths.is_object(path) and not isinstance(_json(text), dict):
         return "is not a JSON object, which protected settings are; write {} for none"
     return None
 
 
 def missing_secrets(withheld: Sequence[str], configured: Collection[str]) -> list[str]:
-    """Which of the `withheld` paths are provided by none of the `configured` ones."""
+    """The `withheld` paths that none of the `configured` ones provides."""
     return [path for path in withheld if not any(secret_paths.provides(candidate, path) for candidate in configured)]
 
 
@@ -87,7 +87,7 @@ def every_container(properties: Mapping[str, Any]) -> list[Json]:
 
 
 def _variables(properties: Mapping[str, Any]) -> Iterator[Place]:
-    # Of a secure variable nothing but its name comes back. An open one always has a value, "" at the least.
+    # Only the name of a secure variable comes back. A plain variable always has a value, at least "".
     for container in every_container(properties):
         for variable in container["properties"].get("environmentVariables") or []:
             if _has_any(variable, "value", "secureValue", "secureValueReference"):
@@ -111,7 +111,7 @@ def _volumes(properties: Mapping[str, Any]) -> Iterator[Place | SecretVolume]:
         stands_in = ("storageAccountKey", "storageAccountKeyReference", "userManagedIdentityClientId")
         if share is not None and not _has_any(share, *stands_in):
             yield Place(secret_paths.storage_account_key(name), holder=share, key="storageAccountKey")
-        # {} is what is left of a secret volume; a volume of another kind has no such member.
+        # A GET shows {} in place of a secret volume; a volume of another kind has no such member.
         is_secret_volume = volume.get("secret") == {}
         if is_secret_volume:
             yield SecretVolume(secret_paths.any_file(name), volume)
@@ -144,7 +144,7 @@ def _as_arm_takes_it(path: str, value: Secret) -> Any:
 
 
 def _files(volume: str, secrets: Mapping[str, Secret]) -> dict[str, str]:
-    """What a secret volume holds: file name → content, which ARM wants in base64."""
+    """The content of a secret volume: file name → content in base64, as ARM requires."""
     files = {}
     for path, value in secrets.items():
         name = secret_paths.file_name(path, volume)

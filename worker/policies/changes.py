@@ -1,4 +1,4 @@
-"""What one version is to another, in words for people."""
+"""How one version relates to another, in words for people."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from worker.policies.versions import Version
 
 
 def why_not_of_line(new: Version, old: Version, policy: str) -> str | None:
-    """Why `new` may not follow `old` at all, whichever is higher; None if both are of one line."""
+    """Why `new` and `old` can't be compared, whichever is higher; None if both belong to one line."""
     if new.variant != old.variant:
         return f"{new} is {spell_variant(new)}, and {old} is {spell_variant(old)}: {policy} stays with the variant"
     if (len(new.numbers), bool(new.build)) != (len(old.numbers), bool(old.build)):
-        # 8 stands for the newest 8.x.y, whichever that is: to take 8.1.27 for higher might be to go down.
+        # The tag 8 stands for the newest 8.x.y, whichever that is. Moving from it to 8.1.27 could be a downgrade.
         return f"{new} has {_count(new)}, and {old} has {_count(old)}: {policy} stays with as many"
     if new.line != old.line:
-        return f"{new} is spelt otherwise than {old}: {policy} stays with the spelling"
+        return f"{new} is spelt differently from {old}: {policy} stays with the spelling"
     return None
 
 
 def why_not_higher(new: Version, old: Version, policy: str) -> str | None:
-    """Why `new` may not follow `old`, which is of its line, under a policy that never goes down; None if it may."""
+    """Why a policy that never goes down refuses `new` after `old`, both of one line; None if it allows it."""
     if new.precedence < old.precedence:
         return f"{new} is lower than {old}, and {policy} never goes down"
     return None
 
 
 def describe_change(new: Version, old: Version) -> str:
-    """What `new` is to the lower `old`, as in "a minor update of"."""
+    """How `new` relates to the lower `old`, for example "a minor update of"."""
     for parts, name in enumerate(("major", "minor", "patch"), 1):
         if not new.shares(parts, old):
             return f"a {name} update of"

@@ -13,7 +13,7 @@ def best_tag(policy: Policy, running: str, tags: Iterable[str]) -> str | None:
     """The tag that should replace the running one; None if none should. The order of the list makes no difference.
 
     Tags between which only time decides, such as the builds of the running version, are left to the webhooks: a list
-    of tags tells no times.
+    of tags does not say when they were pushed.
     """
     may_stay = policy.places(running)
     admitted = {
@@ -23,7 +23,8 @@ def best_tag(policy: Policy, running: str, tags: Iterable[str]) -> str | None:
         and isinstance(policy.decide(running, tag), Update)
         and not (may_stay and policy.outranks(tag, running) is not True)
     }
-    # Of builds of one version, which nothing tells the times of, the last one by its spelling is the likeliest.
+    # Only a push's time would say which build of one version is the newest, and a list has none. The last one by its
+    # spelling, in the running tag's form, is the likeliest; webhooks correct it.
     likeliest_first = sorted(sorted(admitted, key=natural, reverse=True), key=lambda tag: shape(tag) != shape(running))
     if not likeliest_first:
         return None

@@ -1,4 +1,4 @@
-"""Patterns over tags, matched by RE2: in time linear in the tag's length whatever the pattern is, in bounded memory.
+"""Patterns over tags, matched by RE2, which needs bounded memory and linear time whatever the pattern is.
 
 The grammar: https://github.com/google/re2/wiki/Syntax. It has neither look-around nor back-references.
 """
@@ -27,7 +27,7 @@ def compile_regex(pattern: str) -> Any:
 
 
 def compile_glob(pattern: str) -> Any:
-    """The same of a shell pattern: `*`, `?`, `[abc]`, `[a-z]`, `[!abc]`. fnmatch's translation uses what RE2 lacks."""
+    """The same for a shell pattern: `*`, `?`, `[abc]`, `[a-z]`, `[!abc]`. RE2 can't compile fnmatch's own."""
     _check(pattern)
     parts = _GLOB_PART.findall(pattern)
     if "".join(parts) != pattern:
@@ -46,12 +46,12 @@ def _check(pattern: str) -> None:
 
 def _check_part(part: str) -> None:
     if part.startswith("[^"):
-        raise ValueError("write [!abc] for any character but these")
+        raise ValueError("write [!abc] for any character except these")
     if part in _WILDCARDS:
         return
     foreign = _OF_TAGS.sub("", _members(part))
     if foreign:
-        raise ValueError(f"no tag holds {foreign[0]!r}; alternatives such as a or b are written regex:(a|b)")
+        raise ValueError(f"no tag contains {foreign[0]!r}; alternatives such as a or b are written regex:(a|b)")
 
 
 @lru_cache(maxsize=1024)
@@ -81,5 +81,5 @@ def _is_set(part: str) -> bool:
 
 
 def _members(part: str) -> str:
-    """The characters between the brackets of a set; any other part is its own only member."""
+    """The characters between the brackets of a set; any other part is its own single member."""
     return part[1:-1].removeprefix("!") if _is_set(part) else part

@@ -1,4 +1,4 @@
-"""Conditions of a policy that no tag tells: which platforms an image is built for, and how long ago it was pushed."""
+"""Conditions that can't be read from a tag: the platforms an image is built for, and how long ago it was pushed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _AGE = re.compile(r"(?:([0-9]{1,4})d)?(?:([0-9]{1,4})h)?(?:([0-9]{1,4})m)?(?:([0
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What must hold beside the tag's place in the order; None: anything goes.
+    """What must be true besides the tag's place in the order; None means no condition.
 
     `platform` is written as in `docker pull --platform`: os/architecture[/variant].
     """
@@ -22,7 +22,7 @@ class Conditions:
     min_age: timedelta | None = None
 
     def too_young(self, pushed_at: datetime, now: datetime) -> str | None:
-        """Why an image that was pushed then has to wait still; None if it need not."""
+        """Why an image that was pushed at this time must still wait; None if it need not."""
         if self.min_age is None or now - pushed_at >= self.min_age:
             return None
         return f"pushed {spell_age(max(now - pushed_at, timedelta()))} ago, and min_age is {spell_age(self.min_age)}"
@@ -63,5 +63,5 @@ def spell_age(age: timedelta) -> str:
 
 
 def _includes(wanted: str, offered: str) -> bool:
-    """linux/arm64 is content with linux/arm64/v8; linux/arm/v7 is not with linux/arm/v6."""
+    """An image for linux/arm64/v8 satisfies linux/arm64, but one for linux/arm/v6 does not satisfy linux/arm/v7."""
     return offered == wanted or offered.startswith(f"{wanted}/")

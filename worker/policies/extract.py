@@ -1,4 +1,4 @@
-"""Extract: the part of a tag that is put in an order, named by the groups of a regular expression."""
+"""Extract: the part of a tag that decides its order, captured by the groups of a regular expression."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _DOTTED = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """An RE2 pattern that must match the whole tag; what its groups capture, in their order, is what counts.
+    """An RE2 pattern that must match the whole tag. What its groups capture is compared, in the order of the groups.
 
-    Without any group it is the whole match; with `only`, the group of that name alone. ValueError for a bad pattern.
+    Without groups the whole match is compared; with `only`, the group of that name. ValueError for a bad pattern.
     """
 
     pattern: str
@@ -24,7 +24,7 @@ class Extract:
         compile_regex(self.pattern)
 
     def parts(self, tag: str) -> tuple[str | None, ...] | None:
-        """What each group captures, None for one that took no part; None for a tag that does not match."""
+        """What each group captures, None for a group that did not take part; None for a tag that does not match."""
         match = compile_regex(self.pattern).fullmatch(tag)
         if match is None:
             return None

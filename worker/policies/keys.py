@@ -13,23 +13,23 @@ from worker.policies.spelling import is_closer
 Key = tuple[int, tuple[int, ...], str]
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _MISSING: Key = (-1, (), "")
-"""Of a group that took no part: before every number and every text."""
+"""The key of a group that did not take part: it comes before every number and every text."""
 
 
 @dataclass(frozen=True, slots=True)
 class ByKey(Ordered):
-    """Follow what is higher as a number, or later in the alphabet; never down.
+    """Follow tags that are higher as numbers, or later in the alphabet; never go down.
 
     A number may have dots, as the builds of Azure DevOps have (20230512.9, then 20230512.10): its parts are compared
-    one after the other. With `extract`, what its groups capture is compared, each as a number where it is one; tags
-    that are equal in it are builds of one place, which time decides between.
+    one after the other. With `extract`, what its groups capture is compared, each as a number if it is one. Tags that
+    are equal in it are builds of one place, between which time decides.
     """
 
     kind: Literal["number", "text"]
     extract: Extract | None = None
 
     def places(self, tag: str) -> bool:
-        """Does it give something to compare?"""
+        """Whether the tag contains something to compare."""
         return self._key(tag) is not None
 
     def decide(self, running: str | None, pushed: str) -> Decision:
@@ -53,23 +53,23 @@ class ByKey(Ordered):
         return Skip(f"{pushed} is the same number as {running}, in another spelling")
 
     def start(self, running: str, pushed: str) -> Decision:
-        """May `pushed` be what a container begins with whose tag has no place in the order?"""
+        """Whether a container whose tag has no place in the order may start with `pushed`."""
         if not self.places(pushed):
             return self._without_place(pushed)
         return Update(f"{pushed} has a place in {self}, and {shown(running)}, which runs, has none")
 
     def outranks(self, pushed: str, wanted: str) -> bool | None:
-        """Whether it is higher. None for one place twice, and where `wanted` has none."""
+        """Whether it is higher. None if both have the same place, or `wanted` has none."""
         new, old = self._key(pushed), self._key(wanted)
         if old is None or new == old:
             return None
         return new is not None and new > old
 
-    def prefers(self, running: str | None, one: str, other: str) -> bool | None:
+    def prefers(self, running: str | None, first: str, second: str) -> bool | None:
         """As `outranks`; then by the running tag's spelling, where time does not decide."""
-        if self.extract is None and one != other and self._key(one) == self._key(other):
-            return is_closer(running, one, other)
-        return self.outranks(one, other)
+        if self.extract is None and first != second and self._key(first) == self._key(second):
+            return is_closer(running, first, second)
+        return self.outranks(first, second)
 
     def _key(self, tag: str) -> tuple[Key, ...] | None:
         if not is_tag(tag):
@@ -83,7 +83,7 @@ class ByKey(Ordered):
 
     def _without_place(self, pushed: str) -> Skip:
         if self.extract is None:
-            return Skip(f"{pushed} is not a number, and {self} follows numbers alone")
+            return Skip(f"{pushed} is not a number, and {self} follows only numbers")
         if self.extract.parts(pushed) is None:
             return Skip(f"{pushed} does not match {self.extract}")
         return Skip(f"what {self.extract} captures first in {pushed} is not a number")

@@ -32,11 +32,11 @@ class LongForm:
 
     @property
     def ordered(self) -> bool:
-        """As its order is."""
+        """Whether its order is one of tags."""
         return self.order.ordered
 
     def places(self, tag: str) -> bool:
-        """As its order does. What `match` leaves out may run all the same, and is compared with."""
+        """Whether its order has a place for it. A running tag that `match` leaves out is still compared."""
         return self.order.places(tag)
 
     def decide(self, running: str | None, pushed: str) -> Decision:
@@ -52,14 +52,14 @@ class LongForm:
         return self.order.decide(running, pushed)
 
     def outranks(self, pushed: str, wanted: str) -> bool | None:
-        """By its order; with `start`, what has a place in it is higher than what has none."""
+        """As its order says; with `start`, a tag that has a place is higher than one that has none."""
         if self.start and not self.places(wanted):
             return self.places(pushed)
         return self.order.outranks(pushed, wanted)
 
-    def prefers(self, running: str | None, one: str, other: str) -> bool | None:
-        """By its order."""
-        return self.order.prefers(running, one, other)
+    def prefers(self, running: str | None, first: str, second: str) -> bool | None:
+        """As its order says."""
+        return self.order.prefers(running, first, second)
 
     def _does_not_count(self, tag: str) -> str | None:
         if self.match and not any(matcher.matches(tag) for matcher in self.match):
@@ -93,9 +93,9 @@ class LongForm:
 def order_of(
     name: str, bound: Level | Range | None = None, extract: Extract | None = None, *, pre_releases: bool = False
 ) -> Order:
-    """The order of this name; what only semver knows is left out for the others."""
+    """The order of this name. Options that only semver has are ignored for the others."""
     if name == "semver":
-        # The reasons that it gives must be true of the whole policy, which no short form spells.
+        # Its reasons must hold for the whole policy, so they name it rather than a short form.
         named = "" if extract is None else "order: semver"
         return SemVer(bound or "major", pre_releases, extract, named)
     if name == "number":

@@ -1,4 +1,4 @@
-"""Policies read from text. What they decide is in the modules beside this one: policy, patterns and semver."""
+"""Reads policies from text. The modules policy, patterns, keys and semver contain what they decide."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _ALONE = (*_UNBOUNDED, "semver")
 _KINDS = (*_ALONE, "glob", "regex")
 _BOUNDS = (*LEVELS, *(f"{level}+pre" for level in LEVELS))
 
-# Of versions, as people write it elsewhere: 1.x, 1.4.*, v1.4.
+# Ranges of versions as people write them elsewhere: 1.x, 1.4.*, v1.4.
 _LINE = re.compile(r"v?([0-9]+(?:\.[0-9]+){0,2})(?:\.[x*])*", re.IGNORECASE)
 
 
 class InvalidPolicy(ValueError):
-    """The text is no policy: `problem` says why, `suggestion` is the nearest text that is one, if any is near."""
+    """The text is not a policy: `problem` says why, `suggestion` is the nearest valid text, if any is near."""
 
     def __init__(self, text: str, problem: str, suggestion: str | None = None) -> None:
         super().__init__(text, problem, suggestion)
@@ -90,13 +90,13 @@ def _read_semver(text: str) -> SemVer:
 
 
 def _nearest(text: str) -> str | None:
-    """A valid spelling that is near `text`; never one that admits more than what stands behind its colon."""
+    """A valid spelling near `text`; never one that admits more than the bound after its colon."""
     text = text[:LONGEST_POLICY].strip()
     return next((guess for guess in _guesses(text) if guess != text and _is_policy(guess)), None)
 
 
 def _guesses(text: str) -> Iterator[str]:
-    """What may have been meant, the likeliest first. Not all of it is a policy."""
+    """What may have been meant, the likeliest first. Not every candidate is a valid policy."""
     kind, colon, rest = text.partition(":")
     levels = _guessed_levels(text)
     yield re.sub(r"[,\s]+", " ", text)  # semver:>=1.4, <2
@@ -109,7 +109,7 @@ def _guesses(text: str) -> Iterator[str]:
     if line:  # 1.4.x
         yield f"semver:~{line[1]}"
     yield f"semver:{text}"  # >=1.4
-    # Not semver for semver:<something>: without its bound it would admit more.
+    # Never suggest plain semver for semver:<something>: without the bound it would admit more.
     yield from get_close_matches(kind.lower(), _UNBOUNDED if rest else _ALONE)
 
 
@@ -123,7 +123,7 @@ def _is_like_semver(text: str) -> bool:
 
 
 def _guessed_levels(text: str) -> list[str]:
-    """The levels that its second word is near, or its only one."""
+    """The levels that the second word, or the only word, resembles."""
     word, *others = _words(text)
     bound = ":".join(others) or word
     return [f"semver:{level}" for level in get_close_matches(bound, _BOUNDS)]

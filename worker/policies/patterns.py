@@ -28,7 +28,7 @@ class Matcher:
             raise ValueError("neither a tag nor a pattern: a pattern is written glob:1.* or regex:^v")
 
     def matches(self, tag: str) -> bool:
-        """Is the tag one of those?"""
+        """Whether the tag matches."""
         if self.kind == "glob":
             return bool(compile_glob(self.pattern).fullmatch(tag))
         if self.kind == "regex":
@@ -51,7 +51,7 @@ def parse_matcher(text: str) -> Matcher:
 
 @dataclass(frozen=True, slots=True)
 class Glob(Unordered):
-    """Follow the tags that a shell pattern (`*`, `?`, `[abc]`, `[!abc]`) matches in full; ValueError for a bad one."""
+    """Follow the tags that a shell pattern (`*`, `?`, `[abc]`, `[!abc]`) matches; ValueError for a bad pattern."""
 
     pattern: str
 
@@ -113,13 +113,13 @@ class Regex:
         """By the group `version`, as SemVer does; None without one, and for two tags of one version."""
         return self._order.outranks(pushed, wanted) if self._order else None
 
-    def prefers(self, running: str | None, one: str, other: str) -> bool | None:
+    def prefers(self, running: str | None, first: str, second: str) -> bool | None:
         """Likewise."""
-        return self._order.prefers(running, one, other) if self._order else None
+        return self._order.prefers(running, first, second) if self._order else None
 
     @property
     def _order(self) -> SemVer | None:
-        """The pattern says itself which pre-releases match, so there is no rule for them."""
+        """The pattern itself decides which pre-releases match, so there is no separate rule for them."""
         if "version" not in compile_regex(self.pattern).groupindex:
             return None
         return SemVer(pre_releases=True, extract=Extract(self.pattern, "version"), named=str(self))

@@ -1,4 +1,4 @@
-"""What a policy is and what it answers, and the two kinds that look at no more than the tags themselves.
+"""What a policy is and what it answers, and the two kinds that compare only the tags themselves.
 
 Policies are pure values; worker.policies.parse reads them from text. No answer takes long: a tag has at most 128
 characters.
@@ -12,7 +12,7 @@ from typing import Protocol
 
 from worker.policies.conditions import UNCONDITIONAL, Conditions
 
-# A tag by the OCI distribution specification, and `+`, which some registries let pass for build metadata.
+# A tag as the OCI distribution specification defines it, plus `+`, which some registries accept for build metadata.
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
 
 
@@ -34,35 +34,35 @@ Decision = Update | Skip
 
 
 class Policy(Protocol):
-    """A value that answers for any two strings and never raises; its `str` is its spelling."""
+    """A value that answers for any two strings and never raises. Its `str` is its spelling."""
 
     @property
     def ordered(self) -> bool:
-        """Does it put tags in an order of their own, higher and lower ones?"""
+        """Whether it orders tags from low to high."""
 
     @property
     def conditions(self) -> Conditions:
-        """What must hold beside the tag's place in the order."""
+        """What must be true besides the tag's place in the order."""
 
     def places(self, tag: str) -> bool:
-        """Has this tag a place in the order? `latest` has none among versions. Without an order, every tag has."""
+        """Whether this tag has a place in the order. `latest` has none among versions. Without an order, all have."""
 
     def decide(self, running: str | None, pushed: str) -> Decision:
-        """May the tag `pushed` replace the tag `running`? None: it runs by digest, and nobody knows its tag."""
+        """Whether the tag `pushed` may replace the tag `running`, which is None if the image runs by digest."""
 
     def outranks(self, pushed: str, wanted: str) -> bool | None:
-        """Is `pushed` the higher one of two tags? None: the policy has no order for these two, so time decides."""
+        """Whether `pushed` is the higher of two tags. None: the policy does not order these two, so time decides."""
 
-    def prefers(self, running: str | None, one: str, other: str) -> bool | None:
-        """Of two tags that may both replace `running`, is `one` the better? None: time decides.
+    def prefers(self, running: str | None, first: str, second: str) -> bool | None:
+        """Whether `first` is the better of two tags that may both replace `running`. None: time decides.
 
-        The policy's own order comes first, then the running tag's spelling. So the answer depends on neither the order
+        The policy's own order comes first, then the running tag's spelling. So the answer depends neither on the order
         of a list nor on which of them came first.
         """
 
 
 class Unordered:
-    """What the policies without an order of tags have in common."""
+    """What policies without an order of tags have in common."""
 
     __slots__ = ()
 
@@ -84,13 +84,13 @@ class Unordered:
         """Time decides."""
         return None
 
-    def prefers(self, running: str | None, one: str, other: str) -> bool | None:  # noqa: ARG002 (as above)
+    def prefers(self, running: str | None, first: str, second: str) -> bool | None:  # noqa: ARG002 (as above)
         """Time decides."""
         return None
 
 
 class Ordered:
-    """What the policies with an order of tags have in common."""
+    """What policies with an order of tags have in common."""
 
     __slots__ = ()
 
@@ -110,7 +110,7 @@ class AnyTag(Unordered):
     """Follow every tag that is pushed."""
 
     def decide(self, running: str | None, pushed: str) -> Decision:
-        """Update to whatever is a tag."""
+        """Update to any valid tag."""
         if not is_tag(pushed):
             return not_a_tag(pushed)
         return moved(pushed) if pushed == running else Update(f"{pushed} was pushed, and any follows every tag")
@@ -121,7 +121,7 @@ class AnyTag(Unordered):
 
 @dataclass(frozen=True, slots=True)
 class SameTag(Unordered):
-    """Follow the running tag alone, when it moves to another image."""
+    """Follow only the running tag, when it moves to another image."""
 
     def decide(self, running: str | None, pushed: str) -> Decision:
         """Update if `pushed` is the running tag."""
@@ -131,14 +131,14 @@ class SameTag(Unordered):
             return moved(pushed)
         if running is None:
             return Skip("the image runs by digest and its tag is not known: deploy the tag to follow once")
-        return Skip(f"{pushed} is not {shown(running)}, the running tag, which same-tag alone follows")
+        return Skip(f"{pushed} is not {shown(running)}, the running tag, and same-tag follows only that")
 
     def __str__(self) -> str:
         return "same-tag"
 
 
 def is_tag(text: str) -> bool:
-    """Could it be a tag?"""
+    """Whether it could be a tag."""
     return bool(_TAG.fullmatch(text))
 
 
@@ -148,12 +148,12 @@ def moved(tag: str) -> Update:
 
 
 def not_a_tag(text: str) -> Skip:
-    """What was pushed can be no tag."""
+    """The pushed text can't be a tag."""
     return Skip(f"{shown(text)} is not a tag")
 
 
 def not_comparable(running: str, pushed: str, policy: object) -> str:
-    """Why a policy with an order skips everything: the running tag has no place in it."""
+    """Why a policy with an order skips every push: the running tag has no place in it."""
     return (
         f"the running tag {shown(running)} has no place in the order of {policy}, so nothing can be compared with it: "
         f"deploy a tag such as {pushed} once, or say start: true in the long form of the policy"
@@ -161,5 +161,5 @@ def not_comparable(running: str, pushed: str, policy: object) -> str:
 
 
 def shown(text: str) -> str:
-    """`text` as a message may hold it: as it is if it could be a tag, else quoted, escaped and cut."""
+    """`text` in a form that is safe in a message: unchanged if it could be a tag, else quoted, escaped and cut."""
     return text if is_tag(text) else repr(text[:80])

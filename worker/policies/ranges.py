@@ -19,7 +19,7 @@ class Range:
     high: Numbers | None
 
     def __contains__(self, version: Version) -> bool:
-        """Whether every image that the tag may stand for is inside: 1.9 means any 1.9.x, so it is not in <1.9.5."""
+        """Whether every image that the tag may stand for is inside. 1.9 means any 1.9.x, so it is not in <1.9.5."""
         numbers = significant(version.numbers)
         if numbers < self.low or (numbers == self.low and version.pre_release):
             return False
@@ -29,11 +29,11 @@ class Range:
 def parse_range(text: str) -> Range:
     """Read comparators joined by spaces, such as `>=1.4 <2`, `^1.4`, `~1.4.2`; ValueError says what is wrong.
 
-    A comparator looks at the numbers that it names: `<=1.4` and `=1.4` admit 1.4.9, `>1.4` begins at 1.5.
+    A comparator compares only the numbers that it names: `<=1.4` and `=1.4` admit 1.4.9, `>1.4` begins at 1.5.
     """
     comparators = re.sub(r"(?<=[<>=^~])\s+", "", text).split()
     if not comparators:
-        raise ValueError("there is none after the colon")
+        raise ValueError("no range is given after the colon")
     lows: list[Numbers] = []
     highs: list[Numbers] = []
     for comparator in comparators:
@@ -51,8 +51,8 @@ def parse_range(text: str) -> Range:
 
 
 def _bounds(operator: str, version: Numbers) -> tuple[Numbers, Numbers | None]:
-    """The first version inside, and the first one beyond."""
-    # ^1.4 goes up to 2, ^0.4 up to 0.5: the first number that is not 0 stays, as npm and Cargo read it.
+    """The first version inside, and the first one above."""
+    # ^1.4 ends before 2, and ^0.4 before 0.5. The first number that is not 0 stays, as in npm and Cargo.
     kept = next((place for place, number in enumerate(version, 1) if number), len(version))
     first, beyond = {
         ">=": (version, None),
@@ -67,5 +67,5 @@ def _bounds(operator: str, version: Numbers) -> tuple[Numbers, Numbers | None]:
 
 
 def after(numbers: Numbers) -> Numbers:
-    """The numbers that follow everything which begins with these: 1.5 follows every 1.4.x."""
+    """The first numbers above everything that begins with these: 1.5 comes after every 1.4.x."""
     return (*numbers[:-1], numbers[-1] + 1)

@@ -1,4 +1,4 @@
-"""The order `semver`: higher versions, as far as it goes, and never down."""
+"""The order `semver`: follow higher versions within a bound, and never go down."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ Level = Literal["major", "minor", "patch"]
 _FLOATING = frozenset({"latest", "stable", "current", "lts", "mainline", "edge", "release"})
 LEVELS: tuple[Level, ...] = ("major", "minor", "patch")
 FEW = 1000
-"""From here on a single number is rather a build's, or a year."""
+"""From this value on, a single number is probably a build or a year."""
 
 
 @dataclass(frozen=True, slots=True)
 class SemVer(Ordered):
-    """Follow higher versions of the running one's line, never down: up to a change of `bound`, or within a range.
+    """Follow higher versions of the running line, and never go down: up to a change of `bound`, or within a range.
 
-    With `extract` the version is what that captures, and tags of one version are its builds, which time decides
-    between. `named` is what messages call the policy.
+    With `extract` the version is what it captures, and tags of one version are its builds, between which time
+    decides. `named` is what messages call the policy.
     """
 
     bound: Level | Range = "major"
@@ -34,7 +34,7 @@ class SemVer(Ordered):
     named: str = field(default="", compare=False)
 
     def places(self, tag: str) -> bool:
-        """Is it a version?"""
+        """Whether it is a version."""
         return self._version(tag) is not None
 
     def decide(self, running: str | None, pushed: str) -> Decision:
@@ -58,14 +58,14 @@ class SemVer(Ordered):
         return Update(f"{pushed} is {describe_change(new, old)} {running}")
 
     def start(self, running: str, pushed: str) -> Decision:
-        """May `pushed` be what a container begins with whose tag has no place in the order?"""
+        """Whether a container whose tag has no place in the order may start with `pushed`."""
         new = self._version(pushed)
         if new is None:
             return self._not_a_version(pushed)
         return self._without_another(new, f"{shown(running)} runs", variants=_variants(running), below=FEW)
 
     def outranks(self, pushed: str, wanted: str) -> bool | None:
-        """By precedence. False between two lines; None for one tag or version twice, and where `wanted` is none."""
+        """By precedence. False between two lines; None for the same tag or version, or if `wanted` is not a version."""
         new, old = self._version(pushed), self._version(wanted)
         if old is None or pushed == wanted:
             return None
@@ -75,10 +75,10 @@ class SemVer(Ordered):
             return None
         return new.precedence > old.precedence
 
-    def prefers(self, running: str | None, one: str, other: str) -> bool | None:
-        """By precedence, whatever the lines: those that may start a container can be of several."""
-        new, old = self._version(one), self._version(other)
-        if new is None or old is None or one == other:
+    def prefers(self, running: str | None, first: str, second: str) -> bool | None:
+        """By precedence, whatever the lines: the versions that may start a container can be of several lines."""
+        new, old = self._version(first), self._version(second)
+        if new is None or old is None or first == second:
             return None
         if running and self.extract is None and not self.places(running):
             meant = _variants(running)[0]
@@ -86,7 +86,7 @@ class SemVer(Ordered):
                 return new.variant == meant
         if new.precedence != old.precedence:
             return new.precedence > old.precedence
-        return None if self.extract else is_closer(running, one, other)
+        return None if self.extract else is_closer(running, first, second)
 
     def _version(self, tag: str) -> Version | None:
         if not is_tag(tag):
@@ -99,14 +99,14 @@ class SemVer(Ordered):
         if not is_tag(pushed):
             return not_a_tag(pushed)
         if self.extract is None:
-            return Skip(f"{pushed} is not a version, and {self} follows versions alone")
+            return Skip(f"{pushed} is not a version, and {self} follows only versions")
         if self.extract.parts(pushed) is None:
             return Skip(f"{pushed} does not match {self.extract}")
         return Skip(f"what {self.extract} captures in {pushed} is not a version")
 
     def _why_not(self, new: Version, old: Version) -> str | None:
-        """Why `new` may not follow `old`; None if it may, as the same tag may."""
-        # The line comes before the order: of two lines neither is higher, whatever their numbers seem to say.
+        """Why `new` may not follow `old`; None if it may. The same tag may."""
+        # The line is compared before the order: neither of two lines is higher, whatever their numbers suggest.
         return (
             self._outside(new)
             or why_not_of_line(new, old, str(self))
@@ -123,10 +123,10 @@ class SemVer(Ordered):
         return None
 
     def _why_stray(self, new: Version, old: Version) -> str | None:
-        """Nothing leaps over the upper end of a range, and of what a pattern captures its author knows best."""
+        """A stray number can't exceed the upper end of a range, and the author of a pattern knows what it captures."""
         if self._has_upper_end or self.extract or not new.is_stray(old):
             return None
-        return f"{new} is rather a year or a build than a version after {old}: it is over ten times as high"
+        return f"{new} is probably a year or a build, not a version after {old}: it is over ten times as high"
 
     def _why_the_same(self, new: Version, old: Version) -> str | None:
         if self.extract or new.text == old.text or new.precedence != old.precedence:
@@ -136,7 +136,7 @@ class SemVer(Ordered):
     def _too_far(self, new: Version, old: Version) -> str | None:
         if isinstance(self.bound, Range):
             return None
-        # How many of the numbers an update leaves as they are: none, the first, the first two.
+        # How many leading numbers an update must keep: none, the first, or the first two.
         kept = LEVELS.index(self.bound)
         if new.shares(kept, old):
             return None
@@ -147,19 +147,19 @@ class SemVer(Ordered):
         runs_pre_release = old is not None and bool(old.pre_release)
         if not new.pre_release or self.pre_releases or runs_pre_release:
             return None
-        return f"{new} is a pre-release: they are for those who run one, or say {self._with_pre_releases()}"
+        return f"{new} is a pre-release, and none runs here: deploy one once, or write {self._with_pre_releases()}"
 
     def _without_another(self, new: Version, why: str, *, variants: Sequence[str], below: int) -> Decision:
-        """For a container that runs no version, so that nothing can be higher: only what is surely meant.
+        """What a container that runs no version may start with. Nothing can be higher, so only a clear version may.
 
-        A single number is a version only `below` this one. Who asks for a start means it; an image by digest may be of
-        any tag, and the full version of a release is often pushed in the same moment.
+        A single number is a version only if it is less than `below`. With `start` somebody has asked for it. An image
+        by digest may have any tag, and the full version of a release is often pushed at the same moment.
         """
         problem = self._outside(new) or self._pre_release_unasked(new, None)
         if problem:
             return Skip(problem)
         if self.extract is None and not self._has_upper_end and new.may_be_a_build(below):
-            return Skip(f"{new} may be a build or a date: such a number is a version for those who run one")
+            return Skip(f"{new} may be a build or a date: deploy such a number once if it is meant as a version")
         if self.extract is None and new.variant not in variants:
             return Skip(f"{new} is {spell_variant(new)}, and {why}: deploy a tag of its variant once")
         return Update(f"{new} is a version, and {why}, with no version to compare it with")
@@ -180,9 +180,9 @@ class SemVer(Ordered):
 
 
 def _variants(running: str) -> list[str]:
-    """The variants that a tag without a version may mean, the likeliest first: `alpine` of latest-alpine.
+    """The variants that a tag without a version may mean, the likeliest first: `alpine` for latest-alpine.
 
-    `alpine` itself may be one, or the name of a branch, whose images are the plain ones.
+    `alpine` itself may be a variant, or the name of a branch whose images are plain.
     """
     word, _, variant = running.partition("-")
     return [variant] if variant and word.lower() in _FLOATING else [running, ""]

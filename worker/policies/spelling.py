@@ -1,4 +1,4 @@
-"""How tags are spelt: what decides between two that are equal in the order of a policy."""
+"""How tags are spelt, which decides between two that are equal in a policy's order."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ def natural(tag: str) -> Natural:
 
 
 def shape(tag: str) -> str:
-    """The tag without its numbers, but with their leading zeros: 24.04_alpine and 22.04_alpine have one shape."""
+    """The tag without its numbers, but with their leading zeros: 24.04_alpine and 22.04_alpine have the same shape."""
     return re.sub(r"(0?)[0-9]+", lambda match: "0#" if match[1] else "#", tag)
 
 
-def is_closer(running: str | None, one: str, other: str) -> bool:
-    """Of two tags that are equal otherwise: is `one` spelt more like the running tag than `other`? Total."""
-    return _distance(running, one) < _distance(running, other)
+def is_closer(running: str | None, first: str, second: str) -> bool:
+    """Whether `first` is spelt more like the running tag than the otherwise equal `second`. The order is total."""
+    return _distance(running, first) < _distance(running, second)
 
 
 def _distance(running: str | None, tag: str) -> tuple[bool, int, Natural, str]:

@@ -1,8 +1,8 @@
-"""Versions as image tags spell them, and their order.
+"""Versions as they are spelt in image tags, and their order.
 
 A tag is read as `[v]numbers[_build][pre-release][variant][revision]`. SemVer's own grammar does not fit: image tags
-have any count of numbers, name the base image behind a dash, and number the builds of one version there, too. For
-SemVer alone (https://semver.org/#spec-item-9) `16.2-alpine` and `1.4.2-1` would be pre-releases.
+have any count of numbers, name the base image after a dash, and also number the builds of one version there. Under
+SemVer (https://semver.org/#spec-item-9) `16.2-alpine` and `1.4.2-1` would be pre-releases.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ _HAVE_NO_VERSIONS = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
-"""Words of tags that have no versions of their own: a number behind one of them counts the builds of the image."""
+"""Words in tags that have no versions of their own: a number after one of them counts the builds of the image."""
 _LONGEST_OF_A_VERSION = 4
-"""Digits of a number that may be a version of the word in front of it: otp-25, nanoserver-1809."""
+"""The most digits of a number that may be a version of the word before it: otp-25, nanoserver-1809."""
 _STRAY = 1000
-"""From here on a first number that is over ten times the running one is a year or a build."""
+"""From this value on, a first number that is over ten times the running one is a year or a build."""
 _BUILD = 100_000
-"""From here on a first number is a build or a date, whatever stands behind it: 20260115.2."""
+"""From this value on, a first number is a build or a date, whatever follows it: 20260115.2."""
 
 Rank = tuple[bool, int, str]
 Precedence = tuple[Numbers, Numbers, bool, tuple[Rank, ...], Numbers]
@@ -65,7 +65,7 @@ Precedence = tuple[Numbers, Numbers, bool, tuple[Rank, ...], Numbers]
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What a tag says, without its build metadata (`+…`), which has no part in the order.
+    """What a tag says, without its build metadata (`+…`), which does not affect the order.
 
     `numbers` are as many as were written, `pre_release` its identifiers (`rc1` gives `rc`, `1`), `variant` what names
     the kind of image, such as `alpine3.19`, or "". `build` is the `_N` right behind the numbers, `revision` the number
@@ -100,14 +100,14 @@ class Version:
         return _padded(self.numbers, parts) == _padded(other.numbers, parts)
 
     def is_stray(self, running: Version) -> bool:
-        """Is it a year or a build, pushed once by mistake, where small numbers run? (10.11.4, then 2021.12.16)"""
+        """Whether it is a year or a build, pushed by mistake where small numbers run: 2021.12.16 after 10.11.4."""
         first, before = self.numbers[0], running.numbers[0]
         return first >= _STRAY and first > 10 * before
 
     def may_be_a_build(self, below: int) -> bool:
-        """Does it look like a date or a build's number? For those who run none that it could be compared with.
+        """Whether it looks like a date or a build number. For containers that run no version to compare it with.
 
-        A number that stands alone is a version only `below` this one.
+        A single number is a version only if it is less than `below`.
         """
         first = self.numbers[0]
         return self.is_dashed or first >= _BUILD or (len(self.numbers) == 1 and first >= below)
@@ -115,7 +115,7 @@ class Version:
 
 @lru_cache(maxsize=4096)
 def parse_version(text: str) -> Version | None:
-    """The version, of any count of numbers, that `text` spells; None if it spells none or is longer than a tag."""
+    """The version that `text` spells; None if it spells none or is longer than a tag may be."""
     if len(text) > _LONGEST:
         return None
     match = _VERSION.fullmatch(text)
@@ -137,9 +137,9 @@ def parse_version(text: str) -> Version | None:
 
 
 def _split_pre_release(attached: str | None, segments: list[str]) -> tuple[tuple[str, ...], list[str]]:
-    """Tell the pre-release from the rest: `rc`, `1` and `alpine` of 1.5.0-rc.1-alpine.
+    """Separate the pre-release from the rest: `rc`, `1` and `alpine` in 1.5.0-rc.1-alpine.
 
-    A pre-release begins with one of the known words, wherever it stands, and takes the numbers behind it along
+    A pre-release begins with one of the known words, wherever it is, and includes the numbers after it
     (`dev-20260101`).
     """
     if attached:
@@ -154,14 +154,14 @@ def _split_pre_release(attached: str | None, segments: list[str]) -> tuple[tuple
         end += 1
     identifiers: list[str] = []
     for identifier in ".".join(segments[start:end]).split("."):
-        # Read strictly, rc10 would come before rc9; nobody who writes it means that.
+        # SemVer compares rc9 and rc10 as texts, and rc10 would come first. Nobody who writes it means that.
         numbered_word = _NUMBERED_WORD.fullmatch(identifier)
         identifiers += numbered_word.groups() if numbered_word else [identifier]
     return tuple(identifiers), [*segments[:start], *segments[end:]]
 
 
 def _split_revision(segments: list[str]) -> tuple[list[str], Numbers]:
-    """Tell the variant from the revision, which comes last: `debian`, `9` and 24 of -debian-9-r24."""
+    """Separate the variant from the revision, which comes last: `debian`, `9` and 24 in -debian-9-r24."""
     if not segments:
         return [], ()
     marked = _MARKED_REVISION.fullmatch(segments[-1])
@@ -172,12 +172,12 @@ def _split_revision(segments: list[str]) -> tuple[list[str], Numbers]:
 
 
 def _where_revision_starts(segments: Sequence[str]) -> int:
-    """The place of the first number of the revision; the count of the segments if there is none."""
+    """The index of the revision's first number; the count of the segments if there is none."""
     end = len(segments)
     first_number = end
     while first_number and _NUMERIC.fullmatch(segments[first_number - 1]):
         first_number -= 1
-    # A date may have dashes of its own, and a time of day behind it.
+    # A date may contain dashes, and a time of day may follow it.
     for place in range(first_number, end):
         if _is_date(segments[place:]):
             return place
@@ -188,17 +188,17 @@ def _where_revision_starts(segments: Sequence[str]) -> int:
 
 
 def _is_date(segments: Sequence[str]) -> bool:
-    """Do the segments begin with a date: 20230512, 202305121230, or 2023-05-12?"""
+    """Whether the segments begin with a date: 20230512, 202305121230, or 2023-05-12."""
     if _DAY.fullmatch(segments[0]):
         return True
     return len(segments) >= 3 and bool(_YEAR.fullmatch(segments[0])) and all(len(part) == 2 for part in segments[1:3])
 
 
 def _belongs_to(word: str, number: str) -> bool:
-    """Is the number a version of the word in front of it, and so of the variant: otp-25, scala_2.12, x86_64?
+    """Whether the number is a version of the word before it, and so part of the variant: otp-25, scala_2.12, x86_64.
 
-    Which words have versions nobody can list. To take a revision for a part of the variant costs a rebuild of one
-    version; to take a part of the variant for a revision would bring in another base image.
+    Nobody can list all words that have versions. A revision taken for a part of the variant only misses a rebuild of
+    one version; a part of the variant taken for a revision would bring in another base image.
     """
     if _NUMERIC.fullmatch(word):
         return False
@@ -217,7 +217,7 @@ def _rank(identifier: str) -> Rank:
 
 
 def significant(numbers: Numbers) -> Numbers:
-    """Without zeros at the end, so that equal versions are equal and the order of tuples is that of versions."""
+    """The numbers without zeros at the end, so that equal versions are equal tuples and tuples sort as versions do."""
     end = len(numbers)
     while end and not numbers[end - 1]:
         end -= 1

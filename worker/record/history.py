@@ -1,4 +1,4 @@
-"""The history over all groups: the ends of pushes in one list, the newest first. Pure."""
+"""The history of all groups: the ends of pushes in one list, the newest first. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from worker.record.values import Outcome
 
 
 def all_ends(records: Iterable[Record], trace: Trace) -> list[End]:
-    """Every end that these records and the trace tell of, the newest first."""
+    """Every end in these records and in the trace, the newest first."""
     ends = [End(target=record.target, outcome=outcome) for record in records for outcome in record.outcomes]
     return sorted([*ends, *trace.ends], key=lambda end: end.outcome.at, reverse=True)
 
@@ -21,7 +21,7 @@ def all_ends(records: Iterable[Record], trace: Trace) -> list[End]:
 def chosen(
     ends: Iterable[End], *, failed: bool = False, since: datetime | None = None, limit: int | None = None
 ) -> list[End]:
-    """Those of the ends that somebody asks for: what failed alone, nothing before `since`, no more than `limit`."""
+    """The ends that were asked for: only failures, nothing before `since`, at most `limit`."""
     found = [
         end
         for end in ends
@@ -31,7 +31,7 @@ def chosen(
 
 
 def entry(target: TargetId | None, outcome: Outcome) -> dict[str, Any]:
-    """An end as programs get it; its target is None where no target runs what was pushed."""
+    """An end as JSON; its target is None if no target runs what was pushed."""
     return {
         "at": outcome.at.isoformat(),
         "id": outcome.id,

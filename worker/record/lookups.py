@@ -1,4 +1,4 @@
-"""What a registry told of an image: where it is, that it is not there, or that nobody can tell. Pure."""
+"""What a registry says about an image: that it exists, that it does not, or that this is unknown. Pure."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The image is there; `digest` is what its tag points at now: an index's own digest for a multi-arch image.
+    """The image exists; `digest` is what its tag points at now: for a multi-arch image, the digest of its index.
 
-    `platforms` are the digests of the manifests that an index lists. Azure names one of them as what it pulled, so
+    `platforms` are the digests of the manifests that an index lists. Azure reports one of them as pulled, so
     any of them is the same image. `artifact` says what it is if it is no image that a container could run.
     `built_for` are the platforms that it is built for (`linux/amd64`), None if that is not known.
     """
@@ -21,7 +21,7 @@ class Found:
 
     @property
     def digests(self) -> frozenset[str]:
-        """Every digest by which a group may show this image."""
+        """Every digest under which a group may show this image."""
         return self.platforms | {self.digest}
 
 
@@ -34,7 +34,7 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """It could not be told, for the reason given: unreachable, throttled, private."""
+    """Unknown, for the reason given: unreachable, throttled, private."""
 
     detail: str
 

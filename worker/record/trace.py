@@ -1,4 +1,4 @@
-"""The trace of pushes that have ended and that no group's record tells of. Pure.
+"""The trace of ended pushes that are in no group's record. Pure.
 
 No target runs their repository, or they failed before a record was reached. It is one small blob beside the records.
 """
@@ -29,6 +29,6 @@ class Trace(Value):
     ends: tuple[End, ...] = ()
 
     def with_end(self, end: End) -> Trace:
-        """One more end. What is told again, as messages are delivered at least once, is there once."""
+        """The trace with one more end. Messages may be delivered twice, but an end appears once."""
         others = (other for other in self.ends if (other.outcome.id, other.target) != (end.outcome.id, end.target))
         return Trace(ends=(end, *others)[:TRACES_KEPT])

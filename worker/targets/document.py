@@ -1,6 +1,6 @@
-"""YAML read as plain texts, lists and mappings that know their lines, and the problems found in a targets file.
+"""Reads YAML as plain texts, lists and mappings with their lines, and collects the problems of a targets file.
 
-The file is composed into nodes and never constructed: no tag of YAML makes an object, and a scalar stays the text that
+The file is composed into nodes but never constructed: no YAML tag creates an object, and a scalar stays the text that
 was written (`1.10`, `on` and `2026-01-01` included; only null is None).
 """
 
@@ -41,7 +41,7 @@ class Problem:
 
 
 class TargetsError(ValueError):
-    """A targets file can't be used: all its problems, by line. No value of a secret is among them."""
+    """A targets file is invalid: all its problems, by line. They never contain the value of a secret."""
 
     def __init__(self, name: str, problems: Iterable[Problem]) -> None:
         self.name = name
@@ -71,7 +71,7 @@ class Document:
 
 
 def read_yaml(text: str) -> Document:
-    """Read one YAML document. Its problems are in it; where there was no reading on, `data` is None."""
+    """Read one YAML document. It contains its problems; `data` is None if it could not be read to its end."""
     document = Document()
     try:
         node = _compose(text)
@@ -86,8 +86,8 @@ def read_yaml(text: str) -> Document:
         document.problems.append(Problem(None, "", str(error)))
     except RecursionError:
         document.problems.append(Problem(None, "", "nested too deeply"))
-    except (yaml.YAMLError, ValueError, OverflowError):  # PyYAML's own slips, too: it lets chr() fail on "\\UFFFFFFFF"
-        document.problems.append(Problem(None, "", "not YAML: it holds a character that YAML does not allow"))
+    except (yaml.YAMLError, ValueError, OverflowError):  # PyYAML leaks errors: chr() fails on "\\UFFFFFFFF"
+        document.problems.append(Problem(None, "", "not YAML: it contains a character that YAML does not allow"))
     return document
 
 
@@ -98,7 +98,7 @@ def _compose(text: str) -> yaml.Node | None:
 
 
 class _TooMuch(Exception):
-    """Reading on would cost too much."""
+    """Reading the rest would cost too much."""
 
 
 class _Reader:

@@ -1,4 +1,4 @@
-"""The targets file: parsed and validated as a whole, every mistake at once with its line and what was meant.
+"""The targets file: parsed and validated as a whole. All mistakes are reported at once, with lines and suggestions.
 
 `python -m worker.targets.file` prints the JSON Schema that is shipped as worker/targets.schema.json.
 """
@@ -47,7 +47,7 @@ _MESSAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Discover:
-    """Where to look for groups that carry policies as resource tags; `resource_groups` None: everywhere."""
+    """Where to look for groups with policies in resource tags; `resource_groups` None: everywhere."""
 
     subscriptions: tuple[str, ...]
     resource_groups: tuple[str, ...] | None
@@ -55,7 +55,7 @@ class Discover:
 
 @dataclass(frozen=True, slots=True)
 class TargetsFile:
-    """What a valid targets file says. `registries` goes by host or host/path."""
+    """The content of a valid targets file. `registries` is keyed by host or host/path."""
 
     targets: tuple[Target, ...]
     discover: Discover | None
@@ -86,7 +86,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _without_null(schema: Any) -> Any:
-    """The same schema, but for null where a key may be left out: nobody would know what a written null means.
+    """The same schema without null for optional keys: the meaning of a written null would be unclear.
 
     pydantic writes `key: X | None = None` as `{"anyOf": [X, {"type": "null"}], "default": null}`; this leaves X.
     """
@@ -117,8 +117,8 @@ def _validate(document: Document, default_subscription: str | None) -> TargetsMo
 
 
 def _explain(error: Any) -> tuple[Path, str, str | None]:
-    """Path, what is wrong, and what was meant, of one of pydantic's errors. Never the input, which may be a secret."""
-    # pydantic puts "[key]" behind a mapping's key that is itself wrong, and the form behind a policy or a recipient.
+    """The path, the mistake and the suggestion for an error of pydantic. Never the input, which may be a secret."""
+    # pydantic adds "[key]" after an invalid key of a mapping, and the form after a policy or a recipient.
     path = tuple(part for part in error["loc"] if part not in ("[key]", SHORT, LONG))
     kind = error["type"]
     if kind == MISTAKE:
@@ -126,7 +126,7 @@ def _explain(error: Any) -> tuple[Path, str, str | None]:
     if kind == "extra_forbidden":
         fields = _model_at(path).model_fields
         near = get_close_matches(str(path[-1]), fields, 1, cutoff=0.5)
-        return path, f"not a key here, where {', '.join(fields)} may stand", near[0] if near else None
+        return path, f"unknown key; known here are {', '.join(fields)}", near[0] if near else None
     is_in_containers = path[2:3] == ("containers",)
     if kind == "model_type" and is_in_containers:
         return path, "must be a mapping, as in {policy: any}", None
@@ -153,7 +153,7 @@ def _model_at(path: Path) -> type[Strict]:
 
 
 def _report_duplicates(document: Document, default_subscription: str | None) -> None:
-    """Report groups and registries that are there twice, by the data as written: that works beside other mistakes."""
+    """Report groups and registries that are given twice, from the raw data: that works despite other mistakes."""
     if not isinstance(document.data, dict):
         return
     _report_groups_named_twice(document, document.data.get("targets"), default_subscription)

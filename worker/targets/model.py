@@ -1,4 +1,4 @@
-"""The model of the targets file, from which its JSON Schema is made. Every text in it is checked for itself."""
+"""The model of the targets file, from which its JSON Schema is made. Every text in it is checked on its own."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _schema(**keywords: Any) -> WithJsonSchema:
 
 
 ImageText = Annotated[str, AfterValidator(_check_image), _schema(examples=["acme/shop-worker", "ghcr.io/acme/shop"])]
-# Every scalar of the file is a text; a linter's YAML has made true of it.
+# Scalars of the file are read as texts. Data that a YAML library has loaded already contains booleans.
 Switch = Annotated[
     bool,
     BeforeValidator(lambda text: {"true": True, "false": False}.get(str(text), text)),
@@ -94,7 +94,7 @@ SecretPathText = Annotated[str, AfterValidator(_check_secret_path), _schema(patt
 
 
 def _needs_default(value: object, info: ValidationInfo) -> object:
-    """For a subscription left out: an error unless the validation's context has a default one."""
+    """A missing subscription: an error unless the validation's context has a default."""
     if value is None and not (info.context or {}).get("default_subscription"):
         raise _mistake("missing; set it here or in AZURE_SUBSCRIPTION_ID")
     return value
@@ -124,7 +124,7 @@ class TargetModel(Strict):
     )
     secrets: dict[SecretPathText, SourceText] = Field(
         {},
-        description="Where to find the secrets that ARM never gives back and every update must carry.",
+        description="Where to find the secrets that ARM never returns and every update must contain.",
         json_schema_extra={"additionalProperties": False},
     )
 
@@ -132,7 +132,7 @@ class TargetModel(Strict):
 
 
 class DiscoverModel(Strict):
-    """Where to look for container groups that carry the resource tag aci-hooks.policy."""
+    """Where to look for container groups that have the resource tag aci-hooks.policy."""
 
     subscriptions: Annotated[list[Segment], Field(min_length=1)] | None = Field(
         None, validate_default=True, description="Their ids. Left out: AZURE_SUBSCRIPTION_ID alone."
@@ -145,7 +145,7 @@ class DiscoverModel(Strict):
 
 
 class RegistryModel(Strict):
-    """How the worker asks a registry what a tag points at, and whom it believes where the registry can't tell."""
+    """How the worker asks a registry what a tag points at, and whose digest it believes if the registry can't tell."""
 
     username: SourceText | None = Field(None, description="The source of the user's name.")
     password: SourceText | None = Field(None, description="The source of the password or token.")
@@ -163,7 +163,7 @@ class RegistryModel(Strict):
     )
     realms: list[HostText] = Field(
         [],
-        description="More hosts of token servers that the credentials may be shown to, beside the registry's domain.",
+        description="More hosts of token servers that may receive the credentials, besides the registry's domain.",
     )
 
     @model_validator(mode="after")
@@ -171,7 +171,7 @@ class RegistryModel(Strict):
         if (self.username is None) != (self.password is None):
             raise _mistake("username and password must be given together")
         if self.identity and self.username is not None:
-            raise _mistake("identity takes the place of username and password: write one or the other")
+            raise _mistake("identity replaces username and password: give one or the other")
         return self
 
 
@@ -180,7 +180,7 @@ class TargetsModel(Strict):
 
     targets: list[TargetModel] = Field([], description="The container groups, each with its rules.")
     discover: DiscoverModel | None = Field(
-        None, description="Also every container group that carries the resource tag aci-hooks.policy."
+        None, description="Also every container group that has the resource tag aci-hooks.policy."
     )
     registries: dict[RegistryKeyText, RegistryModel] = Field(
         {},
@@ -206,7 +206,7 @@ class TargetsModel(Strict):
     @field_validator("discover")
     @classmethod
     def _says_where(cls, value: DiscoverModel | None) -> DiscoverModel:
-        """Only what is written comes here: `discover:` with nothing behind it could mean all or nothing."""
+        """Only written keys are validated: `discover:` without a value could mean everything or nothing."""
         if value is None:
             raise _mistake("empty: name resource_groups, or write {} for the whole subscription")
         return value

@@ -1,4 +1,4 @@
-"""The model of a policy in the targets file: its short form, a text, or its long one, a mapping."""
+"""The model of a policy in the targets file: the short form is a text, the long form a mapping."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _check_policy(text: str) -> str:
 
 
 def _checked_by(read: Callable[[str], object]) -> AfterValidator:
-    """Let a reader of worker.policies judge the text."""
+    """Validate the text with a parser of worker.policies."""
 
     def check(text: str) -> str:
         try:
@@ -80,7 +80,7 @@ BoundText = Annotated[str, _checked_by(parse_bound), _schema(examples=[*LEVELS, 
 ExtractText = Annotated[str, _checked_by(Extract), _schema(examples=[r"(\d+)\.(\d+)-r(\d+)"])]
 PlatformText = Annotated[str, _checked_by(parse_platform), _schema(examples=["linux/amd64", "linux/arm64/v8"])]
 AgeText = Annotated[str, _checked_by(parse_age), _schema(pattern="^([0-9]+[dhms])+$", examples=["30m", "2h", "1d"])]
-# The file is read as texts; editors, which read YAML's booleans, are told of both.
+# The file is read as texts, but editors read YAML's booleans: the schema allows both.
 YesOrNo = Annotated[
     str,
     AfterValidator(_check_yes_or_no),
@@ -89,37 +89,42 @@ YesOrNo = Annotated[
 
 
 class PolicyModel(Strict):
-    """The long form of a policy, of which the short ones are abbreviations."""
+    """The long form of a policy. The short forms are abbreviations of it."""
 
     order: OrderText = Field(
-        "pushed", description="What orders the tags. The highest one wins, and nothing goes down; pushed: the last one."
+        "pushed",
+        description="What orders the tags. The highest tag wins, and nothing goes down; pushed: the last push wins.",
     )
     match: Annotated[list[MatcherText], Field(min_length=1)] | None = Field(
-        None, description="The tags that count: any of these. Left out: all of them."
+        None, description="The tags that count: those that match any of these. Left out: all tags."
     )
     exclude: list[MatcherText] = Field([], description="The tags that don't count, whatever match says.")
     within: BoundText | None = Field(None, description="How far an update may go, under order: semver.")
     extract: ExtractText | None = Field(
-        None, description="A regular expression of whole tags; what its groups capture is what is ordered."
+        None, description="A regular expression that matches whole tags; what its groups capture is compared."
     )
     pre_releases: YesOrNo = Field("false", description="Whether pre-releases count, under order: semver.")
-    platform: PlatformText | None = Field(None, description="An image that is not built for it is not rolled out.")
-    min_age: AgeText | None = Field(None, description="How long ago an image must have been pushed.")
+    platform: PlatformText | None = Field(
+        None, description="An image that is not built for this platform is not rolled out."
+    )
+    min_age: AgeText | None = Field(
+        None, description="How long ago an image must have been pushed before it is rolled out."
+    )
     start: YesOrNo = Field(
-        "false", description="Whether a running tag without a place in the order is replaced by the best one."
+        "false", description="Whether a running tag without a place in the order is replaced by the best tag."
     )
 
     @field_validator("within", "extract", "pre_releases", "start")
     @classmethod
     def _fits_the_order(cls, value: str, info: ValidationInfo) -> str:
-        """These do nothing under some orders; whoever writes one there has meant something else."""
-        order = info.data.get("order")  # None: it is itself wrong, and told already
+        """These keys have no effect under some orders; whoever writes one there meant something else."""
+        order = info.data.get("order")  # None: the order itself is invalid, which is reported already
         only_semver = info.field_name in ("within", "pre_releases")
         if value != "false" and order == "pushed":
             needed = "semver" if only_semver else "semver, number or text"
-            raise mistake(f"needs an order of tags beside it, as in order: {needed}")
+            raise mistake(f"requires an order of tags, for example order: {needed}")
         if value != "false" and only_semver and order in ("number", "text"):
-            raise mistake("goes with order: semver alone")
+            raise mistake("is only valid with order: semver")
         return value
 
 

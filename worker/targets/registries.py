@@ -1,4 +1,4 @@
-"""How registries are asked, and whom to believe where they can't tell: `registries` of the targets file. Pure."""
+"""How registries are asked, and whom to believe if they can't tell: `registries` in the targets file. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _AZURE = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.azurecr\.(?:io|us|cn)")
 
 @dataclass(frozen=True, slots=True)
 class RegistryEntry:
-    """What the targets file says of a registry, or of the repositories below a path in it; None: nothing.
+    """What the targets file says about a registry, or about the repositories below a path in it; None: nothing.
 
     `username` and `password` are sources of secrets (`env:…`, `file:…`, `keyvault:…`). `identity`: the worker's own
     Entra identity is shown. `realms` are more hosts, beside those of the registry's own domain, that its credentials
@@ -33,35 +33,37 @@ class RegistryEntry:
 
 
 def entry_for(entries: Mapping[str, RegistryEntry], image: ImageReference) -> RegistryEntry:
-    """All that the entries (host or host/path → entry) say of an image's repository.
+    """Everything that the entries (host or host/path → entry) say about an image's repository.
 
-    Of two that speak of the same thing the longer path counts. A user name and a password go together, and take the
-    place of the identity.
+    If two entries say the same thing, the longer path wins. A user name and a password belong together, and replace
+    the identity.
     """
     entry = RegistryEntry()
     for key in sorted((key for key in entries if _covers(key, image)), key=len, reverse=True):
-        one = entries[key]
+        shorter = entries[key]
+        # The longer path decides on all three together: a user name must not be sent with the password of another
+        # entry, and login and identity exclude each other.
         has_login = entry.username is not None or entry.identity is not None
         entry = RegistryEntry(
-            username=entry.username if has_login else one.username,
-            password=entry.password if has_login else one.password,
-            identity=entry.identity if has_login else one.identity,
-            believe=entry.believe or one.believe,
-            scheme=entry.scheme or one.scheme,
-            realms=(*entry.realms, *one.realms),
+            username=entry.username if has_login else shorter.username,
+            password=entry.password if has_login else shorter.password,
+            identity=entry.identity if has_login else shorter.identity,
+            believe=entry.believe or shorter.believe,
+            scheme=entry.scheme or shorter.scheme,
+            realms=(*entry.realms, *shorter.realms),
         )
     return entry
 
 
 def shows_identity(entry: RegistryEntry, registry: str) -> bool:
-    """Is the worker's own identity what this registry is to be shown? By default where Azure Container Registry is."""
+    """Whether to authenticate here with the worker's own identity: by default, for Azure Container Registry."""
     if entry.username is not None:
         return False
     return is_azure_registry(registry) if entry.identity is None else entry.identity
 
 
 def is_azure_registry(registry: str) -> bool:
-    """Is it Microsoft's own service, by its name? Nobody else can have a host under these domains."""
+    """Whether it is Microsoft's own service. Nobody else can have a host under these domains."""
     return bool(_AZURE.fullmatch(registry))
 
 

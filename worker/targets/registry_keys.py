@@ -25,7 +25,7 @@ def host_of(registry: str) -> str:
 
 
 def nearest_key(text: str) -> str | None:
-    """What was probably meant by a key that is none: without a scheme, the API's path and wildcards."""
+    """What was probably meant by an invalid key: the same without a scheme, the API's path and wildcards."""
     bare = re.sub(r"^https?://|(?:/v[12])?(?:/\*{0,2})?$", "", text)
     for guess in (bare, bare.lower(), f"docker.io/{bare.lower()}", nearest_host(text) or ""):
         if guess != text and _is_key(guess):
@@ -34,7 +34,7 @@ def nearest_key(text: str) -> str | None:
 
 
 def nearest_host(text: str) -> str | None:
-    """The host in a text that is more than that."""
+    """The host at the beginning of a longer text."""
     host = re.sub(r"^https?://|/.*$", "", text)
     return host if host != text and _is_key(host) else None
 

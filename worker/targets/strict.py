@@ -1,4 +1,4 @@
-"""What the models of the targets file have in common."""
+"""The base of the targets file's models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MISTAKE = "mistake"
 
 
 class Strict(BaseModel):
-    """A mapping of the file: no other keys than these."""
+    """A mapping of the file that allows only known keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 

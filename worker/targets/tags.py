@@ -1,4 +1,4 @@
-"""What the resource tags of a container group say: its policies, and whether its updates are held. Pure.
+"""The resource tags of a container group: its policies, and whether its updates are held. Pure.
 
 | tag | says |
 |---|---|
@@ -27,17 +27,17 @@ _OF_ONE_CONTAINER = f"{POLICY_TAG}."
 
 @dataclass(frozen=True, slots=True)
 class BadTags:
-    """A group whose resource tags can't be understood: it is left alone until they can. One sentence a tag."""
+    """A group's resource tags are invalid: it is left alone until they are corrected. One sentence for each tag."""
 
     id: TargetId
     problems: tuple[str, ...]
 
 
 def target_from_tags(target_id: TargetId, tags: Mapping[str, str] | None) -> Target | BadTags | None:
-    """The target that a group's resource tags make; None if they say nothing about policies.
+    """The target that a group's resource tags define; None if they don't mention policies.
 
-    One bad tag holds the whole group back. To pass over it would be to guess: a container whose own tag is misspelt
-    would fall under the policy of all the others.
+    One invalid tag holds the whole group. Ignoring it would be a guess: a container whose own tag is misspelt
+    would get the policy of all other containers.
     """
     everything: Policy | None = None
     rules: dict[str, ContainerRule] = {}
@@ -62,9 +62,9 @@ def target_from_tags(target_id: TargetId, tags: Mapping[str, str] | None) -> Tar
 
 
 def unknown_tags(tags: Mapping[str, str] | None) -> list[str]:
-    """A sentence for each resource tag that looks like one of ours and means nothing.
+    """A sentence for each resource tag that looks like one of aci-hooks but has no meaning.
 
-    These are mistakes and not to be passed over: a misspelt hold was meant to stop the updates.
+    These mistakes must not be ignored: a misspelt hold was meant to stop the updates.
     """
     ours = [name for name in sorted(_in_lower_case(tags)) if name.startswith(PREFIX)]
     return [_explain(name) for name in ours if name not in {HOLD_TAG, FLEET_TAG} and not _is_policy_tag(name)]
@@ -78,7 +78,7 @@ def tags_for_later(tags: Mapping[str, str] | None) -> list[str]:
 
 
 def hold_reason(tags: Mapping[str, str] | None) -> str | None:
-    """Why a group's resource tags hold its updates back; None if they don't. The tag holds whatever its value is."""
+    """Why a group's resource tags hold its updates; None if they don't. The tag holds whatever its value is."""
     value = _in_lower_case(tags).get(HOLD_TAG)
     if value is None:
         return None

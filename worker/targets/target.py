@@ -1,4 +1,4 @@
-"""What is to be kept up to date, and which targets a push concerns. Pure: images come in as values."""
+"""What is kept up to date, and which targets a push concerns. Pure: images are passed in as values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from worker.policies.parse import AnyTag, Policy
 
 @dataclass(frozen=True, slots=True)
 class ContainerRule:
-    """How one container is kept up to date; `image` names the repository to follow instead of the running one's."""
+    """How one container is kept up to date; `image` names a repository to follow instead of the running image's."""
 
     policy: Policy
     image: ImageReference | None = None
@@ -35,13 +35,13 @@ class Target:
     source: Literal["file", "tags", "environment"] = "file"
 
     def rule_for(self, container: str) -> ContainerRule | None:
-        """The rule of a container, or None if it is to be left alone."""
+        """The rule of a container, or None if it is left alone."""
         default = None if self.everything is None else ContainerRule(self.everything)
         return self.containers.get(container, default)
 
 
 def single_target(target_id: TargetId) -> Target:
-    """The target of a deployment without a targets file: every container follows every tag."""
+    """The target for a deployment without a targets file: every container follows every tag."""
     return Target(target_id, everything=AnyTag(), source="environment")
 
 
@@ -51,7 +51,7 @@ def find_targets(
     """The targets that a push of the repository `push_name` (an ImageReference.name) may concern.
 
     `groups` holds, for the groups that are known, each container's image as written. A target whose group is not known
-    counts as concerned if a rule of it names that repository, or names none: its rollout will see.
+    counts as concerned if one of its rules names that repository, or none: its rollout finds out.
     """
     return tuple(target for target in targets if _concerns(target, push_name, groups.get(target.id)))
 
@@ -67,12 +67,12 @@ def _concerns(target: Target, push_name: str, images: Mapping[str, str] | None) 
 
 
 def _follows(target: Target, container: str, image: str, push_name: str) -> bool:
-    """Does a container follow the repository `push_name` because its running image is of that one?"""
+    """Whether a container follows the repository `push_name` because its running image is from it."""
     rule = target.rule_for(container)
     return rule is not None and rule.image is None and _name(image) == push_name
 
 
-# Every push asks for the names of all the running images again.
+# Every push asks for the names of all running images again, so parsing them is cached.
 @lru_cache(maxsize=8192)
 def _name(image: str) -> str | None:
     try:
@@ -82,7 +82,7 @@ def _name(image: str) -> str | None:
 
 
 def merge(from_file: Iterable[Target], discovered: Iterable[Target]) -> tuple[Target, ...]:
-    """All targets, once each: where both speak of a group, the file's word counts."""
+    """All targets, each once: if both define a group, the file wins."""
     by_id = {target.id: target for target in discovered}
     by_id |= {target.id: target for target in from_file}
     return tuple(by_id.values())

@@ -13,8 +13,8 @@ from worker.targets.registries import is_azure_registry
 
 MOST_TAGS, MOST_PAGES = 200_000, 5_000
 """More than any repository has: of the official ones of Docker Hub the largest has 18,096 tags."""
-PAGE_SIZES = (1000, 100, None)
-"""Tags that a page may hold; the next one is asked for where a registry refuses it."""
+PAGE_SIZES = (1000, 100)
+"""Tags to ask for in a page. If a registry refuses them all, it may choose the size itself."""
 _SIZE_REFUSED = frozenset({400, 405, 406, 413, 414, 416, 422, 500, 501})
 
 
@@ -43,21 +43,25 @@ def list_tags(asking: Asking, image: ImageReference, deadline: float) -> list[st
 
 
 def _first_page(asking: Asking, image: ImageReference, deadline: float) -> tuple[Answer, int | None]:
+    """The first page, and the size that was asked for; None if the registry chose it."""
     for size in PAGE_SIZES:
         try:
-            answer = asking.ask("GET", image, f"tags/list?n={size}" if size else "tags/list", "tags", deadline)
+            return _page(asking, image, f"tags/list?n={size}", deadline), size
         except RemoteError as error:
-            if size is None or error.status not in _SIZE_REFUSED:
+            if error.status not in _SIZE_REFUSED:
                 raise
-            continue
-        if answer.status == 404:
-            raise refusal(answer)
-        return answer, size
-    raise AssertionError("the last size is none, and raises")
+    return _page(asking, image, "tags/list", deadline), None
+
+
+def _page(asking: Asking, image: ImageReference, path: str, deadline: float) -> Answer:
+    answer = asking.ask("GET", image, path, "tags", deadline)
+    if answer.status == 404:
+        raise refusal(answer)
+    return answer
 
 
 def recent_tags(asking: Asking, image: ImageReference, deadline: float) -> list[Dated] | None:
-    """The tags that were pushed last, newest first, None where nobody tells us. Raises RemoteError."""
+    """The tags that were pushed last, newest first; None if that can't be found out. Raises RemoteError."""
     try:
         if url := stranger_url(image):
             answer = asking.ask_stranger(url, deadline)
@@ -71,7 +75,7 @@ def recent_tags(asking: Asking, image: ImageReference, deadline: float) -> list[
         return None
     if answer.status == 429:
         raise refusal(answer)
-    # What is private there is told to nobody but its users, whose credentials are for the registry itself.
+    # The API does not show private repositories to strangers, and the credentials are for the registry itself.
     return dated_tags(answer.body) if answer.status == 200 else None
 
 
