@@ -300,6 +300,10 @@ class TestWithheldSecrets:
     def test_protected_settings_of_extensions_are_withheld(self) -> None:
         assert ContainerGroup(WITH_EXTENSIONS).withheld() == [KUBE_PROXY]
 
+    def test_an_extension_without_them_does_not_hide_those_of_the_next_one(self) -> None:
+        backwards = {"properties": {"extensions": WITH_EXTENSIONS["properties"]["extensions"][::-1]}}
+        assert ContainerGroup(backwards).withheld() == [KUBE_PROXY]
+
     def test_a_sparse_group_withholds_nothing(self) -> None:
         assert ContainerGroup({"properties": {}}).withheld() == []
         nothing: Json = {"environmentVariables": None}
@@ -492,3 +496,45 @@ def test_only_instance_views_are_redacted_and_a_container_need_not_have_one() ->
     assert redacted.warnings() == ["Failed: *** was refused"]
     assert redacted.images == shown.images
     assert shown.warnings() == ["Failed: hunter2 was refused"], "the group at hand stays as it is"
+
+
+@pytest.mark.parametrize(
+    ("shown", "says"),
+    [
+        (group(), False),
+        (group(views={"web": waiting()}), False),
+        (group(views={"web": crash_loop(5)}), True),
+        (group({"web": "a:1", "jobs": "b:1"}, {"jobs": crash_loop(5)}), True),
+        (group(views={"web": running(0, event("Failed", 5, "no", "Warning"))}), True),
+        (group(initContainers=[{"name": "prepare", "properties": {"instanceView": crash_loop(5)}}]), True),
+        (group(instanceView={"events": [event("Failed", 5, "no", "Warning")]}), True),
+        (ContainerGroup({"properties": {}}), False),
+    ],
+)
+def test_a_group_says_something_where_any_part_of_it_reports_trouble(shown: ContainerGroup, *, says: bool) -> None:
+    assert shown.says_something is says
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        None,
+        "text",
+        [],
+        {"currentState": "Running", "previousState": 7, "events": "none"},
+        {"currentState": None, "previousState": None, "events": None},
+        {"events": [None, "text", 7]},
+    ],
+)
+def test_an_instance_view_of_any_other_shape_says_nothing(view: Any) -> None:
+    shown = group(views={"web": view})
+    assert shown.health("web", at(0)) == Pending("is unknown")
+    assert (shown.warnings(), shown.says_something, shown.running_digest("web")) == ([], False, None)
+
+
+@pytest.mark.parametrize(("image", "broken"), [("acme/init:1", True), ("acme/init:0", False)])
+def test_the_failed_pull_of_another_image_is_no_fault_of_an_init_container(image: str, *, broken: bool) -> None:
+    failed = waiting() | {"events": [event("Failed", 5, f'Failed to pull image "{image}": no', "Warning")]}
+    init = {"name": "prepare", "properties": {"image": "acme/init:1", "instanceView": failed}}
+    shown = group(views={"web": waiting()}, initContainers=[init])
+    assert isinstance(shown.health("web", at(0)), Broken) is broken

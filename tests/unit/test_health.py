@@ -358,3 +358,23 @@ def test_a_failed_pull_by_a_digest_is_told_from_those_before_by_its_times(
     failed = event("Failed", last, text) | {"firstTimestamp": at(first).isoformat()}
     view = waiting() | {"events": [failed, *others]}
     assert isinstance(container_health(view, [], "Always", at(0), "acme/shop:2"), Broken) is broken
+
+
+def test_a_failed_pull_of_the_very_digest_is_its_own_however_early_it_began() -> None:
+    text = f'Failed to pull image "acme/shop@{PLATFORM}": no'
+    failed = event("Failed", 6, text) | {"firstTimestamp": at(-1).isoformat()}
+    view = waiting() | {"events": [failed]}
+    assert isinstance(container_health(view, [], "Always", at(0), f"acme/shop@{PLATFORM}"), Broken)
+
+
+@pytest.mark.parametrize(("first", "broken"), [(0, True), (0.3, False), (0.5, True)])
+def test_a_time_that_azure_has_cut_to_the_second_counts_from_the_second_on(first: float, *, broken: bool) -> None:
+    text = f'Failed to pull image "acme/shop@{PLATFORM}": no'
+    failed = event("Failed", 6, text) | {"firstTimestamp": at(first).isoformat()}
+    view = waiting() | {"events": [failed]}
+    assert isinstance(container_health(view, [], "Always", at(0.5), "acme/shop:2"), Broken) is broken
+
+
+def test_a_start_that_went_well_is_no_failed_one() -> None:
+    view = waiting() | {"events": [event("Started", 6, "Started container web")]}
+    assert isinstance(container_health(view, [], "Always", at(0), "acme/shop:2"), Pending)

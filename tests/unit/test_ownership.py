@@ -44,18 +44,25 @@ def confidential(rego: str | bytes) -> Json:
         ({"isCreatedFromStandbyPool": True}, {}, "profile standby pool"),
         ({"orchestratorId": "/subscriptions/s/…/ngroups/n"}, {}, "NGroup orchestratorId"),
         ({"extensions": [METRICS, KUBE_PROXY]}, {"NodeName": "n"}, "Kubelet virtual node kube-proxy NodeName"),
-        ({"extensions": [{"name": "kube-proxy"}]}, {"nodename": ""}, "Kubelet"),
+        ({"extensions": [{"name": "kube-proxy"}]}, {"team": "a", "nodename": ""}, "Kubelet"),
         ({"extensions": [KUBE_PROXY | {"name": "proxy"}]}, {"NodeName": "n"}, "Kubelet"),
         (confidential(LAYERS), {}, "confidential ccePolicy layers"),
         (confidential(DEFAULT_POLICY + 'fragments := [{"issuer": "did:x509"}]'), {}, "confidential"),
         (confidential("package policy"), {}, "confidential"),
         (confidential(b"\xff\xfe"), {}, "confidential"),
         ({"confidentialComputeProperties": {"ccePolicy": "no base64!"}}, {}, "confidential"),
+        # Read leniently, it would be the policy that lists nothing.
+        (
+            {"confidentialComputeProperties": {"ccePolicy": f"!{base64.b64encode(DEFAULT_POLICY.encode()).decode()}"}},
+            {},
+            "confidential",
+        ),
     ],
 )
 def test_what_is_not_ours_says_why(properties: Json, tags: dict[str, str], words: str) -> None:
     why = not_ours({"tags": tags, "properties": properties})
     assert why is not None
+    assert why.startswith("the group ")
     assert [word for word in words.split() if word not in why] == []
 
 
