@@ -40,10 +40,10 @@ def test_a_host_is_read_however_it_is_written(text: str, host: str) -> None:
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
-        ("", "'/' does not contain a host"),
-        ("/v2/acme/shop", "'/v2/acme/shop' does not contain a host"),
-        ("https:///acme", "'/acme' does not contain a host"),
-        (f"/{'a' * 100}", f"'/{'a' * 79}' does not contain a host"),
+        ("", "'/' does not contain a host to pull from"),
+        ("/v2/acme/shop", "'/v2/acme/shop' does not contain a host to pull from"),
+        ("https:///acme", "'/acme' does not contain a host to pull from"),
+        (f"/{'a' * 100}", f"'/{'a' * 79}' does not contain a host to pull from"),
         ("http://[::1/acme/shop", "'[::1' is not a registry host"),
         ("bad_host.test", "'bad_host.test' is not a registry host"),
         ("host.test:port", "'host.test:port' is not a registry host"),
@@ -59,7 +59,9 @@ def test_what_is_no_host_is_told(text: str, wrong: str) -> None:
 
 @pytest.mark.parametrize("text", ["https://ada:pa55word@registry.test/acme", "ada:pa55word@registry.test"])
 def test_a_password_before_a_host_is_refused_and_not_repeated(text: str) -> None:
-    with pytest.raises(Malformed, match=r"^a user name before the registry's host: no image's name has one$") as raised:
+    with pytest.raises(
+        Malformed, match=r"^a user name before the registry's host: an image's name can't contain one$"
+    ) as raised:
         host_of(text)
     assert "pa55word" not in str(raised.value)
 
