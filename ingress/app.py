@@ -27,7 +27,7 @@ from ingress.delivery import Delivery
 from ingress.front import ARRIVED, NoRoom
 from ingress.keys import KeyServer
 from ingress.metrics import CONTENT_TYPE as METRICS_TYPE
-from ingress.metrics import Metrics
+from ingress.metrics import REFUSALS, UNKNOWN, Metrics
 from ingress.openapi import describe
 from ingress.outbox import Outbox
 from ingress.readiness import Readiness
@@ -43,7 +43,6 @@ _log = structlog.get_logger()
 _PREFIX = "/webhooks/"
 _LONGEST_LENGTH = 18
 """Digits of a Content-Length that are read as a number."""
-_OUTCOMES = {400: "malformed", 401: "unauthorized", 413: "too large", 503: "unavailable"}
 
 
 class Ingress(Flask):
@@ -72,7 +71,6 @@ def create_app(
     settings: IngressSettings, outbox: Outbox, keys: KeyServer | None = None, limits: Limits | None = None
 ) -> Ingress:
     """The WSGI application. It reads no environment, and uses only the outbox and, for gcr, the key server."""
-    metrics = Metrics()
     oidc = Oidc(
         issuers=settings.gcr_issuer,
         audiences=settings.gcr_audience,
@@ -83,6 +81,7 @@ def create_app(
         _log.warning("unused setting", sender=name, detail="this sender has no secret of its own; use a token")
     known = all_senders(oidc, settings.nexus_registry, settings.artifactory_registry)
     senders = {name: known[name] for name in settings.senders}
+    metrics = Metrics(senders)
     tokens = [token.get_secret_value().encode() for token in settings.webhook_tokens]
     receiver = Receiver(
         senders=senders,
@@ -226,9 +225,9 @@ def _record(response: Response, metrics: Metrics, senders: Mapping[str, Any]) ->
         return response
     # The sender is taken from the path because a request with a wrong method reaches no view.
     named, _, token = request.path.removeprefix(_PREFIX).partition("/")
-    sender = named if named in senders else "unknown"
+    sender = named if named in senders else UNKNOWN
     answer: Reply | None = g.get("answer") if isinstance(g.get("answer"), Reply) else None
-    outcome = answer.outcome if answer else _OUTCOMES.get(response.status_code, "refused")
+    outcome = answer.outcome if answer else REFUSALS.get(response.status_code, "refused")
     metrics.deliveries.labels(sender, outcome).inc()
     tracing.current().note({"aci_hooks.sender": sender, "aci_hooks.outcome": outcome})
     _log.info(

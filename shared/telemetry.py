@@ -1,4 +1,4 @@
-"""Logs, metrics and trace context: one line for each event, and no secrets."""
+"""Logs and trace context: one line for each event, and no secrets."""
 
 from __future__ import annotations
 
@@ -11,22 +11,11 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 import structlog
-from prometheus_client import Counter, Gauge
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from shared import tracing
 from shared.masking import MASK, Masks
 from shared.printable import printable, printable_line
-
-ARM_CALLS = Counter("aci_hooks_arm_calls_total", "Calls to Azure Resource Manager", ["operation"])
-OUTCOMES = Counter("aci_hooks_outcomes_total", "Pushes that ended for a target", ["outcome"])
-SETTLED = Counter("aci_hooks_settled_total", "Messages settled", ["settlement"])
-STEP_FAILURES = Counter("aci_hooks_step_failures_total", "Steps that failed", ["code"])
-MESSAGES = Gauge("aci_hooks_queue_messages", "Messages on a queue, leased and delayed ones included", ["queue"])
-TARGETS_FILE_VALID = Gauge(
-    "aci_hooks_targets_file_valid", "1 if the newest version of it is in force, else 0", ["file"]
-)
-ADDRESS_CHANGES = Counter("aci_hooks_address_changes_total", "Rollouts that changed the address of a group")
 
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _URL_TOKEN = re.compile(r"(/webhooks/[^/\s?]+/)[^/\s?\"]+")

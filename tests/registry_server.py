@@ -4,7 +4,6 @@
 are installed where they are missing; a test is never skipped for their lack.
 """
 
-import fcntl
 import gzip
 import hashlib
 import io
@@ -14,8 +13,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +22,7 @@ from typing import Any, Self, TypedDict
 import httpx
 import yaml
 
+from tests.debian import installed
 from tests.processes import free_ports, wait_until
 
 BUILDKIT_CACHE = "application/vnd.buildkit.cacheconfig.v0"
@@ -36,7 +35,6 @@ HTPASSWD = f"{USER}:$2b$04$abcdefghijklmnopqrstuu5cDwtMjoBGCEAqLIAFQRhm9IICYlhkq
 """A user with that password, for `RegistryServer(htpasswd=True)`."""
 PATIENCE = 60.0
 """Seconds for a registry to start, answer or end; far more than it takes."""
-INSTALL_SECONDS = 300.0
 
 Blob = bytes
 Json = dict[str, Any]
@@ -305,24 +303,6 @@ def skopeo_push(registry: RegistryServer, repository: str, tag: str, content: by
         return (folder / "digest").read_text().strip()
 
 
-def installed(package: str, *programs: str) -> str:
-    """The path of the first of the programs that there is; Debian's package is installed if there is none."""
-    if found := _which(programs):
-        return found
-    with _one_at_a_time():
-        if found := _which(programs):
-            return found
-        if os.geteuid() != 0 or not shutil.which("apt-get"):
-            raise AssertionError(
-                f"{package} is missing: install it (apt-get install {package}), then run the tests again"
-            )
-        _apt_get("update")
-        said = _apt_get("install", "-y", "--no-install-recommends", package)
-        if found := _which(programs):
-            return found
-        raise AssertionError(f"{package} is missing, and apt-get could not install it:\n{said[-2000:]}")
-
-
 def sha256(data: bytes) -> str:
     """The data's digest."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
@@ -334,26 +314,3 @@ def _descriptor(media_type: str, data: bytes) -> Json:
 
 def _json(value: Json) -> bytes:
     return json.dumps(value).encode()
-
-
-def _which(programs: Sequence[str]) -> str | None:
-    return next((path for program in programs if (path := shutil.which(program))), None)
-
-
-@contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    # Several test processes may find the package missing at once.
-    with (Path(tempfile.gettempdir()) / "aci-hooks-apt.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _apt_get(*arguments: str) -> str:
-    done = subprocess.run(
-        ["apt-get", "-o", f"DPkg::Lock::Timeout={INSTALL_SECONDS:.0f}", *arguments],
-        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-        capture_output=True,
-        text=True,
-        timeout=2 * INSTALL_SECONDS,
-    )
-    return done.stdout + done.stderr

@@ -88,6 +88,7 @@ class ServiceHosts:
     def close(self) -> None:
         """Serve no more."""
         self.open.set()
+        self._listener.shutdown(socket.SHUT_RDWR)  # which wakes the thread that accepts
         self._listener.close()
 
     def _serve(self) -> None:

@@ -15,13 +15,13 @@ PROJECT = Path(__file__).resolve().parents[1]
 BESIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md")
 """Pages that GitHub looks for outside of docs/."""
 
-_LINK = re.compile(r"(?<=\]\()(?P<path>[\w./-]+)(?P<anchor>#[\w-]*)?(?=\))")
+_LINK = re.compile(r"\[(?P<text>[^\[\]]*)\]\((?P<path>[\w./-]+)(?P<anchor>#[\w-]*)?\)")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """The address of the project, which pyproject.toml says."""
+    """The address of the project, if pyproject.toml says one."""
     pyproject = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
-    config.repo_url = pyproject["project"]["urls"]["Repository"]
+    config.repo_url = pyproject["project"].get("urls", {}).get("Repository")
     return config
 
 
@@ -34,23 +34,26 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
     """The page with links as the site needs them."""
-    return unfence(relink(markdown, is_beside=page.file.src_uri in BESIDE, source=config.repo_url or ""))
+    return unfence(relink(markdown, is_beside=page.file.src_uri in BESIDE, source=config.repo_url))
 
 
-def relink(markdown: str, *, is_beside: bool, source: str) -> str:
-    """Links between docs/ and the pages beside it, in either direction, lead to the site; other files to `source`."""
+def relink(markdown: str, *, is_beside: bool, source: str | None) -> str:
+    """Links between docs/ and the pages beside it lead to the site, those to other files to `source`.
+
+    Without a `source` only the text of the latter is left: the site does not contain these files.
+    """
 
     def link(match: re.Match[str]) -> str:
-        path, anchor = match["path"], match["anchor"] or ""
+        text, path, anchor = match["text"], match["path"], match["anchor"] or ""
         from_root = path if is_beside else path.removeprefix("../")
         if from_root in BESIDE:
-            return from_root + anchor
+            return f"[{text}]({from_root}{anchor})"
         if is_beside and from_root.startswith("docs/"):
-            return from_root.removeprefix("docs/") + anchor
+            return f"[{text}]({from_root.removeprefix('docs/')}{anchor})"
         leaves_docs = is_beside or path.startswith("../")
         if leaves_docs and (PROJECT / from_root).exists():
-            return f"{source.rstrip('/')}/blob/main/{from_root}{anchor}"
-        return path + anchor
+            return f"[{text}]({source.rstrip('/')}/blob/main/{from_root}{anchor})" if source else text
+        return match[0]
 
     return _LINK.sub(link, markdown)
 

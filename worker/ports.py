@@ -19,6 +19,7 @@ from worker.failures.retrying import call_with_retries
 from worker.groups.group import ContainerGroup
 from worker.groups.withheld import Secret
 from worker.record.lookups import Absent, Found, Lookup, Unknown
+from worker.record.overview import Overview
 from worker.record.record import Record
 from worker.record.trace import End
 from worker.record.values import Result
@@ -31,6 +32,7 @@ __all__ = [
     "Conflict",
     "Dated",
     "Found",
+    "Gauges",
     "Glances",
     "Groups",
     "Images",
@@ -167,6 +169,17 @@ class Images(Protocol):
 
     def created(self, image: ImageReference) -> datetime | None:
         """When the image that its tag points at was made; None if nobody can tell. Raises RemoteError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """What all workers share, at one moment. `messages`: on each queue, by its name. `unreadable`: records."""
+
+    messages: dict[str, int]
+    dead_letters: int
+    overview: Overview
+    unreadable: int = 0
+    last_sweep: datetime | None = None
 
 
 Noticed = Result | Literal["address changed"]

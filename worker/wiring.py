@@ -15,10 +15,11 @@ import structlog
 from shared.credential import azure_credential
 from shared.image import ImageReference
 from shared.message import TargetId, UpdateMessage
+from shared.metrics import TARGETS_FILE_VALID
 from shared.push import Push
 from shared.queue import Queue, open_queues
 from shared.settings import WorkerSettings
-from shared.telemetry import TARGETS_FILE_VALID, Redaction
+from shared.telemetry import Redaction
 from worker.adapters.arm import Arm, open_arm
 from worker.adapters.notifications.notifier import Notifier
 from worker.adapters.notifications.url_secrets import secrets_in
@@ -29,6 +30,7 @@ from worker.adapters.secret_sources import Secrets
 from worker.adapters.targets_source import TargetsSource
 from worker.adapters.transitions import Watch
 from worker.controller.digest import digest_of
+from worker.controller.gauging import Gauging
 from worker.controller.handler import Handler
 from worker.controller.loop import Pace, Worker
 from worker.controller.patrol import Patrol
@@ -47,6 +49,8 @@ SLOW = timedelta(seconds=60)
 """The longest time between two looks at a group that is waited for."""
 PATROL = timedelta(seconds=45)
 """How often all records are compared with the list of groups."""
+SWEPT = "swept"
+"""The note of when a sweep ended."""
 
 log = structlog.get_logger()
 
@@ -132,6 +136,10 @@ class Deployment:
         """What compares all records with the list of groups."""
         return Patrol(self.ports, self.sweeper(), self.settings.rollback)
 
+    def gauging(self) -> Gauging:
+        """What reads all that the workers share, for the metrics."""
+        return Gauging(self.ports, partial(self.records.noted_time, SWEPT))
+
     def send(self, message: UpdateMessage) -> None:
         """Put a message onto the updates queue."""
         self.updates.send(message.encode())
@@ -156,6 +164,7 @@ class Deployment:
             log.info(
                 "swept", target=str(swept.target), missed=len(swept.missed), woken=swept.woken, problem=swept.problem
             )
+        self.records.note_time(SWEPT, datetime.now(UTC))
 
 
 def flight_of(settings: WorkerSettings) -> timedelta:

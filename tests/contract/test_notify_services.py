@@ -243,6 +243,7 @@ class Mailbox:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)  # which wakes the thread that accepts
         self._listener.close()
 
     def _serve(self) -> None:
@@ -292,11 +293,11 @@ class TestMail:
         assert body is not None
         says_all(body.get_content())
 
-    def test_a_server_that_is_down_is_told_without_its_url(self, mailbox: Mailbox) -> None:
-        mailbox.close()
-        assert tell(f"mailto://localhost:{mailbox.port}?smtp=127.0.0.1&from=a@b.example&to=s3cret@b.example") == [
-            "the connection was refused"
-        ]
+    def test_a_server_that_is_down_is_told_without_its_url(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        url = f"mailto://localhost:{port}?smtp=127.0.0.1&from=a@b.example&to=s3cret@b.example"
+        assert tell(url) == ["the connection was refused"]
 
 
 class TestPlainJson:
@@ -333,7 +334,6 @@ class TestTrouble:
         assert hosts.requests.empty()
 
     def test_a_proxy_that_is_down(self, hosts: ServiceHosts, monkeypatch: pytest.MonkeyPatch) -> None:
-        hosts.close()
         monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
         monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
         assert tell(SLACK) == ["the connection was refused"]

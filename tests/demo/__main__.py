@@ -135,6 +135,7 @@ def _keep(stage: Stage, processes: Processes) -> None:
     console.print(f"what the group runs:\n  curl -s {stage.simulator_url}/_simulator/groups", markup=False)
     command = Path(sys.executable).with_name("aci-hooks-worker")
     console.print(f"look behind it:\n  . {environment}; {command} history", markup=False)
+    console.print(f"or in a browser:\n  . {environment}; {command} dashboard", markup=False)
     console.print(f"metrics: {stage.ingress_url}/metrics {' '.join(f'{url}/metrics' for url in stage.worker_urls)}")
     console.print(f"logs: {processes.folder}")
     try:

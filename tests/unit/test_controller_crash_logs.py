@@ -159,7 +159,7 @@ class TestSecrets:
         assert "hunter2" not in f"{crash.records._blobs}{crash.poison.texts}"
 
     def test_one_that_a_colour_has_split_is_found_whole(self) -> None:
-        # FINDING: the longer half was recognised and masked first, and then nothing told that the other was half of it.
+        # Regression: the longer half was masked first, and then nothing told that the other was half of a secret.
         secret = "aHVudGVyMjItc3RvcmFnZQ=="
         crash = Crash(f"key {secret[:9]}\x1b[1m{secret[9:]}\n")
         crash.looking = crash.looks(redact=Masks([secret]))

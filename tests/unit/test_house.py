@@ -126,6 +126,12 @@ class TestSite:
     def test_a_link_of_docs_leads_to_the_site(self, link: str, shown: str) -> None:
         assert site.relink(f"[it]({link})", is_beside=False, source="https://code.example") == f"[it]({shown})"
 
+    def test_without_an_address_of_the_source_only_the_text_of_a_link_to_it_is_left(self) -> None:
+        markdown = "see [the\nMakefile](../Makefile), [this](targets.md#a) and [the changes](../CHANGELOG.md)"
+        assert site.relink(markdown, is_beside=False, source=None) == (
+            "see the\nMakefile, [this](targets.md#a) and [the changes](CHANGELOG.md)"
+        )
+
     def test_what_stands_under_a_list_item_is_indented_for_python_markdown(self) -> None:
         page = "1. Do it:\n\n   ```sh\n   one\n     two\n   ```\n\n   Then rest.\n```\n   as it is\n```"
         assert site.unfence(page) == (

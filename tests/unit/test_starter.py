@@ -66,4 +66,4 @@ def test_nothing_that_azure_says_leaves_its_line() -> None:
 
 
 def test_where_no_group_exists_it_says_so() -> None:
-    assert starter([], "sub").startswith("# No container group exists there.")
+    assert starter([], "sub").startswith("# No container group was found.")

@@ -211,7 +211,7 @@ def test_what_may_be_a_secret_is_never_repeated() -> None:
         ("notify: [{on: [failed]}]\ndiscover: {}", "notify[0].url: missing"),
         (
             "notify: [{url: 'env:A', group: [a/b]}]\ndiscover: {}",
-            "url, on, groups may stand; did you mean `groups`",
+            "url, on, groups; did you mean `groups`",
         ),
         ("notify: [{url: 'env:A', on: [fail]}]\ndiscover: {}", "'fail' is not an outcome: updated, rolled-back, "),
         ("notify: [{url: 'env:A', on: [rolled_back]}]\ndiscover: {}", "did you mean `rolled-back`?"),

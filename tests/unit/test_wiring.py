@@ -20,7 +20,7 @@ from shared.image import ImageReference
 from shared.message import TargetId
 from shared.settings import WorkerSettings
 from shared.telemetry import Redaction
-from tests.fakes import Clock, MemoryQueue, MemoryRecords
+from tests.fakes import EPOCH, Clock, MemoryQueue, MemoryRecords
 from tests.stub_server import Headers, StubServer
 from tests.unit.builders import SHOP, message, push
 from tests.unit.controller_builders import counted
@@ -77,11 +77,19 @@ class Claims(MemoryRecords):
         self.granted = granted
         self.asked: list[tuple[str, timedelta]] = []
         self.ensured = 0
+        self.noted: list[str] = []
 
     def claim(self, name: str, now: datetime, interval: timedelta) -> bool:
         assert now.tzinfo is not None
         self.asked.append((name, interval))
         return self.granted
+
+    def note_time(self, name: str, now: datetime) -> None:
+        assert now.tzinfo is not None
+        self.noted.append(name)
+
+    def noted_time(self, name: str) -> datetime | None:
+        return EPOCH if name in self.noted else None
 
     def ensure(self) -> None:
         self.ensured += 1
@@ -280,6 +288,7 @@ class TestBesideTheQueue:
         with capture_logs() as lines:
             made.sweep_if_due()
         assert records.asked == [("sweep", timedelta(seconds=3600))]
+        assert records.noted == ["swept"]
         assert (asked, pauses) == ([("the targets",)], [timedelta(seconds=3600)])
         assert [(one["event"], one["target"], one["missed"], one["woken"], one["problem"]) for one in lines] == [
             ("swept", "web/shop", 1, 1, "the registry is down")
@@ -291,6 +300,13 @@ class TestBesideTheQueue:
 
         monkeypatch.setattr(Deployment, "sweeper", none)
         replace(deployment(), records=Claims(granted=False), catalogue=Catalogue()).sweep_if_due()
+
+    def test_the_metrics_know_the_last_sweep(self) -> None:
+        records = Claims()
+        gauging = replace(deployment(), records=records).gauging()
+        assert gauging.last_sweep() is None
+        records.note_time("swept", EPOCH)
+        assert gauging.last_sweep() == EPOCH
 
 
 class TestTargets:

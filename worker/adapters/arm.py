@@ -19,6 +19,8 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from azure.core.credentials import AccessToken, TokenCredential
+from azure.core.pipeline import PipelineRequest, PipelineResponse
+from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.core.rest import HttpRequest, HttpResponse
 from azure.mgmt.containerinstance import ContainerInstanceManagementClient
 
@@ -27,8 +29,8 @@ from shared.azure_errors import translated
 from shared.credential import azure_credential
 from shared.errors import RemoteError
 from shared.message import TargetId
+from shared.metrics import ARM_CALLS, WRITES_REMAINING
 from shared.settings import WorkerSettings
-from shared.telemetry import ARM_CALLS
 from shared.time_limit import TimeLimit
 from worker.failures.retrying import call_with_retries, call_with_retries_if_untouched
 from worker.groups.group import ContainerGroup
@@ -46,6 +48,21 @@ class PlaceholderCredential:
     def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
         """A placeholder."""
         return AccessToken("placeholder", int(time.time()) + _TOKEN_LIFE)
+
+
+class _Quotas(SansIOHTTPPolicy[Any, Any]):
+    """Notes what each answer about a subscription says of its quotas."""
+
+    def __init__(self, subscription: str) -> None:
+        self._subscription = subscription
+
+    def on_response(
+        self,
+        request: PipelineRequest[Any],  # noqa: ARG002 - azure-core passes it
+        response: PipelineResponse[Any, Any],
+    ) -> None:
+        """Note it."""
+        WRITES_REMAINING.note(self._subscription, response.http_response.headers.get)
 
 
 class Arm:
@@ -200,6 +217,7 @@ class Arm:
                     subscription,
                     base_url=self._endpoint,
                     api_version=self._api_version,
+                    per_call_policies=[_Quotas(subscription)],
                     **self._options,
                 )
             return self._clients[subscription]

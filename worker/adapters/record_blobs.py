@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from azure.core import MatchConditions
-from azure.storage.blob import BlobProperties, ContainerClient
+from azure.storage.blob import BlobClient, BlobLeaseClient, BlobProperties, ContainerClient
 from pydantic import ValidationError
 
 from shared import storage_actions
@@ -121,6 +121,51 @@ class Records:
             raise
         return True
 
+    def take_turn(self, name: str, worker: str, seconds: int) -> bool:
+        """Is it this worker's turn for so many seconds (15 to 60)? It stays so as long as the worker keeps asking.
+
+        `worker` is a UUID. The storage's own clock decides.
+        """
+        # A lease that is acquired again under its own id is prolonged.
+        # https://learn.microsoft.com/rest/api/storageservices/lease-blob
+        blob = self._client.get_blob_client(f"{name}.json")
+        try:
+            return _is_leased(blob, worker, seconds)
+        except RemoteError as error:
+            if error.code not in _NOT_THERE:
+                raise
+        try:
+            self._created(lambda: blob.upload_blob(b"", overwrite=False))
+        except RemoteError as error:
+            if error.code not in _CHANGED:
+                raise
+        return _is_leased(blob, worker, seconds)
+
+    def end_turn(self, name: str, worker: str) -> None:
+        """Let another worker have its turn at once."""
+        with translated("records"):
+            BlobLeaseClient(self._client.get_blob_client(f"{name}.json"), worker).release()
+
+    def note_time(self, name: str, now: datetime) -> None:
+        """Remember when something was done last."""
+        blob = self._client.get_blob_client(f"{name}.json")
+        self._created(lambda: blob.upload_blob(now.isoformat().encode(), overwrite=True))
+
+    def noted_time(self, name: str) -> datetime | None:
+        """When it was done last; None if nobody knows."""
+        try:
+            with translated("records"):
+                text = self._client.download_blob(f"{name}.json").readall()
+        except RemoteError as error:
+            if error.code not in _NOT_THERE:
+                raise
+            return None
+        try:
+            noted = datetime.fromisoformat(text.decode())
+        except ValueError:
+            return None
+        return noted if noted.tzinfo else None
+
     def trace(self) -> Trace:
         """How pushes ended that no record tells of. What can't be read counts as nothing: it is no more than a log."""
         return self._load_trace()[0]
@@ -190,6 +235,18 @@ class Records:
         self.ensure()
         with translated("records"):
             return call()
+
+
+def _is_leased(blob: BlobClient, lease: str, seconds: int) -> bool:
+    """Is the blob leased under this id now? False if somebody else has leased it."""
+    try:
+        with translated("records"):
+            blob.acquire_lease(seconds, lease_id=lease)
+    except RemoteError as error:
+        if error.code != "LeaseAlreadyPresent":
+            raise
+        return False
+    return True
 
 
 def _is_allowed(request: Callable[[], object]) -> bool:

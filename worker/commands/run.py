@@ -7,6 +7,7 @@ import random
 import signal
 import sys
 import threading
+import uuid
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from worker.commands.opening import fail
 from worker.commands.output import example
 
 if TYPE_CHECKING:
-    from shared.queue import Queue
+    from worker.adapters.monitoring import Turn
     from worker.controller.loop import Worker
     from worker.wiring import Deployment
 
@@ -28,6 +29,9 @@ DRAIN_PATIENCE = 60.0
 
 LATEST_EXIT = 9.0
 """Seconds after a signal at which the program is over, whatever hangs: platforms kill what is there after ten."""
+
+GAUGES = "gauges"
+"""The blob whose lease is the turn to report what all workers share."""
 
 
 @click.command(
@@ -43,8 +47,8 @@ def run(context: click.Context, *, drain: bool) -> None:
 
     from shared import tracing
     from shared.errors import RemoteError
-    from shared.telemetry import MESSAGES
-    from worker.adapters.monitoring import serve_monitoring
+    from shared.metrics import SWEEP_INTERVAL, tell_build
+    from worker.adapters.monitoring import RENEWAL, serve_monitoring
     from worker.controller.background import run_every
 
     log = structlog.get_logger()
@@ -54,8 +58,9 @@ def run(context: click.Context, *, drain: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _stop(worker))
     tracing.start(settings, "aci-hooks-worker", deployment.redaction)
-    for queue in (deployment.updates, deployment.poison):
-        MESSAGES.labels(queue.name).set_function(partial(_count, queue))
+    tell_build()
+    SWEEP_INTERVAL.set(settings.sweep_interval)
+    turn = _turn_of(deployment)
     if settings.worker_port:
         try:
             serve_monitoring(settings.worker_port, lambda: _not_ready(deployment))
@@ -65,12 +70,18 @@ def run(context: click.Context, *, drain: bool) -> None:
         deployment.ensure_storage()
     except RemoteError as error:
         log.warning("storage is not ready yet, continuing", error=str(error))
+    if settings.worker_port:
+        # At once, so that the first scrape has all there is.
+        turn.try_to_renew()
+        run_every("turn", worker.stopping, lambda: RENEWAL, turn.renew)
     run_every("patrol", worker.stopping, lambda: LOOK, deployment.patrol_if_due)
     if settings.sweep_interval:
         jittered = partial(random.uniform, settings.sweep_interval / 2, settings.sweep_interval)
         run_every("sweep", worker.stopping, jittered, deployment.sweep_if_due)
     log.info("worker started", queue=deployment.updates.name, drain=drain)
     finished = worker.run(drain=drain)
+    if finished:
+        turn.end()
     if drain and not worker.stopping.is_set():
         # Nobody waits for the exit, and a service may take no more than a message a second.
         deployment.notifier.close(DRAIN_PATIENCE)
@@ -110,10 +121,13 @@ def _not_ready(deployment: Deployment) -> str | None:
     return None
 
 
-def _count(queue: Queue) -> float:
-    from shared.errors import RemoteError
+def _turn_of(deployment: Deployment) -> Turn:
+    """The turn to report what all workers share; /metrics asks for it."""
+    from prometheus_client import REGISTRY
 
-    try:
-        return queue.count()
-    except RemoteError:
-        return float("nan")
+    from worker.adapters.monitoring import TURN, SharedGauges, Turn
+
+    name, records = str(uuid.uuid4()), deployment.records
+    turn = Turn(take=lambda: records.take_turn(GAUGES, name, TURN), give=lambda: records.end_turn(GAUGES, name))
+    REGISTRY.register(SharedGauges(turn, deployment.gauging().read))
+    return turn

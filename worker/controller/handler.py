@@ -13,8 +13,8 @@ import structlog
 from shared import tracing
 from shared.errors import RemoteError
 from shared.message import DeadLetter, Look, TargetId, Undecodable, UpdateMessage, decode
+from shared.metrics import SETTLED, step_failed
 from shared.queue import LeasedMessage, LeaseLost, dead_letter
-from shared.telemetry import SETTLED
 from worker.controller import spans
 from worker.controller.looking import Looking
 from worker.controller.opened import Opened, context_of_all
@@ -167,6 +167,7 @@ class Handler:
     def _failed(self, message: UpdateMessage, error: Exception) -> Settlement:
         """A push could not be fanned out or received: try it again later, or dead-letter it."""
         failure = self._ports.classified(error)
+        step_failed(failure.code)
         tracing.current().fail(failure.code, failure.detail)
         attempts = message.attempts + 1
         if not isinstance(error, RemoteError):

@@ -13,8 +13,8 @@ import structlog
 from shared import tracing
 from shared.errors import RemoteError
 from shared.message import Look
+from shared.metrics import step_failed
 from shared.queue import LeaseLost
-from shared.telemetry import STEP_FAILURES
 from worker.controller import spans
 from worker.controller.cleaning import Cleaning
 from worker.controller.crash_logs import CrashLogs
@@ -239,7 +239,7 @@ class Looking:
     def _failed(self, look: Look, error: Exception) -> Settlement:
         """The look could not be carried out: try again later, and give up once that has gone on for too long."""
         failure = self._ports.classified(error)
-        STEP_FAILURES.labels(failure.code).inc()
+        step_failed(failure.code)
         tracing.current().fail(failure.code, failure.detail)
         attempts = look.tries(failure.code) + 1
         if not isinstance(error, RemoteError):

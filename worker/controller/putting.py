@@ -11,8 +11,8 @@ import structlog
 from shared import tracing
 from shared.errors import RemoteError
 from shared.message import Look
+from shared.metrics import step_failed
 from shared.queue import LeaseLost
-from shared.telemetry import STEP_FAILURES
 from worker.controller.settlement import Reschedule, Settlement, look_again
 from worker.controller.timers import CONFLICTS, change
 from worker.core.landing import landed, not_made
@@ -99,7 +99,7 @@ class Putting:
     ) -> Settlement:
         """Try the change again for as long as that makes sense; then fail the pushes that asked for it."""
         failure = self._ports.classified(error)
-        STEP_FAILURES.labels(failure.code).inc()
+        step_failed(failure.code)
         tracing.current().fail(failure.code, failure.detail)
         attempts = look.tries(failure.code) + 1
         over = self._retry.is_over(failure, attempts, look.waited)

@@ -115,6 +115,7 @@ class Sweeper:
         """Start the timer of a group whose timer was lost, or that runs another image than it should."""
         is_lost = record.timer is not None and is_overdue(record.timer, self.ports.now())
         # A group in transition shows the images of an operation that has not ended, which are not drift yet.
+        # A record without containers was never looked at, so there is nothing yet that it wants to run.
         at_rest = record.timer is None and not group.in_transition and record.containers
         has_drifted = at_rest and drifted(record, group.images, rollback=self.rollback)
         if not (is_lost or has_drifted):
@@ -130,8 +131,9 @@ class Sweeper:
         found: dict[Push, None] = {}
         for name, following in followings(group.images, target).items():
             container = record.containers.get(name)
-            # What waits or is pinned is decided by its own timer. Another push now would only compete with it.
+            # What waits is already being worked on, and a pinned container gets nothing before it is released.
             is_being_decided = container is not None and (container.candidates or container.pin)
+            # What was received but not admitted yet may be the very push that would be found here.
             waits_in_inbox = any(message.push.image.name == following.name for message in record.inbox)
             if is_being_decided or waits_in_inbox:
                 continue

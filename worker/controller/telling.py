@@ -13,7 +13,8 @@ import structlog
 
 from shared.errors import RemoteError
 from shared.message import TargetId, UpdateMessage
-from shared.telemetry import ADDRESS_CHANGES, OUTCOMES, trace_id
+from shared.metrics import ADDRESS_CHANGES, ended
+from shared.telemetry import trace_id
 from worker.controller.notices import notice_of, notice_of_address, notice_without_record
 from worker.controller.settlement import dead_letter_of
 from worker.failures.retrying import call_with_retries
@@ -43,7 +44,7 @@ class Telling:
         """The push at hand, which concerns no target, has ended. Raises RemoteError if that can't be remembered."""
         outcome = Outcome.of(message, "ignored", why, (), self._ports.now())
         call_with_retries(partial(self._ports.leave_trace, End(outcome=outcome)))
-        OUTCOMES.labels("ignored").inc()
+        ended(outcome.result, outcome.seconds)
         log.info("ended", outcome="ignored", detail=why)
         self._ports.tell(notice_without_record(message, outcome, None))
 
@@ -53,6 +54,7 @@ class Telling:
         # The letter is what counts, and it may be storage that fails.
         with suppress(RemoteError):
             self._ports.leave_trace(End(target=message.target, outcome=outcome))
+        ended(outcome.result, outcome.seconds)
         log.error("ended", outcome="failed", code=code, detail=detail)
         self._ports.tell(replace(notice_without_record(message, outcome, message.target), code=code))
 
@@ -61,7 +63,7 @@ class Telling:
         if is_dead(ending.result):
             # Before everything else: if the queue is down, nothing is told, and all of it comes again.
             call_with_retries(partial(self._dead_letter, _letter(ending)))
-        OUTCOMES.labels(ending.result).inc()
+        ended(ending.result, (ending.at - message.received_at).total_seconds())
         code = {"code": ending.code} if ending.code else {}
         with structlog.contextvars.bound_contextvars(**context_of(message, target)):
             say = log.error if ending.result == "failed" else log.warning if is_dead(ending.result) else log.info

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.image import ImageReference, InvalidImage, rewrite
+from shared.image import ImageReference
 from shared.message import UpdateMessage
 from shared.push import Push
-from worker.record.record import FAILURES_KEPT, Record, displaced
+from worker.record.record import FAILURES_KEPT, Record
 from worker.record.values import ROLLBACK, Candidate, ContainerRecord, FailedPush, Good, Hold, Pin
+from worker.record.ways_back import asked_for, goods_before, place_of
 
 UNKNOWN_TAG = "unknown"
 """Stands for the tag of an image that was deployed by its digest and whose tag is not known."""
@@ -24,7 +25,7 @@ class NothingToRollBackTo(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What an operator says of a way back: `to` which image, if not simply to the one before, why, and who it is."""
+    """What an operator asks of a rollback: `to` which image, if not the one before; the reason; and who asks."""
 
     to: ImageReference | None = None
     reason: str | None = None
@@ -76,7 +77,7 @@ def roll_back(
     NothingToRollBackTo.
     """
     before = record
-    goods = _asked_for(record, wish.to) if wish.to else _goods_to_go_back_to(record, running or {})
+    goods = asked_for(record, wish.to) if wish.to else goods_before(record, running or {})
     if not goods:
         if wish.to:
             raise NothingToRollBackTo(f"no container that is kept up to date follows {wish.to.name}")
@@ -90,50 +91,6 @@ def roll_back(
     # Without a hold, the next sweep or push would bring a newer image again at once.
     reason = f"rolled back: {wish.reason}" if wish.reason else "rolled back"
     return record.but(hold=Hold(reason=reason, since=now, by=wish.by), apart=False)
-
-
-def _asked_for(record: Record, to: ImageReference) -> dict[str, Good]:
-    """The image that an operator names, for each container that follows its repository.
-
-    One that ran well before comes back as it was then. Any other is taken by its name: if it does not run, what ran
-    before is brought back.
-    """
-    return {
-        name: next((good for good in container.goods if good.restored and _is(good, to)), _by_name(container, to))
-        for name, container in record.containers.items()
-        if container.followed and container.repository == to.name
-    }
-
-
-def _is(good: Good, to: ImageReference) -> bool:
-    return good.digest == to.digest if to.digest else good.tag is not None and good.tag == to.tag
-
-
-def _name(image: str) -> str | None:
-    try:
-        return ImageReference.parse(image).name
-    except InvalidImage:
-        return None
-
-
-def _by_name(container: ContainerRecord, to: ImageReference) -> Good:
-    # A rule may name another repository than the one that the container ran until now.
-    written = container.good.image if _name(container.good.image) == container.repository else container.repository
-    image = rewrite(written, digest=to.digest) if to.digest else rewrite(written, tag=to.tag)
-    return Good(image=image, tag=to.tag, digest=to.digest)
-
-
-def _goods_to_go_back_to(record: Record, running: Mapping[str, str]) -> dict[str, Good]:
-    """The good image that each container can go back to. Containers without a rule are left alone."""
-    found = {}
-    for name, container in record.containers.items():
-        if not container.followed:
-            continue
-        good = _before(record, name, container, running.get(name))
-        # An image whose tag has moved and whose digest is not known can't be brought back.
-        if good and good.restored:
-            found[name] = good
-    return found
 
 
 def _pinned(
@@ -179,46 +136,6 @@ def _further_back(before: Record, after: Record) -> list[tuple[UpdateMessage, li
     return list(gone.values())
 
 
-def _before(
-    record: Record,
-    name: str,
-    container: ContainerRecord,
-    running: str | None,
-) -> Good | None:
-    """The good image before the one that a container runs; None if there is none."""
-    asked = record.change.asked.get(name) if record.change else None
-    if container.pin:
-        is_on_group = asked == container.pin.message.id
-        if not is_on_group:
-            return container.pin.good  # the same image again, so that a timer that was lost is started again
-        return _next_older(container, container.pin.good)
-    if candidate := container.candidate(asked):
-        # The push may have moved the last good image's own tag. Then only the digest leads back to it.
-        return displaced(container.goods, candidate.tag, candidate.digest)[0]
-    if _runs_something_unproven(record, name, container, running):
-        return container.good
-    return next(iter(container.goods[1:]), None)
-
-
-def _runs_something_unproven(
-    record: Record,
-    name: str,
-    container: ContainerRecord,
-    running: str | None,
-) -> bool:
-    """Whether the container runs a failed push instead of its last good image."""
-    is_being_rolled_back = any(name in undone.containers for undone in record.undone)
-    was_left_there = running is not None and running not in container.good.spellings and running in container.brought
-    return is_being_rolled_back or was_left_there
-
-
-def _next_older(container: ContainerRecord, good: Good) -> Good | None:
-    place = _place(container, good)
-    if place is None:
-        return None
-    return next(iter(container.goods[place + 1 :]), None)
-
-
 def _set_aside(
     record: Record,
     name: str,
@@ -227,7 +144,7 @@ def _set_aside(
 ) -> tuple[FailedPush, ...]:
     """The container's failures, together with everything that the rollback goes back from."""
     container = record.containers[name]
-    place = _place(container, good)
+    place = place_of(container, good)
     # An image that an operator named and that never ran well here is reached from the last good one.
     newer_ones = container.goods[: 1 if place is None else place]
     # Without these, the next sweep would find the newer image in the registry and take it for a push that was missed.
@@ -261,11 +178,6 @@ def _failure_of_candidate(candidate: Candidate, now: datetime) -> FailedPush:
         code=ROLLED_BACK,
         at=now,
     )
-
-
-def _place(container: ContainerRecord, good: Good) -> int | None:
-    """The place of an image among the container's good ones, the newest being 0; None if it is not among them."""
-    return next((number for number, other in enumerate(container.goods) if other.is_same(good)), None)
 
 
 def _message(

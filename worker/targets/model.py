@@ -189,7 +189,7 @@ class TargetsModel(Strict):
     )
     notify: list[AnyRecipient] = Field(
         [],
-        description="Who is told of outcomes: the source of a URL, or a mapping that says which outcomes and groups.",
+        description="Who is notified of outcomes: the source of a URL, or a mapping with the outcomes and groups.",
     )
 
     @field_validator("registries")

@@ -1,0 +1,98 @@
+"""The good images that a rollback by hand can bring back: the one before, or the one that an operator names. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from shared.image import ImageReference, InvalidImage, rewrite
+from worker.record.record import Record, displaced
+from worker.record.values import ContainerRecord, Good
+
+
+def asked_for(record: Record, to: ImageReference) -> dict[str, Good]:
+    """The image that an operator names, for each container that follows its repository.
+
+    One that ran well before comes back as it was then. Any other is taken by its name: if it does not run, what ran
+    before is brought back.
+    """
+    return {
+        name: next((good for good in container.goods if good.restored and _is(good, to)), _by_name(container, to))
+        for name, container in record.containers.items()
+        if container.followed and container.repository == to.name
+    }
+
+
+def goods_before(record: Record, running: Mapping[str, str]) -> dict[str, Good]:
+    """The good image that each container can go back to. Containers without a rule are left alone."""
+    found = {}
+    for name, container in record.containers.items():
+        if not container.followed:
+            continue
+        good = _before(record, name, container, running.get(name))
+        # An image whose tag has moved and whose digest is not known can't be brought back.
+        if good and good.restored:
+            found[name] = good
+    return found
+
+
+def place_of(container: ContainerRecord, good: Good) -> int | None:
+    """The place of an image among the container's good ones, the newest being 0; None if it is not among them."""
+    return next((number for number, other in enumerate(container.goods) if other.is_same(good)), None)
+
+
+def _is(good: Good, to: ImageReference) -> bool:
+    return good.digest == to.digest if to.digest else good.tag is not None and good.tag == to.tag
+
+
+def _name(image: str) -> str | None:
+    try:
+        return ImageReference.parse(image).name
+    except InvalidImage:
+        return None
+
+
+def _by_name(container: ContainerRecord, to: ImageReference) -> Good:
+    # A rule may name another repository than the one that the container ran until now.
+    written = container.good.image if _name(container.good.image) == container.repository else container.repository
+    image = rewrite(written, digest=to.digest) if to.digest else rewrite(written, tag=to.tag)
+    return Good(image=image, tag=to.tag, digest=to.digest)
+
+
+def _before(
+    record: Record,
+    name: str,
+    container: ContainerRecord,
+    running: str | None,
+) -> Good | None:
+    """The good image before the one that a container runs; None if there is none."""
+    asked = record.change.asked.get(name) if record.change else None
+    if container.pin:
+        is_on_group = asked == container.pin.message.id
+        if not is_on_group:
+            return container.pin.good  # the same image again, so that a timer that was lost is started again
+        return _next_older(container, container.pin.good)
+    if candidate := container.candidate(asked):
+        # The push may have moved the last good image's own tag. Then only the digest leads back to it.
+        return displaced(container.goods, candidate.tag, candidate.digest)[0]
+    if _runs_something_unproven(record, name, container, running):
+        return container.good
+    return next(iter(container.goods[1:]), None)
+
+
+def _runs_something_unproven(
+    record: Record,
+    name: str,
+    container: ContainerRecord,
+    running: str | None,
+) -> bool:
+    """Whether the container runs a failed push instead of its last good image."""
+    is_being_rolled_back = any(name in undone.containers for undone in record.undone)
+    was_left_there = running is not None and running not in container.good.spellings and running in container.brought
+    return is_being_rolled_back or was_left_there
+
+
+def _next_older(container: ContainerRecord, good: Good) -> Good | None:
+    place = place_of(container, good)
+    if place is None:
+        return None
+    return next(iter(container.goods[place + 1 :]), None)
