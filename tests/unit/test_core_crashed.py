@@ -34,6 +34,7 @@ def failed(code: str = "CrashLoop", of: str = "2", containers: tuple[str, ...] =
         ({"web": NOT_PULLED}, None),
         ({"web": waiting()}, ["web"]),
         ({"web": running(5)}, ["web"]),
+        ({"web": running(5), "jobs": crash_loop(-60)}, ["web"]),
     ],
     ids=[
         "its own",
@@ -44,6 +45,7 @@ def failed(code: str = "CrashLoop", of: str = "2", containers: tuple[str, ...] =
         "none that has never run",
         "its own if it never got healthy",
         "its own if it keeps restarting",
+        "not one that has crashed before the change",
     ],
 )
 def test_the_containers_of_a_push_that_failed(views: dict[str, Any], at_fault: list[str] | None) -> None:
@@ -72,6 +74,17 @@ def test_a_push_that_is_not_rolled_back_ends_at_once() -> None:
     assert crashed(WATCHED, updated, shown) == {}
     refused = record().end(message("3"), "failed", "no", ["web"], at(9), "InvalidRequestContent")
     assert crashed(WATCHED, refused, shown) == {}
+
+
+def test_the_containers_of_another_push_that_has_ended_are_not_its_own() -> None:
+    ended = record().end(message("1"), "updated", "jobs runs it", ["jobs"], at(8))
+    ended = ended.end(message("2"), "failed", "it crashes", ["web"], at(9), "CrashLoop")
+    assert crashed(WATCHED, ended, group(IMAGES, {"web": crash_loop(5), "jobs": crash_loop(5)})) == {"2": ["web"]}
+
+
+def test_several_of_its_own_are_named_in_order() -> None:
+    shown = group(IMAGES, dict.fromkeys(("web", "jobs", "old"), crash_loop(5)))
+    assert crashed(WATCHED, failed(containers=("web", "old", "jobs")), shown) == {"2": ["jobs", "old", "web"]}
 
 
 def test_what_somebody_else_brought_is_looked_at_without_a_change() -> None:

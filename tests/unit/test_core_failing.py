@@ -256,6 +256,10 @@ class TestConclude:
         assert {ending.message.id for ending in after.outbox} == concerned
         assert [one.message.id for one in after.undone] == [id_ for id_ in ("2", "1") if id_ not in concerned]
 
+    def test_the_last_lines_of_the_containers_are_told_with_it(self) -> None:
+        now = record({"web": container()}, undone=(undone().but(log="web: no such table"),))
+        assert [ending.log for ending in conclude(now, "so", NOW).outbox] == ["web: no such table"]
+
     def test_without_failed_pushes_nothing_changes(self) -> None:
         assert conclude(record(), "so", NOW) == record()
 
