@@ -177,6 +177,8 @@ def _how_it_was_brought_back(
 ) -> tuple[Result, str]:
     # A container that is gone needs no rollback.
     names = [name for name in undone.containers if name in images]
+    if not names:
+        return "failed", f"not rolled back: the group has no container {' or '.join(undone.containers)} any more"
     still = [name for name in names if _still_runs(record, name, images[name], undone.message.id)]
     if still:
         what = "held by hand" if record.hold else "still running"
