@@ -16,7 +16,7 @@ from shared.errors import RemoteError
 SHORT = 3
 """Tries for what heals only now and then: an image that was pushed a moment ago."""
 SLOWLY = 60.0
-"""Seconds at least between two tries while a quota is used up: people have to free some of it, or to ask for more."""
+"""Seconds at least, while a quota or a region's capacity is used up: neither changes within moments."""
 TRANSITION_PAUSE = 10.0
 """Seconds at least: of a group in transition, Azure says no more than "please retry later"."""
 
@@ -149,7 +149,7 @@ def passes(failure: Failure) -> bool:
 
 def nothing_done(error: RemoteError) -> bool:
     """After this answer to a change of a group, is it certain that the group was not changed?"""
-    # Other services are asked before anything is sent. A 408 or a 5xx may come after Azure has taken the change on.
+    # Other services are asked before anything is sent. A 408 or a 5xx may come after Azure has accepted the change.
     return error.service != "arm" or (error.status is not None and error.status < 500 and error.status != 408)
 
 
