@@ -85,7 +85,7 @@ class Notifier:
             log.warning("notification dropped", outcome=notice.outcome, target=notice.target)
 
     def try_each(self, notice: Notice) -> list[Result]:
-        """Tell each recipient now, for a person who waits, whatever it is that they want to be told."""
+        """Tell each recipient now, for a person who waits, whichever outcomes they have asked for."""
         content = content_of(notice, self._hide, self._portal)
         results = []
         for number, recipient in enumerate(self._recipients()):
@@ -116,10 +116,11 @@ class Notifier:
         while going_on:
             notices, going_on = self._next()
             now, at = time.monotonic(), datetime.now(UTC)
-            told = [told for notice in notices for told in self._folding.take(notice, now, at)]
-            told += self._folding.due(now, at) if going_on else self._folding.all()
-            if told:
-                self._hand_on(told)
+            to_tell = [told for notice in notices for told in self._folding.take(notice, now, at)]
+            # At the end, repeats that were only counted so far are told early: nobody would tell them later.
+            to_tell += self._folding.due(now, at) if going_on else self._folding.all()
+            if to_tell:
+                self._hand_on(to_tell)
 
     def _next(self) -> tuple[list[Notice], bool]:
         """What has come, as soon as something has or is due; and whether more may come."""
