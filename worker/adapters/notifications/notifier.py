@@ -76,7 +76,8 @@ class Notifier:
         with self._changed:
             drop = self._closed or len(self._waiting) >= (MOST_WAITING // 2 if is_minor else MOST_WAITING)
             say_so = drop and not is_minor and not self._dropping
-            self._dropping = drop and not is_minor
+            if not is_minor:
+                self._dropping = drop
             if not drop:
                 self._waiting.append(notice)
                 self._start()
