@@ -20,7 +20,7 @@ from structlog.testing import capture_logs
 from shared import tracing
 from shared.environment import read_settings
 from shared.errors import RemoteError
-from shared.otel_tracer import LastWord, OtelTracer, Outgoing
+from shared.otel_tracer import LastWord, OtelSpan, OtelTracer, Outgoing
 from shared.settings import Settings
 from shared.telemetry import Redaction, new_traceparent
 from shared.time_limit import within
@@ -92,6 +92,30 @@ def test_a_call_is_a_span_within_a_step_only(spans: Spans) -> None:
         pass
     assert [span.name for span in spans.all()] == ["arm get", "look"]
     assert spans.one("arm get").kind is SpanKind.CLIENT
+
+
+def test_a_step_goes_on_while_another_thread_stops_the_tracer(spans: Spans) -> None:
+    class Stopped(OtelTracer):
+        """Is stopped by another thread in the middle of each call."""
+
+        def __bool__(self) -> bool:
+            tracing.use(None)
+            return True
+
+        def current(self) -> OtelSpan | None:
+            tracing.use(None)
+            return super().current()
+
+    tracer = Stopped(TracerProvider(shutdown_on_exit=False))
+    for act in (lambda: tracing.span("look"), lambda: tracing.call("arm get")):
+        with tracing.span("step"):
+            tracing.use(tracer)
+            with act():
+                pass
+    tracing.use(tracer)
+    assert tracing.current().traceparent is None
+    tracing.use(tracer)
+    assert tracing.past("rollout", at(0), at(1), {}, RECEIVED).traceparent
 
 
 def test_a_span_of_a_time_that_is_over(spans: Spans) -> None:
