@@ -97,6 +97,19 @@ def test_the_version_grows_when_a_viewer_would_see_something_else(outside: Outsi
     assert outside.reader.version == version + 1
 
 
+def test_a_viewer_hears_that_groups_are_not_read_any_more_although_storage_is(outside: Outside) -> None:
+    def look_at_storage(seconds: float) -> int:
+        outside.clock.advance(seconds)
+        outside.reader.round("storage", outside.reader.look_at_storage)
+        return outside.reader.version
+
+    outside.look()
+    version = outside.reader.version
+    assert [look_at_storage(seconds) for seconds in (60, 31, 60)] == [version, version + 1, version + 1]
+    outside.look()
+    assert outside.reader.version == version + 2
+
+
 def test_azure_that_is_down_leaves_what_was_known(outside: Outside) -> None:
     outside.look()
     outside.groups.probe = failing(DOWN)  # type: ignore[assignment]

@@ -260,7 +260,9 @@ class Reader:
 
     def _count_version(self) -> None:
         """Give the state a new number if a viewer would see something else than before."""
-        fingerprint = self._state.fingerprint(rollback=self._sources.rollback)
+        # Whoever has the page open must hear, too, that nothing is read any more.
+        is_old = self._state.is_old(self._sources.now())
+        fingerprint = (*self._state.fingerprint(rollback=self._sources.rollback), is_old)
         if fingerprint != self._fingerprint:
             self._fingerprint = fingerprint
             self._version += 1
