@@ -107,10 +107,10 @@ def test_a_step_goes_on_while_another_thread_stops_the_tracer(spans: Spans) -> N
             return super().current()
 
     tracer = Stopped(TracerProvider(shutdown_on_exit=False))
-    for act in (lambda: tracing.span("look"), lambda: tracing.call("arm get")):
+    for begin in (tracing.span, tracing.call):
         with tracing.span("step"):
             tracing.use(tracer)
-            with act():
+            with begin("arm get"):
                 pass
     tracing.use(tracer)
     assert tracing.current().traceparent is None
