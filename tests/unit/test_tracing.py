@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import structlog
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanKind, StatusCode
@@ -83,6 +84,19 @@ def test_what_leaves_it_fails_it(spans: Spans, error: Exception, attributes: Map
     failed = spans.one("arm put")
     assert (failed.status.status_code, failed.status.description) == (StatusCode.ERROR, str(error))
     assert (dict(failed.attributes or {}), failed.events) == (attributes, ())
+
+
+def test_what_is_no_unicode_loses_no_other_span(spans: Spans) -> None:
+    with tracing.span("look", attributes={"aci_hooks.detail": "half \ud83d"}) as look:
+        look.note({"more": "half \ud83d"})
+        look.fail("Conflict", "half \ud83d")
+    looked = spans.one("look")
+    assert encode_spans([looked]).ByteSize()
+    assert dict(looked.attributes or {}) == {
+        "aci_hooks.detail": r"half \ud83d",
+        "more": r"half \ud83d",
+        "error.type": "Conflict",
+    }
 
 
 def test_a_call_is_a_span_within_a_step_only(spans: Spans) -> None:
