@@ -26,6 +26,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.re import parse_env_headers
 
 from shared.errors import RemoteError
+from shared.printable import printable
 from shared.telemetry import Redaction
 from shared.time_limit import OutOfTime, within
 from shared.tracing import Attributes, Kind
@@ -63,7 +64,7 @@ class OtelSpan:
     def fail(self, code: str, detail: str) -> None:
         """Say that the step has failed, and why."""
         self._span.set_attribute("error.type", code)
-        self._span.set_status(Status(StatusCode.ERROR, detail[:LONGEST_DETAIL]))
+        self._span.set_status(Status(StatusCode.ERROR, printable(detail)[:LONGEST_DETAIL]))
 
 
 class OtelTracer:
@@ -245,7 +246,9 @@ def _of(traceparent: str) -> SpanContext:
 
 
 def _known(attributes: Attributes) -> dict[str, str | int | float | bool]:
-    return {name: value for name, value in attributes.items() if value is not None}
+    # Half a surrogate pair, which JSON can hold, is no UTF-8: the exporter would lose every span that it sends with it.
+    known = {name: value for name, value in attributes.items() if value is not None}
+    return {name: printable(value) if isinstance(value, str) else value for name, value in known.items()}
 
 
 def _nanoseconds(at: datetime) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints, TypeAdapter, ValidationError
 
 from shared.connection_string import tidied
+from shared.message import Segment
 
 SHORTEST_TOKEN = 16
 
@@ -67,6 +68,19 @@ def _shaped(pattern: str, what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+_SEGMENT: TypeAdapter[str] = TypeAdapter(Segment)
+
+
+def _check_azure_name(value: str) -> str:
+    """The name, if a target may have it; raises ValueError, because a TargetId could not be made of it later."""
+    try:
+        return _SEGMENT.validate_python(value)
+    except ValidationError:
+        raise ValueError(
+            "must be a name as Azure gives it, 1 to 128 letters, digits and - _ . ( ) without a dot at its end"
+        ) from None
+
+
 # Of queues and blob containers: learn.microsoft.com/rest/api/storageservices/naming-queues-and-metadata
 _PLAIN_NAME = _shaped(r"[a-z0-9](?:-?[a-z0-9])*", "lower-case letters, digits and single dashes between them")
 # Three to 63 characters, of which the name of the poison queue takes seven for "-poison".
@@ -76,6 +90,7 @@ AccountName = Annotated[
     str, _shaped(r"[a-z0-9]{3,24}", "a storage account's name, 3 to 24 lower-case letters and digits")
 ]
 ApiVersion = Annotated[str, _shaped(r"\d{4}-\d\d-\d\d(-preview)?", "a date such as 2025-09-01, maybe with -preview")]
-AzureName = Annotated[str, _shaped(r"[^/\\\s]{1,128}", "a name of 1 to 128 characters without slashes or spaces")]
+
+AzureName = Annotated[str, AfterValidator(_check_azure_name)]
 Url = Annotated[str, _shaped(r"https?://[^\s/\[\]]+(/\S*)?", "an http or https URL")]
 Port = Annotated[int, Field(ge=0, le=65535)]

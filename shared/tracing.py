@@ -151,9 +151,8 @@ def span(
     `parent` and `links`, the other pushes that it acts for, are traceparents. An exception that leaves the block fails
     the span.
     """
-    if _tracer is None:
-        return _NO_SPAN
-    return _tracer.span(name, kind, attributes or {}, parent, links)
+    tracer = _tracer  # once: another thread may stop it at any moment, as at the end of a worker whose steps go on
+    return tracer.span(name, kind, attributes or {}, parent, links) if tracer else _NO_SPAN
 
 
 def call(name: str, attributes: Attributes | None = None) -> AbstractContextManager[Span]:
@@ -161,21 +160,22 @@ def call(name: str, attributes: Attributes | None = None) -> AbstractContextMana
 
     The lists of groups that a worker renews every few seconds would each be a trace of its own, and tell nothing.
     """
-    if _tracer is None or _tracer.current() is None:
+    tracer = _tracer
+    if tracer is None or tracer.current() is None:
         return _NO_SPAN
-    return _tracer.span(name, "client", attributes or {}, None, ())
+    return tracer.span(name, "client", attributes or {}, None, ())
 
 
 def past(name: str, started: datetime, ended: datetime, attributes: Attributes, parent: str) -> Span:
     """A span of a time that is over, such as a rollout that several processes have watched."""
-    if _tracer is None:
-        return _NO_SPAN
-    return _tracer.past(name, started, ended, attributes, parent)
+    tracer = _tracer
+    return tracer.past(name, started, ended, attributes, parent) if tracer else _NO_SPAN
 
 
 def current() -> Span:
     """The span that the running step is in."""
-    return (_tracer.current() if _tracer else None) or _NO_SPAN
+    tracer = _tracer
+    return (tracer.current() if tracer else None) or _NO_SPAN
 
 
 def name_span(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -378,6 +378,39 @@ class TestTrouble:
         assert "s3cret" not in "".join(logged) + "".join(capfd.readouterr())
         assert chat.posted.qsize() >= 3
 
+    @pytest.mark.parametrize("name", ["notify", "notify notify[0]", "deliver"])
+    def test_a_machine_without_threads_fails_nobody_and_ends_nothing(
+        self, chat: Chat, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        start, refused = threading.Thread.start, threading.Event()
+
+        def refuse(thread: threading.Thread) -> None:
+            if thread.name == name and not refused.is_set():
+                refused.set()
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        notifier = notifier_of(chat.url)
+        notifier.tell(nth(1))
+        assert refused.wait(PATIENCE)
+        notifier.tell(nth(2))
+        told = [chat.next()["target"] for _ in range(1 if name == "deliver" else 2)]
+        assert told == ["web/shop-1", "web/shop-2"][-len(told) :]
+        notifier.close()
+
+    def test_a_notice_that_cannot_be_rendered_keeps_no_other_from_being_told(self, chat: Chat) -> None:
+        def hide(text: str) -> str:
+            return text if text != "web/shop-1" else str(1 / 0)
+
+        notifier = notifier_of(chat.url, hide=hide)
+        with capture_logs() as lines:
+            for number in (1, 2):
+                notifier.tell(nth(number))
+            assert chat.next()["target"] == "web/shop-2"
+            notifier.close()
+        assert [line["why"] for line in lines] == ["ZeroDivisionError"]
+
 
 class TestSlowness:
     def test_a_slow_chat_delays_nobody_and_what_is_too_much_is_dropped(self, chat: Chat) -> None:

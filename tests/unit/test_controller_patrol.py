@@ -266,6 +266,27 @@ class TestFollowing:
         beat.round()
         assert beat.looks == [(SHOP, "id-1")]
 
+    @pytest.mark.parametrize(
+        ("hold", "more"),
+        [
+            (None, {}),
+            (Hold(reason="sale", since=at(0)), {}),
+            (None, {"orchestratorId": "/subscriptions/s/ngroups/n"}),
+            (None, {"tags": {"aci-hooks.hold": "set after the list was made"}}),
+        ],
+    )
+    def test_one_look_is_enough_whatever_keeps_its_updates_back(self, hold: Hold | None, more: dict[str, Any]) -> None:
+        resting = record({"web": container(followed=False)}, swept=True, hold=hold)
+        beat = Beat(resting, definition=group_of(OLD, **more))
+        handler = Handler(beat.ports(), RULES, RETRY, lease=LEASE, clock=beat.clock.seconds, chance=chance())
+        started = []
+        for _ in range(4):
+            started.append(len([line for line in beat.round() if "starting a look" in line["event"]]))
+            beat.clock.advance(45)
+            with capture_logs():
+                handler.handle(beat.updates.receive(32))
+        assert (started, beat.looks) == ([1, 0, 0, 0], [])
+
 
 class TestUnlisted:
     """Groups that no list shows are read by themselves."""

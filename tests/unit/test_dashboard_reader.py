@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import pytest
+from structlog.testing import capture_logs
 
 from shared.errors import RemoteError
-from tests.unit.builders import SHOP, TWO, at, record
+from shared.message import TargetId
+from tests.processes import PROJECT
+from tests.unit.builders import API, SHOP, TWO, at, record
 from tests.unit.dashboard_outside import Outside
 from tests.unit.test_dead_letters import letter
 from worker.core.status import Status
@@ -15,9 +20,12 @@ from worker.dashboard.pace import CALM
 from worker.dashboard.reader import WATCHED
 from worker.dashboard.state import LETTERS, QUEUE, RECORDS, TARGETS
 from worker.groups.group import ContainerGroup
+from worker.record.record import Record
 from worker.record.values import Hold
 from worker.targets.target import single_target
 
+PATIENCE = 60
+"""Seconds: more than anything here takes, on any machine."""
 DOWN = RemoteError("arm", 503, "ServiceUnavailable", "down, s3cret")
 
 
@@ -87,6 +95,19 @@ def test_the_version_grows_when_a_viewer_would_see_something_else(outside: Outsi
     outside.updates.send("one")
     outside.look()
     assert outside.reader.version == version + 1
+
+
+def test_a_viewer_hears_that_groups_are_not_read_any_more_although_storage_is(outside: Outside) -> None:
+    def look_at_storage(seconds: float) -> int:
+        outside.clock.advance(seconds)
+        outside.reader.round("storage", outside.reader.look_at_storage)
+        return outside.reader.version
+
+    outside.look()
+    version = outside.reader.version
+    assert [look_at_storage(seconds) for seconds in (60, 31, 60)] == [version, version + 1, version + 1]
+    outside.look()
+    assert outside.reader.version == version + 2
 
 
 def test_azure_that_is_down_leaves_what_was_known(outside: Outside) -> None:
@@ -171,6 +192,55 @@ def test_a_record_that_was_deleted_is_forgotten(outside: Outside) -> None:
     outside.records._blobs.clear()
     outside.look()
     assert (words(outside)["shop"], outside.reader.state.records) == ("ok", {})
+
+
+def test_a_record_that_could_not_be_read_and_was_deleted_is_no_problem_any_more(outside: Outside) -> None:
+    outside.look()
+    outside.records._blobs[SHOP] = ("{", '"broken"')
+    outside.look()
+    assert words(outside)["shop"] == "TROUBLE"
+    outside.records._blobs.clear()
+    outside.look()
+    assert (words(outside)["shop"], status(outside).problem) == ("ok", None)
+
+
+def test_one_that_breaks_keeps_no_other_from_being_read(outside: Outside) -> None:
+    etag = outside.records.save(record(), None)
+    outside.records.save(Record(target=API, hold=Hold(reason="sale", since=at(0))), None)
+    load = outside.records.load
+
+    def broken(target: TargetId) -> tuple[Record, str | None]:
+        if target == SHOP:
+            raise ZeroDivisionError
+        return load(target)
+
+    outside.records.load = broken  # type: ignore[method-assign]
+    with capture_logs() as lines:
+        outside.look()
+    assert words(outside)["api"] == "held"
+    assert [(line["log_level"], line["target"]) for line in lines] == [("error", str(SHOP))]
+    outside.records.load = load  # type: ignore[method-assign]
+    outside.records.save(record(hold=Hold(reason="sale", since=at(0))), etag)
+    outside.look()
+    assert words(outside)["shop"] == "held"
+
+
+def test_a_read_that_hangs_does_not_hold_up_the_end_of_the_program() -> None:
+    program = """
+import threading
+from tests.unit.dashboard_outside import Outside
+
+outside, hangs = Outside(), threading.Event()
+
+def hang(call):
+    hangs.set()
+    threading.Event().wait()
+
+outside.groups.probe = hang
+threading.Thread(target=outside.look, daemon=True).start()
+hangs.wait()
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=PROJECT, check=True, timeout=PATIENCE)
 
 
 def test_a_round_that_breaks_is_followed_by_another(outside: Outside) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from shared.message import TargetId
 from worker.adapters.notifications.content import Repeats
 from worker.adapters.notifications.folding import Folding
 from worker.ports import Notice
@@ -34,6 +35,17 @@ def test_the_first_is_told_at_once_and_those_that_follow_with_the_last_of_them()
     assert folding.due(*later(599)) == []
     assert folding.due(*later(600)) == [(failed("v4"), Repeats(2, NOON))]
     assert folding.due(*later(601)) == []
+
+
+def test_groups_of_two_subscriptions_are_two_although_they_are_called_the_same() -> None:
+    folding = Folding()
+    one, other, again = (
+        replace(failed(), group=TargetId(subscription=name, resource_group="web", container_group="shop"))
+        for name in ("east", "west", "EAST")
+    )
+    assert folding.take(one, *later(0)) == [(one, None)]
+    assert folding.take(other, *later(1)) == [(other, None)]
+    assert folding.take(again, *later(2)) == []
 
 
 def test_as_long_as_it_goes_on_it_is_told_less_often() -> None:

@@ -104,6 +104,10 @@ def test_a_value_out_of_bounds_is_told_by_its_name_alone(name: str, value: str) 
     assert problem.startswith(f"{name}: ")
 
 
+NAMES = ("AZURE_SUBSCRIPTION_ID", "RESOURCE_GROUP_NAME", "CONTAINER_GROUP_NAME")
+NO_NAME = "must be a name as Azure gives it, 1 to 128 letters, digits and - _ . ( ) without a dot at its end"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "wrong"),
     [
@@ -118,6 +122,7 @@ def test_a_value_out_of_bounds_is_told_by_its_name_alone(name: str, value: str) 
         ("ACI_HOOKS_QUEUE", "ab", "must have at least 3 characters"),
         ("ACI_HOOKS_QUEUE", "x" * 57, "must have at most 56 characters"),
         ("ACI_HOOKS_LOG_FORMAT", "JSOM", "must be one of json, console; did you mean json?"),
+        *((name, value, NO_NAME) for name in NAMES for value in ("web:prod", "web.", "we b", "we/b", "x" * 129)),
         ("AZURE_CLOUD", "x", "must be one of AzureCloud, AzureUSGovernment, AzureChinaCloud"),
     ],
 )
@@ -134,6 +139,9 @@ def test_what_is_wrong_with_a_value_is_said_in_plain_words(name: str, value: str
         ("ACI_HOOKS_POLL_MIN", "5"),
         ("ACI_HOOKS_RETRY_BASE", "600"),
         ("ACI_HOOKS_ARM_API_VERSION", "2024-05-01-preview"),
+        ("RESOURCE_GROUP_NAME", "x" * 128),
+        ("RESOURCE_GROUP_NAME", "Ströme_(prod).eu-1"),
+        ("RESOURCE_GROUP_NAME", "हिन्दी"),
     ],
 )
 def test_a_value_on_the_bound_is_good(name: str, value: str) -> None:

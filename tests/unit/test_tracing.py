@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import structlog
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanKind, StatusCode
@@ -20,7 +21,7 @@ from structlog.testing import capture_logs
 from shared import tracing
 from shared.environment import read_settings
 from shared.errors import RemoteError
-from shared.otel_tracer import LastWord, OtelTracer, Outgoing
+from shared.otel_tracer import LastWord, OtelSpan, OtelTracer, Outgoing
 from shared.settings import Settings
 from shared.telemetry import Redaction, new_traceparent
 from shared.time_limit import within
@@ -85,6 +86,19 @@ def test_what_leaves_it_fails_it(spans: Spans, error: Exception, attributes: Map
     assert (dict(failed.attributes or {}), failed.events) == (attributes, ())
 
 
+def test_what_is_no_unicode_loses_no_other_span(spans: Spans) -> None:
+    with tracing.span("look", attributes={"aci_hooks.detail": "half \ud83d"}) as look:
+        look.note({"more": "half \ud83d"})
+        look.fail("Conflict", "half \ud83d")
+    looked = spans.one("look")
+    assert encode_spans([looked]).ByteSize()
+    assert dict(looked.attributes or {}) == {
+        "aci_hooks.detail": r"half \ud83d",
+        "more": r"half \ud83d",
+        "error.type": "Conflict",
+    }
+
+
 def test_a_call_is_a_span_within_a_step_only(spans: Spans) -> None:
     with tracing.call("arm list") as call:
         assert call.traceparent is None
@@ -92,6 +106,30 @@ def test_a_call_is_a_span_within_a_step_only(spans: Spans) -> None:
         pass
     assert [span.name for span in spans.all()] == ["arm get", "look"]
     assert spans.one("arm get").kind is SpanKind.CLIENT
+
+
+def test_a_step_goes_on_while_another_thread_stops_the_tracer(spans: Spans) -> None:
+    class Stopped(OtelTracer):
+        """Is stopped by another thread in the middle of each call."""
+
+        def __bool__(self) -> bool:
+            tracing.use(None)
+            return True
+
+        def current(self) -> OtelSpan | None:
+            tracing.use(None)
+            return super().current()
+
+    tracer = Stopped(TracerProvider(shutdown_on_exit=False))
+    for begin in (tracing.span, tracing.call):
+        with tracing.span("step"):
+            tracing.use(tracer)
+            with begin("arm get"):
+                pass
+    tracing.use(tracer)
+    assert tracing.current().traceparent is None
+    tracing.use(tracer)
+    assert tracing.past("rollout", at(0), at(1), {}, RECEIVED).traceparent
 
 
 def test_a_span_of_a_time_that_is_over(spans: Spans) -> None:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from shared.message import TargetId
 from worker.core.names import names_of
 from worker.core.status import ContainerStatus, Status
-from worker.dashboard.state import Seen, State
+from worker.dashboard.state import OLD, Seen, State
 from worker.dashboard.words import Image, Moment, count_of, image_of, moment_of, shown
 from worker.record.record import is_dead
 
-OLD = timedelta(seconds=90)
-"""What was read longer ago than this is shown with its age."""
 LABELS = {
     "TROUBLE": "Trouble",
     "failed": "Failed",

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -160,9 +160,7 @@ class Reader:
         self._keep(targets)
         turns = (Turn(target, self._read_at.get(target), seen.is_lively) for target, seen in self._state.seen.items())
         chosen = next_turns(turns, sources.monotonic())
-        with ThreadPoolExecutor(AT_A_TIME, "group") as pool:
-            for target in chosen:
-                pool.submit(self._read_group, target)
+        _side_by_side("group", self._read_group, chosen)
 
     def _list_targets(self) -> tuple[str, ...]:
         self._sources.targets.known()
@@ -183,14 +181,14 @@ class Reader:
     def _read_records(self) -> Mapping[str, object]:
         sources = self._sources
         versions = dict(sources.records.versions())
-        news = {target: etag for target, etag in versions.items() if self._etags.get(target) != etag}
-        with ThreadPoolExecutor(AT_A_TIME, "record") as pool:
-            for target in news:
-                pool.submit(self._read_record, target)
-        gone = self._etags.keys() - versions.keys()
+        news = [target for target, etag in versions.items() if self._etags.get(target) != etag]
+        _side_by_side("record", self._read_record, news)
+        # Also what was there and could never be read: deleting such a record is how it is mended.
+        unread = {target for target, seen in self._state.seen.items() if seen.of_record.error}
+        gone = (self._etags.keys() | unread) - versions.keys()
         for target in gone:
-            del self._etags[target]
-            self._with(target, record=None)
+            self._etags.pop(target, None)
+            self._with(target, record=None, of_record=Reading())
         trace = sources.records.trace()
         records = {target: record for target, record in self._state.records.items() if target not in gone}
         return {"trace": trace, "records": records}
@@ -262,7 +260,9 @@ class Reader:
 
     def _count_version(self) -> None:
         """Give the state a new number if a viewer would see something else than before."""
-        fingerprint = self._state.fingerprint(rollback=self._sources.rollback)
+        # Whoever has the page open must hear, too, that nothing is read any more.
+        is_old = self._state.is_old(self._sources.now())
+        fingerprint = (*self._state.fingerprint(rollback=self._sources.rollback), is_old)
         if fingerprint != self._fingerprint:
             self._fingerprint = fingerprint
             self._version += 1
@@ -289,6 +289,31 @@ class Reader:
                 stopping.wait(TICK)
             else:
                 stopping.wait(_IDLE)
+
+
+def _side_by_side(name: str, read: Callable[[TargetId], None], targets: Iterable[TargetId]) -> None:
+    """Read each of these, AT_A_TIME at the same time.
+
+    In daemons: a ThreadPoolExecutor would hold up the end of the program for as long as anything hangs.
+    """
+    left = deque(targets)
+
+    def work() -> None:
+        while True:
+            try:
+                target = left.popleft()
+            except IndexError:
+                return
+            try:
+                read(target)
+            except Exception:  # the others are read all the same
+                log.exception("not read for the status page", what=name, target=str(target))
+
+    threads = [threading.Thread(target=work, name=name, daemon=True) for _ in range(min(AT_A_TIME, len(left)))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def _letter(text: str) -> DeadLetter | str:

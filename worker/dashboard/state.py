@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from shared.message import DeadLetter, TargetId
@@ -18,6 +18,8 @@ from worker.targets.target import Target
 
 TARGETS, RECORDS, QUEUE, LETTERS = "the list of groups", "the records", "the queue", "the dead letters"
 """What is read as a whole, by the names that people see."""
+OLD = timedelta(seconds=90)
+"""What was read longer ago than this is shown with its age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,12 @@ class State:
     def last_read(self) -> datetime | None:
         """When anything was last read."""
         return max(self._times(), default=None)
+
+    def is_old(self, now: datetime) -> bool:
+        """Has Azure shown no group for long, although nothing says why? Its reader hangs, or breaks each time."""
+        times = [seen.of_group.at for seen in self.seen.values() if seen.of_group.at]
+        has_failed = any(seen.of_group.error for seen in self.seen.values())
+        return bool(times) and not has_failed and now - max(times) > OLD
 
     def _of_group(self, seen: Seen, *, rollback: bool) -> tuple[object, ...]:
         policies = tuple((name, seen.policy(name)) for name in seen.group.images) if seen.group else ()

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from shared.message import DeadLetter, TargetId, UpdateMessage
 from worker.core.names import names_of
-from worker.dashboard.groups_view import OLD, GroupRow, counts_of, group_rows, matches, sentence_of
+from worker.dashboard.groups_view import GroupRow, counts_of, group_rows, matches, sentence_of
 from worker.dashboard.state import LETTERS, QUEUE, RECORDS, TARGETS, Reading, State
 from worker.dashboard.telling_view import Day, LetterRow, days_of, key_of, letter_row, newest_first
 from worker.dashboard.words import Moment, count_of, moment_of, shown
@@ -131,7 +131,7 @@ def _alerts(state: State, now: datetime) -> Iterator[str]:
         shown_from = f"What is shown of them is from {_when(newest, now)}." if newest else "They were never read."
         yield f"Azure does not show {len(unread)} of {count_of(len(state.seen), 'group')}. {shown_from}"
     times = [seen.of_group.at for seen in state.seen.values() if seen.of_group.at]
-    if not unread and times and now - max(times) > OLD:
+    if state.is_old(now):
         yield f"Azure has not answered since {_when(max(times), now)}."
 
 

@@ -48,7 +48,9 @@ class Folding:
         """What to tell after this notice has come: itself, or nothing yet."""
         if notice.outcome == "address changed":
             return [(notice, None)]  # which is rare, and each address counts
-        key = (notice.target.lower(), notice.outcome, notice.code or notice.image)
+        # Two subscriptions may have groups that are called the same.
+        group = notice.group.key if notice.group else notice.target.lower()
+        key = (group, notice.outcome, notice.code or notice.image)
         if series := self._series.get(key):
             # An end is told at least once: what comes a second time is the same one, and no repetition of it.
             if not notice.id or (notice.id, notice.at) != (series.last.id, series.last.at):

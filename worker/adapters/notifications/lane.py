@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 
@@ -52,7 +53,10 @@ class Delivery:
             return f"{len(self._left_behind)} deliveries before it still wait for an answer"
         troubles: list[str | None] = []
         thread = threading.Thread(target=lambda: troubles.append(self._try(content)), name="deliver", daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:
+            return "the machine has no thread left"
         thread.join(self._limit)
         if troubles:
             return troubles[0]
@@ -108,8 +112,10 @@ class Lane:
                 return
             self._waiting.append(content)
             if not self._busy:
-                self._busy = True
-                threading.Thread(target=self._run, name=f"notify {self._place}", daemon=True).start()
+                # If the machine has no thread left, what waits is delivered with the next one.
+                with suppress(RuntimeError):
+                    threading.Thread(target=self._run, name=f"notify {self._place}", daemon=True).start()
+                    self._busy = True
 
     def drained(self, seconds: float) -> int:
         """Wait until nothing waits, but no longer than that; how many still wait."""

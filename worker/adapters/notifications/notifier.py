@@ -6,12 +6,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
 
-from worker.adapters.notifications.content import content_of
+from worker.adapters.notifications.content import Repeats, content_of
 from worker.adapters.notifications.destination import Destination, destination_of
 from worker.adapters.notifications.folding import Folding, Told
 from worker.adapters.notifications.lane import CAPACITY, LIMIT, Delivery, Lane
@@ -109,8 +110,11 @@ class Notifier:
 
     def _start(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="notify", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="notify", daemon=True)
+            # If the machine has no thread left, what waits is handed on with the next notice.
+            with suppress(RuntimeError):
+                thread.start()
+                self._thread = thread
 
     def _run(self) -> None:
         going_on = True
@@ -142,11 +146,17 @@ class Notifier:
             return
         self._lanes = {key: self._lanes.get(key) or self._lane(*key) for key in recipients}
         for notice, repeats in told:
-            wanting = [key for key, one in recipients.items() if one.wants(notice.outcome, notice.target)]
-            if wanting:
-                content = content_of(notice, self._hide, self._portal, repeats)
-                for key in wanting:
-                    self._lanes[key].put(content)
+            try:
+                self._put(notice, repeats, recipients)
+            except Exception as error:  # of ours: what cannot be rendered must not keep all others from being told
+                log.warning("notification not delivered", why=type(error).__name__, lost=1)
+
+    def _put(self, notice: Notice, repeats: Repeats | None, recipients: dict[tuple[int, str], Recipient]) -> None:
+        wanting = [key for key, one in recipients.items() if one.wants(notice.outcome, notice.target)]
+        if wanting:
+            content = content_of(notice, self._hide, self._portal, repeats)
+            for key in wanting:
+                self._lanes[key].put(content)
 
     def _lane(self, number: int, source: str) -> Lane:
         return Lane(f"notify[{number}]", self._delivery(Recipient(source)), self._capacity)
