@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +61,7 @@ def status(context: click.Context, *, groups: tuple[str, ...], watch: bool, as_j
     if as_json:
         print_json([as_entry(one) for one in found])
     else:
-        console().print(_table(found) if found else "no targets")
+        console().print(_groups(found) if found else "no targets")
         print_line(_queues(deployment))
         _say_unlisted(deployment)
     sys.exit(1 if any(one.unread for one in found) or deployment.catalogue.problems() else 0)
@@ -93,10 +93,27 @@ def _status(deployment: Deployment, target: TargetId) -> Status:
     return status_of(target, record, group, problems)
 
 
-def _table(found: Sequence[Status]) -> Table:
-    from rich.table import Table
+def _groups(found: Sequence[Status]) -> Group:
+    """The groups, and beneath them why those at the top are there: that is too long for a column."""
+    from rich.console import Group
 
     name_of = names_of(one.target for one in found)
+    reasons = [text(f"{name_of(one.target)}: {why}") for one in found for why in _why(one)]
+    return Group(_table(found, name_of), *(text(""), *reasons, text("")) if reasons else ())
+
+
+def _why(one: Status) -> Iterator[str]:
+    from worker.record.record import is_dead
+
+    if one.problem:
+        yield one.problem
+    if one.last and is_dead(one.last.result) and one.last.detail:
+        yield f"{one.last.image} {one.last.result}: {one.last.detail}"
+
+
+def _table(found: Sequence[Status], name_of: Callable[[TargetId], str]) -> Table:
+    from rich.table import Table
+
     table = Table("group", "", "runs", "address", "rollout", "held or waiting", "last", box=None, pad_edge=False)
     for column in table.columns:
         column.overflow = "fold"
@@ -117,8 +134,6 @@ def _row(one: Status, name_of: Callable[[TargetId], str]) -> list[Any]:
         last = f"{one.last.result} {one.last.image.rpartition('/')[2]}, {age} ago"
     waiting = f"waiting: {', '.join(one.waiting)}" if one.waiting else ""
     kept_back = "; ".join(filter(None, (one.held, waiting)))
-    if one.problem:
-        last = "; ".join(filter(None, (one.problem, last)))
     return [
         text(name_of(one.target), "bold"),
         text(one.word, _STYLES[one.word]),
@@ -178,7 +193,7 @@ def _view(deployment: Deployment, found: Sequence[Status]) -> Group:
     from rich.console import Group
 
     now = f"{datetime.now(UTC):%H:%M:%S} UTC"
-    return Group(_table(found), text(f"{now}; {_queues(deployment)}", "dim"))
+    return Group(_groups(found), text(f"{now}; {_queues(deployment)}", "dim"))
 
 
 def _pause(found: Sequence[Status]) -> float:
