@@ -129,7 +129,7 @@ def the_status(told: Told) -> None:
         "web/api: docker.io/acme/api:v2 rolled-back: api: CrashLoopBackOff",
         "web/tracking: docker.io/acme/tracking:v2 rolled-back: tracking: Failed to pull image",
         "web/locked: docker.io/acme/locked:v2 failed: Azure does not return these secrets",
-        "web/parcels: tried again until it works: arm: RegistryErrorResponse",
+        "web/parcels: blocked for now, and retried: arm: RegistryErrorResponse",
         "dead letters: ",
     ):
         assert words in said
@@ -167,7 +167,7 @@ def the_history(told: Told) -> None:
     said = told.run("history", expect=1)
     assert f"{HOLD} (by mira)" in said
     assert "web/parcels: registry.internal.example/parcels:v2 waits" in said
-    assert "tried again until it works: arm: RegistryErrorResponse" in said
+    assert "blocked for now, and retried: arm: RegistryErrorResponse" in said
 
 
 def following(told: Told) -> None:
@@ -176,7 +176,7 @@ def following(told: Told) -> None:
     assert "rolled-back: tracking: Failed to pull image" in told.run("follow", told.ids["tracking"], expect=1)
     assert "rolled-back: api: CrashLoopBackOff" in told.run("follow", "api", expect=1)
     waits = told.run("follow", told.ids["parcels"], "--timeout", "3", expect=3)
-    assert "waits, and is tried again until it works: arm: RegistryErrorResponse" in waits
+    assert "waits: blocked for now, and retried: arm: RegistryErrorResponse" in waits
 
 
 def the_dead_letters(told: Told) -> None:
@@ -186,7 +186,8 @@ def the_dead_letters(told: Told) -> None:
     shown = told.run("dead-letters", "show", told.ids["api"])
     assert "(CrashLoop)" in shown
     assert "what to do: push a good image" in shown
-    assert 'what crashed wrote last:\n  starting, version 2.1.0\n  KeyError: "DB_URL"\n  password=***\n' in shown
+    log = "".join(f"  {line}\n" for line in ("starting, version 2.1.0", 'KeyError: "DB_URL"', "password=***"))
+    assert f"the last lines of the crashed container's log:\n{log}" in shown
 
 
 def the_page(told: Told) -> None:

@@ -126,7 +126,7 @@ class TestRollout:
     def test_what_its_pushes_wait_for_to_be_over_is_a_problem(self) -> None:
         now = record({"web": self.WAITING}, timer=timer(trouble="RegistryErrorResponse: it is down"))
         status = shown(now)
-        assert status.problem == "tried again until it works: RegistryErrorResponse: it is down"
+        assert status.problem == "blocked for now, and retried: RegistryErrorResponse: it is down"
         assert (status.word, status.unread) == ("TROUBLE", False)
         assert shown(record({"web": self.WAITING}, timer=timer())).problem is None
 

@@ -129,5 +129,5 @@ def _print_now(records: Sequence[Record], name_of: Callable[[TargetId], str]) ->
             print_line(f"{name}: {last.what}, at {when(last.at)} UTC{f' by {last.by}' if last.by else ''}")
         trouble = trouble_of(record)
         for message in record.waiting().values():
-            why = f", {trouble}" if trouble else ""
+            why = f": {trouble}" if trouble else ""
             print_line(f"{name}: {message.push.image} waits (received {when(message.received_at)} UTC){why}")

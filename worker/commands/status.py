@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from worker.commands.naming import GROUP_HELP, complete_group, find_group, known_targets, names_of
-from worker.commands.output import console, count_of, example, print_json, print_line, text
+from worker.commands.output import ROOMY, console, count_of, example, print_json, print_line, text
 from worker.commands.side_by_side import side_by_side
 from worker.commands.times import how_long
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 PAUSE = 5.0
 """Seconds between two looks of `--watch`, at the least; so many that Azure is asked for READS a second at most."""
 READS = 10
+COLUMNS = ("group", "", "runs", "address", "rollout", "held or waiting", "last")
+TITLED = 4
+"""So many of them are a group's line in a narrow place."""
 _STYLES = {
     "TROUBLE": "bold red",
     "failed": "red",
@@ -98,8 +101,9 @@ def _groups(found: Sequence[Status]) -> Group:
     from rich.console import Group
 
     name_of = names_of(one.target for one in found)
-    reasons = [text(f"{name_of(one.target)}: {why}") for one in found for why in _why(one)]
-    return Group(_table(found, name_of), *(text(""), *reasons, text("")) if reasons else ())
+    reasons = [text(name_of(one.target), "bold").append(text(f": {why}")) for one in found for why in _why(one)]
+    shown = _table(found, name_of) if console().width >= ROOMY else _blocks(found, name_of)
+    return Group(shown, *(text(""), *reasons, text("")) if reasons else ())
 
 
 def _why(one: Status) -> Iterator[str]:
@@ -114,13 +118,29 @@ def _why(one: Status) -> Iterator[str]:
 def _table(found: Sequence[Status], name_of: Callable[[TargetId], str]) -> Table:
     from rich.table import Table
 
-    table = Table("group", "", "runs", "address", "rollout", "held or waiting", "last", box=None, pad_edge=False)
+    table = Table(*COLUMNS, box=None, pad_edge=False)
     for column in table.columns:
         column.overflow = "fold"
     table.columns[0].no_wrap = table.columns[1].no_wrap = True
     for one in found:
         table.add_row(*_row(one, name_of))
     return table
+
+
+def _blocks(found: Sequence[Status], name_of: Callable[[TargetId], str]) -> Group:
+    """The same for a narrow place, where a table would break up each name: a line a group, and what else there is."""
+    from rich.console import Group
+    from rich.padding import Padding
+
+    lines: list[Any] = []
+    for one in found:
+        cells = _row(one, name_of)
+        lines.append(text("  ").join(cell for cell in cells[:TITLED] if cell))
+        rest = zip(COLUMNS[TITLED:], cells[TITLED:], strict=True)
+        # What is held or waits says so itself.
+        named = [(f"{name}: " if name != "held or waiting" else "", cell) for name, cell in rest if cell]
+        lines += [Padding(text(name).append(cell), (0, 0, 0, 2)) for name, cell in named]
+    return Group(*lines)
 
 
 def _row(one: Status, name_of: Callable[[TargetId], str]) -> list[Any]:

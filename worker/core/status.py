@@ -123,10 +123,10 @@ def why_held(record: Record | None, group: ContainerGroup | None) -> Iterator[st
 
 
 def trouble_of(record: Record | None) -> str | None:
-    """What the group's pushes wait for to be over, while the last look is tried again and again."""
+    """What keeps the group from being updated for now, while that is tried again and again."""
     if record is None or record.timer is None or record.timer.trouble is None:
         return None
-    return f"tried again until it works: {record.timer.trouble}"
+    return f"blocked for now, and retried: {record.timer.trouble}"
 
 
 def _containers(group: ContainerGroup) -> Iterator[ContainerStatus]:

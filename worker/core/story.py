@@ -85,7 +85,7 @@ def _under_way(record: Record, message_id: str) -> str:
     if record.timer and record.timer.owner:
         return "waits for the group's owner: it is held by a resource tag, or stopped"
     if trouble := trouble_of(record):
-        return f"waits, and is {trouble}"
+        return f"waits: {trouble}"
     if record.change:
         return f"waits: {phase_of(record)}"
     return "waits to be looked up in its registry, or behind a newer push"
