@@ -130,6 +130,7 @@ def _webhooks(receiver: Receiver, max_body: int) -> Blueprint:
     def consent(sender: str, token: str | None = None) -> Response:
         head = head_of(sender, request.headers, (token or "").encode("utf-8", "replace"))
         headers = acr.consent(head)
+        # Any other OPTIONS request learns only which methods there are, so it needs no secret.
         if headers and not receiver.knows(head):
             return _problem(problems.unauthorized(["the token in the URL"]))
         answer = current_app.make_default_options_response()
@@ -208,6 +209,7 @@ def _refuse(error: HTTPException, senders: Mapping[str, Any]) -> Response:
         return _problem(Problem(413, "the body has more bytes than ACI_HOOKS_MAX_BODY allows"))
     if isinstance(error, ServiceUnavailable):
         return _problem(problems.unavailable(str(error.description)))
+    # Any other error that is not the client's comes from a bug here.
     if status >= 500 or status < 400:
         return _give_up(error)
     return _problem(Problem(status, error.description or "the request cannot be served"))

@@ -45,15 +45,17 @@ def why_no_image_of_either(media_type: str | None) -> Ignored | None:
 
 
 def why_no_image_of_references(manifest: str | None, references: Iterable[str | None]) -> Ignored | None:
-    """The same by the media types in a manifest: its config and layers, or an index's manifests."""
-    told = [essence for essence in map(_essence, references) if essence]
-    if not told:
+    """Likewise, where the sender lists what the manifest refers to: its config and layers, or an index's manifests."""
+    types = [essence for essence in map(_essence, references) if essence]
+    if not types:
         return why_no_image(manifest)
     is_index = _essence(manifest) in _INDEXES
     if is_index:
         # BuildKit wrote its cache as an index of layers before version 0.21: docs.docker.com/build/cache/backends.
-        return None if _MANIFESTS.intersection(told) else _no_image(told[-1])
-    config = next((media_type for media_type in told if media_type in _CONFIGS), told[0])
+        return None if _MANIFESTS.intersection(types) else _no_image(types[-1])
+    # Nothing marks the config among them. An image's is known by its type; otherwise the first counts, because
+    # Distribution lists the config before the layers.
+    config = next((media_type for media_type in types if media_type in _CONFIGS), types[0])
     return why_no_image(manifest, config)
 
 

@@ -36,6 +36,7 @@ def push_of_tag(
     pusher: str | None = None,
 ) -> Push | Ignored:
     """The push of one tag, or why it is ignored; raises Malformed if a part violates the OCI grammar."""
+    # Harbor puts the digest in the place of a tag that is missing.
     if tag is None or tag == digest or _DIGEST.fullmatch(tag):
         return Ignored("untagged: a manifest that was pushed by its digest, such as one platform of an image")
     if _BELONGS_TO_A_DIGEST.fullmatch(tag):

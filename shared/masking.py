@@ -81,7 +81,7 @@ def spellings(secret: str | bytes) -> Iterator[str]:
             text,
             json.dumps(text)[1:-1],
             json.dumps(text, ensure_ascii=False)[1:-1],
-            json.dumps(json.dumps(text))[3:-3],
+            json.dumps(json.dumps(text))[3:-3],  # JSON that is a text within JSON
             repr(text)[1:-1],
             quote(text, safe="", errors="replace"),
             quote_plus(text, errors="replace"),

@@ -214,6 +214,7 @@ def _resource(settings: TracingSettings, service: str) -> Resource:
 def _exporters(settings: TracingSettings, redaction: Redaction) -> Iterator[SpanExporter]:
     # Each package is imported only if it is asked for.
     if settings.otlp_url:
+        # Liberal as the exporter itself is: `Bearer x` with a plain space is what people write.
         headers = parse_env_headers(settings.otlp_header_text, liberal=True)
         for secret in secrets_in(headers):
             redaction.learn(secret)

@@ -60,7 +60,7 @@ class Redaction:
 def configure_logging(log_format: Literal["json", "console"] | None, redaction: Redaction) -> None:
     """Send this program's events, and the libraries' warnings, to stderr: JSON lines, or lines for a person.
 
-    Without a format a person is who looks at a terminal.
+    Without a format, a terminal gets lines for a person, and anything else gets JSON.
     """
     for_programs = log_format == "json" or (log_format is None and not sys.stderr.isatty())
     shared: list[Processor] = [

@@ -116,13 +116,14 @@ class Deployment:
         return digest_of(self.registry, push, believe)
 
     def rules(self) -> RolloutRules:
-        """What governs its rollouts."""
+        """What governs the rollouts of this deployment."""
         settings = self.settings
         return RolloutRules(
             soak=timedelta(seconds=settings.soak),
             timeout=timedelta(seconds=settings.rollout_timeout),
             check_interval=timedelta(seconds=settings.check_interval),
             flight=flight_of(settings),
+            # The longest pause between two looks can't be shorter than the shortest.
             slow=max(SLOW, timedelta(seconds=settings.check_interval)),
             rollback=settings.rollback,
         )

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from itertools import groupby, pairwise
 from statistics import median
 
+from tests.arm_simulator.images import default_digest
 from tests.chaos.evidence import Ended, Evidence
 from tests.chaos.hostile import FORGED, NEVER_RUN
 from tests.chaos.plan import CALM, HOLD_TAG, SHUT, Plan, Push, Repository
@@ -238,9 +239,9 @@ def _nothing_hostile(plan: Plan, evidence: Evidence) -> Iterator[str]:
     """No container ever ran what none of its repository's pushes was, and what was taken of the hostile has ended."""
     for name, containers in plan.groups.items():
         for container, repository in containers.items():
-            ours = {repository.first_image} | {
-                image for image, push in plan.by_image.items() if push.repository == repository
-            }
+            # A tag that has moved comes back by the digest that the simulator gave the first image.
+            first = {repository.first_image, f"{repository.written}@{default_digest(repository.first_image)}"}
+            ours = first | {image for image, push in plan.by_image.items() if push.repository == repository}
             ran = {entry["images"][container] for entry in evidence.groups[name]["history"]}
             yield from (f"HOSTILE: {name}/{container} ran {image}" for image in sorted(ran - ours))
     ends: dict[str, set[str]] = {}

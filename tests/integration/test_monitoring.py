@@ -27,17 +27,23 @@ from tests.azurite import Azurite
 from tests.monitoring import KUSTO, Prometheus, alerts, dashboard_expressions, panels, prometheus, selectors
 from tests.processes import INGRESS, Program, free_ports, wait_until
 from tests.site import IP, RESOURCE_GROUP, SUBSCRIPTION, Site, definition, events, running_site
+from tests.told_night import GROUPS, Told, come_to_pass, is_told, lay_out, listening
 
 PATIENCE = 90.0
 TOKEN = "a-token-of-the-tests-night"
-TARGETS = """
-targets:
-  - {container_group: shop, resource_group: web, containers: {web: {policy: any}}}
-  - {container_group: held, resource_group: web, containers: {held: {policy: any}}}
-  - {container_group: odd, resource_group: web, containers: {odd: {policy: any}}}
-  - {container_group: slow, resource_group: web, containers: {slow: {policy: any}}}
-  - {container_group: locked, resource_group: web, containers: {locked: {policy: any}}}
-"""
+OWN = ("held", "odd", "slow", "locked", *GROUPS)
+"""Groups whose one container has their name."""
+TARGETS = "\n".join(
+    [
+        "notify: ['env:CHAT']",
+        "targets:",
+        "  - {container_group: shop, resource_group: web, containers: {web: {policy: any}}}",
+        *(
+            f"  - {{container_group: {one}, resource_group: web, containers: {{{one}: {{policy: any}}}}}}"
+            for one in OWN
+        ),
+    ]
+)
 ALONE = {"AciHooksNoWorker", "AciHooksNoIngress"}
 """These fire when everything else is over."""
 
@@ -52,6 +58,7 @@ class Night:
     workers: list[Program]
     url: str
     targets: Path
+    told: Told
     lines: list[dict[str, Any]] = field(default_factory=list)
     metrics: str = ""
 
@@ -85,6 +92,7 @@ def test_in_a_night_of_trouble_everything_that_is_shipped_says_so(azurite: Azuri
         every_expression_of_the_dashboard_has_a_result(night)
         every_metric_and_label_in_an_expression_is_real(night)
         the_gauges_that_all_workers_share_are_reported_once(night)
+        is_told(night.told)
         no_metric_tells_a_secret_or_a_push(night)
         every_kusto_query_means_real_lines_that_have_its_fields(night)
         every_value_in_a_kusto_query_is_real(night)
@@ -104,7 +112,10 @@ def whole_night(azurite: Azurite, folder: Path) -> Iterator[Night]:
         "ACI_HOOKS_SWEEP_INTERVAL": "600",
         "PORT": str(ports[0]),
     }
-    with running_site(azurite, **settings) as site:
+    with listening() as (chat, posted), running_site(azurite, CHAT=chat, **settings) as site:
+        lay_out(site)
+        (folder / "whole.yaml").write_text(TARGETS)  # the other one will be spoilt
+        told = Told(site, folder / "whole.yaml", posted)
         for name in ("held", "odd", "slow"):
             site.group(name, {name: f"acme/{name}:v1"})
         site.group("locked", {}, containers=with_a_secret("locked"))
@@ -115,7 +126,7 @@ def whole_night(azurite: Azurite, folder: Path) -> Iterator[Night]:
             for number, port in enumerate(ports[1:])
         ]
         with prometheus(site.processes, folder, [f"127.0.0.1:{port}" for port in ports]) as watch:
-            night = Night(site, watch, ingress, workers, url, targets)
+            night = Night(site, watch, ingress, workers, url, targets, told)
             be_quiet(night)
             make_trouble(night)
             night.metrics = "".join(
@@ -135,7 +146,7 @@ def with_a_secret(name: str) -> list[dict[str, Any]]:
 def be_quiet(night: Night) -> None:
     """A good push, and nothing else."""
     night.site.records.note_time("swept", datetime.now(UTC))
-    night.wait_for("sum(aci_hooks_targets) == 5 and count(aci_hooks_build_info) == 3")
+    night.wait_for("sum(aci_hooks_targets) == 12 and count(aci_hooks_build_info) == 3")
     assert night.deliver("v2") == 202
     night.wait_for('sum(aci_hooks_outcomes_total{outcome="updated"}) == 1')
     night.wait_for("sum(aci_hooks_pushes) == 0 and sum(aci_hooks_targets_changing) == 0")
@@ -144,11 +155,13 @@ def be_quiet(night: Night) -> None:
 
 
 def make_trouble(night: Night) -> None:
-    """Everything that there is an alert for."""
+    """Everything that there is an alert for, and the trouble of the groups in tests/told_night.py."""
     site = night.site
+    come_to_pass(night.told)
+    night.wait_for("sum(aci_hooks_dead_letters) == 2")
     site.arm.image("acme/shop:v3", "crash-loop")
     night.deliver("v3")
-    night.wait_for("sum(aci_hooks_dead_letters) == 1")
+    night.wait_for("sum(aci_hooks_dead_letters) == 3")
     site.arm.options(keep_ip=False)
     for method, event in (("PUT", "change not made"), ("GET", "look failed")):
         site.arm.fault("refuse", method=method, group="shop", name=method)
@@ -157,7 +170,6 @@ def make_trouble(night: Night) -> None:
         site.arm.clear_faults(method)
     night.deliver("v4")
     night.wait_for("sum(aci_hooks_address_changes_total) >= 1")
-    site.command("hold", "held", "--reason", "sale")
     assert night.deliver("v5", token="a-token-that-nobody-knows") == 401
     assert night.post(b"nonsense") == 400
     assert night.post(b" " * 2_000_000) == 413
@@ -174,7 +186,7 @@ def make_trouble(night: Night) -> None:
     enqueue(site, "slow", received=datetime.now(UTC) - timedelta(hours=1))
     night.wait_for("sum(aci_hooks_oldest_push_age_seconds) > 3600")
     site.write_record("odd", "{}")
-    for _ in range(30):
+    for _ in range(50):
         enqueue(site, "odd", received=datetime.now(UTC))
     night.targets.write_text("targets: [")
     site.records.note_time("swept", datetime.now(UTC) - timedelta(hours=1))
@@ -244,7 +256,7 @@ def every_metric_and_label_in_an_expression_is_real(night: Night) -> None:
 def the_gauges_that_all_workers_share_are_reported_once(night: Night) -> None:
     for name in ("aci_hooks_targets", "aci_hooks_dead_letters", 'aci_hooks_queue_messages{queue=~".+-poison"}'):
         night.wait_for(f"count({name}) == 1")
-    night.wait_for("sum(aci_hooks_targets) == 5")
+    night.wait_for("sum(aci_hooks_targets) == 12")
     night.wait_for("count(aci_hooks_sweep_interval_seconds) == 2")
 
 

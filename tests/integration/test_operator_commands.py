@@ -89,7 +89,7 @@ class TestPushAndWait:
         shown = run(site, "dead-letters", "show", first["id"])
         assert "(CrashLoop)" in shown
         assert "what to do: push a good image" in shown
-        assert "what crashed wrote last:\n  cannot reach postgres://app:***@db\n" in shown
+        assert "the last lines of the crashed container's log:\n  cannot reach postgres://app:***@db\n" in shown
         assert json_of(site, "dead-letters", "show", first["id"])["log"] == "cannot reach postgres://app:***@db"
         assert json_of(site, "dead-letters", "show", first["id"])["message"]["id"] == first["id"]
         run(site, "follow", first["id"], expect=1)

@@ -464,14 +464,15 @@ class TestNobodyCouldLook:
         before = counted("aci_hooks_step_failures_total", code="TooManyRequests")
         with capture_logs() as lines:
             assert scene.look() == again(delay, attempts=1, trouble="TooManyRequests", waited=delay)
-        assert scene.record == live(TWO, timer=timer(0).but(due=at(0) + timedelta(seconds=delay)))
+        late = timer(0, trouble=str(THROTTLED)).but(due=at(0) + timedelta(seconds=delay))
+        assert scene.record == live(TWO, timer=late)
         assert counted("aci_hooks_step_failures_total", code="TooManyRequests") == before + 1
         assert [(line["event"], line["code"], line["attempts"], line["again_in"]) for line in lines] == [
             ("look failed", "TooManyRequests", 1, round(delay, 1))
         ]
 
-    def test_a_look_that_succeeds_forgets_the_time_that_azure_had_named(self) -> None:
-        kept = timer(0, throttled=True)
+    def test_a_look_that_succeeds_forgets_the_trouble_and_the_time_that_azure_had_named(self) -> None:
+        kept = timer(0, throttled=True, trouble="TooManyRequests: slower")
         scene = Scene(live(containers={"web": container(candidate(TWO))}, timer=kept))
         scene.watch.shown = group(OLD, state="Updating")
         scene.look()

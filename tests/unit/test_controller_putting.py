@@ -200,7 +200,7 @@ class TestNotMade:
         assert scene.record == scene.before.but(
             flights=scene.before.flights[:1],
             change=kept.but(tries=0, asked={}, touched=frozenset(), began_at=LONG_AGO),
-            timer=timer(throttled=True).but(due=at(0) + timedelta(seconds=delay)),
+            timer=timer(throttled=True, trouble=str(THROTTLED)).but(due=at(0) + timedelta(seconds=delay)),
         )
 
     @pytest.mark.parametrize(

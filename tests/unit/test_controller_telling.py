@@ -107,7 +107,7 @@ class TestPeople:
         bench = Bench()
         before = counted("aci_hooks_address_changes_total")
         lines = told(bench, addresses=(AddressChange(message=message("2"), before=MOVED, after=ADDRESS),))
-        detail = f"THE ADDRESS CHANGED from {MOVED} to {ADDRESS}"
+        detail = str(AddressChange(before=MOVED, after=ADDRESS))
         notice = Notice("address changed", "docker.io/acme/shop:2", "web/shop", detail, group=SHOP, id="2")
         assert bench.told == [notice]
         assert counted("aci_hooks_address_changes_total") == before + 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from shared.errors import RemoteError
@@ -9,7 +11,8 @@ from shared.message import Look
 from tests.unit.builders import API, HOLD, SHOP, at, message, record, timer
 from tests.unit.builders import change as under_way
 from tests.unit.controller_builders import RECORDS_DOWN, Bench, Died, conflict
-from worker.controller.timers import CONFLICTS, change, is_overdue, waiting_for_owners, with_timer
+from worker.controller.timers import CONFLICTS, change, is_overdue, timed, waiting_for_owners, with_timer
+from worker.core.rules import Put, Wait
 from worker.ports import Conflict
 from worker.record.record import Record
 from worker.record.values import Timer
@@ -26,6 +29,13 @@ def look(token: str = "id-1", count: int = 1) -> Look:
 @pytest.mark.parametrize(("seconds", "overdue"), [(0, False), (119, False), (120, False), (120.1, True)])
 def test_a_look_that_is_two_minutes_late_is_overdue(seconds: float, *, overdue: bool) -> None:
     assert is_overdue(timer(100), at(100 + seconds)) == overdue
+
+
+def test_what_blocks_a_change_is_not_over_while_the_change_is_sent_once_more() -> None:
+    blocked = record(timer=timer(0, trouble="the registry is down"))
+    put, wait = Put({"web": "acme/shop:2"}, restart=False), Wait(timedelta(seconds=5), "it starts")
+    assert timed(blocked, put, at(9)).timer == timer(9, trouble="the registry is down")
+    assert timed(blocked, wait, at(9)).timer == timer(14)
 
 
 class TestChange:

@@ -294,6 +294,12 @@ class TestBroughtBack:
         (end,) = ends(brought_back(now, IMAGES, NOW))
         assert end[2] == "it crashes; rolled back to acme/shop:1"
 
+    def test_where_no_container_is_left_nothing_was_rolled_back(self) -> None:
+        # Regression: the end said "rolled back to", with nothing behind it.
+        now = record({"web": container()}, undone=(undone("2", "gone"),))
+        (end,) = ends(brought_back(now, IMAGES, NOW))
+        assert end[1:] == ("failed", "it crashes; not rolled back: the group has no container gone any more")
+
     @pytest.mark.parametrize(
         ("held", "why"), [(Hold(reason="sale", since=at(0)), "held by hand"), (None, "still running")]
     )

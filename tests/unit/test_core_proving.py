@@ -235,7 +235,7 @@ class TestWhatFailedBefore:
 class TestTheAddress:
     def test_a_changed_address_is_told_with_the_push_and_by_itself(self) -> None:
         result = proven(watching(sent={"address": MOVED}))
-        told = f"web runs acme/shop:2; THE ADDRESS CHANGED from {MOVED} to {ADDRESS}"
+        told = f"web runs acme/shop:2; {AddressChange(before=MOVED, after=ADDRESS)}"
         assert ends(result) == [("2", "updated", told)]
         assert result.address_changes == (AddressChange(message=TWO, before=MOVED, after=ADDRESS),)
 

@@ -211,8 +211,9 @@ def test_operators_pushes_and_rollbacks_are_known_by_their_senders() -> None:
 
 
 def test_an_address_change_reads_as_a_sentence() -> None:
-    moved = AddressChange(before={"ip": "20.50.0.2"}, after={"ip": "20.50.0.3"})
-    assert str(moved) == "THE ADDRESS CHANGED from {'ip': '20.50.0.2'} to {'ip': '20.50.0.3'}"
+    label = {"fqdn": "shop.westeurope.azurecontainer.io"}
+    moved = AddressChange(before={"ip": "20.50.0.2", **label}, after={"ip": "20.50.0.3", **label})
+    assert str(moved) == "THE ADDRESS CHANGED: ip from 20.50.0.2 to 20.50.0.3"
 
 
 def test_changing_a_value_makes_a_copy() -> None:

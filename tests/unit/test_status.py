@@ -117,6 +117,19 @@ class TestRollout:
         assert rollout is not None
         assert rollout.image == "acme/jobs:5, acme/shop:2"
 
+    def test_a_group_that_is_only_looked_at_has_none(self) -> None:
+        now = record({"web": self.WAITING}, change=change(asked={}, touched=frozenset()))
+        status = shown(now)
+        assert (status.rollout, status.waiting) == (None, ("docker.io/acme/shop:2",))
+        assert phase_of(now) == "the group is watched"
+
+    def test_what_its_pushes_wait_for_to_be_over_is_a_problem(self) -> None:
+        now = record({"web": self.WAITING}, timer=timer(trouble="RegistryErrorResponse: it is down"))
+        status = shown(now)
+        assert status.problem == "blocked for now, and retried: RegistryErrorResponse: it is down"
+        assert (status.word, status.unread) == ("TROUBLE", False)
+        assert shown(record({"web": self.WAITING}, timer=timer())).problem is None
+
     def test_an_operation_of_azure_is_told(self) -> None:
         now = record({"web": self.WAITING}, change=change())
         rollout = shown(now, group(IMAGES, state="Updating")).rollout

@@ -26,6 +26,7 @@ class TestPlace:
             (record(inbox=(TWO,), hold=HOLD), "waits: held by hand: sale"),
             (record(WAITING, timer=timer(owner=True)), "waits for the group's owner"),
             (record(WAITING, change=change(asked={"web": "1"})), "waits: an update is watched"),
+            (record(WAITING, timer=timer(trouble="Odd: x")), "waits: blocked for now, and retried: Odd: x"),
             (record(WAITING), "waits to be looked up"),
             (record(WAITING, timer=timer()), "waits to be looked up"),
             (record(WAITING, undone=(OTHER_UNDONE,)), "waits to be looked up"),

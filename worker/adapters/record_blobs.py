@@ -134,6 +134,7 @@ class Records:
         except RemoteError as error:
             if error.code not in _NOT_THERE:
                 raise
+        # Nobody has had a turn yet, so there is nothing to lease. Another worker may create the blob first.
         try:
             self._created(lambda: blob.upload_blob(b"", overwrite=False))
         except RemoteError as error:

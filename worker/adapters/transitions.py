@@ -42,6 +42,7 @@ class Watch:
         subscription = self._of(target)
         now = self._monotonic()
         with subscription.lock:
+            # Nobody says when the waiting is over, so a group that was not waited for lately is forgotten.
             oldest = now - 10 * self._interval
             subscription.waiting = {one: at for one, at in list(subscription.waiting.items()) if at > oldest}
             if target not in subscription.waiting or len(subscription.waiting) < WORTH_A_LIST:

@@ -91,7 +91,7 @@ def show(context: click.Context, *, letter_id: str, as_json: bool) -> None:
     print_line(f"{content.reason} ({content.code}), at {when(content.dead_lettered_at)} UTC: {content.detail}")
     print_line(f"what to do: {what_to_do(content.code)}")
     if content.log:
-        print_line(f"what crashed wrote last:\n{indent(content.log, '  ')}")
+        print_line(f"the last lines of the crashed container's log:\n{indent(content.log, '  ')}")
     rest = content.model_copy(update={"log": None}).model_dump_json()
     document = printable_json(rest)
     # Its own writer would bring back what was escaped.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command(
     help="Print what happens to a push, or to a group, as it happens, until it has ended. ID is what `push`, the "
     f"webhook's 202 and the log call it. {GROUP_HELP} Exit 0 if it was updated or runs already everywhere, 1 if not, "
-    "3 if that takes too long.",
+    "3 if that takes too long. Where nothing is under way in a group, its last push decides.",
     short_help="What happens to a push or a group, until it has ended?",
     epilog=example("follow web/shop"),
 )

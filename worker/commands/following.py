@@ -98,7 +98,7 @@ def follow_group(deployment: Deployment, target: TargetId, screen: Screen, timeo
         last = f"; the last push: {first.outcomes[0].image} {told(first.outcomes[0])}" if first.outcomes else ""
         held = f"; held by hand: {first.hold.reason}" if first.hold else ""
         screen.show(target, f"nothing is under way{held}{last}")
-        return DONE
+        return FAILED if first.outcomes and is_dead(first.outcomes[0].result) else DONE
 
     def look() -> int | None:
         nonlocal failed

@@ -116,6 +116,8 @@ def _print(ends: Sequence[End], name_of: Callable[[TargetId], str]) -> None:
 
 def _print_now(records: Sequence[Record], name_of: Callable[[TargetId], str]) -> None:
     """What is held, what waits, and what was last done by hand."""
+    from worker.core.status import trouble_of
+
     for record in records:
         name = name_of(record.target)
         if hold := record.hold:
@@ -125,5 +127,7 @@ def _print_now(records: Sequence[Record], name_of: Callable[[TargetId], str]) ->
         elif record.deeds:
             last = record.deeds[0]
             print_line(f"{name}: {last.what}, at {when(last.at)} UTC{f' by {last.by}' if last.by else ''}")
+        trouble = trouble_of(record)
         for message in record.waiting().values():
-            print_line(f"{name}: {message.push.image} waits (received {when(message.received_at)} UTC)")
+            why = f": {trouble}" if trouble else ""
+            print_line(f"{name}: {message.push.image} waits (received {when(message.received_at)} UTC){why}")

@@ -33,6 +33,7 @@ class LogsRight:
         try:
             self._last_lines(group.id, container, time.monotonic() + _PATIENCE)
         except RemoteError as error:
+            # Any other error says nothing about the role.
             if error.status == 403:
                 return (
                     f"the worker's role lacks {RIGHT} in the resource group {group.id.resource_group}: dead letters "

@@ -70,11 +70,11 @@ def _plans(deployment: Deployment, message: UpdateMessage) -> list[Plan]:
     known = {target.id for target in deployment.catalogue.all()}
     targets = [target for target in deployment.catalogue.concerned(message.push.image) if target.id in known]
     # Asked for once, and only if a group runs that repository: whoever names an image does not say where we connect to.
-    told = Once(lambda: _digest(deployment, message))
-    return side_by_side(lambda target: _plan(deployment, target, message, told), targets, "reading the targets")
+    ask_once = Once(lambda: _digest(deployment, message))
+    return side_by_side(lambda target: _plan(deployment, target, message, ask_once), targets, "reading the targets")
 
 
-def _plan(deployment: Deployment, target: Target, message: UpdateMessage, told: Callable[[], Digest]) -> Plan:
+def _plan(deployment: Deployment, target: Target, message: UpdateMessage, ask_once: Callable[[], Digest]) -> Plan:
     from shared.errors import RemoteError
     from worker.core.following import followings
     from worker.core.look import Absence
@@ -86,12 +86,14 @@ def _plan(deployment: Deployment, target: Target, message: UpdateMessage, told: 
         record, _ = deployment.records.load(target.id)
         followed = followings(group.images, target).values()
         is_followed = any(one.name == message.push.image.name for one in followed)
-        digest = told() if is_followed else None
+        digest = ask_once() if is_followed else None
         rules = replace(deployment.rules(), secrets=frozenset(target.secrets))
         known = None if isinstance(digest, Absence) else digest
         one = plan_target(target, group, record, message, known, rules, group.azure_time(datetime.now(UTC)))
-        if isinstance(digest, Absence):  # one plans before one pushes: what it would do is what is asked
+        # People plan before they push, so a missing image is planned as if it were there, with a word of warning.
+        if isinstance(digest, Absence):
             one = replace(one, reasons=(*one.reasons, NOT_THERE))
+        # The rollout would read the secrets that Azure withholds. Only reading them shows that it could.
         if one.changes and group.withheld():
             deployment.secrets.resolve(dict(target.secrets))
     except RemoteError as error:

@@ -213,6 +213,7 @@ class Handler:
         leased: LeasedMessage,
         settlement: Settlement,
     ) -> None:
+        # These messages wait for a person, so a worker that drains the queue must not wait for them.
         if isinstance(settlement, Reschedule) and settlement.to_be_mended:
             self._to_be_mended.add(leased.id)
         else:

@@ -29,7 +29,7 @@ from worker.core.look import Situation
 from worker.core.rules import Action, Put, Rest, RolloutRules, Wait
 from worker.failures.classify import Failure, Retry, Transient
 from worker.ports import UNREADABLE, Conflict, Ports
-from worker.record.record import Record
+from worker.record.record import Record, cut
 from worker.targets.tags import BadTags
 from worker.targets.target import Target
 
@@ -256,16 +256,17 @@ class Looking:
             delay = self._retry.delay(failure, attempts, self._chance)
         again_in = round(delay, 1)
         log.warning("look failed", code=failure.code, detail=failure.detail, attempts=attempts, again_in=again_in)
-        self._postpone(look, delay)
+        self._postpone(look, delay, failure.detail)
         again = look.met(failure.code).model_copy(update={"waited": look.waited + delay})
         return Reschedule(again, delay, to_be_mended=failure.code == UNREADABLE)
 
-    def _postpone(self, look: Look, delay: float) -> None:
+    def _postpone(self, look: Look, delay: float, trouble: str) -> None:
         """Write when the next look is due, if the record can be written. Otherwise the patrol takes it for overdue."""
         with contextlib.suppress(Conflict, RemoteError, ValueError):
             record, etag = self._ports.load(look.target)
             if is_named(record, look):
-                self._write(record, etag, Wait(timedelta(seconds=delay), ""), self._ports.now())
+                late = timed(record, Wait(timedelta(seconds=delay), trouble), self._ports.now())
+                self._ports.save(late.but(timer=late.timer and late.timer.but(trouble=cut(trouble))), etag)
 
     def give_up(self, look: Look, failure: Failure, crashes: int = 1) -> Settlement:
         """Nobody can look at the group, so what waits for it fails. Raises RemoteError and Conflict."""

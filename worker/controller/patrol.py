@@ -141,8 +141,9 @@ class Patrol:
         seen = shown.get(target)
         if seen:
             return self._has_drifted(record, seen, rules)
-        has_its_turn = target in shown
-        return has_its_turn or self.ports.targets.is_gone(target)
+        # No list shows it. A few such targets are read by themselves in each round, whatever the lists say: see _shown.
+        is_read_this_round = target in shown
+        return is_read_this_round or self.ports.targets.is_gone(target)
 
     def _has_drifted(self, record: Record, group: Listed, rules: Target | None) -> bool:
         """Whether a group runs an image that is not desired, or follows a repository that the record does not know."""

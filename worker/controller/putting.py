@@ -20,7 +20,7 @@ from worker.core.rules import RolloutRules
 from worker.failures.classify import Failure, Retry, Transient, nothing_done
 from worker.groups.group import ContainerGroup
 from worker.ports import Conflict, Ports
-from worker.record.record import Record
+from worker.record.record import Record, cut
 from worker.record.values import Change, Timer
 from worker.targets.target import Target
 
@@ -114,7 +114,8 @@ class Putting:
             return not_made(current, sent, failure, now, attempts, over=over)
 
         is_throttled = isinstance(failure, Transient) and failure.retry_after is not None
-        self._write(record, delay, decide, throttled=is_throttled and not over)
+        trouble = failure.detail if isinstance(failure, Transient) and not over else None
+        self._write(record, delay, decide, throttled=is_throttled and not over, trouble=trouble)
         return settlement
 
     def _again(
@@ -139,6 +140,7 @@ class Putting:
         decide: Callable[[Record], Record],
         *,
         throttled: bool = False,
+        trouble: str | None = None,
     ) -> None:
         """Write what became of a change, and when the next look is due. Raises Conflict and RemoteError."""
         for _ in range(CONFLICTS):
@@ -150,7 +152,7 @@ class Putting:
                 change(self._ports, before.target, decide)
                 return
             due = self._ports.now() + timedelta(seconds=delay)
-            timed = decide(current).but(timer=timer.but(due=due, throttled=throttled))
+            timed = decide(current).but(timer=timer.but(due=due, throttled=throttled, trouble=trouble and cut(trouble)))
             try:
                 self._ports.save(timed, etag)
             except Conflict:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from shared.errors import RemoteError
 from shared.message import Look, TargetId
-from worker.core.rules import Action, Rest, Wait
+from worker.core.rules import Action, Put, Rest, Wait
 from worker.ports import UNREADABLE, Conflict, Ports
 from worker.record.record import Record
 from worker.record.values import Timer
@@ -47,7 +47,10 @@ def timed(record: Record, action: Action, now: datetime) -> Record:
     delay = action.delay if isinstance(action, Wait) else timedelta(0)
     owner = isinstance(action, Wait) and action.owner
     wakes = isinstance(action, Wait) and action.wakes
-    return record.but(timer=record.timer.but(due=now + delay, owner=owner, wakes=wakes, throttled=False))
+    # What keeps a change from being made is not over while the change is sent once more.
+    trouble = record.timer.trouble if isinstance(action, Put) else None
+    timer = record.timer.but(due=now + delay, owner=owner, wakes=wakes, throttled=False, trouble=trouble)
+    return record.but(timer=timer)
 
 
 def change(

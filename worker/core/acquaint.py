@@ -127,10 +127,11 @@ def _continue_from(
     follows: Following,
     now: datetime,
 ) -> Record:
-    good = record.containers[name].good
+    """End the candidates that the policy does not admit after the owner's image. The others go on waiting."""
+    owners = record.containers[name].good
     for candidate in record.containers[name].candidates:
-        decision = follows.policy.decide(good.tag, candidate.tag)
+        decision = follows.policy.decide(owners.tag, candidate.tag)
         if isinstance(decision, Skip):
-            # Sooner or later it would have its turn, and undo what the owner has just deployed.
-            record = leave(record, name, candidate, "superseded", f"{good.image} was deployed by hand", now)
+            # Sooner or later the candidate would have its turn, and undo what the owner has just deployed.
+            record = leave(record, name, candidate, "superseded", f"{owners.image} was deployed by hand", now)
     return record

@@ -139,13 +139,15 @@ def _consider(
 
 
 def _newer_before_the_owner(container: ContainerRecord, policy: Policy, message: UpdateMessage) -> Good | None:
-    """The newer push that the owner has replaced with an image of another time; None if there is none.
+    """A good image, newer than this push, that ran before the owner's image; None if there is none.
 
     A webhook that was late must not replace the owner's image with something older than what ran before it.
     """
+    # An image has an order if its push is known, and then _good_image_is_newer has compared. The owner's has none.
     if container.good.order:
         return None
     for good in container.goods[1:]:
+        # Where the policy orders the two tags, it decides, whenever they were pushed.
         time_decides = good.tag is None or policy.outranks(message.push.tag, good.tag) is None
         if good.order and time_decides and message.order[0] <= good.order[0]:
             return good

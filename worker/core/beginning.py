@@ -101,7 +101,11 @@ def _sent_before(
     images: Mapping[str, str],
     asked: Mapping[str, str],
 ) -> Change | None:
-    """The change before, if this one is the same again: it was refused for now, got no answer, or never showed."""
+    """The change before, if this one asks for the same again; None if it differs.
+
+    The record keeps no change that took effect, so the one before was refused, got no answer, or never showed. This one
+    is another try of it.
+    """
     if before is None or (before.images, before.asked) != (images, asked):
         return None
     return before

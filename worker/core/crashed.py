@@ -29,7 +29,8 @@ def crashed(before: Record, decided: Record, group: ContainerGroup) -> dict[str,
         watched = {*own, *(before.change.well if before.change else ())} & group.images.keys()
         broken = {name for name in watched if isinstance(group.health(name, since), Broken)}
         have_run = {name for name in broken if _has_run(group, name, since)}
-        at_fault = have_run & own or have_run if broken else own & watched
+        crashed_ones = (have_run & own) or have_run
+        at_fault = crashed_ones if broken else own & watched
         found[message_id] = sorted({group.culprit(name, since) for name in at_fault})
     return {message_id: names for message_id, names in found.items() if names}
 

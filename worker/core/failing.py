@@ -130,8 +130,11 @@ def _to_be_told_later(
 
 
 def _moved_tags(record: Record, on_group: Collection[str], message_id: str) -> Record:
-    """Let an earlier image of the failed push's tag come back by its digest alone."""
-    # The group may have pulled the failed image by this tag. Putting the tag back would bring the failed image again.
+    """Count the failed push's tag as moved where the change put its image (`on_group`).
+
+    The group may have pulled the failed image by this tag, so putting the tag back would bring the failed image again.
+    An earlier image of the same tag then comes back by its digest alone.
+    """
     for name in on_group:
         container = record.containers.get(name)
         candidate = container.candidate(message_id) if container else None
@@ -177,6 +180,8 @@ def _how_it_was_brought_back(
 ) -> tuple[Result, str]:
     # A container that is gone needs no rollback.
     names = [name for name in undone.containers if name in images]
+    if not names:
+        return "failed", f"not rolled back: the group has no container {' or '.join(undone.containers)} any more"
     still = [name for name in names if _still_runs(record, name, images[name], undone.message.id)]
     if still:
         what = "held by hand" if record.hold else "still running"

@@ -84,6 +84,8 @@ def status_of(
     # The containers of a stopped group look as they were ended, which is no trouble.
     if group and not group.stopped:
         problems += _broken(group)
+    if trouble := trouble_of(record):
+        problems.append(trouble)
     return Status(
         target=target,
         containers=containers,
@@ -118,6 +120,13 @@ def why_held(record: Record | None, group: ContainerGroup | None) -> Iterator[st
         yield f"held by a resource tag: {by_tag}"
     if group and group.stopped:
         yield STOPPED
+
+
+def trouble_of(record: Record | None) -> str | None:
+    """What keeps the group from being updated for now, while that is tried again and again."""
+    if record is None or record.timer is None or record.timer.trouble is None:
+        return None
+    return f"blocked for now, and retried: {record.timer.trouble}"
 
 
 def _containers(group: ContainerGroup) -> Iterator[ContainerStatus]:
@@ -162,6 +171,8 @@ def _rollout(record: Record, group: ContainerGroup | None) -> RolloutStatus | No
         return None
     # Nobody asked for a way back: it brings what it touches.
     images = sorted({change.images[name] for name in change.asked or change.touched if name in change.images})
+    if not images:
+        return None  # nothing of ours is on the group: it is only looked at
     # What somebody else brought here was first seen by a look; when it began nobody knows.
     since = change.began_at if change.began_at > LONG_AGO else change.patience.looked_at
     return RolloutStatus(", ".join(images), since, phase_of(record, in_transition=bool(group and group.in_transition)))
@@ -177,6 +188,8 @@ def phase_of(record: Record, *, in_transition: bool = False) -> str:
         return f"Azure refuses {what}: {change.refused}"
     if any(flight.generation == change.generation for flight in record.flights):
         return f"{what} is being sent to Azure"
+    if not (change.asked or change.touched):
+        return "the group is watched"
     return f"Azure carries out {what}" if in_transition else f"{what} is watched"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from worker.core.status import phase_of
+from worker.core.status import phase_of, trouble_of
 from worker.record.record import Record
 from worker.record.values import Outcome, Result
 
@@ -84,6 +84,8 @@ def _under_way(record: Record, message_id: str) -> str:
         return f"waits: held by hand: {record.hold.reason}"
     if record.timer and record.timer.owner:
         return "waits for the group's owner: it is held by a resource tag, or stopped"
+    if trouble := trouble_of(record):
+        return f"waits: {trouble}"
     if record.change:
         return f"waits: {phase_of(record)}"
     return "waits to be looked up in its registry, or behind a newer push"

@@ -15,6 +15,7 @@ from worker.dashboard.words import Image, Moment, image_of, moment_of, shown
 from worker.failures.advice import what_to_do
 from worker.record.record import is_dead
 from worker.record.trace import End
+from worker.record.values import ADDRESS_CHANGED
 
 NOWHERE = "(no target)"
 UNDECODABLE = "Undecodable"
@@ -22,13 +23,14 @@ UNDECODABLE = "Undecodable"
 
 @dataclass(frozen=True, slots=True)
 class EndRow:
-    """How a push ended."""
+    """How a push ended. `is_moved`: the group has got another address with it."""
 
     at: Moment
     name: str
     key: str | None
     result: str
     is_dead: bool
+    is_moved: bool
     image: Image
     before: str
     detail: str
@@ -129,6 +131,7 @@ def _end(end: End, now: datetime, name_of: Callable[[TargetId], str], most: int)
         key=end.target.key if end.target else None,
         result=outcome.result,
         is_dead=is_dead(outcome.result),
+        is_moved=ADDRESS_CHANGED in outcome.detail,
         image=image_of(outcome.image),
         before=shown(", ".join(before), 160),
         detail=shown(outcome.detail, most),

@@ -16,7 +16,9 @@ from shared.errors import RemoteError
 SHORT = 3
 """Tries for what heals only now and then: an image that was pushed a moment ago."""
 SLOWLY = 60.0
+"""Seconds at least, while a quota or a region's capacity is used up: neither changes within moments."""
 TRANSITION_PAUSE = 10.0
+"""Seconds at least: of a group in transition, Azure says no more than "please retry later"."""
 
 _THROTTLED = frozenset({"TooManyRequests", "SubscriptionRequestsThrottled", "OperationNotAllowedThrottled"})
 # A registry's limit or day off lasts for hours, and Azure says InaccessibleImage of it, too.
@@ -147,6 +149,7 @@ def passes(failure: Failure) -> bool:
 
 def nothing_done(error: RemoteError) -> bool:
     """After this answer to a change of a group, is it certain that the group was not changed?"""
+    # Other services are asked before anything is sent. A 408 or a 5xx may come after Azure has accepted the change.
     return error.service != "arm" or (error.status is not None and error.status < 500 and error.status != 408)
 
 
@@ -203,6 +206,7 @@ class Retry:
 
         See "Exponential Backoff And Jitter", AWS Architecture Blog.
         """
+        # A Retry-After is stretched by up to a second, because every worker was told the same time.
         bound = min(self.longest, self.base * 2 ** min(max(attempts - 1, 0), 30))
         jitter = chance.uniform(0, bound)
         return max(failure.pause, jitter) if failure.retry_after is None else failure.retry_after + min(jitter, 1.0)

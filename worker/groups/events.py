@@ -72,8 +72,7 @@ def start_failure(events: Iterable[Event], since: datetime) -> str | None:
         (_last(event), _text(event))
         for event in events
         if event.get("name") == "Failed" and _START.search(_text(event)) and not _is_platforms(event)
-        # The previous container may fail once more until Azure has carried the change out.
-        if _last(event) >= since and (_began_after(event, since) or _last(event) >= since + LATE)
+        if _last(event) >= since and _is_of_the_change(event, since)
     ]
     return max(failures)[1] if failures else None
 
@@ -134,7 +133,7 @@ def _is_of_another(failed: Event, events: Collection[Event], since: datetime, im
     # The event names the platform's manifest, which can't be compared with the tag or the index in the group.
     if _another_is_pulled_since(failed, named.digest, events):
         return True
-    return not (_began_after(failed, since) or _last(failed) >= since + LATE)
+    return not _is_of_the_change(failed, since)
 
 
 def _another_is_pulled_since(failed: Event, digest: str, events: Collection[Event]) -> bool:
@@ -149,6 +148,14 @@ def _is_registrys_trouble(message: str) -> bool:
 
 def _is_platforms(event: Event) -> bool:
     return _PLATFORM.search(_text(event)) is not None
+
+
+def _is_of_the_change(failed: Event, since: datetime) -> bool:
+    """Whether a failure is that of the new containers: it began after the change, or it still goes on after LATE.
+
+    The previous containers may fail once more until Azure has carried the change out.
+    """
+    return _began_after(failed, since) or _last(failed) >= since + LATE
 
 
 def _began_after(event: Event, since: datetime) -> bool:

@@ -175,6 +175,7 @@ class ContainerGroup:
 
     @property
     def _restart_policy(self) -> str:
+        # A GET omits what was never set, and Azure then restarts always.
         return str(self._properties.get("restartPolicy") or "Always")
 
     def _containers(self) -> list[Json]:

@@ -71,6 +71,7 @@ class SemVer(Ordered):
             return None
         if new is None or new.line != old.line:
             return False
+        # With a pattern, tags of one version are builds of it, and time decides between those.
         if self.extract and new.precedence == old.precedence:
             return None
         return new.precedence > old.precedence

@@ -101,9 +101,10 @@ def _pinned(
     now: datetime,
     by: str | None,
 ) -> Record:
+    """Pin a container to a good image, and count what it goes back from as failed."""
     container = record.containers[name]
     if container.pin and container.pin.good == good:
-        # The rollback that pinned it goes on, and its own message tells its end.
+        # An earlier rollback goes back to the same image. It goes on, and its end is told under its own id.
         return record
     pin = Pin(message=_message(record, container, good, message_id, now, by), good=good)
     return record.with_container(name, pin=pin, failures=_set_aside(record, name, good, now))

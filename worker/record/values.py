@@ -18,6 +18,8 @@ Result = Literal["updated", "unchanged", "superseded", "ignored", "rolled-back",
 """How a push ended for a target. A push that was `rolled-back` or has `failed` is dead-lettered."""
 TURN = 3
 """How many times Azure may fail to pull a candidate's image before the next best candidate is tried instead."""
+ADDRESS_CHANGED = "THE ADDRESS CHANGED"
+"""With which an address change begins, wherever it is told."""
 DEAD: frozenset[Result] = frozenset({"rolled-back", "failed"})
 
 Order = tuple[AwareDatetime, AwareDatetime]
@@ -253,7 +255,8 @@ class Timer(Value):
     """The one look message of the group that counts, by its token, and when it is due.
 
     `owner`: the group waits for its owner. `throttled`: Azure has named the time of the next look, and could not be
-    sent anything earlier, so a new push does not start another timer.
+    sent anything earlier, so a new push does not start another timer. `trouble`: what the group waits for to be over,
+    where the last look failed and is tried again.
     """
 
     token: str
@@ -261,6 +264,7 @@ class Timer(Value):
     owner: bool = False
     wakes: bool = False
     throttled: bool = False
+    trouble: str | None = None
 
 
 class Hold(Value):
@@ -321,7 +325,9 @@ class AddressChange(Value):
     after: dict[str, str]
 
     def __str__(self) -> str:
-        return f"THE ADDRESS CHANGED from {self.before} to {self.after}"
+        parts = ((name, self.before.get(name), self.after.get(name)) for name in sorted({*self.before, *self.after}))
+        changed = [f"{name} from {old or 'none'} to {new or 'none'}" for name, old, new in parts if old != new]
+        return f"{ADDRESS_CHANGED}: {', '.join(changed)}"
 
 
 class Outcome(Value):

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from shared.message import TargetId
 from shared.printable import printable, printable_line
-from worker.failures.advice import what_to_do
+from worker.failures.advice import MOVED, what_to_do
 from worker.ports import Notice
 
 LONGEST_DETAIL = 3000
@@ -51,7 +51,7 @@ def content_of(
     clean = _Cleaning(hide)
     portal = portal_link(portal_host, notice.group) if notice.group else ""
     log = _last(printable(hide(notice.log or "")))
-    advice = what_to_do(notice.code) if notice.code else ""
+    advice = what_to_do(notice.code) if notice.code else MOVED if notice.outcome == "address changed" else ""
     return Content(
         outcome=notice.outcome,
         title=_title(notice, clean, repeats),

@@ -61,7 +61,9 @@ class Delivery:
         if troubles:
             return troubles[0]
         self._left_behind.append(thread)
-        self._found = None  # whatever hangs there keeps its own
+        # The thread left behind still uses this destination, which may not serve two threads: the next delivery makes
+        # another one.
+        self._found = None
         return f"no answer within {self._limit:g} s"
 
     @property

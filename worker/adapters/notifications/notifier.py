@@ -77,7 +77,8 @@ class Notifier:
         with self._changed:
             drop = self._closed or len(self._waiting) >= (MOST_WAITING // 2 if is_minor else MOST_WAITING)
             say_so = drop and not is_minor and not self._dropping
-            self._dropping = drop and not is_minor
+            if not is_minor:
+                self._dropping = drop
             if not drop:
                 self._waiting.append(notice)
                 self._start()
@@ -86,7 +87,7 @@ class Notifier:
             log.warning("notification dropped", outcome=notice.outcome, target=notice.target)
 
     def try_each(self, notice: Notice) -> list[Result]:
-        """Tell each recipient now, for a person who waits, whatever it is that they want to be told."""
+        """Tell each recipient now, for a person who waits, whichever outcomes they have asked for."""
         content = content_of(notice, self._hide, self._portal)
         results = []
         for number, recipient in enumerate(self._recipients()):
@@ -120,10 +121,11 @@ class Notifier:
         while going_on:
             notices, going_on = self._next()
             now, at = time.monotonic(), datetime.now(UTC)
-            told = [told for notice in notices for told in self._folding.take(notice, now, at)]
-            told += self._folding.due(now, at) if going_on else self._folding.all()
-            if told:
-                self._hand_on(told)
+            to_tell = [told for notice in notices for told in self._folding.take(notice, now, at)]
+            # At the end, repeats that were only counted so far are told early: nobody would tell them later.
+            to_tell += self._folding.due(now, at) if going_on else self._folding.all()
+            if to_tell:
+                self._hand_on(to_tell)
 
     def _next(self) -> tuple[list[Notice], bool]:
         """What has come, as soon as something has or is due; and whether more may come."""

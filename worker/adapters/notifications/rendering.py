@@ -68,6 +68,7 @@ def as_json(content: Content) -> dict[str, Any]:
     docs.slack.dev/messaging/formatting-message-text.
     """
     head = f"{content.title}: {content.fields['detail']}"
+    # The title names the image and the group already, and the detail is the reason.
     rows = [f"{label}: {value}" for label, value in content.rows if label not in {"Group", "Image", "Why"}]
     return {"text": html.escape("\n".join([head, *rows, *_link(content)]), quote=False), **content.fields}
 

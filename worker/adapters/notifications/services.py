@@ -88,6 +88,7 @@ class Service:
         """The title as it is sent, how the body is made, and how long it may become."""
         longest = self._plugin.body_maxlen
         if self._plugin.schema in _TEAMS:
+            # Apprise cuts the body itself at this length, so its own limit has to be raised as well.
             self._plugin.body_maxlen = longest = _LONGEST_CARD
             return escaped(title), as_card, longest
         if self._plugin.schema == "discord":  # which formats whatever it is sent, and has no title of its own

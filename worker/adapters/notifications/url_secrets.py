@@ -19,6 +19,7 @@ def secrets_in(url: str) -> Iterator[str]:
     authority, _, path = place.partition("/")
     user, at, host = authority.rpartition("@")
     name, _, password = user.partition(":")
+    # Without a password, the name is a token, as in ntfys://tk_0123abcd@ntfy.example.com/my-topic.
     if at and len(password or name) >= _SHORTEST_PASSWORD:
         yield unquote(password or name)
     values = [value for _, value in parse_qsl(query)]

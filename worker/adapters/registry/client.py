@@ -180,6 +180,7 @@ class Registry:
         try:
             if contents.child:
                 answer = self._asking.ask("GET", image, f"manifests/{contents.child}", "manifests", deadline)
+                # Not remembered, so that the next lookup asks again.
                 if answer.status != 200:
                     return contents
                 contents = replace(contents, artifact=contents_of(answer.body).artifact, child=None)

@@ -25,11 +25,13 @@ def list_tags(asking: Asking, image: ImageReference, deadline: float) -> list[st
     asked: set[str] = set()
     for _ in range(MOST_PAGES):
         page = tags_in(answer)
-        grown = len(tags)
+        known_before = len(tags)
         tags.update(dict.fromkeys(page))
         query = next_query(answer, size, page)
-        was_link = "Link" in answer.headers
-        if query is None or (not was_link and len(tags) == grown):
+        # Without a link, that there is a next page is a guess from this one's length. A registry that ignores `last`
+        # gives the same page each time: then nothing new came, and this is the whole list.
+        has_link = "Link" in answer.headers
+        if query is None or (not has_link and len(tags) == known_before):
             return list(tags)
         if query in asked:
             raise _not_whole("its pages form a loop", len(tags))

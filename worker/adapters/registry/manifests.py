@@ -84,6 +84,7 @@ def _of_index(entries: list[Json], index: Json) -> Contents:
         return Contents(artifact=f"its index lists {_shown(kinds[0]) if kinds else 'nothing'}")
     platforms = frozenset(digest for entry in manifests if (digest := _digest(entry)))
     built_for = {platform: _digest(entry) for entry in manifests if (platform := platform_of(entry.get("platform")))}
+    # Sorted, because the order of a set differs from one process to the next.
     first = next(iter(sorted(platforms)), None)
     if built_for:
         return Contents(platforms, main=built_for.get(AZURES) or first, built_for=frozenset(built_for))

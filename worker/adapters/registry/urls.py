@@ -45,10 +45,12 @@ def safe_url(text: str, base: httpx.URL | None, registry: httpx.URL | None = Non
     if registry and url.scheme == "http" and registry.scheme == "https" and url.host == registry.host:
         # A registry behind a proxy that does TLS for it, and of which it has not been told.
         url = url.copy_with(scheme="https", port=registry.port)
-    is_asked_plainly = registry is not None and registry.scheme == "http"
-    may_be_plain = is_asked_plainly and registry is not None and (is_local(url.host) or url.host == registry.host)
-    is_private = url.scheme == "https" or (url.scheme == "http" and may_be_plain)
-    if not is_private:
+    # The registry itself is asked in plain text, so nothing is lost if it sends us to its own host or to a local one.
+    may_be_plain = (
+        registry is not None and registry.scheme == "http" and (is_local(url.host) or url.host == registry.host)
+    )
+    is_safe = url.scheme == "https" or (url.scheme == "http" and may_be_plain)
+    if not is_safe:
         raise bad_answer(_NOT_ASKED)
     return _asked(url)
 
