@@ -21,6 +21,7 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationError,
+    WithJsonSchema,
     model_serializer,
     model_validator,
 )
@@ -42,7 +43,12 @@ LATEST = timedelta(days=1)
 # What Azure lets resource groups be called, which is more than it lets subscriptions and container groups. The names
 # make that of a record's blob, and a look whose record storage refuses to name, as `..`, would go round without end:
 # learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
-Segment = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[\w().-]*[\w()-]$")]
+Segment = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=128, pattern=r"^[\w().-]*[\w()-]$"),
+    # To an editor \w is ASCII, and it would mark names that Azure gives.
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 128, "pattern": r"^[^/\\\s]*[^/\\\s.]$"}),
+]
 
 
 Log = Annotated[str | None, BeforeValidator(lambda value: value if isinstance(value, str) else None)]

@@ -18,6 +18,7 @@ from shared.masking import MASK, Masks
 from shared.printable import printable, printable_line
 
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 _URL_TOKEN = re.compile(r"(/webhooks/[^/\s?]+/)[^/\s?\"]+")
 
 
@@ -37,8 +38,11 @@ class Redaction:
                 self._mask = Masks(self._hidden)
 
     def text(self, text: str) -> str:
-        """The text without any known secret, and without the token of a webhook's path."""
-        return self._mask(_URL_TOKEN.sub(rf"\1{MASK}", text))
+        """The text without any known secret, and without the token of a webhook's path.
+
+        It is Unicode in any case: with half of a surrogate pair, which JSON can hold, no record could be written.
+        """
+        return _HALF_PAIR.sub("\ufffd", self._mask(_URL_TOKEN.sub(rf"\1{MASK}", text)))
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         return {key: self._masked(value) for key, value in event.items()}

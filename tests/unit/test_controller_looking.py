@@ -14,6 +14,7 @@ from shared.errors import RemoteError
 from shared.message import Look, TargetId, UpdateMessage
 from shared.push import Push
 from shared.queue import LeaseLost
+from shared.telemetry import Redaction
 from tests.fakes import FixedTargets
 from tests.unit.builders import (
     NEW,
@@ -219,6 +220,15 @@ class TestAPush:
         kept = f"{scene.record.model_dump_json()}{scene.letters}"
         assert "ImagePullFailed" in kept
         assert "hunt" not in kept
+
+    def test_half_a_surrogate_pair_in_what_azure_says_keeps_no_group_from_being_rolled_back(self) -> None:
+        # Regression: no record could be written with it, so that the group was looked at again and again.
+        scene = Scene(live(change=change(images=NEW), containers={"web": container(candidate(TWO))}), images=NEW)
+        failed = event("Failed", 5, 'Failed to pull image "acme/shop:2": cut in a smiley \ud83d', "Warning")
+        scene.watch.shown = group(NEW, {"web": waiting() | {"events": [failed]}})
+        scene.look(redact=Redaction().text)
+        assert [undone.detail[-2:] for undone in scene.record.undone] == [" \ufffd"]
+        assert "before put" in scene.calls
 
     @pytest.mark.parametrize(("events", "reads"), [(True, 1), (False, 0)])
     def test_a_worker_that_did_not_send_the_secrets_reads_them_before_it_keeps_evidence(

@@ -13,9 +13,15 @@ from worker.commands.people import MOST, by_option, somebody
 
 @pytest.mark.parametrize(
     ("given", "name"),
-    [("Ada", "Ada"), ("  Ada \n Lovelace ", "Ada Lovelace"), ("", None), ("a" * 300, "a" * MOST)],
+    [
+        ("Ada", "Ada"),
+        ("  Ada \n Lovelace ", "Ada Lovelace"),
+        ("", None),
+        ("a" * 300, "a" * MOST),
+        ("J\udcf6rg \U0001f600", "J\ufffdrg \U0001f600"),
+    ],
 )
-def test_a_given_name_is_one_line_of_bounded_length(given: str, name: str | None) -> None:
+def test_a_given_name_is_one_line_of_bounded_length_and_can_be_written(given: str, name: str | None) -> None:
     assert somebody(given) == name
 
 

@@ -19,6 +19,7 @@ TRACE = f"00-{'a' * 32}-{'b' * 16}-01"
         ("/webhooks/dockerhub", "/webhooks/dockerhub"),
         ("/webhooks/dockerhub/", "/webhooks/dockerhub/"),
         ("nothing to hide", "nothing to hide"),
+        ("a whole \U0001f600, half \ud83d of one", "a whole \U0001f600, half \ufffd of one"),
     ],
 )
 def test_the_token_of_a_webhooks_path_is_masked(text: str, shown: str) -> None:

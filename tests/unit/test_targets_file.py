@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema_rs
@@ -10,11 +11,13 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 import worker
-from shared.message import TargetId
+from shared.message import Segment, TargetId
 from worker.policies.parse import SameTag, SemVer
 from worker.targets.file import Discover, TargetsError, TargetsFile, json_schema, parse_targets
+from worker.targets.notify_model import GroupsText
 from worker.targets.recipients import Recipient
 from worker.targets.registries import RegistryEntry
 
@@ -280,6 +283,16 @@ def test_any_text_is_a_targets_file_or_a_targets_error(text: str) -> None:
         return
     assert found
     assert all(one.what for one in found)
+
+
+@pytest.mark.parametrize("name", ["web", "Ströme_(prod).eu-1", "हिन्दी", "表ポあA中"])
+def test_every_resource_group_that_azure_allows_may_be_named_also_in_an_editor(name: str) -> None:
+    # Regression: to a JSON Schema \w is ASCII, so editors marked other letters.
+    target = f"{{resource_group: {name}, container_group: shop, containers: {{web: {{policy: any}}}}}}"
+    notify = f"notify: [{{url: 'env:URL', groups: ['{name}/*']}}]"
+    parse_targets(f"targets: [{target}]\ndiscover: {{resource_groups: [{name}]}}\n{notify}\n", "s")
+    for kind, text in ((Segment, name), (GroupsText, f"{name}/*")):
+        assert re.search(TypeAdapter(kind).json_schema()["pattern"], text, re.ASCII)
 
 
 def test_the_shipped_schema_is_that_of_the_model() -> None:

@@ -11,7 +11,7 @@ import click
 
 from worker.commands.naming import GROUP_HELP, complete_group, find_group, held_back, known_targets
 from worker.commands.output import count_of, example, print_json, print_line, when
-from worker.commands.people import by_option
+from worker.commands.people import by_option, in_unicode
 from worker.commands.side_by_side import side_by_side
 from worker.commands.times import HOW, ahead
 
@@ -48,7 +48,7 @@ def hold(
     """`aci-hooks hold GROUP --reason R`."""
     from worker.record.overrides import hold as hold_record
 
-    reason, now = reason.strip(), datetime.now(UTC)
+    reason, now = in_unicode(reason).strip(), datetime.now(UTC)
     if not reason:
         raise click.BadParameter("must not be empty", param_hint="--reason")
     end = _end(until, now)

@@ -1,4 +1,4 @@
-"""Who works at the command line."""
+"""Who works at the command line, and what they type."""
 
 from __future__ import annotations
 
@@ -27,5 +27,10 @@ def somebody(name: str | None) -> str | None:
             name = getpass.getuser()
         except (OSError, KeyError, ImportError):  # a container that runs under a number has no name
             return None
-    name = " ".join(name.split())
+    name = " ".join(in_unicode(name).split())
     return name[:MOST] or None
+
+
+def in_unicode(text: str) -> str:
+    """What was typed, with U+FFFD for each byte that is no text in this machine's locale: no record can hold those."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

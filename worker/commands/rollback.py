@@ -13,7 +13,7 @@ import click
 from worker.commands.hold import until_written, waiting_images
 from worker.commands.naming import GROUP_HELP, complete_group, find_group
 from worker.commands.output import example, print_json, print_line
-from worker.commands.people import by_option
+from worker.commands.people import by_option, in_unicode
 
 if TYPE_CHECKING:
     from shared.image import ImageReference
@@ -42,7 +42,7 @@ def rollback(
     from worker.controller.timers import change
     from worker.record.overrides import NothingToRollBackTo, Wish, roll_back, what_comes_back
 
-    wish = Wish(_image(to), (reason or "").strip() or None, by)
+    wish = Wish(_image(to), in_unicode(reason or "").strip() or None, by)
     deployment: Deployment = context.obj()
     target = find_group(deployment, group)
     message_id, now = uuid.uuid4().hex, datetime.now(UTC)

@@ -13,7 +13,7 @@ from worker.targets.recipients import OUTCOMES, TOLD, Recipient
 from worker.targets.sources import SourceText
 from worker.targets.strict import Strict, mistake
 
-_GROUPS = r"^[\w.()*?-]+/[\w.()*?-]+$"
+_GROUPS = r"^[^/\\\s]+/[^/\\\s]+$"
 
 
 def _check_outcome(text: str) -> str:
