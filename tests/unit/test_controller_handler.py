@@ -283,12 +283,11 @@ class TestTogether:
         ("of", "context"),
         [
             ((TWO,), {"id": "2", "image": "docker.io/acme/shop:2", "target": "web/shop"}),
-            ((TWO, THREE), {"target": "web/shop", "pushes": "2"}),
             ((LIVE,), {"target": "web/shop"}),
             ((PUSHED,), {"id": "2", "image": "docker.io/acme/shop:2"}),
             (("not ours",), {"message_id": "message-1"}),
         ],
-        ids=["a push", "several", "a look", "a push to find targets of", "unreadable"],
+        ids=["a push", "a look", "a push to find targets of", "unreadable"],
     )
     def test_every_line_of_the_log_says_what_it_is_about(self, of: Any, context: dict[str, str]) -> None:
         desk = Desk()
@@ -298,6 +297,17 @@ class TestTogether:
         desk.handle(*of)
         assert seen == [context]
         assert structlog.contextvars.get_contextvars() == {}
+
+    @pytest.mark.parametrize("trouble", [RECORDS_DOWN, None], ids=["not received", "received"])
+    def test_of_pushes_received_together_each_has_lines_of_its_own(self, trouble: Exception | None) -> None:
+        # Regression: the end of a push that failed in a batch was logged without its id.
+        desk, seen = Desk(), list[dict[str, Any]]()
+        if trouble:
+            desk.on("load", *[trouble] * 3)
+        for reached in ("complete", "reschedule"):
+            desk.on(reached, *[lambda: seen.append(structlog.contextvars.get_contextvars())] * 2)
+        desk.handle(TWO, THREE)
+        assert [(context["id"], context["pushes"]) for context in seen] == [("2", "2"), ("3", "2")]
 
 
 class TestPushes:

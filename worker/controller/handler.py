@@ -20,7 +20,7 @@ from worker.controller.looking import Looking
 from worker.controller.opened import Opened, context_of_all
 from worker.controller.receiving import Receiving
 from worker.controller.settlement import Complete, DeadLetterIt, Reschedule, Settlement, dead_letter_of
-from worker.controller.telling import Telling
+from worker.controller.telling import Telling, context_of
 from worker.core.rules import RolloutRules
 from worker.failures.classify import Permanent, Retry, Transient
 from worker.failures.retrying import call_with_retries
@@ -108,7 +108,8 @@ class Handler:
         settlements = self._receive(target, list(messages.values()), together[0].crashes)
         for leased, message in updates:
             # Each message is guarded by itself: one lost lease must not bring all the others back one by one.
-            self._guarded([leased], partial(self._settle, leased, settlements[message.id]))
+            with structlog.contextvars.bound_contextvars(**context_of(message)):
+                self._guarded([leased], partial(self._settle, leased, settlements[message.id]))
 
     def _receive(
         self,
@@ -166,6 +167,11 @@ class Handler:
 
     def _failed(self, message: UpdateMessage, error: Exception) -> Settlement:
         """A push could not be fanned out or received: try it again later, or dead-letter it."""
+        # Of a batch, each push has its own lines in the log, with its own id.
+        with structlog.contextvars.bound_contextvars(**context_of(message)):
+            return self._tried_later(message, error)
+
+    def _tried_later(self, message: UpdateMessage, error: Exception) -> Settlement:
         failure = self._ports.classified(error)
         step_failed(failure.code)
         tracing.current().fail(failure.code, failure.detail)
