@@ -70,7 +70,8 @@ def _conservation(plan: Plan, evidence: Evidence, verdict: Verdict) -> None:
             if group is None and not lines:
                 # While no worker can list the groups, a push that nobody runs is sent to all of them, and ends there;
                 # and while a group is gone, nobody knows what it runs.
-                ignored = [line for line in evidence.ended if (line.id, line.outcome) == (accepted.id, "ignored")]
+                of_push = [line for line in evidence.ended if line.id == accepted.id]
+                ignored = [line for line in of_push if line.outcome == "ignored" or _is_gone(line)]
                 lines = ignored if {line.group for line in ignored} in (set(plan.groups), {CALM}) else []
             where = f"push {accepted.push.number} ({accepted.push.images[0]}, id {accepted.id}) for {group}"
             outcomes = [outcome for outcome, _ in groupby(line.outcome for line in lines)]
@@ -222,6 +223,11 @@ def _proven_before(proven: dict[tuple[int, str | None], datetime], push: Push, g
     return when is not None and when < at
 
 
+def _is_gone(line: Ended) -> bool:
+    """Whether a push ended because its owner had deleted the group: while it is gone, nobody knows what it runs."""
+    return line.group == CALM and line.code == "ResourceNotFound"
+
+
 def _good_and_bad(plan: Plan, evidence: Evidence) -> Iterator[str]:
     """No good push fails, and no bad one counts as updated."""
     pushes = {one.id: one.push for one in evidence.accepted}
@@ -229,7 +235,7 @@ def _good_and_bad(plan: Plan, evidence: Evidence) -> Iterator[str]:
         push = pushes.get(line.id)
         # Its pushes outlast the workers' patience; the sweep brings the newest of them back.
         is_shut_out = line.group == SHUT and line.code in SHUT_OUT
-        if push and push.is_good and line.outcome in DEAD and not is_shut_out:
+        if push and push.is_good and line.outcome in DEAD and not is_shut_out and not _is_gone(line):
             yield f"GOOD PUSH FAILED: push {push.number} (id {line.id}) for {line.group}: {line.detail}"
         if push and not push.is_good and line.outcome in {"updated", "unchanged"}:
             yield f"BAD PUSH {line.outcome}: push {push.number} ({push.behaviour}, id {line.id}) for {line.group}"

@@ -12,6 +12,7 @@ from functools import cached_property
 from random import Random
 from typing import Literal
 
+from tests.arm_simulator.images import default_digest
 from tests.chaos.hostile import ATTACKS, TAMPERING, Attack
 
 Behaviour = Literal["good", "crash-loop", "unpullable"]
@@ -109,7 +110,10 @@ class Push:
     def images(self) -> tuple[str, ...]:
         """The image as a group may spell it."""
         by_digest = f"{self.repository.written}@{self.digest}"
-        return (by_digest,) if self.repository.kind in {"same-tag", "rolling"} else (self._by_tag, by_digest)
+        if self.repository.kind in {"same-tag", "rolling"}:
+            return (by_digest,)
+        # By the tag, the simulator pulls an image of a digest that it makes up itself.
+        return (self._by_tag, by_digest, f"{self.repository.written}@{default_digest(self._by_tag)}")
 
     @property
     def _by_tag(self) -> str:
