@@ -51,9 +51,12 @@ class Letter:
     detail: str
 
 
+DELETED = "deleted"
+
+
 @dataclass(frozen=True, slots=True)
 class LeftAlone:
-    """A group whose owner had it stopped, or held by a tag, from one moment to the next."""
+    """A group whose owner had it stopped, held by a tag or deleted, from one moment to the next."""
 
     group: str
     why: str

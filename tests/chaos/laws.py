@@ -10,9 +10,9 @@ from itertools import groupby, pairwise
 from statistics import median
 
 from tests.arm_simulator.images import default_digest
-from tests.chaos.evidence import Ended, Evidence
+from tests.chaos.evidence import DELETED, Ended, Evidence
 from tests.chaos.hostile import FORGED, NEVER_RUN
-from tests.chaos.plan import CALM, HOLD_TAG, SHUT, Plan, Push, Repository
+from tests.chaos.plan import HOLD_TAG, SHUT, Plan, Push, Repository
 from tests.chaos.records import unrest
 
 FINAL = frozenset({"updated", "unchanged", "superseded", "ignored", "rolled-back", "failed"})
@@ -25,6 +25,8 @@ MOST_MESSAGES = 2
 """Messages on the queue for each group."""
 GRACE = timedelta(seconds=20)
 """How long a PUT may come after its group was looked at: a worker was frozen in between, and then ARM was late."""
+TOLD_LATE = timedelta(seconds=60)
+"""How long after a look an end may be told that it has found: its worker was killed, and another one tells it."""
 _TOLD_AGAIN = {("updated", "superseded"), ("unchanged", "superseded"), ("updated", "unchanged")}
 """A worker was killed between writing how a push ended and settling its message; meanwhile a newer one was wanted."""
 
@@ -71,8 +73,9 @@ def _conservation(plan: Plan, evidence: Evidence, verdict: Verdict) -> None:
                 # While no worker can list the groups, a push that nobody runs is sent to all of them, and ends there;
                 # and while a group is gone, nobody knows what it runs.
                 of_push = [line for line in evidence.ended if line.id == accepted.id]
-                ignored = [line for line in of_push if line.outcome == "ignored" or _is_gone(line)]
-                lines = ignored if {line.group for line in ignored} in (set(plan.groups), {CALM}) else []
+                ignored = [line for line in of_push if line.outcome == "ignored"]
+                at_gone = [line for line in of_push if _is_gone(line, evidence)]
+                lines = ignored if {line.group for line in ignored} == set(plan.groups) else at_gone
             where = f"push {accepted.push.number} ({accepted.push.images[0]}, id {accepted.id}) for {group}"
             outcomes = [outcome for outcome, _ in groupby(line.outcome for line in lines)]
             if not outcomes:
@@ -223,9 +226,15 @@ def _proven_before(proven: dict[tuple[int, str | None], datetime], push: Push, g
     return when is not None and when < at
 
 
-def _is_gone(line: Ended) -> bool:
-    """Whether a push ended because its owner had deleted the group: while it is gone, nobody knows what it runs."""
-    return line.group == CALM and line.code == "ResourceNotFound"
+def _is_gone(line: Ended, evidence: Evidence) -> bool:
+    """Whether a push ended because the owner had deleted the group: while it is gone, nobody knows what it runs."""
+    if line.code != "ResourceNotFound" and line.outcome != "ignored":
+        return False
+    # A worker that was frozen or killed meanwhile tells it later.
+    return any(
+        one.group == line.group and one.why == DELETED and one.since <= line.at <= one.until + TOLD_LATE
+        for one in evidence.left_alone
+    )
 
 
 def _good_and_bad(plan: Plan, evidence: Evidence) -> Iterator[str]:
@@ -235,7 +244,7 @@ def _good_and_bad(plan: Plan, evidence: Evidence) -> Iterator[str]:
         push = pushes.get(line.id)
         # Its pushes outlast the workers' patience; the sweep brings the newest of them back.
         is_shut_out = line.group == SHUT and line.code in SHUT_OUT
-        if push and push.is_good and line.outcome in DEAD and not is_shut_out and not _is_gone(line):
+        if push and push.is_good and line.outcome in DEAD and not is_shut_out and not _is_gone(line, evidence):
             yield f"GOOD PUSH FAILED: push {push.number} (id {line.id}) for {line.group}: {line.detail}"
         if push and not push.is_good and line.outcome in {"updated", "unchanged"}:
             yield f"BAD PUSH {line.outcome}: push {push.number} ({push.behaviour}, id {line.id}) for {line.group}"

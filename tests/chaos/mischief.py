@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from shared.queue import Queue
 from tests.arm_simulator import SimulatorClient, SimulatorRefusedError
 from tests.arm_simulator.reports import GroupTruth
-from tests.chaos.evidence import LeftAlone
+from tests.chaos.evidence import DELETED, LeftAlone
 from tests.chaos.hostile import TAMPERING
 from tests.chaos.plan import CALM, HOLD_TAG, OUTAGES, SHUT, Act, Plan
 from tests.chaos.records import Records
@@ -164,8 +164,10 @@ class Mischief:
 
     def _recreate(self, act: Act) -> None:
         """A group is gone for a while, and then there is another one of its name, with what it ran at first."""
+        since = datetime.now(UTC)
         self._stage.delete(CALM)
         self._stopping.wait(act.seconds)
+        self.left_alone.append(LeftAlone(CALM, DELETED, since, datetime.now(UTC)))
         images = {name: repository.first_image for name, repository in self._plan.groups[CALM].items()}
         self._stage.place(CALM, images)
         self.addresses[CALM] = self._stage.truth(CALM)["ip"]

@@ -386,7 +386,7 @@ class TestNewTargets:
         beat.registry.said = Found(digest("newer"))
         lines = beat.round()
         assert [each.push.digest for each in beat.sent if isinstance(each, UpdateMessage)] == [digest("newer")]
-        assert beat.record == record(swept=True)
+        assert beat.record == record(swept=True, ran=("docker.io/acme/shop",))
         assert lines[-1] == {
             "event": "new target",
             "log_level": "info",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.unit.builders import TWO, at, candidate, change, container, ends, good, message, pin, record, the_change
@@ -50,6 +52,25 @@ class TestGivenUp:
         assert {(ending.code, ending.detail, ending.attempts) for ending in after.outbox} == {
             (failure.code, failure.detail, 30)
         }
+
+    @pytest.mark.parametrize("known", [{"containers": {"web": container()}}, {"ran": ("docker.io/acme/shop",)}])
+    def test_what_a_group_that_is_gone_did_not_run_is_ignored(self, known: dict[str, Any]) -> None:
+        other = message("9", repository="acme/other")
+        after = given_up(record(**known, inbox=(THREE, other)), GONE, 30, NOW)
+        assert set(ends(after)) == {
+            ("3", "failed", GONE.detail),
+            ("9", "ignored", "arm: no such group; it did not run docker.io/acme/other before"),
+        }
+        assert (after.inbox, after.ran) == ((), ("docker.io/acme/shop",))
+
+    def test_any_push_may_be_meant_for_a_group_of_which_nothing_is_known(self) -> None:
+        after = given_up(record(inbox=(THREE, message("9", repository="acme/other"))), GONE, 30, NOW)
+        assert results(after) == {"3": "failed", "9": "failed"}
+
+    def test_an_outage_says_nothing_about_who_runs_what(self) -> None:
+        other = message("9", repository="acme/other")
+        after = given_up(record({"web": container()}, inbox=(other,)), DOWN, 30, NOW)
+        assert results(after) == {"9": "failed"}
 
     def test_it_may_come_again(self) -> None:
         after = given_up(record({"web": container(candidate(TWO))}), DOWN, 30, NOW)

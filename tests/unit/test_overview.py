@@ -40,6 +40,12 @@ def test_pushes_to_a_target_that_is_held_are_not_under_way() -> None:
     assert seen == Overview(targets=3, held_by_hand=1, held_by_owner=2, pushes_held=3)
 
 
+def test_pushes_that_wait_for_their_age_are_not_under_way_and_nobody_holds_their_target() -> None:
+    waiting = record(inbox=(TWO,), timer=timer(owner=True).but(wakes=True))
+    assert overview([SHOP], [waiting], []) == Overview(targets=1, pushes_held=1)
+    assert overview([SHOP], [waiting], [SHOP]) == Overview(targets=1, held_by_owner=1, pushes_held=1)
+
+
 def test_a_timer_that_waits_for_nobody_holds_nothing() -> None:
     seen = overview([SHOP], [record(inbox=(TWO,), timer=timer())], [])
     assert (seen.held_by_owner, seen.pushes, seen.oldest) == (0, 1, at(0))

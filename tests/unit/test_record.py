@@ -347,7 +347,10 @@ class TestAnew:
         now = full()
         after = now.without_group()
         kept = ("outbox", "outcomes", "ended", "address_changes", "inbox", "timer", "count", "generation", "hold")
-        assert after == record().but(**{name: getattr(now, name) for name in (*kept, "deeds")})
+        expected = record(ran=("docker.io/acme/shop",)).but(**{name: getattr(now, name) for name in (*kept, "deeds")})
+        assert after == expected
+        # A second time, when nothing has run there since.
+        assert after.without_group() == expected
 
 
 def test_a_record_is_bounded() -> None:

@@ -22,6 +22,7 @@ from worker.controller.sweep import Sweeper
 from worker.controller.timers import CONFLICTS, change, is_overdue
 from worker.core.acquaint import is_acquainted
 from worker.core.desired import drifted
+from worker.core.following import repositories_of
 from worker.failures.classify import GONE
 from worker.ports import Conflict, Listed, Ports
 from worker.record.overrides import end_hold
@@ -194,11 +195,15 @@ class Patrol:
         del self._compared[target.id]
 
     def _mark_as_swept(self, target: TargetId) -> None:
-        """Raises Conflict if others write the record all the time, and RemoteError."""
+        """Note that the target was swept, and what it runs, for the case that it is deleted before its first look.
+
+        Raises Conflict if others write the record all the time, and RemoteError."""
+        seen = self.ports.targets.listed().get(target)
+        ran = repositories_of(seen.images) if seen else ()
         for _ in range(CONFLICTS):
             record, etag = self.ports.load(target)
             with suppress(Conflict):
-                self.ports.save(record.but(swept=True), etag)
+                self.ports.save(record.but(swept=True, ran=ran or record.ran), etag)
                 return
         raise Conflict(str(target))
 

@@ -111,6 +111,11 @@ def repository_of(image: str) -> str | None:
     return reference.name if reference else None
 
 
+def repositories_of(images: Mapping[str, str]) -> tuple[str, ...]:
+    """The normalised names of the repositories of a group's images (container → image), sorted."""
+    return tuple(sorted({name for image in images.values() if (name := repository_of(image))}))
+
+
 def parsed(image: str) -> ImageReference | None:
     """The image reference; None for a text that is not one."""
     try:

@@ -25,6 +25,8 @@ def no_longer_a_target(record: Record, now: datetime) -> Record:
 def given_up(record: Record, failure: Failure, attempts: int, now: datetime) -> Record:
     """Fail everything that waits for a group at which nobody could look for too long."""
     is_gone = failure.code in GONE
+    if is_gone:
+        record = _without_others_pushes(record, failure, now)
     failing = record.waiting().keys() - _still_to_be_watched(record, failure)
     if is_gone:
         failing |= _rollbacks(record)
@@ -33,6 +35,19 @@ def given_up(record: Record, failure: Failure, attempts: int, now: datetime) -> 
     record = conclude(record, f"not rolled back: {failure.detail}", now)
     # A group that is created under this name one day is another group, and starts without a history of images.
     return record.without_group() if is_gone else record
+
+
+def _without_others_pushes(record: Record, failure: Failure, now: datetime) -> Record:
+    """The record of a group that is gone, without the pushes of repositories that it did not run.
+
+    While a group is gone, no list shows what it runs, so every push is sent to it.
+    """
+    ran = record.repositories()
+    for message in record.inbox if ran else ():
+        name = message.push.image.name
+        if name not in ran:
+            record = record.end(message, "ignored", f"{failure.detail}; it did not run {name} before", (), now)
+    return record.but(inbox=tuple(message for message in record.inbox if not ran or message.push.image.name in ran))
 
 
 def _still_to_be_watched(record: Record, failure: Failure) -> set[str]:

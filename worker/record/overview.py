@@ -16,7 +16,8 @@ class Overview:
 
     `held_by_hand`: targets that an operator holds. `held_by_owner`: others that wait for their owner, who has set a
     resource tag or stopped the group. `pushes` are under way, and the first of them was received at `oldest`;
-    `pushes_held` wait for a target that is held. `changing`: targets with a change that is not proven yet.
+    `pushes_held` wait for a target that is held, or to be as old as its policy wants them. `changing`: targets with a
+    change that is not proven yet.
     """
 
     targets: int = 0
@@ -33,13 +34,15 @@ def overview(targets: Collection[TargetId], records: Iterable[Record], held_by_t
     # A group that is no target any more keeps its record, which says nothing of today.
     known = {record.target: record for record in records if record.target in targets}
     by_hand = {target for target, record in known.items() if record.hold}
-    waiting = {target for target, record in known.items() if record.timer and record.timer.owner}
-    by_owner = (waiting | set(held_by_tag) & set(targets)) - by_hand
+    waiting = {target: record.timer for target, record in known.items() if record.timer and record.timer.owner}
+    # What waits for nothing but its min_age is kept back by the owner's rule, but nobody holds the group.
+    too_young = {target for target, timer in waiting.items() if timer.wakes}
+    by_owner = (waiting.keys() - too_young | set(held_by_tag) & set(targets)) - by_hand
     under_way: dict[tuple[TargetId, str], datetime] = {}
     held = 0
     for target, record in known.items():
         pushes = _not_ended(record)
-        if target in by_hand or target in by_owner:
+        if target in by_hand | by_owner | too_young:
             held += len(pushes)
         else:
             under_way |= {(target, name): received_at for name, received_at in pushes.items()}

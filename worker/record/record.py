@@ -50,12 +50,13 @@ class Record(Value):
     `apart`: pushes are tried one after the other (worker.core.landing says why). `stuck`: for how long the group has
     been in transition. `undone`: failed pushes whose end is not known yet. `outbox` and `address_changes`: what is
     still to be told. `ended` and `outcomes`: the memory of pushes that have ended. `swept`: the target was compared
-    with its registry when it was first seen.
+    with its registry when it was first seen. `ran`: the repositories that it ran then, or before it was deleted.
     """
 
     schema_: Literal["aci-hooks/record/2"] = Field("aci-hooks/record/2", alias="schema")
     target: TargetId
     swept: bool = False
+    ran: tuple[str, ...] = ()
     containers: dict[str, ContainerRecord] = Field(default_factory=dict)
     inbox: tuple[UpdateMessage, ...] = ()
     hold: Hold | None = None
@@ -89,6 +90,11 @@ class Record(Value):
         failures = self.failures_of(message_id).values()
         may_come_again = bool(failures) and all(failure.circumstance for failure in failures)
         return message_id in self.ended and not may_come_again
+
+    def repositories(self) -> tuple[str, ...]:
+        """The repositories of the group's containers; while it has none, those that it ran before. None if unknown."""
+        now = {container.repository for container in self.containers.values()}
+        return tuple(sorted(now)) or self.ran
 
     def good_images(self) -> dict[str, str]:
         """The last good image of each container."""
@@ -146,7 +152,8 @@ class Record(Value):
     def without_group(self) -> Record:
         """The record after its group was deleted: what ran there says nothing about a later group of the same name."""
         # A hold by hand stays. An operator set it, and only an operator releases it.
-        return self.but(swept=False, containers={}, change=None, flights=(), apart=False, stuck=None, undone=())
+        forgotten = self.but(containers={}, change=None, flights=(), apart=False, stuck=None, undone=())
+        return forgotten.but(swept=False, ran=self.repositories())
 
     def told(
         self,
