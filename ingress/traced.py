@@ -1,5 +1,4 @@
-"""A span for each webhook of a proven sender: a child of its sender's, if that sent a traceparent, and the parent of all
-that follows.
+"""A span for each webhook of a proven sender: a child of the sender's span, and the parent of all that follows.
 
 Strangers get no span. Whoever finds the URL could send as many requests as they like, and hosted collectors charge for
 each span. A sampler would not help: it decides at the beginning of a span, before anything is proven, and one that
