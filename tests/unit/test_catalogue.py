@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 
 import pytest
+from structlog.testing import capture_logs
 
 from shared.errors import RemoteError
 from shared.image import ImageReference
 from shared.message import TargetId
-from worker.discovery.catalogue import REFRESH, REFRESH_ON_MISS, RENEW, Catalogue
+from worker.discovery.catalogue import KEPT, REFRESH, REFRESH_ON_MISS, RENEW, Catalogue
 from worker.discovery.scopes import Scope
 from worker.groups.group import ContainerGroup
 from worker.policies.parse import AnyTag
@@ -233,6 +234,57 @@ def test_what_was_discovered_before_stays_known_when_a_place_is_forbidden_later(
     azure.places["web"] = FORBIDDEN
     clock.now += REFRESH
     assert names(catalogue.concerned(SHOP)) == ["shop"]
+
+
+def test_a_place_that_stays_forbidden_loses_its_targets_in_the_end_and_says_so() -> None:
+    # Regression: they stayed targets until the worker was started again, with the tags that they once had.
+    azure, clock = Azure(web=["shop"], batch=["job"]), Seconds()
+    catalogue = made(azure, clock, "web", "batch")
+    catalogue.concerned(SHOP)
+    azure.places["web"] = FORBIDDEN
+    clock.now += REFRESH
+    catalogue.concerned(SHOP)
+    clock.now += KEPT - REFRESH
+    assert names(catalogue.concerned(SHOP)) == ["shop", "job"]
+    (problem,) = catalogue.problems()
+    assert "AuthorizationFailed" in problem
+    assert problem.endswith("; what was found there before is kept up to date for 6 h")
+    told = []
+    for _ in range(3):
+        clock.now += REFRESH
+        with capture_logs() as lines:
+            assert names(catalogue.concerned(SHOP)) == ["job"]
+        told += [line["targets"] for line in lines if line["log_level"] == "error"]
+    assert told == [["web/shop"]], "once"
+    (problem,) = catalogue.problems()
+    assert problem.startswith("resource group web has not been listed for 6 h, so its groups are not kept up to date: ")
+    shop = TargetId(subscription="sub", resource_group="web", container_group="shop")
+    assert not catalogue.is_gone(shop), "what can't be listed may be there"
+    azure.places["web"] = ["shop"]
+    clock.now += REFRESH
+    assert names(catalogue.concerned(SHOP)) == ["shop", "job"]
+    assert catalogue.problems() == ()
+
+
+def test_a_place_that_is_forbidden_now_and_then_loses_nothing() -> None:
+    azure, clock = Azure(web=["shop"]), Seconds()
+    catalogue = made(azure, clock, "web")
+    for place in (["shop"], FORBIDDEN) * 3:
+        azure.places["web"] = place
+        clock.now += KEPT * 2 / 3
+        assert names(catalogue.concerned(SHOP)) == ["shop"]
+
+
+def test_pushes_of_a_place_that_was_dropped_are_not_ignored() -> None:
+    azure, clock = Azure(web=["shop"]), Seconds()
+    catalogue = made(azure, clock, "web")
+    catalogue.concerned(SHOP)
+    azure.places["web"] = FORBIDDEN
+    clock.now += REFRESH
+    catalogue.concerned(SHOP)
+    clock.now += KEPT
+    with pytest.raises(RemoteError, match="AuthorizationFailed"):
+        catalogue.concerned(SHOP)
 
 
 def test_what_was_discovered_in_a_place_that_is_gone_is_gone() -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
+from shared.durations import how_long_exactly
 from shared.errors import RemoteError
 from shared.image import ImageReference
 from shared.message import TargetId
@@ -32,6 +33,15 @@ RENEW = 45.0
 REFRESH_ON_MISS = 5.0
 """Seconds for which the list may be used if it has no target for a push."""
 
+KEPT = 6 * 3600.0
+"""Seconds for which what was discovered stays known where the list is refused.
+
+Azure takes minutes to hours to make a change of roles known
+(https://learn.microsoft.com/azure/role-based-access-control/troubleshooting). So a refusal may soon be over, and no
+target must have been missing meanwhile. But a role that was taken away is a decision, and must not be ignored until a
+restart. This is as long as a push is retried by default (ACI_HOOKS_OUTAGE_PATIENCE).
+"""
+
 _FORBIDDEN, _NOT_FOUND = 403, 404
 
 log = structlog.get_logger()
@@ -42,7 +52,8 @@ class Listing:
     """What one scope contains: the targets that its groups' tags make, all its groups, and the problems found there.
 
     `unknown` is why the scope can't be listed, although it may contain targets. `to_be_mended` are the groups whose
-    tags are invalid. `complete`: a group that is not among `groups` does not exist.
+    tags are invalid. `complete`: a group that is not among `groups` does not exist. `refused_since` is when (monotonic)
+    the list began to be refused.
     """
 
     targets: tuple[Target, ...] = ()
@@ -51,6 +62,7 @@ class Listing:
     unknown: RemoteError | None = None
     to_be_mended: tuple[Target, ...] = ()
     complete: bool = True
+    refused_since: float | None = None
 
 
 class Catalogue:
@@ -194,8 +206,24 @@ class Catalogue:
         is_gone = error.status == _NOT_FOUND
         if is_gone or not scope.discover:
             return Listing(problems=problems, complete=is_gone)
-        before = self._listings.get(scope, Listing())
-        return replace(before, problems=problems, unknown=error, complete=False)
+        before, now = self._listings.get(scope, Listing()), self._monotonic()
+        since = now if before.refused_since is None else before.refused_since
+        if now - since < KEPT:
+            kept = f"{problems[0]}; what was found there before is kept up to date for {how_long_exactly(KEPT)}"
+            return replace(
+                before,
+                problems=(kept,) if before.targets else problems,
+                unknown=error,
+                complete=False,
+                refused_since=since,
+            )
+        if before.targets:
+            lost = [str(target.id) for target in before.targets]
+            log.error("groups are not kept up to date any more", scope=str(scope), targets=lost, error=str(error))
+        dropped = (
+            f"{scope} has not been listed for {how_long_exactly(KEPT)}, so its groups are not kept up to date: {error}"
+        )
+        return Listing(problems=(dropped,), unknown=error, complete=False, refused_since=since)
 
 
 def _listing(groups: list[ContainerGroup], *, discover: bool) -> Listing:
