@@ -262,11 +262,12 @@ ANSWERS: st.SearchStrategy[Digest] = st.sampled_from([None, *DIGESTS, Absence("M
 
 def look(situation: Situation, told: Callable[[UpdateMessage], Digest]) -> tuple[Record, Action]:
     """What the worker does in a look, without its calls: `told` is what the registry says of a push."""
-    decided = situation.admitted()
+    decided, before = situation.admitted(), None
     for _ in range(MOST_LOOKUPS):
         asked = situation.to_look_up(decided)
-        if asked is None:
+        if asked is None or asked == before:
             break
+        before = asked
         says = told(asked)
         decided = situation.looked_up(decided, asked, says)
         if isinstance(says, Absence):

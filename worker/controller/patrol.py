@@ -184,26 +184,32 @@ class Patrol:
         swept = self.sweeper.sweep_one(target)
         if swept.held or swept.gone:
             # Nothing was compared, so this does not count as a try.
+            self._note(target.id, swept=False)
             return
         self._compared[target.id] += 1
         if swept.problem and self._compared[target.id] < SWEEP_TRIES:
             log.info("new target not swept, retrying", target=str(target.id), problem=swept.problem)
+            self._note(target.id, swept=False)
             return
         log.info("new target", target=str(target.id), missed=len(swept.missed), problem=swept.problem)
-        self._mark_as_swept(target.id)
+        self._note(target.id, swept=True)
         # A group that follows another repository one day is swept again, with all tries.
         del self._compared[target.id]
 
-    def _mark_as_swept(self, target: TargetId) -> None:
-        """Note that the target was swept, and what it runs, for the case that it is deleted before its first look.
+    def _note(self, target: TargetId, *, swept: bool) -> None:
+        """Note whether the target was swept, and what it runs, for the case that it is deleted before its first look.
 
-        Raises Conflict if others write the record all the time, and RemoteError."""
+        Raises Conflict if others write the record all the time, and RemoteError.
+        """
         seen = self.ports.targets.listed().get(target)
         ran = repositories_of(seen.images) if seen else ()
         for _ in range(CONFLICTS):
             record, etag = self.ports.load(target)
+            noted = record.but(swept=swept or record.swept, ran=ran or record.ran)
+            if noted == record:
+                return
             with suppress(Conflict):
-                self.ports.save(record.but(swept=True, ran=ran or record.ran), etag)
+                self.ports.save(noted, etag)
                 return
         raise Conflict(str(target))
 

@@ -98,6 +98,12 @@ def not_there(record: Record, message: UpdateMessage, code: str, detail: str, no
     return fail(tried, {message.id}, code, detail, now, circumstance=True, attempts=lookups)
 
 
+def was_missing(record: Record, message: UpdateMessage) -> bool:
+    """Whether the registry has answered before that it has no such image."""
+    candidates = (container.candidate(message.id) for container in record.containers.values())
+    return any(candidate and candidate.lookups for candidate in candidates)
+
+
 def _missing_once_more(candidate: Candidate, now: datetime) -> Candidate:
     # Other pushes may cause several looks within a second, but a registry may need seconds to show a new image.
     if candidate.looked_up_at and now < candidate.looked_up_at + LOOKUP_INTERVAL:
