@@ -34,8 +34,9 @@ from worker.core.following import followings
 from worker.core.leaving import leave
 from worker.groups.group import ContainerGroup
 from worker.policies.parse import parse_policy
+from worker.record.container import ContainerRecord, Good
 from worker.record.record import GOODS_KEPT, Record
-from worker.record.values import MANUAL, ContainerRecord, Flight, Good, Result, Undone
+from worker.record.values import MANUAL, Flight, Result, Undone
 from worker.targets.target import ContainerRule, Target
 
 FIRST, SECOND, THIRD = digest("first"), digest("second"), digest("third")

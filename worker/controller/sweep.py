@@ -27,8 +27,9 @@ from worker.groups.health import LONG_AGO
 from worker.policies.choose import best_tag
 from worker.policies.policy import Policy, SameTag, Update
 from worker.ports import Conflict, Dated, Found, Images, Ports
+from worker.record.container import ContainerRecord, FailedPush
 from worker.record.record import FAILURES_KEPT, Record
-from worker.record.values import SWEEP, ContainerRecord, FailedPush
+from worker.record.values import SWEEP
 from worker.targets.tags import hold_reason
 from worker.targets.target import Target
 

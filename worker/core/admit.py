@@ -15,8 +15,9 @@ from worker.core.acquaint import acquaint
 from worker.core.following import Following, followings
 from worker.groups.group import ContainerGroup
 from worker.policies.policy import Policy, Skip
+from worker.record.container import Candidate, ContainerRecord, FailedPush, Good
 from worker.record.record import Record
-from worker.record.values import MANUAL, SWEEP, Candidate, ContainerRecord, FailedPush, Good
+from worker.record.values import MANUAL, SWEEP
 from worker.targets.target import Target
 
 Verdict = Literal["wanted", "superseded", "ignored"]

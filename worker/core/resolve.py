@@ -15,9 +15,9 @@ from worker.core.failing import fail
 from worker.core.following import Following, running_digest
 from worker.core.leaving import leave
 from worker.groups.group import ContainerGroup
+from worker.record.container import Candidate, ContainerRecord
 from worker.record.lookups import Found
 from worker.record.record import Record, remembered
-from worker.record.values import Candidate, ContainerRecord
 
 MOST_LOOKUPS = 3
 """How often a missing image is looked up in its registry: one that was pushed a moment ago may still appear."""
