@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 
 from shared.image import rewrite
 from shared.message import UpdateMessage
-from worker.core.admit import failed_before, is_same_push, repeated
 from worker.core.failing import fail
 from worker.core.following import Following, running_digest
 from worker.core.leaving import leave
+from worker.core.repeats import failed_before, is_same_push, repeated
 from worker.groups.group import ContainerGroup
 from worker.record.container import Candidate, ContainerRecord
 from worker.record.lookups import Found
