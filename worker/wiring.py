@@ -20,7 +20,7 @@ from shared.push import Push
 from shared.queue import Queue, open_queues
 from shared.settings import WorkerSettings
 from shared.telemetry import Redaction
-from worker.adapters.arm import Arm, open_arm
+from worker.adapters.arm.client import Arm, open_arm
 from worker.adapters.notifications.notifier import Notifier
 from worker.adapters.notifications.url_secrets import secrets_in
 from worker.adapters.record_blobs import Records, open_records

@@ -16,7 +16,7 @@ OWNERS = {
     "apprise": {"worker.adapters.notifications.services"},
     "azure.storage.queue": {"shared.queue"},
     "azure.storage.blob": {"worker.adapters.record_blobs"},
-    "azure.mgmt": {"worker.adapters.arm"},
+    "azure.mgmt": {"worker.adapters.arm.client"},
     "azure.identity": {"shared.credential"},
     "azure.keyvault": {"worker.adapters.secret_sources"},
     "azure.monitor": {"shared.otel_tracer"},

@@ -18,7 +18,7 @@ from worker.targets.target import Target
 
 
 class Groups(Protocol):
-    """Container groups in Azure; worker.adapters.arm.Arm."""
+    """Container groups in Azure; worker.adapters.arm.client.Arm."""
 
     def get(self, target: TargetId) -> ContainerGroup:
         """The group as it is now. Raises RemoteError."""
