@@ -88,7 +88,7 @@ class Lister(Protocol):
 
 
 class RecordStore(Protocol):
-    """The records; worker.adapters.record_blobs.Records. Every method raises RemoteError."""
+    """The records; worker.adapters.record_blobs.client.Records. Every method raises RemoteError."""
 
     def load(self, target: TargetId) -> tuple[Record, str | None]:
         """A record and its ETag; an empty record and None if the group has no record."""

@@ -23,7 +23,7 @@ from shared.telemetry import Redaction
 from worker.adapters.arm.client import Arm, open_arm
 from worker.adapters.notifications.notifier import Notifier
 from worker.adapters.notifications.url_secrets import secrets_in
-from worker.adapters.record_blobs import Records, open_records
+from worker.adapters.record_blobs.client import Records, open_records
 from worker.adapters.registry.client import Registry
 from worker.adapters.registry.granting import Access
 from worker.adapters.secret_sources import Secrets

@@ -25,7 +25,7 @@ class Groups(Protocol):
 
 
 class Records(Protocol):
-    """The records; worker.adapters.record_blobs.Records. Every method raises RemoteError."""
+    """The records; worker.adapters.record_blobs.client.Records. Every method raises RemoteError."""
 
     def versions(self) -> Iterable[tuple[TargetId, str]]:
         """Every group that has a record, with the record's ETag."""

@@ -19,13 +19,13 @@ from shared.credential import azure_credential
 from shared.errors import RemoteError
 from shared.message import TargetId
 from shared.settings import WorkerSettings
-from worker.ports import UNREADABLE, Conflict
+from worker.adapters.record_blobs.texts import PREFIX, blob_name, is_recent, read_record, target_of
+from worker.ports import Conflict
 from worker.record.record import Record
 from worker.record.trace import End, Trace
 
 T = TypeVar("T")
 
-_PREFIX = "groups/"
 _TRACE = "trace.json"
 _TRIES, _PAUSE = 20, 0.2
 _NOT_THERE = frozenset({"BlobNotFound", "ContainerNotFound", "ResourceNotFound"})
@@ -70,7 +70,7 @@ class Records:
         """A group's record and its ETag; an empty record and None where there is none yet."""
         try:
             with translated("records"):
-                blob = self._client.download_blob(_name(target))
+                blob = self._client.download_blob(blob_name(target))
                 text = blob.readall()
         except RemoteError as error:
             if error.code not in _NOT_THERE:
@@ -86,7 +86,7 @@ class Records:
         text = record.model_dump_json(exclude_none=True).encode()
 
         def upload() -> str:
-            blob = self._client.get_blob_client(_name(record.target))
+            blob = self._client.get_blob_client(blob_name(record.target))
             return str(blob.upload_blob(text, **condition)["etag"])
 
         try:
@@ -108,7 +108,7 @@ class Records:
                     "etag": last.properties.etag,
                     "match_condition": MatchConditions.IfNotModified,
                 }
-                if _is_recent(last.readall(), now, interval):
+                if is_recent(last.readall(), now, interval):
                     return False
         except RemoteError as error:
             if error.code not in _NOT_THERE:
@@ -221,7 +221,7 @@ class Records:
     def _found(self) -> Iterator[BlobProperties]:
         try:
             with translated("records"):
-                yield from self._client.list_blobs(name_starts_with=_PREFIX)
+                yield from self._client.list_blobs(name_starts_with=PREFIX)
         except RemoteError as error:
             if error.code not in _NOT_THERE:
                 raise
@@ -269,46 +269,3 @@ def open_records(settings: WorkerSettings, *, timeouts: tuple[float, float] = (5
         return Records(ContainerClient.from_connection_string(connection, settings.records, **options))
     url = f"https://{settings.storage_account}.blob.{settings.cloud.storage_suffix}"
     return Records(ContainerClient(url, settings.records, credential=azure_credential(settings), **options))
-
-
-def _is_recent(text: bytes, now: datetime, interval: timedelta) -> bool:
-    """Was it claimed within the interval? What no clock that is right can have written counts as never."""
-    try:
-        claimed_at = datetime.fromisoformat(text.decode())
-        return now - interval < claimed_at <= now + interval
-    except (ValueError, TypeError):
-        return False
-
-
-def read_record(text: bytes | str, target: TargetId) -> Record:
-    """The record in a blob's text; raises RemoteError with the code UnreadableRecord, which says how to mend it."""
-    try:
-        record = Record.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the record"
-        raise _unreadable(target, f"{where}: {first['msg']}") from error
-    if record.target != target:
-        raise _unreadable(target, f"it is the record of {record.target.key}")
-    return record
-
-
-def _unreadable(target: TargetId, why: str) -> RemoteError:
-    name = _name(target)
-    mend = "another version of aci-hooks may have written it; restore it, or delete the blob to start afresh"
-    return RemoteError("records", None, UNREADABLE, f"the record {name} can't be read ({why}): {mend}")
-
-
-def target_of(name: str) -> TargetId | None:
-    """The group whose record a blob of this name is, None if it is none."""
-    parts = name.removeprefix(_PREFIX).removesuffix(".json").split("/")
-    try:
-        subscription, resource_group, container_group = parts
-        target = TargetId(subscription=subscription, resource_group=resource_group, container_group=container_group)
-    except ValueError:
-        return None
-    return target if _name(target) == name else None
-
-
-def _name(target: TargetId) -> str:
-    return f"{_PREFIX}{target.key}.json"
