@@ -46,6 +46,7 @@ def log_of(response: HttpResponse) -> str:
         if response.status_code >= 400:
             response.read()  # its error says what is wrong
             response.raise_for_status()
+        # Piece by piece, so that a log that is too large is not held as a whole before that is noticed.
         body = bytearray()
         for chunk in response.iter_bytes():
             body += chunk
@@ -60,6 +61,7 @@ def log_of(response: HttpResponse) -> str:
 
 def origin(url: str) -> tuple[str, str | None, int | None]:
     """Scheme, host and port of a URL; none of them of what is no URL."""
+    # A URL with its scheme's own port and one without it are of one origin.
     try:
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)

@@ -106,6 +106,9 @@ class Arm:
         `check_lease` is called before each try, when there is a token: what it raises ends them, with nothing sent.
         """
 
+        # The SDK's own poller is turned off: it would keep a thread busy for minutes, and the looks watch the group.
+        # The hook runs once there is a token, right before the request is sent. A check any earlier would be worth
+        # little, because fetching the token may take longer than the lease lasts.
         def put() -> None:
             with self._asked("put", "PUT", target.subscription, target):
                 self._groups(target.subscription).begin_create_or_update(
@@ -146,6 +149,7 @@ class Arm:
         seen: set[str] = set()
         while url:
             # Each page is asked for with our token. So no answer may lead to another host, nor round in a circle.
+            # Azure's `nextLink` is a whole URL of its own making.
             if origin(url) != origin(self._endpoint) or url in seen:
                 raise RemoteError("arm", None, "BadGateway", f"the list of groups goes on at {url[:200]}")
             seen.add(url)
@@ -172,6 +176,7 @@ class Arm:
 
     def _url(self, target: TargetId, *below: str) -> str:
         """Where a group is, or something below it."""
+        # A record or a message may hold any names. Quoted, none of them can lead to another resource.
         names = (target.subscription, target.resource_group, target.container_group)
         subscription, resource_group, name = (quote(part, safe="") for part in names)
         path = "".join(f"/{quote(part, safe='')}" for part in below)
@@ -206,6 +211,7 @@ class Arm:
         return self._client(subscription).container_groups
 
     def _client(self, subscription: str) -> ContainerInstanceManagementClient:
+        # The SDK's client is for one subscription. It is kept, and with it its connections and its token.
         with self._lock:
             if subscription not in self._clients:
                 self._clients[subscription] = ContainerInstanceManagementClient(

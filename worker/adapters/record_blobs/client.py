@@ -59,6 +59,7 @@ class Records:
         Raises RemoteError if the container can't be asked.
         """
         blob = self._client.get_blob_client("check")
+        # No blob ever has this ETag, so the write is refused in any case: by the role, or else by the condition.
         never: dict[str, Any] = {"overwrite": True, "etag": '"0x0"', "match_condition": MatchConditions.IfNotModified}
         tries: dict[str, Callable[[], object]] = {
             storage_actions.READ_BLOB: blob.get_blob_properties,
@@ -80,6 +81,7 @@ class Records:
 
     def save(self, record: Record, etag: str | None) -> str:
         """Write a record if it is still the one that was loaded with `etag`; the new ETag. Raises Conflict."""
+        # Compare and swap: a record that was never there must still not be there, any other must be unchanged.
         condition: dict[str, Any] = {"overwrite": etag is not None}
         if etag:
             condition |= {"etag": etag, "match_condition": MatchConditions.IfNotModified}
@@ -99,6 +101,7 @@ class Records:
     def claim(self, name: str, now: datetime, interval: timedelta) -> bool:
         """May this process do what only one may do in each `interval`? The first that asks may."""
         blob = self._client.get_blob_client(f"{name}.json")
+        # Several workers may find at once that it is due. Only one of their writes meets the condition.
         condition: dict[str, Any] = {"overwrite": False}
         try:
             with translated("records"):
@@ -150,6 +153,7 @@ class Records:
     def note_time(self, name: str, now: datetime) -> None:
         """Remember when something was done last."""
         blob = self._client.get_blob_client(f"{name}.json")
+        # Without a condition: of two workers that have done it, either time will do.
         self._created(lambda: blob.upload_blob(now.isoformat().encode(), overwrite=True))
 
     def noted_time(self, name: str) -> datetime | None:
@@ -165,6 +169,7 @@ class Records:
             noted = datetime.fromisoformat(text.decode())
         except ValueError:
             return None
+        # A time without its offset can't be compared with ours, so somebody else must have written it.
         return noted if noted.tzinfo else None
 
     def trace(self) -> Trace:
@@ -201,6 +206,7 @@ class Records:
         try:
             return Trace.model_validate_json(text), match
         except ValidationError:
+            # The next end is written over it.
             return Trace(), match
 
     def versions(self) -> Iterator[tuple[TargetId, str]]:
@@ -208,7 +214,8 @@ class Records:
         for blob in self._found():
             if target := target_of(blob.name):
                 # A list gives the ETag without the quotes that it has in a header.
-                yield target, f'"{str(blob.etag).strip(chr(34))}"'
+                bare = str(blob.etag).strip('"')
+                yield target, f'"{bare}"'
 
     def all(self) -> Iterator[TargetId]:
         """Every group that has a record."""
@@ -227,6 +234,8 @@ class Records:
                 raise
 
     def _created(self, call: Callable[[], T]) -> T:
+        """Make a call that writes; create the blob container first if it turns out to be missing."""
+        # Asking before each write whether it is there would double the requests, and it is missing only once.
         try:
             with translated("records"):
                 return call()
@@ -251,6 +260,7 @@ def _is_leased(blob: BlobClient, lease: str, seconds: int) -> bool:
 
 
 def _is_allowed(request: Callable[[], object]) -> bool:
+    # Storage looks at the role first. So an answer about a blob or a condition shows that the role allows the request.
     try:
         with translated("records"):
             request()

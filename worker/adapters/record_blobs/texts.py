@@ -28,9 +28,11 @@ def read_record(text: bytes | str, target: TargetId) -> Record:
     try:
         record = Record.model_validate_json(text)
     except ValidationError as error:
+        # The first mistake is enough to find the blob, and never its input, which may hold what somebody else wrote.
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the record"
         raise _unreadable(target, f"{where}: {first['msg']}") from error
+    # A copy under another name would have this group's images changed by another group's record.
     if record.target != target:
         raise _unreadable(target, f"it is the record of {record.target.key}")
     return record
@@ -50,6 +52,7 @@ def target_of(name: str) -> TargetId | None:
         target = TargetId(subscription=subscription, resource_group=resource_group, container_group=container_group)
     except ValueError:
         return None
+    # Names that differ only in their case are one group to Azure. A blob counts only under the name that we write.
     return target if blob_name(target) == name else None
 
 
