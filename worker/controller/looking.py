@@ -87,6 +87,7 @@ class Looking:
                 with contextlib.suppress(Conflict), spans.look(look, record, self._ports.updates.name):
                     return self._tell_or_look(record, etag, look, lease_holds)
                 log.debug("another worker wrote the record first, deciding again")
+            # Others keep writing this record. They are done in a moment, and then not all workers should come at once.
             return Reschedule(look, self._chance.uniform(0, 1))
         except LeaseLost:
             raise
@@ -151,6 +152,7 @@ class Looking:
             return self._no_target(record, etag, look, None)
         group = self._cleaning.cleaned(group, target, record.generation)
         now = group.azure_time(self._ports.now())
+        # The names of the secrets that could be had; their values are read only once a PUT needs them.
         rules = replace(self._rules, secrets=frozenset(target.secrets))
         situation = Situation(record, group, target, rules, now)
         decided, action = situation.reconciled(all_looked_up(self._ports, situation))
@@ -191,6 +193,7 @@ class Looking:
         """The group is not a target for this worker, or its tags are `bad`: wait, and give it up after many looks."""
         now = self._ports.now()
         tries = look.tries(_UNKNOWN)
+        # The pushes end and are told, and nothing is changed in Azure: the group may still be another worker's target.
         if bad is None and tries >= UNKNOWN_TARGET:
             record = no_longer_a_target(record, now)
             etag = self._ports.save(timed(record, Rest(), now), etag)
@@ -242,6 +245,7 @@ class Looking:
         now = self._ports.now()
         record = given_up(record, failure, look.tries(failure.code) + crashes, now)
         action: Action = Rest()
+        # A change that was sent may still take effect. So nobody may forget the group before that has become known.
         if record.change or record.flights:
             action = Wait(timedelta(seconds=self._retry.longest), failure.detail)
         etag = self._write(record, etag, action, now)
