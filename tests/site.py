@@ -21,7 +21,7 @@ from shared.settings import WorkerSettings
 from tests.arm_simulator import ArmSimulator
 from tests.azurite import Azurite
 from tests.processes import WORKER, Processes, Program, wait_until
-from worker.adapters.record_blobs import open_records
+from worker.adapters.record_blobs.client import open_records
 from worker.record.record import Record
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"

@@ -38,6 +38,7 @@ from worker.groups.group import ContainerGroup
 from worker.policies.parse import parse_policy
 from worker.policies.policy import Update
 from worker.policies.semver import SemVer
+from worker.record.container import Candidate, ContainerRecord, FailedPush, Good, Pin
 from worker.record.overrides import NothingToRollBackTo, hold, release, roll_back
 from worker.record.record import (
     ENDED_KEPT,
@@ -50,18 +51,7 @@ from worker.record.record import (
     PAST_KEPT,
     Record,
 )
-from worker.record.values import (
-    Candidate,
-    Change,
-    ContainerRecord,
-    FailedPush,
-    Flight,
-    Good,
-    Hold,
-    Patience,
-    Pin,
-    Undone,
-)
+from worker.record.values import Change, Flight, Hold, Patience, Undone
 from worker.targets.target import ContainerRule, Target
 
 NAMES = ("web", "blue", "proxy")

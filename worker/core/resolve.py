@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 
 from shared.image import rewrite
 from shared.message import UpdateMessage
-from worker.core.admit import failed_before, is_same_push, repeated
 from worker.core.failing import fail
 from worker.core.following import Following, running_digest
 from worker.core.leaving import leave
+from worker.core.repeats import failed_before, is_same_push, repeated
 from worker.groups.group import ContainerGroup
+from worker.record.container import Candidate, ContainerRecord
 from worker.record.lookups import Found
 from worker.record.record import Record, remembered
-from worker.record.values import Candidate, ContainerRecord
 
 MOST_LOOKUPS = 3
 """How often a missing image is looked up in its registry: one that was pushed a moment ago may still appear."""
