@@ -34,6 +34,7 @@ from ingress.readiness import Readiness
 from ingress.receiver import Receiver, Reply
 from ingress.receivers import Limits
 from ingress.senders import acr, all_senders
+from ingress.traced import PROVEN
 from shared import tracing
 from shared.problem import CONTENT_TYPE, Problem
 from shared.settings import SENDERS_WITHOUT_SECRETS, IngressSettings
@@ -116,7 +117,7 @@ def _webhooks(receiver: Receiver, max_body: int) -> Blueprint:
         if answer is None:
             delivery = head.with_body(_read_body(max_body), received_at=datetime.now(UTC))
             arrived = request.environ.get(ARRIVED) or time.monotonic()
-            answer = receiver.receive(delivery, arrived, g.traceparent)
+            answer = receiver.receive(delivery, arrived, _begin_trace)
         g.answer = answer
         return _problem(answer) if isinstance(answer, Problem) else _json(answer.status, answer.body)
 
@@ -128,6 +129,8 @@ def _webhooks(receiver: Receiver, max_body: int) -> Blueprint:
         # Any other OPTIONS request learns only which methods there are, so it needs no secret.
         if headers and not receiver.knows(head):
             return _problem(problems.unauthorized(["the token in the URL"]))
+        if headers:
+            _begin_trace()
         answer = current_app.make_default_options_response()
         answer.headers.update(headers)
         return answer
@@ -192,6 +195,14 @@ def _read_body(limit: int) -> bytes:
 def _begin() -> None:
     g.started = time.monotonic()
     g.traceparent = new_traceparent(request.headers.get("traceparent"))
+
+
+def _begin_trace() -> str:
+    """The sender is proven, so the request is worth a span, if anything is traced; gives the traceparent of both."""
+    if begin_span := request.environ.get(PROVEN):
+        begin_span()
+        g.traceparent = new_traceparent(request.headers.get("traceparent"))
+    return str(g.traceparent)
 
 
 def _refuse(error: HTTPException, senders: Mapping[str, Any]) -> Response:

@@ -53,12 +53,16 @@ class Receiver:
         may_be_proven = [authority.may_be_used(head) for authority in self.authorities[head.sender]]
         return None if any(may_be_proven) else self._unauthorized(head)
 
-    def receive(self, delivery: Delivery, arrived: float, traceparent: str) -> Reply | Problem:
-        """Verify, then parse, then enqueue. `arrived` is the time (the outbox's clock) from which the seconds count."""
+    def receive(self, delivery: Delivery, arrived: float, begin_trace: Callable[[], str]) -> Reply | Problem:
+        """Verify, then parse, then enqueue. `arrived` is the time (the outbox's clock) from which the seconds count.
+
+        `begin_trace` is called once the sender is proven, and gives the traceparent of what follows.
+        """
         try:
             standing = standing_of(delivery, self.authorities[delivery.sender])
             if standing is None:
                 return self._unauthorized(delivery)
+            traceparent = begin_trace()
             outcome = self.senders[delivery.sender].parse(delivery)
             if isinstance(outcome, Ignored):
                 return _ignored([outcome.reason])

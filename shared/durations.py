@@ -13,3 +13,12 @@ def how_long(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min" if minutes else f"{rest} s"
+
+
+def how_long_exactly(seconds: float) -> str:
+    """A duration to the second, as far as there is anything to say: `7 s`, `3 min 5 s`, `15 min`, `2 h 5 min`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = zip((days, hours, minutes, rest), ("d", "h", "min", "s"), strict=True)
+    return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"

@@ -55,17 +55,16 @@ class Masks:
 
     def _spans(self, text: str) -> Iterator[Span]:
         """Where the text goes on like a secret from its beginning, or has gone on like one up to its end."""
-        for start in range(len(text) - SHORTEST_SECRET + 1):
-            end = start + SHORTEST_SECRET
-            few = text[start:end]
-            for spelling in self._starts.get(few, ()):
-                same = _alike(text[start : start + len(spelling)], spelling)
-                if same >= _part(spelling):
-                    yield start, start + same
-            for spelling in self._ends.get(few, ()):
-                same = _alike(text[max(0, end - len(spelling)) : end][::-1], spelling[::-1])
-                if same >= _part(spelling):
-                    yield end - same, end
+        fews = {text[start : start + SHORTEST_SECRET] for start in range(len(text) - SHORTEST_SECRET + 1)}
+        for few in self._starts.keys() & fews:
+            for spelling in self._starts[few]:
+                yield from _beginnings(text, spelling, _part(spelling))
+        if ends := self._ends.keys() & fews:
+            backwards, size = text[::-1], len(text)
+            for few in ends:
+                for spelling in self._ends[few]:
+                    for start, end in _beginnings(backwards, spelling[::-1], _part(spelling)):
+                        yield size - end, size - start
 
 
 def without_credentials(text: str) -> str:
@@ -127,10 +126,43 @@ def _part(spelling: str) -> int:
     return min(_LONGEST_PART, max(_LEAST_PART, len(spelling) // 2))
 
 
-def _alike(one: str, other: str) -> int:
-    """How many characters both begin with."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((place for place, (mine, yours) in pairs if mine != yours), min(len(one), len(other)))
+def _beginnings(text: str, word: str, least: int) -> Iterator[Span]:
+    """Every place where the text goes on like the word from its beginning, for at least so many characters.
+
+    What somebody else prints may repeat a secret, or most of one, at every character (`aaaa…`, `-----`). To compare the
+    word anew at each place then costs the product of both lengths, seconds for a container's log. So this goes on as
+    Knuth, Morris and Pratt's search does, and reads no character twice: what follows a place where the word ends, or
+    goes on differently, begins with the longest of the word's own beginnings that the text has just gone on like.
+    """
+    borders = _Borders(word)
+    place = text.find(word[:least])
+    while place >= 0:
+        end, same = place + least, least
+        while same >= least:
+            while same < len(word) and text[end : end + 1] == word[same]:
+                end, same = end + 1, same + 1
+            yield end - same, end
+            same = borders.of(same)
+        # What began before this has been seen: it would be a border of those characters.
+        place = text.find(word[:least], end - least + 1)
+
+
+class _Borders:
+    """Of each beginning of a word, how long the longest shorter one is that it ends with; as far as it is asked for."""
+
+    def __init__(self, word: str) -> None:
+        self._word = word
+        self._lengths = [0, 0]
+
+    def of(self, length: int) -> int:
+        """How long that is for the word's first `length` characters, of which there is at least one."""
+        word, lengths = self._word, self._lengths
+        for end in range(len(lengths), length + 1):
+            border = lengths[end - 1]
+            while border and word[border] != word[end - 1]:
+                border = lengths[border]
+            lengths.append(border + (word[border] == word[end - 1]))
+        return lengths[length]
 
 
 def _without(text: str, spans: list[Span]) -> str:

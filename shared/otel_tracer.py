@@ -76,7 +76,13 @@ class OtelTracer:
 
     @contextmanager
     def span(
-        self, name: str, kind: Kind, attributes: Attributes, parent: str | None, links: Sequence[str]
+        self,
+        name: str,
+        kind: Kind,
+        attributes: Attributes,
+        parent: str | None,
+        links: Sequence[str],
+        started: datetime | None = None,
     ) -> Iterator[OtelSpan]:
         """A span for as long as the block runs."""
         with self._tracer.start_as_current_span(
@@ -85,11 +91,12 @@ class OtelTracer:
             kind=_KINDS[kind],
             attributes=_known(attributes),
             links=[Link(_of(link)) for link in links if _of(link).is_valid],
+            start_time=_nanoseconds(started) if started else None,
             # The stack of an exception may hold anything. What we know of its text is said by `fail`.
             record_exception=False,
             set_status_on_exception=False,
-        ) as started:
-            span = OtelSpan(started)
+        ) as begun:
+            span = OtelSpan(begun)
             try:
                 yield span
             except RemoteError as error:

@@ -28,10 +28,15 @@ class OutOfTime(TimeoutError):
     """The call did not end in time. A TimeoutError that the call itself raises is not one of these."""
 
 
+class NoThread(RuntimeError):
+    """The call did not begin, as the machine has no thread or no memory left for it."""
+
+
 def within(seconds: float, call: Callable[[], Result], name: str) -> Result:
     """Run `call` in a thread called `name` and pass its result on; raises OutOfTime if it takes longer than `seconds`.
 
-    An abandoned call goes on until it ends by itself. Use TimeLimit where many calls may be abandoned.
+    Raises NoThread if the call could not even begin. An abandoned call goes on until it ends by itself. Use TimeLimit
+    where many calls may be abandoned.
     """
     return _result(_start(call, name), seconds)
 
@@ -54,7 +59,7 @@ class TimeLimit:
         self._take_slot(deadline)
         try:
             running = _start(lambda: self._in_slot(call), self._service)
-        except RuntimeError:  # the machine has no thread left
+        except NoThread:
             self._free.release()
             raise
         try:
@@ -81,7 +86,7 @@ class TimeLimit:
 
 
 def _start(call: Callable[[], Result], name: str) -> Future[Result]:
-    """Run `call` in a thread; raises RuntimeError if the machine has none left."""
+    """Run `call` in a thread; raises NoThread if the machine has none left."""
     future: Future[Result] = Future()
 
     def carry_out() -> None:
@@ -93,7 +98,10 @@ def _start(call: Callable[[], Result], name: str) -> Future[Result]:
             future.set_result(result)
 
     # With the caller's context, so that what the call logs and traces belongs to the same step.
-    threading.Thread(target=copy_context().run, args=(carry_out,), name=name, daemon=True).start()
+    try:
+        threading.Thread(target=copy_context().run, args=(carry_out,), name=name, daemon=True).start()
+    except (RuntimeError, MemoryError) as error:
+        raise NoThread(str(error) or "no memory left for a thread") from error
     return future
 
 

@@ -54,9 +54,15 @@ class Tracer(Protocol):
     """What makes spans; shared.otel_tracer.OtelTracer, or Untraced."""
 
     def span(
-        self, name: str, kind: Kind, attributes: Attributes, parent: str | None, links: Sequence[str]
+        self,
+        name: str,
+        kind: Kind,
+        attributes: Attributes,
+        parent: str | None,
+        links: Sequence[str],
+        started: datetime | None = None,
     ) -> AbstractContextManager[Span]:
-        """A span for as long as the block runs. An exception that leaves the block fails it."""
+        """A span for as long as the block runs, and from `started` on. An exception that leaves the block fails it."""
 
     def past(self, name: str, started: datetime, ended: datetime, attributes: Attributes, parent: str) -> Span:
         """A span of a time that is over. It has ended already."""
@@ -145,14 +151,15 @@ def span(
     *,
     parent: str | None = None,
     links: Sequence[str] = (),
+    started: datetime | None = None,
 ) -> AbstractContextManager[Span]:
     """A span for as long as the block runs: a child of `parent`, else of the current span.
 
-    `parent` and `links`, the other pushes that it acts for, are traceparents. An exception that leaves the block fails
-    the span.
+    It began at `started` if that is given, else now. `parent` and `links`, the other pushes that it acts for, are
+    traceparents. An exception that leaves the block fails the span.
     """
     tracer = _tracer  # once: another thread may stop it at any moment, as at the end of a worker whose steps go on
-    return tracer.span(name, kind, attributes or {}, parent, links) if tracer else _NO_SPAN
+    return tracer.span(name, kind, attributes or {}, parent, links, started) if tracer else _NO_SPAN
 
 
 def call(name: str, attributes: Attributes | None = None) -> AbstractContextManager[Span]:

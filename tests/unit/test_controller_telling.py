@@ -108,7 +108,8 @@ class TestPeople:
         before = counted("aci_hooks_address_changes_total")
         lines = told(bench, addresses=(AddressChange(message=message("2"), before=MOVED, after=ADDRESS),))
         detail = str(AddressChange(before=MOVED, after=ADDRESS))
-        notice = Notice("address changed", "docker.io/acme/shop:2", "web/shop", detail, group=SHOP, id="2")
+        when = bench.clock.now()
+        notice = Notice("address changed", "docker.io/acme/shop:2", "web/shop", detail, group=SHOP, id="2", at=when)
         assert bench.told == [notice]
         assert counted("aci_hooks_address_changes_total") == before + 1
         assert lines == [

@@ -122,7 +122,7 @@ class TestTimeout:
         assert action is None
         assert codes(result) == {"web": ["RolloutTimeout"]}
         (undone,) = result.undone
-        detail = "not healthy after 0:15:00: web is waiting; warnings: FailedMount: no such share"
+        detail = "not healthy after 15 min: web is waiting; warnings: FailedMount: no such share"
         assert (undone.message, undone.code, undone.detail) == (TWO, "RolloutTimeout", detail)
 
     def test_only_the_push_whose_container_does_not_come_up_fails(self) -> None:
@@ -132,7 +132,7 @@ class TestTimeout:
         shown = group(NEW | {"jobs": "acme/jobs:5"}, {"web": running(10), "jobs": waiting()})
         result, _ = looked(now, shown, 1001)
         assert codes(result) == {"jobs": ["RolloutTimeout"]}
-        assert result.undone[0].detail == "not healthy after 0:15:00: jobs is waiting"
+        assert result.undone[0].detail == "not healthy after 15 min: jobs is waiting"
 
     def test_every_push_fails_if_a_neighbour_does_not_come_up(self) -> None:
         now = waited(begun(sent={"well": {"web": None, "side": None}}, side=side()), 900, 1000)
@@ -142,9 +142,9 @@ class TestTimeout:
     def test_an_endless_transition_fails_the_push_although_its_container_is_well(self) -> None:
         now = waited(begun(), 900, 1000)
         result, _ = looked(now, group(NEW, {"web": running(10)}, state="Updating"), 1001)
-        assert result.undone[0].detail == "not healthy after 0:15:00: the group is in transition"
+        assert result.undone[0].detail == "not healthy after 15 min: the group is in transition"
         result, _ = looked(now, group(NEW, {"web": waiting()}, state="Updating"), 1001)
-        assert result.undone[0].detail == "not healthy after 0:15:00: the group is in transition; web is waiting"
+        assert result.undone[0].detail == "not healthy after 15 min: the group is in transition; web is waiting"
 
     def test_a_rollback_that_takes_too_long_is_told_and_over(self) -> None:
         undone = Undone(message=TWO, code="CrashLoop", detail="it crashes", containers=("web",))
@@ -152,7 +152,7 @@ class TestTimeout:
         now = record({"web": container()}, change=back, undone=(undone,), apart=True)
         result, action = looked(now, group(OLD, {"web": waiting()}), 1001)
         assert action is None
-        detail = "it crashes; the rollback failed: RolloutTimeout: not healthy after 0:15:00: web is waiting"
+        detail = "it crashes; the rollback failed: RolloutTimeout: not healthy after 15 min: web is waiting"
         assert [(each.result, each.detail, each.at) for each in result.outbox] == [("failed", detail, at(1001))]
         assert (result.change, result.apart, result.undone) == (None, False, ())
 

@@ -279,3 +279,40 @@ def test_fifty_viewers_cost_as_much_as_one(outside: Outside) -> None:
         outside.reader.fresh()
         outside.look()
     assert outside.groups.reads == 2
+
+
+def test_a_record_that_can_not_be_read_is_read_again_after_longer_and_longer_pauses(outside: Outside) -> None:
+    # Regression: it was read every two seconds for as long as anybody looked.
+    etag, tried = outside.records.save(record(), None), list[TargetId]()
+    load, unreadable = outside.records.load, RemoteError("records", None, "UnreadableRecord", "no JSON")
+
+    def broken(target: TargetId) -> tuple[Record, str | None]:
+        tried.append(target)
+        raise unreadable
+
+    outside.records.load = broken  # type: ignore[method-assign]
+    for _ in range(300):
+        outside.look()
+        outside.clock.advance(2)
+    assert 5 < len(tried) < 20, "in ten minutes"
+    assert outside.reader.state.seen[SHOP].of_record.error
+    outside.records.load = load  # type: ignore[method-assign]
+    outside.records.save(record(hold=Hold(reason="sale", since=at(0))), etag)
+    outside.look()
+    assert words(outside)["shop"] == "held", "another version is read at once"
+
+
+def test_a_record_that_storage_did_not_give_is_read_again_soon(outside: Outside) -> None:
+    outside.records.save(record(hold=Hold(reason="sale", since=at(0))), None)
+    load, down = outside.records.load, [DOWN]
+
+    def once(target: TargetId) -> tuple[Record, str | None]:
+        if down:
+            raise down.pop()
+        return load(target)
+
+    outside.records.load = once  # type: ignore[method-assign]
+    outside.look()
+    outside.clock.advance(2)
+    outside.look()
+    assert words(outside)["shop"] == "held"

@@ -1,12 +1,14 @@
-"""The span of a webhook: a child of its sender's, the parent of its messages, and without the token."""
+"""The span of a webhook: a child of its sender's, the parent of its messages, without the token; none for strangers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode
+from structlog.testing import capture_logs
 from werkzeug.test import Client
 
 from ingress.app import create_app
@@ -73,22 +75,61 @@ def test_without_a_senders_span_it_begins_a_trace(
     assert said(spans, "send push")["messaging.batch.message_count"] == 2
 
 
+@pytest.mark.parametrize("traceparent", [{}, RECEIVED], ids=["untraced", "traced"])
 @pytest.mark.parametrize(
-    ("method", "path", "name", "status"),
+    ("method", "path", "body", "status"),
     [
-        ("POST", "/webhooks/dockerhub/wrong-token-of-16", "POST /webhooks/dockerhub", 401),
-        ("POST", f"/webhooks/nobody/{TOKEN}", "POST /webhooks/{sender}", 404),
-        ("GET", PATH, "GET /webhooks/dockerhub", 405),
-        ("BREW", PATH, "_OTHER /webhooks/dockerhub", 405),
+        ("POST", "/webhooks/dockerhub/wrong-token-of-16", PUSH.body, 401),
+        ("POST", "/webhooks/dockerhub", PUSH.body, 401),
+        ("POST", f"/webhooks/nobody/{TOKEN}", PUSH.body, 404),
+        ("POST", PATH, b" " * (1 << 21), 413),
+        ("POST", "/webhooks/generic", b"{", 401),
+        ("GET", PATH, b"", 405),
+        ("BREW", PATH, b"", 405),
+        ("OPTIONS", PATH, b"", 200),
+        ("OPTIONS", "/webhooks/acr/wrong-token-of-16", b"", 401),
     ],
 )
-def test_a_senders_mistake_is_no_failure_of_ours(
-    client: Client, spans: Spans, method: str, path: str, name: str, status: int
+def test_what_no_sender_has_proven_is_no_span(
+    client: Client, spans: Spans, traceparent: dict[str, str], method: str, path: str, body: bytes, status: int
 ) -> None:
-    assert client.open(path, method=method, data=PUSH.body).status_code == status
+    headers = {**traceparent, "WebHook-Request-Origin": "eventgrid.azure.net", "X-Hub-Signature-256": "sha256=00"}
+    assert client.open(path, method=method, data=body, headers=headers).status_code == status
+    assert spans.all() == []
+
+
+def test_an_unproven_request_is_in_the_log_with_its_senders_trace(client: Client, spans: Spans) -> None:
+    with capture_logs() as lines:
+        client.post("/webhooks/dockerhub/wrong-token-of-16", data=PUSH.body, headers=RECEIVED)
+    assert [(line["outcome"], line["trace_id"]) for line in lines] == [("unauthorized", TRACE)]
+
+
+def test_the_log_names_the_trace_that_begins_with_a_webhook(client: Client, spans: Spans) -> None:
+    with capture_logs() as lines:
+        client.post(PATH, data=PUSH.body)
+    (line,) = (line for line in lines if line["event"] == "delivery")
+    assert line["trace_id"] == ids_of(spans.one("POST /webhooks/dockerhub"))[0]
+
+
+def test_the_time_before_the_proof_belongs_to_the_span(queue: RecordingQueue, spans: Spans) -> None:
+    settings, arrived = read_settings(IngressSettings, environment()), datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    traced = Traced(create_app(settings, Outbox(queue)), settings.senders, now=lambda: arrived)
+    assert Client(traced).post(PATH, data=PUSH.body).status_code == 202
+    assert spans.one("POST /webhooks/dockerhub").start_time == int(arrived.timestamp()) * 10**9
+
+
+def test_a_proven_senders_mistake_is_no_failure_of_ours(client: Client, spans: Spans) -> None:
+    assert client.post(PATH, data=b"{").status_code == 400
     (span,) = spans.all()
-    assert (span.name, said(spans, name)["http.response.status_code"]) == (name, status)
+    about = said(spans, "POST /webhooks/dockerhub")
+    assert (about["http.response.status_code"], about["aci_hooks.outcome"]) == (400, "malformed")
     assert span.status.status_code is StatusCode.UNSET
+
+
+def test_the_handshake_of_a_proven_sender_is_a_span(client: Client, spans: Spans) -> None:
+    origin = {"WebHook-Request-Origin": "eventgrid.azure.net"}
+    assert client.options(f"/webhooks/acr/{TOKEN}", headers=origin).status_code == 200
+    assert said(spans, "OPTIONS /webhooks/acr")["http.response.status_code"] == 200
 
 
 def test_a_queue_that_is_down_fails_the_span(client: Client, queue: RecordingQueue, spans: Spans) -> None:

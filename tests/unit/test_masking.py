@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
+from typing import SupportsIndex
 from urllib.parse import quote
 
 import pytest
@@ -138,6 +140,58 @@ def test_nothing_is_hidden_where_nothing_is_known() -> None:
 def test_no_secret_of_eight_characters_is_ever_shown(secret: str, before: str, after: str) -> None:
     hidden = Masks([secret])(f"{before}{secret}{after}")
     assert secret not in hidden or secret in f"{before}{MASK}{after}"
+
+
+class Counted(str):
+    """A text that counts the characters that are read of it, in slices as well."""
+
+    __slots__ = ("read",)
+    read: list[int]
+
+    def __new__(cls, text: str, read: list[int]) -> Counted:
+        self = super().__new__(cls, text)
+        self.read = read
+        return self
+
+    def __getitem__(self, place: SupportsIndex | slice) -> str:
+        found = super().__getitem__(place)
+        self.read[0] += len(found)
+        return Counted(found, self.read) if len(found) > 1 else found
+
+
+@pytest.mark.parametrize("repeated", ["a", "ab", "=", "-----BEGIN", '\\"', "a:", "://", "AAAA\n"])
+def test_a_text_that_goes_on_like_a_long_secret_everywhere_costs_no_more_than_it_is_long(repeated: str) -> None:
+    def characters_read(length: int) -> int:
+        many, read = repeated * length, [0]
+        # Of this length, and a character that the text has not: it is never whole, but goes on like it everywhere.
+        Masks([f"{many[: length // 2]}x", f"x{many[: length // 2]}"])(Counted(many[:length], read))
+        return read[0]
+
+    assert characters_read(4000) <= 2.1 * characters_read(2000)
+
+
+def known(secret: str, text: str) -> set[int]:
+    """The characters of the text that are hidden, found by comparing at every place."""
+    hidden = set[int]()
+    for spelling in spellings(secret):
+        least = len(spelling) if len(spelling) < 8 else min(12, max(6, len(spelling) // 2))
+        for size in range(least, len(spelling) + 1):
+            for part in (spelling[:size], spelling[-size:]):
+                for place in range(len(text) - size + 1):
+                    if text.startswith(part, place):
+                        hidden |= set(range(place, place + size))
+    return hidden
+
+
+ALIKE = st.text("ab", min_size=4, max_size=24)
+
+
+@given(ALIKE, st.lists(st.tuples(ALIKE, st.integers(0, 24)), max_size=5))
+def test_what_repeats_itself_is_found_as_if_compared_at_every_place(secret: str, pieces: list[tuple[str, int]]) -> None:
+    text = "".join(secret[:size] + piece + secret[-size:] for piece, size in pieces)
+    hidden = known(secret, text)
+    shown = "".join("\0" if place in hidden else letter for place, letter in enumerate(text))
+    assert Masks([secret])(text) == re.sub("\0+", MASK, shown)
 
 
 @pytest.mark.parametrize(

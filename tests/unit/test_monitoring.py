@@ -184,6 +184,45 @@ class TestSharedGauges:
         answer.set()
         assert list(gauges.collect())
 
+    def test_a_machine_without_a_free_thread_costs_one_scrape_and_not_all_later_ones(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        gauges = SharedGauges(its_turn(), lambda: SEEN)
+
+        def refuse(_thread: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        with capture_logs() as lines, monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            assert list(gauges.collect()) == []
+        assert [line["error"] for line in lines] == ["can't start new thread"]
+        assert list(gauges.collect())
+
+    def test_a_runtime_error_of_the_read_lets_go_once(self) -> None:
+        reads = list[int]()
+
+        def read() -> Gauges:
+            reads.append(1)
+            if len(reads) == 1:
+                raise RuntimeError("a defect of ours")
+            return SEEN
+
+        gauges = SharedGauges(its_turn(), read)
+        with capture_logs():
+            assert list(gauges.collect()) == []
+        assert list(gauges.collect())
+
+    def test_a_machine_without_a_free_thread_holds_up_no_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        turn = its_turn()
+
+        def refuse(_thread: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            turn.end()
+        assert not turn
+
     def test_nothing_is_read_when_it_is_registered(self) -> None:
         def read() -> Gauges:
             raise AssertionError("nothing is to be read")

@@ -13,7 +13,6 @@ from worker.adapters.notifications.content import (
     LONGEST_LOG,
     Repeats,
     content_of,
-    how_long,
     portal_link,
     short,
 )
@@ -136,12 +135,6 @@ class TestContent:
     )
     def test_an_image_is_its_tag_and_a_short_digest(self, image: str, digest: str | None, said: str) -> None:
         assert short(image, digest) == said
-
-    @pytest.mark.parametrize(
-        ("seconds", "said"), [(0, "0 s"), (59.9, "59 s"), (60, "1 min 0 s"), (3599, "59 min 59 s"), (7500, "2 h 5 min")]
-    )
-    def test_durations_are_as_people_say_them(self, seconds: float, said: str) -> None:
-        assert how_long(seconds) == said
 
 
 class TestText:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from shared.errors import RemoteError
-from shared.time_limit import OutOfTime, TimeLimit, within
+from shared.time_limit import NoThread, OutOfTime, TimeLimit, within
 
 
 @pytest.fixture
@@ -80,14 +80,24 @@ def test_a_burst_waits_for_its_turn() -> None:
     assert sorted(results) == list(range(32))
 
 
-def test_no_thread_left_gives_the_slot_back(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError()])
+def test_no_thread_left_gives_the_slot_back(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     limit = TimeLimit("queue", slots=1)
 
     def refuse(_thread: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
+        raise error
 
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(RuntimeError, match="new thread"):
+        with pytest.raises(NoThread, match="thread"):
             limit.run(lambda: 7, time.monotonic() + 60)
     assert limit.run(lambda: 7, time.monotonic() + 60) == 7
+
+
+def test_a_runtime_error_of_the_call_is_no_lack_of_threads() -> None:
+    def fail() -> None:
+        raise RuntimeError("the call's own")
+
+    with pytest.raises(RuntimeError, match="the call's own") as raised:
+        within(60, fail, "test")
+    assert not isinstance(raised.value, NoThread)

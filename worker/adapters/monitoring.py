@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from shared.errors import RemoteError
-from shared.time_limit import OutOfTime, within
+from shared.time_limit import NoThread, OutOfTime, within
 from worker.ports import Gauges
 
 TURN = 15
@@ -57,7 +57,7 @@ class Turn:
     def end(self) -> None:
         """Let another worker have it at once, if storage answers soon. Otherwise it ends by itself."""
         if self:
-            with suppress(RemoteError, OutOfTime):
+            with suppress(RemoteError, OutOfTime, NoThread):
                 within(LONGEST_GOODBYE, self._give, "end of turn")
         self._until = float("-inf")
 
@@ -95,6 +95,10 @@ class SharedGauges(Collector):
             return None
         try:
             return within(LONGEST_READ, self._read_and_let_go, "gauges")
+        except NoThread as error:
+            # The read has not begun, so nobody else will let go. (A RuntimeError of the read itself is none of these.)
+            self._one_at_a_time.release()
+            log.warning("metrics not complete", error=str(error))
         except OutOfTime:
             log.warning("metrics not complete", error="storage gave no answer in time")
         except RemoteError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from shared.message import TargetId, UpdateMessage
 from worker.ports import Notice
@@ -45,10 +46,10 @@ def notice_without_record(message: UpdateMessage, outcome: Outcome, target: Targ
     )
 
 
-def notice_of_address(target: TargetId, message: UpdateMessage, address: AddressChange) -> Notice:
-    """What people are told of another address."""
+def notice_of_address(target: TargetId, message: UpdateMessage, address: AddressChange, at: datetime) -> Notice:
+    """What people are told of another address, which was seen `at` this time."""
     image = str(message.push.image)
-    return Notice("address changed", image, str(target), str(address), group=target, id=message.id)
+    return Notice("address changed", image, str(target), str(address), group=target, id=message.id, at=at)
 
 
 def _outcome(record: Record, ending: Ending) -> Outcome:

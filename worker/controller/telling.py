@@ -85,7 +85,8 @@ class Telling:
         with structlog.contextvars.bound_contextvars(**context):
             log.error("THE ADDRESS OF THE GROUP CHANGED", before=address.before, after=address.after)
         if address.message:
-            self._ports.tell(notice_of_address(target, address.message, address))
+            # It is told in the look that has seen it, or in the one after that if a worker died in between.
+            self._ports.tell(notice_of_address(target, address.message, address, self._ports.now()))
 
 
 def log_new_failures(before: Record, decided: Record) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
+from shared.durations import how_long_exactly
 from worker.core.beginning import begin, evidence
 from worker.core.desired import Desired
 from worker.core.failing import conclude, fail
@@ -153,7 +154,8 @@ def _not_yet(record: Record, sight: Sight, wishes: Mapping[str, Desired]) -> _Tu
     if waited > rules.timeout.total_seconds():
         blamed = sight.unproven.keys() & pending.keys() or sight.unproven.keys()
         ids = [sight.unproven[name] for name in blamed]
-        what = evidence(group, f"not healthy after {rules.timeout}: {'; '.join(reasons)}")
+        longest = how_long_exactly(rules.timeout.total_seconds())
+        what = evidence(group, f"not healthy after {longest}: {'; '.join(reasons)}")
         return _failed(record, sight, ids, "RolloutTimeout", what)
     return record, Wait(rules.pause(waited), "; ".join(reasons))
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from shared.durations import how_long_exactly
 from shared.message import TargetId
 from shared.printable import printable, printable_line
 from worker.failures.advice import MOVED, what_to_do
@@ -107,7 +108,7 @@ def _rows(notice: Notice, clean: _Cleaning, advice: str, repeats: Repeats | None
         ("Why", f"{clean(notice.detail)[:LONGEST_DETAIL]}{f' ({clean(notice.code)})' if notice.code else ''}"),
         ("Pushed by", clean(notice.pusher)),
         ("By hand", clean(notice.by)),
-        ("Took", "" if notice.seconds is None else how_long(notice.seconds)),
+        ("Took", "" if notice.seconds is None else how_long_exactly(notice.seconds)),
         ("Repeated", folded),
         ("To do", advice),
         ("Push", clean(notice.id)),
@@ -142,12 +143,3 @@ def _last(text: str) -> str:
         return text
     kept = text[-LONGEST_LOG:]
     return kept.partition("\n")[2] or kept
-
-
-def how_long(seconds: float) -> str:
-    """A duration as people read it: `7 s`, `3 min 5 s`, `2 h 5 min`."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
