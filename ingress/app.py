@@ -60,12 +60,15 @@ class Ingress(Flask):
     def wants_body(self, environ: dict[str, Any]) -> bool:
         """Whether it is a delivery, not too large, whose head may prove it. Quick: it needs no other server."""
         path: str = environ["PATH_INFO"]
-        if environ["REQUEST_METHOD"] != "POST" or not path.startswith(_PREFIX):
+        is_delivery = environ["REQUEST_METHOD"] == "POST" and path.startswith(_PREFIX)
+        if not is_delivery:
             return False
         sender, _, token = path.removeprefix(_PREFIX).partition("/")
         if sender not in self._receiver.senders or is_too_large(environ.get("CONTENT_LENGTH"), self._max_body):
             return False
-        return self._receiver.refusal(head_of(sender, EnvironHeaders(environ), token.encode("latin-1"))) is None
+        # A signature can be checked only with the body; a head without one, or with a wrong token, is refused now.
+        head = head_of(sender, EnvironHeaders(environ), token.encode("latin-1"))
+        return self._receiver.refusal(head) is None
 
 
 def create_app(
@@ -84,20 +87,12 @@ def create_app(
     senders = {name: known[name] for name in settings.senders}
     metrics = Metrics(senders)
     tokens = [token.get_secret_value().encode() for token in settings.webhook_tokens]
-    receiver = Receiver(
-        senders=senders,
-        authorities={
-            name: authorities_of(
-                sender.accepts,
-                tokens,
-                [secret.get_secret_value().encode() for secret in settings.sender_secrets.get(name, ())],
-                (limits or {}).get(name, ()),
-            )
-            for name, sender in senders.items()
-        },
-        outbox=outbox,
-        metrics=metrics,
-    )
+    authorities = {}
+    for name, sender in senders.items():
+        secrets = [secret.get_secret_value().encode() for secret in settings.sender_secrets.get(name, ())]
+        limits_of_sender = (limits or {}).get(name, ())
+        authorities[name] = authorities_of(sender.accepts, tokens, secrets, limits_of_sender)
+    receiver = Receiver(senders=senders, authorities=authorities, outbox=outbox, metrics=metrics)
     app = Ingress(receiver, settings.max_body)
     app.register_blueprint(_webhooks(receiver, settings.max_body))
     app.register_blueprint(_service(outbox.readiness, metrics, list(senders)))
@@ -153,7 +148,9 @@ def head_of(sender: str, headers: Headers, token: bytes) -> Delivery:
 def is_too_large(length: str | None, limit: int) -> bool:
     """Whether a Content-Length announces a body of more bytes than the limit."""
     digits = (length or "").strip()
-    return digits.isascii() and digits.isdigit() and (len(digits) > _LONGEST_LENGTH or int(digits) > limit)
+    is_number = digits.isascii() and digits.isdigit()
+    # Measured before it is read: Python takes its time over a number of thousands of digits, or refuses it.
+    return is_number and (len(digits) > _LONGEST_LENGTH or int(digits) > limit)
 
 
 def _service(readiness: Readiness, metrics: Metrics, senders: list[str]) -> Blueprint:
@@ -239,7 +236,8 @@ def _record(response: Response, metrics: Metrics, senders: Mapping[str, Any]) ->
     # The sender is taken from the path because a request with a wrong method reaches no view.
     named, _, token = request.path.removeprefix(_PREFIX).partition("/")
     sender = named if named in senders else UNKNOWN
-    answer: Reply | None = g.get("answer") if isinstance(g.get("answer"), Reply) else None
+    answered = g.get("answer")
+    answer = answered if isinstance(answered, Reply) else None
     outcome = answer.outcome if answer else REFUSALS.get(response.status_code, "refused")
     metrics.deliveries.labels(sender, outcome).inc()
     tracing.current().note({"aci_hooks.sender": sender, "aci_hooks.outcome": outcome})

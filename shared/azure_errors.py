@@ -46,4 +46,7 @@ def _code_and_message(error: HttpResponseError) -> tuple[str, str]:
         or (f"Http{error.status_code}" if error.status_code else "Unreachable")
     )
     message = getattr(inner, "message", None) or error.message or error.reason or ""
-    return str(getattr(code, "value", code)), str(message).partition("\nRequestId:")[0]
+    # Storage appends the request's id and time, which would make each error differ from the one before.
+    text = str(message).partition("\nRequestId:")[0]
+    # Some of the SDKs' codes are enumerations.
+    return str(getattr(code, "value", code)), text

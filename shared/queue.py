@@ -63,6 +63,7 @@ class LeasedMessage:
 
     def with_receipt(self, change: Callable[[str | None], str | None], *, settles: bool) -> None:
         """Run `change` with the newest pop receipt and keep the one that it returns; raises LeaseLost."""
+        # One change at a time: each makes a new receipt, and the one before is void from then on.
         with self._lock:
             if self.lost or self.settled:
                 raise LeaseLost(self.id)
@@ -106,6 +107,7 @@ class Queue:
     def receive(self, limit: int) -> list[LeasedMessage]:
         """Lease up to `limit` messages (at most MAX_BATCH), usually oldest first."""
         limit = min(limit, MAX_BATCH)
+        # Counted from before the request, so that nobody here believes in a lease for longer than storage does.
         expires = self._clock() + self._visibility_timeout
         options = {"messages_per_page": limit, "visibility_timeout": self._visibility_timeout}
         # One page is one request: the SDK's iterator over messages would ask again to see that there are no more.
@@ -217,11 +219,14 @@ def _is_allowed(request: Callable[[], object]) -> bool:
         with translated("queue"):
             request()
     except RemoteError as error:
+        # No answer, or one that says nothing of the role: an outage, a limit, a credential that is not accepted at all.
         if error.status is None or error.status >= 500 or error.status in {401, 429}:
             raise
-        if error.status == 403 and not storage_actions.lacks_role(error):
+        is_role_missing = storage_actions.lacks_role(error)
+        # Some 403 are about a firewall or the account, which no role would mend.
+        if error.status == 403 and not is_role_missing:
             raise
-        return not storage_actions.lacks_role(error)
+        return not is_role_missing
     return True
 
 

@@ -41,6 +41,7 @@ def unacceptable(scope: Scope) -> Problem | None:
 
 def environ_of(scope: Scope) -> dict[str, Any]:
     """The head as a WSGI environ (PEP 3333), with an empty body."""
+    # PEP 3333 wants every text as the bytes that came, each read as a character of Latin-1.
     host, port = scope["server"] or ("", None)
     environ = {
         "REQUEST_METHOD": scope["method"],

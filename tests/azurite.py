@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.processes import PROJECT, Program, environment_of, free_ports
+from tests.processes import PATIENCE, PROJECT, Program, environment_of, free_ports
 
 # Published by Microsoft for every emulator: learn.microsoft.com/azure/storage/common/storage-connect-azurite
 ACCOUNT = "devstoreaccount1"
@@ -89,7 +89,7 @@ class Azurite:
         flags = ["--silent", "--disableTelemetry", "--skipApiVersionCheck", "--location", str(self.data)]
         program = Program("azurite", [*self._command, *flags, *listen], environment_of({}), self.data / "azurite.log")
         program.wait_until(
-            lambda: all(_accepts(port) for port in (self._blob_port, self._queue_port)), 30, "no port is open"
+            lambda: all(_accepts(port) for port in (self._blob_port, self._queue_port)), PATIENCE, "no port is open"
         )
         return program
 

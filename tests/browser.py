@@ -32,7 +32,7 @@ from tests.processes import PROJECT
 _PACKED = PROJECT / "node_modules" / "@sparticuz" / "chromium" / "bin"
 _AXE = PROJECT / "node_modules" / "axe-core" / "axe.min.js"
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-_PATIENCE = 30.0
+_PATIENCE = 300.0
 _ABOVE = 100
 """File descriptors from here on are free for the pipe: 3 and 4, by which Chromium expects it, may be taken here."""
 _UNPACK = """

@@ -22,7 +22,8 @@ from shared.queue import MAX_BATCH, LeasedMessage, Queue
 from tests.arm_simulator.messages import Answer, Request
 from tests.arm_simulator.reports import GroupTruth, Stats
 from tests.arm_simulator.simulator import Simulator
-from worker.adapters.record_blobs import Records, read_record
+from worker.adapters.record_blobs.client import Records
+from worker.adapters.record_blobs.texts import read_record
 from worker.groups.group import ContainerGroup
 from worker.ports import Conflict, Dated, Listed
 from worker.record.record import Record

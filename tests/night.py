@@ -21,8 +21,9 @@ from shared.push import Push
 from tests.azurite import Azurite
 from tests.processes import WORKER, free_ports
 from tests.site import RESOURCE_GROUP, SUBSCRIPTION, Site, definition, running_site, target_of
+from worker.record.container import Candidate, ContainerRecord, Good
 from worker.record.record import Record
-from worker.record.values import Candidate, Change, ContainerRecord, Good, Hold, Patience, Result
+from worker.record.values import Change, Hold, Patience, Result
 
 LOG = """2026-11-27T02:11:52Z INFO  starting, version 2.1.0, commit 8f3c1d2
 2026-11-27T02:11:53Z INFO  config loaded from /etc/api/config.yaml

@@ -34,6 +34,9 @@ INGRESS = (sys.executable, "-m", "ingress")
 WORKER = (sys.executable, "-m", "worker")
 SIMULATOR = (sys.executable, "-m", "tests.arm_simulator")
 
+PATIENCE = 300.0
+"""Seconds to wait for what is to come, on any machine. A wait ends as soon as it is there, so a long limit is free."""
+
 _PORTS = range(20000, 30000)
 _LINES_SHOWN = 25
 _STEP = 0.02
@@ -129,7 +132,7 @@ class Program:
         """Send a signal, such as SIGSTOP, to the process; nothing happens if it has ended."""
         self._process.send_signal(number)
 
-    def terminate(self, within: float = 20) -> int:
+    def terminate(self, within: float = PATIENCE) -> int:
         """SIGTERM, and its exit code. Raises ProcessError, having killed it, if it takes more seconds than `within`."""
         self.signal(signal.SIGCONT)
         self.signal(signal.SIGTERM)
@@ -166,7 +169,7 @@ class Program:
         """Return once a GET of `url` gets a 2xx; raises ProcessError if the program ends or takes longer."""
         self.wait_until(lambda: answers(url), within, f"{url} does not answer")
 
-    def wait_for_log(self, text: str, within: float = 20) -> None:
+    def wait_for_log(self, text: str, within: float = PATIENCE) -> None:
         """Return once `text` is in the log; raises ProcessError if the program ends or takes longer."""
         self.wait_until(lambda: text in self.output(), within, f"{text!r} is not in the log")
 
@@ -199,7 +202,7 @@ class Processes:
         *arguments: str,
         environment: Mapping[str, str] | None = None,
         url: str | None = None,
-        within: float = 30,
+        within: float = PATIENCE,
     ) -> Program:
         """Start a program; with a `url`, come back once that answers. Raises ProcessError if it does not in time.
 

@@ -20,8 +20,8 @@ from shared.queue import open_queues
 from shared.settings import WorkerSettings
 from tests.arm_simulator import ArmSimulator
 from tests.azurite import Azurite
-from tests.processes import WORKER, Processes, Program, wait_until
-from worker.adapters.record_blobs import open_records
+from tests.processes import PATIENCE, WORKER, Processes, Program, wait_until
+from worker.adapters.record_blobs.client import open_records
 from worker.record.record import Record
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
@@ -113,10 +113,10 @@ class Site:
         """Start `aci-hooks run` with these arguments."""
         return self.processes.start(name, WORKER, "run", *arguments, environment={**self.environment, **settings})
 
-    def drain(self, *, within: float = 60, **settings: str) -> list[dict[str, Any]]:
+    def drain(self, **settings: str) -> list[dict[str, Any]]:
         """Run one worker until nothing is left to do; its log's events."""
         program = self.worker("--drain", name=f"drain-{secrets.token_hex(2)}", **settings)
-        code = program.wait(within)
+        code = program.wait(PATIENCE)
         if code != 0:
             raise program.error(f"exit code {code}")
         return list(events(program))
@@ -125,7 +125,7 @@ class Site:
         """Run another command of aci-hooks-worker; what it printed."""
         name = f"command-{secrets.token_hex(3)}"
         program = self.processes.start(name, WORKER, *arguments, environment={**self.environment, **settings})
-        code = program.wait(30)
+        code = program.wait(PATIENCE)
         if code != expect:
             raise program.error(f"exit code {code}, not {expect}")
         return program.output()
@@ -202,7 +202,7 @@ class Site:
                 self.updates.complete(message)
             return self.updates.count() == 0
 
-        wait_until(gone, 20, "an empty queue")
+        wait_until(gone, PATIENCE, "an empty queue")
 
     def dead_letters(self) -> list[dict[str, Any]]:
         """What `dead-letters list --json` prints."""

@@ -16,6 +16,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from tests.http_server import LoopbackServer, QuietHandler
+from tests.processes import PATIENCE
 
 HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "host"})
 
@@ -85,7 +86,7 @@ class Tripwire:
     def _forward(
         self, method: str, path: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, list[tuple[str, str]], bytes]:
-        connection = HTTPConnection(self._upstream.hostname or "", self._upstream.port, timeout=30)
+        connection = HTTPConnection(self._upstream.hostname or "", self._upstream.port, timeout=PATIENCE)
         try:
             kept = {name: value for name, value in headers.items() if name.lower() not in HOP_BY_HOP}
             connection.request(method, path, body or None, {**kept, "Host": self._upstream.netloc})

@@ -56,7 +56,7 @@ class Conflict(Exception):
 
 
 class Groups(Protocol):
-    """Container groups in Azure; worker.adapters.arm.Arm. Every method raises RemoteError."""
+    """Container groups in Azure; worker.adapters.arm.client.Arm. Every method raises RemoteError."""
 
     def get(self, target: TargetId) -> ContainerGroup:
         """The group as it is now."""
@@ -74,7 +74,7 @@ class Groups(Protocol):
 
 
 class Lister(Protocol):
-    """Lists container groups; worker.adapters.arm.Arm. Every method raises RemoteError."""
+    """Lists container groups; worker.adapters.arm.client.Arm. Every method raises RemoteError."""
 
     def get(self, target: TargetId) -> ContainerGroup:
         """One group."""
@@ -88,7 +88,7 @@ class Lister(Protocol):
 
 
 class RecordStore(Protocol):
-    """The records; worker.adapters.record_blobs.Records. Every method raises RemoteError."""
+    """The records; worker.adapters.record_blobs.client.Records. Every method raises RemoteError."""
 
     def load(self, target: TargetId) -> tuple[Record, str | None]:
         """A record and its ETag; an empty record and None if the group has no record."""

@@ -20,10 +20,10 @@ from shared.push import Push
 from shared.queue import Queue, open_queues
 from shared.settings import WorkerSettings
 from shared.telemetry import Redaction
-from worker.adapters.arm import Arm, open_arm
+from worker.adapters.arm.client import Arm, open_arm
 from worker.adapters.notifications.notifier import Notifier
 from worker.adapters.notifications.url_secrets import secrets_in
-from worker.adapters.record_blobs import Records, open_records
+from worker.adapters.record_blobs.client import Records, open_records
 from worker.adapters.registry.client import Registry
 from worker.adapters.registry.granting import Access
 from worker.adapters.secret_sources import Secrets
@@ -153,6 +153,7 @@ class Deployment:
     def patrol_if_due(self) -> None:
         """Renew the list of groups; compare all records with it if no other worker has lately. Raises RemoteError."""
         self.catalogue.renew()
+        # Claimed before the round, so that a round that fails is made again only when the next one is due.
         if self.records.claim("patrol", datetime.now(UTC), PATROL):
             self.patrol.look_round()
 
@@ -174,8 +175,8 @@ def flight_of(settings: WorkerSettings) -> timedelta:
     Whoever sends one looks at its lease in the last moment, and Azure answers within a minute; but a change that was
     lost must be sent again before the rollout's time is over.
     """
-    seconds = min(max(90.0, 3.0 * settings.visibility_timeout), settings.rollout_timeout / 2)
-    return timedelta(seconds=seconds)
+    longest_answer = max(90.0, 3.0 * settings.visibility_timeout)
+    return timedelta(seconds=min(longest_answer, settings.rollout_timeout / 2))
 
 
 def wire(settings: WorkerSettings, environment: Mapping[str, str], redaction: Redaction) -> Deployment:
@@ -208,6 +209,7 @@ def _targets_file(settings: WorkerSettings) -> Callable[[], TargetsFile]:
     """What the targets file says by now; without one, the one target of the environment."""
     if settings.targets_file:
         path = settings.targets_file
+        # Read now, so that a broken file keeps the worker from starting; later versions only replace a valid one.
         source = TargetsSource(Path(path), settings.subscription, partial(_report, path))
         TARGETS_FILE_VALID.labels(path).set(1)
         return source.current
@@ -238,8 +240,15 @@ def _access(file: TargetsFile, secrets: Secrets, image: ImageReference) -> Acces
     identity: Literal["always", "default", "never"] = "never"
     if shows_identity(entry, image.registry):
         identity = "always" if entry.identity else "default"
+
+    def login() -> tuple[str, str] | None:
+        # Read with every challenge, because passwords are replaced while a worker runs.
+        if not (username and password):
+            return None
+        return secrets.read(username, where), secrets.read(password, where)
+
     return Access(
-        login=lambda: (secrets.read(username, where), secrets.read(password, where)) if username and password else None,
+        login=login,
         identity=identity,
         scheme=entry.scheme,
         realms=entry.realms,

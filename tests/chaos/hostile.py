@@ -56,6 +56,11 @@ def digest_of(text: str) -> str:
     return f"sha256:{hashlib.sha256(f'evil {text}'.encode()).hexdigest()}"
 
 
+def missing_tag(number: int) -> str:
+    """The tag, better than any other, that attack `number` names and that no registry has."""
+    return f"99.{number}.0"
+
+
 def webhook(kind: AttackKind, image: str, number: int, secret: str) -> tuple[str, dict[str, str], bytes]:
     """The path, headers and body of an attack about this image, written with its tag. A replay has none of its own."""
     named = ImageReference.parse(image)
@@ -65,7 +70,7 @@ def webhook(kind: AttackKind, image: str, number: int, secret: str) -> tuple[str
     if kind == "other repository":
         repository = f"{EVIL}/{repository.rpartition('/')[2]}"
     elif kind in {"no such tag", "other cloud"}:
-        tag = f"99.{number}.0"
+        tag = missing_tag(number)
     if kind == "other cloud":
         at = datetime.now(UTC)
         headers, body = specimen(sender, Pushed(ImageReference("docker.io", repository, tag), at, str(number)))

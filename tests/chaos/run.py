@@ -16,6 +16,7 @@ from shared.queue import Queue
 from tests.chaos.attackers import Attackers
 from tests.chaos.census import Census
 from tests.chaos.evidence import Evidence, gather
+from tests.chaos.hostile import missing_tag
 from tests.chaos.laws import Verdict, judge
 from tests.chaos.mischief import Mischief, set_faults
 from tests.chaos.plan import REGISTRY, Plan, Push
@@ -93,6 +94,11 @@ def _set_up(stage: Stage, plan: Plan) -> None:
         if not push.is_good:
             for image in push.images:
                 stage.arm.image(image, push.behaviour)
+    for number, attack in enumerate(plan.attacks):
+        # While the registry gives no answer, such a tag may be put: Azure can't find it either.
+        if attack.kind == "no such tag":
+            written = plan.pushes[attack.push].repository.written
+            stage.arm.image(f"{written}:{missing_tag(number)}", "inaccessible")
     stage.start_workers(plan.workers)
     stage.start_ingresses(plan.ingresses)
     stage.wait_for_workers()

@@ -17,7 +17,7 @@ from shared.message import TargetId
 from shared.queue import LeaseLost
 from tests.arm_simulator import ArmSimulator
 from tests.site import RESOURCE_GROUP, SUBSCRIPTION, definition
-from worker.adapters.arm import Arm, PlaceholderCredential
+from worker.adapters.arm.client import Arm, PlaceholderCredential
 
 SHOP = TargetId(subscription=SUBSCRIPTION, resource_group=RESOURCE_GROUP, container_group="shop")
 SCOPE = CLOUDS["AzureCloud"].resource_manager_scope

@@ -16,7 +16,7 @@ from shared.message import TargetId, decode_letter
 from shared.queue import MAX_BATCH, LeaseLost, Queue, dead_letter
 from tests.fakes import Clock, MemoryQueue, MemoryRecords
 from tests.unit.builders import SHOP, at, candidate, change, container, message, record
-from worker.adapters.record_blobs import Records
+from worker.adapters.record_blobs.client import Records
 from worker.controller.settlement import dead_letter_of
 from worker.ports import Conflict
 from worker.record.overrides import hold

@@ -17,7 +17,7 @@ from tests.azurite import Azurite
 from tests.demo.deliveries import Registry, Webhook
 from tests.ingress_harness import environment as ingress_environment
 from tests.processes import INGRESS, SIMULATOR, WORKER, Processes, Program, free_ports
-from worker.adapters.record_blobs import open_records
+from worker.adapters.record_blobs.client import open_records
 from worker.record.values import Outcome
 
 CONTAINER = "web"

@@ -15,7 +15,7 @@ import pytest
 
 from shared.message import to_base64
 from tests.integration.test_crashes import endpoint, through
-from tests.processes import Program, wait_until
+from tests.processes import PATIENCE, Program, wait_until
 from tests.site import IP, Site
 from tests.tripwire import Tripwire
 
@@ -54,7 +54,7 @@ class Outage(Tripwire):
 def wait_for(condition: Callable[[], bool], what: str, *workers: Program) -> None:
     """Wait for it, and show what the workers said if it does not come about."""
     try:
-        wait_until(condition, 60, what)
+        wait_until(condition, PATIENCE, what)
     except TimeoutError as error:
         raise AssertionError("\n".join([str(error), *(worker.tail(60) for worker in workers)])) from error
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 import pytest
 
+from tests.processes import PATIENCE
 from tests.site import IP, Site
 from tests.tripwire import Tripwire
 
@@ -90,8 +91,8 @@ def kill_at(site: Site, request: Request, place: Place) -> None:
     with Tripwire(endpoint(site, request.server), matches, **action) as wire:
         worker = site.worker(name="victim", **through(site, request.server, wire.url))
         kill.append(worker.kill)
-        assert wire.tripped.wait(20), worker.output()
-        worker.wait(10)
+        assert wire.tripped.wait(PATIENCE), worker.output()
+        worker.wait(PATIENCE)
 
 
 @pytest.mark.parametrize("place", ["before", "after"])

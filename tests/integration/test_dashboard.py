@@ -13,7 +13,7 @@ import pytest
 from tests.azurite import Azurite
 from tests.browser import Browser, Tab
 from tests.night import HOSTILE, Served, message, night, record_of, save, send_letter, serve, with_change
-from tests.processes import wait_until
+from tests.processes import PATIENCE, wait_until
 from tests.site import RESOURCE_GROUP, SUBSCRIPTION
 from worker.dashboard.front import STREAMS
 from worker.record.values import Hold
@@ -25,7 +25,7 @@ PHONE, DESKTOP = 360, 1280
 @pytest.fixture(scope="module")
 def served(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with night(azurite, tmp_path_factory.mktemp("night")) as found:
-        wait_until(lambda: "checkout" in trouble(found.url), 30, "the night is read")
+        wait_until(lambda: "checkout" in trouble(found.url), PATIENCE, "the night is read")
         yield found
 
 
@@ -36,7 +36,7 @@ def browser() -> Iterator[Browser]:
 
 
 def get(url: str, **headers: str) -> httpx.Response:
-    return httpx.get(url, headers=headers, trust_env=False, timeout=20)
+    return httpx.get(url, headers=headers, trust_env=False, timeout=PATIENCE)
 
 
 def trouble(url: str) -> str:
@@ -124,7 +124,7 @@ def test_it_can_be_paused(served: Served, browser: Browser) -> None:
     tab.run("document.getElementById('pause').click()")
     before = served.site.record("tracking")
     save(served.site, before.but(hold=Hold(reason="paused page", since=served.now)))
-    wait_until(lambda: "paused page" in get(f"{served.url}/status.json").text, 30, "the hold is read")
+    wait_until(lambda: "paused page" in get(f"{served.url}/status.json").text, PATIENCE, "the hold is read")
     assert "paused page" not in tab.run("document.body.textContent")
     tab.run("document.getElementById('pause').click()")
     tab.wait_for("document.body.textContent.includes('paused page')")
@@ -164,13 +164,15 @@ def test_what_others_wrote_does_nothing(served: Served, browser: Browser) -> Non
 
 def test_status_json_is_what_the_command_prints(served: Served) -> None:
     printed = served.site.json_of("status")
-    wait_until(lambda: bool(get(f"{served.url}/status.json").json() == printed), 20, "the same as the command prints")
+    wait_until(
+        lambda: bool(get(f"{served.url}/status.json").json() == printed), PATIENCE, "the same as the command prints"
+    )
 
 
 def stream(url: str) -> socket.socket:
     """A viewer that asks for events and never reads what comes."""
     parts = urlsplit(url)
-    viewer = socket.create_connection((parts.hostname, parts.port), timeout=10)
+    viewer = socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE)
     viewer.sendall(f"GET /events HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
     return viewer
 
@@ -188,7 +190,7 @@ def test_silent_clients_and_too_many_streams_do_not_stop_it(served: Served) -> N
         for one in (*silent, *slow):
             one.close()
     # Their places are free again.
-    wait_until(lambda: is_streamed(served.url), 20, "a place for a viewer")
+    wait_until(lambda: is_streamed(served.url), PATIENCE, "a place for a viewer")
 
 
 def is_streamed(url: str) -> bool:
@@ -206,12 +208,12 @@ def test_with_a_token_the_browser_asks_for_it(served: Served, browser: Browser) 
     served.site.updates.send("another message")
     tab.wait_for("document.body.innerText.includes('2 messages on the queue')")
     # It ends in time, whoever looks.
-    assert served.site.processes.programs[-1].terminate(within=10) == 0
+    assert served.site.processes.programs[-1].terminate() == 0
 
 
 def test_letters_are_only_peeked_at(served: Served) -> None:
     send_letter(served.site, message("acme/x:1", "shop", served.now), "Conflict", "twice", served.now)
-    wait_until(lambda: "Conflict" in get(f"{served.url}/").text, 20, "the letter is shown")
+    wait_until(lambda: "Conflict" in get(f"{served.url}/").text, PATIENCE, "the letter is shown")
     received = served.site.poison.receive(32)
     assert {message.dequeue_count for message in received} == {1}
     for one in received:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tests.hostile_requests import REQUESTS
 from tests.ingress_harness import OLD_TOKEN, SECRET, TOKEN, bearer, environment, key_server, ways
 from tests.ingress_process import COMMAND, PATIENT, Answer, IngressProcess, Line, ingress_process, queue_address
-from tests.processes import wait_until
+from tests.processes import PATIENCE, wait_until
 from tests.samples import load
 
 PUSH = load("dockerhub", "push").body
@@ -150,7 +150,7 @@ def test_every_settings_error_at_once() -> None:
         "AZURE_CLOUD": "Azure",
         "ACI_HOOKS_NEXUS_REGISTRY": "https://nexus.example.test",
     }
-    ended = subprocess.run([COMMAND], env=wrong, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run([COMMAND], env=wrong, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert ended.returncode == 2
     for name in (*wrong, "AZURE_STORAGE_CONNECTION_STRING"):
         assert name in ended.stderr
@@ -159,7 +159,7 @@ def test_every_settings_error_at_once() -> None:
 
 
 def test_help_needs_no_settings() -> None:
-    ended = subprocess.run([COMMAND, "--help"], env={}, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run([COMMAND, "--help"], env={}, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert ended.returncode == 0
     assert "--port" in ended.stdout
 
@@ -371,7 +371,7 @@ def test_the_service_is_what_its_openapi_description_says(ingress: IngressProces
         ],
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PATIENCE,
         check=False,
         cwd=tmp_path,  # it keeps notes of its runs
     )

@@ -25,11 +25,10 @@ from shared.message import UpdateMessage
 from shared.push import Push
 from tests.azurite import Azurite
 from tests.monitoring import KUSTO, Prometheus, alerts, dashboard_expressions, panels, prometheus, selectors
-from tests.processes import INGRESS, Program, free_ports, wait_until
+from tests.processes import INGRESS, PATIENCE, Program, free_ports, wait_until
 from tests.site import IP, RESOURCE_GROUP, SUBSCRIPTION, Site, definition, events, running_site
 from tests.told_night import GROUPS, Told, come_to_pass, is_told, lay_out, listening
 
-PATIENCE = 90.0
 TOKEN = "a-token-of-the-tests-night"
 OWN = ("held", "odd", "slow", "locked", *GROUPS)
 """Groups whose one container has their name."""
@@ -68,7 +67,7 @@ class Night:
 
     def post(self, body: bytes, token: str = TOKEN) -> int:
         """Post this; the answer's status."""
-        answer = httpx.post(f"{self.url}/webhooks/generic/{token}", content=body, trust_env=False, timeout=30)
+        answer = httpx.post(f"{self.url}/webhooks/generic/{token}", content=body, trust_env=False, timeout=PATIENCE)
         return answer.status_code
 
     def wait_for(self, expression: str) -> None:
@@ -130,7 +129,7 @@ def whole_night(azurite: Azurite, folder: Path) -> Iterator[Night]:
             be_quiet(night)
             make_trouble(night)
             night.metrics = "".join(
-                httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=30).text for port in ports
+                httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=PATIENCE).text for port in ports
             )
             night.lines = [line for program in site.processes.programs for line in events(program)]
             yield night
@@ -225,7 +224,7 @@ def use_up_the_quota(night: Night) -> None:
     """Somebody else changes groups of the subscription; then a push has the worker see what is left."""
     path = f"subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}/providers/Microsoft.ContainerInstance"
     url = f"{night.site.environment['ACI_HOOKS_ARM_ENDPOINT']}/{path}/containerGroups"
-    with httpx.Client(trust_env=False, headers={"Authorization": "Bearer owner"}, timeout=30) as client:
+    with httpx.Client(trust_env=False, headers={"Authorization": "Bearer owner"}, timeout=PATIENCE) as client:
         for number in range(95):
             body = definition({"web": "acme/other:v1"})
             answer = client.put(f"{url}/other-{number}", params={"api-version": "2025-09-01"}, json=body)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.azurite import Azurite
-from tests.processes import wait_until
+from tests.processes import PATIENCE, wait_until
 from tests.registry_server import RegistryServer
 from tests.site import RESOURCE_GROUP, Site, events, running_site
 
@@ -28,8 +28,8 @@ def test_a_target_is_swept_once_when_it_is_first_seen_or_created(azurite: Azurit
         )
         site.group("later", {"web": running})
         site.let_patrol()
-        wait_until(lambda: site.images("later")["web"] == pushed, 40, "what was pushed before it was created")
-        wait_until(lambda: site.is_at_rest("later"), 20, "an end")
+        wait_until(lambda: site.images("later")["web"] == pushed, PATIENCE, "what was pushed before it was created")
+        wait_until(lambda: site.is_at_rest("later"), PATIENCE, "an end")
         assert worker.terminate() == 0
         met = [(event["target"], event["missed"]) for event in events(worker) if event["event"] == "new target"]
         assert met == [("web/shop", 1), ("web/later", 1)]
@@ -43,7 +43,7 @@ def test_a_deleted_group_is_noticed_and_one_of_its_name_starts_anew(site: Site) 
     site.delete_group()
     site.let_patrol()
     worker = site.worker()
-    wait_until(lambda: not site.record().containers and site.is_at_rest(), 40, "the group forgotten")
+    wait_until(lambda: not site.record().containers and site.is_at_rest(), PATIENCE, "the group forgotten")
     # In the group before, v2 would be a drift, and v3 would be put back.
     site.group("shop", {"web": "acme/shop:v2", "proxy": "nginx:1.27"})
     push = site.push("nginx:1.28")

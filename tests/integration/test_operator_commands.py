@@ -18,7 +18,7 @@ import pytest
 from shared.image import ImageReference
 from shared.message import UpdateMessage
 from shared.push import Push
-from tests.processes import INGRESS, PROJECT, environment_of, free_ports, wait_until
+from tests.processes import INGRESS, PATIENCE, PROJECT, environment_of, free_ports, wait_until
 from tests.site import SUBSCRIPTION, Site, definition, events
 from tests.stub_server import Answer, Headers, StubServer
 from worker.record.trace import End
@@ -38,7 +38,7 @@ def run(site: Site, *arguments: str, expect: int = 0, answer: str | None = None,
         input=answer,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     assert ended.returncode == expect, ended.stdout + ended.stderr
@@ -235,7 +235,7 @@ class TestHolds:
         site.push("acme/shop:v2")
         site.let_patrol()
         site.worker().wait_for_log("a hold has ended, as its time is over", 60)
-        wait_until(lambda: site.images()["web"] == "acme/shop:v2" and site.is_at_rest(), 60, "the update")
+        wait_until(lambda: site.images()["web"] == "acme/shop:v2" and site.is_at_rest(), PATIENCE, "the update")
 
 
 class TestRollback:
@@ -308,7 +308,7 @@ def test_a_test_webhook_goes_the_whole_way(site: Site, sender: str, own: dict[st
     for name in own or ("ACI_HOOKS_WEBHOOK_TOKENS",):
         site.environment[name] = "another-secret-entirely"
     assert json_of(site, "test-webhook", sender, expect=1)["status"] == 401
-    assert ingress.terminate(within=20) == 0
+    assert ingress.terminate() == 0
     assert [event["event"] for event in events(ingress)][-1] == "stopping"
     assert TOKEN not in ingress.output()
 
@@ -318,8 +318,8 @@ def test_failures_and_the_end_of_a_worker_are_in_the_log_at_levels_that_alert(si
     site.push("acme/shop:v2")
     worker = site.worker()
     worker.wait_for_log("rolled-back")
-    wait_until(site.is_at_rest, 30, "rest")
-    worker.terminate(within=20)
+    wait_until(site.is_at_rest, PATIENCE, "rest")
+    worker.terminate()
     lines = [(event["event"], event["level"]) for event in events(worker)]
     assert ("ended", "warning") in lines
     assert ("dead letter", "error") in lines

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.processes import wait_until
+from tests.processes import PATIENCE, wait_until
 from tests.site import RESOURCE_GROUP, SUBSCRIPTION, Site, definition, outcomes
 
 
@@ -40,7 +40,7 @@ def test_a_drain_ends_beside_groups_that_wait_for_their_owners_and_each_goes_on_
     site.act("start")
     site.tag(policy, "audited")
     # Nobody tells the worker: it looks once a minute.
-    wait_until(lambda: site.is_at_rest() and site.is_at_rest("audited"), 120, "both groups going on")
+    wait_until(lambda: site.is_at_rest() and site.is_at_rest("audited"), PATIENCE, "both groups going on")
     assert worker.terminate() == 0
     assert (site.images()["web"], site.images("audited")["web"]) == ("acme/shop:v2", "acme/blog:v3")
     hold = site.record().hold

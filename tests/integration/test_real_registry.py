@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.azurite import Azurite
-from tests.processes import INGRESS, free_ports, wait_until
+from tests.processes import INGRESS, PATIENCE, free_ports, wait_until
 from tests.registry_server import Endpoint, RegistryServer, image_of, sha256, skopeo_push
 from tests.site import SUBSCRIPTION, Site, definition, outcomes, running_site
 
@@ -25,7 +25,7 @@ class Delivered:
     def push(self, tag: str, content: bytes) -> str:
         """Push with skopeo, and roll out what that brings; the image's digest."""
         digest = skopeo_push(self.registry, "acme/shop", tag, content)
-        wait_until(lambda: self.registry.pending_notifications() == 0, 20, "the registry's notification queue")
+        wait_until(lambda: self.registry.pending_notifications() == 0, PATIENCE, "the registry's notification queue")
         self.ended = outcomes(self.site.drain())
         return digest
 
@@ -50,7 +50,7 @@ def latest(delivered: Delivered) -> Delivered:
     running = delivered.registry.image("acme/shop", "latest")
     delivered.site.arm.image(running, digest=first)
     delivered.site.arm.put_group(SUBSCRIPTION, "web", "shop", definition({"web": running}))
-    wait_until(lambda: delivered.registry.pending_notifications() == 0, 20, "the first notification")
+    wait_until(lambda: delivered.registry.pending_notifications() == 0, PATIENCE, "the first notification")
     delivered.site.drain()
     return delivered
 
@@ -115,12 +115,12 @@ def test_a_cache_that_is_pushed_beside_an_image_is_ignored(delivered: Delivered)
     running = registry.image("acme/shop", "v1")
     site.arm.image(running, digest=registry.push("acme/shop", "v1", b"one"))
     site.arm.put_group(SUBSCRIPTION, "web", "shop", definition({"web": running}))
-    wait_until(lambda: registry.pending_notifications() == 0, 20, "the first notification")
+    wait_until(lambda: registry.pending_notifications() == 0, PATIENCE, "the first notification")
     site.drain()
     registry.push("acme/shop", "v2", b"two")
     time.sleep(0.01)  # what is pushed later is newer
     registry.push_cache("acme/shop", "buildcache", b"layers")
-    wait_until(lambda: registry.pending_notifications() == 0, 20, "the registry's notifications")
+    wait_until(lambda: registry.pending_notifications() == 0, PATIENCE, "the registry's notifications")
     assert sorted(outcomes(site.drain()).values()) == ["ignored", "updated"]
     assert (site.images()["web"], site.effective_puts()) == (registry.image("acme/shop", "v2"), 1)
     assert site.dead_letters() == []
@@ -134,11 +134,11 @@ def test_a_cache_that_arrives_while_its_image_is_being_watched_changes_nothing(d
     running, pushed = registry.image("acme/shop", "v1"), registry.image("acme/shop", "v2")
     site.arm.image(running, digest=registry.push("acme/shop", "v1", b"one"))
     site.arm.put_group(SUBSCRIPTION, "web", "shop", definition({"web": running}))
-    wait_until(lambda: registry.pending_notifications() == 0, 20, "the first notification")
+    wait_until(lambda: registry.pending_notifications() == 0, PATIENCE, "the first notification")
     site.drain()
     site.worker(ACI_HOOKS_SOAK="3")
     registry.push("acme/shop", "v2", b"two")
-    wait_until(lambda: site.images()["web"] == pushed, 20, "the PUT of v2")
+    wait_until(lambda: site.images()["web"] == pushed, PATIENCE, "the PUT of v2")
     registry.push_cache("acme/shop", "buildcache", b"layers")
     wait_until(
         lambda: {outcome.result for outcome in site.record().outcomes} >= {"updated", "ignored"}, 40, "both ends"

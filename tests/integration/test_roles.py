@@ -8,7 +8,7 @@ import pytest
 
 from shared import storage_actions
 from tests.azurite import Azurite
-from tests.processes import wait_until
+from tests.processes import PATIENCE, wait_until
 from tests.site import Site, events, outcomes, running_site
 from tests.storage_roles import LEAST, PROCESSOR_AND_SENDER, RoleProxy
 
@@ -82,7 +82,7 @@ def test_a_rollout_goes_on_where_nothing_can_be_rescheduled_and_the_log_says_why
     role.actions = LEAST - {"messages/write"}
     ruled.push("acme/shop:v2")
     worker = ruled.worker(ACI_HOOKS_MAX_ATTEMPTS="2")
-    wait_until(lambda: ruled.is_at_rest() and bool(ruled.record().outcomes), 60, "the end of the push")
+    wait_until(lambda: ruled.is_at_rest() and bool(ruled.record().outcomes), PATIENCE, "the end of the push")
     assert ruled.record().outcomes[0].result == "updated"
     assert ruled.poison.count() == 0
     worker.terminate()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from tests.processes import wait_until
+from tests.processes import PATIENCE, wait_until
 from tests.site import IP, Site, outcomes
 
 
@@ -183,6 +183,6 @@ def test_sigterm_finishes_the_step_in_hand_and_exits_0(site: Site) -> None:
     site.push("acme/shop:v2")
     worker.wait_for_log('"applying"')
     assert worker.terminate() == 0
-    wait_until(lambda: site.images()["web"] == "acme/shop:v2", 5, "the PUT that was in hand")
+    wait_until(lambda: site.images()["web"] == "acme/shop:v2", PATIENCE, "the PUT that was in hand")
     site.drain()
     assert site.effective_puts() == 1

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from tests.ingress_process import Line
-from tests.processes import INGRESS, WORKER, Processes, Program, free_ports, wait_until
+from tests.processes import INGRESS, PATIENCE, WORKER, Processes, Program, free_ports, wait_until
 from tests.site import Site, events
 
 IN_TIME = 14.0
@@ -80,7 +80,7 @@ def ends_in_order(program: Program) -> None:
 
 def test_a_worker_whose_storage_was_never_there(processes: Processes, silent: SilentServer) -> None:
     worker = processes.start("worker", WORKER, "run", environment=environment(silent))
-    wait_until(lambda: bool(silent.clients), 30, "the first request")
+    wait_until(lambda: bool(silent.clients), PATIENCE, "the first request")
     ends_in_order(worker)
 
 
@@ -105,7 +105,7 @@ def test_a_worker_whose_storage_falls_silent_in_the_middle_of_its_steps(site: Si
         for line in lines:
             line.restore()
     # Nothing is lost: another worker goes on.
-    site.drain(within=90)
+    site.drain()
     assert site.images()["web"] == "acme/shop:v2"
 
 
@@ -123,12 +123,12 @@ def test_an_ingress_with_a_webhook_in_hand(processes: Processes, silent: SilentS
         target = f"{url}/webhooks/generic/{TOKEN}"
         answers.append(httpx.post(target, json={"image": "acme/shop:v2"}, timeout=30, trust_env=False).status_code)
 
-    wait_until(lambda: bool(silent.clients), 20, "the first look at the queue")
+    wait_until(lambda: bool(silent.clients), PATIENCE, "the first look at the queue")
     before = len(silent.clients)
     sender = threading.Thread(target=post)
     sender.start()
-    wait_until(lambda: len(silent.clients) > before, 20, "the webhook's request to the queue")
+    wait_until(lambda: len(silent.clients) > before, PATIENCE, "the webhook's request to the queue")
     ends_in_order(program)
-    sender.join(10)
+    sender.join(PATIENCE)
     # It was answered all the same: its sender is to come again.
     assert answers == [503]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.processes import wait_until
+from tests.processes import PATIENCE, wait_until
 from tests.site import RESOURCE_GROUP, SUBSCRIPTION, Site, definition, events, outcomes
 
 # group: (policy, how it is given, what it runs, what it should run after the pushes below)
@@ -53,7 +53,7 @@ def test_each_of_fifteen_groups_ends_where_its_policy_says_and_a_failing_one_del
     many.arm.fault("refuse", status=403, code="AuthorizationFailed", method="PUT", group="failing-file", times=999)
     for tag in PUSHES:
         many.push(f"acme/shop:{tag}")
-    many.drain(within=120, ACI_HOOKS_OUTAGE_PATIENCE="3", ACI_HOOKS_RETRY_MAX="1")
+    many.drain(ACI_HOOKS_OUTAGE_PATIENCE="3", ACI_HOOKS_RETRY_MAX="1")
     ran = {name: many.images(name)["web"].removeprefix("acme/shop:") for name in GROUPS}
     assert ran == {name: expected for name, (_, _, _, expected) in GROUPS.items()}
     letters = many.dead_letters()
@@ -70,7 +70,7 @@ def test_a_target_that_is_tried_again_and_again_delays_none(many: Site) -> None:
     def rest_is_there() -> bool:
         return all(many.images(name)["web"].endswith(f":{after}") for name, (*_, after) in GROUPS.items())
 
-    wait_until(rest_is_there, 60, "every other group where its policy says")
+    wait_until(rest_is_there, PATIENCE, "every other group where its policy says")
     assert worker.terminate() == 0
     failing = [event for event in events(worker) if event.get("target") == "web/failing-file"]
     assert {"applying", "change not made"} <= {event["event"] for event in failing}
@@ -88,11 +88,11 @@ def test_a_running_worker_takes_up_a_changed_file_and_keeps_the_old_one_for_a_br
     worker.wait_for_log("the targets file is invalid, keeping the previous version")
     assert "did you mean `policy`?" in worker.output()
     many.push("acme/shop:nightly")
-    wait_until(lambda: many.images("any-file")["web"] == "acme/shop:nightly", 20, "the old version in force")
+    wait_until(lambda: many.images("any-file")["web"] == "acme/shop:nightly", PATIENCE, "the old version in force")
     file.write_text(text.replace("policy: 'same-tag'", "policy: 'any'"))
     worker.wait_for_log("the targets file has changed")
     many.push("acme/shop:weekly")
-    wait_until(lambda: many.images("same-tag-file")["web"] == "acme/shop:weekly", 20, "the new version in force")
+    wait_until(lambda: many.images("same-tag-file")["web"] == "acme/shop:weekly", PATIENCE, "the new version in force")
     assert worker.terminate() == 0
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.otlp import Collector, Received, collecting
-from tests.processes import INGRESS, Program, free_ports, wait_until
+from tests.processes import INGRESS, PATIENCE, Program, free_ports, wait_until
 from tests.site import Site, events, outcomes
 
 TOKEN = "a-token-that-nobody-guesses"
@@ -58,10 +58,10 @@ def test_one_trace_from_the_webhook_to_the_end_over_a_killed_worker(site: Site, 
     # The first worker waits for ever, so it can't be quick enough to end the rollout itself.
     killed = site.worker(name="killed", ACI_HOOKS_SOAK="600", **collector.settings)
     push_id = post(url, "acme/shop:v2", traceparent=f"00-{TRACE}-{SENDER}-01")
-    wait_until(lambda: len(collector.named("look")) >= 2 and bool(collector.named("arm put")), 30, "a rollout")
+    wait_until(lambda: len(collector.named("look")) >= 2 and bool(collector.named("arm put")), PATIENCE, "a rollout")
     killed.kill()
     first = collector.named("arm put")[0].service
-    log = site.drain(within=150, **collector.settings)
+    log = site.drain(**collector.settings)
     assert outcomes(log) == {push_id: "updated"}
     assert program.terminate() == 0
 
@@ -107,7 +107,7 @@ def test_a_failed_rollout_and_its_rollback_are_two_spans_and_the_failure_is_said
 ) -> None:
     site.arm.image("acme/shop:v2", "crash-loop")
     push = site.push("acme/shop:v2")
-    site.drain(within=60, **collector.settings)
+    site.drain(**collector.settings)
     (rollout,), (rollback,) = collector.named("rollout"), collector.named("rollback")
     assert rollout.attributes["error.type"] == "CrashLoop"
     assert rollout.error
@@ -120,7 +120,7 @@ def test_a_failed_rollout_and_its_rollback_are_two_spans_and_the_failure_is_said
 
 def test_a_push_by_hand_begins_a_trace(site: Site, collector: Collector) -> None:
     site.command("push", "acme/shop:v2", "--json", expect=0, **collector.settings)
-    site.drain(within=60, **collector.settings)
+    site.drain(**collector.settings)
     (begun,) = collector.named("push by hand")
     assert {span.trace_id for span in collector.spans} == {begun.trace_id}
     assert lineage(collector.spans, collector.named("rollout")[0])[-1] == "push by hand"
@@ -146,7 +146,7 @@ def test_what_the_environment_says_of_the_exporter_counts(site: Site, collector:
 
 def test_what_is_not_sampled_is_not_sent(site: Site, collector: Collector) -> None:
     push = site.push("acme/shop:v2")
-    log = site.drain(within=60, **collector.settings, OTEL_TRACES_SAMPLER="always_off")
+    log = site.drain(**collector.settings, OTEL_TRACES_SAMPLER="always_off")
     assert outcomes(log) == {push.id: "updated"}
     assert collector.requests == []
 

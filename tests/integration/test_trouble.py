@@ -11,7 +11,7 @@ import pytest
 
 from tests.azurite import Azurite
 from tests.integration.test_crashes import endpoint, through
-from tests.processes import wait_until
+from tests.processes import PATIENCE, wait_until
 from tests.site import Site, events, outcomes, running_site
 from tests.tripwire import Tripwire
 
@@ -25,10 +25,10 @@ def test_what_failed_is_told_though_the_change_after_it_is_refused_for_a_while(s
     worker = site.worker()
     worker.wait_for_log('"AuthorizationFailed"')
     worker.wait_for_log(bad.id, 30)
-    wait_until(lambda: bad.id in outcomes(list(events(worker))), 20, "the end of what failed")
+    wait_until(lambda: bad.id in outcomes(list(events(worker))), PATIENCE, "the end of what failed")
     assert (site.poison.count(), site.waiting()) == (1, {"docker.io/acme/shop:v2"})
     site.arm.clear_faults()
-    wait_until(site.is_at_rest, 40, "the older push going on")
+    wait_until(site.is_at_rest, PATIENCE, "the older push going on")
     assert worker.terminate() == 0
     assert outcomes(list(events(worker))) == {bad.id: "failed", older.id: "updated"}
 
@@ -52,7 +52,7 @@ def test_a_look_that_another_worker_receives_before_its_record_is_written_waits_
 
     def holds_back_the_record(method: str, path: str) -> bool:
         if method == "PUT" and "/groups/" in path and not came_back.is_set():
-            came_back.wait(60)
+            came_back.wait(PATIENCE)
         return False
 
     def sees_what_comes_back(method: str, path: str) -> bool:
@@ -69,9 +69,9 @@ def test_a_look_that_another_worker_receives_before_its_record_is_written_waits_
         # With one step at a time it leaves the look that it has sent to the other worker.
         sender = site.worker(name="sender", ACI_HOOKS_CONCURRENCY="1", **through(site, "blob", blobs.url))
         site.push("acme/shop:v2")
-        wait_until(lambda: site.updates.count() == 2, 30, "the look beside the rollout")
+        wait_until(lambda: site.updates.count() == 2, PATIENCE, "the look beside the rollout")
         receiver = site.worker(name="receiver", **through(site, "queue", queue.url))
-        wait_until(lambda: site.is_at_rest() and bool(site.record().outcomes), 60, "the end of the push")
+        wait_until(lambda: site.is_at_rest() and bool(site.record().outcomes), PATIENCE, "the end of the push")
         assert (sender.terminate(), receiver.terminate()) == (0, 0)
         assert (site.images()["web"], site.effective_puts()) == ("acme/shop:v2", 1)
     assert asked[0] <= 1
@@ -88,7 +88,7 @@ def test_sigterm_ends_a_worker_while_the_storage_is_frozen(*, in_hand: bool) -> 
             worker.wait_for_log('"applying"')
         own.program.signal(signal.SIGSTOP)
         try:
-            assert worker.terminate(within=60) == 0
+            assert worker.terminate() == 0
         finally:
             own.program.signal(signal.SIGCONT)
         if in_hand:

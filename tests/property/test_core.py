@@ -38,6 +38,7 @@ from worker.groups.group import ContainerGroup
 from worker.policies.parse import parse_policy
 from worker.policies.policy import Update
 from worker.policies.semver import SemVer
+from worker.record.container import Candidate, ContainerRecord, FailedPush, Good, Pin
 from worker.record.overrides import NothingToRollBackTo, hold, release, roll_back
 from worker.record.record import (
     ENDED_KEPT,
@@ -50,18 +51,7 @@ from worker.record.record import (
     PAST_KEPT,
     Record,
 )
-from worker.record.values import (
-    Candidate,
-    Change,
-    ContainerRecord,
-    FailedPush,
-    Flight,
-    Good,
-    Hold,
-    Patience,
-    Pin,
-    Undone,
-)
+from worker.record.values import Change, Flight, Hold, Patience, Undone
 from worker.targets.target import ContainerRule, Target
 
 NAMES = ("web", "blue", "proxy")
@@ -262,11 +252,12 @@ ANSWERS: st.SearchStrategy[Digest] = st.sampled_from([None, *DIGESTS, Absence("M
 
 def look(situation: Situation, told: Callable[[UpdateMessage], Digest]) -> tuple[Record, Action]:
     """What the worker does in a look, without its calls: `told` is what the registry says of a push."""
-    decided = situation.admitted()
+    decided, before = situation.admitted(), None
     for _ in range(MOST_LOOKUPS):
         asked = situation.to_look_up(decided)
-        if asked is None:
+        if asked is None or asked == before:
             break
+        before = asked
         says = told(asked)
         decided = situation.looked_up(decided, asked, says)
         if isinstance(says, Absence):

@@ -10,7 +10,7 @@ from shared.errors import RemoteError
 from shared.message import TargetId
 from shared.queue import LeasedMessage
 from tests.fakes import Clock, MemoryQueue, MemoryRecords, SimulatedGroups
-from worker.adapters.record_blobs import read_record
+from worker.adapters.record_blobs.texts import read_record
 from worker.groups.group import ContainerGroup
 from worker.record.record import Record
 

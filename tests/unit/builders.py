@@ -13,8 +13,9 @@ from tests.fakes import EPOCH
 from worker.core.rules import RolloutRules
 from worker.groups.group import ContainerGroup
 from worker.policies.parse import parse_policy
+from worker.record.container import Candidate, ContainerRecord, FailedPush, Good, Pin
 from worker.record.record import Record
-from worker.record.values import Candidate, Change, ContainerRecord, FailedPush, Good, Hold, Patience, Pin, Timer
+from worker.record.values import Change, Hold, Patience, Timer
 from worker.targets.target import ContainerRule, Target
 
 SHOP = TargetId(subscription="sub", resource_group="web", container_group="shop")

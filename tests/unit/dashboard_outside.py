@@ -9,7 +9,8 @@ from shared.message import TargetId
 from tests.fakes import Clock, FixedTargets, MemoryQueue, MemoryRecords, SimulatedGroups
 from tests.site import definition
 from tests.unit.builders import API, SHOP
-from worker.dashboard.reader import Reader, Sources
+from worker.dashboard.reader import Reader
+from worker.dashboard.sources import Sources
 from worker.groups.group import ContainerGroup
 from worker.record.trace import Trace
 from worker.targets.target import Target, single_target

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import click
@@ -13,7 +10,6 @@ from click.testing import CliRunner
 
 from aci_hooks.__main__ import main
 from shared.telemetry import for_people
-from tests.processes import PROJECT, environment_of
 from worker.commands.lazily import Place
 from worker.commands.output import ROOMY, count_of, print_table
 
@@ -58,48 +54,6 @@ def test_the_list_says_of_a_command_what_it_says_of_itself(path: tuple[str]) -> 
     said = command.short_help or command.get_short_help_str(200)
     listed = next(item.help for item in main.shell_complete(context, path[0]) if item.value == path[0])
     assert listed == said or path == ("ingress",)
-
-
-@pytest.mark.parametrize("asked", [["--version"], ["--help"]])
-def test_what_needs_no_sdk_imports_none(asked: list[str]) -> None:
-    assert heavy_modules("-c", RUN.format(asked)) == set()
-
-
-@pytest.mark.parametrize(
-    ("words", "completed"),
-    [("aci-hooks st", {"status"}), ("aci-hooks history --fa", {"--failed"}), ("aci-hooks dead-letters pu", {"purge"})],
-)
-def test_completion_of_commands_and_options_imports_no_sdk(words: str, completed: set[str]) -> None:
-    asked = {"_ACI_HOOKS_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
-    assert heavy_modules("-c", RUN.format([]), **asked) == set()
-    context = {"env": {**environment_of({}), **asked}, "capture_output": True, "text": True, "check": True}
-    out = subprocess.run([sys.executable, "-m", "aci_hooks"], **context, cwd=PROJECT).stdout  # type: ignore[call-overload]
-    assert {line.partition(",")[2] for line in out.splitlines()} == completed
-
-
-RUN = """
-import sys
-from aci_hooks.__main__ import main
-try:
-    main({}, prog_name="aci-hooks")
-except SystemExit as end:
-    assert not end.code, end.code
-print(sorted(sys.modules), file=sys.stderr)
-"""
-
-
-def heavy_modules(*arguments: str, **settings: str) -> set[str]:
-    """What a run imported of all that takes its time."""
-    ended = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=PROJECT,
-        env=environment_of(settings),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    imported = {name.partition(".")[0] for name in ast.literal_eval(ended.stderr)}
-    return imported & {"azure", "flask", "gunicorn", "httpx", "pydantic", "rich", "structlog", "requests", "yaml"}
 
 
 def test_another_name_of_a_command_is_offered_for_one_that_is_misspelt() -> None:

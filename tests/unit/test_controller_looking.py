@@ -287,6 +287,19 @@ class TestLookups:
         assert [(each.code, each.attempts) for each in scene.letters] == [("ManifestUnknown", 3)]
         assert scene.images == OLD
 
+    def test_an_image_that_did_not_exist_is_not_put_while_its_registry_gives_no_answer(self) -> None:
+        scene = Scene()
+        # In the looks after the first one the registry tells nothing, and is asked once in each.
+        scene.on("digest", RemoteError("registry", 404, "ManifestUnknown", "no manifest"))
+        for looks in (1, 2):
+            assert scene.look() == again(5)
+            assert scene.calls.count("before digest") == looks
+            assert scene.images == OLD
+            scene.clock.advance(5)
+        assert scene.look() == Complete()
+        assert [(each.code, each.attempts) for each in scene.letters] == [("ManifestUnknown", 3)]
+        assert scene.images == OLD
+
 
 class TestTheLease:
     def test_without_it_nothing_is_sent(self) -> None:

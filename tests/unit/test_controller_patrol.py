@@ -458,6 +458,21 @@ class TestNewTargets:
         beat.round()
         assert beat.registry.asked == SWEEP_TRIES
 
+    @pytest.mark.parametrize("hold", [None, Hold(reason="audit", since=at(0))])
+    def test_what_a_group_runs_is_noted_before_it_is_swept(self, hold: Hold | None) -> None:
+        beat = Beat(record(hold=hold), Listed({"web": "acme/shop:0", "api": "acme/api:0", "odd": "?"}))
+        beat.round()
+        assert (beat.record.swept, beat.record.ran) == (False, ("docker.io/acme/api", "docker.io/acme/shop"))
+        etag = beat.records.load(beat.record.target)[1]
+        beat.round()
+        assert beat.records.load(beat.record.target)[1] == etag
+
+    def test_what_a_group_ran_is_not_forgotten_when_no_list_shows_it(self) -> None:
+        beat = Beat(record(hold=Hold(reason="audit", since=at(0)), ran=("docker.io/acme/shop",)))
+        beat.targets = Seen(TARGET, groups={})
+        beat.round()
+        assert beat.record.ran == ("docker.io/acme/shop",)
+
     def test_a_held_target_is_swept_once_it_is_released(self) -> None:
         beat = Beat(record(hold=Hold(reason="audit", since=at(0))))
         for _ in range(SWEEP_TRIES + 1):

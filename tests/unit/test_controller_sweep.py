@@ -38,8 +38,9 @@ from worker.controller.timers import CONFLICTS
 from worker.groups.health import LONG_AGO
 from worker.policies.parse import parse_policy
 from worker.ports import Absent, Dated, Found, Lookup, Unknown
+from worker.record.container import ContainerRecord, Good
 from worker.record.record import Record
-from worker.record.values import ContainerRecord, Flight, Good
+from worker.record.values import Flight
 from worker.targets.target import ContainerRule, Target, single_target
 
 ONE, NEXT = digest("one"), digest("next")

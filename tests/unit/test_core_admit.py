@@ -29,13 +29,15 @@ from tests.unit.builders import (
 )
 from tests.unit.policy_table import policy_of
 from worker.core.acquaint import acquaint, is_redeployed
-from worker.core.admit import Ruling, admit, consider, newer, repeated
+from worker.core.admit import Ruling, admit, consider, newer
 from worker.core.following import followings
 from worker.core.leaving import leave
+from worker.core.repeats import repeated
 from worker.groups.group import ContainerGroup
 from worker.policies.parse import parse_policy
+from worker.record.container import ContainerRecord, Good
 from worker.record.record import GOODS_KEPT, Record
-from worker.record.values import MANUAL, ContainerRecord, Flight, Good, Result, Undone
+from worker.record.values import MANUAL, Flight, Result, Undone
 from worker.targets.target import ContainerRule, Target
 
 FIRST, SECOND, THIRD = digest("first"), digest("second"), digest("third")

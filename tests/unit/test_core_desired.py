@@ -8,8 +8,9 @@ import pytest
 
 from tests.unit.builders import at, candidate, change, container, digest, failure, good, message, pin, record
 from worker.core.desired import Desired, desired, drifted, runs, to_put
+from worker.record.container import ContainerRecord, Good
 from worker.record.record import Record
-from worker.record.values import ContainerRecord, Good, Hold, Undone
+from worker.record.values import Hold, Undone
 
 ONE_GOOD = digest("one")
 BY_DIGEST = f"acme/shop@{ONE_GOOD}"

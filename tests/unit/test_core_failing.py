@@ -21,8 +21,9 @@ from tests.unit.builders import (
     record,
 )
 from worker.core.failing import Failed, brought_back, conclude, fail
+from worker.record.container import ContainerRecord
 from worker.record.record import FAILURES_KEPT, LONGEST_DETAIL, Record
-from worker.record.values import ContainerRecord, Hold, Undone
+from worker.record.values import Hold, Undone
 
 ONE, TWO, THREE = message("1", pushed=-10), message("2"), message("3", pushed=10)
 ONE_GOOD, TWO_IS = digest("one"), digest("two")

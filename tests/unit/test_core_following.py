@@ -29,7 +29,7 @@ from worker.core.following import (
     unknown_here,
 )
 from worker.policies.policy import AnyTag, SameTag
-from worker.record.values import ContainerRecord, Good
+from worker.record.container import ContainerRecord, Good
 from worker.targets.target import ContainerRule, Target, single_target
 
 ONE, OTHER = digest("one"), digest("other")

@@ -89,6 +89,15 @@ def test_an_image_that_does_not_exist_is_looked_up_again() -> None:
     assert (now.outbox[0].code, now.outbox[0].at) == ("ManifestUnknown", NOW)
 
 
+@pytest.mark.parametrize("told", [None, SECOND])
+def test_an_image_that_did_not_exist_is_not_put_while_its_registry_gives_no_answer(told: str | None) -> None:
+    now = record({"web": container(candidate(TWO, None, lookups=2, looked_up_at=NOW - timedelta(seconds=5)))})
+    why = "docker.io/acme/shop:2 did not exist in its registry, which gives no answer now"
+    assert ends(situation(now).looked_up(now, TWO, told)) == [("2", "failed", why)]
+    # The registry itself may have got the image meanwhile.
+    assert situation(now).looked_up(now, TWO, Found(SECOND)).containers["web"].candidates[0].image is not None
+
+
 @pytest.mark.parametrize("state", ["Updating", "Succeeded"])
 @pytest.mark.parametrize("known", [True, False])
 def test_a_new_container_is_not_recorded_during_a_transition(state: str, known: bool) -> None:

@@ -32,9 +32,9 @@ from worker.core.look import Absence, Digest
 from worker.core.plan import MASK, Plan, PlannedImage, difference, plan
 from worker.groups.group import ContainerGroup
 from worker.policies.parse import parse_policy
+from worker.record.container import ContainerRecord, Good
 from worker.record.overrides import hold
 from worker.record.record import MOST_WAITING, Record
-from worker.record.values import ContainerRecord, Good
 from worker.targets.target import ContainerRule, Target
 
 THREE = message("3", pushed=60)

@@ -27,8 +27,9 @@ from tests.unit.builders import (
 )
 from worker.core.proving import prove
 from worker.groups.group import ContainerGroup
+from worker.record.container import Candidate, ContainerRecord, Good
 from worker.record.record import GOODS_KEPT, Record
-from worker.record.values import AddressChange, Candidate, ContainerRecord, Good, Undone
+from worker.record.values import AddressChange, Undone
 
 MOVED = {"ip": "20.50.0.9"}
 

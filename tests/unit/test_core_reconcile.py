@@ -38,8 +38,9 @@ from worker.core.reconcile import reconcile
 from worker.core.rules import Action, Put, Rest, RolloutRules, Wait
 from worker.groups.group import ContainerGroup
 from worker.groups.health import LONG_AGO
+from worker.record.container import Candidate
 from worker.record.record import MOST_WAITING, Record
-from worker.record.values import Candidate, Flight, Patience, Undone
+from worker.record.values import Flight, Patience, Undone
 
 BY_TAG = {"aci-hooks.hold": "freeze"}
 SLOWLY = timedelta(seconds=60)

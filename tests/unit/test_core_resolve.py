@@ -30,9 +30,10 @@ from worker.groups.group import ContainerGroup
 from worker.policies.conditions import Conditions
 from worker.policies.longform import LongForm
 from worker.policies.policy import AnyTag
+from worker.record.container import Candidate, ContainerRecord, Good
 from worker.record.lookups import Found
 from worker.record.record import Record
-from worker.record.values import MANUAL, Candidate, ContainerRecord, Good, Hold
+from worker.record.values import MANUAL, Hold
 from worker.targets.target import ContainerRule, Target
 
 FIRST, SECOND, THIRD = digest("first"), digest("second"), digest("third")

@@ -37,8 +37,9 @@ from worker.core.desired import desired
 from worker.core.rules import Action, Put, RolloutRules, Wait
 from worker.core.watch import watch
 from worker.groups.group import ContainerGroup
+from worker.record.container import ContainerRecord
 from worker.record.record import Record
-from worker.record.values import ContainerRecord, Patience, Undone
+from worker.record.values import Patience, Undone
 
 SIDE = {"side": "acme/side:1"}
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -11,7 +9,6 @@ from structlog.testing import capture_logs
 
 from shared.errors import RemoteError
 from shared.message import TargetId
-from tests.processes import PROJECT
 from tests.unit.builders import API, SHOP, TWO, at, record
 from tests.unit.dashboard_outside import Outside
 from tests.unit.test_dead_letters import letter
@@ -24,8 +21,6 @@ from worker.record.record import Record
 from worker.record.values import Hold
 from worker.targets.target import single_target
 
-PATIENCE = 60
-"""Seconds: more than anything here takes, on any machine."""
 DOWN = RemoteError("arm", 503, "ServiceUnavailable", "down, s3cret")
 
 
@@ -223,24 +218,6 @@ def test_one_that_breaks_keeps_no_other_from_being_read(outside: Outside) -> Non
     outside.records.save(record(hold=Hold(reason="sale", since=at(0))), etag)
     outside.look()
     assert words(outside)["shop"] == "held"
-
-
-def test_a_read_that_hangs_does_not_hold_up_the_end_of_the_program() -> None:
-    program = """
-import threading
-from tests.unit.dashboard_outside import Outside
-
-outside, hangs = Outside(), threading.Event()
-
-def hang(call):
-    hangs.set()
-    threading.Event().wait()
-
-outside.groups.probe = hang
-threading.Thread(target=outside.look, daemon=True).start()
-hangs.wait()
-"""
-    subprocess.run([sys.executable, "-c", program], cwd=PROJECT, check=True, timeout=PATIENCE)
 
 
 def test_a_round_that_breaks_is_followed_by_another(outside: Outside) -> None:

@@ -14,7 +14,7 @@ from ingress.metrics import OUTCOMES, Metrics
 from shared.metrics import FAILURE_CODES, OPERATIONS, RESULTS, SETTLEMENTS, WritesRemaining, step_failed
 from shared.settings import SENDERS
 from tests.unit.controller_builders import counted
-from tests.unit.test_operations_page import NO_LETTER, known_to_failures, name_of, sources, written
+from tests.unit.test_operations_page import NO_LETTER, known_to_failures, name_of, parsed, written
 from worker.failures import classify as failures
 from worker.record.values import Result
 
@@ -65,13 +65,12 @@ def test_a_code_that_nobody_has_heard_of_makes_no_series() -> None:
 
 def literal_labels(of: str) -> Iterator[str]:
     """The texts that the code passes to `labels` of a metric."""
-    for source in sources():
-        for node in ast.walk(ast.parse(source)):
-            called = node.func if isinstance(node, ast.Call) else None
-            if isinstance(node, ast.Call) and isinstance(called, ast.Attribute) and called.attr == "labels":
-                texts = [one.value for one in node.args if isinstance(one, ast.Constant)]
-                if name_of(called.value) == of:
-                    yield from map(str, texts)
+    for node in parsed():
+        called = node.func if isinstance(node, ast.Call) else None
+        if isinstance(node, ast.Call) and isinstance(called, ast.Attribute) and called.attr == "labels":
+            texts = [one.value for one in node.args if isinstance(one, ast.Constant)]
+            if name_of(called.value) == of:
+                yield from map(str, texts)
 
 
 @pytest.mark.parametrize(("metric", "values"), [("ARM_CALLS", OPERATIONS), ("SETTLED", SETTLEMENTS)])

@@ -7,6 +7,7 @@ import importlib.util
 import pkgutil
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib.abc import SourceLoader
 
 import shared
@@ -25,8 +26,13 @@ NO_LETTER = {"Busy", "Timeout"}
 WRITERS = {"Broken", "RemoteError", "refused", "give_up", "dead_lettered", "bad_answer"}
 
 
+@cache
+def parsed() -> list[ast.AST]:
+    """Every node of every module that a worker may run, wherever it is."""
+    return [node for source in sources() for node in ast.walk(ast.parse(source))]
+
+
 def sources() -> Iterator[str]:
-    """The source of every module that a worker may run, wherever it is."""
     for package in (shared, worker):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             spec = importlib.util.find_spec(module.name)
@@ -36,11 +42,10 @@ def sources() -> Iterator[str]:
 
 def written() -> Iterator[str]:
     """The codes that are written in the code where an error or a failure is made."""
-    for source in sources():
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.Call) and name_of(node.func) in WRITERS:
-                texts = (one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str))
-                yield from (text for text in texts if CODE.fullmatch(text))
+    for node in parsed():
+        if isinstance(node, ast.Call) and name_of(node.func) in WRITERS:
+            texts = (one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str))
+            yield from (text for text in texts if CODE.fullmatch(text))
 
 
 def name_of(called: ast.expr) -> str:

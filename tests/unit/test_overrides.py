@@ -26,9 +26,10 @@ from tests.unit.builders import (
 )
 from worker.core.desired import desired
 from worker.core.proving import prove
+from worker.record.container import ContainerRecord, FailedPush, Good, Pin
 from worker.record.overrides import NothingToRollBackTo, Wish, end_hold, hold, release, roll_back, what_comes_back
 from worker.record.record import FAILURES_KEPT, Record
-from worker.record.values import ContainerRecord, FailedPush, Good, Hold, Pin, Undone
+from worker.record.values import Hold, Undone
 
 ONE_GOOD = digest("one")
 ONE, TWO, THREE = message("1", pushed=-10), message("2"), message("3", pushed=10)

@@ -8,20 +8,16 @@ import pytest
 from pydantic import ValidationError
 
 from tests.unit.builders import SHOP, at, candidate, container, digest, failure, good, message
+from worker.record.container import Candidate, ContainerRecord, FailedPush, Good, Pin
 from worker.record.record import Record
 from worker.record.values import (
     MANUAL,
     ROLLBACK,
     AddressChange,
-    Candidate,
     Change,
-    ContainerRecord,
     Ending,
-    FailedPush,
-    Good,
     Outcome,
     Patience,
-    Pin,
     Result,
     Timer,
     Undone,

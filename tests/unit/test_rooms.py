@@ -15,8 +15,8 @@ from tests.processes import PROJECT
 OWNERS = {
     "apprise": {"worker.adapters.notifications.services"},
     "azure.storage.queue": {"shared.queue"},
-    "azure.storage.blob": {"worker.adapters.record_blobs"},
-    "azure.mgmt": {"worker.adapters.arm"},
+    "azure.storage.blob": {"worker.adapters.record_blobs.client"},
+    "azure.mgmt": {"worker.adapters.arm.client"},
     "azure.identity": {"shared.credential"},
     "azure.keyvault": {"worker.adapters.secret_sources"},
     "azure.monitor": {"shared.otel_tracer"},

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +23,6 @@ from shared.otel_tracer import LastWord, OtelSpan, OtelTracer, Outgoing
 from shared.settings import Settings
 from shared.telemetry import Redaction, new_traceparent
 from shared.time_limit import within
-from tests.processes import PROJECT, environment_of
 from tests.spans import Spans, ids_of, links_of, parent_of, recording
 from tests.unit.builders import at
 
@@ -279,51 +276,3 @@ def test_the_last_spans_hold_up_the_end_for_a_moment_only(monkeypatch: pytest.Mo
     tracing.stop()
     assert not for_ever.is_set()
     for_ever.set()
-
-
-IMPORTS = """
-import os, sys
-from pathlib import Path
-{code}
-Path(sys.argv[1]).write_text(" ".join(name for name in sys.modules if name.startswith("opentelemetry")))
-"""
-INGRESS = """
-from ingress.__main__ import _assemble, _configuration
-from shared import tracing
-settings, limits, redaction = _configuration(dict(os.environ))
-with tracing.traced(settings, "tests", redaction):
-    app = _assemble(settings, limits)
-"""
-WORKER = """
-from worker.commands.opening import Opening
-from shared import tracing
-import worker.commands.run, worker.commands.push, worker.adapters.monitoring
-deployment = Opening(dict(os.environ))()
-with tracing.traced(deployment.settings, "tests", deployment.redaction):
-    deployment.worker()
-"""
-COMMAND = """
-from click.testing import CliRunner
-from aci_hooks.__main__ import main
-assert CliRunner().invoke(main, ["schema"]).exit_code == 0
-"""
-
-
-@pytest.mark.parametrize(("code", "traced"), [(INGRESS, False), (WORKER, False), (COMMAND, False), (WORKER, True)])
-def test_nothing_of_opentelemetry_is_imported_unless_it_is_asked_for(code: str, traced: bool, tmp_path: Path) -> None:
-    environment = {
-        "AZURE_STORAGE_CONNECTION_STRING": "UseDevelopmentStorage=true",
-        "ACI_HOOKS_WEBHOOK_TOKENS": "a-token-of-16-ch",
-        "AZURE_SUBSCRIPTION_ID": "sub",
-        "RESOURCE_GROUP_NAME": "web",
-        "CONTAINER_GROUP_NAME": "shop",
-        **({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"} if traced else {}),
-    }
-    imported = tmp_path / "imported"
-    subprocess.run(
-        [sys.executable, "-c", IMPORTS.replace("{code}", code), str(imported)],
-        cwd=PROJECT,
-        env=environment_of(environment),
-        check=True,
-    )
-    assert bool(imported.read_text()) is traced

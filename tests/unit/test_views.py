@@ -15,8 +15,8 @@ from tests.unit.builders import RULES, Json, at, candidate, container, digest, m
 from worker.core.reconcile import reconcile
 from worker.core.rules import Put
 from worker.groups.group import ContainerGroup
+from worker.record.container import FailedPush
 from worker.record.record import Record
-from worker.record.values import FailedPush
 
 FAST = replace(
     RULES,

@@ -47,6 +47,7 @@ class Secrets:
         A file of a secret volume is bytes, every other secret a text.
         """
         values: dict[str, Secret] = {}
+        # All are read before anything is raised, so that somebody who mends one hears of the others at once.
         errors = []
         for path, source in sources.items():
             try:
@@ -81,6 +82,7 @@ class Secrets:
             raise RemoteError(error.service, error.status, error.code, why, error.retry_after) from error
         except _Unreadable as error:
             raise _unavailable(path, source, str(error)) from error
+        # Learnt before it is judged: what is unfit is a secret all the same, and must not be logged.
         self._learn(content)
         if misfit := unfit(path, content):
             raise _unavailable(path, source, misfit)
@@ -101,6 +103,7 @@ class Secrets:
             return (vault.get_secret(name, version).value or "").encode()
 
     def _vault(self, url: str) -> SecretClient:
+        # A client for each vault is kept, so that its token is not fetched again for every secret.
         with self._lock:
             if url not in self._vaults:
                 self._vaults[url] = SecretClient(url, self._credential(), retry_total=0, **_TIMEOUTS)

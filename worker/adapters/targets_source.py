@@ -83,6 +83,7 @@ class TargetsSource:
             stat = self._path.stat()
         except OSError:
             return None
+        # The time of the last change alone is tempting, but a file may be replaced by one with the same time.
         return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
 
     def _read(self) -> str:

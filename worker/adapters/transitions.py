@@ -39,12 +39,16 @@ class Watch:
 
     def glance(self, target: TargetId) -> ContainerGroup | None:
         """The group as listed, without instance views, if it is in transition for certain; None: read it."""
+        # A list has no instance views, so it does not show how containers fare. It is enough only for a group in
+        # transition, for which a look does nothing but wait.
         subscription = self._of(target)
         now = self._monotonic()
         with subscription.lock:
             # Nobody says when the waiting is over, so a group that was not waited for lately is forgotten.
             oldest = now - 10 * self._interval
-            subscription.waiting = {one: at for one, at in list(subscription.waiting.items()) if at > oldest}
+            # A copy, because `waits` adds to it without the lock.
+            waited_for = list(subscription.waiting.items())
+            subscription.waiting = {one: at for one, at in waited_for if at > oldest}
             if target not in subscription.waiting or len(subscription.waiting) < WORTH_A_LIST:
                 return None
             if now - subscription.listed_at > self._interval:

@@ -16,7 +16,7 @@ from shared.settings import WorkerSettings
 from shared.storage_actions import explained
 from worker.adapters.notifications.destination import destination_of
 from worker.adapters.notifications.services import Unfit
-from worker.adapters.record_blobs import Records, open_records
+from worker.adapters.record_blobs.client import Records, open_records
 from worker.adapters.targets_source import TargetsSource
 from worker.commands.logs_right import LogsRight
 from worker.commands.naming import held_back, names_of

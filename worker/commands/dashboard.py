@@ -11,7 +11,7 @@ from worker.commands.opening import fail
 from worker.commands.output import example
 
 if TYPE_CHECKING:
-    from worker.dashboard.reader import Sources
+    from worker.dashboard.sources import Sources
     from worker.wiring import Deployment
 
 PORT = 8082
@@ -59,7 +59,7 @@ def _open_to_others(host: str) -> str:
 
 
 def _sources(deployment: Deployment) -> Sources:
-    from worker.dashboard.reader import Sources
+    from worker.dashboard.sources import Sources
 
     return Sources(
         groups=deployment.arm,

@@ -250,6 +250,7 @@ def _chosen(letters: list[Letter], letter_ids: tuple[str, ...]) -> list[Letter]:
 def _forgive(deployment: Deployment, message: UpdateMessage) -> None:
     from worker.ports import Conflict
 
+    # Until nobody has written the record in between. A push that never reached a target has failed in no record.
     while message.target:
         record, etag = deployment.records.load(message.target)
         forgiven = record.forgive(message.id)

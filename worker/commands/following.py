@@ -70,6 +70,7 @@ class Tail:
         from shared.errors import RemoteError
 
         with contextlib.suppress(RemoteError):
+            # The record may be newer than the list that named its ETag.
             record, loaded = self._records.load(target)
             self._seen[target] = loaded or etag
             return record
@@ -95,10 +96,11 @@ def follow_group(deployment: Deployment, target: TargetId, screen: Screen, timeo
     known = {outcome.id for outcome in first.outcomes}
     failed = False
     if is_over(first):
-        last = f"; the last push: {first.outcomes[0].image} {told(first.outcomes[0])}" if first.outcomes else ""
+        newest = first.outcomes[0] if first.outcomes else None
+        last = f"; the last push: {newest.image} {told(newest)}" if newest else ""
         held = f"; held by hand: {first.hold.reason}" if first.hold else ""
         screen.show(target, f"nothing is under way{held}{last}")
-        return FAILED if first.outcomes and is_dead(first.outcomes[0].result) else DONE
+        return FAILED if newest and is_dead(newest.result) else DONE
 
     def look() -> int | None:
         nonlocal failed
@@ -106,6 +108,7 @@ def follow_group(deployment: Deployment, target: TargetId, screen: Screen, timeo
             for message in record.waiting().values():
                 if place := place_of(record, message.id):
                     screen.show(target, f"{message.push.image} {place.text}", of=message.id)
+            # The record has the newest first, and people read the oldest first.
             for outcome in reversed(record.outcomes):
                 if outcome.id not in known:
                     known.add(outcome.id)

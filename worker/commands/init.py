@@ -11,7 +11,7 @@ from worker.commands.output import count_of, example, print_json, print_line
 from worker.commands.side_by_side import side_by_side
 
 if TYPE_CHECKING:
-    from worker.adapters.arm import Arm
+    from worker.adapters.arm.client import Arm
     from worker.commands.opening import Opening
     from worker.groups.group import ContainerGroup
 

@@ -63,6 +63,7 @@ class LazyGroup(click.Group):
             for name in self.list_commands(ctx)
             if name.startswith(incomplete)
         ]
+        # Not the group's own method, which would import every command to name it.
         return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -15,7 +15,7 @@ from worker.commands.output import print_line
 if TYPE_CHECKING:
     from shared.settings import WorkerSettings
     from shared.telemetry import Redaction
-    from worker.adapters.arm import Arm
+    from worker.adapters.arm.client import Arm
     from worker.wiring import Deployment
 
 MISCONFIGURED = 2
@@ -52,7 +52,7 @@ class Opening:
     def arm(self) -> tuple[Arm, WorkerSettings]:
         """Azure alone, for whoever has neither targets nor storage yet; ends the program like a call of this."""
         from shared.environment import SettingsError
-        from worker.adapters.arm import open_arm
+        from worker.adapters.arm.client import open_arm
 
         # Nothing of either is opened; a setting that is there is checked all the same.
         stand_ins = {"ACI_HOOKS_TARGETS": "none", "ACI_HOOKS_TARGETS_FILE": ""}

@@ -56,6 +56,7 @@ def plan(context: click.Context, *, image: str, short: bool, as_json: bool) -> N
     plans = _plans(deployment, message)
     unseen = deployment.catalogue.problems()
     if as_json:
+        # A place that could not be looked at is an entry, too, so that no program takes the array for complete.
         failed: dict[str, Any] = {"target": None, "action": "fail", "changes": [], "restarts": [], "diff": ""}
         print_json([*map(_as_json, plans), *({**failed, "reasons": [problem]} for problem in unseen)])
     else:

@@ -55,6 +55,7 @@ def run(context: click.Context, *, drain: bool) -> None:
     deployment: Deployment = context.obj()
     settings = deployment.settings
     worker = deployment.worker()
+    # Before anything that takes time, so that a worker that is stopped while it starts ends well, too.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _stop(worker))
     tracing.start(settings, "aci-hooks-worker", deployment.redaction)
@@ -69,6 +70,7 @@ def run(context: click.Context, *, drain: bool) -> None:
     try:
         deployment.ensure_storage()
     except RemoteError as error:
+        # The loop tries again for as long as it takes. Ending here would only have the platform start us again.
         log.warning("storage is not ready yet, continuing", error=str(error))
     if settings.worker_port:
         # At once, so that the first scrape has all there is.

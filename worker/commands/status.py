@@ -84,6 +84,7 @@ def _status(deployment: Deployment, target: TargetId) -> Status:
     from worker.core.status import status_of
 
     record = group = None
+    # The record and the group come from different systems. One that can't be read must not hide what the other says.
     problems = []
     try:
         record = deployment.records.load(target)[0]
@@ -101,7 +102,8 @@ def _groups(found: Sequence[Status]) -> Group:
     from rich.console import Group
 
     name_of = names_of(one.target for one in found)
-    reasons = [text(name_of(one.target), "bold").append(text(f": {why}")) for one in found for why in _why(one)]
+    told = ((one, why) for one in found for why in _why(one))
+    reasons = [text(name_of(one.target), "bold").append(text(f": {why}")) for one, why in told]
     shown = _table(found, name_of) if console().width >= ROOMY else _blocks(found, name_of)
     return Group(shown, *(text(""), *reasons, text("")) if reasons else ())
 
@@ -147,6 +149,7 @@ def _row(one: Status, name_of: Callable[[TargetId], str]) -> list[Any]:
     now = datetime.now(UTC)
     rollout = last = ""
     if one.rollout:
+        # Another machine's clock has written the times, so they may seem to lie in the future.
         age = how_long(max(0.0, (now - one.rollout.since).total_seconds()))
         rollout = f"{one.rollout.image}, {one.rollout.phase}, since {age}"
     if one.last:
@@ -194,6 +197,7 @@ def _watch(deployment: Deployment, targets: Sequence[TargetId], *, as_json: bool
     from worker.core.entries import as_entry
 
     out = console()
+    # Whatever is no screen can't be drawn over: a file and a pipe get one view after the other.
     if as_json or not out.is_terminal or out.is_dumb_terminal:
         while True:
             found = look(deployment, targets, doing=None)

@@ -92,6 +92,7 @@ class CrashLogs:
                 found[container] = self._safe(read(target.id, container, deadline))
             except RemoteError as error:
                 self._not_read(target, error)
+                # A missing right or an outage would only be met again with the next one, while a group is down.
                 is_about_this_container = error.status == 404
                 if not is_about_this_container:
                     break
@@ -131,6 +132,7 @@ def _joined(names: Sequence[str], lines: Mapping[str, str]) -> str:
     read = {name: lines[name] for name in names if lines.get(name)}
     if len(read) == 1:
         return next(iter(read.values()))
+    # Each gets the same room, so that a container that prints a lot does not push the others out.
     share = LONGEST_LOG // max(1, len(read))
     return "\n".join(_headed(name, text, share) for name, text in read.items())
 

@@ -107,6 +107,7 @@ def redrive(
             continue
         try:
             poison.renew(letter.leased)  # so that nobody else redrives it meanwhile
+            # Forgive, then send. In the other order, a worker that is quick would find the push to have failed before.
             forgive(message)
             updates.send(message.model_copy(update={"attempts": 0, "dequeued": 0}).encode())
             # Send, then delete: a crash in between leaves the message and its letter, never neither.

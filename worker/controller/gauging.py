@@ -40,6 +40,7 @@ class Gauging:
 
     def _record(self, target: TargetId, etag: str) -> tuple[str, Record | None]:
         """A record and the ETag of the list that it was read for; None in its place if it can't be read."""
+        # Reading every record each time would cost a request for each. Only those that have changed are read.
         seen = self._seen.get(target)
         if seen and seen[0] == etag:
             return seen

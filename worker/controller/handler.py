@@ -103,7 +103,7 @@ class Handler:
 
     def _receive_and_settle(self, target: TargetId, together: Sequence[Opened]) -> None:
         updates = [(opened.leased, opened.message) for opened in together if isinstance(opened.message, UpdateMessage)]
-        # The queue may hold one push twice, under one id.
+        # The queue may hold one push twice, under one id. It is received once, and both messages are settled.
         messages = {message.id: message for _, message in updates}
         settlements = self._receive(target, list(messages.values()), together[0].crashes)
         for leased, message in updates:
@@ -196,6 +196,7 @@ class Handler:
         detail: str,
         attempts: int,
     ) -> Settlement:
+        # Told before the letter is sent: a worker that dies in between tells it again, rather than not at all.
         self._telling.given_up(message, code, detail)
         received_at = message.received_at
         return DeadLetterIt(dead_letter_of(message, code, detail, attempts, received_at, self._ports.now()))

@@ -19,8 +19,9 @@ from worker.controller import spans
 from worker.controller.cleaning import Cleaning
 from worker.controller.crash_logs import CrashLogs
 from worker.controller.lookups import all_looked_up
+from worker.controller.outbox import Outbox
 from worker.controller.putting import Putting
-from worker.controller.settlement import Complete, Reschedule, Settlement, after, look_again
+from worker.controller.settlement import Complete, Reschedule, Settlement, after
 from worker.controller.telling import Telling, log_new_failures
 from worker.controller.timers import CONFLICTS, is_named, timed
 from worker.core.following import foreign_images, unknown_here
@@ -66,7 +67,7 @@ class Looking:
         self._ports = ports
         self._rules = rules
         self._retry = retry
-        self._telling = telling
+        self._outbox = Outbox(ports, telling, chance)
         self._putting = Putting(ports, rules, retry, chance)
         self._lease = lease
         self._chance = chance
@@ -86,6 +87,7 @@ class Looking:
                 with contextlib.suppress(Conflict), spans.look(look, record, self._ports.updates.name):
                     return self._tell_or_look(record, etag, look, lease_holds)
                 log.debug("another worker wrote the record first, deciding again")
+            # Others keep writing this record. They are done in a moment, and then not all workers should come at once.
             return Reschedule(look, self._chance.uniform(0, 1))
         except LeaseLost:
             raise
@@ -125,7 +127,9 @@ class Looking:
             if record.outbox or record.address_changes:
                 # This comes first. Telling after the change is tempting, but while Azure refuses the change, which may
                 # go on for hours, nothing would be told.
-                return self._tell(record, look, Wait(timedelta(0), "outcomes wait to be told"), etag, lease_holds)
+                return self._outbox.tell(
+                    record, look, Wait(timedelta(0), "outcomes wait to be told"), etag, lease_holds
+                )
             return self._look(record, etag, look, lease_holds)
         except (Conflict, LeaseLost):
             raise
@@ -148,6 +152,7 @@ class Looking:
             return self._no_target(record, etag, look, None)
         group = self._cleaning.cleaned(group, target, record.generation)
         now = group.azure_time(self._ports.now())
+        # The names of the secrets that could be had; their values are read only once a PUT needs them.
         rules = replace(self._rules, secrets=frozenset(target.secrets))
         situation = Situation(record, group, target, rules, now)
         decided, action = situation.reconciled(all_looked_up(self._ports, situation))
@@ -166,7 +171,7 @@ class Looking:
         if isinstance(action, Wait):
             self._ports.watch.waits(look.target)
             log.info("waiting", reason=action.reason, again_in=round(action.delay.total_seconds(), 1))
-        return self._told_and_settled(decided, look, action, etag, lease_holds)
+        return self._outbox.told_and_settled(decided, look, action, etag, lease_holds)
 
     def _write(
         self,
@@ -178,43 +183,6 @@ class Looking:
         """Write the decision together with the time of the next look."""
         return self._ports.save(timed(record, action, now), etag)
 
-    def _told_and_settled(
-        self,
-        record: Record,
-        look: Look,
-        action: Action,
-        etag: str | None,
-        lease_holds: Callable[[], bool],
-    ) -> Settlement:
-        if record.outbox or record.address_changes:
-            return self._tell(record, look, action, etag, lease_holds)
-        return after(look, action)
-
-    def _tell(
-        self,
-        record: Record,
-        look: Look,
-        action: Action,
-        etag: str | None,
-        lease_holds: Callable[[], bool],
-    ) -> Settlement:
-        """Tell what has ended, then write that it was told. Raises LeaseLost; then another worker tells it."""
-        if not lease_holds():
-            raise LeaseLost(look.token)
-        # Tell, then write: if the worker dies in between, an end is told twice. The other order could lose it.
-        self._telling.tell(record)
-        told = record.told(record.outbox, record.address_changes)
-        for _ in range(CONFLICTS):
-            try:
-                self._ports.save(timed(told, action, self._ports.now()), etag)
-            except Conflict:
-                current, etag = self._ports.load(look.target)
-                told = current.told(record.outbox, record.address_changes)
-                action = Wait(timedelta(0), "more has arrived meanwhile")
-                continue
-            return after(look, action)
-        return look_again(look, self._chance.uniform(0, 1))
-
     def _no_target(
         self,
         record: Record,
@@ -225,10 +193,11 @@ class Looking:
         """The group is not a target for this worker, or its tags are `bad`: wait, and give it up after many looks."""
         now = self._ports.now()
         tries = look.tries(_UNKNOWN)
+        # The pushes end and are told, and nothing is changed in Azure: the group may still be another worker's target.
         if bad is None and tries >= UNKNOWN_TARGET:
             record = no_longer_a_target(record, now)
             etag = self._ports.save(timed(record, Rest(), now), etag)
-            return self._tell(record, look, Rest(), etag, lambda: True) if record.outbox else Complete()
+            return self._outbox.tell(record, look, Rest(), etag, lambda: True) if record.outbox else Complete()
         delay = min(self._rules.slow, timedelta(seconds=2.0 ** min(tries, 10)))
         # Bad tags are the owner's to correct, so they are waited for without end, like a hold.
         wait = Wait(delay, _why_no_target(bad), owner=bad is not None)
@@ -276,12 +245,13 @@ class Looking:
         now = self._ports.now()
         record = given_up(record, failure, look.tries(failure.code) + crashes, now)
         action: Action = Rest()
+        # A change that was sent may still take effect. So nobody may forget the group before that has become known.
         if record.change or record.flights:
             action = Wait(timedelta(seconds=self._retry.longest), failure.detail)
         etag = self._write(record, etag, action, now)
         if record.outbox:
             # The lease does not matter here: of several workers, only one can have written the record just now.
-            return self._tell(record, look, action, etag, lambda: True)
+            return self._outbox.tell(record, look, action, etag, lambda: True)
         return after(look, action)
 
 

@@ -18,10 +18,13 @@ log = structlog.get_logger()
 def all_looked_up(ports: Ports, situation: Situation) -> Record:
     """The record with the received pushes admitted and the best candidates looked up in their registries."""
     record = situation.admitted()
+    asked: str | None = None
     for _ in range(MOST_LOOKUPS):
         message = situation.to_look_up(record)
-        if message is None:
+        # One that waits for the registry's next answer is not asked for again at once.
+        if message is None or message.id == asked:
             break
+        asked = message.id
         try:
             digest = ports.digest(message.push)
         except RemoteError as error:

@@ -27,7 +27,9 @@ def pushed_later(registry: Images, image: ImageReference, running: str, counts: 
     if recent is None:
         recent = _by_configs(registry, image, running, counts)
     since = next((dated.pushed_at for dated in recent if dated.tag == running), _NEVER)
-    later = [dated for dated in recent if dated.tag != running and dated.pushed_at > since and counts(dated.tag)]
+    others = [dated for dated in recent if dated.tag != running]
+    later = [dated for dated in others if dated.pushed_at > since and counts(dated.tag)]
+    # Tags that were pushed in one go may have one time. Then the spelling decides, so that every worker finds the same.
     return sorted(later, key=lambda dated: (dated.pushed_at, natural(dated.tag)), reverse=True)
 
 
@@ -40,5 +42,10 @@ def _by_configs(registry: Images, image: ImageReference, running: str, counts: C
     known = created(running)
     if not known:
         return []
-    candidates = sorted((tag for tag in registry.tags(image) if tag != running and counts(tag)), key=natural)
-    return [*known, *(dated for tag in candidates[-MOST_CONFIGS:] for dated in created(tag))]
+    others = [tag for tag in registry.tags(image) if tag != running and counts(tag)]
+    # Each costs several requests, so only the likeliest are looked up.
+    likeliest = sorted(others, key=natural)[-MOST_CONFIGS:]
+    dated = list(known)
+    for tag in likeliest:
+        dated += created(tag)
+    return dated

@@ -56,7 +56,9 @@ def _outcome(record: Record, ending: Ending) -> Outcome:
     """The end as the history has it; what has fallen out of the history is gathered from the message."""
     message, result = ending.message, ending.result
     kept = (one for one in record.outcomes if (one.id, one.result) == (message.id, result))
-    return next(kept, Outcome.of(message, result, ending.detail, (), ending.at)).but(detail=ending.detail)
+    outcome = next(kept, None) or Outcome.of(message, result, ending.detail, (), ending.at)
+    # People are told the ending's own detail, however the history keeps it.
+    return outcome.but(detail=ending.detail)
 
 
 def _digest(record: Record, ending: Ending) -> str | None:
@@ -78,6 +80,6 @@ def _with_digest(record: Record, name: str, image: str, pushed: str | None) -> s
     container = record.containers.get(name)
     goods = container.goods if container else ()
     # A tag that moved is the same image text before and after, so the pushed digest can't be the one before.
-    digests = (good.digest for good in goods if good.image == image and good.digest not in (None, pushed))
-    digest = next(digests, None)
+    of_image = (good.digest for good in goods if good.image == image)
+    digest = next((digest for digest in of_image if digest not in (None, pushed)), None)
     return f"{image}@{digest}" if digest and "@" not in image else image

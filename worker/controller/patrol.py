@@ -77,8 +77,9 @@ class Patrol:
         """The targets of this round, each with what the newest list shows about it; None for those that it lacks."""
         # Only targets: a group that is in the list and no longer a target is its owner's business.
         unlisted = [target for target in targets if target not in listed]
+        in_list: dict[TargetId, Listed | None] = {target: listed[target] for target in targets if target in listed}
         alone = _in_turn(unlisted, self._read_alone, MOST_READ)
-        return {target: listed[target] for target in targets if target in listed} | dict.fromkeys(alone)
+        return in_list | dict.fromkeys(alone)
 
     def _is_swept(self, target: TargetId) -> bool:
         seen = self._seen.get(target)
@@ -123,12 +124,14 @@ class Patrol:
         is_gone = group is None
         if group is None or self._has_drifted(record, group, rules):
             log.info("a group is not as its record has it, starting a look", target=str(target), gone=is_gone)
+            # Somebody else may have started a timer while the group was read.
             change(self.ports, target, lambda current: None if current.timer else current)
 
     def _restart_if_overdue(self, target: TargetId, timer: Timer) -> None:
         now = self.ports.now()
         if is_overdue(timer, now):
             log.warning("a timer is overdue, restarting it", target=str(target), due=str(timer.due))
+            # Decided again by the record as it is now: what was read may be older than another worker's restart.
             change(self.ports, target, lambda current: current if _is_overdue(current, now) else None)
 
     def _seems_wrong(
@@ -184,26 +187,32 @@ class Patrol:
         swept = self.sweeper.sweep_one(target)
         if swept.held or swept.gone:
             # Nothing was compared, so this does not count as a try.
+            self._note(target.id, swept=False)
             return
         self._compared[target.id] += 1
         if swept.problem and self._compared[target.id] < SWEEP_TRIES:
             log.info("new target not swept, retrying", target=str(target.id), problem=swept.problem)
+            self._note(target.id, swept=False)
             return
         log.info("new target", target=str(target.id), missed=len(swept.missed), problem=swept.problem)
-        self._mark_as_swept(target.id)
+        self._note(target.id, swept=True)
         # A group that follows another repository one day is swept again, with all tries.
         del self._compared[target.id]
 
-    def _mark_as_swept(self, target: TargetId) -> None:
-        """Note that the target was swept, and what it runs, for the case that it is deleted before its first look.
+    def _note(self, target: TargetId, *, swept: bool) -> None:
+        """Note whether the target was swept, and what it runs, for the case that it is deleted before its first look.
 
-        Raises Conflict if others write the record all the time, and RemoteError."""
+        Raises Conflict if others write the record all the time, and RemoteError.
+        """
         seen = self.ports.targets.listed().get(target)
         ran = repositories_of(seen.images) if seen else ()
         for _ in range(CONFLICTS):
             record, etag = self.ports.load(target)
+            noted = record.but(swept=swept or record.swept, ran=ran or record.ran)
+            if noted == record:
+                return
             with suppress(Conflict):
-                self.ports.save(record.but(swept=True, ran=ran or record.ran), etag)
+                self.ports.save(noted, etag)
                 return
         raise Conflict(str(target))
 

@@ -27,8 +27,9 @@ from worker.groups.health import LONG_AGO
 from worker.policies.choose import best_tag
 from worker.policies.policy import Policy, SameTag, Update
 from worker.ports import Conflict, Dated, Found, Images, Ports
+from worker.record.container import ContainerRecord, FailedPush
 from worker.record.record import FAILURES_KEPT, Record
-from worker.record.values import SWEEP, ContainerRecord, FailedPush
+from worker.record.values import SWEEP
 from worker.targets.tags import hold_reason
 from worker.targets.target import Target
 
@@ -235,9 +236,11 @@ def _tell(problems: list[str], name: str, problem: str) -> None:
 def _failures(container: ContainerRecord | None, now: datetime, pause: timedelta) -> tuple[FailedPush, ...]:
     """The failures that must not be tried again now. After a circumstance, a push may be tried again."""
     failures = container.failures if container else ()
-    return tuple(
-        failure for failure in failures if not failure.circumstance or _is_tried_later(failure, failures, now, pause)
-    )
+
+    def counts(failure: FailedPush) -> bool:
+        return not failure.circumstance or _is_tried_later(failure, failures, now, pause)
+
+    return tuple(failure for failure in failures if counts(failure))
 
 
 def _is_tried_later(failure: FailedPush, failures: tuple[FailedPush, ...], now: datetime, pause: timedelta) -> bool:
@@ -248,9 +251,8 @@ def _is_tried_later(failure: FailedPush, failures: tuple[FailedPush, ...], now: 
     """
     if failure.code not in PULLED_ON_THE_GROUP:
         return False
-    tries = [
-        other.at for other in failures if other.circumstance and (other.code, other.tag) == (failure.code, failure.tag)
-    ]
+    passing = (other for other in failures if other.circumstance)
+    tries = [other.at for other in passing if (other.code, other.tag) == (failure.code, failure.tag)]
     doubled: timedelta = pause * 2 ** (len(tries) - 1)
     return now < max(tries) + min(LONGEST_PAUSE, doubled)
 

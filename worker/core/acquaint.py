@@ -9,8 +9,8 @@ from worker.core.following import Following, followings, good_image, repository_
 from worker.core.leaving import drop_everything, leave
 from worker.groups.group import ContainerGroup
 from worker.policies.policy import Skip
+from worker.record.container import ContainerRecord, Good
 from worker.record.record import GOODS_KEPT, Record, remembered
-from worker.record.values import ContainerRecord, Good
 from worker.targets.target import Target
 
 

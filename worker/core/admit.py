@@ -13,10 +13,12 @@ from typing import Literal
 from shared.message import UpdateMessage
 from worker.core.acquaint import acquaint
 from worker.core.following import Following, followings
+from worker.core.repeats import failed_before, is_same_push, repeated
 from worker.groups.group import ContainerGroup
 from worker.policies.policy import Policy, Skip
+from worker.record.container import Candidate, ContainerRecord, Good
 from worker.record.record import Record
-from worker.record.values import MANUAL, SWEEP, Candidate, ContainerRecord, FailedPush, Good
+from worker.record.values import SWEEP
 from worker.targets.target import Target
 
 Verdict = Literal["wanted", "superseded", "ignored"]
@@ -239,52 +241,6 @@ def too_young(followed: dict[str, Following], message: UpdateMessage, now: datet
     return next((why for each in conditions if (why := each.too_young(pushed_at, now))), None)
 
 
-def repeated(
-    container: ContainerRecord,
-    message: UpdateMessage,
-    digest: str | None,
-) -> FailedPush | None:
-    """The failure of this same push on an earlier delivery, or None.
-
-    An operator who pushes by hand wants another try, so nothing counts as repeated then.
-    """
-    if message.push.sender == MANUAL:
-        return None
-    return next((failure for failure in container.failures if _repeats(message, digest, failure)), None)
-
-
-def _repeats(message: UpdateMessage, digest: str | None, failure: FailedPush) -> bool:
-    # A circumstance says nothing about the image, so the push may be tried again.
-    if failure.circumstance or message.push.tag != failure.tag:
-        return False
-    if digest and failure.digest:
-        return digest == failure.digest
-    # Without both digests, only the time of the push identifies it. Senders repeat that time on every delivery.
-    return message.push.pushed_at is not None and message.push.pushed_at == failure.pushed_at
-
-
 def _is_candidate(message: UpdateMessage, other: Candidate) -> bool:
     push = other.message.push
     return is_same_push(message, push.tag, push.pushed_at, other.digest or push.digest)
-
-
-def is_same_push(
-    message: UpdateMessage,
-    tag: str | None,
-    pushed_at: datetime | None,
-    digest: str | None,
-) -> bool:
-    """Whether the message delivers the push of this tag, time and digest again.
-
-    Without a time, two pushes of one tag can't be told from two deliveries of one push, so they count as different.
-    A digest that only the message gives is new information, so that push counts as different, too.
-    """
-    push = message.push
-    if pushed_at is None or (push.tag, push.pushed_at) != (tag, pushed_at):
-        return False
-    return push.digest in {None, digest}
-
-
-def failed_before(failure: FailedPush) -> str:
-    """The reason to give for a push that is not tried again."""
-    return f"this push failed before, at {failure.at:%Y-%m-%d %H:%M:%S} UTC ({failure.code})"

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from worker.record.container import Candidate, ContainerRecord
 from worker.record.overrides import ROLLED_BACK
 from worker.record.record import Record
-from worker.record.values import Candidate, Change, ContainerRecord
+from worker.record.values import Change
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.message import UpdateMessage
+from worker.record.container import Candidate, ContainerRecord, FailedPush, Pin
 from worker.record.record import FAILURES_KEPT, Record, cut, displaced
-from worker.record.values import Candidate, ContainerRecord, FailedPush, Pin, Result, Undone
+from worker.record.values import Result, Undone
 
 
 def fail(

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from shared.image import ImageReference, InvalidImage
 from worker.groups.group import ContainerGroup
 from worker.policies.policy import Policy
+from worker.record.container import Good
 from worker.record.record import Record
-from worker.record.values import Good
 from worker.targets.target import ContainerRule, Target
 
 

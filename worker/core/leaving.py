@@ -6,8 +6,9 @@ from collections.abc import Collection
 from datetime import datetime
 
 from worker.core.failing import conclude, fail
+from worker.record.container import Candidate
 from worker.record.record import Record
-from worker.record.values import Candidate, Result
+from worker.record.values import Result
 
 
 def leave(

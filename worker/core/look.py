@@ -12,7 +12,7 @@ from shared.message import UpdateMessage
 from worker.core.admit import admit
 from worker.core.following import Following, followings
 from worker.core.reconcile import reconcile
-from worker.core.resolve import no_image, not_there, resolve, unresolved
+from worker.core.resolve import no_image, not_there, resolve, unresolved, was_missing
 from worker.core.rules import Action, RolloutRules
 from worker.groups.group import ContainerGroup
 from worker.record.lookups import Found
@@ -65,6 +65,10 @@ class Situation:
         """The record after the registry's answer."""
         if isinstance(digest, Absence):
             return not_there(record, message, digest.code, digest.detail, self.now)
+        if not isinstance(digest, Found) and was_missing(record, message):
+            # The registry's last word holds, whatever the sender says: it is down now, or throttles.
+            why = f"{message.push.image} did not exist in its registry, which gives no answer now"
+            return not_there(record, message, "ManifestUnknown", why, self.now)
         found = Found(digest) if isinstance(digest, str) else digest
         if found and found.artifact:
             return no_image(record, message, found.artifact, self.now)

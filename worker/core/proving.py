@@ -9,8 +9,9 @@ from worker.core.failing import brought_back
 from worker.core.following import running_digest
 from worker.core.leaving import leave
 from worker.groups.group import ContainerGroup
+from worker.record.container import Candidate, ContainerRecord, Good, Pin
 from worker.record.record import GOODS_KEPT, Record, displaced, remembered
-from worker.record.values import AddressChange, Candidate, ContainerRecord, Good, Pin
+from worker.record.values import AddressChange
 
 
 def prove(

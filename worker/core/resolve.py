@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 
 from shared.image import rewrite
 from shared.message import UpdateMessage
-from worker.core.admit import failed_before, is_same_push, repeated
 from worker.core.failing import fail
 from worker.core.following import Following, running_digest
 from worker.core.leaving import leave
+from worker.core.repeats import failed_before, is_same_push, repeated
 from worker.groups.group import ContainerGroup
+from worker.record.container import Candidate, ContainerRecord
 from worker.record.lookups import Found
 from worker.record.record import Record, remembered
-from worker.record.values import Candidate, ContainerRecord
 
 MOST_LOOKUPS = 3
 """How often a missing image is looked up in its registry: one that was pushed a moment ago may still appear."""
@@ -96,6 +96,12 @@ def not_there(record: Record, message: UpdateMessage, code: str, detail: str, no
     if lookups < MOST_LOOKUPS:
         return tried
     return fail(tried, {message.id}, code, detail, now, circumstance=True, attempts=lookups)
+
+
+def was_missing(record: Record, message: UpdateMessage) -> bool:
+    """Whether the registry has answered before that it has no such image."""
+    candidates = (container.candidate(message.id) for container in record.containers.values())
+    return any(candidate and candidate.lookups for candidate in candidates)
 
 
 def _missing_once_more(candidate: Candidate, now: datetime) -> Candidate:

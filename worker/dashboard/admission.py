@@ -56,6 +56,7 @@ def _given(authorization: str) -> bytes:
     if scheme.lower() != "basic":
         return b""
     try:
+        # A token may hold a colon, a user's name can't: RFC 7617.
         return base64.b64decode(value.strip(), validate=True).partition(b":")[2]
     except (binascii.Error, ValueError):
         return b""

@@ -80,6 +80,7 @@ class _Pages:
     def status(self) -> Response:
         """What `aci-hooks status --json` prints."""
         state = self._reader.fresh().state
+        # An empty list would say that there are no groups, and a program would believe it.
         if not state.is_read:
             return _text(503, "the groups have not been read yet", {"Retry-After": "5"})
         text = printable_json(json.dumps([as_entry(one) for one in state.statuses], ensure_ascii=False))
@@ -101,6 +102,7 @@ class _Pages:
 
 def _refusal(tokens: Sequence[str]) -> Response | None:
     """Why a request is not answered; None if it is."""
+    # A platform's probe has no token, and learns nothing but that the process is there.
     if request.path == _HEALTH:
         return None
     if tokens and not may_enter(request.headers.get("Authorization"), tokens):

@@ -45,6 +45,7 @@ class Front:
         """Answer one request."""
         line: Connection = scope["state"]["line"]
         with line.request():
+            # The application decides who may look, for a stream as for a page.
             status, headers, content = await self._answer(scope)
             if _is_stream(status, headers) and scope["method"] == "GET":
                 if self._streams_left > 0:
@@ -65,6 +66,7 @@ class Front:
             return _told(Problem(503, "the page cannot be shown now", {"Retry-After": "5"}))
 
     async def _stream(self, headers: list[tuple[str, str]], line: Connection, send: Send) -> None:
+        # The application has answered with an empty body, and the length of that.
         without_length = [field for field in headers if field[0].lower() != "content-length"]
         self._streams_left -= 1
         try:
@@ -80,6 +82,7 @@ class Front:
         told, heard_at = 0, float("-inf")
         yield b"retry: 5000\n\n"
         while not (line.is_leaving or line.transport.is_closing()):
+            # A page that stays open counts as somebody who looks, so that reading goes on.
             self._reader.asked()
             if told != self._reader.version:
                 told = self._reader.version
@@ -87,7 +90,8 @@ class Front:
             if time.monotonic() - heard_at >= _HEARTBEAT:
                 heard_at = time.monotonic()
                 read_at = self._reader.state.last_read()
-                yield _event("read", {"at": read_at.isoformat(timespec="seconds") if read_at else None})
+                shown = read_at.isoformat(timespec="seconds") if read_at else None
+                yield _event("read", {"at": shown})
             await asyncio.sleep(_STEP)
 
 

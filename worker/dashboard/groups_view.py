@@ -81,7 +81,8 @@ def counts_of(rows: Iterable[GroupRow]) -> dict[str, int]:
 
 def sentence_of(counts: dict[str, int]) -> str:
     """The same in a sentence."""
-    return ", ".join(f"{count} {LABELS[word].lower() if word != 'ok' else 'OK'}" for word, count in counts.items())
+    labels = {word: label.lower() for word, label in LABELS.items()} | {"ok": LABELS["ok"]}
+    return ", ".join(f"{count} {labels[word]}" for word, count in counts.items())
 
 
 def matches(row: GroupRow, query: str) -> bool:
@@ -94,8 +95,12 @@ def matches(row: GroupRow, query: str) -> bool:
 def _row(seen: Seen, name_of: Callable[[TargetId], str], now: datetime, *, rollback: bool, most: int) -> GroupRow:
     status = seen.status
     wanted = seen.wanted(rollback=rollback)
+    # Nothing is called well before Azure has answered once.
     word = "reading" if status.word == "ok" and not seen.is_read else status.word
     rollout, last = status.rollout, status.last
+    # Whoever asks why it failed reads the detail. Of a push that went well nobody does.
+    has_failed = last is not None and is_dead(last.result)
+    last_detail = last.detail if last and has_failed else ""
     return GroupRow(
         target=seen.target,
         name=shown(name_of(seen.target)),
@@ -113,7 +118,7 @@ def _row(seen: Seen, name_of: Callable[[TargetId], str], now: datetime, *, rollb
         last=shown(last.result) if last else None,
         last_image=image_of(last.image) if last else None,
         last_at=moment_of(last.at, now) if last else None,
-        last_detail=shown(last.detail, most) if last and last.detail and is_dead(last.result) else None,
+        last_detail=shown(last_detail, most) if last_detail else None,
         as_of=_as_of(seen, now),
     )
 
@@ -141,6 +146,7 @@ def _waiting(status: Status) -> Iterator[str]:
 def _as_of(seen: Seen, now: datetime) -> Moment | None:
     """When the group was last read, where that is long ago or it can't be read now."""
     at = seen.of_group.at
-    if at is None or (seen.of_group.error is None and now - at < OLD):
+    if at is None:
         return None
-    return moment_of(at, now)
+    is_current = seen.of_group.error is None and now - at < OLD
+    return None if is_current else moment_of(at, now)

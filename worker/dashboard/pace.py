@@ -37,6 +37,7 @@ class Turn:
 def next_turns(turns: Iterable[Turn], now: float) -> list[TargetId]:
     """The groups to read in this round: those that nobody has seen, then the others by how long they are overdue."""
     due = sorted((turn for turn in turns if turn.due <= now), key=lambda turn: turn.due)
+    # Groups that nobody has seen come by themselves, at a higher rate: until then the page has nothing to show of them.
     new = [turn.target for turn in due if turn.read_at is None]
     others = [turn.target for turn in due if turn.read_at is not None]
     return new[: int(FIRST_READS * TICK)] or others[: int(READS * TICK)]

@@ -77,7 +77,11 @@ class Seen:
             return {}
         images = self.group.images
         wishes = desired(self.record, images, rollback=rollback)
-        return {name: wish.image for name, wish in wishes.items() if wish.restart or images[name] not in wish.spellings}
+        # After a restart the container has the same image as before, as far as its name goes.
+        open_wishes = {
+            name: wish for name, wish in wishes.items() if wish.restart or images[name] not in wish.spellings
+        }
+        return {name: wish.image for name, wish in open_wishes.items()}
 
     def policy(self, container: str) -> str | None:
         """How a container is kept up to date; None if it is left alone, or if nobody knows yet."""
@@ -123,6 +127,7 @@ class State:
 
     def fingerprint(self, *, rollback: bool) -> tuple[object, ...]:
         """Equal for two states in which a viewer would see the same, but for the times of reading."""
+        # With the times of reading, which change with every round, each viewer would get a new page each time.
         return (
             tuple(self._of_group(seen, rollback=rollback) for seen in self.seen.values()),
             tuple((end.target, end.outcome.id, end.outcome.at) for end in self.ends),
@@ -137,6 +142,7 @@ class State:
 
     def is_old(self, now: datetime) -> bool:
         """Has Azure shown no group for long, although nothing says why? Its reader hangs, or breaks each time."""
+        # Where a reading has failed, its error is shown, and that says enough.
         times = [seen.of_group.at for seen in self.seen.values() if seen.of_group.at]
         has_failed = any(seen.of_group.error for seen in self.seen.values())
         return bool(times) and not has_failed and now - max(times) > OLD

@@ -124,7 +124,9 @@ def newest_first(letters: Iterable[DeadLetter | str]) -> Iterator[DeadLetter | s
 
 def _end(end: End, now: datetime, name_of: Callable[[TargetId], str], most: int) -> EndRow:
     outcome = end.outcome
-    before = sorted({image_of(image).tag.removeprefix(":") or image for image in outcome.before.values()})
+    # Several containers may have run the same tag, which is shown once. An image without one is shown as it is.
+    images = outcome.before.values()
+    before = sorted({image_of(image).tag.removeprefix(":") or image for image in images})
     return EndRow(
         at=moment_of(outcome.at, now),
         name=shown(name_of(end.target)) if end.target else NOWHERE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -61,17 +62,24 @@ def page_of(state: State, now: datetime, wish: Wish, *, rollback: bool) -> Page:
     most = ALL_MOST if of_one else MOST
     every = group_rows(state, now, rollback=rollback, most=most)
     query = wish.query.strip()[:LONGEST_QUERY]
-    found = [row for row in every if (row.target == wish.group if of_one else matches(row, query))]
-    pages = max(1, -(-len(found) // GROUPS))
+    found = (
+        [row for row in every if row.target == wish.group] if of_one else [row for row in every if matches(row, query)]
+    )
+    pages = max(1, math.ceil(len(found) / GROUPS))
+    # Whoever asks for a page that is not there, or is not there any more, gets the nearest one.
     number = min(max(1, wish.number), pages)
     counts = counts_of(every)
     alerts = tuple(_alerts(state, now))
     is_listed = state.reading(TARGETS) != Reading()
     heading = _headline(counts, state.dead or 0, is_complete=not alerts, is_listed=is_listed)
     name_of = names_of({*state.seen, *state.records})
-    ends = [end for end in state.ends if not of_one or end.target == wish.group]
-    letters = [letter for letter in newest_first(state.letters) if not of_one or _target_of(letter) == wish.group]
+    ends, letters = state.ends, list(newest_first(state.letters))
+    if of_one:
+        ends = [end for end in ends if end.target == wish.group]
+        letters = [letter for letter in letters if _target_of(letter) == wish.group]
     most_letters, lines = (ALL_LETTERS, ALL_LINES) if of_one else (LETTERS_SHOWN, LINES)
+    # Of all dead letters only those that a peek shows have been read, but the queue has told how many there are.
+    all_letters = len(letters) if of_one else state.dead or 0
     read_at = state.last_read()
     return Page(
         title=f"{found[0].name} · aci-hooks" if of_one and found else f"{heading} · aci-hooks",
@@ -93,7 +101,7 @@ def page_of(state: State, now: datetime, wish: Wish, *, rollback: bool) -> Page:
         group=found[0] if of_one and found else None,
         days=days_of(ends[: ALL_ENDS if of_one else ENDS], now, name_of, most),
         letters=tuple(letter_row(letter, now, name_of, most, lines) for letter in letters[:most_letters]),
-        letters_left_out=max(0, (len(letters) if of_one else state.dead or 0) - most_letters),
+        letters_left_out=max(0, all_letters - most_letters),
     )
 
 

@@ -49,7 +49,8 @@ def image_of(text: str) -> Image:
 def moment_of(at: datetime, now: datetime) -> Moment:
     """A time as seen from `now`: today's without its date."""
     at = at.astimezone(UTC)
-    clock = f"{at:%H:%M:%S}" if at.date() == now.astimezone(UTC).date() else f"{at:%Y-%m-%d %H:%M}"
+    is_today = at.date() == now.astimezone(UTC).date()
+    clock = f"{at:%H:%M:%S}" if is_today else f"{at:%Y-%m-%d %H:%M}"
     return Moment(at.isoformat(timespec="seconds"), clock, ago(at, now))
 
 

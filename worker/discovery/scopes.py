@@ -53,8 +53,10 @@ def scopes_of(file: TargetsFile) -> tuple[Scope, ...]:
     is_single_target = len(file.targets) == 1 and file.discover is None
     around = _scope_of if is_single_target else _scope_around
     of_targets = [around(target) for target in file.targets if _needs_list(target)]
+    scopes = (*of_targets, *_discovered(file.discover))
     # The later of two scopes for the same place counts, so a scope with discovery wins.
-    return tuple({_place(scope): scope for scope in (*of_targets, *_discovered(file.discover))}.values())
+    by_place = {_place(scope): scope for scope in scopes}
+    return tuple(by_place.values())
 
 
 def _scope_of(target: Target) -> Scope:

@@ -109,8 +109,10 @@ def _classified(code: str, error: RemoteError) -> Failure:
         return Permanent(code, detail)
     if code in _SLOW or _QUOTA.search(code):
         return Transient(code, detail, error.retry_after, circumstance=True, pause=SLOWLY)
+    # The tag was pushed a moment ago, perhaps, and its registry does not show it everywhere yet.
     if code in _A_FEW_TIMES:
         return Transient(code, detail, error.retry_after, limit=SHORT)
+    # Tried a number of times and not for hours: only somebody who mends the configuration ends it.
     if code in _MISCONFIGURED:
         return Transient(code, detail, error.retry_after)
     if code in _SOON or code in _WAIT_FOR_PEOPLE or _heals(error):
@@ -167,7 +169,8 @@ def _codes(error: RemoteError) -> tuple[str, ...]:
     if inner or error.code != _WRAPPER:
         return inner or (error.code,)
     # Some wrap them in their message alone.
-    return tuple(code for code in sorted(_KNOWN) if re.search(rf"\b{code}\b", error.message)) or (error.code,)
+    named = tuple(code for code in sorted(_KNOWN) if re.search(rf"\b{code}\b", error.message))
+    return named or (error.code,)
 
 
 _KNOWN = frozenset(
@@ -206,7 +209,11 @@ class Retry:
 
         See "Exponential Backoff And Jitter", AWS Architecture Blog.
         """
-        # A Retry-After is stretched by up to a second, because every worker was told the same time.
-        bound = min(self.longest, self.base * 2 ** min(max(attempts - 1, 0), 30))
+        # The exponent is bounded because attempts go on for hours: a power of thousands would overflow.
+        doublings = min(max(attempts - 1, 0), 30)
+        bound = min(self.longest, self.base * 2**doublings)
         jitter = chance.uniform(0, bound)
-        return max(failure.pause, jitter) if failure.retry_after is None else failure.retry_after + min(jitter, 1.0)
+        if failure.retry_after is None:
+            return max(failure.pause, jitter)
+        # Stretched by up to a second, because every worker was told the same time.
+        return failure.retry_after + min(jitter, 1.0)

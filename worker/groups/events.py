@@ -56,11 +56,15 @@ class PullFailure:
 def pull_failure(events: Collection[Event], since: datetime, image: str | None) -> PullFailure | None:
     """The newest failed pull of this image after `since`, unless a later pull succeeded. `image` None: any image."""
     failures = [event for event in events if is_pull_failure(event) and not _is_platforms(event)]
-    ours = [event for event in failures if _last(event) >= since and not _is_of_another(event, events, since, image)]
+    recent = [event for event in failures if _last(event) >= since]
+    ours = [event for event in recent if not _is_of_another(event, events, since, image)]
     if not ours:
         return None
+    # Azure lists events in no order. Of two with the same time, the text decides, so that each look names the same one.
     newest = max(ours, key=lambda event: (_last(event), _text(event)))
-    if any(event.get("name") == "Pulled" and _last(event) > _last(newest) for event in events):
+    pulls = (event for event in events if event.get("name") == "Pulled")
+    succeeded_later = any(_last(event) > _last(newest) for event in pulls)
+    if succeeded_later:
         return None
     message = _text(newest)
     return PullFailure(message, circumstance=_is_registrys_trouble(message))
@@ -68,13 +72,10 @@ def pull_failure(events: Collection[Event], since: datetime, image: str | None) 
 
 def start_failure(events: Iterable[Event], since: datetime) -> str | None:
     """The message of the newest failed start of a container after `since`, None if there is none."""
-    failures = [
-        (_last(event), _text(event))
-        for event in events
-        if event.get("name") == "Failed" and _START.search(_text(event)) and not _is_platforms(event)
-        if _last(event) >= since and _is_of_the_change(event, since)
-    ]
-    return max(failures)[1] if failures else None
+    failures = [event for event in events if _is_start_failure(event) and not _is_platforms(event)]
+    recent = [event for event in failures if _last(event) >= since]
+    ours = [(_last(event), _text(event)) for event in recent if _is_of_the_change(event, since)]
+    return max(ours)[1] if ours else None
 
 
 def pulled_digest(events: Iterable[Event], since: datetime | None = None) -> str | None:
@@ -82,11 +83,10 @@ def pulled_digest(events: Iterable[Event], since: datetime | None = None) -> str
 
     It is the digest of the platform's manifest, which a registry's index lists among others.
     """
-    pulled = [
-        (_last(event), digest)
-        for event in events
-        if event.get("name") == "Pulled" and (digest := named_digest(_text(event)))
-    ]
+    pulls = [event for event in events if event.get("name") == "Pulled"]
+    named = [(_last(event), named_digest(_text(event))) for event in pulls]
+    # Until 2021 the events of a pull named the image as the group spells it, which may be without a digest.
+    pulled = [(at, digest) for at, digest in named if digest]
     if not pulled:
         return None
     pulled_at, newest = max(pulled)
@@ -97,6 +97,10 @@ def pulled_digest(events: Iterable[Event], since: datetime | None = None) -> str
 def is_pull_failure(event: Event) -> bool:
     """Whether the event says that an image could not be pulled."""
     return event.get("name") == "Failed" and "pull" in _text(event).lower()
+
+
+def _is_start_failure(event: Event) -> bool:
+    return event.get("name") == "Failed" and _START.search(_text(event)) is not None
 
 
 def named_digest(message: str) -> str | None:
@@ -126,6 +130,7 @@ def _is_of_another(failed: Event, events: Collection[Event], since: datetime, im
         return False
     if named.name != ours.name:
         return True
+    # Without a digest, the event names the image as the group spells it, so the two can be compared as they are.
     if named.digest is None:
         return named != ours
     if named.digest == ours.digest:
@@ -138,12 +143,16 @@ def _is_of_another(failed: Event, events: Collection[Event], since: datetime, im
 
 def _another_is_pulled_since(failed: Event, digest: str, events: Collection[Event]) -> bool:
     """Whether Azure began to pull another digest after this pull failed. Then that one is the image of the change."""
-    pulls = (event for event in events if event.get("name") in {"Pulling", "Pulled"} and _last(event) > _last(failed))
-    return any(named_digest(_text(event)) not in {None, digest} for event in pulls)
+    pulls = (event for event in events if event.get("name") in {"Pulling", "Pulled"})
+    later = (event for event in pulls if _last(event) > _last(failed))
+    return any(named_digest(_text(event)) not in {None, digest} for event in later)
 
 
 def _is_registrys_trouble(message: str) -> bool:
-    return not _NO_SUCH_IMAGE.search(message) and _REGISTRY_TROUBLE.search(message) is not None
+    # That there is no such image counts first, whatever else the text says: waiting would not bring it.
+    if _NO_SUCH_IMAGE.search(message):
+        return False
+    return _REGISTRY_TROUBLE.search(message) is not None
 
 
 def _is_platforms(event: Event) -> bool:

@@ -95,8 +95,11 @@ class ContainerGroup:
     @property
     def address(self) -> dict[str, str]:
         """The public `ip` and `fqdn` that it has. In transition Azure may omit the `ip` or show it as unset."""
-        known = self._properties.get("ipAddress") or {}
-        return {name: known[name] for name in ("ip", "fqdn") if known.get(name) not in {None, "", _UNASSIGNED}}
+        address = self._properties.get("ipAddress") or {}
+        shown = {name: address.get(name) for name in ("ip", "fqdn")}
+        # What is not there is unknown rather than gone. Counting it as gone is tempting, but then every update would be
+        # told as a change of the address, because Azure may show no `ip` while an operation is under way.
+        return {name: value for name, value in shown.items() if value not in {None, "", _UNASSIGNED}}
 
     def health(self, container: str, since: datetime) -> Health:
         """The health of one container since a change at `since`, by Azure's clock."""
@@ -114,7 +117,8 @@ class ContainerGroup:
         """The same group with its instance views redacted. This must happen before anything of them is cut."""
         raw = _copied(self.raw)
         properties = raw.get("properties") or {}
-        for holder in (properties, *(container["properties"] for container in every_container(properties))):
+        of_containers = [container["properties"] for container in every_container(properties)]
+        for holder in (properties, *of_containers):
             if holder.get("instanceView"):
                 holder["instanceView"] = _redacted(holder["instanceView"], redact)
         return ContainerGroup(raw, self._ahead)
@@ -140,6 +144,7 @@ class ContainerGroup:
     def warnings(self) -> list[str]:
         """The newest Warning events of the group and its containers, as `name: message`, at most five."""
         views = [_view(container["properties"]) for container in every_container(self._properties)]
+        # Some trouble, such as a file share that can't be mounted, is an event of the group and of no container.
         views.append(_view(self._properties))
         warnings = [event for view in views for event in _events(view) if event.get("type") == "Warning"]
         # ARM writes all times in one format and zone, so they can be sorted as texts.
@@ -167,6 +172,8 @@ class ContainerGroup:
             if name in images:
                 container["properties"]["image"] = images[name]
         put_secrets(properties, secrets)
+        # As bytes: the SDK would read a dictionary into its models, which drop the properties that its API version does
+        # not know.
         return json.dumps(body, ensure_ascii=False).encode()
 
     @property
@@ -240,10 +247,13 @@ def _drop_read_only(body: Json, properties: Json) -> None:
         properties.pop(name, None)
     for container in every_container(properties):
         container["properties"].pop("instanceView", None)
+    # In Azure's answers, and in no specification.
     for credential in properties.get("imageRegistryCredentials") or []:
         credential.pop("isDelegatedIdentity", None)
+    # The `ip` may be sent back. The full name is Azure's own, made from the DNS label, which stays.
     address = properties.get("ipAddress") or {}
     address.pop("fqdn", None)
+    # Only the ids go. The identities themselves must be sent, because what a PUT omits goes back to its default.
     identity = body.get("identity") or {}
     for name in ("principalId", "tenantId"):
         identity.pop(name, None)

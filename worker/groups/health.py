@@ -97,12 +97,14 @@ def with_inits(health: Health, inits: Mapping[str, Health]) -> Health:
 
 
 def _by_state(view: Mapping[str, Any], events: list[Mapping[str, Any]], restart_policy: str, since: datetime) -> Health:
+    # A state of a kind that is not known here counts as starting: Azure's list of states is not closed.
     current = view.get("currentState") or {}
     state = str(current.get("state") or "unknown")
     if state == "Running":
         return _running(current, events, since)
     if state == "Terminated":
         return _terminated(current, restart_policy, since)
+    # A crash loop that Azure shows may be that of the previous image, until the new one has been started.
     is_in_crash_loop = "CrashLoopBackOff" in str(current.get("detailStatus"))
     if is_in_crash_loop and _crashed_since(view, since):
         return Broken("CrashLoop", _crash_evidence(view))
@@ -116,7 +118,8 @@ def _running(current: Mapping[str, Any], events: list[Mapping[str, Any]], since:
     # It has been steady only since its last warning. Failed pulls don't count as warnings about a running container:
     # the platform goes on counting pulls that failed long ago.
     warnings = (event for event in events if event.get("type") == "Warning" and not is_pull_failure(event))
-    return Healthy(max([started, since, *(time_of(event.get("lastTimestamp")) for event in warnings)]))
+    warned_at = [time_of(event.get("lastTimestamp")) for event in warnings]
+    return Healthy(max([started, since, *warned_at]))
 
 
 def _terminated(current: Mapping[str, Any], restart_policy: str, since: datetime) -> Health:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import reduce
 
 from worker.policies.policy import Policy, Update
 from worker.policies.spelling import natural, shape
@@ -16,16 +15,22 @@ def best_tag(policy: Policy, running: str, tags: Iterable[str]) -> str | None:
     of tags does not say when they were pushed.
     """
     may_stay = policy.places(running)
-    admitted = {
-        tag
-        for tag in tags
-        if tag != running
-        and isinstance(policy.decide(running, tag), Update)
-        and not (may_stay and policy.outranks(tag, running) is not True)
-    }
+
+    def may_replace(tag: str) -> bool:
+        # A policy admits the running tag itself, since its image may have moved. But no other tag is better for that.
+        if tag == running or not isinstance(policy.decide(running, tag), Update):
+            return False
+        # Where the running tag has a place in the order, only a higher one is certainly newer.
+        return not may_stay or policy.outranks(tag, running) is True
+
+    admitted = {tag for tag in tags if may_replace(tag)}
     # Only a push's time would say which build of one version is the newest, and a list has none. The last one by its
     # spelling, in the running tag's form, is the likeliest; webhooks correct it.
-    likeliest_first = sorted(sorted(admitted, key=natural, reverse=True), key=lambda tag: shape(tag) != shape(running))
-    if not likeliest_first:
-        return None
-    return reduce(lambda best, tag: tag if policy.prefers(running, tag, best) else best, likeliest_first)
+    last_first = sorted(admitted, key=natural, reverse=True)
+    # Sorting is stable: within each of the two forms, the last one stays first.
+    likeliest_first = sorted(last_first, key=lambda tag: shape(tag) != shape(running))
+    best: str | None = None
+    for tag in likeliest_first:
+        if best is None or policy.prefers(running, tag, best):
+            best = tag
+    return best

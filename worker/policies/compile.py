@@ -14,7 +14,9 @@ import re2
 LONGEST_PATTERN = 512
 """Characters."""
 _MEMORY = 1 << 20  # bytes for one compiled pattern; RE2 refuses a pattern that needs more
+# A set in brackets, whose first member may be a ], or any other character by itself.
 _GLOB_PART = re.compile(r"\[!?\]?[^\]]*\]|[^\[]", re.DOTALL)
+# How RE2 speaks of look-around and of back-references.
 _LACKING = re.compile(r"perl operator: \(\?<?[=!]|escape sequence: \\[1-9k]")
 _WILDCARDS = {"*": ".*", "?": "."}
 _OF_TAGS = re.compile(r"[A-Za-z0-9_.+-]+")
@@ -58,6 +60,7 @@ def _check_part(part: str) -> None:
 def _compile(pattern: str) -> Any:
     options = re2.Options()
     options.max_mem = _MEMORY
+    # RE2 would write to stderr what is wrong, beside the log; the exception says the same.
     options.log_errors = False
     try:
         return re2.compile(pattern, options)
@@ -72,6 +75,7 @@ def _translate(part: str) -> str:
         return _WILDCARDS[part]
     if not _is_set(part):
         return re.escape(part)
+    # Between brackets these four mean something to RE2 and nothing to a shell.
     members = re.sub(r"([\\\[\]^])", r"\\\1", _members(part))
     return f"[^{members}]" if part.startswith("[!") else f"[{members}]"
 

@@ -23,15 +23,20 @@ class Conditions:
 
     def too_young(self, pushed_at: datetime, now: datetime) -> str | None:
         """Why an image that was pushed at this time must still wait; None if it need not."""
-        if self.min_age is None or now - pushed_at >= self.min_age:
+        age = now - pushed_at
+        if self.min_age is None or age >= self.min_age:
             return None
-        return f"pushed {spell_age(max(now - pushed_at, timedelta()))} ago, and min_age is {spell_age(self.min_age)}"
+        # The sender's clock has written the time of the push, which may lie in the future by ours.
+        shown = spell_age(max(age, timedelta()))
+        return f"pushed {shown} ago, and min_age is {spell_age(self.min_age)}"
 
     def not_built_for(self, platforms: Collection[str]) -> str | None:
         """Why an image that is built for these platforms is not rolled out; None if it is built for the right one."""
-        if self.platform is None or any(_includes(self.platform, offered) for offered in platforms):
+        wanted = self.platform
+        if wanted is None or any(_includes(wanted, offered) for offered in platforms):
             return None
-        return f"built for {', '.join(sorted(platforms)) or 'no platform'}, and not for {self.platform}"
+        built_for = ", ".join(sorted(platforms)) or "no platform"
+        return f"built for {built_for}, and not for {wanted}"
 
 
 UNCONDITIONAL = Conditions()

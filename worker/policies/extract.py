@@ -38,9 +38,17 @@ class Extract:
         parts = [part for part in self.parts(tag) or () if part]
         text = ""
         for part in parts:
-            follows_a_number = _DOTTED.fullmatch(text) and _DOTTED.fullmatch(part)
-            text += ("." if follows_a_number else "-" if text else "") + part
+            text += _joint(text, part) + part
         return text or None
 
     def __str__(self) -> str:
         return self.pattern
+
+
+def _joint(text: str, part: str) -> str:
+    """What stands between a text and the part that follows it."""
+    if not text:
+        return ""
+    # A dash between two numbers would make the second one a pre-release or a revision of the first.
+    are_numbers = _DOTTED.fullmatch(text) and _DOTTED.fullmatch(part)
+    return "." if are_numbers else "-"

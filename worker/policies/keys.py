@@ -77,7 +77,10 @@ class ByKey(Ordered):
         if self.extract is None:
             return _whole(tag, self.kind)
         parts = self.extract.parts(tag)
-        if parts is None or (self.kind == "number" and not _NUMBER.fullmatch(parts[0] or "")):
+        if parts is None:
+            return None
+        begins_with_number = _NUMBER.fullmatch(parts[0] or "") is not None
+        if self.kind == "number" and not begins_with_number:
             return None
         return tuple(_MISSING if part is None else _number_or_text(part) for part in parts)
 

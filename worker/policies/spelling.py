@@ -10,6 +10,7 @@ _PARTS = re.compile(r"([0-9]+)|([^0-9]+)")
 
 def natural(tag: str) -> Natural:
     """A key that sorts tags as people do, r9 before r10."""
+    # Every part has both kinds of value, so that a number and a text can be compared; texts come before numbers.
     return tuple((int(number), "") if number else (-1, text) for number, text in _PARTS.findall(tag))
 
 
@@ -24,5 +25,6 @@ def is_closer(running: str | None, first: str, second: str) -> bool:
 
 
 def _distance(running: str | None, tag: str) -> tuple[bool, int, Natural, str]:
+    # The tag itself comes last and decides every tie, so that two workers never choose differently.
     differs = running is None or shape(tag) != shape(running)
     return differs, len(tag), natural(tag), tag

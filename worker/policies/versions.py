@@ -116,11 +116,13 @@ class Version:
 @lru_cache(maxsize=4096)
 def parse_version(text: str) -> Version | None:
     """The version that `text` spells; None if it spells none or is longer than a tag may be."""
+    # Measured before it is matched: a tag comes from a webhook, and may be of any length.
     if len(text) > _LONGEST:
         return None
     match = _VERSION.fullmatch(text)
     if match is None:
         return None
+    # The suffix begins with a dash or an underscore, so the first piece is always empty.
     segments = re.split("[-_]", match["suffix"])[1:]
     pre_release, segments = _split_pre_release(match["attached"], segments)
     variant, revision = _split_revision(segments)
@@ -142,6 +144,7 @@ def _split_pre_release(attached: str | None, segments: list[str]) -> tuple[tuple
     A pre-release begins with one of the known words, wherever it is, and includes the numbers after it
     (`dev-20260101`).
     """
+    # 1.5.0rc1 has it right behind the numbers, 1.5.0-rc.1 as a segment of its own.
     if attached:
         segments, start = [attached, *segments], 0
     else:

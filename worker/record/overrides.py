@@ -9,8 +9,9 @@ from datetime import datetime
 from shared.image import ImageReference
 from shared.message import UpdateMessage
 from shared.push import Push
+from worker.record.container import Candidate, ContainerRecord, FailedPush, Good, Pin
 from worker.record.record import FAILURES_KEPT, Record
-from worker.record.values import ROLLBACK, Candidate, ContainerRecord, FailedPush, Good, Hold, Pin
+from worker.record.values import ROLLBACK, Hold
 from worker.record.ways_back import asked_for, goods_before, place_of
 
 UNKNOWN_TAG = "unknown"

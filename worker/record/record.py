@@ -13,17 +13,14 @@ from typing import Literal, TypeVar
 from pydantic import Field
 
 from shared.message import TargetId, UpdateMessage
+from worker.record.container import Candidate, ContainerRecord, FailedPush, Good
 from worker.record.values import (
     DEAD,
     AddressChange,
-    Candidate,
     Change,
-    ContainerRecord,
     Deed,
     Ending,
-    FailedPush,
     Flight,
-    Good,
     Hold,
     Outcome,
     Patience,

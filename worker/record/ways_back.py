@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from shared.image import ImageReference, InvalidImage, rewrite
+from worker.record.container import ContainerRecord, Good
 from worker.record.record import Record, displaced
-from worker.record.values import ContainerRecord, Good
 
 
 def asked_for(record: Record, to: ImageReference) -> dict[str, Good]:

@@ -65,6 +65,7 @@ class Document:
 
     def report(self, path: Path, what: str, nearest: str | None = None) -> None:
         """Add a problem at `path`, or at the nearest part around it that was written."""
+        # What is missing has no line of its own.
         outwards = [path[:end] for end in range(len(path), -1, -1)]
         line = next((self.lines[place] for place in outwards if place in self.lines), None)
         self.problems.append(Problem(line, spell(path), what, nearest))
@@ -107,9 +108,12 @@ class _Reader:
         self._nodes = 0
 
     def read(self, node: yaml.Node, path: Path) -> Data:
+        # Counted while reading, and not by the length of the text: an alias of an alias of an alias is short as a text,
+        # and huge once it is read ("billion laughs").
         self._nodes += 1
         if self._nodes > _MOST_NODES or len(path) > _DEEPEST:
             raise _TooMuch("too many values, or nested too deeply: do its aliases repeat one another?")
+        # A value that an alias repeats keeps the line where its key was written.
         self._document.lines.setdefault(path, node.start_mark.line + 1)
         if node.tag not in _PLAIN_TAGS:
             self._document.report(path, f"YAML tags such as {node.tag} are not supported")
@@ -127,6 +131,7 @@ class _Reader:
                 self._document.problems.append(Problem(line, spell(path), "a key must be a string"))
                 continue
             here = (*path, key.value)
+            # YAML forbids a key twice, but PyYAML takes the last one and says nothing.
             if key.value in data:
                 first = self._document.lines[here]
                 self._document.problems.append(Problem(line, spell(here), f"given twice, first in line {first}"))

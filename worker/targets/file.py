@@ -68,6 +68,7 @@ def parse_targets(text: str, default_subscription: str | None, name: str = "targ
     document = read_yaml(text)
     if document.data is None and document.problems:
         raise TargetsError(name, document.problems)
+    # Everything is checked before anything is raised: who corrects a file wants to see all mistakes at once.
     model = _validate(document, default_subscription)
     _report_duplicates(document, default_subscription)
     if model and not model.targets and model.discover is None:
@@ -108,6 +109,7 @@ def _validate(document: Document, default_subscription: str | None) -> TargetsMo
         return TargetsModel.model_validate({} if document.data is None else document.data, context=context)
     except ValidationError as error:
         mistakes = [_explain(detail) for detail in error.errors(include_url=False, include_input=False)]
+    # Each place that an unknown key was probably meant for.
     meant = {(*path[:-1], nearest) for path, _, nearest in mistakes if path}
     for path, what, nearest in mistakes:
         # A misspelt key is one mistake, not also a missing one.
@@ -126,7 +128,9 @@ def _explain(error: Any) -> tuple[Path, str, str | None]:
     if kind == "extra_forbidden":
         fields = _model_at(path).model_fields
         near = get_close_matches(str(path[-1]), fields, 1, cutoff=0.5)
-        return path, f"unknown key; known here are {', '.join(fields)}", near[0] if near else None
+        what = f"unknown key; known here are {', '.join(fields)}"
+        return path, what, near[0] if near else None
+    # Whoever writes `web: any` for `web: {policy: any}` is told so, rather than that a mapping is wanted.
     is_in_containers = path[2:3] == ("containers",)
     if kind == "model_type" and is_in_containers:
         return path, "must be a mapping, as in {policy: any}", None
@@ -168,6 +172,7 @@ def _report_groups_named_twice(document: Document, entries: Data, default_subscr
         group = _group_in(entry, default_subscription)
         if group is None:
             continue
+        # Azure compares these names without regard to case.
         first = seen.setdefault(group.lower(), index)
         if first != index:
             path = ("targets", first)
@@ -192,6 +197,7 @@ def _report_registries_named_twice(document: Document, hosts: Data) -> None:
         try:
             first = seen.setdefault(check_registry_key(host), host)
         except InvalidImage:
+            # The model has reported it.
             continue
         if first != host:
             document.report(("registries", host), f"the same registry as {first}")
@@ -226,16 +232,18 @@ def _build_discover(discover: DiscoverModel, default_subscription: str) -> Disco
 
 
 def _build_target(target: TargetModel, default_subscription: str) -> Target:
-    rules = {
-        name: ContainerRule(build_policy(rule.policy), ImageReference.parse(rule.image) if rule.image else None)
-        for name, rule in target.containers.items()
-    }
+    rules = {name: _build_rule(rule) for name, rule in target.containers.items()}
     group = TargetId(
         subscription=target.subscription or default_subscription,
         resource_group=target.resource_group,
         container_group=target.container_group,
     )
     return Target(group, rules, secrets=target.secrets, source="file")
+
+
+def _build_rule(rule: RuleModel) -> ContainerRule:
+    image = ImageReference.parse(rule.image) if rule.image else None
+    return ContainerRule(build_policy(rule.policy), image)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,9 @@ def _check_matcher(text: str) -> str:
     try:
         parse_matcher(text)
     except ValueError as error:
-        meant = f"glob:{text}" if set(text) & set("*?[") and ":" not in text else None
+        # A tag by itself is a matcher, too. One with wildcards can't be a tag, so a shell pattern was meant.
+        has_wildcards = bool(set(text) & set("*?["))
+        meant = f"glob:{text}" if has_wildcards and ":" not in text else None
         raise mistake(f"{text[:80]!r}: {error}", meant) from None
     return text
 
@@ -120,6 +122,7 @@ class PolicyModel(Strict):
         """These keys have no effect under some orders; whoever writes one there meant something else."""
         order = info.data.get("order")  # None: the order itself is invalid, which is reported already
         only_semver = info.field_name in ("within", "pre_releases")
+        # A written "false" changes nothing under any order, so it is no mistake.
         if value != "false" and order == "pushed":
             needed = "semver" if only_semver else "semver, number or text"
             raise mistake(f"requires an order of tags, for example order: {needed}")

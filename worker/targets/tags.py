@@ -42,6 +42,7 @@ def target_from_tags(target_id: TargetId, tags: Mapping[str, str] | None) -> Tar
     everything: Policy | None = None
     rules: dict[str, ContainerRule] = {}
     problems = unknown_tags(tags)
+    # Sorted, so that the problems are told in the same order by every worker.
     for name, value in sorted(_in_lower_case(tags).items()):
         if not _is_policy_tag(name):
             continue
@@ -86,6 +87,7 @@ def hold_reason(tags: Mapping[str, str] | None) -> str | None:
 
 
 def _explain(unknown: str) -> str:
+    # Without the prefix, which all of them share and which would make every tag look alike.
     near = get_close_matches(unknown.removeprefix(PREFIX), ("policy", "hold", "fleet"), 1)
     if near:
         hint = f"did you mean {PREFIX}{near[0]}?"

@@ -58,6 +58,7 @@ def find_targets(
 
 def _concerns(target: Target, push_name: str, images: Mapping[str, str] | None) -> bool:
     rules = target.containers.values()
+    # A rule that names another repository counts before anything runs it: a push may be what brings it there.
     is_named = any(rule.image is not None and rule.image.name == push_name for rule in rules)
     if is_named:
         return True

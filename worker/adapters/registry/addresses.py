@@ -30,6 +30,8 @@ def may_lead(registry: Iterable[str], to: Iterable[str]) -> bool:
 
     They are unknown where a proxy resolves names, and then no private address is reached from here.
     """
+    # A name may have several addresses. The registry counts by its most public one, and the other host by its most
+    # private one, so that one harmless address excuses none of the others.
     own = min(map(reach_of, registry), default=Reach.PUBLIC)
     there = max(map(reach_of, to), default=Reach.PUBLIC)
     return there <= own and there is not Reach.NEVER
@@ -53,6 +55,7 @@ def _embedded(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     """The IPv4 address that an IPv6 address stands for, if it does."""
     if isinstance(address, IPv4Address):
         return address
+    # A private address must not get through in another spelling, such as ::ffff:10.0.0.1.
     if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or address

@@ -34,6 +34,7 @@ class Asking:
         access = self._access(image)
         url = base_url(image, access.scheme).join(path)
         answer = self._wire.follow(method, url, self._granting.remembered(image, kind), deadline)
+        # What is remembered may have run out or been withdrawn, so a 401 is met once more with a new authorisation.
         is_own_challenge = answer.status == 401 and same_origin(answer.url, url)
         if is_own_challenge:  # and not that of a server that we were redirected to
             granted = self._granting.authorise(image, kind, access, answer, deadline)

@@ -40,6 +40,7 @@ _PIECE = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+# Printable and without spaces, since it becomes the value of a header.
 _TOKEN = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_TOKEN}}}")
 
 
@@ -93,7 +94,8 @@ def scopes_of(challenge: Challenge, image: ImageReference) -> list[str]:
     """The rights to ask for: the challenge's, since registries differ (Azure's wants `metadata_read` for a list of
     tags); without any, the right to pull.
     """
-    return challenge.parameters.get("scope", "").split() or [f"repository:{image.repository}:pull"]
+    wanted = challenge.parameters.get("scope", "").split()
+    return wanted or [f"repository:{image.repository}:pull"]
 
 
 def token_url(challenge: Challenge, image: ImageReference, registry: httpx.URL) -> httpx.URL:
@@ -110,6 +112,7 @@ def token_url(challenge: Challenge, image: ImageReference, registry: httpx.URL) 
 
 def read_token(body: bytes) -> tuple[str, float]:
     """The token in a token server's answer, and the seconds that it lives. Raises RemoteError if there is none."""
+    # The specification lets a server name it either way, or both ways for older clients.
     answer = json_object(body)
     value = answer.get("token") or answer.get("access_token")
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):

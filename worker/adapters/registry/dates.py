@@ -61,6 +61,7 @@ def platform_of(value: Any) -> str | None:
     """The same of a platform as an index or a config writes it; None if it says none."""
     if not isinstance(value, dict):
         return None
+    # BuildKit lists an image's attestations as built for unknown/unknown: docs.docker.com/build/metadata/attestations.
     parts = [value.get("os"), value.get("architecture"), value.get("variant")]
     if not (parts[0] and parts[1]) or "unknown" in parts:
         return None

@@ -76,6 +76,7 @@ class Granting:
         login = access.login()
         ours = Authorisation(basic(*login), anonymous=False) if login else Authorisation()
         challenge = challenge_of(answer)
+        # Nothing is exchanged under Basic: the user name and the password themselves go along with each request.
         if challenge.scheme == "basic":
             granted, seconds = ours, BASIC_LIFE
         else:
@@ -97,8 +98,11 @@ class Granting:
         """A token for the challenge, and the seconds that it lives. Strangers get one too, for what is public."""
         url = token_url(challenge, image, registry)
         self._wire.insist_on_reach(registry, url)
+        # The challenge is whatever the registry's answer says. Without this check, it could have the credentials sent
+        # to any server of its choice.
         if not ours.anonymous and not is_own_realm(url.host, registry.host, access.realms):
             ours = Authorisation(why_anonymous=_kept_back(url.host, image.registry))
+        # Azure's token server takes its refresh token in a form, any other the credentials in a header.
         if ours.header and access.identity != "never":
             form = {
                 "grant_type": "refresh_token",

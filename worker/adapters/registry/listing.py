@@ -72,6 +72,7 @@ def recent_tags(asking: Asking, image: ImageReference, deadline: float) -> list[
         else:
             return None
     except RemoteError as error:
+        # A limit is told, so that its registry is left alone for a while. Anything else only means that nobody tells.
         if error.status == 429:
             raise
         return None

@@ -68,6 +68,7 @@ def _of_manifest(manifest: Json) -> Contents:
         return Contents(artifact=f"its config is {_shown(kind)}")
     if isinstance(own_kind, str) and own_kind not in IMAGE_MANIFESTS | INDEXES:
         return Contents(artifact=f"its manifest is {_shown(own_kind)}")
+    # A signature has an image's config, too. Only its layers show what it is.
     layers = [_object(layer).get("mediaType") for layer in _list(manifest.get("layers"))]
     has_file_system = any(isinstance(layer, str) and layer.startswith(_LAYERS) for layer in layers)
     if any(layers) and not has_file_system:
@@ -82,8 +83,10 @@ def _of_index(entries: list[Json], index: Json) -> Contents:
     if not manifests:
         kinds = [str(entry.get("artifactType") or entry.get("mediaType")) for entry in entries]
         return Contents(artifact=f"its index lists {_shown(kinds[0]) if kinds else 'nothing'}")
-    platforms = frozenset(digest for entry in manifests if (digest := _digest(entry)))
-    built_for = {platform: _digest(entry) for entry in manifests if (platform := platform_of(entry.get("platform")))}
+    digests = [_digest(entry) for entry in manifests]
+    platforms = frozenset(digest for digest in digests if digest)
+    named = [platform_of(entry.get("platform")) for entry in manifests]
+    built_for = {platform: digest for platform, digest in zip(named, digests, strict=True) if platform}
     # Sorted, because the order of a set differs from one process to the next.
     first = next(iter(sorted(platforms)), None)
     if built_for:

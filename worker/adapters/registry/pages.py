@@ -71,6 +71,7 @@ def _links(header: str) -> Iterator[tuple[str, str]]:
 
 def _may_be_cut(count: int, wanted: int | None) -> bool:
     """Is a page without a link as long as one that was cut? Some registries cut at a round number and don't say so."""
+    # Asking for a page too many costs one request. Taking a cut list for a whole one would hide the newest tags.
     return count == wanted or (count >= 50 and count % 50 == 0)
 
 

@@ -35,7 +35,7 @@ def addresses_of(host: str) -> frozenset[str]:
     """Every address of a host; none if its name can't be resolved here, as where a proxy does that."""
     try:
         return frozenset(str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
-    except (OSError, UnicodeError):
+    except (OSError, UnicodeError):  # the latter for a name with a label that is too long
         return frozenset()
 
 
@@ -74,6 +74,7 @@ class Wire:
             if location is None or answer.status not in _REDIRECTED:
                 # By how the registry was asked: a host that it redirects to is shown no credentials in any case.
                 return replace(answer, anonymous=granted.anonymous, why_anonymous=granted.why_anonymous)
+            # Where it leads is the answer's choice, so it is checked like a realm before anything is sent there.
             here = safe_url(location, here, url)
             self.insist_on_reach(url, here)
         raise bad_answer("it redirects too often")
@@ -91,6 +92,7 @@ class Wire:
         if granted.header:
             headers["Authorization"] = granted.header
         request = self._client.build_request(method, url, headers=headers, data=form)
+        # Nothing that is sent here changes anything, so it may be sent twice.
         try:
             answer = self._exchange(request, deadline)
         except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
@@ -99,6 +101,8 @@ class Wire:
 
     def _exchange(self, request: httpx.Request, deadline: float) -> Answer:
         """Send one request and read its answer whole; raises TimeoutError past the deadline."""
+        # httpx's timeouts are for each read: a server that sends a byte now and then never runs into one. So the
+        # deadline is looked at as well, after every piece.
         left = max(deadline - time.monotonic(), 0.01)
         timeout = httpx.Timeout(min(READ_SECONDS, left), connect=min(CONNECT_SECONDS, left))
         request.extensions["timeout"] = timeout.as_dict()
@@ -106,6 +110,7 @@ class Wire:
         limit = LARGEST_BODY if response.status_code == 200 else LARGEST_ERROR
         body = bytearray()
         try:
+            # Raw, so that the limit is for what is really sent.
             for chunk in response.iter_raw():
                 body += chunk
                 if len(body) > limit:
@@ -140,6 +145,7 @@ def _decoded(body: bytes, encoding: str) -> bytes:
     """The body without the compression that was asked not to be there, if it is. Raises RemoteError."""
     if encoding.strip().lower() not in {"gzip", "x-gzip"} or not body.startswith(b"\x1f\x8b"):
         return body
+    # Unpacked only up to the limit: a few kilobytes may stand for gigabytes.
     unpacker = zlib.decompressobj(wbits=31)
     try:
         content = unpacker.decompress(body, LARGEST_BODY)

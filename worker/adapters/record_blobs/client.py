@@ -19,13 +19,13 @@ from shared.credential import azure_credential
 from shared.errors import RemoteError
 from shared.message import TargetId
 from shared.settings import WorkerSettings
-from worker.ports import UNREADABLE, Conflict
+from worker.adapters.record_blobs.texts import PREFIX, blob_name, is_recent, read_record, target_of
+from worker.ports import Conflict
 from worker.record.record import Record
 from worker.record.trace import End, Trace
 
 T = TypeVar("T")
 
-_PREFIX = "groups/"
 _TRACE = "trace.json"
 _TRIES, _PAUSE = 20, 0.2
 _NOT_THERE = frozenset({"BlobNotFound", "ContainerNotFound", "ResourceNotFound"})
@@ -59,6 +59,7 @@ class Records:
         Raises RemoteError if the container can't be asked.
         """
         blob = self._client.get_blob_client("check")
+        # No blob ever has this ETag, so the write is refused in any case: by the role, or else by the condition.
         never: dict[str, Any] = {"overwrite": True, "etag": '"0x0"', "match_condition": MatchConditions.IfNotModified}
         tries: dict[str, Callable[[], object]] = {
             storage_actions.READ_BLOB: blob.get_blob_properties,
@@ -70,7 +71,7 @@ class Records:
         """A group's record and its ETag; an empty record and None where there is none yet."""
         try:
             with translated("records"):
-                blob = self._client.download_blob(_name(target))
+                blob = self._client.download_blob(blob_name(target))
                 text = blob.readall()
         except RemoteError as error:
             if error.code not in _NOT_THERE:
@@ -80,13 +81,14 @@ class Records:
 
     def save(self, record: Record, etag: str | None) -> str:
         """Write a record if it is still the one that was loaded with `etag`; the new ETag. Raises Conflict."""
+        # Compare and swap: a record that was never there must still not be there, any other must be unchanged.
         condition: dict[str, Any] = {"overwrite": etag is not None}
         if etag:
             condition |= {"etag": etag, "match_condition": MatchConditions.IfNotModified}
         text = record.model_dump_json(exclude_none=True).encode()
 
         def upload() -> str:
-            blob = self._client.get_blob_client(_name(record.target))
+            blob = self._client.get_blob_client(blob_name(record.target))
             return str(blob.upload_blob(text, **condition)["etag"])
 
         try:
@@ -99,6 +101,7 @@ class Records:
     def claim(self, name: str, now: datetime, interval: timedelta) -> bool:
         """May this process do what only one may do in each `interval`? The first that asks may."""
         blob = self._client.get_blob_client(f"{name}.json")
+        # Several workers may find at once that it is due. Only one of their writes meets the condition.
         condition: dict[str, Any] = {"overwrite": False}
         try:
             with translated("records"):
@@ -108,7 +111,7 @@ class Records:
                     "etag": last.properties.etag,
                     "match_condition": MatchConditions.IfNotModified,
                 }
-                if _is_recent(last.readall(), now, interval):
+                if is_recent(last.readall(), now, interval):
                     return False
         except RemoteError as error:
             if error.code not in _NOT_THERE:
@@ -150,6 +153,7 @@ class Records:
     def note_time(self, name: str, now: datetime) -> None:
         """Remember when something was done last."""
         blob = self._client.get_blob_client(f"{name}.json")
+        # Without a condition: of two workers that have done it, either time will do.
         self._created(lambda: blob.upload_blob(now.isoformat().encode(), overwrite=True))
 
     def noted_time(self, name: str) -> datetime | None:
@@ -165,6 +169,7 @@ class Records:
             noted = datetime.fromisoformat(text.decode())
         except ValueError:
             return None
+        # A time without its offset can't be compared with ours, so somebody else must have written it.
         return noted if noted.tzinfo else None
 
     def trace(self) -> Trace:
@@ -201,6 +206,7 @@ class Records:
         try:
             return Trace.model_validate_json(text), match
         except ValidationError:
+            # The next end is written over it.
             return Trace(), match
 
     def versions(self) -> Iterator[tuple[TargetId, str]]:
@@ -208,7 +214,8 @@ class Records:
         for blob in self._found():
             if target := target_of(blob.name):
                 # A list gives the ETag without the quotes that it has in a header.
-                yield target, f'"{str(blob.etag).strip(chr(34))}"'
+                bare = str(blob.etag).strip('"')
+                yield target, f'"{bare}"'
 
     def all(self) -> Iterator[TargetId]:
         """Every group that has a record."""
@@ -221,12 +228,14 @@ class Records:
     def _found(self) -> Iterator[BlobProperties]:
         try:
             with translated("records"):
-                yield from self._client.list_blobs(name_starts_with=_PREFIX)
+                yield from self._client.list_blobs(name_starts_with=PREFIX)
         except RemoteError as error:
             if error.code not in _NOT_THERE:
                 raise
 
     def _created(self, call: Callable[[], T]) -> T:
+        """Make a call that writes; create the blob container first if it turns out to be missing."""
+        # Asking before each write whether it is there would double the requests, and it is missing only once.
         try:
             with translated("records"):
                 return call()
@@ -251,6 +260,7 @@ def _is_leased(blob: BlobClient, lease: str, seconds: int) -> bool:
 
 
 def _is_allowed(request: Callable[[], object]) -> bool:
+    # Storage looks at the role first. So an answer about a blob or a condition shows that the role allows the request.
     try:
         with translated("records"):
             request()
@@ -269,46 +279,3 @@ def open_records(settings: WorkerSettings, *, timeouts: tuple[float, float] = (5
         return Records(ContainerClient.from_connection_string(connection, settings.records, **options))
     url = f"https://{settings.storage_account}.blob.{settings.cloud.storage_suffix}"
     return Records(ContainerClient(url, settings.records, credential=azure_credential(settings), **options))
-
-
-def _is_recent(text: bytes, now: datetime, interval: timedelta) -> bool:
-    """Was it claimed within the interval? What no clock that is right can have written counts as never."""
-    try:
-        claimed_at = datetime.fromisoformat(text.decode())
-        return now - interval < claimed_at <= now + interval
-    except (ValueError, TypeError):
-        return False
-
-
-def read_record(text: bytes | str, target: TargetId) -> Record:
-    """The record in a blob's text; raises RemoteError with the code UnreadableRecord, which says how to mend it."""
-    try:
-        record = Record.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the record"
-        raise _unreadable(target, f"{where}: {first['msg']}") from error
-    if record.target != target:
-        raise _unreadable(target, f"it is the record of {record.target.key}")
-    return record
-
-
-def _unreadable(target: TargetId, why: str) -> RemoteError:
-    name = _name(target)
-    mend = "another version of aci-hooks may have written it; restore it, or delete the blob to start afresh"
-    return RemoteError("records", None, UNREADABLE, f"the record {name} can't be read ({why}): {mend}")
-
-
-def target_of(name: str) -> TargetId | None:
-    """The group whose record a blob of this name is, None if it is none."""
-    parts = name.removeprefix(_PREFIX).removesuffix(".json").split("/")
-    try:
-        subscription, resource_group, container_group = parts
-        target = TargetId(subscription=subscription, resource_group=resource_group, container_group=container_group)
-    except ValueError:
-        return None
-    return target if _name(target) == name else None
-
-
-def _name(target: TargetId) -> str:
-    return f"{_PREFIX}{target.key}.json"

@@ -6,14 +6,12 @@ know. The SDK's own retries are off: worker.failures.retrying and the queue are 
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -21,7 +19,7 @@ from urllib.parse import quote, urlsplit
 from azure.core.credentials import AccessToken, TokenCredential
 from azure.core.pipeline import PipelineRequest, PipelineResponse
 from azure.core.pipeline.policies import SansIOHTTPPolicy
-from azure.core.rest import HttpRequest, HttpResponse
+from azure.core.rest import HttpRequest
 from azure.mgmt.containerinstance import ContainerInstanceManagementClient
 
 from shared import tracing
@@ -32,13 +30,11 @@ from shared.message import TargetId
 from shared.metrics import ARM_CALLS, WRITES_REMAINING
 from shared.settings import WorkerSettings
 from shared.time_limit import TimeLimit
+from worker.adapters.arm.answers import ahead_of_ours, group_of, log_of, note_answer, origin
 from worker.failures.retrying import call_with_retries, call_with_retries_if_untouched
 from worker.groups.group import ContainerGroup
-from worker.groups.health import CLOCK_TOLERANCE
 
 _TOKEN_LIFE = 3600
-_LARGEST_LOG = 4 * 1024 * 1024
-"""Bytes of an answer with the last lines of a container. A line may be of any length, and these are read in a hurry."""
 _LOGS_AT_ONCE = 4
 
 
@@ -82,7 +78,7 @@ class Arm:
         }
         # Per call: azure-core refuses to send a token over plain http unless it is told to.
         self._call: dict[str, Any] = {} if endpoint.startswith("https:") else {"enforce_https": False}
-        self._call["raw_response_hook"] = _note_answer
+        self._call["raw_response_hook"] = note_answer
         # The timeouts above are for each byte that comes; nothing waits for a log for longer than it was meant to.
         self._logs = TimeLimit("arm", _LOGS_AT_ONCE)
         self._clients: dict[str, ContainerInstanceManagementClient] = {}
@@ -98,7 +94,7 @@ class Arm:
             with self._asked("get", "GET", target.subscription, target):
                 response = self._client(target.subscription)._send_request(HttpRequest("GET", url), **self._call)
                 response.raise_for_status()
-                return ContainerGroup(*_read(response))
+                return ContainerGroup(*group_of(response))
 
         ARM_CALLS.labels("get").inc()
         return call_with_retries(get)
@@ -110,6 +106,9 @@ class Arm:
         `check_lease` is called before each try, when there is a token: what it raises ends them, with nothing sent.
         """
 
+        # The SDK's own poller is turned off: it would keep a thread busy for minutes, and the looks watch the group.
+        # The hook runs once there is a token, right before the request is sent. A check any earlier would be worth
+        # little, because fetching the token may take longer than the lease lasts.
         def put() -> None:
             with self._asked("put", "PUT", target.subscription, target):
                 self._groups(target.subscription).begin_create_or_update(
@@ -150,7 +149,8 @@ class Arm:
         seen: set[str] = set()
         while url:
             # Each page is asked for with our token. So no answer may lead to another host, nor round in a circle.
-            if _origin(url) != _origin(self._endpoint) or url in seen:
+            # Azure's `nextLink` is a whole URL of its own making.
+            if origin(url) != origin(self._endpoint) or url in seen:
                 raise RemoteError("arm", None, "BadGateway", f"the list of groups goes on at {url[:200]}")
             seen.add(url)
             page, ahead = call_with_retries(lambda url=url: self._page(subscription, url))  # type: ignore[misc]
@@ -166,7 +166,7 @@ class Arm:
 
         def read() -> str:
             with self._asked("logs", "GET", target.subscription, target):
-                return _content_of(
+                return log_of(
                     self._client(target.subscription)._send_request(HttpRequest("GET", url), stream=True, **self._call)
                 )
 
@@ -176,6 +176,7 @@ class Arm:
 
     def _url(self, target: TargetId, *below: str) -> str:
         """Where a group is, or something below it."""
+        # A record or a message may hold any names. Quoted, none of them can lead to another resource.
         names = (target.subscription, target.resource_group, target.container_group)
         subscription, resource_group, name = (quote(part, safe="") for part in names)
         path = "".join(f"/{quote(part, safe='')}" for part in below)
@@ -190,7 +191,7 @@ class Arm:
         with self._asked("list", "GET", subscription):
             response = self._client(subscription)._send_request(HttpRequest("GET", url), **self._call)
             response.raise_for_status()
-            return dict(response.json()), _ahead(response.headers.get("Date"))
+            return dict(response.json()), ahead_of_ours(response.headers.get("Date"))
 
     @contextmanager
     def _asked(self, what: str, method: str, subscription: str, target: TargetId | None = None) -> Iterator[None]:
@@ -210,6 +211,7 @@ class Arm:
         return self._client(subscription).container_groups
 
     def _client(self, subscription: str) -> ContainerInstanceManagementClient:
+        # The SDK's client is for one subscription. It is kept, and with it its connections and its token.
         with self._lock:
             if subscription not in self._clients:
                 self._clients[subscription] = ContainerInstanceManagementClient(
@@ -229,63 +231,3 @@ def open_arm(settings: WorkerSettings, *, timeouts: tuple[float, float] = (5, 20
     credential: TokenCredential = PlaceholderCredential() if plain else azure_credential(settings)
     scope = settings.cloud.resource_manager_scope
     return Arm(credential, settings.arm_endpoint, settings.arm_api_version, scope, timeouts)
-
-
-def _read(response: HttpResponse) -> tuple[dict[str, Any], timedelta]:
-    """The answer's JSON as it is, and how far ARM's clock is ahead of ours."""
-    try:
-        raw = json.loads(response.content)
-    except ValueError:
-        raw = None
-    if not isinstance(raw, dict):
-        raise RemoteError("arm", response.status_code, "BadGateway", "the answer is not a JSON object")
-    return raw, _ahead(response.headers.get("Date"))
-
-
-def _note_answer(answer: Any) -> None:
-    """Say in the request's span what Azure's support asks for first."""
-    response = answer.http_response
-    tracing.current().note(
-        {
-            "http.response.status_code": response.status_code,
-            "azure.service.request.id": response.headers.get("x-ms-request-id"),
-        }
-    )
-
-
-def _content_of(response: HttpResponse) -> str:
-    """The text of a container's log, which may be of any size."""
-    with response:
-        if response.status_code >= 400:
-            response.read()  # its error says what is wrong
-            response.raise_for_status()
-        body = bytearray()
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > _LARGEST_LOG:
-                raise RemoteError("arm", 200, "BadGateway", f"the log has more than {_LARGEST_LOG} bytes")
-    try:
-        content = json.loads(body)["content"]
-    except (ValueError, TypeError, LookupError):
-        raise RemoteError("arm", 200, "BadGateway", "the answer holds no log") from None
-    return content if isinstance(content, str) else ""
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    """Scheme, host and port of a URL; none of them of what is no URL."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:
-        return "", None, None
-    return parts.scheme, parts.hostname, port
-
-
-def _ahead(date: str | None) -> timedelta:
-    # Events are told from those of earlier rollouts by Azure's times, so its clock counts, not ours. The header is
-    # cut to the second, and what is within that is no difference.
-    try:
-        ahead = parsedate_to_datetime(date or "") - datetime.now(UTC)
-    except (ValueError, TypeError):
-        return timedelta(0)
-    return timedelta(0) if abs(ahead) < CLOCK_TOLERANCE else ahead

@@ -1,0 +1,80 @@
+"""What is read of Azure Resource Manager's answers: a group, a log, its clock, and where a list goes on."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from azure.core.rest import HttpResponse
+
+from shared import tracing
+from shared.errors import RemoteError
+from worker.groups.health import CLOCK_TOLERANCE
+
+_LARGEST_LOG = 4 * 1024 * 1024
+"""Bytes of an answer with the last lines of a container. A line may be of any length, and these are read in a hurry."""
+
+
+def group_of(response: HttpResponse) -> tuple[dict[str, Any], timedelta]:
+    """The answer's JSON as it is, and how far ARM's clock is ahead of ours."""
+    try:
+        raw = json.loads(response.content)
+    except ValueError:
+        raw = None
+    if not isinstance(raw, dict):
+        raise RemoteError("arm", response.status_code, "BadGateway", "the answer is not a JSON object")
+    return raw, ahead_of_ours(response.headers.get("Date"))
+
+
+def note_answer(answer: Any) -> None:
+    """Say in the request's span what Azure's support asks for first."""
+    response = answer.http_response
+    tracing.current().note(
+        {
+            "http.response.status_code": response.status_code,
+            "azure.service.request.id": response.headers.get("x-ms-request-id"),
+        }
+    )
+
+
+def log_of(response: HttpResponse) -> str:
+    """The text of a container's log, which may be of any size."""
+    with response:
+        if response.status_code >= 400:
+            response.read()  # its error says what is wrong
+            response.raise_for_status()
+        # Piece by piece, so that a log that is too large is not held as a whole before that is noticed.
+        body = bytearray()
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > _LARGEST_LOG:
+                raise RemoteError("arm", 200, "BadGateway", f"the log has more than {_LARGEST_LOG} bytes")
+    try:
+        content = json.loads(body)["content"]
+    except (ValueError, TypeError, LookupError):
+        raise RemoteError("arm", 200, "BadGateway", "the answer holds no log") from None
+    return content if isinstance(content, str) else ""
+
+
+def origin(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port of a URL; none of them of what is no URL."""
+    # A URL with its scheme's own port and one without it are of one origin.
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return "", None, None
+    return parts.scheme, parts.hostname, port
+
+
+def ahead_of_ours(date: str | None) -> timedelta:
+    # Events are told from those of earlier rollouts by Azure's times, so its clock counts, not ours. The header is
+    # cut to the second, and what is within that is no difference.
+    try:
+        ahead = parsedate_to_datetime(date or "") - datetime.now(UTC)
+    except (ValueError, TypeError):
+        return timedelta(0)
+    return timedelta(0) if abs(ahead) < CLOCK_TOLERANCE else ahead

@@ -1,0 +1,63 @@
+"""The outbox of a record at the end of a look: it is told, and then leaves the record."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+
+from shared.message import Look
+from shared.queue import LeaseLost
+from worker.controller.settlement import Settlement, after, look_again
+from worker.controller.telling import Telling
+from worker.controller.timers import CONFLICTS, timed
+from worker.core.rules import Action, Wait
+from worker.ports import Conflict, Ports
+from worker.record.record import Record
+
+
+class Outbox:
+    """Empties outboxes, for many threads at once."""
+
+    def __init__(self, ports: Ports, telling: Telling, chance: random.Random) -> None:
+        self._ports = ports
+        self._telling = telling
+        self._chance = chance
+
+    def told_and_settled(
+        self,
+        record: Record,
+        look: Look,
+        action: Action,
+        etag: str | None,
+        lease_holds: Callable[[], bool],
+    ) -> Settlement:
+        """What becomes of a look that has carried out `action`, once everything in the outbox is told."""
+        if record.outbox or record.address_changes:
+            return self.tell(record, look, action, etag, lease_holds)
+        return after(look, action)
+
+    def tell(
+        self,
+        record: Record,
+        look: Look,
+        action: Action,
+        etag: str | None,
+        lease_holds: Callable[[], bool],
+    ) -> Settlement:
+        """Tell what has ended, then write that it was told. Raises LeaseLost; then another worker tells it."""
+        if not lease_holds():
+            raise LeaseLost(look.token)
+        # Tell, then write: if the worker dies in between, an end is told twice. The other order could lose it.
+        self._telling.tell(record)
+        told = record.told(record.outbox, record.address_changes)
+        for _ in range(CONFLICTS):
+            try:
+                self._ports.save(timed(told, action, self._ports.now()), etag)
+            except Conflict:
+                current, etag = self._ports.load(look.target)
+                told = current.told(record.outbox, record.address_changes)
+                action = Wait(timedelta(0), "more has arrived meanwhile")
+                continue
+            return after(look, action)
+        return look_again(look, self._chance.uniform(0, 1))
