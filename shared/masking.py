@@ -130,7 +130,7 @@ def _beginnings(text: str, word: str, least: int) -> Iterator[Span]:
     """Every place where the text goes on like the word from its beginning, for at least so many characters.
 
     What somebody else prints may repeat a secret, or most of one, at every character (`aaaa…`, `-----`). To compare the
-    word anew at each place then costs the product of both lengths, seconds for a container's log. So this goes on as
+    word again at each place then costs the product of both lengths, seconds for a container's log. So this goes on as
     Knuth, Morris and Pratt's search does, and reads no character twice: what follows a place where the word ends, or
     goes on differently, begins with the longest of the word's own beginnings that the text has just gone on like.
     """
