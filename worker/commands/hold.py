@@ -102,9 +102,12 @@ def release(
     def say(before: Record, after: Record) -> str:
         done = f"{before.target} {'is released' if before.hold else 'was not held by hand'}"
         images = ", ".join(sorted(waiting_images(after)))
+        # A group may be held in several ways, and `release` ends only one of them.
         if still := _still_held(deployment, after):
-            return f"{done}, but its updates still wait: {still}{f'; waiting: {images}' if images else ''}"
-        return f"{done}{f'; applying {images}' if images else ''}"
+            waiting = f"; waiting: {images}" if images else ""
+            return f"{done}, but its updates still wait: {still}{waiting}"
+        applying = f"; applying {images}" if images else ""
+        return f"{done}{applying}"
 
     targets = _targets(deployment, groups, everything=everything)
     _report(_change_all(deployment, targets, write, "releasing"), say, as_json=as_json)

@@ -33,6 +33,7 @@ def find_group(deployment: Deployment, text: str) -> TargetId:
     some groups could not be listed: it may be the name of one of those.
     """
     near_by = set(deployment.records.all()) | {target.id for target in deployment.catalogue.all()}
+    # With a slash in front, `shop` means no group that is called `workshop`.
     wanted = f"/{text.lower().strip('/')}"
     if wanted.count("/") == _WHOLE and (found := _named(wanted, near_by)):
         return found[0]

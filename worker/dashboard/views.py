@@ -62,9 +62,10 @@ def page_of(state: State, now: datetime, wish: Wish, *, rollback: bool) -> Page:
     most = ALL_MOST if of_one else MOST
     every = group_rows(state, now, rollback=rollback, most=most)
     query = wish.query.strip()[:LONGEST_QUERY]
-    found = (
-        [row for row in every if row.target == wish.group] if of_one else [row for row in every if matches(row, query)]
-    )
+    if of_one:
+        found = [row for row in every if row.target == wish.group]
+    else:
+        found = [row for row in every if matches(row, query)]
     pages = max(1, math.ceil(len(found) / GROUPS))
     # Whoever asks for a page that is not there, or is not there any more, gets the nearest one.
     number = min(max(1, wish.number), pages)

@@ -62,6 +62,7 @@ def _is_pod(tags: Mapping[str, str], properties: Mapping[str, Any]) -> bool:
 
 
 def _is_kube_proxy(extension: Mapping[str, Any]) -> bool:
+    # Either may name it: the extension's own name is whatever its maker chose.
     names = (extension.get("name"), (extension.get("properties") or {}).get("extensionType"))
     return any(str(name).lower() == _KUBE_PROXY for name in names)
 
@@ -74,4 +75,5 @@ def _lists_layers(properties: Mapping[str, Any]) -> bool:
         rego = base64.b64decode(policy, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError, TypeError):
         return True  # an unreadable policy may list anything, and trying could break the group for good
+    # A policy that neither names layers nor allows everything is of a kind that is not known here, so it may list any.
     return _NAMES_LAYERS.search(rego) is not None or _ALLOWS_EVERYTHING.search(rego) is None

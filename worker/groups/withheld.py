@@ -54,6 +54,7 @@ def withheld_places(properties: Mapping[str, Any]) -> Iterator[Place | SecretVol
 
 def put_secrets(properties: Json, secrets: Mapping[str, Secret]) -> None:
     """Put the secrets (path → value) into the places where they are withheld, and nowhere else."""
+    # All places are found before any is filled in: a filled one is no longer withheld.
     for place in tuple(withheld_places(properties)):
         if isinstance(place, SecretVolume):
             place.volume["secret"] = _files(place.volume["name"], secrets)
@@ -150,6 +151,7 @@ def _files(volume: str, secrets: Mapping[str, Secret]) -> dict[str, str]:
         name = secret_paths.file_name(path, volume)
         if name is None:
             continue
+        # As it is, with the newline at its end: a certificate or a script may depend on every byte.
         content = value.encode() if isinstance(value, str) else value
         files[name] = base64.b64encode(content).decode()
     return files

@@ -113,7 +113,9 @@ class AnyTag(Unordered):
         """Update to any valid tag."""
         if not is_tag(pushed):
             return not_a_tag(pushed)
-        return moved(pushed) if pushed == running else Update(f"{pushed} was pushed, and any follows every tag")
+        if pushed == running:
+            return moved(pushed)
+        return Update(f"{pushed} was pushed, and any follows every tag")
 
     def __str__(self) -> str:
         return "any"

@@ -31,6 +31,7 @@ def parse_range(text: str) -> Range:
 
     A comparator compares only the numbers that it names: `<=1.4` and `=1.4` admit 1.4.9, `>1.4` begins at 1.5.
     """
+    # A space may stand behind an operator (">= 1.4"), and separates the comparators as well.
     comparators = re.sub(r"(?<=[<>=^~])\s+", "", text).split()
     if not comparators:
         raise ValueError("no range is given after the colon")
@@ -44,6 +45,7 @@ def parse_range(text: str) -> Range:
         lows.append(significant(first))
         if beyond is not None:
             highs.append(significant(beyond))
+    # All comparators must hold, so the narrowest bounds count.
     low, high = max(lows), min(highs, default=None)
     if high is not None and low >= high:
         raise ValueError(f"no version is within {text.strip()}")

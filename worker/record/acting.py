@@ -64,6 +64,7 @@ def stretches(before: Record, after: Record, now: datetime) -> list[Stretch]:
     if change is None:
         return []
     asked = set(change.asked.values())
+    # What failed before this look is being rolled back by the change, so its end is that of the rollback.
     undone = {one.message.id for one in before.undone}
     found = []
     for ending in after.outbox:

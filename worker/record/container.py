@@ -153,7 +153,8 @@ class ContainerRecord(Value):
 
         An image that failed once, because its registry was down perhaps, and ran well afterwards has not failed.
         """
-        return running in {failure.image for failure in self.failures} - self.good.spellings
+        failed = {failure.image for failure in self.failures}
+        return running in failed - self.good.spellings
 
     @property
     def images(self) -> frozenset[str]:

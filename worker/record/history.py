@@ -22,11 +22,11 @@ def chosen(
     ends: Iterable[End], *, failed: bool = False, since: datetime | None = None, limit: int | None = None
 ) -> list[End]:
     """The ends that were asked for: only failures, nothing before `since`, at most `limit`."""
-    found = [
-        end
-        for end in ends
-        if (is_dead(end.outcome.result) or not failed) and (since is None or end.outcome.at >= since)
-    ]
+    found = list(ends)
+    if failed:
+        found = [end for end in found if is_dead(end.outcome.result)]
+    if since is not None:
+        found = [end for end in found if end.outcome.at >= since]
     return found[:limit]
 
 

@@ -15,11 +15,13 @@ def asked_for(record: Record, to: ImageReference) -> dict[str, Good]:
     One that ran well before comes back as it was then. Any other is taken by its name: if it does not run, what ran
     before is brought back.
     """
-    return {
-        name: next((good for good in container.goods if good.restored and _is(good, to)), _by_name(container, to))
-        for name, container in record.containers.items()
-        if container.followed and container.repository == to.name
-    }
+    found = {}
+    for name, container in record.containers.items():
+        if not container.followed or container.repository != to.name:
+            continue
+        known = (good for good in container.goods if good.restored and _is(good, to))
+        found[name] = next(known, None) or _by_name(container, to)
+    return found
 
 
 def goods_before(record: Record, running: Mapping[str, str]) -> dict[str, Good]:
@@ -41,7 +43,10 @@ def place_of(container: ContainerRecord, good: Good) -> int | None:
 
 
 def _is(good: Good, to: ImageReference) -> bool:
-    return good.digest == to.digest if to.digest else good.tag is not None and good.tag == to.tag
+    # A digest names one image, whatever its tag. A tag alone means the newest good image that was pushed with it.
+    if to.digest:
+        return good.digest == to.digest
+    return good.tag is not None and good.tag == to.tag
 
 
 def _name(image: str) -> str | None:

@@ -206,7 +206,6 @@ class Records:
         try:
             return Trace.model_validate_json(text), match
         except ValidationError:
-            # The next end is written over it.
             return Trace(), match
 
     def versions(self) -> Iterator[tuple[TargetId, str]]:

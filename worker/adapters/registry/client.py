@@ -143,6 +143,7 @@ class Registry:
         told = self._head(image, place, deadline)
         if told and (known := self._known(image, told)):
             return _found(image, told, known)
+        # It runs already, so what is in it makes no difference, and reading its manifest would count as a pull.
         if told and told in running:
             return _found(image, told, Contents())
         try:
@@ -153,6 +154,7 @@ class Registry:
         except RemoteError as error:
             if not told:
                 raise
+            # The digest is known, and it is all that a rollout needs.
             self._leave_alone((image.registry, ""), error)
             log.info("manifest not read", image=str(image), why=error.message)
             return _found(image, told, Contents())
