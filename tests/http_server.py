@@ -13,6 +13,7 @@ A server that only answers what a function says is a tests.stub_server.StubServe
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -22,15 +23,15 @@ _POLL = 0.02
 """Seconds that a server may take to notice that it is to end."""
 
 
-class QuietHandler(BaseHTTPRequestHandler):
+class QuietHandler(BaseHTTPRequestHandler, ABC):
     """Calls `serve` for every request, whatever its method."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
+    @abstractmethod
     def serve(self) -> None:
         """Read the body, and answer."""
-        raise NotImplementedError
 
     def do_GET(self) -> None:
         """All of them."""

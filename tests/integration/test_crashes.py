@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Literal
 
 import pytest
 
-from tests.processes import PATIENCE
+from tests.processes import PATIENCE, Program
 from tests.site import IP, Site
 from tests.tripwire import Tripwire
 
@@ -77,7 +78,7 @@ def through(site: Site, kind: str, url: str) -> dict[str, str]:
 
 def kill_at(site: Site, request: Request, place: Place) -> None:
     """Run a worker and kill -9 it right before or after that request."""
-    kill: list[Callable[[], None]] = []
+    victims: SimpleQueue[Program] = SimpleQueue()
     seen = 0
 
     def matches(method: str, path: str) -> bool:
@@ -87,10 +88,11 @@ def kill_at(site: Site, request: Request, place: Place) -> None:
             return seen == request.nth
         return False
 
-    action = {place: lambda: kill[0]()}
+    # The worker may reach the request before its start has come back here.
+    action = {place: lambda: victims.get(timeout=PATIENCE).kill()}
     with Tripwire(endpoint(site, request.server), matches, **action) as wire:
         worker = site.worker(name="victim", **through(site, request.server, wire.url))
-        kill.append(worker.kill)
+        victims.put(worker)
         assert wire.tripped.wait(PATIENCE), worker.output()
         worker.wait(PATIENCE)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, cast
 
 import click
@@ -11,12 +12,15 @@ import pytest
 from click.testing import CliRunner
 
 from aci_hooks.__main__ import main
+from shared.environment import SettingsError
 from shared.errors import RemoteError
 from shared.message import TargetId
 from tests.fakes import Clock, MemoryQueue, MemoryRecords
-from tests.unit.builders import SHOP
-from worker.commands.naming import find_group
+from tests.unit.builders import SHOP, at, group, record
+from worker.commands.naming import complete_group, find_group, held_back, is_group, known_targets
 from worker.record.record import Record
+from worker.record.values import Hold
+from worker.targets.file import TargetsError
 from worker.targets.target import Target, single_target
 from worker.wiring import Deployment
 
@@ -103,6 +107,79 @@ def test_a_name_may_be_that_of_a_group_that_could_not_be_listed(trouble: dict[st
     assert error.exit_code == 1
     assert "did you mean shop?" in error.message
     assert find_group(of, "shop") == SHOP
+
+
+def test_the_known_targets_are_those_of_the_file_where_none_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert known_targets(deployment(file=[SHOP], found=[API])) == [API, SHOP]
+    assert capsys.readouterr().err == ""
+    assert known_targets(deployment(file=[SHOP], found=[API], error=DOWN)) == [SHOP]
+    assert "not all targets could be listed" in capsys.readouterr().err
+
+
+PUSH = "0a1b2c3d4e5f"
+CALLED_LIKE_A_PUSH = TargetId(subscription="sub", resource_group="web", container_group="deadbeef")
+
+
+@pytest.mark.parametrize(
+    ("text", "of", "is_one"),
+    [
+        ("web/anything", deployment(), True),
+        ("no-push", deployment(), True),
+        (PUSH, deployment(SHOP, file=[API]), False),
+        (f"{PUSH}.2", deployment(), False),
+        (PUSH, deployment(error=DOWN), False),
+        ("DEADBEEF", deployment(CALLED_LIKE_A_PUSH), True),
+        ("deadbeef", deployment(file=[CALLED_LIKE_A_PUSH]), True),
+        ("deadbeef", deployment(found=[CALLED_LIKE_A_PUSH]), True),
+    ],
+)
+def test_what_names_a_group_and_what_is_the_id_of_a_push(text: str, of: Deployment, is_one: bool) -> None:
+    assert is_group(of, text) is is_one
+
+
+def completed(incomplete: str, opened: Callable[[], Deployment]) -> list[str]:
+    context = click.Context(main, obj=SimpleNamespace(deployment=opened))
+    return complete_group(context, click.Argument(["group"]), incomplete)
+
+
+def test_a_group_is_completed_by_its_short_name_where_that_is_of_one_group_alone() -> None:
+    of = deployment(SHOP, API, file=[OTHER_API])
+    assert completed("", lambda: of) == ["batch/api", "shop", "web/api", "web/shop"]
+    assert completed("SH", lambda: of) == ["shop"]
+    assert completed("api", lambda: of) == []
+
+
+@pytest.mark.parametrize("error", [SettingsError(["what is wrong"]), TargetsError("targets.yaml", []), DOWN])
+def test_nothing_is_completed_where_no_group_can_be_known(error: Exception) -> None:
+    def opened() -> Deployment:
+        raise error
+
+    assert completed("s", opened) == []
+
+
+HELD = Hold(reason="sale", since=at(0))
+
+
+@pytest.mark.parametrize(
+    ("hold", "tags", "stopped", "reasons"),
+    [
+        (None, {}, False, []),
+        (HELD, {}, False, ["held by hand: sale"]),
+        (None, {"aci-hooks.hold": "audit"}, False, ["held by a resource tag: audit"]),
+        (None, {}, True, ["stopped by its owner"]),
+        (
+            HELD,
+            {"aci-hooks.hold": "audit"},
+            True,
+            ["held by hand: sale", "held by a resource tag: audit", "stopped by its owner"],
+        ),
+    ],
+)
+def test_everything_that_keeps_updates_back_is_told(
+    hold: Hold | None, tags: dict[str, str], stopped: bool, reasons: list[str]
+) -> None:
+    shown = group(tags=tags, shown="Stopped" if stopped else "Running")
+    assert held_back(record(hold=hold), shown) == reasons
 
 
 @pytest.mark.parametrize(
