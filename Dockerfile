@@ -24,7 +24,8 @@ LABEL org.opencontainers.image.title="aci-hooks" \
       org.opencontainers.image.licenses="MIT"
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin aci-hooks
 COPY --from=build /opt/aci-hooks /opt/aci-hooks
-# Two arenas: with one for each thread, the memory that freed requests leave behind grows for hours.
+# Two arenas for the worker and the dashboard: with one for each thread, freed memory stays behind. The ingress sets its
+# own (shared/memory.py), wherever it runs.
 ENV PATH=/opt/aci-hooks/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 MALLOC_ARENA_MAX=2
 WORKDIR /tmp
 USER 10001

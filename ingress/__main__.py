@@ -18,6 +18,7 @@ from ingress.traced import Traced
 from shared import tracing
 from shared.environment import SettingsError, misspelt, read_settings
 from shared.errors import RemoteError
+from shared.memory import return_freed_memory
 from shared.queue import open_queues
 from shared.serving import listen, serve
 from shared.settings import SENDERS, IngressSettings, WorkerSettings, variables
@@ -46,6 +47,7 @@ def main(host: str, port: int | None) -> None:
     Ends with 0 after SIGTERM, once the requests in hand are answered; with 2 if the settings are wrong, naming every
     one of them.
     """
+    return_freed_memory()
     # The option wins, over both forms of its variable.
     environment = {**os.environ, **({"PORT": str(port), "PORT_FILE": ""} if port else {})}
     hints = misspelt(environment, {*variables(IngressSettings), *variables(WorkerSettings)})

@@ -11,7 +11,7 @@ import base64
 import html
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
@@ -47,10 +47,12 @@ class Masks:
         for spelling in sorted({spelling for secret in secrets for spelling in spellings(secret)}):
             self._starts.setdefault(spelling[:SHORTEST_SECRET], []).append(spelling)
             self._ends.setdefault(spelling[-SHORTEST_SECRET:], []).append(spelling)
+        # Nearly every text holds none: one search by the C engine spares it the loop over its characters.
+        self._few = re.compile("|".join(map(re.escape, sorted(self._starts.keys() | self._ends.keys()))) or r"(?!)")
 
     def __call__(self, text: str) -> str:
         """The text without any known secret, whole or cut."""
-        spans = list(self._spans(text))
+        spans = list(self._spans(text)) if self._few.search(text) else ()
         return _without(text, spans) if spans else text
 
     def _spans(self, text: str) -> Iterator[Span]:
@@ -165,7 +167,7 @@ class _Borders:
         return lengths[length]
 
 
-def _without(text: str, spans: list[Span]) -> str:
+def _without(text: str, spans: Sequence[Span]) -> str:
     """The text with a mask in place of each span, and one for those that meet."""
     kept: list[str] = []
     end = 0

@@ -8,7 +8,6 @@ import secrets
 import sys
 from collections.abc import Sequence
 from math import inf
-from statistics import median
 
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +15,7 @@ from rich.table import Table
 from tests.azurite import Azurite
 from tests.fuzz.backlog import Backlog, messages
 from tests.fuzz.handling import handled
+from tests.fuzz.memory import tenths, verdict
 from tests.fuzz.onslaught import Onslaught, requests
 
 A_REAL_ONE = 10
@@ -49,11 +49,11 @@ def main() -> int:
 
 def _show_requests(done: Onslaught, console: Console) -> None:
     table = Table(title="requests", show_header=False)
-    table.add_row("sent", str(done.tally.requests))
+    table.add_row("sent", f"{done.tally.requests}, {done.tally.requests / done.seconds:.0f} a second")
     for what, count in done.tally.statuses.most_common():
         table.add_row(what, str(count))
     table.add_row("pushes that were answered 202; on the queue", f"{done.tally.pushes}; {done.queued}")
-    table.add_row("memory of the ingress", _memory(done.memory))
+    _add_memory(table, "ingress", done.memory)
     console.print(table)
 
 
@@ -62,15 +62,13 @@ def _show_messages(title: str, done: Backlog, console: Console) -> None:
     table.add_row("sent", str(done.sent))
     for what, count in done.ends.most_common():
         table.add_row(what, str(count))
-    table.add_row("memory of the process", _memory(done.memory))
+    _add_memory(table, "process", done.memory)
     console.print(table)
 
 
-def _memory(samples: Sequence[float]) -> str:
-    """The medians of a run's thirds."""
-    third = max(1, len(samples) // 3)
-    thirds = (samples[:third], samples[third:-third] or samples, samples[-third:])
-    return ", ".join(f"{median(part):.0f}" for part in thirds if part) + " MiB, by thirds of the run"
+def _add_memory(table: Table, who: str, samples: Sequence[float]) -> None:
+    table.add_row(f"MiB of the {who} by tenths of the run", ", ".join(f"{part:.0f}" for part in tenths(samples)))
+    table.add_row(f"memory of the {who}", verdict(samples))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -16,7 +16,8 @@ from shared.image import ImageReference
 from shared.message import Look, Undecodable, UpdateMessage, decode, decode_letter
 from tests.azurite import Azurite
 from tests.fuzz.letters import draw_message
-from tests.fuzz.onslaught import defects, growth, mebibytes
+from tests.fuzz.memory import growth, mebibytes
+from tests.fuzz.onslaught import defects
 from tests.processes import Program
 from tests.site import RESOURCE_GROUP, SUBSCRIPTION, Site, events, outcomes, running_site, target_of
 

@@ -18,7 +18,7 @@ from shared.message import TargetId, Undecodable, UpdateMessage, decode_letter
 from tests.fakes import Clock, FixedTargets, MemoryQueue, MemoryRecords, NoGlances, SimulatedGroups
 from tests.fuzz.backlog import PUSHED, Backlog, end_of
 from tests.fuzz.letters import draw_message
-from tests.fuzz.onslaught import growth, mebibytes_here
+from tests.fuzz.memory import growth, mebibytes_here
 from tests.site import definition
 from worker.controller.handler import Handler
 from worker.core.rules import RolloutRules

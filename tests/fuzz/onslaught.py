@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from math import inf
 from multiprocessing import get_context
 from pathlib import Path
-from statistics import median
 
 from tests.fuzz.clients import Tally, send_all
+from tests.fuzz.memory import growth, mebibytes
 from tests.ingress_harness import environment, key_server
 from tests.ingress_process import IngressProcess, ingress_process
 
 _BATCH = 500
 """Requests that a client process sends before it counts what they came to."""
 _LOOK = 1.0
-MOST_GROWTH = 32.0
-"""MiB by which a process may be larger in the last third of a run than in the middle one."""
 
 
 @dataclass
@@ -32,6 +29,7 @@ class Onslaught:
     tally: Tally = field(default_factory=Tally)
     memory: list[float] = field(default_factory=list)
     queued: int = 0
+    seconds: float = 0.0
     violations: list[str] = field(default_factory=list)
 
 
@@ -44,8 +42,8 @@ def requests(
     connections: int = 6,
 ) -> Onslaught:
     """Send so many requests, or what `seconds` are enough for, to an ingress whose queue is there."""
-    deadline = time.monotonic() + seconds
-    done = Onslaught()
+    started = time.monotonic()
+    done, deadline = Onslaught(), started + seconds
     with key_server() as issuer:
         tokens = tuple(issuer.token(exp=4_000_000_000, sub=str(number)) for number in range(4))
         settings = environment(issuer.url, ACI_HOOKS_LOG_FORMAT="json")
@@ -65,6 +63,7 @@ def requests(
                     done.tally.add(batch.result())
                 if time.monotonic() > deadline:
                     left = {batch for batch in left if not batch.cancel()}
+            done.seconds = time.monotonic() - started
             done.queued = ingress.queue.count()
             done.violations += _violations(ingress, done)
     return done
@@ -94,26 +93,3 @@ def defects(log: Path) -> Counter[str]:
             if (event.get("level") == "error" and event.get("event") == "unexpected error") or "exception" in event:
                 found[f"{event.get('event')}: {str(event.get('exception'))[-300:]}"] += 1
     return found
-
-
-def growth(who: str, memory: Sequence[float]) -> Iterator[str]:
-    """Whether a process grew as it went on: the medians of the last two thirds, as the first one warms up."""
-    third = len(memory) // 3
-    if third:
-        middle, last = median(memory[third:-third]), median(memory[-third:])
-        if last > middle + MOST_GROWTH:
-            yield f"MEMORY: {who} grew from {middle:.0f} to {last:.0f} MiB"
-
-
-def mebibytes(pid: int) -> float:
-    """The memory that a process holds now."""
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (FileNotFoundError, ProcessLookupError):
-        return 0.0
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def mebibytes_here() -> float:
-    """The memory that this process holds now."""
-    return mebibytes(os.getpid())

@@ -13,7 +13,8 @@ from tests.fuzz.backlog import messages
 from tests.fuzz.deliveries import Fuzzed, draw
 from tests.fuzz.handling import handled
 from tests.fuzz.letters import draw_message
-from tests.fuzz.onslaught import growth, requests
+from tests.fuzz.memory import growth, tenths, verdict
+from tests.fuzz.onslaught import requests
 from tests.ingress_harness import TOKEN
 
 SEED = 11
@@ -88,7 +89,12 @@ def test_answers_are_told_apart() -> None:
     assert split(rest) == (None, rest)
 
 
-def test_growth_is_seen() -> None:
-    assert list(growth("it", [50.0, 100.0, 120.0] * 30)) == []
-    assert len(list(growth("it", [float(number) for number in range(90)]))) == 0
-    assert len(list(growth("it", [float(2 * number) for number in range(90)]))) == 1
+def test_growth_in_the_last_half_of_a_run_is_seen() -> None:
+    warming_up = [float(number) for number in range(50, 100)] + [100.0] * 50
+    growing = [100.0 + number / 2 for number in range(100)]
+    assert list(growth("it", warming_up)) == list(growth("it", growing[:19])) == list(growth("it", [])) == []
+    assert list(growth("it", growing)) == ["MEMORY: it grew from 122 to 147 MiB in the last half"]
+    assert verdict(growing) == "GROWS (+20.4 % over the last half)"
+    assert (tenths([1.0, 2.0, 3.0]), tenths([])) == ([1.0, 2.0, 3.0], [])
+    assert verdict(warming_up).startswith("flat")
+    assert verdict(growing[:19]).startswith("too short")
