@@ -58,8 +58,7 @@ class CrashLogs:
                 return self._with_lines(decided, at_fault, target, self._ports.last_lines)
         except RemoteError as error:
             self._not_read(target, error)
-        # A bug of ours, or a machine without another thread, must not keep a broken group from being rolled back.
-        except Exception:
+        except Exception:  # a bug of ours, or no thread left, must not keep a broken group from being rolled back
             log.exception("crash log not read")
         return decided
 

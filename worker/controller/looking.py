@@ -127,7 +127,7 @@ class Looking:
             if record.outbox or record.address_changes:
                 # This comes first. Telling after the change is tempting, but while Azure refuses the change, which may
                 # go on for hours, nothing would be told.
-                return self._outbox.tell(
+                return self._outbox.settled(
                     record, look, Wait(timedelta(0), "outcomes wait to be told"), etag, lease_holds
                 )
             return self._look(record, etag, look, lease_holds)
@@ -171,7 +171,7 @@ class Looking:
         if isinstance(action, Wait):
             self._ports.watch.waits(look.target)
             log.info("waiting", reason=action.reason, again_in=round(action.delay.total_seconds(), 1))
-        return self._outbox.told_and_settled(decided, look, action, etag, lease_holds)
+        return self._outbox.settled(decided, look, action, etag, lease_holds)
 
     def _write(
         self,
@@ -197,7 +197,7 @@ class Looking:
         if bad is None and tries >= UNKNOWN_TARGET:
             record = no_longer_a_target(record, now)
             etag = self._ports.save(timed(record, Rest(), now), etag)
-            return self._outbox.tell(record, look, Rest(), etag, lambda: True) if record.outbox else Complete()
+            return self._outbox.settled(record, look, Rest(), etag, lambda: True)
         delay = min(self._rules.slow, timedelta(seconds=2.0 ** min(tries, 10)))
         # Bad tags are the owner's to correct, so they are waited for without end, like a hold.
         wait = Wait(delay, _why_no_target(bad), owner=bad is not None)
@@ -251,7 +251,7 @@ class Looking:
         etag = self._write(record, etag, action, now)
         if record.outbox:
             # The lease does not matter here: of several workers, only one can have written the record just now.
-            return self._outbox.tell(record, look, action, etag, lambda: True)
+            return self._outbox.settled(record, look, action, etag, lambda: True)
         return after(look, action)
 
 

@@ -24,7 +24,7 @@ class Outbox:
         self._telling = telling
         self._chance = chance
 
-    def told_and_settled(
+    def settled(
         self,
         record: Record,
         look: Look,
@@ -32,20 +32,12 @@ class Outbox:
         etag: str | None,
         lease_holds: Callable[[], bool],
     ) -> Settlement:
-        """What becomes of a look that has carried out `action`, once everything in the outbox is told."""
-        if record.outbox or record.address_changes:
-            return self.tell(record, look, action, etag, lease_holds)
-        return after(look, action)
+        """What becomes of a look that has carried out `action`, once everything in the outbox is told and gone from it.
 
-    def tell(
-        self,
-        record: Record,
-        look: Look,
-        action: Action,
-        etag: str | None,
-        lease_holds: Callable[[], bool],
-    ) -> Settlement:
-        """Tell what has ended, then write that it was told. Raises LeaseLost; then another worker tells it."""
+        Raises LeaseLost; then another worker tells it.
+        """
+        if not (record.outbox or record.address_changes):
+            return after(look, action)
         if not lease_holds():
             raise LeaseLost(look.token)
         # Tell, then write: if the worker dies in between, an end is told twice. The other order could lose it.

@@ -18,6 +18,7 @@ from shared.message import DeadLetter, TargetId, Undecodable, decode_letter
 from worker.dashboard.pace import TICK, Turn, next_turns
 from worker.dashboard.sources import Sources
 from worker.dashboard.state import LETTERS, QUEUE, RECORDS, TARGETS, Reading, Seen, State
+from worker.dashboard.versions import Versions
 from worker.targets.target import Target
 
 AT_A_TIME = 8
@@ -27,8 +28,6 @@ WATCHED = 30.0
 PATIENCE = 6.0
 """Seconds that a viewer waits for the first round, where nobody has looked for a while."""
 _IDLE = 0.2
-_SHORTEST_PAUSE, _LONGEST_PAUSE = TICK, 60.0
-"""Seconds before a record that could not be read is read again; twice as many after each time, as it may stay so."""
 
 log = structlog.get_logger()
 
@@ -41,15 +40,6 @@ class Shown:
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class Unread:
-    """A version of a record that could not be read, and when it is read again if it stays the same."""
-
-    etag: str
-    pause: float
-    again_at: float
-
-
 class Reader:
     """Reads as long as somebody looks. `version` grows whenever a viewer would see something else."""
 
@@ -59,8 +49,7 @@ class Reader:
         self._version = 1
         self._changed = threading.Condition()
         self._fingerprint: tuple[object, ...] = ()
-        self._etags: dict[TargetId, str] = {}
-        self._unread: dict[TargetId, Unread] = {}
+        self._versions = Versions()
         self._read_at: dict[TargetId, float] = {}
         self._asked_at = float("-inf")
         self._done = {"storage": float("-inf"), "groups": float("-inf")}
@@ -135,25 +124,18 @@ class Reader:
     def _read_records(self) -> Mapping[str, object]:
         sources = self._sources
         versions = dict(sources.records.versions())
-        news = [target for target, etag in versions.items() if self._is_due(target, etag)]
+        now = sources.monotonic()
+        news = [target for target, etag in versions.items() if self._versions.is_due(target, etag, now)]
         _side_by_side("record", lambda target: self._read_record(target, versions[target]), news)
         # Also what was there and could never be read: deleting such a record is how it is mended.
         unread = {target for target, seen in self._state.seen.items() if seen.of_record.error}
-        gone = (self._etags.keys() | unread) - versions.keys()
+        gone = (self._versions.known | unread) - versions.keys()
         for target in gone:
-            self._etags.pop(target, None)
-            self._unread.pop(target, None)
+            self._versions.forget(target)
             self._with(target, record=None, of_record=Reading())
         trace = sources.records.trace()
         records = {target: record for target, record in self._state.records.items() if target not in gone}
         return {"trace": trace, "records": records}
-
-    def _is_due(self, target: TargetId, etag: str) -> bool:
-        """Is there anything to be read that was not read yet, or not just tried in vain?"""
-        unread = self._unread.get(target)
-        if unread and unread.etag == etag:
-            return self._sources.monotonic() >= unread.again_at
-        return self._etags.get(target) != etag
 
     def _read_record(self, target: TargetId, listed: str) -> None:
         """Read one record; its group is read soon, too, as something has happened to it."""
@@ -164,20 +146,13 @@ class Reader:
         except RemoteError as error:
             why, now = sources.redact(str(error)), sources.now()
             self._with(target, of_record=before.failed(why, now))
-            self._put_off(target, listed)
+            self._versions.failed(target, listed, sources.monotonic())
             return
-        self._unread.pop(target, None)
-        self._etags[target] = etag or ""
+        self._versions.read(target, etag or "")
         if target in self._read_at:
             self._read_at[target] = float("-inf")
         self._with(target, record=record, of_record=Reading(at=sources.now()))
         self._update(lambda state: replace(state, records={**state.records, target: record}))
-
-    def _put_off(self, target: TargetId, etag: str) -> None:
-        """Read this version of the record again only after a while."""
-        unread = self._unread.get(target)
-        pause = min(2 * unread.pause, _LONGEST_PAUSE) if unread and unread.etag == etag else _SHORTEST_PAUSE
-        self._unread[target] = Unread(etag, pause, self._sources.monotonic() + pause)
 
     def _read_letters(self) -> Mapping[str, object]:
         poison = self._sources.poison
