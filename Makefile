@@ -15,6 +15,10 @@ HAS_NODE = node -e 'process.exit(+(parseInt(process.versions.node) < 18))' 2>/de
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
+# Some machines forbid Python to keep what it has compiled. The tests start hundreds of processes, which would all
+# compile the project again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup node demo test unit versions check house docs pictures hooks format bench chaos search fuzz lock clean
 
 help: ## What there is

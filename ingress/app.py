@@ -12,6 +12,7 @@ import structlog
 from flask import Blueprint, Flask, Response, current_app, g, request
 from werkzeug.datastructures import EnvironHeaders, Headers
 from werkzeug.exceptions import (
+    BadHost,
     BadRequest,
     HTTPException,
     MethodNotAllowed,
@@ -213,6 +214,8 @@ def _refuse(error: HTTPException, senders: Mapping[str, Any]) -> Response:
     if isinstance(error, MethodNotAllowed):
         allowed = ", ".join(sorted(error.valid_methods or ()))
         return _problem(Problem(405, f"the method must be one of: {allowed}", {"Allow": allowed}))
+    if isinstance(error, BadHost):
+        return _problem(Problem(400, "the Host header is not a valid host name"))
     if isinstance(error, RequestEntityTooLarge):
         return _problem(Problem(413, "the body has more bytes than ACI_HOOKS_MAX_BODY allows"))
     if isinstance(error, ServiceUnavailable):

@@ -54,6 +54,7 @@ REQUESTS = [
     Hostile("a token with more behind it", 401, f"/webhooks/dockerhub/{TOKEN}/more", HUB),
     Hostile("a token with a NUL", 401, f"/webhooks/dockerhub/{TOKEN}%00", HUB),
     Hostile("a token of bytes that are no UTF-8", 401, "/webhooks/dockerhub/%ff%fe", HUB),
+    Hostile("a Host that is no host name", 400, f"/webhooks/dockerhub/{TOKEN}", HUB, {"Host": "."}, "Host header"),
     Hostile("a token in the query", 401, f"/webhooks/dockerhub?token={TOKEN}", HUB),
     Hostile("the token as basic password", 401, "/webhooks/dockerhub", HUB, basic("a", TOKEN)(b"")),
     Hostile("an empty bearer", 401, "/webhooks/dockerhub", HUB, {"Authorization": "Bearer "}),
