@@ -19,7 +19,10 @@ PYTHONS = nox.project.python_versions(nox.project.load_toml("pyproject.toml"))
 def offer_all_of_pyenv() -> None:
     """Have pyenv's `python3.12` and the like answer for every version that it has installed, not for chosen ones."""
     if pyenv := shutil.which("pyenv"):
-        installed = subprocess.run([pyenv, "versions", "--bare"], capture_output=True, text=True, check=True)  # noqa: S603
+        list_installed = [pyenv, "versions", "--bare"]
+        installed = subprocess.run(  # noqa: S603
+            list_installed, capture_output=True, text=True, check=True
+        )
         os.environ.setdefault("PYENV_VERSION", ":".join(installed.stdout.split()))
 
 
@@ -29,6 +32,23 @@ offer_all_of_pyenv()
 @nox.session(python=PYTHONS)
 def unit(session: nox.Session) -> None:
     """Unit and property tests with the locked packages (nox -s unit-3.13 -- -k words)."""
-    session.install("--quiet", "--require-hashes", "-r", "requirements/dev.txt", "-r", "requirements/build.txt")
+    session.install(
+        "--quiet",
+        "--require-hashes",
+        "-r",
+        "requirements/dev.txt",
+        "-r",
+        "requirements/build.txt",
+    )
     session.install("--quiet", "--no-deps", "--no-build-isolation", "--editable", ".")
-    session.run("python", "-m", "pytest", "tests/unit", "tests/property", "-q", "-n", "2", *session.posargs)
+    session.run(
+        "python",
+        "-m",
+        "pytest",
+        "tests/unit",
+        "tests/property",
+        "-q",
+        "-n",
+        "2",
+        *session.posargs,
+    )

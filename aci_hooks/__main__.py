@@ -9,8 +9,12 @@ from worker.__main__ import COMMANDS, command_line
 from worker.commands.lazily import Place
 
 INGRESS = {
-    "ingress": Place("ingress.__main__:main", "Take webhooks and put their pushes onto the queue."),
-    "test-webhook": Place("ingress.test_webhook:test_webhook", "Send a sample webhook to an ingress."),
+    "ingress": Place(
+        "ingress.__main__:main", "Take webhooks and put their pushes onto the queue."
+    ),
+    "test-webhook": Place(
+        "ingress.test_webhook:test_webhook", "Send a sample webhook to an ingress."
+    ),
 }
 
 main = command_line({**COMMANDS, **INGRESS})

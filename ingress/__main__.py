@@ -29,9 +29,20 @@ _MISCONFIGURED = 2
 _log = structlog.get_logger()
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--host", default="0.0.0.0", show_default=True, help="Address to listen on.")  # noqa: S104 - a container's
-@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on.  [default: PORT, else 8080]")
+@click.command(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.option(
+    "--host",
+    default="0.0.0.0",  # noqa: S104 - the container's own network
+    show_default=True,
+    help="Address to listen on.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Port to listen on.  [default: PORT, else 8080]",
+)
 @click.version_option(package_name="aci-hooks")
 def main(host: str, port: int | None) -> None:
     """Take registries' webhooks and put the pushes in them onto an Azure Storage queue.
@@ -49,8 +60,13 @@ def main(host: str, port: int | None) -> None:
     """
     return_freed_memory()
     # The option wins, over both forms of its variable.
-    environment = {**os.environ, **({"PORT": str(port), "PORT_FILE": ""} if port else {})}
-    hints = misspelt(environment, {*variables(IngressSettings), *variables(WorkerSettings)})
+    environment = {
+        **os.environ,
+        **({"PORT": str(port), "PORT_FILE": ""} if port else {}),
+    }
+    hints = misspelt(
+        environment, {*variables(IngressSettings), *variables(WorkerSettings)}
+    )
     try:
         settings, limits, redaction = _configuration(environment)
     except SettingsError as error:
@@ -63,13 +79,17 @@ def main(host: str, port: int | None) -> None:
     try:
         listener = listen(host, settings.port)
     except OSError as error:
-        raise click.ClickException(f"cannot listen on {host}, port {settings.port}: {error.strerror}") from error
+        raise click.ClickException(
+            f"cannot listen on {host}, port {settings.port}: {error.strerror}"
+        ) from error
     _log.info("serving", url=f"http://{host}:{settings.port}", queue=settings.queue)
     with tracing.traced(settings, "aci-hooks-ingress", redaction):
         serve(_assemble(settings, limits), listener)
 
 
-def _configuration(environment: Mapping[str, str]) -> tuple[IngressSettings, Limits, Redaction]:
+def _configuration(
+    environment: Mapping[str, str],
+) -> tuple[IngressSettings, Limits, Redaction]:
     """The settings, the receivers file and what the logs hide; raises SettingsError with the problems of both."""
     settings, limits, redaction, problems = None, Limits(), Redaction(), list[str]()
     try:
@@ -77,10 +97,17 @@ def _configuration(environment: Mapping[str, str]) -> tuple[IngressSettings, Lim
         redaction = Redaction(settings.secret_values())
     except SettingsError as error:
         problems += error.problems
-    path = settings.receivers_file if settings else environment.get("ACI_HOOKS_RECEIVERS")
+    path = (
+        settings.receivers_file if settings else environment.get("ACI_HOOKS_RECEIVERS")
+    )
     try:
         if path:
-            limits = read_receivers(path, environment, settings.senders if settings else SENDERS, redaction.learn)
+            limits = read_receivers(
+                path,
+                environment,
+                settings.senders if settings else SENDERS,
+                redaction.learn,
+            )
     except SettingsError as error:
         problems += error.problems
     if settings is None or problems:
@@ -95,14 +122,19 @@ def _assemble(settings: IngressSettings, limits: Limits) -> Front:
     # should wait for it.
     threading.Thread(target=_greet, args=(outbox,), daemon=True).start()
     app = create_app(settings, outbox, limits=limits)
-    return Front(Traced(app, settings.senders) if tracing.is_on() else app, settings.max_body)
+    return Front(
+        Traced(app, settings.senders) if tracing.is_on() else app, settings.max_body
+    )
 
 
 def _greet(outbox: Outbox) -> None:
     try:
         outbox.check()
     except RemoteError as error:
-        _log.warning("the queue cannot be reached yet; deliveries are answered 503 until it can", error=str(error))
+        _log.warning(
+            "the queue cannot be reached yet; deliveries are answered 503 until it can",
+            error=str(error),
+        )
 
 
 if __name__ == "__main__":

@@ -65,7 +65,9 @@ class Ingress(Flask):
         if not is_delivery:
             return False
         sender, _, token = path.removeprefix(_PREFIX).partition("/")
-        if sender not in self._receiver.senders or is_too_large(environ.get("CONTENT_LENGTH"), self._max_body):
+        if sender not in self._receiver.senders or is_too_large(
+            environ.get("CONTENT_LENGTH"), self._max_body
+        ):
             return False
         # A signature can be checked only with the body; a head without one, or with a wrong token, is refused now.
         head = head_of(sender, EnvironHeaders(environ), token.encode("latin-1"))
@@ -73,7 +75,10 @@ class Ingress(Flask):
 
 
 def create_app(
-    settings: IngressSettings, outbox: Outbox, keys: KeyServer | None = None, limits: Limits | None = None
+    settings: IngressSettings,
+    outbox: Outbox,
+    keys: KeyServer | None = None,
+    limits: Limits | None = None,
 ) -> Ingress:
     """The WSGI application. It reads no environment, and uses only the outbox and, for gcr, the key server."""
     oidc = Oidc(
@@ -83,17 +88,28 @@ def create_app(
         find_key=(keys or KeyServer(settings.gcr_jwks_url)).find,
     )
     for name in sorted(settings.sender_secrets.keys() & SENDERS_WITHOUT_SECRETS):
-        _log.warning("unused setting", sender=name, detail="this sender has no secret of its own; use a token")
+        _log.warning(
+            "unused setting",
+            sender=name,
+            detail="this sender has no secret of its own; use a token",
+        )
     known = all_senders(oidc, settings.nexus_registry, settings.artifactory_registry)
     senders = {name: known[name] for name in settings.senders}
     metrics = Metrics(senders)
     tokens = [token.get_secret_value().encode() for token in settings.webhook_tokens]
     authorities = {}
     for name, sender in senders.items():
-        secrets = [secret.get_secret_value().encode() for secret in settings.sender_secrets.get(name, ())]
+        secrets = [
+            secret.get_secret_value().encode()
+            for secret in settings.sender_secrets.get(name, ())
+        ]
         limits_of_sender = (limits or {}).get(name, ())
-        authorities[name] = authorities_of(sender.accepts, tokens, secrets, limits_of_sender)
-    receiver = Receiver(senders=senders, authorities=authorities, outbox=outbox, metrics=metrics)
+        authorities[name] = authorities_of(
+            sender.accepts, tokens, secrets, limits_of_sender
+        )
+    receiver = Receiver(
+        senders=senders, authorities=authorities, outbox=outbox, metrics=metrics
+    )
     app = Ingress(receiver, settings.max_body)
     app.register_blueprint(_webhooks(receiver, settings.max_body))
     app.register_blueprint(_service(outbox.readiness, metrics, list(senders)))
@@ -113,19 +129,29 @@ def _webhooks(receiver: Receiver, max_body: int) -> Blueprint:
     def receive(sender: str, token: str | None = None) -> Response:
         if is_too_large(request.headers.get("Content-Length"), max_body):
             raise RequestEntityTooLarge
-        head = head_of(sender, request.headers, (token or "").encode("utf-8", "replace"))
+        head = head_of(
+            sender, request.headers, (token or "").encode("utf-8", "replace")
+        )
         answer: Reply | Problem | None = receiver.refusal(head)
         if answer is None:
-            delivery = head.with_body(_read_body(max_body), received_at=datetime.now(UTC))
+            delivery = head.with_body(
+                _read_body(max_body), received_at=datetime.now(UTC)
+            )
             arrived = request.environ.get(ARRIVED) or time.monotonic()
             answer = receiver.receive(delivery, arrived, _begin_trace)
         g.answer = answer
-        return _problem(answer) if isinstance(answer, Problem) else _json(answer.status, answer.body)
+        return (
+            _problem(answer)
+            if isinstance(answer, Problem)
+            else _json(answer.status, answer.body)
+        )
 
     @routes.route(path, methods=["OPTIONS"])
     @routes.route(f"{path}/<path:token>", methods=["OPTIONS"])
     def consent(sender: str, token: str | None = None) -> Response:
-        head = head_of(sender, request.headers, (token or "").encode("utf-8", "replace"))
+        head = head_of(
+            sender, request.headers, (token or "").encode("utf-8", "replace")
+        )
         headers = acr.consent(head)
         # Any other OPTIONS request learns only which methods there are, so it needs no secret.
         if headers and not receiver.knows(head):
@@ -143,7 +169,9 @@ def head_of(sender: str, headers: Headers, token: bytes) -> Delivery:
     """The delivery before its body is read."""
     fields = [(name, value.encode("latin-1", "replace")) for name, value in headers]
     # Some senders add a slash at the URL's end. No token ends with one.
-    return Delivery.of(sender, fields, b"", datetime.now(UTC), token.removesuffix(b"/") or None)
+    return Delivery.of(
+        sender, fields, b"", datetime.now(UTC), token.removesuffix(b"/") or None
+    )
 
 
 def is_too_large(length: str | None, limit: int) -> bool:
@@ -164,7 +192,9 @@ def _service(readiness: Readiness, metrics: Metrics, senders: list[str]) -> Blue
     @routes.get("/readyz")
     def readyz() -> Response:
         if code := readiness.trouble():
-            return _problem(problems.unavailable(f"the queue cannot be reached ({code})"))
+            return _problem(
+                problems.unavailable(f"the queue cannot be reached ({code})")
+            )
         return _json(200, {"status": "ready"})
 
     @routes.get("/metrics")
@@ -209,21 +239,31 @@ def _begin_trace() -> str:
 def _refuse(error: HTTPException, senders: Mapping[str, Any]) -> Response:
     status = error.code or 503
     if isinstance(error, NotFound):
-        known = f"; senders are {', '.join(senders)}" if request.path.startswith(_PREFIX) else ""
+        known = (
+            f"; senders are {', '.join(senders)}"
+            if request.path.startswith(_PREFIX)
+            else ""
+        )
         return _problem(Problem(404, f"no such path{known}"))
     if isinstance(error, MethodNotAllowed):
         allowed = ", ".join(sorted(error.valid_methods or ()))
-        return _problem(Problem(405, f"the method must be one of: {allowed}", {"Allow": allowed}))
+        return _problem(
+            Problem(405, f"the method must be one of: {allowed}", {"Allow": allowed})
+        )
     if isinstance(error, BadHost):
         return _problem(Problem(400, "the Host header is not a valid host name"))
     if isinstance(error, RequestEntityTooLarge):
-        return _problem(Problem(413, "the body has more bytes than ACI_HOOKS_MAX_BODY allows"))
+        return _problem(
+            Problem(413, "the body has more bytes than ACI_HOOKS_MAX_BODY allows")
+        )
     if isinstance(error, ServiceUnavailable):
         return _problem(problems.unavailable(str(error.description)))
     # Any other error that is not the client's comes from a bug here.
     if status >= 500 or status < 400:
         return _give_up(error)
-    return _problem(Problem(status, error.description or "the request cannot be served"))
+    return _problem(
+        Problem(status, error.description or "the request cannot be served")
+    )
 
 
 def _give_up(error: Exception) -> Response:
@@ -232,7 +272,9 @@ def _give_up(error: Exception) -> Response:
     return _problem(problems.unavailable("the request cannot be served now"))
 
 
-def _record(response: Response, metrics: Metrics, senders: Mapping[str, Any]) -> Response:
+def _record(
+    response: Response, metrics: Metrics, senders: Mapping[str, Any]
+) -> Response:
     """Log and count a delivery once, whatever its result. Its path is logged without the token."""
     if not request.path.startswith(_PREFIX) or request.method == "OPTIONS":
         return response
@@ -241,7 +283,9 @@ def _record(response: Response, metrics: Metrics, senders: Mapping[str, Any]) ->
     sender = named if named in senders else UNKNOWN
     answered = g.get("answer")
     answer = answered if isinstance(answered, Reply) else None
-    outcome = answer.outcome if answer else REFUSALS.get(response.status_code, "refused")
+    outcome = (
+        answer.outcome if answer else REFUSALS.get(response.status_code, "refused")
+    )
     metrics.deliveries.labels(sender, outcome).inc()
     tracing.current().note({"aci_hooks.sender": sender, "aci_hooks.outcome": outcome})
     _log.info(
@@ -262,8 +306,14 @@ def _facts(response: Response, answer: Reply | None) -> dict[str, Any]:
         return {"detail": json.loads(response.get_data()).get("detail")}
     body = answer.body
     if answer.outcome == "queued":
-        passed_over = {"passed_over": list(answer.passed_over)} if answer.passed_over else {}
-        return {"id": body["id"], "images": [push["image"] for push in body["pushes"]], **passed_over}
+        passed_over = (
+            {"passed_over": list(answer.passed_over)} if answer.passed_over else {}
+        )
+        return {
+            "id": body["id"],
+            "images": [push["image"] for push in body["pushes"]],
+            **passed_over,
+        }
     return {"reason": body.get("reason")}
 
 
@@ -272,4 +322,9 @@ def _json(status: int, body: Any) -> Response:
 
 
 def _problem(problem: Problem) -> Response:
-    return Response(problem.body(), problem.status, headers=dict(problem.headers), content_type=CONTENT_TYPE)
+    return Response(
+        problem.body(),
+        problem.status,
+        headers=dict(problem.headers),
+        content_type=CONTENT_TYPE,
+    )

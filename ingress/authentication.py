@@ -104,7 +104,9 @@ class Hmac:
     def proves(self, delivery: Delivery, secrets: Secrets) -> bool:
         digest = getattr(hashlib, self.algorithm)
         expected = [
-            self.prefix + hmac.new(secret, delivery.body, digest).hexdigest().encode("ascii") for secret in secrets
+            self.prefix
+            + hmac.new(secret, delivery.body, digest).hexdigest().encode("ascii")
+            for secret in secrets
         ]
         return _is_one_of(self.signature(delivery), expected)
 
@@ -118,7 +120,9 @@ class BasicPassword:
     def proves(self, delivery: Delivery, secrets: Secrets) -> bool:
         encoded = _credentials(delivery, b"basic")
         try:
-            _, colon, password = base64.b64decode(encoded or b"", validate=True).partition(b":")
+            _, colon, password = base64.b64decode(
+                encoded or b"", validate=True
+            ).partition(b":")
         except (binascii.Error, ValueError):
             return False
         return _is_one_of(password if colon else None, secrets)
@@ -165,7 +169,9 @@ class Oidc:
         return jwt.decode(
             token,
             key,
-            algorithms=["RS256"],  # a list of ours: the token's own `alg` could name `none` (RFC 8725 §3.1)
+            algorithms=[
+                "RS256"
+            ],  # a list of ours: the token's own `alg` could name `none` (RFC 8725 §3.1)
             audience=self.audiences,
             issuer=self.issuers,
             leeway=_CLOCK_LEEWAY,
@@ -178,7 +184,9 @@ class Oidc:
         is_for_us = any(name in self.audiences for name in audiences)
         # The issuer signs for every Google account; only the verified e-mail says that it is the expected one
         # (docs.cloud.google.com/pubsub/docs/authenticate-push-subscriptions).
-        is_of_ours = claims.get("email") in self.emails and claims.get("email_verified") is True
+        is_of_ours = (
+            claims.get("email") in self.emails and claims.get("email_verified") is True
+        )
         return claims.get("iss") in self.issuers and is_for_us and is_of_ours
 
 

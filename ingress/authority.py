@@ -47,21 +47,35 @@ class ImageGlob:
     def _pattern(self) -> re.Pattern[str]:
         parts = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
         pieces = re.split(r"(\*\*|\*|\?)", self.text)
-        return re.compile("".join(parts.get(piece) or re.escape(piece) for piece in pieces))
+        return re.compile(
+            "".join(parts.get(piece) or re.escape(piece) for piece in pieces)
+        )
 
     def matches(self, name: str) -> bool:
         """Whether it matches the whole name."""
         return bool(self._pattern.fullmatch(name))
 
 
-_CLOUDS = {sender: tuple(ImageGlob(glob) for glob in globs) for sender, globs in _OF_A_CLOUD.items()}
+_CLOUDS = {
+    sender: tuple(ImageGlob(glob) for glob in globs)
+    for sender, globs in _OF_A_CLOUD.items()
+}
 
 
 def speaker_for(registry: str) -> str | None:
     """The only sender that may name this registry of a cloud; None for a registry that users host."""
     # Another port of the same host is not another registry.
-    host = check_registry(registry.rpartition(":")[0] if re.search(r":\d+\Z", registry) else registry)
-    return next((sender for sender, globs in _CLOUDS.items() if any(glob.matches(host) for glob in globs)), None)
+    host = check_registry(
+        registry.rpartition(":")[0] if re.search(r":\d+\Z", registry) else registry
+    )
+    return next(
+        (
+            sender
+            for sender, globs in _CLOUDS.items()
+            if any(glob.matches(host) for glob in globs)
+        ),
+        None,
+    )
 
 
 def why_not(sender: str, registry: str) -> str | None:
@@ -130,21 +144,38 @@ class Standing:
         """How far the push is proven, None if these secrets may not report it."""
         if any(authority.covers(push) for authority in self.own):
             return "own"
-        return "token" if any(authority.covers(push) for authority in self.token) else None
+        return (
+            "token" if any(authority.covers(push) for authority in self.token) else None
+        )
 
     def signature(self, delivery: Delivery) -> bytes | None:
         """The signature of the delivery's bytes, if one proves it."""
-        schemes = {scheme for authority in self.own for scheme in authority.accepts if isinstance(scheme, Hmac)}
+        schemes = {
+            scheme
+            for authority in self.own
+            for scheme in authority.accepts
+            if isinstance(scheme, Hmac)
+        }
         keys = [key for authority in self.own for key in authority.keys]
-        signed = [scheme.signature(delivery) for scheme in schemes if scheme.proves(delivery, keys)]
+        signed = [
+            scheme.signature(delivery)
+            for scheme in schemes
+            if scheme.proves(delivery, keys)
+        ]
         return next(iter(signed), None)
 
 
-def standing_of(delivery: Delivery, authorities: Sequence[Authority]) -> Standing | None:
+def standing_of(
+    delivery: Delivery, authorities: Sequence[Authority]
+) -> Standing | None:
     """What proves the delivery, None if nothing does; raises RemoteError if that is unknown now."""
-    by_token = tuple(authority for authority in authorities if authority.is_token_in(delivery))
+    by_token = tuple(
+        authority for authority in authorities if authority.is_token_in(delivery)
+    )
     try:
-        by_own = tuple(authority for authority in authorities if authority.is_key_of(delivery))
+        by_own = tuple(
+            authority for authority in authorities if authority.is_key_of(delivery)
+        )
     except RemoteError:
         if not by_token:
             raise
@@ -153,7 +184,10 @@ def standing_of(delivery: Delivery, authorities: Sequence[Authority]) -> Standin
 
 
 def authorities_of(
-    accepts: tuple[Scheme, ...], tokens: Secrets, keys: Secrets, limited: Sequence[LimitedSecrets]
+    accepts: tuple[Scheme, ...],
+    tokens: Secrets,
+    keys: Secrets,
+    limited: Sequence[LimitedSecrets],
 ) -> tuple[Authority, ...]:
     """Everything that may prove a delivery of one sender: entries of the receivers file, then the settings.
 
@@ -174,7 +208,9 @@ def authorities_of(
     own_proof_only = any(entry.own_proof_only for entry in limited)
     needs_keys = tuple(scheme for scheme in accepts if not isinstance(scheme, Oidc))
     by_settings = Authority(
-        tokens=() if own_proof_only else tuple(token for token in tokens if token not in named),
+        tokens=()
+        if own_proof_only
+        else tuple(token for token in tokens if token not in named),
         keys=tuple(key for key in keys if key not in named),
         accepts=needs_keys if limited else accepts,
     )

@@ -17,7 +17,15 @@ import structlog
 
 from ingress import problems
 from shared.problem import CONTENT_TYPE, Problem
-from shared.wsgi import Answer, Receive, Scope, Send, answer_of, environ_of, unacceptable
+from shared.wsgi import (
+    Answer,
+    Receive,
+    Scope,
+    Send,
+    answer_of,
+    environ_of,
+    unacceptable,
+)
 
 ARRIVED = "aci_hooks.arrived"
 """The environ's key for the time (monotonic clock) from which the seconds for an answer count."""
@@ -73,19 +81,30 @@ class Front:
             if problem := unacceptable(scope):
                 status, headers, content = _told(problem)
             else:
-                status, headers, content = await self._ask(scope, started, receive, line)
-            fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-            await send({"type": "http.response.start", "status": status, "headers": fields})
+                status, headers, content = await self._ask(
+                    scope, started, receive, line
+                )
+            fields = [
+                (name.encode("latin-1"), value.encode("latin-1"))
+                for name, value in headers
+            ]
+            await send(
+                {"type": "http.response.start", "status": status, "headers": fields}
+            )
             await send({"type": "http.response.body", "body": content})
 
-    async def _ask(self, scope: Scope, started: float, receive: Receive, line: Line) -> Answer:
+    async def _ask(
+        self, scope: Scope, started: float, receive: Receive, line: Line
+    ) -> Answer:
         """The application's answer. A bug is answered with a 503, so that the sender tries again."""
         try:
             environ = environ_of(scope)
             if self._app.wants_body(environ):
                 environ["wsgi.input"] = await self._body(receive, line)
             environ[ARRIVED] = max(started, time.monotonic() - _IN_GOOD_TIME)
-            return await asyncio.get_running_loop().run_in_executor(self._threads, answer_of, self._app, environ)
+            return await asyncio.get_running_loop().run_in_executor(
+                self._threads, answer_of, self._app, environ
+            )
         except Exception as error:
             _log.error("unexpected error", exc_info=error)
             return _told(problems.unavailable("the request cannot be served now"))
@@ -123,7 +142,9 @@ class Front:
     def _make_room(self) -> None:
         """Drop the largest body, unless all of them are dropped already."""
         if self._unfinished:
-            largest = max(self._unfinished, key=lambda timeout: len(self._unfinished[timeout]))
+            largest = max(
+                self._unfinished, key=lambda timeout: len(self._unfinished[timeout])
+            )
             del self._unfinished[largest]
             largest.reschedule(asyncio.get_running_loop().time())
 
@@ -140,5 +161,9 @@ class _Broken(io.RawIOBase):
 
 def _told(problem: Problem) -> Answer:
     body = problem.body()
-    fields = {"Content-Type": CONTENT_TYPE, "Content-Length": str(len(body)), **problem.headers}
+    fields = {
+        "Content-Type": CONTENT_TYPE,
+        "Content-Length": str(len(body)),
+        **problem.headers,
+    }
     return problem.status, list(fields.items()), body

@@ -72,5 +72,7 @@ def _split(text: str) -> tuple[str, str]:
     host = re.split(r"[?#]", authority)[0]
     if "@" in host:
         # The message does not repeat the user name because a password may follow it.
-        raise Malformed("a user name before the registry's host: an image's name can't contain one")
+        raise Malformed(
+            "a user name before the registry's host: an image's name can't contain one"
+        )
     return _FINAL_DOT.sub("", host), path.rstrip("/")

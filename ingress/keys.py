@@ -56,9 +56,20 @@ class KeyServer:
 
     def _fetch(self) -> None:
         try:
-            keys = self._limit.run(lambda: signing_keys(self._url), self._clock() + _TIME_LIMIT)
-        except (jwt.PyJWTError, httpx.HTTPError, RemoteError, ValueError, TypeError, RecursionError) as error:
-            self._failure = RemoteError("key server", None, "Unreachable", str(error)[:200])
+            keys = self._limit.run(
+                lambda: signing_keys(self._url), self._clock() + _TIME_LIMIT
+            )
+        except (
+            jwt.PyJWTError,
+            httpx.HTTPError,
+            RemoteError,
+            ValueError,
+            TypeError,
+            RecursionError,
+        ) as error:
+            self._failure = RemoteError(
+                "key server", None, "Unreachable", str(error)[:200]
+            )
             self._fetch_again_at = self._clock() + _PAUSE_AFTER_FAILURE
             return
         self._failure = None
@@ -74,17 +85,25 @@ def signing_keys(url: str) -> list[jwt.PyJWK]:
     """
     document = bytearray()
     # Not compressed: a small compressed document could expand to a huge one, past the limit.
-    with httpx.stream("GET", url, timeout=_TIME_LIMIT / 2, headers={"Accept-Encoding": "identity"}) as answer:
+    with httpx.stream(
+        "GET", url, timeout=_TIME_LIMIT / 2, headers={"Accept-Encoding": "identity"}
+    ) as answer:
         answer.raise_for_status()
         for chunk in answer.iter_raw():
             document += chunk
             if len(document) > _LARGEST_DOCUMENT:
-                raise ValueError(f"the key document has more than {_LARGEST_DOCUMENT} bytes")
+                raise ValueError(
+                    f"the key document has more than {_LARGEST_DOCUMENT} bytes"
+                )
     found = json.loads(document)
     entries = found.get("keys") if isinstance(found, dict) else None
     if not isinstance(entries, list) or len(entries) > _MOST_KEYS:
         raise ValueError(f"the key document is not a list of at most {_MOST_KEYS} keys")
-    keys = [key for key in jwt.PyJWKSet.from_dict({"keys": entries}).keys if key.public_key_use in {"sig", None}]
+    keys = [
+        key
+        for key in jwt.PyJWKSet.from_dict({"keys": entries}).keys
+        if key.public_key_use in {"sig", None}
+    ]
     if not any(key.key_id for key in keys):
         raise ValueError("the key document contains no key for signatures")
     return keys

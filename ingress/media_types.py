@@ -12,7 +12,10 @@ from collections.abc import Iterable
 from ingress.delivery import Ignored
 
 _INDEXES = frozenset(
-    {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
+    {
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+    }
 )
 # Docker's first schema has no config, and was only ever used for images.
 _WITHOUT_CONFIG = _INDEXES | {
@@ -23,7 +26,12 @@ _MANIFESTS = _WITHOUT_CONFIG | {
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 }
-_CONFIGS = frozenset({"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"})
+_CONFIGS = frozenset(
+    {
+        "application/vnd.oci.image.config.v1+json",
+        "application/vnd.docker.container.image.v1+json",
+    }
+)
 _NAMES_OF_ARTIFACTS = {"helm": "a Helm chart", "buildkit.cacheconfig": "a build cache"}
 
 
@@ -44,7 +52,9 @@ def why_no_image_of_either(media_type: str | None) -> Ignored | None:
     return None if is_image else _no_image(essence)
 
 
-def why_no_image_of_references(manifest: str | None, references: Iterable[str | None]) -> Ignored | None:
+def why_no_image_of_references(
+    manifest: str | None, references: Iterable[str | None]
+) -> Ignored | None:
     """Likewise, where the sender lists what the manifest refers to: its config and layers, or an index's manifests."""
     types = [essence for essence in map(_essence, references) if essence]
     if not types:
@@ -55,7 +65,9 @@ def why_no_image_of_references(manifest: str | None, references: Iterable[str | 
         return None if _MANIFESTS.intersection(types) else _no_image(types[-1])
     # Nothing marks the config among them. An image's is known by its type; otherwise the first counts, because
     # Distribution lists the config before the layers.
-    config = next((media_type for media_type in types if media_type in _CONFIGS), types[0])
+    config = next(
+        (media_type for media_type in types if media_type in _CONFIGS), types[0]
+    )
     return why_no_image(manifest, config)
 
 

@@ -34,7 +34,12 @@ class Metrics:
             ["sender", "outcome"],
             registry=self._registry,
         )
-        self.pushes = Counter("aci_hooks_pushes_enqueued", "Pushes on the queue", ["sender"], registry=self._registry)
+        self.pushes = Counter(
+            "aci_hooks_pushes_enqueued",
+            "Pushes on the queue",
+            ["sender"],
+            registry=self._registry,
+        )
         self.enqueue_seconds = Histogram(
             "aci_hooks_enqueue_seconds",
             "Time until the queue accepted a delivery's pushes, or refused them",

@@ -28,7 +28,11 @@ _SCHEMAS: dict[str, Any] = {
         "properties": {
             "status": {"const": "queued"},
             "id": {"type": "string", "minLength": 1},
-            "pushes": {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/Pushed"}},
+            "pushes": {
+                "type": "array",
+                "minItems": 1,
+                "items": {"$ref": "#/components/schemas/Pushed"},
+            },
         },
     },
     "Pushed": {
@@ -37,14 +41,20 @@ _SCHEMAS: dict[str, Any] = {
         "additionalProperties": False,
         "properties": {
             "image": {"type": "string", "examples": ["docker.io/acme/shop:v2"]},
-            "digest": {"type": ["string", "null"], "description": "null if the sender gives none."},
+            "digest": {
+                "type": ["string", "null"],
+                "description": "null if the sender gives none.",
+            },
         },
     },
     "Ignored": {
         "type": "object",
         "required": ["status", "reason"],
         "additionalProperties": False,
-        "properties": {"status": {"const": "ignored"}, "reason": {"type": "string", "minLength": 1}},
+        "properties": {
+            "status": {"const": "ignored"},
+            "reason": {"type": "string", "minLength": 1},
+        },
     },
     "Handshake": {
         "type": "object",
@@ -63,7 +73,11 @@ _SCHEMAS: dict[str, Any] = {
             "detail": {"type": "string"},
         },
     },
-    "Status": {"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}},
+    "Status": {
+        "type": "object",
+        "required": ["status"],
+        "properties": {"status": {"type": "string"}},
+    },
 }
 
 
@@ -95,9 +109,23 @@ def describe(senders: Sequence[str]) -> dict[str, Any]:
                 "options": _consent(),
             },
             "/healthz": {"get": _get("The process is alive.", _json("Status"))},
-            "/readyz": {"get": _get("The queue can be reached.", _json("Status"), with_problem="503")},
-            "/metrics": {"get": _get("Metrics for Prometheus.", {"text/plain": {"schema": {"type": "string"}}})},
-            "/openapi.json": {"get": _get("This document.", {"application/json": {"schema": {"type": "object"}}})},
+            "/readyz": {
+                "get": _get(
+                    "The queue can be reached.", _json("Status"), with_problem="503"
+                )
+            },
+            "/metrics": {
+                "get": _get(
+                    "Metrics for Prometheus.",
+                    {"text/plain": {"schema": {"type": "string"}}},
+                )
+            },
+            "/openapi.json": {
+                "get": _get(
+                    "This document.",
+                    {"application/json": {"schema": {"type": "object"}}},
+                )
+            },
         },
         "components": {
             "schemas": _SCHEMAS,
@@ -115,7 +143,12 @@ def describe(senders: Sequence[str]) -> dict[str, Any]:
 
 
 def _delivery(operation: str, security: list[dict[str, list[str]]]) -> dict[str, Any]:
-    understood = {"anyOf": [{"$ref": "#/components/schemas/Ignored"}, {"$ref": "#/components/schemas/Handshake"}]}
+    understood = {
+        "anyOf": [
+            {"$ref": "#/components/schemas/Ignored"},
+            {"$ref": "#/components/schemas/Handshake"},
+        ]
+    }
     return {
         "operationId": operation,
         "security": security,
@@ -125,7 +158,10 @@ def _delivery(operation: str, security: list[dict[str, list[str]]]) -> dict[str,
             "content": {"application/json": {"schema": {}}},
         },
         "responses": {
-            "202": {"description": "Every push is on the queue.", "content": _json("Queued")},
+            "202": {
+                "description": "Every push is on the queue.",
+                "content": _json("Queued"),
+            },
             "200": {
                 "description": "Understood, but it contains no push.",
                 "content": {"application/json": {"schema": understood}},
@@ -145,7 +181,10 @@ def _consent() -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "The allowed methods, and the origin if it may send.",
-                "headers": {"Allow": {"required": True, **text}, "WebHook-Allowed-Origin": text},
+                "headers": {
+                    "Allow": {"required": True, **text},
+                    "WebHook-Allowed-Origin": text,
+                },
             },
             "401": _problem("401"),
             "404": _problem("404"),
@@ -153,8 +192,12 @@ def _consent() -> dict[str, Any]:
     }
 
 
-def _get(description: str, content: dict[str, Any], with_problem: str | None = None) -> dict[str, Any]:
-    responses: dict[str, Any] = {"200": {"description": description, "content": content}}
+def _get(
+    description: str, content: dict[str, Any], with_problem: str | None = None
+) -> dict[str, Any]:
+    responses: dict[str, Any] = {
+        "200": {"description": description, "content": content}
+    }
     if with_problem:
         responses[with_problem] = _problem(with_problem)
     return {"security": [], "responses": responses}
@@ -173,5 +216,9 @@ def _problem(status: str) -> dict[str, Any]:
     return {
         "description": _PROBLEMS[status],
         "headers": headers.get(status, {}),
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": {
+            "application/problem+json": {
+                "schema": {"$ref": "#/components/schemas/Problem"}
+            }
+        },
     }

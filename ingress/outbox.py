@@ -36,7 +36,9 @@ class SendingQueue(Protocol):
 class Outbox:
     """Sends to one queue. Safe to share between threads."""
 
-    def __init__(self, queue: SendingQueue, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, queue: SendingQueue, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._queue = queue
         self._clock = clock
         self._sends = TimeLimit("queue", _SLOTS, clock)
@@ -50,7 +52,12 @@ class Outbox:
         """
         deadline = arrived + TIME_LIMIT
         try:
-            self._sends.run(lambda: self._send_all([message.encode() for message in messages], deadline), deadline)
+            self._sends.run(
+                lambda: self._send_all(
+                    [message.encode() for message in messages], deadline
+                ),
+                deadline,
+            )
         except RemoteError:
             self.readiness.used(works=False)
             raise
@@ -67,11 +74,19 @@ class Outbox:
     def _send_all(self, texts: list[str], deadline: float) -> None:
         # There is time for only one retry. After a longer outage the sender tries again, or the sweep finds the push.
         attempts = Retrying(
-            stop=stop_after_attempt(2), wait=wait_fixed(_PAUSE), retry=retry_if_exception(_may_pass), reraise=True
+            stop=stop_after_attempt(2),
+            wait=wait_fixed(_PAUSE),
+            retry=retry_if_exception(_may_pass),
+            reraise=True,
         )
         for text in texts:
             if self._clock() > deadline:  # the sender has given up waiting
-                raise RemoteError("queue", None, "Timeout", "no time left to send the rest of the delivery")
+                raise RemoteError(
+                    "queue",
+                    None,
+                    "Timeout",
+                    "no time left to send the rest of the delivery",
+                )
             attempts(self._queue.send, text)
 
 

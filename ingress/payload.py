@@ -33,7 +33,10 @@ class Node:
         """The elements of an array; raises Malformed if this is not an array."""
         if not isinstance(self.value, list):
             self._fail("is missing" if self.value is None else "is not an array")
-        return [Node(element, f"{self.path}[{index}]") for index, element in enumerate(self.value)]
+        return [
+            Node(element, f"{self.path}[{index}]")
+            for index, element in enumerate(self.value)
+        ]
 
     def text(self) -> str:
         """A text of at least one character; raises Malformed."""
@@ -54,7 +57,9 @@ class Node:
 
     def label(self) -> str | None:
         """A text that is only shown to people, None if it is not usable."""
-        is_usable = isinstance(self.value, str) and self.value != "" and _is_unicode(self.value)
+        is_usable = (
+            isinstance(self.value, str) and self.value != "" and _is_unicode(self.value)
+        )
         return self.value if is_usable else None
 
     def time(self) -> datetime | None:
@@ -62,7 +67,9 @@ class Node:
         try:
             if isinstance(self.value, str):
                 time = datetime.fromisoformat(self.value)
-            elif isinstance(self.value, int | float) and not isinstance(self.value, bool):
+            elif isinstance(self.value, int | float) and not isinstance(
+                self.value, bool
+            ):
                 time = datetime.fromtimestamp(self.value, UTC)
             else:
                 return None
@@ -86,7 +93,9 @@ def read_json(body: bytes) -> Node:
     except UnicodeDecodeError as error:
         raise Malformed("the body is not UTF-8") from error
     try:
-        return Node(json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object))
+        return Node(
+            json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
+        )
     except RecursionError as error:
         raise Malformed("the body is nested too deeply") from error
     except ValueError as error:  # also an integer with more digits than Python converts

@@ -38,9 +38,13 @@ def push_of_tag(
     """The push of one tag, or why it is ignored; raises Malformed if a part violates the OCI grammar."""
     # Harbor puts the digest in the place of a tag that is missing.
     if tag is None or tag == digest or _DIGEST.fullmatch(tag):
-        return Ignored("untagged: a manifest that was pushed by its digest, such as one platform of an image")
+        return Ignored(
+            "untagged: a manifest that was pushed by its digest, such as one platform of an image"
+        )
     if _BELONGS_TO_A_DIGEST.fullmatch(tag):
-        return Ignored("a signature, attestation or other artifact that belongs to an image")
+        return Ignored(
+            "a signature, attestation or other artifact that belongs to an image"
+        )
     host = host_of(registry)
     if not is_written_as_host(host):
         raise Malformed(
@@ -75,11 +79,16 @@ def settled(results: Iterable[Push | Ignored]) -> list[Push] | Ignored:
         raise Malformed(f"{len(pushes)} pushes in one delivery, more than {MAX_PUSHES}")
     if pushes:
         return list(pushes.values())
-    return Ignored("; ".join(list(reasons)[:_MAX_REASONS]) or "the delivery contains no event")
+    return Ignored(
+        "; ".join(list(reasons)[:_MAX_REASONS]) or "the delivery contains no event"
+    )
 
 
 def settled_batch(
-    events: Iterable[Node], read: Callable[[Node], Push | Ignored], *, may_refuse: bool = True
+    events: Iterable[Node],
+    read: Callable[[Node], Push | Ignored],
+    *,
+    may_refuse: bool = True,
 ) -> list[Push] | Ignored:
     """The pushes that `read` finds in the events. A malformed event is ignored, so that the others still count.
 
@@ -88,7 +97,9 @@ def settled_batch(
     nothing else meanwhile: the same is then ignored, with its reason.
     """
     results: list[Push | Ignored] = []
-    malformed: list[str] = []  # texts, because a kept exception keeps its frames alive, and with them the body
+    malformed: list[
+        str
+    ] = []  # texts, because a kept exception keeps its frames alive, and with them the body
     for event in events:
         try:
             results.append(read(event))

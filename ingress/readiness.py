@@ -18,7 +18,9 @@ _log = structlog.get_logger()
 class Readiness:
     """What `check` found, remembered for a second. Safe to share between threads; one of them checks."""
 
-    def __init__(self, check: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, check: Callable[[], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._check = check
         self._clock = clock
         self._lock = threading.Lock()

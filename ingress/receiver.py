@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingress import problems
-from ingress.authority import FOR_EVERY_SENDER, Authority, Standing, standing_of, why_not
+from ingress.authority import (
+    FOR_EVERY_SENDER,
+    Authority,
+    Standing,
+    standing_of,
+    why_not,
+)
 from ingress.delivery import Delivery, Handshake, Ignored, Malformed
 from ingress.metrics import Metrics
 from ingress.outbox import Outbox
@@ -50,10 +56,14 @@ class Receiver:
 
     def refusal(self, head: Delivery) -> Problem | None:
         """Why the head alone is enough to refuse a delivery, None if its body must be read. Needs no other server."""
-        may_be_proven = [authority.may_be_used(head) for authority in self.authorities[head.sender]]
+        may_be_proven = [
+            authority.may_be_used(head) for authority in self.authorities[head.sender]
+        ]
         return None if any(may_be_proven) else self._unauthorized(head)
 
-    def receive(self, delivery: Delivery, arrived: float, begin_trace: Callable[[], str]) -> Reply | Problem:
+    def receive(
+        self, delivery: Delivery, arrived: float, begin_trace: Callable[[], str]
+    ) -> Reply | Problem:
         """Verify, then parse, then enqueue. `arrived` is the time (the outbox's clock) from which the seconds count.
 
         `begin_trace` is called once the sender is proven, and gives the traceparent of what follows.
@@ -72,7 +82,9 @@ class Receiver:
         except Malformed as error:
             return problems.malformed(str(error))
         except RemoteError as error:
-            return problems.unavailable(f"the {error.service} cannot be reached now ({error.code}); send it again")
+            return problems.unavailable(
+                f"the {error.service} cannot be reached now ({error.code}); send it again"
+            )
 
     def knows(self, head: Delivery) -> bool:
         """Whether the request has a valid secret of its sender. Nothing is read or enqueued."""
@@ -83,25 +95,39 @@ class Receiver:
         return problems.unauthorized([scheme.label for scheme in schemes])
 
     def _take(
-        self, delivery: Delivery, standing: Standing, pushes: list[Push], arrived: float, traceparent: str
+        self,
+        delivery: Delivery,
+        standing: Standing,
+        pushes: list[Push],
+        arrived: float,
+        traceparent: str,
     ) -> Reply:
         """Enqueue the pushes that these secrets may report."""
         taken: list[Push] = []
         reasons: dict[str, None] = {}
         for push in pushes:
-            proof, reason = standing.proof_of(push), why_not(delivery.sender, push.registry)
+            proof, reason = (
+                standing.proof_of(push),
+                why_not(delivery.sender, push.registry),
+            )
             # What a secret may not report is passed over, not refused: the delivery's other pushes are valid, and the
             # sender would repeat a refused delivery in vain.
             if reason is None and proof is None:
                 reason = f"{push.image.name} is not among the images that this secret may report"
             if reason is None:
-                taken.append(push.not_after(delivery.received_at).model_copy(update={"proof": proof}))
+                taken.append(
+                    push.not_after(delivery.received_at).model_copy(
+                        update={"proof": proof}
+                    )
+                )
             else:
                 reasons[reason] = None
         if not taken:
             return _ignored(list(reasons))
         delivery_id = _id_of_replays(delivery, standing, taken) or self.new_id()
-        return self._enqueue(delivery, delivery_id, taken, tuple(reasons), arrived, traceparent)
+        return self._enqueue(
+            delivery, delivery_id, taken, tuple(reasons), arrived, traceparent
+        )
 
     def _enqueue(
         self,
@@ -112,12 +138,20 @@ class Receiver:
         arrived: float,
         traceparent: str,
     ) -> Reply:
-        ids = [delivery_id] if len(pushes) == 1 else [f"{delivery_id}.{n}" for n in range(1, len(pushes) + 1)]
+        ids = (
+            [delivery_id]
+            if len(pushes) == 1
+            else [f"{delivery_id}.{n}" for n in range(1, len(pushes) + 1)]
+        )
         with self._sending(delivery_id, len(pushes)) as span:
             parent = span.traceparent or traceparent
             messages = [
                 UpdateMessage(
-                    id=message_id, kind="push", push=push, received_at=delivery.received_at, traceparent=parent
+                    id=message_id,
+                    kind="push",
+                    push=push,
+                    received_at=delivery.received_at,
+                    traceparent=parent,
                 )
                 for message_id, push in zip(ids, pushes, strict=True)
             ]
@@ -127,7 +161,9 @@ class Receiver:
         body = {
             "status": "queued",
             "id": delivery_id,
-            "pushes": [{"image": str(push.image), "digest": push.digest} for push in pushes],
+            "pushes": [
+                {"image": str(push.image), "digest": push.digest} for push in pushes
+            ],
         }
         return Reply(202, "queued", body, passed_over)
 
@@ -145,10 +181,16 @@ class Receiver:
 
 
 def _ignored(reasons: list[str]) -> Reply:
-    return Reply(200, "ignored", {"status": "ignored", "reason": "; ".join(reasons[:_MAX_REASONS])})
+    return Reply(
+        200,
+        "ignored",
+        {"status": "ignored", "reason": "; ".join(reasons[:_MAX_REASONS])},
+    )
 
 
-def _id_of_replays(delivery: Delivery, standing: Standing, pushes: list[Push]) -> str | None:
+def _id_of_replays(
+    delivery: Delivery, standing: Standing, pushes: list[Push]
+) -> str | None:
     """The id of a signed delivery without the times of its pushes: the same each time it is received.
 
     Whoever has seen such a delivery can replay it without the key, and it would count as the newest push each time.
@@ -159,4 +201,6 @@ def _id_of_replays(delivery: Delivery, standing: Standing, pushes: list[Push]) -
     tells_time = all(push.pushed_at is not None for push in pushes)
     if signature is None or tells_time:
         return None
-    return hashlib.sha256(b"\0".join((delivery.sender.encode(), signature, delivery.body))).hexdigest()[:32]
+    return hashlib.sha256(
+        b"\0".join((delivery.sender.encode(), signature, delivery.body))
+    ).hexdigest()[:32]

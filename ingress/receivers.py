@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 
 from ingress.authority import ImageGlob, LimitedSecrets
 from shared.environment import SettingsError
@@ -29,7 +36,9 @@ Limits = dict[str, tuple[LimitedSecrets, ...]]
 def _check_glob(text: str) -> str:
     host, slash, _ = text.partition("/")
     if not slash or not (is_written_as_host(host) or "*" in host):
-        raise ValueError(f"{text[:80]!r} must begin with a registry, as in docker.io/acme/*")
+        raise ValueError(
+            f"{text[:80]!r} must begin with a registry, as in docker.io/acme/*"
+        )
     return text
 
 
@@ -38,7 +47,12 @@ class _Entry(BaseModel):
 
     sender: Literal[SENDERS]  # type: ignore[valid-type]
     secrets: list[str] = Field(default_factory=list)
-    images: Annotated[list[Annotated[str, AfterValidator(_check_glob)]], Field(min_length=1)] | None = None
+    images: (
+        Annotated[
+            list[Annotated[str, AfterValidator(_check_glob)]], Field(min_length=1)
+        ]
+        | None
+    ) = None
     proof: Literal["own"] | None = None
 
 
@@ -49,13 +63,19 @@ class _File(BaseModel):
 
 
 def read_receivers(
-    path: str, environment: Mapping[str, str], served: Collection[str], learn: Callable[[str], None]
+    path: str,
+    environment: Mapping[str, str],
+    served: Collection[str],
+    learn: Callable[[str], None],
 ) -> Limits:
     """The file's entries with their secrets, each of which is passed to `learn`; raises SettingsError."""
     try:
         entries = _File.model_validate(_load(path)).receivers
     except ValidationError as error:
-        mistakes = [_told(_place(mistake["loc"]), _words(mistake["msg"])) for mistake in error.errors()]
+        mistakes = [
+            _told(_place(mistake["loc"]), _words(mistake["msg"]))
+            for mistake in error.errors()
+        ]
         raise SettingsError(mistakes) from None
     problems: list[str] = []
     limits = Limits()
@@ -75,12 +95,16 @@ def read_receivers(
 def _limited(entry: _Entry, secrets: list[str]) -> LimitedSecrets:
     return LimitedSecrets(
         secrets=tuple(secret.encode() for secret in secrets),
-        images=tuple(ImageGlob(image) for image in entry.images) if entry.images else None,
+        images=tuple(ImageGlob(image) for image in entry.images)
+        if entry.images
+        else None,
         own_proof_only=entry.proof == "own",
     )
 
 
-def _secrets(entry: _Entry, place: str, environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
+def _secrets(
+    entry: _Entry, place: str, environment: Mapping[str, str]
+) -> tuple[list[str], list[str]]:
     """The secrets of an entry, and what is wrong with those that can't be used."""
     secrets, problems = [], []
     for index, source in enumerate(entry.secrets):
@@ -102,7 +126,14 @@ def _load(path: str) -> Any:
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
-        raise SettingsError([_told(path, f"is not YAML{where}: {getattr(error, 'problem', None) or error}")]) from error
+        raise SettingsError(
+            [
+                _told(
+                    path,
+                    f"is not YAML{where}: {getattr(error, 'problem', None) or error}",
+                )
+            ]
+        ) from error
 
 
 def _problems(entry: _Entry, served: Collection[str]) -> Iterator[str]:
@@ -130,7 +161,9 @@ def _secret(source: str, entry: _Entry, environment: Mapping[str, str]) -> str:
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"{source} cannot be read: {error}") from error
     else:
-        raise ValueError("is neither env:NAME nor file:PATH; don't write the secret itself into the file")
+        raise ValueError(
+            "is neither env:NAME nor file:PATH; don't write the secret itself into the file"
+        )
     check = check_token if entry.sender in _WITHOUT_PROOF else check_length
     try:
         check(SecretStr(text))

@@ -20,7 +20,9 @@ from shared.image import DOCKER_HUB, ImageReference
 Headers = dict[str, str]
 Json = dict[str, Any]
 
-_ECR = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?")
+_ECR = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?"
+)
 _EXAMPLES = {
     "dockerhub": "docker.io/aci-hooks/test-webhook:test",
     "acr": "example.azurecr.io/aci-hooks/test-webhook:test",
@@ -68,15 +70,27 @@ def own_proof(sender: str, secret: str, body: bytes) -> Headers:
 
 def _dockerhub(pushed: Pushed) -> Json:
     if pushed.image.registry != DOCKER_HUB:
-        raise ValueError("Docker Hub reports only its own images, for example acme/shop:v2")
-    push_data = {"pushed_at": int(pushed.at.timestamp()), "pusher": "aci-hooks", "tag": pushed.image.tag}
-    return {"push_data": push_data, "repository": {"repo_name": pushed.image.repository}}
+        raise ValueError(
+            "Docker Hub reports only its own images, for example acme/shop:v2"
+        )
+    push_data = {
+        "pushed_at": int(pushed.at.timestamp()),
+        "pusher": "aci-hooks",
+        "tag": pushed.image.tag,
+    }
+    return {
+        "push_data": push_data,
+        "repository": {"repo_name": pushed.image.repository},
+    }
 
 
 def _acr(pushed: Pushed) -> Json:
     image = pushed.image
     target = {"repository": image.repository, "tag": image.tag, "digest": image.digest}
-    manifest = {"mediaType": "application/vnd.docker.distribution.manifest.v2+json", **target}
+    manifest = {
+        "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+        **target,
+    }
     return {
         "id": pushed.id,
         "timestamp": pushed.time,
@@ -89,13 +103,21 @@ def _acr(pushed: Pushed) -> Json:
 def _ghcr(pushed: Pushed) -> Json:
     image = pushed.image
     owner, _, name = image.repository.partition("/")
-    metadata = {"tag": {"name": image.tag, "digest": image.digest}, "manifest": {"digest": image.digest}}
+    metadata = {
+        "tag": {"name": image.tag, "digest": image.digest},
+        "manifest": {"digest": image.digest},
+    }
     version = {
         "package_url": f"{image.registry}/{image.repository}:{image.tag}",
         "updated_at": pushed.time,
         "container_metadata": metadata,
     }
-    package = {"name": name, "package_type": "CONTAINER", "owner": {"login": owner}, "package_version": version}
+    package = {
+        "name": name,
+        "package_type": "CONTAINER",
+        "owner": {"login": owner},
+        "package_version": version,
+    }
     return {"action": "published", "package": package, "sender": {"login": "aci-hooks"}}
 
 
@@ -105,7 +127,11 @@ def _quay(pushed: Pushed) -> Json:
 
 def _harbor(pushed: Pushed) -> Json:
     image = pushed.image
-    resource = {"resource_url": f"{image.name}:{image.tag}", "tag": image.tag, "digest": image.digest}
+    resource = {
+        "resource_url": f"{image.name}:{image.tag}",
+        "tag": image.tag,
+        "digest": image.digest,
+    }
     data = {"resources": [resource], "repository": {"repo_full_name": image.repository}}
     return {
         "type": "PUSH_ARTIFACT",
@@ -122,7 +148,10 @@ def _distribution(pushed: Pushed) -> Json:
         "id": pushed.id,
         "timestamp": pushed.time,
         "action": "push",
-        "target": {"mediaType": "application/vnd.docker.distribution.manifest.v2+json", **target},
+        "target": {
+            "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+            **target,
+        },
         "request": {"host": image.registry},
         "actor": {"name": "aci-hooks"},
     }
@@ -144,11 +173,20 @@ def _artifactory(pushed: Pushed) -> Json:
         "tag": image.tag,
         "sha256": image.digest and image.digest.removeprefix("sha256:"),
     }
-    return {"domain": "docker", "event_type": "pushed", "data": data, "jpd_origin": f"https://{image.registry}"}
+    return {
+        "domain": "docker",
+        "event_type": "pushed",
+        "data": data,
+        "jpd_origin": f"https://{image.registry}",
+    }
 
 
 def _nexus(pushed: Pushed) -> Json:
-    component = {"format": "docker", "name": pushed.image.repository, "version": pushed.image.tag}
+    component = {
+        "format": "docker",
+        "name": pushed.image.repository,
+        "version": pushed.image.tag,
+    }
     return {
         "timestamp": pushed.at.strftime("%Y-%m-%dT%H:%M:%S.000+0000"),
         "initiator": "aci-hooks",
@@ -164,14 +202,18 @@ def _gcr(pushed: Pushed) -> Json:
     if image.digest:
         event["digest"] = f"{image.name}@{image.digest}"
     data = base64.b64encode(json.dumps(event).encode()).decode()
-    return {"message": {"data": data, "messageId": pushed.id, "publishTime": pushed.time}}
+    return {
+        "message": {"data": data, "messageId": pushed.id, "publishTime": pushed.time}
+    }
 
 
 def _ecr(pushed: Pushed) -> Json:
     image = pushed.image
     host = _ECR.fullmatch(image.registry)
     if host is None:
-        raise ValueError("an image in ECR has the host <account>.dkr.ecr.<region>.amazonaws.com")
+        raise ValueError(
+            "an image in ECR has the host <account>.dkr.ecr.<region>.amazonaws.com"
+        )
     detail = {
         "result": "SUCCESS",
         "action-type": "PUSH",
@@ -209,8 +251,12 @@ _BODIES: Mapping[str, Callable[[Pushed], Json]] = {
 }
 
 
-def _signed(header: str, algorithm: str, prefix: str = "") -> Callable[[str, bytes], Headers]:
-    return lambda secret, body: {header: prefix + hmac.new(secret.encode(), body, algorithm).hexdigest()}
+def _signed(
+    header: str, algorithm: str, prefix: str = ""
+) -> Callable[[str, bytes], Headers]:
+    return lambda secret, body: {
+        header: prefix + hmac.new(secret.encode(), body, algorithm).hexdigest()
+    }
 
 
 def _fixed(header: str) -> Callable[[str, bytes], Headers]:

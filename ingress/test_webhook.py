@@ -45,9 +45,21 @@ class Known:
 @click.argument("sender", type=click.Choice(SENDERS))
 @click.option("--url", help="Where the ingress is.  [default: http://127.0.0.1:PORT]")
 @click.option("--image", help="The pushed image.  [default: an image that nobody runs]")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object: the status, the answer and the proof.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="One JSON object: the status, the answer and the proof.",
+)
 @click.pass_context
-def test_webhook(context: click.Context, *, sender: str, url: str | None, image: str | None, as_json: bool) -> None:
+def test_webhook(
+    context: click.Context,
+    *,
+    sender: str,
+    url: str | None,
+    image: str | None,
+    as_json: bool,
+) -> None:
     """`aci-hooks test-webhook SENDER`."""
     import json
     import uuid
@@ -56,7 +68,9 @@ def test_webhook(context: click.Context, *, sender: str, url: str | None, image:
     from shared.printable import printable, printable_json
 
     known = _known(context.obj)
-    pushed = Pushed(_image(image or example_image(sender)), datetime.now(UTC), str(uuid.uuid4()))
+    pushed = Pushed(
+        _image(image or example_image(sender)), datetime.now(UTC), str(uuid.uuid4())
+    )
     try:
         headers, body = specimen(sender, pushed)
     except ValueError as error:
@@ -65,10 +79,19 @@ def test_webhook(context: click.Context, *, sender: str, url: str | None, image:
     base = (url or f"http://127.0.0.1:{known.port}").rstrip("/")
     status, answer = _post(f"{base}{path}", {**headers, **proof_headers}, body)
     if as_json:
-        told = {"status": status, "answer": answer, "proof": proof, "image": str(pushed.image)}
+        told = {
+            "status": status,
+            "answer": answer,
+            "proof": proof,
+            "image": str(pushed.image),
+        }
         click.echo(printable_json(json.dumps(told, ensure_ascii=False)))
     else:
-        click.echo(printable(f"{sender} {pushed.image}, proven by {proof}: {status} {json.dumps(answer)}"))
+        click.echo(
+            printable(
+                f"{sender} {pushed.image}, proven by {proof}: {status} {json.dumps(answer)}"
+            )
+        )
     sys.exit(0 if status == _ACCEPTED else 1)
 
 
@@ -93,7 +116,9 @@ def _known(opening: Opening) -> Known:
         for problem in error.problems:
             click.echo(f"  {problem}", err=True)
         sys.exit(2)
-    secrets = {name: tuple(map(_plain, values)) for name, values in read.sender_secrets.items()}
+    secrets = {
+        name: tuple(map(_plain, values)) for name, values in read.sender_secrets.items()
+    }
     return Known(tuple(map(_plain, read.webhook_tokens)), secrets, read.port)
 
 
@@ -109,7 +134,10 @@ def _image(text: str) -> Any:
     except InvalidImage as error:
         raise click.BadParameter(str(error), param_hint="--image") from error
     if image.tag is None:
-        raise click.BadParameter(f"the tag is missing; expected for example {image.name}:v2", param_hint="--image")
+        raise click.BadParameter(
+            f"the tag is missing; expected for example {image.name}:v2",
+            param_hint="--image",
+        )
     return image
 
 
@@ -123,7 +151,9 @@ def _proof(sender: str, known: Known, body: bytes) -> tuple[str, dict[str, str],
             return path, headers, f"its own proof, {', '.join(headers)}"
     if not known.tokens:
         variables = f"ACI_HOOKS_WEBHOOK_TOKENS or ACI_HOOKS_SECRET_{sender.upper()}"
-        raise click.UsageError(f"No secret to prove it with: set {variables} to the ingress's value.")
+        raise click.UsageError(
+            f"No secret to prove it with: set {variables} to the ingress's value."
+        )
     return f"{path}/{known.tokens[0]}", {}, "the token in the URL"
 
 
@@ -135,10 +165,18 @@ def _post(url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Any]:
 
     try:
         local = is_local(httpx.URL(url).host)
-        answer = httpx.post(url, content=body, headers=dict(headers), timeout=TIMEOUT, trust_env=not local)
+        answer = httpx.post(
+            url,
+            content=body,
+            headers=dict(headers),
+            timeout=TIMEOUT,
+            trust_env=not local,
+        )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         # Its text may contain the URL, and the URL the token.
-        raise click.ClickException(f"the ingress can't be reached: {type(error).__name__}") from None
+        raise click.ClickException(
+            f"the ingress can't be reached: {type(error).__name__}"
+        ) from None
     try:
         return answer.status_code, answer.json()
     except ValueError:

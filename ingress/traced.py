@@ -28,7 +28,10 @@ class Traced:
     """The application, of which each webhook of a proven sender is a span. Other paths, such as /healthz, are none."""
 
     def __init__(
-        self, app: Application, senders: Iterable[str], now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        app: Application,
+        senders: Iterable[str],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._app = app
         self._senders = frozenset(senders)
@@ -47,13 +50,22 @@ class Traced:
         route = f"{_PREFIX}{sender if sender in self._senders else '{sender}'}"
         with ExitStack() as open_spans:
             request = _Request(environ, route, self._now(), open_spans)
-            return self._app({**environ, PROVEN: request.begin_span}, _noting(request, start_response))
+            return self._app(
+                {**environ, PROVEN: request.begin_span},
+                _noting(request, start_response),
+            )
 
 
 class _Request:
     """A request that becomes a span when its sender is proven."""
 
-    def __init__(self, environ: dict[str, Any], route: str, began_at: datetime, open_spans: ExitStack) -> None:
+    def __init__(
+        self,
+        environ: dict[str, Any],
+        route: str,
+        began_at: datetime,
+        open_spans: ExitStack,
+    ) -> None:
         self._environ = environ
         self._route = route
         self._began_at = began_at
@@ -97,11 +109,17 @@ def _attributes(environ: dict[str, Any], route: str) -> Attributes:
         "url.path": route,
         "url.scheme": environ["wsgi.url_scheme"],
         "server.address": environ["SERVER_NAME"],
-        "network.protocol.version": str(environ["SERVER_PROTOCOL"]).removeprefix("HTTP/"),
+        "network.protocol.version": str(environ["SERVER_PROTOCOL"]).removeprefix(
+            "HTTP/"
+        ),
         "user_agent.original": environ.get("HTTP_USER_AGENT"),
     }
 
 
 def _known_method(method: str) -> str:
     # Anybody may send any word as a method; each would be another name of a span.
-    return method if method in {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"} else "_OTHER"
+    return (
+        method
+        if method in {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
+        else "_OTHER"
+    )

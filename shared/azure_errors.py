@@ -21,13 +21,19 @@ def translated(service: str) -> Iterator[None]:
     except HttpResponseError as error:
         code, message = _code_and_message(error)
         details = tuple(_details(getattr(error, "error", None)))
-        message = "; ".join([message, *(f"{wrapped}: {said}" for wrapped, said in details)])
+        message = "; ".join(
+            [message, *(f"{wrapped}: {said}" for wrapped, said in details)]
+        )
         headers: Mapping[str, str] = getattr(error.response, "headers", {})
         asked = retry_after(headers, time.time())
         inner = tuple(wrapped for wrapped, _ in details)
-        raise RemoteError(service, error.status_code, code, message, asked, inner) from error
+        raise RemoteError(
+            service, error.status_code, code, message, asked, inner
+        ) from error
     except AzureError as error:
-        raise RemoteError(service, None, "Unreachable", str(error.message or type(error).__name__)) from error
+        raise RemoteError(
+            service, None, "Unreachable", str(error.message or type(error).__name__)
+        ) from error
 
 
 def _details(error: ODataV4Format | None, depth: int = 0) -> Iterator[tuple[str, str]]:

@@ -26,12 +26,21 @@ class Cloud:
 
 CLOUDS = {
     "AzureCloud": Cloud(
-        "login.microsoftonline.com", "https://management.azure.com", "core.windows.net", "portal.azure.com"
+        "login.microsoftonline.com",
+        "https://management.azure.com",
+        "core.windows.net",
+        "portal.azure.com",
     ),
     "AzureUSGovernment": Cloud(
-        "login.microsoftonline.us", "https://management.usgovcloudapi.net", "core.usgovcloudapi.net", "portal.azure.us"
+        "login.microsoftonline.us",
+        "https://management.usgovcloudapi.net",
+        "core.usgovcloudapi.net",
+        "portal.azure.us",
     ),
     "AzureChinaCloud": Cloud(
-        "login.chinacloudapi.cn", "https://management.chinacloudapi.cn", "core.chinacloudapi.cn", "portal.azure.cn"
+        "login.chinacloudapi.cn",
+        "https://management.chinacloudapi.cn",
+        "core.chinacloudapi.cn",
+        "portal.azure.cn",
     ),
 }

@@ -50,7 +50,9 @@ def read_settings(model: type[Model], environment: Mapping[str, str]) -> Model:
     takes_sender_secrets = "sender_secrets" in model.model_fields
 
     def is_setting(name: str) -> bool:
-        return name in names or (takes_sender_secrets and name.startswith(SENDER_SECRET))
+        return name in names or (
+            takes_sender_secrets and name.startswith(SENDER_SECRET)
+        )
 
     given, problems = _resolve_files(environment, is_setting)
     settings, found = _validate(model, {**given, "sender_secrets": _by_sender(given)})
@@ -69,7 +71,11 @@ def misspelt(names: Iterable[str], known: Iterable[str]) -> list[str]:
         if setting in known or name.startswith(SENDER_SECRET):
             continue
         # Any other variable may be another program's, but not one that differs from a setting in a letter.
-        near = [other for other in sorted(known) if _is_off_by_a_letter(setting.upper(), other)]
+        near = [
+            other
+            for other in sorted(known)
+            if _is_off_by_a_letter(setting.upper(), other)
+        ]
         looks_like_ours = name.startswith("ACI_HOOKS_")
         if looks_like_ours and not near:
             near = difflib.get_close_matches(setting, known, n=1)
@@ -105,7 +111,9 @@ def _resolve_files(
             values[setting] = text
             continue
         if environment.get(setting):
-            problems.append(f"{setting}: given twice, as {setting} and as {name}; keep one of them")
+            problems.append(
+                f"{setting}: given twice, as {setting} and as {name}; keep one of them"
+            )
             continue
         try:
             content = _content(Path(text))
@@ -131,7 +139,9 @@ def _by_sender(given: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _validate(model: type[Model], values: Mapping[str, object]) -> tuple[Model | None, list[str]]:
+def _validate(
+    model: type[Model], values: Mapping[str, object]
+) -> tuple[Model | None, list[str]]:
     """The settings, or what is wrong with them: a line for each problem.
 
     Pydantic runs checks across fields only if every field is valid. To report their problems too, the invalid values
@@ -143,7 +153,11 @@ def _validate(model: type[Model], values: Mapping[str, object]) -> tuple[Model |
             return model.model_validate(values), problems
         except ValidationError as error:
             errors = error.errors()
-        found = [line for each in errors for line in _explain(each["loc"], _message(each)).splitlines()]
+        found = [
+            line
+            for each in errors
+            for line in _explain(each["loc"], _message(each)).splitlines()
+        ]
         problems += _without_named(found, {_name_in(problem) for problem in problems})
         bad = {str(each["loc"][0]) for each in errors if each["loc"]}
         if not bad:

@@ -26,7 +26,9 @@ class RemoteError(Exception):
         retry_after: float | None = None,
         inner: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(f"{service}: {code}{f' ({status})' if status else ''}: {message}")
+        super().__init__(
+            f"{service}: {code}{f' ({status})' if status else ''}: {message}"
+        )
         self.service = service
         self.status = status
         self.code = code

@@ -11,7 +11,9 @@ import re
 from dataclasses import dataclass
 
 DOCKER_HUB = "docker.io"
-_HUB_ALIASES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
+_HUB_ALIASES = frozenset(
+    {"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"}
+)
 # Every name is measured before it is matched: a webhook may hold one of a megabyte.
 _MAX_NAME, _MAX_TAG, _MAX_DIGEST = 255, 128, len("sha512:") + 128
 _DEFAULT_PORTS = frozenset({"443", "80"})
@@ -20,7 +22,8 @@ _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
 _DOMAIN_COMPONENT = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
 _REGISTRY = re.compile(
-    rf"(?:{_DOMAIN_COMPONENT}(?:\.{_DOMAIN_COMPONENT})*|\[[a-fA-F0-9:]+\])(?::[0-9]{{1,5}})?", re.ASCII
+    rf"(?:{_DOMAIN_COMPONENT}(?:\.{_DOMAIN_COMPONENT})*|\[[a-fA-F0-9:]+\])(?::[0-9]{{1,5}})?",
+    re.ASCII,
 )
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)
 _DIGEST = re.compile(r"sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}", re.ASCII)
@@ -91,7 +94,9 @@ def check_tag(text: str) -> str:
 def check_digest(text: str) -> str:
     """A digest such as `sha256:<64 hex digits>`, as it is; raises InvalidImage."""
     if len(text) > _MAX_DIGEST or not _DIGEST.fullmatch(text):
-        raise InvalidImage(f"{text[:80]!r} is not a digest: sha256:<64 lower-case hex digits>")
+        raise InvalidImage(
+            f"{text[:80]!r} is not a digest: sha256:<64 lower-case hex digits>"
+        )
     return text
 
 
@@ -156,5 +161,7 @@ def _split_name(name: str) -> tuple[str, str]:
     first, slash, rest = name.partition("/")
     if slash and first != first.lower() and not is_written_as_host(first.lower()):
         # To container tools that is a host, but not once it is spelt in lower case, as hosts may be.
-        raise InvalidImage(f"{first[:80]!r} is neither: a repository is lower-case, a registry has a dot or a port")
+        raise InvalidImage(
+            f"{first[:80]!r} is neither: a repository is lower-case, a registry has a dot or a port"
+        )
     return (first, rest) if slash and is_written_as_host(first) else (DOCKER_HUB, name)

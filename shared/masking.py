@@ -22,7 +22,9 @@ _CAN_BE_CUT = 8
 _LEAST_PART, _LONGEST_PART = 6, 12
 """Characters of its beginning or end by which a cut secret is known: half of it, within these bounds."""
 # What is secret in a connection string, beside the whole of it.
-_IN_CONNECTION_STRINGS = re.compile(r"(?:AccountKey|SharedAccessSignature|Password)=([^;]+)", re.IGNORECASE)
+_IN_CONNECTION_STRINGS = re.compile(
+    r"(?:AccountKey|SharedAccessSignature|Password)=([^;]+)", re.IGNORECASE
+)
 
 # What is plainly a credential in what a program says of itself, whoever gave it: the password in a URL, the token of an
 # Authorization header, the keys of Azure's connection strings, and the signature of a shared access URL.
@@ -44,11 +46,16 @@ class Masks:
         # By their first and last characters: a text is gone through once, however many spellings there are.
         self._starts: dict[str, list[str]] = {}
         self._ends: dict[str, list[str]] = {}
-        for spelling in sorted({spelling for secret in secrets for spelling in spellings(secret)}):
+        for spelling in sorted(
+            {spelling for secret in secrets for spelling in spellings(secret)}
+        ):
             self._starts.setdefault(spelling[:SHORTEST_SECRET], []).append(spelling)
             self._ends.setdefault(spelling[-SHORTEST_SECRET:], []).append(spelling)
         # Nearly every text holds none: one search by the C engine spares it the loop over its characters.
-        self._few = re.compile("|".join(map(re.escape, sorted(self._starts.keys() | self._ends.keys()))) or r"(?!)")
+        self._few = re.compile(
+            "|".join(map(re.escape, sorted(self._starts.keys() | self._ends.keys())))
+            or r"(?!)"
+        )
 
     def __call__(self, text: str) -> str:
         """The text without any known secret, whole or cut."""
@@ -57,7 +64,10 @@ class Masks:
 
     def _spans(self, text: str) -> Iterator[Span]:
         """Where the text goes on like a secret from its beginning, or has gone on like one up to its end."""
-        fews = {text[start : start + SHORTEST_SECRET] for start in range(len(text) - SHORTEST_SECRET + 1)}
+        fews = {
+            text[start : start + SHORTEST_SECRET]
+            for start in range(len(text) - SHORTEST_SECRET + 1)
+        }
         for few in self._starts.keys() & fews:
             for spelling in self._starts[few]:
                 yield from _beginnings(text, spelling, _part(spelling))
@@ -65,18 +75,24 @@ class Masks:
             backwards, size = text[::-1], len(text)
             for few in ends:
                 for spelling in self._ends[few]:
-                    for start, end in _beginnings(backwards, spelling[::-1], _part(spelling)):
+                    for start, end in _beginnings(
+                        backwards, spelling[::-1], _part(spelling)
+                    ):
                         yield size - end, size - start
 
 
 def without_credentials(text: str) -> str:
     """The text without what is plainly a credential, although nobody has told us that secret."""
-    return _PLAINLY_SECRET.sub(lambda found: f"{found[found.lastgroup or 0]}{MASK}", text)
+    return _PLAINLY_SECRET.sub(
+        lambda found: f"{found[found.lastgroup or 0]}{MASK}", text
+    )
 
 
 def spellings(secret: str | bytes) -> Iterator[str]:
     """Every text that stands for a secret. Those that are too short to be hidden are left out."""
-    content = secret.encode(errors="surrogatepass") if isinstance(secret, str) else secret
+    content = (
+        secret.encode(errors="surrogatepass") if isinstance(secret, str) else secret
+    )
     for text in _texts(content):
         found = (
             text,
@@ -100,7 +116,9 @@ def _texts(content: bytes) -> Iterator[str]:
     text = content.decode(errors="backslashreplace")
     yield text
     yield text.strip()
-    yield from (line.strip() for line in text.splitlines() if len(line.strip()) >= _CAN_BE_CUT)
+    yield from (
+        line.strip() for line in text.splitlines() if len(line.strip()) >= _CAN_BE_CUT
+    )
     yield from _IN_CONNECTION_STRINGS.findall(text)
     if text.lstrip()[:1] in {"{", "["}:
         yield from _values_in(text)

@@ -47,11 +47,20 @@ Segment = Annotated[
     str,
     StringConstraints(min_length=1, max_length=128, pattern=r"^[\w().-]*[\w()-]$"),
     # To an editor \w is ASCII, and it would mark names that Azure gives.
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 128, "pattern": r"^[^/\\\s]*[^/\\\s.]$"}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 128,
+            "pattern": r"^[^/\\\s]*[^/\\\s.]$",
+        }
+    ),
 ]
 
 
-Log = Annotated[str | None, BeforeValidator(lambda value: value if isinstance(value, str) else None)]
+Log = Annotated[
+    str | None, BeforeValidator(lambda value: value if isinstance(value, str) else None)
+]
 """The last lines of a container. A record or letter that holds anything else in its place can be read all the same."""
 
 
@@ -71,7 +80,9 @@ class TargetId(BaseModel):
     @property
     def key(self) -> str:
         """`subscription/resource group/container group` in lower case: equal for every spelling, and a blob's name."""
-        return f"{self.subscription}/{self.resource_group}/{self.container_group}".lower()
+        return (
+            f"{self.subscription}/{self.resource_group}/{self.container_group}".lower()
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TargetId) and self.key == other.key
@@ -90,7 +101,9 @@ class UpdateMessage(BaseModel):
     message that was received again without having been settled (its worker died) is told from one that just waited.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True
+    )
 
     schema_: Literal["aci-hooks/1"] = Field("aci-hooks/1", alias="schema")
     id: Annotated[str, StringConstraints(min_length=1, max_length=128)]
@@ -109,9 +122,17 @@ class UpdateMessage(BaseModel):
         return self
 
     @model_serializer(mode="wrap")
-    def _without_unused(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        unused = [name for name in ("target", "attempts", "dequeued") if not getattr(self, name)]
-        return {name: value for name, value in serialize(self).items() if name not in unused}
+    def _without_unused(
+        self, serialize: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        unused = [
+            name
+            for name in ("target", "attempts", "dequeued")
+            if not getattr(self, name)
+        ]
+        return {
+            name: value for name, value in serialize(self).items() if name not in unused
+        }
 
     @property
     def order(self) -> tuple[datetime, datetime]:
@@ -120,13 +141,17 @@ class UpdateMessage(BaseModel):
 
     def for_target(self, target: TargetId) -> UpdateMessage:
         """The rollout message of this push for one target."""
-        return self.model_copy(update={"kind": "rollout", "target": target, "attempts": 0, "dequeued": 0})
+        return self.model_copy(
+            update={"kind": "rollout", "target": target, "attempts": 0, "dequeued": 0}
+        )
 
     def encode(self) -> str:
         """The message as it goes onto the queue; raises ValueError beyond MAX_MESSAGE bytes."""
         text = to_base64(self.model_dump_json())
         if len(text) > MAX_MESSAGE:
-            raise ValueError(f"the message has {len(text)} bytes, more than {MAX_MESSAGE}")
+            raise ValueError(
+                f"the message has {len(text)} bytes, more than {MAX_MESSAGE}"
+            )
         return text
 
 
@@ -137,7 +162,9 @@ class Look(BaseModel):
     for the same `trouble`, `waited` the seconds spent waiting for any to pass; `dequeued` is as for an update message.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True
+    )
 
     schema_: Literal["aci-hooks/1"] = Field("aci-hooks/1", alias="schema")
     kind: Literal["look"] = "look"
@@ -155,12 +182,22 @@ class Look(BaseModel):
 
     def met(self, trouble: str) -> Look:
         """The look after one more occurrence of this trouble."""
-        return self.model_copy(update={"attempts": self.tries(trouble) + 1, "trouble": trouble[:128]})
+        return self.model_copy(
+            update={"attempts": self.tries(trouble) + 1, "trouble": trouble[:128]}
+        )
 
     @model_serializer(mode="wrap")
-    def _without_unused(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        unused = [name for name in ("attempts", "trouble", "waited", "dequeued") if not getattr(self, name)]
-        return {name: value for name, value in serialize(self).items() if name not in unused}
+    def _without_unused(
+        self, serialize: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        unused = [
+            name
+            for name in ("attempts", "trouble", "waited", "dequeued")
+            if not getattr(self, name)
+        ]
+        return {
+            name: value for name, value in serialize(self).items() if name not in unused
+        }
 
     def encode(self) -> str:
         """The look as it goes onto the queue."""
@@ -173,9 +210,13 @@ class DeadLetter(BaseModel):
     `log` are the last lines of the container that crashed, if they could be read before it was rolled back.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True
+    )
 
-    schema_: Literal["aci-hooks/dead-letter/1"] = Field("aci-hooks/dead-letter/1", alias="schema")
+    schema_: Literal["aci-hooks/dead-letter/1"] = Field(
+        "aci-hooks/dead-letter/1", alias="schema"
+    )
     reason: str
     code: str
     detail: str
@@ -186,8 +227,14 @@ class DeadLetter(BaseModel):
     log: Log = None
 
     @model_serializer(mode="wrap")
-    def _without_unused(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {name: value for name, value in serialize(self).items() if name != "log" or value is not None}
+    def _without_unused(
+        self, serialize: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        return {
+            name: value
+            for name, value in serialize(self).items()
+            if name != "log" or value is not None
+        }
 
     def encode(self) -> str:
         """The letter as it goes onto the queue; what does not fit into MAX_LETTER bytes is cut, first log, then detail.
@@ -199,11 +246,17 @@ class DeadLetter(BaseModel):
             return text
         if self.log:
             # Its end tells most, so that is what stays.
-            return self.model_copy(update={"log": last_lines(self.log, len(self.log.encode()) // 2) or None}).encode()
+            return self.model_copy(
+                update={
+                    "log": last_lines(self.log, len(self.log.encode()) // 2) or None
+                }
+            ).encode()
         if isinstance(self.message, str):
             return self.message
         # A character may take six bytes in JSON, and a message half of the letter.
-        return self.model_copy(update={"detail": self.detail[: MAX_LETTER // 32] + " […]"}).encode()
+        return self.model_copy(
+            update={"detail": self.detail[: MAX_LETTER // 32] + " […]"}
+        ).encode()
 
 
 def decode(text: str, inserted_at: datetime | None = None) -> UpdateMessage | Look:
@@ -213,16 +266,27 @@ def decode(text: str, inserted_at: datetime | None = None) -> UpdateMessage | Lo
     redrive, holds and long waits keep them.
     """
     if len(text) > MAX_MESSAGE:
-        raise Undecodable(f"{len(text)} bytes, more than the {MAX_MESSAGE} that a message may have")
+        raise Undecodable(
+            f"{len(text)} bytes, more than the {MAX_MESSAGE} that a message may have"
+        )
     raw = from_base64(text)
     try:
-        message = Look.model_validate_json(raw) if _is_look(raw) else UpdateMessage.model_validate_json(raw)
+        message = (
+            Look.model_validate_json(raw)
+            if _is_look(raw)
+            else UpdateMessage.model_validate_json(raw)
+        )
     except ValidationError as error:
         raise Undecodable(_explain(error)) from error
     if inserted_at and isinstance(message, UpdateMessage):
-        for name, at in (("received_at", message.received_at), ("push.pushed_at", message.push.pushed_at)):
+        for name, at in (
+            ("received_at", message.received_at),
+            ("push.pushed_at", message.push.pushed_at),
+        ):
             if at and at - inserted_at > LATEST:
-                raise Undecodable(f"{name}: {at} is more than a day after the message came onto the queue")
+                raise Undecodable(
+                    f"{name}: {at} is more than a day after the message came onto the queue"
+                )
     return message
 
 

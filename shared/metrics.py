@@ -12,7 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+)
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -22,23 +29,76 @@ OPERATIONS = ("get", "list", "logs", "put", "restart")
 OTHER = "other"
 """Stands for every code that is not among FAILURE_CODES: Azure may invent any number of them."""
 FAILURE_CODES = (
-    *("AuthenticationFailed", "AuthorizationFailed", "AuthorizationFailure", "AuthorizationPermissionMismatch"),
-    *("BadGateway", "Conflict", "ContainerGroupQuotaReached", "ContainerGroupTransitioning", "CredentialUnavailable"),
-    *("InaccessibleImage", "InternalServerError", "InvalidContainerGroupUpdate", "InvalidEnvironmentVariable"),
-    *("InvalidImageRegistryPassword", "InvalidRequestContent", "InvalidStorageAccountKey"),
-    *("LinkedAuthorizationFailed", "ManifestUnknown", "MissingSecrets", "NotOurs", "OperationNotAllowedThrottled"),
-    *("RegistryErrorResponse", "RequestDisallowedByPolicy", "ResourceGroupNotFound", "ResourceNotFound"),
+    *(
+        "AuthenticationFailed",
+        "AuthorizationFailed",
+        "AuthorizationFailure",
+        "AuthorizationPermissionMismatch",
+    ),
+    *(
+        "BadGateway",
+        "Conflict",
+        "ContainerGroupQuotaReached",
+        "ContainerGroupTransitioning",
+        "CredentialUnavailable",
+    ),
+    *(
+        "InaccessibleImage",
+        "InternalServerError",
+        "InvalidContainerGroupUpdate",
+        "InvalidEnvironmentVariable",
+    ),
+    *(
+        "InvalidImageRegistryPassword",
+        "InvalidRequestContent",
+        "InvalidStorageAccountKey",
+    ),
+    *(
+        "LinkedAuthorizationFailed",
+        "ManifestUnknown",
+        "MissingSecrets",
+        "NotOurs",
+        "OperationNotAllowedThrottled",
+    ),
+    *(
+        "RegistryErrorResponse",
+        "RequestDisallowedByPolicy",
+        "ResourceGroupNotFound",
+        "ResourceNotFound",
+    ),
     *("SecretUnavailable", "ServerTimeout", "ServiceUnavailable", "StuckInTransition"),
-    *("SubscriptionRequestsThrottled", "TooManyRequests", "Unauthorized", "Unreachable", "UnreadableRecord"),
+    *(
+        "SubscriptionRequestsThrottled",
+        "TooManyRequests",
+        "Unauthorized",
+        "Unreachable",
+        "UnreadableRecord",
+    ),
     *("WorkerCrash", OTHER),
 )
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
-_SECONDS = (10, 30, _MINUTE, 90, 2 * _MINUTE, 5 * _MINUTE, 10 * _MINUTE, 15 * _MINUTE, 30 * _MINUTE)
+_SECONDS = (
+    10,
+    30,
+    _MINUTE,
+    90,
+    2 * _MINUTE,
+    5 * _MINUTE,
+    10 * _MINUTE,
+    15 * _MINUTE,
+    30 * _MINUTE,
+)
 _LONG = (_HOUR, 3 * _HOUR, 6 * _HOUR, _DAY)
 
 _QUOTAS = {
-    "x-ms-ratelimit-remaining-subscription-resource-requests-pt5m": ("aci-5m", 5.0 * _MINUTE),
-    "x-ms-ratelimit-remaining-subscription-resource-requests-pt1h": ("aci-1h", float(_HOUR)),
+    "x-ms-ratelimit-remaining-subscription-resource-requests-pt5m": (
+        "aci-5m",
+        5.0 * _MINUTE,
+    ),
+    "x-ms-ratelimit-remaining-subscription-resource-requests-pt1h": (
+        "aci-1h",
+        float(_HOUR),
+    ),
     "x-ms-ratelimit-remaining-subscription-writes": ("arm", 5.0 * _MINUTE),
 }
 """What Azure says of the quotas of a subscription's changes: our name of each, and for how long that tells anything."""
@@ -62,7 +122,10 @@ class WritesRemaining(Collector):
             value = headers(header) or ""
             if value.isascii() and value.isdigit():
                 with self._lock:
-                    self._seen[subscription.lower(), quota] = float(value), self._clock() + lifetime
+                    self._seen[subscription.lower(), quota] = (
+                        float(value),
+                        self._clock() + lifetime,
+                    )
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The numbers that still tell something."""
@@ -83,8 +146,12 @@ class WritesRemaining(Collector):
 # A second series beside each counter, of use to nobody who scrapes this.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
-ARM_CALLS = Counter("aci_hooks_arm_calls_total", "Calls to Azure Resource Manager", ["operation"])
-OUTCOMES = Counter("aci_hooks_outcomes_total", "Pushes that ended for a target", ["outcome"])
+ARM_CALLS = Counter(
+    "aci_hooks_arm_calls_total", "Calls to Azure Resource Manager", ["operation"]
+)
+OUTCOMES = Counter(
+    "aci_hooks_outcomes_total", "Pushes that ended for a target", ["outcome"]
+)
 DURATION = Histogram(
     "aci_hooks_rollout_duration_seconds",
     "Seconds from a push's receipt to its end for a target",
@@ -92,12 +159,21 @@ DURATION = Histogram(
     buckets=(*_SECONDS, *_LONG),
 )
 SETTLED = Counter("aci_hooks_settled_total", "Messages settled", ["settlement"])
-STEP_FAILURES = Counter("aci_hooks_step_failures_total", "Looks, changes and messages that failed", ["code"])
-TARGETS_FILE_VALID = Gauge(
-    "aci_hooks_targets_file_valid", "1 if the newest version of it is in force, else 0", ["file"]
+STEP_FAILURES = Counter(
+    "aci_hooks_step_failures_total", "Looks, changes and messages that failed", ["code"]
 )
-ADDRESS_CHANGES = Counter("aci_hooks_address_changes_total", "Rollouts that changed the address of a group")
-SWEEP_INTERVAL = Gauge("aci_hooks_sweep_interval_seconds", "ACI_HOOKS_SWEEP_INTERVAL; 0 if there are no sweeps")
+TARGETS_FILE_VALID = Gauge(
+    "aci_hooks_targets_file_valid",
+    "1 if the newest version of it is in force, else 0",
+    ["file"],
+)
+ADDRESS_CHANGES = Counter(
+    "aci_hooks_address_changes_total", "Rollouts that changed the address of a group"
+)
+SWEEP_INTERVAL = Gauge(
+    "aci_hooks_sweep_interval_seconds",
+    "ACI_HOOKS_SWEEP_INTERVAL; 0 if there are no sweeps",
+)
 WRITES_REMAINING = WritesRemaining()
 REGISTRY.register(WRITES_REMAINING)
 
@@ -115,7 +191,12 @@ def step_failed(code: str) -> None:
 
 def tell_build(registry: CollectorRegistry = REGISTRY) -> None:
     """Say which version runs."""
-    build = Gauge("aci_hooks_build_info", "Always 1; the labels say what runs", ["version"], registry=registry)
+    build = Gauge(
+        "aci_hooks_build_info",
+        "Always 1; the labels say what runs",
+        ["version"],
+        registry=registry,
+    )
     build.labels(version("aci-hooks")).set(1)
 
 

@@ -20,8 +20,20 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, format_span_id, format_trace_id
+from opentelemetry.sdk.trace.export import (
+    BatchSpanProcessor,
+    SpanExporter,
+    SpanExportResult,
+)
+from opentelemetry.trace import (
+    Link,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    format_span_id,
+    format_trace_id,
+)
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.re import parse_env_headers
 
@@ -64,7 +76,9 @@ class OtelSpan:
     def fail(self, code: str, detail: str) -> None:
         """Say that the step has failed, and why."""
         self._span.set_attribute("error.type", code)
-        self._span.set_status(Status(StatusCode.ERROR, printable(detail)[:LONGEST_DETAIL]))
+        self._span.set_status(
+            Status(StatusCode.ERROR, printable(detail)[:LONGEST_DETAIL])
+        )
 
 
 class OtelTracer:
@@ -107,12 +121,22 @@ class OtelTracer:
                 span.fail(type(error).__qualname__, str(error))
                 raise
 
-    def past(self, name: str, started: datetime, ended: datetime, attributes: Attributes, parent: str) -> OtelSpan:
+    def past(
+        self,
+        name: str,
+        started: datetime,
+        ended: datetime,
+        attributes: Attributes,
+        parent: str,
+    ) -> OtelSpan:
         """A span of a time that is over."""
         # Two clocks may have written the two times.
         begin, end = sorted((_nanoseconds(started), _nanoseconds(ended)))
         span = self._tracer.start_span(
-            name, context=_context_of(parent), attributes=_known(attributes), start_time=begin
+            name,
+            context=_context_of(parent),
+            attributes=_known(attributes),
+            start_time=begin,
         )
         result = OtelSpan(span)
         if code := attributes.get("error.type"):
@@ -155,7 +179,9 @@ class LastWord(logging.Handler):
 class Outgoing(SpanExporter):
     """Hides every known secret in what is said of spans, has `exporter` send them, and says once if it can't."""
 
-    def __init__(self, exporter: SpanExporter, redaction: Redaction, last_word: LastWord) -> None:
+    def __init__(
+        self, exporter: SpanExporter, redaction: Redaction, last_word: LastWord
+    ) -> None:
         self._exporter = exporter
         self._redaction = redaction
         self._last_word = last_word
@@ -166,7 +192,9 @@ class Outgoing(SpanExporter):
         result = self._exporter.export([self._masked(span) for span in spans])
         works = result is SpanExportResult.SUCCESS
         if self._works and not works:
-            _log.warning("spans can't be sent, so traces have gaps", detail=self._last_word.text)
+            _log.warning(
+                "spans can't be sent, so traces have gaps", detail=self._last_word.text
+            )
         elif works and not self._works:
             _log.info("spans are sent again")
         self._works = works
@@ -179,14 +207,19 @@ class Outgoing(SpanExporter):
     def _masked(self, span: ReadableSpan) -> ReadableSpan:
         status = span.status
         if status.description:
-            status = Status(status.status_code, self._redaction.text(status.description))
+            status = Status(
+                status.status_code, self._redaction.text(status.description)
+            )
         return ReadableSpan(
             name=self._redaction.text(span.name),
             context=span.get_span_context(),
             parent=span.parent,
             resource=span.resource,
             attributes=self._attributes(span.attributes),
-            events=[Event(one.name, self._attributes(one.attributes), one.timestamp) for one in span.events],
+            events=[
+                Event(one.name, self._attributes(one.attributes), one.timestamp)
+                for one in span.events
+            ],
             links=span.links,
             kind=span.kind,
             status=status,
@@ -199,13 +232,21 @@ class Outgoing(SpanExporter):
         return dict(self._redaction(None, "", dict(attributes or {})))
 
 
-def open_tracer(settings: TracingSettings, service: str, redaction: Redaction) -> OtelTracer:
+def open_tracer(
+    settings: TracingSettings, service: str, redaction: Redaction
+) -> OtelTracer:
     """A tracer that sends to wherever the settings say. Raises ImportError, and whatever exporters make of them."""
-    last_word = LastWord("opentelemetry.exporter", "azure.monitor.opentelemetry.exporter")
+    last_word = LastWord(
+        "opentelemetry.exporter", "azure.monitor.opentelemetry.exporter"
+    )
     exporters = list(_exporters(settings, redaction))
-    provider = TracerProvider(resource=_resource(settings, service), shutdown_on_exit=False)
+    provider = TracerProvider(
+        resource=_resource(settings, service), shutdown_on_exit=False
+    )
     for exporter in exporters:
-        provider.add_span_processor(BatchSpanProcessor(Outgoing(exporter, redaction, last_word)))
+        provider.add_span_processor(
+            BatchSpanProcessor(Outgoing(exporter, redaction, last_word))
+        )
     # For whatever else is instrumented: with AZURE_TRACING_ENABLED=true, every request of Azure's SDKs is a span.
     trace.set_tracer_provider(provider)
     return OtelTracer(provider)
@@ -213,12 +254,20 @@ def open_tracer(settings: TracingSettings, service: str, redaction: Redaction) -
 
 def _resource(settings: TracingSettings, service: str) -> Resource:
     """What every span says of this process. What the environment says of it wins."""
-    ours = {"service.name": service, "service.version": version("aci-hooks"), "service.instance.id": uuid4().hex}
+    ours = {
+        "service.name": service,
+        "service.version": version("aci-hooks"),
+        "service.instance.id": uuid4().hex,
+    }
     named = {"service.name": settings.service_name} if settings.service_name else {}
-    return Resource.create({**ours, **OTELResourceDetector().detect().attributes, **named})
+    return Resource.create(
+        {**ours, **OTELResourceDetector().detect().attributes, **named}
+    )
 
 
-def _exporters(settings: TracingSettings, redaction: Redaction) -> Iterator[SpanExporter]:
+def _exporters(
+    settings: TracingSettings, redaction: Redaction
+) -> Iterator[SpanExporter]:
     # Each package is imported only if it is asked for.
     if settings.otlp_url:
         # Liberal as the exporter itself is: `Bearer x` with a plain space is what people write.
@@ -233,13 +282,19 @@ def _exporters(settings: TracingSettings, redaction: Redaction) -> Iterator[Span
         if key := _INSTRUMENTATION_KEY.search(connection):
             redaction.learn(key[1])
         # Spans that can't be sent are not worth files that somebody would have to clean up.
-        yield AzureMonitorTraceExporter(connection_string=connection, disable_offline_storage=True)
+        yield AzureMonitorTraceExporter(
+            connection_string=connection, disable_offline_storage=True
+        )
 
 
 def _otlp_exporter(url: str, headers: Mapping[str, str], *, grpc: bool) -> SpanExporter:
     # gRPC is not among the packages of the extra: it is larger than all of them together.
-    module = import_module(f"opentelemetry.exporter.otlp.proto.{'grpc' if grpc else 'http'}.trace_exporter")
-    exporter: SpanExporter = module.OTLPSpanExporter(endpoint=url, headers=dict(headers))
+    module = import_module(
+        f"opentelemetry.exporter.otlp.proto.{'grpc' if grpc else 'http'}.trace_exporter"
+    )
+    exporter: SpanExporter = module.OTLPSpanExporter(
+        endpoint=url, headers=dict(headers)
+    )
     return exporter
 
 
@@ -255,7 +310,10 @@ def _of(traceparent: str) -> SpanContext:
 def _known(attributes: Attributes) -> dict[str, str | int | float | bool]:
     # Half a surrogate pair, which JSON can hold, is no UTF-8: the exporter would lose every span that it sends with it.
     known = {name: value for name, value in attributes.items() if value is not None}
-    return {name: printable(value) if isinstance(value, str) else value for name, value in known.items()}
+    return {
+        name: printable(value) if isinstance(value, str) else value
+        for name, value in known.items()
+    }
 
 
 def _nanoseconds(at: datetime) -> int:

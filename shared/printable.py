@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 
 # C0 (but for the tab and the newline) and C1 controls, DEL, separators of lines, marks of direction, lone surrogates.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 
 
 # What programs write to colour their lines, to move in them and to name the window (ECMA-48): the sequences that begin
@@ -23,7 +25,9 @@ def plain(text: str) -> str:
     """The text as a terminal would leave it: without colours, and without any other unsafe character."""
     lines = _SEQUENCE.sub("", text).split("\n")
     # A progress bar writes over its own line again and again: only what it wrote last is left to be read.
-    return _UNSAFE.sub("", "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines))
+    return _UNSAFE.sub(
+        "", "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+    )
 
 
 def printable(text: str) -> str:

@@ -25,5 +25,10 @@ class Problem:
 
     def body(self) -> bytes:
         """The JSON document."""
-        members = {"type": "about:blank", "title": self.title, "status": self.status, "detail": self.detail}
+        members = {
+            "type": "about:blank",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+        }
         return json.dumps(members).encode("ascii")

@@ -16,7 +16,13 @@ from pydantic import (
     field_validator,
 )
 
-from shared.image import ImageReference, check_digest, check_registry, check_repository_at, check_tag
+from shared.image import (
+    ImageReference,
+    check_digest,
+    check_registry,
+    check_repository_at,
+    check_tag,
+)
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Proof = Literal["own", "token", "operator"]

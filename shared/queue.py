@@ -57,11 +57,15 @@ class LeasedMessage:
         """Is the lease still ours beyond doubt? `clock` is the one that `expires` was measured by."""
         return not self.lost and clock() < self.expires
 
-    def wants_renewal(self, margin: float, clock: Callable[[], float] = time.monotonic) -> bool:
+    def wants_renewal(
+        self, margin: float, clock: Callable[[], float] = time.monotonic
+    ) -> bool:
         """Is it unsettled, still ours, and due to run out within `margin` seconds?"""
         return not self.settled and not self.lost and clock() > self.expires - margin
 
-    def with_receipt(self, change: Callable[[str | None], str | None], *, settles: bool) -> None:
+    def with_receipt(
+        self, change: Callable[[str | None], str | None], *, settles: bool
+    ) -> None:
         """Run `change` with the newest pop receipt and keep the one that it returns; raises LeaseLost."""
         # One change at a time: each makes a new receipt, and the one before is void from then on.
         with self._lock:
@@ -81,7 +85,10 @@ class Queue:
     """One queue of encoded messages. Every method raises RemoteError; those that take a leased message, LeaseLost."""
 
     def __init__(
-        self, client: QueueClient, visibility_timeout: int, clock: Callable[[], float] = time.monotonic
+        self,
+        client: QueueClient,
+        visibility_timeout: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = client.queue_name
         self._client = client
@@ -100,7 +107,9 @@ class Queue:
     def send(self, text: str, delay: float = 0) -> None:
         """Add a message, visible after `delay` seconds."""
         self._call(
-            lambda: self._client.send_message(text, time_to_live=_NEVER, visibility_timeout=_seconds(delay)),
+            lambda: self._client.send_message(
+                text, time_to_live=_NEVER, visibility_timeout=_seconds(delay)
+            ),
             storage_actions.ADD,
         )
 
@@ -109,16 +118,23 @@ class Queue:
         limit = min(limit, MAX_BATCH)
         # Counted from before the request, so that nobody here believes in a lease for longer than storage does.
         expires = self._clock() + self._visibility_timeout
-        options = {"messages_per_page": limit, "visibility_timeout": self._visibility_timeout}
+        options = {
+            "messages_per_page": limit,
+            "visibility_timeout": self._visibility_timeout,
+        }
         # One page is one request: the SDK's iterator over messages would ask again to see that there are no more.
         messages = self._call(
-            lambda: list(next(self._client.receive_messages(**options).by_page(), ())), storage_actions.PROCESS
+            lambda: list(next(self._client.receive_messages(**options).by_page(), ())),
+            storage_actions.PROCESS,
         )
         return [LeasedMessage(message, expires) for message in messages]
 
     def peek(self) -> list[str]:
         """The contents of the oldest messages that anybody could receive now, up to MAX_BATCH; none is leased."""
-        messages = self._call(lambda: self._client.peek_messages(max_messages=MAX_BATCH), storage_actions.READ)
+        messages = self._call(
+            lambda: self._client.peek_messages(max_messages=MAX_BATCH),
+            storage_actions.READ,
+        )
         return [message.content for message in messages]
 
     def renew(self, message: LeasedMessage) -> None:
@@ -135,7 +151,10 @@ class Queue:
         """Delete it."""
 
         def delete(receipt: str | None) -> None:
-            self._call(lambda: self._client.delete_message(message.id, receipt), storage_actions.PROCESS)
+            self._call(
+                lambda: self._client.delete_message(message.id, receipt),
+                storage_actions.PROCESS,
+            )
 
         message.with_receipt(delete, settles=True)
 
@@ -154,7 +173,9 @@ class Queue:
         """How many messages there are, including leased and delayed ones; 0 if the queue does not exist yet."""
         try:
             with _translated(storage_actions.READ_QUEUE):
-                return self._client.get_queue_properties().approximate_message_count or 0
+                return (
+                    self._client.get_queue_properties().approximate_message_count or 0
+                )
         except RemoteError as error:
             if error.code != "QueueNotFound":
                 raise
@@ -166,24 +187,52 @@ class Queue:
         A role is asked about first: only then is it found that the message does not exist, or that no queue takes so
         large a number. Raises RemoteError if the queue can't be asked.
         """
-        client, nowhere = self._client, ("00000000-0000-0000-0000-000000000000", "AgAAAAMAAAAAAAAAAAAAAAAAAAA=")
+        client, nowhere = (
+            self._client,
+            ("00000000-0000-0000-0000-000000000000", "AgAAAAMAAAAAAAAAAAAAAAAAAAA="),
+        )
         tries: dict[str, list[Callable[[], object]]] = {
             storage_actions.READ_QUEUE: [client.get_queue_properties],
             storage_actions.READ: [client.peek_messages],
-            storage_actions.ADD: [lambda: client.send_message("", visibility_timeout=2, time_to_live=1)],
+            storage_actions.ADD: [
+                lambda: client.send_message("", visibility_timeout=2, time_to_live=1)
+            ],
             storage_actions.PROCESS: [
                 lambda: client.delete_message(*nowhere),
-                lambda: list(next(client.receive_messages(messages_per_page=MAX_BATCH + 1).by_page(), ())),
+                lambda: list(
+                    next(
+                        client.receive_messages(
+                            messages_per_page=MAX_BATCH + 1
+                        ).by_page(),
+                        (),
+                    )
+                ),
             ],
-            storage_actions.WRITE: [lambda: client.update_message(*nowhere, visibility_timeout=0)],
+            storage_actions.WRITE: [
+                lambda: client.update_message(*nowhere, visibility_timeout=0)
+            ],
         }
-        return [action for action, requests in tries.items() if not all(map(_is_allowed, requests))]
+        return [
+            action
+            for action, requests in tries.items()
+            if not all(map(_is_allowed, requests))
+        ]
 
-    def _update(self, message: LeasedMessage, text: str | None, visibility_timeout: int, *, settles: bool) -> None:
+    def _update(
+        self,
+        message: LeasedMessage,
+        text: str | None,
+        visibility_timeout: int,
+        *,
+        settles: bool,
+    ) -> None:
         def update(receipt: str | None) -> str | None:
             updated = self._call(
                 lambda: self._client.update_message(
-                    message.id, receipt, visibility_timeout=visibility_timeout, content=text
+                    message.id,
+                    receipt,
+                    visibility_timeout=visibility_timeout,
+                    content=text,
                 ),
                 storage_actions.WRITE,
             )
@@ -246,21 +295,35 @@ def dead_letter(
 
 
 def open_queues(
-    settings: Settings, *, visibility_timeout: int = 30, timeouts: tuple[float, float] = (5, 20)
+    settings: Settings,
+    *,
+    visibility_timeout: int = 30,
+    timeouts: tuple[float, float] = (5, 20),
 ) -> tuple[Queue, Queue]:
     """The updates queue and its poison queue. `timeouts` are for connecting and for reading, in seconds.
 
     The SDK's own retries are off: each caller has a retry policy of its own.
     """
-    options: Mapping[str, Any] = {"retry_total": 0, "connection_timeout": timeouts[0], "read_timeout": timeouts[1]}
+    options: Mapping[str, Any] = {
+        "retry_total": 0,
+        "connection_timeout": timeouts[0],
+        "read_timeout": timeouts[1],
+    }
     names = (settings.queue, f"{settings.queue}-poison")
     if settings.connection_string:
         connection = settings.connection_string.get_secret_value()
-        clients = [QueueClient.from_connection_string(connection, name, **options) for name in names]
+        clients = [
+            QueueClient.from_connection_string(connection, name, **options)
+            for name in names
+        ]
     else:
-        url = f"https://{settings.storage_account}.queue.{settings.cloud.storage_suffix}"
+        url = (
+            f"https://{settings.storage_account}.queue.{settings.cloud.storage_suffix}"
+        )
         credential = azure_credential(settings)
-        clients = [QueueClient(url, name, credential=credential, **options) for name in names]
+        clients = [
+            QueueClient(url, name, credential=credential, **options) for name in names
+        ]
     updates, poison = (Queue(client, visibility_timeout) for client in clients)
     return updates, poison
 

@@ -12,7 +12,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
 
-from shared.image import InvalidImage, check_registry, check_repository, is_written_as_host
+from shared.image import (
+    InvalidImage,
+    check_registry,
+    check_repository,
+    is_written_as_host,
+)
 from shared.setting_kinds import split_commas
 
 _PLACEHOLDER = "{repository}"
@@ -46,7 +51,14 @@ class RegistryHost:
 
 def named(hosts: Iterable[RegistryHost], repository: str | None) -> RegistryHost | None:
     """The entry for this one repository."""
-    return next((host for host in hosts if host.repository is not None and host.repository == repository), None)
+    return next(
+        (
+            host
+            for host in hosts
+            if host.repository is not None and host.repository == repository
+        ),
+        None,
+    )
 
 
 def unnamed(hosts: Iterable[RegistryHost]) -> RegistryHost | None:
@@ -60,7 +72,9 @@ def _check_host(text: str) -> str:
     except InvalidImage as error:
         raise ValueError(f"{error}; {_FORM}") from None
     if not is_written_as_host(host):
-        raise ValueError(f"{text!r} has neither a dot nor a port, so that no image's name can begin with it")
+        raise ValueError(
+            f"{text!r} has neither a dot nor a port, so that no image's name can begin with it"
+        )
     return host
 
 
@@ -76,7 +90,9 @@ def _check_path(text: str) -> str:
 
 def _check_unique(hosts: tuple[RegistryHost, ...]) -> tuple[RegistryHost, ...]:
     names = [host.repository for host in hosts]
-    twice = sorted({name or "every repository" for name in names if names.count(name) > 1})
+    twice = sorted(
+        {name or "every repository" for name in names if names.count(name) > 1}
+    )
     if twice:
         raise ValueError(f"has two entries for {', '.join(twice)}; keep one of them")
     return hosts

@@ -41,7 +41,13 @@ _log = structlog.get_logger()
 class Connection(H11Protocol):
     """A connection with a deadline. Its client may close its side first, as HTTP allows (RFC 9112 §9.6)."""
 
-    def __init__(self, config: uvicorn.Config, server_state: Any, app_state: dict[str, Any], _loop: Any = None) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: Any,
+        app_state: dict[str, Any],
+        _loop: Any = None,
+    ) -> None:
         super().__init__(config, server_state, {**app_state, "line": self}, _loop)
         self._accepted: float | None = time.monotonic()
         self._busy = self._ended = self._stopping = False
@@ -117,7 +123,9 @@ class Connection(H11Protocol):
 
     def _wait_no_longer_than(self, seconds: float) -> None:
         if self._waiting and not self._waiting.expired():
-            self._waiting.reschedule(min(self._waiting.when() or math.inf, self.loop.time() + seconds))
+            self._waiting.reschedule(
+                min(self._waiting.when() or math.inf, self.loop.time() + seconds)
+            )
 
     def _has(self, seconds: float) -> None:
         if self._deadline:
@@ -129,7 +137,9 @@ def listen(host: str, port: int) -> socket.socket:
     """A listening socket; raises OSError."""
     bare = host.strip("[]")
     listener = socket.create_server(
-        (bare, port), family=socket.AF_INET6 if ":" in bare else socket.AF_INET, backlog=_BACKLOG
+        (bare, port),
+        family=socket.AF_INET6 if ":" in bare else socket.AF_INET,
+        backlog=_BACKLOG,
     )
     # asyncio sets this option itself, but not for connections of a listener that it did not create.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
 from shared.connection_string import tidied
 from shared.message import Segment
@@ -31,7 +39,10 @@ def check_length(secret: SecretStr) -> SecretStr:
     return secret
 
 
-Secrets = Annotated[tuple[Annotated[SecretStr, AfterValidator(check_length)], ...], BeforeValidator(split_commas)]
+Secrets = Annotated[
+    tuple[Annotated[SecretStr, AfterValidator(check_length)], ...],
+    BeforeValidator(split_commas),
+]
 
 
 def check_token(token: SecretStr) -> SecretStr:
@@ -47,7 +58,10 @@ def check_token(token: SecretStr) -> SecretStr:
     return token
 
 
-Tokens = Annotated[tuple[Annotated[SecretStr, AfterValidator(check_token)], ...], BeforeValidator(split_commas)]
+Tokens = Annotated[
+    tuple[Annotated[SecretStr, AfterValidator(check_token)], ...],
+    BeforeValidator(split_commas),
+]
 
 
 def _tidy(text: SecretStr) -> SecretStr:
@@ -82,14 +96,28 @@ def _check_azure_name(value: str) -> str:
 
 
 # Of queues and blob containers: learn.microsoft.com/rest/api/storageservices/naming-queues-and-metadata
-_PLAIN_NAME = _shaped(r"[a-z0-9](?:-?[a-z0-9])*", "lower-case letters, digits and single dashes between them")
+_PLAIN_NAME = _shaped(
+    r"[a-z0-9](?:-?[a-z0-9])*",
+    "lower-case letters, digits and single dashes between them",
+)
 # Three to 63 characters, of which the name of the poison queue takes seven for "-poison".
 QueueName = Annotated[str, StringConstraints(min_length=3, max_length=56), _PLAIN_NAME]
-ContainerName = Annotated[str, StringConstraints(min_length=3, max_length=63), _PLAIN_NAME]
-AccountName = Annotated[
-    str, _shaped(r"[a-z0-9]{3,24}", "a storage account's name, 3 to 24 lower-case letters and digits")
+ContainerName = Annotated[
+    str, StringConstraints(min_length=3, max_length=63), _PLAIN_NAME
 ]
-ApiVersion = Annotated[str, _shaped(r"\d{4}-\d\d-\d\d(-preview)?", "a date such as 2025-09-01, maybe with -preview")]
+AccountName = Annotated[
+    str,
+    _shaped(
+        r"[a-z0-9]{3,24}",
+        "a storage account's name, 3 to 24 lower-case letters and digits",
+    ),
+]
+ApiVersion = Annotated[
+    str,
+    _shaped(
+        r"\d{4}-\d\d-\d\d(-preview)?", "a date such as 2025-09-01, maybe with -preview"
+    ),
+]
 
 AzureName = Annotated[str, AfterValidator(_check_azure_name)]
 Url = Annotated[str, _shaped(r"https?://[^\s/\[\]]+(/\S*)?", "an http or https URL")]

@@ -75,17 +75,27 @@ class Settings(TracingSettings):
     """What both programs need: the queue, the credential, the cloud and the logs' format."""
 
     model_config = ConfigDict(
-        frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True, allow_inf_nan=False
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
 
     tenant_id: str | None = variable("AZURE_TENANT_ID", None)
     client_id: str | None = variable("AZURE_CLIENT_ID", None)
     client_secret: SecretStr | None = variable("AZURE_CLIENT_SECRET", None)
-    cloud_name: Literal["AzureCloud", "AzureUSGovernment", "AzureChinaCloud"] = variable("AZURE_CLOUD", "AzureCloud")
-    connection_string: ConnectionString | None = variable("AZURE_STORAGE_CONNECTION_STRING", None)
+    cloud_name: Literal["AzureCloud", "AzureUSGovernment", "AzureChinaCloud"] = (
+        variable("AZURE_CLOUD", "AzureCloud")
+    )
+    connection_string: ConnectionString | None = variable(
+        "AZURE_STORAGE_CONNECTION_STRING", None
+    )
     storage_account: AccountName | None = variable("AZURE_STORAGE_ACCOUNT", None)
     queue: QueueName = variable("ACI_HOOKS_QUEUE", "aci-hooks-updates")
-    log_format: Literal["json", "console"] | None = variable("ACI_HOOKS_LOG_FORMAT", None)
+    log_format: Literal["json", "console"] | None = variable(
+        "ACI_HOOKS_LOG_FORMAT", None
+    )
 
     services: ClassVar[tuple[str, ...]] = ("Queue",)
     """What of the storage account the program uses."""
@@ -99,7 +109,9 @@ class Settings(TracingSettings):
     def problems(self) -> Iterator[str]:
         """Settings that contradict each other, a line each, beginning with the variable's name."""
         if self.connection_string:
-            for problem in connection_problems(self.connection_string.get_secret_value(), self.services):
+            for problem in connection_problems(
+                self.connection_string.get_secret_value(), self.services
+            ):
                 yield f"AZURE_STORAGE_CONNECTION_STRING: {problem}"
         elif not self.storage_account:
             yield (
@@ -126,8 +138,12 @@ class IngressSettings(Settings):
     receivers_file: str | None = variable("ACI_HOOKS_RECEIVERS", None)
     gcr_audience: Names = variable("ACI_HOOKS_GCR_AUDIENCE", ())
     gcr_email: Names = variable("ACI_HOOKS_GCR_EMAIL", ())
-    gcr_jwks_url: Url = variable("ACI_HOOKS_GCR_JWKS_URL", "https://www.googleapis.com/oauth2/v3/certs")
-    gcr_issuer: Names = variable("ACI_HOOKS_GCR_ISSUER", ("https://accounts.google.com", "accounts.google.com"))
+    gcr_jwks_url: Url = variable(
+        "ACI_HOOKS_GCR_JWKS_URL", "https://www.googleapis.com/oauth2/v3/certs"
+    )
+    gcr_issuer: Names = variable(
+        "ACI_HOOKS_GCR_ISSUER", ("https://accounts.google.com", "accounts.google.com")
+    )
     nexus_registry: RegistryHosts = variable("ACI_HOOKS_NEXUS_REGISTRY", ())
     artifactory_registry: RegistryHosts = variable("ACI_HOOKS_ARTIFACTORY_REGISTRY", ())
     port: Port = variable("PORT", 8080)
@@ -136,9 +152,16 @@ class IngressSettings(Settings):
     def problems(self) -> Iterator[str]:
         """Settings that contradict each other, or that are missing."""
         yield from super().problems()
-        useful_secrets = self.sender_secrets.keys() & set(self.senders) - SENDERS_WITHOUT_SECRETS
+        useful_secrets = (
+            self.sender_secrets.keys() & set(self.senders) - SENDERS_WITHOUT_SECRETS
+        )
         trusts_google = bool(self.gcr_audience) and "gcr" in self.senders
-        lets_somebody_in = bool(self.webhook_tokens or trusts_google or useful_secrets or self.receivers_file)
+        lets_somebody_in = bool(
+            self.webhook_tokens
+            or trusts_google
+            or useful_secrets
+            or self.receivers_file
+        )
         if not lets_somebody_in:
             yield (
                 "ACI_HOOKS_WEBHOOK_TOKENS: not set, so every webhook would be refused; set it to one or more secrets "
@@ -155,7 +178,9 @@ class IngressSettings(Settings):
         if has_half_of_gcr:
             yield "ACI_HOOKS_GCR_AUDIENCE: set it together with ACI_HOOKS_GCR_EMAIL, or set neither"
         url = urlsplit(self.gcr_jwks_url)
-        is_private = url.scheme == "https" or (url.scheme == "http" and is_local(url.hostname or ""))
+        is_private = url.scheme == "https" or (
+            url.scheme == "http" and is_local(url.hostname or "")
+        )
         if not is_private:
             yield f"ACI_HOOKS_GCR_JWKS_URL: must be an https URL; {_PLAIN_HTTP}"
 
@@ -174,11 +199,15 @@ class WorkerSettings(Settings):
     arm_api_version: ApiVersion = variable("ACI_HOOKS_ARM_API_VERSION", "2025-09-01")
     worker_port: Port = variable("ACI_HOOKS_WORKER_PORT", 8081)
     concurrency: int = variable("ACI_HOOKS_CONCURRENCY", 8, ge=1, le=256)
-    visibility_timeout: int = variable("ACI_HOOKS_VISIBILITY_TIMEOUT", 30, ge=2, le=604800)
+    visibility_timeout: int = variable(
+        "ACI_HOOKS_VISIBILITY_TIMEOUT", 30, ge=2, le=604800
+    )
     poll_min: float = variable("ACI_HOOKS_POLL_MIN", 0.1, gt=0)
     poll_max: float = variable("ACI_HOOKS_POLL_MAX", 5.0, gt=0)
     max_attempts: int = variable("ACI_HOOKS_MAX_ATTEMPTS", 8, ge=1)
-    outage_patience: float = variable("ACI_HOOKS_OUTAGE_PATIENCE", 21600.0, gt=0, le=604800)
+    outage_patience: float = variable(
+        "ACI_HOOKS_OUTAGE_PATIENCE", 21600.0, gt=0, le=604800
+    )
     retry_base: float = variable("ACI_HOOKS_RETRY_BASE", 5.0, gt=0)
     retry_max: float = variable("ACI_HOOKS_RETRY_MAX", 600.0, gt=0, le=604800)
     check_interval: float = variable("ACI_HOOKS_CHECK_INTERVAL", 5.0, gt=0)

@@ -44,7 +44,9 @@ class Redaction:
         """
         return _HALF_PAIR.sub("\ufffd", self._mask(_URL_TOKEN.sub(rf"\1{MASK}", text)))
 
-    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    def __call__(
+        self, _logger: WrappedLogger, _method: str, event: EventDict
+    ) -> EventDict:
         return {key: self._masked(value) for key, value in event.items()}
 
     def _masked(self, value: Any) -> Any:
@@ -57,12 +59,16 @@ class Redaction:
         return value
 
 
-def configure_logging(log_format: Literal["json", "console"] | None, redaction: Redaction) -> None:
+def configure_logging(
+    log_format: Literal["json", "console"] | None, redaction: Redaction
+) -> None:
     """Send this program's events, and the libraries' warnings, to stderr: JSON lines, or lines for a person.
 
     Without a format, a terminal gets lines for a person, and anything else gets JSON.
     """
-    for_programs = log_format == "json" or (log_format is None and not sys.stderr.isatty())
+    for_programs = log_format == "json" or (
+        log_format is None and not sys.stderr.isatty()
+    )
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         tracing.name_span,
@@ -76,7 +82,10 @@ def configure_logging(log_format: Literal["json", "console"] | None, redaction: 
     if for_programs:
         renderers = [structlog.processors.JSONRenderer()]
     else:
-        renderers = [for_people, structlog.dev.ConsoleRenderer(colors=takes_colours(), sort_keys=False)]
+        renderers = [
+            for_people,
+            structlog.dev.ConsoleRenderer(colors=takes_colours(), sort_keys=False),
+        ]
     structlog.configure(
         processors=[*shared, *renderers],
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
@@ -87,7 +96,10 @@ def configure_logging(log_format: Literal["json", "console"] | None, redaction: 
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *renderers,
+            ],
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
@@ -102,7 +114,11 @@ def takes_colours() -> bool:
     from rich.console import Console
 
     console = Console(stderr=True)
-    return console.is_terminal and console.color_system is not None and not console.no_color
+    return (
+        console.is_terminal
+        and console.color_system is not None
+        and not console.no_color
+    )
 
 
 def for_people(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -110,16 +126,31 @@ def for_people(_logger: WrappedLogger, _method: str, event: EventDict) -> EventD
 
     What outside systems said is made printable: of all texts only a traceback may have several lines.
     """
-    first = {key: event[key] for key in ("outcome", "code", "reason", "detail") if key in event}
-    rest = {key: value for key, value in event.items() if key not in first and key not in {"trace_id", "span_id"}}
-    return {key: _for_a_terminal(key, value) for key, value in {**first, **rest}.items()}
+    first = {
+        key: event[key]
+        for key in ("outcome", "code", "reason", "detail")
+        if key in event
+    }
+    rest = {
+        key: value
+        for key, value in event.items()
+        if key not in first and key not in {"trace_id", "span_id"}
+    }
+    return {
+        key: _for_a_terminal(key, value) for key, value in {**first, **rest}.items()
+    }
 
 
 def _for_a_terminal(key: str, value: Any) -> Any:
     if isinstance(value, str):
-        return printable(value) if key in {"exception", "stack"} else printable_line(value)
+        return (
+            printable(value) if key in {"exception", "stack"} else printable_line(value)
+        )
     if isinstance(value, dict):
-        return {printable_line(str(name)): _for_a_terminal("", member) for name, member in value.items()}
+        return {
+            printable_line(str(name)): _for_a_terminal("", member)
+            for name, member in value.items()
+        }
     if isinstance(value, list | tuple):
         return [_for_a_terminal("", element) for element in value]
     return value

@@ -48,7 +48,9 @@ class TimeLimit:
     them hang, a new call fails at once.
     """
 
-    def __init__(self, service: str, slots: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, service: str, slots: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._service = service
         self._clock = clock
         self._free = threading.BoundedSemaphore(slots)
@@ -65,7 +67,9 @@ class TimeLimit:
         try:
             return _result(running, max(0.0, deadline - self._clock()))
         except OutOfTime as late:
-            raise RemoteError(self._service, None, "Timeout", "no answer in time") from late
+            raise RemoteError(
+                self._service, None, "Timeout", "no answer in time"
+            ) from late
 
     def _take_slot(self, deadline: float) -> None:
         is_mine = self._free.acquire(blocking=False)
@@ -73,7 +77,12 @@ class TimeLimit:
             now = self._clock()
             all_hang = now - self._last_moved > _STUCK
             if now > deadline or all_hang:
-                raise RemoteError(self._service, None, "Busy", "earlier calls are still waiting for their answers")
+                raise RemoteError(
+                    self._service,
+                    None,
+                    "Busy",
+                    "earlier calls are still waiting for their answers",
+                )
             is_mine = self._free.acquire(timeout=_GLANCE)
         self._last_moved = self._clock()
 
@@ -99,7 +108,9 @@ def _start(call: Callable[[], Result], name: str) -> Future[Result]:
 
     # With the caller's context, so that what the call logs and traces belongs to the same step.
     try:
-        threading.Thread(target=copy_context().run, args=(carry_out,), name=name, daemon=True).start()
+        threading.Thread(
+            target=copy_context().run, args=(carry_out,), name=name, daemon=True
+        ).start()
     except (RuntimeError, MemoryError) as error:
         raise NoThread(str(error) or "no memory left for a thread") from error
     return future

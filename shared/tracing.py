@@ -64,7 +64,14 @@ class Tracer(Protocol):
     ) -> AbstractContextManager[Span]:
         """A span for as long as the block runs, and from `started` on. An exception that leaves the block fails it."""
 
-    def past(self, name: str, started: datetime, ended: datetime, attributes: Attributes, parent: str) -> Span:
+    def past(
+        self,
+        name: str,
+        started: datetime,
+        ended: datetime,
+        attributes: Attributes,
+        parent: str,
+    ) -> Span:
         """A span of a time that is over. It has ended already."""
 
     def current(self) -> Span | None:
@@ -110,9 +117,15 @@ def start(settings: TracingSettings, service: str, redaction: Redaction) -> None
     except ImportError as error:
         # Platforms set these variables by themselves, so a program without the packages is no mistake of anybody's.
         package = GRPC if "grpc" in str(error) else EXTRA
-        _log.warning("traces are off: a package is missing", detail=str(error), install=f"pip install '{package}'")
+        _log.warning(
+            "traces are off: a package is missing",
+            detail=str(error),
+            install=f"pip install '{package}'",
+        )
     except Exception as error:  # of exporters that we don't know
-        _log.warning("traces are off: spans can't be sent", detail=redaction.text(str(error)))
+        _log.warning(
+            "traces are off: spans can't be sent", detail=redaction.text(str(error))
+        )
 
 
 def use(tracer: Tracer | None) -> None:
@@ -130,7 +143,9 @@ def stop() -> None:
 
 
 @contextmanager
-def traced(settings: TracingSettings, service: str, redaction: Redaction) -> Iterator[None]:
+def traced(
+    settings: TracingSettings, service: str, redaction: Redaction
+) -> Iterator[None]:
     """`start` and `stop` around a block."""
     start(settings, service, redaction)
     try:
@@ -159,10 +174,16 @@ def span(
     traceparents. An exception that leaves the block fails the span.
     """
     tracer = _tracer  # once: another thread may stop it at any moment, as at the end of a worker whose steps go on
-    return tracer.span(name, kind, attributes or {}, parent, links, started) if tracer else _NO_SPAN
+    return (
+        tracer.span(name, kind, attributes or {}, parent, links, started)
+        if tracer
+        else _NO_SPAN
+    )
 
 
-def call(name: str, attributes: Attributes | None = None) -> AbstractContextManager[Span]:
+def call(
+    name: str, attributes: Attributes | None = None
+) -> AbstractContextManager[Span]:
     """A span of a call to an outside system, within a step. Outside of any step there is none.
 
     The lists of groups that a worker renews every few seconds would each be a trace of its own, and tell nothing.
@@ -173,7 +194,9 @@ def call(name: str, attributes: Attributes | None = None) -> AbstractContextMana
     return tracer.span(name, "client", attributes or {}, None, ())
 
 
-def past(name: str, started: datetime, ended: datetime, attributes: Attributes, parent: str) -> Span:
+def past(
+    name: str, started: datetime, ended: datetime, attributes: Attributes, parent: str
+) -> Span:
     """A span of a time that is over, such as a rollout that several processes have watched."""
     tracer = _tracer
     return tracer.past(name, started, ended, attributes, parent) if tracer else _NO_SPAN

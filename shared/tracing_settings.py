@@ -19,12 +19,20 @@ class TracingSettings(BaseModel):
     """Where spans go. No value of these is refused: whatever is wrong with traces stops no rollout."""
 
     otlp_endpoint: str | None = Field(None, alias="OTEL_EXPORTER_OTLP_ENDPOINT")
-    otlp_traces_endpoint: str | None = Field(None, alias="OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    otlp_traces_endpoint: str | None = Field(
+        None, alias="OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+    )
     otlp_protocol: str | None = Field(None, alias="OTEL_EXPORTER_OTLP_PROTOCOL")
-    otlp_traces_protocol: str | None = Field(None, alias="OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
+    otlp_traces_protocol: str | None = Field(
+        None, alias="OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
+    )
     otlp_headers: SecretStr | None = Field(None, alias="OTEL_EXPORTER_OTLP_HEADERS")
-    otlp_traces_headers: SecretStr | None = Field(None, alias="OTEL_EXPORTER_OTLP_TRACES_HEADERS")
-    application_insights: SecretStr | None = Field(None, alias="APPLICATIONINSIGHTS_CONNECTION_STRING")
+    otlp_traces_headers: SecretStr | None = Field(
+        None, alias="OTEL_EXPORTER_OTLP_TRACES_HEADERS"
+    )
+    application_insights: SecretStr | None = Field(
+        None, alias="APPLICATIONINSIGHTS_CONNECTION_STRING"
+    )
     traces_exporter: str | None = Field(None, alias="OTEL_TRACES_EXPORTER")
     sdk_disabled: str | None = Field(None, alias="OTEL_SDK_DISABLED")
     service_name: str | None = Field(None, alias="OTEL_SERVICE_NAME")
@@ -59,7 +67,9 @@ def secrets_in(headers: Mapping[str, str]) -> set[str]:
 
     What is too short for a key is left out: it is a name, such as that of a data set, and may be that of much else.
     """
-    values = {part for value in headers.values() for part in (value, value.partition(" ")[2])}
+    values = {
+        part for value in headers.values() for part in (value, value.partition(" ")[2])
+    }
     return {value for value in values if len(value) >= _SHORTEST_KEY}
 
 

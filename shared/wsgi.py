@@ -34,7 +34,9 @@ def unacceptable(scope: Scope) -> Problem | None:
         return Problem(400, "both Content-Length and Transfer-Encoding are given")
     if scope["http_version"] not in {"1.0", "1.1"}:
         return Problem(400, "HTTP version not supported; use 1.0 or 1.1")
-    if any(name == b"expect" and value.lower() != b"100-continue" for name, value in fields):
+    if any(
+        name == b"expect" and value.lower() != b"100-continue" for name, value in fields
+    ):
         return Problem(417, "the only supported expectation is 100-continue")
     return None
 
@@ -60,9 +62,14 @@ def environ_of(scope: Scope) -> dict[str, Any]:
         "wsgi.run_once": False,
     }
     for raw_name, raw_value in scope["headers"]:
-        if b"_" in raw_name:  # in WSGI X_A would be the same as X-A: a client could forge a proxy's header
+        if (
+            b"_" in raw_name
+        ):  # in WSGI X_A would be the same as X-A: a client could forge a proxy's header
             continue
-        name, value = raw_name.decode("latin-1").upper().replace("-", "_"), raw_value.decode("latin-1")
+        name, value = (
+            raw_name.decode("latin-1").upper().replace("-", "_"),
+            raw_value.decode("latin-1"),
+        )
         key = name if name in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{name}"
         environ[key] = f"{environ[key]},{value}" if key in environ else value
     return environ
@@ -80,7 +87,9 @@ def answer_of(app: Callable[..., Any], environ: dict[str, Any]) -> Answer:
     """Run the application."""
     status, fields = 503, list[tuple[str, str]]()
 
-    def start_response(line: str, headers: list[tuple[str, str]], _error: Any = None) -> None:
+    def start_response(
+        line: str, headers: list[tuple[str, str]], _error: Any = None
+    ) -> None:
         nonlocal status, fields
         status, fields = int(line[:3]), headers
 

@@ -32,9 +32,15 @@ class Box:
     top: float
 
 
-def picture(floors: Sequence[Sequence[str]], imported_by: Callable[[str], tuple[str, ...]]) -> str:
+def picture(
+    floors: Sequence[Sequence[str]], imported_by: Callable[[str], tuple[str, ...]]
+) -> str:
     """The SVG of these floors, highest first; `imported_by` gives the rooms that a room imports."""
-    boxes = {room: box for row, floor in enumerate(floors) for room, box in _places(row, floor)}
+    boxes = {
+        room: box
+        for row, floor in enumerate(floors)
+        for room, box in _places(row, floor)
+    }
     height = len(floors) * FLOOR + 2 * MARGIN
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" role="img">',
@@ -50,13 +56,24 @@ def picture(floors: Sequence[Sequence[str]], imported_by: Callable[[str], tuple[
     return "\n".join(parts) + "\n"
 
 
-def is_implied(room: str, other: str, imported_by: Callable[[str], tuple[str, ...]]) -> bool:
+def is_implied(
+    room: str, other: str, imported_by: Callable[[str], tuple[str, ...]]
+) -> bool:
     """Does another room that `room` imports lead to `other` too? Such an arrow tells a reader little that is new."""
-    return any(_leads_to(between, other, imported_by) for between in imported_by(room) if between != other)
+    return any(
+        _leads_to(between, other, imported_by)
+        for between in imported_by(room)
+        if between != other
+    )
 
 
-def _leads_to(room: str, other: str, imported_by: Callable[[str], tuple[str, ...]]) -> bool:
-    return any(next_room == other or _leads_to(next_room, other, imported_by) for next_room in imported_by(room))
+def _leads_to(
+    room: str, other: str, imported_by: Callable[[str], tuple[str, ...]]
+) -> bool:
+    return any(
+        next_room == other or _leads_to(next_room, other, imported_by)
+        for next_room in imported_by(room)
+    )
 
 
 def _places(row: int, floor: Sequence[str]) -> Iterator[tuple[str, Box]]:
@@ -76,7 +93,9 @@ def _floors(count: int) -> Iterator[str]:
         yield f'<text class="number" x="{MARGIN + 22}" y="{top + (FLOOR - 8) / 2:g}">{count - row}</text>'
 
 
-def _arrows(boxes: dict[str, Box], imported_by: Callable[[str], tuple[str, ...]]) -> Iterator[str]:
+def _arrows(
+    boxes: dict[str, Box], imported_by: Callable[[str], tuple[str, ...]]
+) -> Iterator[str]:
     """The pale ones first, so that the dark ones lie above them."""
     arrows = [(room, other) for room in boxes for other in imported_by(room)]
     implied = {arrow for arrow in arrows if is_implied(*arrow, imported_by)}
@@ -87,7 +106,9 @@ def _arrows(boxes: dict[str, Box], imported_by: Callable[[str], tuple[str, ...]]
 
 def _curve(start: Box, end: Box) -> str:
     """From the lower edge of one room to the upper edge of the other, leaving towards where it goes."""
-    lean = max(-1.0, min(1.0, (end.middle - start.middle) / (WIDTH / 2))) * BOX_WIDTH / 3
+    lean = (
+        max(-1.0, min(1.0, (end.middle - start.middle) / (WIDTH / 2))) * BOX_WIDTH / 3
+    )
     x1, y1 = start.middle + lean, start.top + BOX_HEIGHT
     x2, y2 = end.middle - lean, end.top - 2
     bend = (y2 - y1) / 2

@@ -22,7 +22,10 @@ from tools.drawing import picture
 PROJECT = Path(__file__).resolve().parents[1]
 PAGE = Path("docs/architecture.md")
 PICTURE = Path("docs/house.svg")
-BEGIN, END = "<!-- drawn by `make house`: begin -->", "<!-- drawn by `make house`: end -->"
+BEGIN, END = (
+    "<!-- drawn by `make house`: begin -->",
+    "<!-- drawn by `make house`: end -->",
+)
 
 WORKER = "worker"
 ROOTS = ("ingress", "worker", "shared")
@@ -59,8 +62,15 @@ def room_of(module: str) -> str:
 def read_house(pyproject: Mapping[str, Any], imports: Iterator[Import]) -> House:
     """The house of these contracts and these imports between modules."""
     contracts = pyproject["tool"]["importlinter"]["contracts"]
-    layers = next(contract["layers"] for contract in contracts if contract["name"].startswith("the worker has floors"))
-    floors = tuple(tuple(room_of(module.strip()) for module in layer.split("|")) for layer in layers)
+    layers = next(
+        contract["layers"]
+        for contract in contracts
+        if contract["name"].startswith("the worker has floors")
+    )
+    floors = tuple(
+        tuple(room_of(module.strip()) for module in layer.split("|"))
+        for layer in layers
+    )
     arrows: dict[tuple[str, str], list[Import]] = {}
     for importer, imported in sorted(imports):
         arrow = room_of(importer), room_of(imported)
@@ -95,7 +105,9 @@ def find_circle(house: House) -> list[str] | None:
         done.add(room)
         return None
 
-    return next((circle for room in sorted(imported) if (circle := walk(room, []))), None)
+    return next(
+        (circle for room in sorted(imported) if (circle := walk(room, []))), None
+    )
 
 
 def explain(house: House, circle: list[str]) -> str:
@@ -115,7 +127,9 @@ def text_of(house: House) -> str:
         for row, floor in enumerate(house.floors)
         for room in floor
     ]
-    summary = f"{len(house.rooms)} rooms on {len(house.floors)} floors, {len(drawn)} arrows."
+    summary = (
+        f"{len(house.rooms)} rooms on {len(house.floors)} floors, {len(drawn)} arrows."
+    )
     legend = "A pale arrow follows from dark ones: it leads to a room that they lead to as well."
     return "\n".join(
         [
@@ -144,9 +158,16 @@ def redraw(page: str, drawing: str) -> str:
 def main() -> None:
     """Draw; or with --check, compare."""
     parser = argparse.ArgumentParser(prog="python -m tools.house", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="fail if the documentation shows another drawing")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="fail if the documentation shows another drawing",
+    )
     check = parser.parse_args().check
-    house = read_house(tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8")), imports_of(*ROOTS))
+    house = read_house(
+        tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8")),
+        imports_of(*ROOTS),
+    )
     if circle := find_circle(house):
         sys.exit(explain(house, circle))
     drawn = {
@@ -155,10 +176,14 @@ def main() -> None:
     }
     stale = [path for path, text in drawn.items() if not _is_drawn(path, text)]
     if check and stale:
-        sys.exit(f"{' and '.join(map(str, stale))}: the drawing is out of date; run `make house` and commit the result")
+        sys.exit(
+            f"{' and '.join(map(str, stale))}: the drawing is out of date; run `make house` and commit the result"
+        )
     for path in stale:
         (PROJECT / path).write_text(drawn[path], encoding="utf-8")
-    print(f"the house: {len(house.rooms)} rooms on {len(house.floors)} floors, no circle, the drawing is up to date")
+    print(
+        f"the house: {len(house.rooms)} rooms on {len(house.floors)} floors, no circle, the drawing is up to date"
+    )
 
 
 def _is_drawn(path: Path, text: str) -> bool:

@@ -38,9 +38,16 @@ RIDDLES = {
 
 # Quotation marks stay as a keyboard types them; a heading that opens the next sentence is no repetition; "the very
 # image" and "on the same page" mean what they say.
-_OFF = {"typography": False, "lexical_illusions": False, "cliches": False, "weasel_words": False}
+_OFF = {
+    "typography": False,
+    "lexical_illusions": False,
+    "cliches": False,
+    "weasel_words": False,
+}
 _FENCE = re.compile(r"^ *(```|~~~)")
-_INLINE = re.compile(r"`[^`]*`|\]\([^)]*\)|<[^>]*>|\$\{\{.*?\}\}|\b\w+(?:[.-]\w+)*\.\w+")
+_INLINE = re.compile(
+    r"`[^`]*`|\]\([^)]*\)|<[^>]*>|\$\{\{.*?\}\}|\b\w+(?:[.-]\w+)*\.\w+"
+)
 _RAW = re.compile(r"[bf]?r[bf]?['\"]", re.IGNORECASE)
 _STRING_PREFIX = re.compile(r"^\w*(\"\"\"|'''|\"|')")
 _UNWRAPPED = re.compile(r"^\s*(#|\||<|!\[|```|---|\[[^\]]+\]:)")
@@ -52,7 +59,9 @@ def prose_of_page(text: str) -> str:
     lines, in_fence = [], False
     for line in text.split("\n"):
         is_fence = bool(_FENCE.match(line))
-        lines.append("" if in_fence or is_fence else _INLINE.sub(" ", line).replace("|", " "))
+        lines.append(
+            "" if in_fence or is_fence else _INLINE.sub(" ", line).replace("|", " ")
+        )
         in_fence ^= is_fence
     return "\n".join(lines)
 
@@ -61,11 +70,19 @@ def prose_of_code(text: str) -> str:
     """Strings and comments of some Python, each line at its place: all else is blank, regular expressions included."""
     lines = [""] * (text.count("\n") + 2)
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        is_text = token.type in (tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", None))
+        is_text = token.type in (
+            tokenize.STRING,
+            tokenize.COMMENT,
+            getattr(tokenize, "FSTRING_MIDDLE", None),
+        )
         is_pattern = token.type == tokenize.STRING and _RAW.match(token.string)
         if is_text and not is_pattern:
-            for offset, part in enumerate(_STRING_PREFIX.sub("", token.string).split("\n")):
-                lines[token.start[0] - 1 + offset] += " " + _INLINE.sub(" ", part).rstrip("\"'")
+            for offset, part in enumerate(
+                _STRING_PREFIX.sub("", token.string).split("\n")
+            ):
+                lines[token.start[0] - 1 + offset] += " " + _INLINE.sub(
+                    " ", part
+                ).rstrip("\"'")
     return "\n".join(lines)
 
 
@@ -87,14 +104,23 @@ def long_lines(text: str) -> Iterator[tuple[int, str]]:
     in_fence = False
     for number, line in enumerate(text.split("\n"), start=1):
         in_fence ^= bool(_FENCE.match(line))
-        can_be_broken = not in_fence and not _UNWRAPPED.match(line) and " " in line.strip()[:WIDTH]
+        can_be_broken = (
+            not in_fence and not _UNWRAPPED.match(line) and " " in line.strip()[:WIDTH]
+        )
         if can_be_broken and len(line) > WIDTH:
-            yield number, f"the line has {len(line)} columns, {WIDTH} are allowed; `make format` breaks it"
+            yield (
+                number,
+                f"the line has {len(line)} columns, {WIDTH} are allowed; `make format` breaks it",
+            )
 
 
 def wrap(text: str) -> str:
     """The page with every paragraph wrapped again that has too long a line."""
-    return "\n".join(line for block, is_prose in _blocks(text) for line in (_wrapped(block) if is_prose else block))
+    return "\n".join(
+        line
+        for block, is_prose in _blocks(text)
+        for line in (_wrapped(block) if is_prose else block)
+    )
 
 
 def _blocks(text: str) -> Iterator[tuple[list[str], bool]]:
@@ -103,7 +129,9 @@ def _blocks(text: str) -> Iterator[tuple[list[str], bool]]:
     in_fence = False
     for line in text.split("\n"):
         is_fence = bool(_FENCE.match(line))
-        stands_alone = in_fence or is_fence or bool(_UNWRAPPED.match(line)) or not line.strip()
+        stands_alone = (
+            in_fence or is_fence or bool(_UNWRAPPED.match(line)) or not line.strip()
+        )
         if block and (stands_alone or _ITEM.match(line)):
             yield block, True
             block = []
@@ -137,15 +165,25 @@ def complaints() -> Iterator[str]:
     """Everything that is wrong, as `path:line: reason`."""
     for path in _files(PAGES):
         text = path.read_text(encoding="utf-8")
-        yield from (_complaint(path, *found) for found in (*long_lines(text), *slips(prose_of_page(text))))
+        yield from (
+            _complaint(path, *found)
+            for found in (*long_lines(text), *slips(prose_of_page(text)))
+        )
     for path in _files(CODE):
-        yield from (_complaint(path, *found) for found in slips(prose_of_code(path.read_text(encoding="utf-8"))))
+        yield from (
+            _complaint(path, *found)
+            for found in slips(prose_of_code(path.read_text(encoding="utf-8")))
+        )
 
 
 def main() -> None:
     """Check; or with --wrap, break long lines."""
     parser = argparse.ArgumentParser(prog="python -m tools.prose", description=__doc__)
-    parser.add_argument("--wrap", action="store_true", help="break the paragraphs that have too long a line")
+    parser.add_argument(
+        "--wrap",
+        action="store_true",
+        help="break the paragraphs that have too long a line",
+    )
     if parser.parse_args().wrap:
         for path in _files(PAGES):
             path.write_text(wrap(path.read_text(encoding="utf-8")), encoding="utf-8")

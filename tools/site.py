@@ -12,7 +12,13 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 PROJECT = Path(__file__).resolve().parents[1]
-BESIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md")
+BESIDE = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    "CODE_OF_CONDUCT.md",
+)
 """Pages that GitHub looks for outside of docs/."""
 
 _LINK = re.compile(r"\[(?P<text>[^\[\]]*)\]\((?P<path>[\w./-]+)(?P<anchor>#[\w-]*)?\)")
@@ -28,13 +34,21 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """The pages beside docs/ join those of docs/; `config` knows where they are built."""
     for name in BESIDE:
-        files.append(File.generated(config, name, content=(PROJECT / name).read_text(encoding="utf-8")))
+        files.append(
+            File.generated(
+                config, name, content=(PROJECT / name).read_text(encoding="utf-8")
+            )
+        )
     return files
 
 
-def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+def on_page_markdown(
+    markdown: str, *, page: Page, config: MkDocsConfig, files: Files
+) -> str:
     """The page with links as the site needs them."""
-    return unfence(relink(markdown, is_beside=page.file.src_uri in BESIDE, source=config.repo_url))
+    return unfence(
+        relink(markdown, is_beside=page.file.src_uri in BESIDE, source=config.repo_url)
+    )
 
 
 def relink(markdown: str, *, is_beside: bool, source: str | None) -> str:
@@ -52,7 +66,11 @@ def relink(markdown: str, *, is_beside: bool, source: str | None) -> str:
             return f"[{text}]({from_root.removeprefix('docs/')}{anchor})"
         leaves_docs = is_beside or path.startswith("../")
         if leaves_docs and (PROJECT / from_root).exists():
-            return f"[{text}]({source.rstrip('/')}/blob/main/{from_root}{anchor})" if source else text
+            return (
+                f"[{text}]({source.rstrip('/')}/blob/main/{from_root}{anchor})"
+                if source
+                else text
+            )
         return match[0]
 
     return _LINK.sub(link, markdown)

@@ -11,22 +11,54 @@ from worker.commands.lazily import LazyGroup, Place
 from worker.commands.opening import Opening
 
 COMMANDS: Mapping[str, Place] = {
-    "check": Place("worker.commands.check_command:check", "Is everything in place for a rollout?"),
-    "dashboard": Place("worker.commands.dashboard:dashboard", "The status page, for a browser."),
-    "dead-letters": Place("worker.commands.dead_letters:dead_letters", "Failed messages: list, show, redrive, purge."),
-    "follow": Place("worker.commands.follow:follow", "What happens to a push or a group, until it has ended?"),
-    "history": Place("worker.commands.history:history", "How did the last pushes end, and which groups are held?"),
+    "check": Place(
+        "worker.commands.check_command:check", "Is everything in place for a rollout?"
+    ),
+    "dashboard": Place(
+        "worker.commands.dashboard:dashboard", "The status page, for a browser."
+    ),
+    "dead-letters": Place(
+        "worker.commands.dead_letters:dead_letters",
+        "Failed messages: list, show, redrive, purge.",
+    ),
+    "follow": Place(
+        "worker.commands.follow:follow",
+        "What happens to a push or a group, until it has ended?",
+    ),
+    "history": Place(
+        "worker.commands.history:history",
+        "How did the last pushes end, and which groups are held?",
+    ),
     "hold": Place("worker.commands.hold:hold", "Stop updates of GROUP; pushes wait."),
-    "init": Place("worker.commands.init:init", "Print a targets file for the groups that exist."),
-    "notify-test": Place("worker.commands.notify_test:notify_test", "Send a test notification."),
-    "plan": Place("worker.commands.plan:plan", "What would a push of IMAGE do, and why?"),
+    "init": Place(
+        "worker.commands.init:init", "Print a targets file for the groups that exist."
+    ),
+    "notify-test": Place(
+        "worker.commands.notify_test:notify_test", "Send a test notification."
+    ),
+    "plan": Place(
+        "worker.commands.plan:plan", "What would a push of IMAGE do, and why?"
+    ),
     "push": Place("worker.commands.push:push", "Enqueue a push of IMAGE by hand."),
-    "release": Place("worker.commands.hold:release", "Resume updates of GROUP, with the newest push."),
-    "rollback": Place("worker.commands.rollback:rollback", "Bring GROUP back to an earlier image, and hold it."),
+    "release": Place(
+        "worker.commands.hold:release", "Resume updates of GROUP, with the newest push."
+    ),
+    "rollback": Place(
+        "worker.commands.rollback:rollback",
+        "Bring GROUP back to an earlier image, and hold it.",
+    ),
     "run": Place("worker.commands.run:run", "Process the queue until SIGTERM."),
-    "schema": Place("worker.commands.schema:schema", "The JSON Schema of the targets file, for editors."),
-    "status": Place("worker.commands.status:status", "What runs, what is under way, and what needs somebody?"),
-    "sweep": Place("worker.commands.sweep:sweep", "Enqueue pushes that no webhook reported."),
+    "schema": Place(
+        "worker.commands.schema:schema",
+        "The JSON Schema of the targets file, for editors.",
+    ),
+    "status": Place(
+        "worker.commands.status:status",
+        "What runs, what is under way, and what needs somebody?",
+    ),
+    "sweep": Place(
+        "worker.commands.sweep:sweep", "Enqueue pushes that no webhook reported."
+    ),
 }
 
 

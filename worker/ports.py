@@ -151,7 +151,9 @@ class Dated:
 class Images(Protocol):
     """What registries know about images; worker.adapters.registry.client.Registry."""
 
-    def lookup(self, image: ImageReference, running: frozenset[str] = frozenset()) -> Lookup:
+    def lookup(
+        self, image: ImageReference, running: frozenset[str] = frozenset()
+    ) -> Lookup:
         """What the image's tag, or else its digest, points at.
 
         `running` are digests that are known to be images. If the tag points at one of them, the answer holds no more

@@ -74,8 +74,15 @@ class Deployment:
     def handler(self) -> Handler:
         """What carries messages out."""
         settings = self.settings
-        retry = Retry(settings.max_attempts, settings.retry_base, settings.retry_max, settings.outage_patience)
-        return Handler(self.ports, self.rules(), retry, lease=settings.visibility_timeout)
+        retry = Retry(
+            settings.max_attempts,
+            settings.retry_base,
+            settings.retry_max,
+            settings.outage_patience,
+        )
+        return Handler(
+            self.ports, self.rules(), retry, lease=settings.visibility_timeout
+        )
 
     def worker(self) -> Worker:
         """A worker that is ready to run."""
@@ -87,7 +94,12 @@ class Deployment:
             visibility_timeout=settings.visibility_timeout,
         )
         handler = self.handler()
-        return Worker(self.updates, handler, pace, lambda: waiting_for_owners(self.ports, handler.to_be_mended))
+        return Worker(
+            self.updates,
+            handler,
+            pace,
+            lambda: waiting_for_owners(self.ports, handler.to_be_mended),
+        )
 
     @cached_property
     def ports(self) -> Ports:
@@ -109,7 +121,9 @@ class Deployment:
         )
 
     def _last_lines(self, target: TargetId, container: str, deadline: float) -> str:
-        return self.arm.last_lines(target, container, self.settings.crash_log_lines, deadline)
+        return self.arm.last_lines(
+            target, container, self.settings.crash_log_lines, deadline
+        )
 
     def _digest(self, push: Push) -> Found | str | None:
         believe = entry_for(self.registries(), push.image).believe or "signed"
@@ -164,7 +178,11 @@ class Deployment:
             return
         for swept in self.sweeper(pause).sweep(self.catalogue.known()):
             log.info(
-                "swept", target=str(swept.target), missed=len(swept.missed), woken=swept.woken, problem=swept.problem
+                "swept",
+                target=str(swept.target),
+                missed=len(swept.missed),
+                woken=swept.woken,
+                problem=swept.problem,
             )
         self.records.note_time(SWEPT, datetime.now(UTC))
 
@@ -179,9 +197,13 @@ def flight_of(settings: WorkerSettings) -> timedelta:
     return timedelta(seconds=min(longest_answer, settings.rollout_timeout / 2))
 
 
-def wire(settings: WorkerSettings, environment: Mapping[str, str], redaction: Redaction) -> Deployment:
+def wire(
+    settings: WorkerSettings, environment: Mapping[str, str], redaction: Redaction
+) -> Deployment:
     """The deployment of these settings. Raises TargetsError if the targets file is broken."""
-    updates, poison = open_queues(settings, visibility_timeout=settings.visibility_timeout)
+    updates, poison = open_queues(
+        settings, visibility_timeout=settings.visibility_timeout
+    )
     arm = open_arm(settings)
     file = _targets_file(settings)
     secrets = Secrets(environment, lambda: azure_credential(settings), redaction.learn)
@@ -193,7 +215,10 @@ def wire(settings: WorkerSettings, environment: Mapping[str, str], redaction: Re
         arm=arm,
         catalogue=Catalogue(lambda: file().targets, lambda: scopes_of(file()), arm),
         secrets=secrets,
-        registry=Registry(lambda image: _access(file(), secrets, image), lambda: azure_credential(settings)),
+        registry=Registry(
+            lambda image: _access(file(), secrets, image),
+            lambda: azure_credential(settings),
+        ),
         registries=lambda: file().registries,
         redaction=redaction,
         notifier=Notifier(
@@ -210,7 +235,9 @@ def _targets_file(settings: WorkerSettings) -> Callable[[], TargetsFile]:
     if settings.targets_file:
         path = settings.targets_file
         # Read now, so that a broken file keeps the worker from starting; later versions only replace a valid one.
-        source = TargetsSource(Path(path), settings.subscription, partial(_report, path))
+        source = TargetsSource(
+            Path(path), settings.subscription, partial(_report, path)
+        )
         TARGETS_FILE_VALID.labels(path).set(1)
         return source.current
     group = TargetId.model_validate(
@@ -220,7 +247,9 @@ def _targets_file(settings: WorkerSettings) -> Callable[[], TargetsFile]:
             "container_group": settings.container_group,
         }
     )
-    file = TargetsFile(targets=(single_target(group),), discover=None, registries={}, notify=())
+    file = TargetsFile(
+        targets=(single_target(group),), discover=None, registries={}, notify=()
+    )
     return lambda: file
 
 
@@ -265,6 +294,13 @@ def _wants_platforms(file: TargetsFile) -> bool:
 def _report(path: str, version: TargetsFile | TargetsError) -> None:
     TARGETS_FILE_VALID.labels(path).set(isinstance(version, TargetsFile))
     if isinstance(version, TargetsError):
-        log.error("the targets file is invalid, keeping the previous version", problems=str(version).splitlines())
+        log.error(
+            "the targets file is invalid, keeping the previous version",
+            problems=str(version).splitlines(),
+        )
     else:
-        log.info("the targets file has changed", targets=len(version.targets), discovers=version.discover is not None)
+        log.info(
+            "the targets file has changed",
+            targets=len(version.targets),
+            discovers=version.discover is not None,
+        )

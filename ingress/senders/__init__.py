@@ -34,7 +34,9 @@ class Sender:
 
 
 def all_senders(
-    oidc: Oidc, nexus_registry: RegistryHosts = (), artifactory_registry: RegistryHosts = ()
+    oidc: Oidc,
+    nexus_registry: RegistryHosts = (),
+    artifactory_registry: RegistryHosts = (),
 ) -> dict[str, Sender]:
     """Every sender by its name in the webhook's path.
 
@@ -48,7 +50,9 @@ def all_senders(
         "harbor": Sender(harbor.parse, harbor.ACCEPTS),
         "distribution": Sender(distribution.parse, distribution.ACCEPTS),
         "gitlab": Sender(gitlab.parse, gitlab.ACCEPTS),
-        "artifactory": Sender(partial(artifactory.parse, hosts=artifactory_registry), artifactory.ACCEPTS),
+        "artifactory": Sender(
+            partial(artifactory.parse, hosts=artifactory_registry), artifactory.ACCEPTS
+        ),
         "nexus": Sender(partial(nexus.parse, hosts=nexus_registry), nexus.ACCEPTS),
         "gcr": Sender(gcr.parse, (oidc,)),
         "ecr": Sender(ecr.parse, ecr.ACCEPTS),

@@ -52,7 +52,10 @@ def consent(delivery: Delivery) -> Mapping[str, str]:
     origin = delivery.header("WebHook-Request-Origin")
     if delivery.sender != "acr" or origin is None or not _HOST_NAME.fullmatch(origin):
         return {}
-    return {"WebHook-Allowed-Origin": origin.decode("ascii"), "WebHook-Allowed-Rate": "*"}
+    return {
+        "WebHook-Allowed-Origin": origin.decode("ascii"),
+        "WebHook-Allowed-Rate": "*",
+    }
 
 
 def _is_event(body: Node) -> bool:
@@ -63,8 +66,13 @@ def _is_event(body: Node) -> bool:
 
 def _event_grid(sender: str, events: list[Node]) -> Outcome:
     for event in events:
-        if isinstance(event.value, dict) and event.value.get("eventType") == _VALIDATION:
-            return Handshake({"validationResponse": event["data"]["validationCode"].text()})
+        if (
+            isinstance(event.value, dict)
+            and event.value.get("eventType") == _VALIDATION
+        ):
+            return Handshake(
+                {"validationResponse": event["data"]["validationCode"].text()}
+            )
     return settled_batch(events, partial(_event, sender))
 
 
@@ -72,7 +80,9 @@ def _event(sender: str, event: Node) -> Push | Ignored:
     kind = event["eventType"].optional_text() or event["type"].text()
     if kind.removeprefix(_PREFIX) != _PUSHED:
         return Ignored(f"event type {kind[:80]!r} is not an image push")
-    return _push(sender, event["data"], event["eventTime"].time() or event["time"].time())
+    return _push(
+        sender, event["data"], event["eventTime"].time() or event["time"].time()
+    )
 
 
 def _push(sender: str, event: Node, pushed_at: datetime | None) -> Push | Ignored:

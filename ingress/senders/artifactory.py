@@ -17,7 +17,11 @@ from ingress.pushes import push_of_tag, settled
 from shared.registry_hosts import RegistryHost, RegistryHosts, named, unnamed
 
 # One header in two forms: the secret itself, or with "use secret for payload signing" the body's HMAC.
-ACCEPTS = (FixedHeader("X-JFrog-Event-Auth"), Hmac("X-JFrog-Event-Auth", "sha256"), Bearer())
+ACCEPTS = (
+    FixedHeader("X-JFrog-Event-Auth"),
+    Hmac("X-JFrog-Event-Auth", "sha256"),
+    Bearer(),
+)
 
 _MANIFESTS = frozenset({"manifest.json", "list.manifest.json"})
 # The values in the example that the button "Test" sends.
@@ -62,7 +66,9 @@ def _why_no_image(data: Node) -> Ignored | None:
     return Ignored("a Helm chart") if is_chart(data["image_type"].label()) else None
 
 
-def _host(hosts: RegistryHosts, repository: str, origin: str | None) -> RegistryHost | None:
+def _host(
+    hosts: RegistryHosts, repository: str, origin: str | None
+) -> RegistryHost | None:
     """Where the images of `repository` are pulled from: as the user says for this one, as the server says, or as the
     user says for every one."""
     if own := named(hosts, repository):

@@ -46,7 +46,11 @@ def _why_no_image(target: Node) -> Ignored | None:
     # Sent only with the registry's setting `notifications.events.includereferences`.
     references = target["references"]
     is_told = isinstance(references.value, list)
-    media_types = [reference["mediaType"].label() for reference in references.items()] if is_told else []
+    media_types = (
+        [reference["mediaType"].label() for reference in references.items()]
+        if is_told
+        else []
+    )
     return why_no_image_of_references(target["mediaType"].label(), media_types)
 
 
@@ -57,8 +61,13 @@ def _registry(event: Node) -> str:
     the public name; `request.host` is the header Host as it arrived, which a proxy may have replaced by the inner name
     of the registry. So where both are as good, the URL counts. It is no more than a path with `http.relativeurls`.
     """
-    told = [host_if_any(event["target"]["url"].label()), host_if_any(event["request"]["host"].label())]
+    told = [
+        host_if_any(event["target"]["url"].label()),
+        host_if_any(event["request"]["host"].label()),
+    ]
     hosts = [host for host in told if host is not None]
     if not hosts:
-        raise Malformed("neither target.url nor request.host names a host: set http.host in the registry's config.yml")
+        raise Malformed(
+            "neither target.url nor request.host names a host: set http.host in the registry's config.yml"
+        )
     return max(hosts, key=reach)

@@ -36,4 +36,8 @@ def _repository(repository: Node) -> str:
     if name:
         return name
     namespace = repository["namespace"].optional_text()
-    return f"{namespace}/{repository['name'].text()}" if namespace else repository["name"].text()
+    return (
+        f"{namespace}/{repository['name'].text()}"
+        if namespace
+        else repository["name"].text()
+    )

@@ -38,8 +38,12 @@ def parse(delivery: Delivery) -> Outcome:
     detail = event["detail"]
     action, result = detail["action-type"].text(), detail["result"].text()
     if (action, result) != ("PUSH", "SUCCESS"):
-        return Ignored(f"action {action[:40]!r} with result {result[:40]!r} is not a push")
-    no_image = why_no_image(detail["manifest-media-type"].label(), detail["artifact-media-type"].label())
+        return Ignored(
+            f"action {action[:40]!r} with result {result[:40]!r} is not a push"
+        )
+    no_image = why_no_image(
+        detail["manifest-media-type"].label(), detail["artifact-media-type"].label()
+    )
     push = no_image or push_of_tag(
         delivery.sender,
         _registry(event),
@@ -55,6 +59,11 @@ def _registry(event: Node) -> str:
     # No host is sent. Its two parts are checked because a webhook must not be able to name any host.
     account, region = event["account"].text(), event["region"].text()
     if not _ACCOUNT.fullmatch(account) or not _REGION.fullmatch(region):
-        raise Malformed(f"{account[:40]!r} in {region[:40]!r} do not name an AWS account and region")
-    domain = next((domain for start, domain in _DOMAINS.items() if region.startswith(start)), _DOMAIN)
+        raise Malformed(
+            f"{account[:40]!r} in {region[:40]!r} do not name an AWS account and region"
+        )
+    domain = next(
+        (domain for start, domain in _DOMAINS.items() if region.startswith(start)),
+        _DOMAIN,
+    )
     return f"{account}.dkr.ecr.{region}.{domain}"

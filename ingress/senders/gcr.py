@@ -84,7 +84,9 @@ def _push(sender: str, event: Node, pushed_at: datetime | None) -> Push | Ignore
 
 
 def _time_in(delivery: Delivery) -> datetime | None:
-    return Node((delivery.header(_PUBLISH_TIME) or b"").decode("ascii", "replace")).time()
+    return Node(
+        (delivery.header(_PUBLISH_TIME) or b"").decode("ascii", "replace")
+    ).time()
 
 
 def _is_text_of_a_person(delivery: Delivery) -> bool:

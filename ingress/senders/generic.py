@@ -25,7 +25,9 @@ def parse(delivery: Delivery) -> Outcome:
         raise Malformed("image: the tag is missing; give the one that was pushed")
     pushed_at = body["pushed_at"].time()
     if body["pushed_at"].value is not None and pushed_at is None:
-        raise Malformed("pushed_at: is not a time with its offset, such as 2026-01-31T12:00:00Z (RFC 3339)")
+        raise Malformed(
+            "pushed_at: is not a time with its offset, such as 2026-01-31T12:00:00Z (RFC 3339)"
+        )
     push = push_of_tag(
         delivery.sender,
         image.registry,

@@ -27,7 +27,9 @@ _GITHUB = "ghcr.io"
 def parse(delivery: Delivery) -> Outcome:
     """The push of the tag that a package's version now has."""
     event = (delivery.header("X-GitHub-Event") or b"").decode("ascii", "replace")
-    if not event or "," in event:  # a server joins the values of a repeated header with commas
+    if (
+        not event or "," in event
+    ):  # a server joins the values of a repeated header with commas
         raise Malformed("the header X-GitHub-Event is missing or repeated")
     if event not in _EVENTS:
         return Ignored(f"event {event[:40]!r} is not a package")
@@ -46,7 +48,9 @@ def _push(sender: str, package: Node, pusher: str | None) -> Outcome:
     version = package["package_version"]
     metadata = version["container_metadata"]
     tag, manifest = metadata["tag"], metadata["manifest"]
-    no_image = why_no_image(manifest["media_type"].label(), manifest["config"]["media_type"].label())
+    no_image = why_no_image(
+        manifest["media_type"].label(), manifest["config"]["media_type"].label()
+    )
     push = no_image or push_of_tag(
         sender,
         _registry(version["package_url"].label()),
@@ -65,7 +69,9 @@ def _body(delivery: Delivery) -> Node:
     if not delivery.body.startswith(_FORM):
         return read_json(delivery.body)
     try:
-        fields = parse_qs(delivery.body.decode("ascii"), errors="surrogateescape", max_num_fields=10)
+        fields = parse_qs(
+            delivery.body.decode("ascii"), errors="surrogateescape", max_num_fields=10
+        )
     except ValueError as error:
         raise Malformed("the body is not a form") from error
     if len(fields.get("payload", [])) != 1:

@@ -22,12 +22,20 @@ def parse(delivery: Delivery) -> Outcome:
     tags = _tags(body["updated_tags"])
     if tags is None:
         if any(body[mark].value is not None for mark in _MARKS):
-            return Ignored("an event of Quay's that updates no tags, such as a build, a scan or a quota")
-        raise Malformed("the body is not a Quay event: remove the notification's custom template")
-    if [tag.value for tag in tags] == _TEST_TAGS and body["pruned_image_count"].value is not None:
+            return Ignored(
+                "an event of Quay's that updates no tags, such as a build, a scan or a quota"
+            )
+        raise Malformed(
+            "the body is not a Quay event: remove the notification's custom template"
+        )
+    if [tag.value for tag in tags] == _TEST_TAGS and body[
+        "pruned_image_count"
+    ].value is not None:
         return Ignored("Quay's test notification")
     registry, repository = split_host(body["docker_url"].text())
-    return settled_batch(tags, lambda tag: push_of_tag(delivery.sender, registry, repository, tag.text()))
+    return settled_batch(
+        tags, lambda tag: push_of_tag(delivery.sender, registry, repository, tag.text())
+    )
 
 
 def _tags(updated: Node) -> list[Node] | None:

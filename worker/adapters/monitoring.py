@@ -37,7 +37,10 @@ class Turn:
     """
 
     def __init__(
-        self, take: Callable[[], bool], give: Callable[[], None], clock: Callable[[], float] = time.monotonic
+        self,
+        take: Callable[[], bool],
+        give: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._take = take
         self._give = give
@@ -73,7 +76,10 @@ class SharedGauges(Collector):
     """
 
     def __init__(
-        self, turn: Turn, read: Callable[[], Gauges], now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        turn: Turn,
+        read: Callable[[], Gauges],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._turn = turn
         self._read = read
@@ -117,25 +123,50 @@ class SharedGauges(Collector):
 def _families(gauges: Gauges, now: datetime) -> Iterator[Metric]:
     seen = gauges.overview
     age = max(0.0, (now - seen.oldest).total_seconds()) if seen.oldest else 0.0
-    yield _labelled("queue_messages", "Messages on a queue, leased and delayed ones included", "queue", gauges.messages)
-    yield _plain("dead_letters", "Dead letters that wait for an operator", gauges.dead_letters)
+    yield _labelled(
+        "queue_messages",
+        "Messages on a queue, leased and delayed ones included",
+        "queue",
+        gauges.messages,
+    )
+    yield _plain(
+        "dead_letters", "Dead letters that wait for an operator", gauges.dead_letters
+    )
     yield _plain("targets", "Container groups that are kept up to date", seen.targets)
     held = {"hand": seen.held_by_hand, "owner": seen.held_by_owner}
-    yield _labelled("targets_held", "Targets whose updates are held, by whom", "by", held)
-    yield _plain("targets_changing", "Targets with a change that is not proven yet", seen.changing)
+    yield _labelled(
+        "targets_held", "Targets whose updates are held, by whom", "by", held
+    )
+    yield _plain(
+        "targets_changing",
+        "Targets with a change that is not proven yet",
+        seen.changing,
+    )
     pushes = {"under-way": seen.pushes, "held": seen.pushes_held}
-    yield _labelled("pushes", "Pushes in the records that have not ended", "state", pushes)
-    yield _plain("oldest_push_age_seconds", "Age of the oldest push under way; 0 without one", age)
+    yield _labelled(
+        "pushes", "Pushes in the records that have not ended", "state", pushes
+    )
+    yield _plain(
+        "oldest_push_age_seconds",
+        "Age of the oldest push under way; 0 without one",
+        age,
+    )
     yield _plain("unreadable_records", "Records that can't be read", gauges.unreadable)
     if gauges.last_sweep:
-        yield _plain("last_sweep_timestamp_seconds", "When a sweep last ended", gauges.last_sweep.timestamp())
+        yield _plain(
+            "last_sweep_timestamp_seconds",
+            "When a sweep last ended",
+            gauges.last_sweep.timestamp(),
+        )
 
 
 def _plain(name: str, documentation: str, value: float) -> Metric:
     return GaugeMetricFamily(f"aci_hooks_{name}", documentation, value=value)
 
 
-def _labelled(name: str, documentation: str, label: str, values: dict[str, int]) -> Metric:
+def _labelled(
+    name: str, documentation: str, label: str, values: dict[str, int]
+) -> Metric:
     family = GaugeMetricFamily(f"aci_hooks_{name}", documentation, labels=[label])
     for value, number in values.items():
         family.add_metric([value], number)
@@ -160,10 +191,19 @@ def serve_monitoring(port: int, ready: Callable[[], str | None]) -> ThreadingHTT
             elif self.path == "/readyz":
                 why = ready()
                 self._answer_json(
-                    503 if why else 200, {"status": "unavailable", "detail": why} if why else {"status": "ok"}
+                    503 if why else 200,
+                    {"status": "unavailable", "detail": why}
+                    if why
+                    else {"status": "ok"},
                 )
             else:
-                self._answer_json(404, {"status": "not found", "detail": "try /healthz, /readyz or /metrics"})
+                self._answer_json(
+                    404,
+                    {
+                        "status": "not found",
+                        "detail": "try /healthz, /readyz or /metrics",
+                    },
+                )
 
         def log_message(self, *_: object) -> None:
             """Requests for health are not worth a line."""

@@ -59,7 +59,9 @@ class Secrets:
         if errors:
             first = errors[0]
             why = "; ".join(error.message for error in errors)
-            raise RemoteError(first.service, first.status, first.code, why, first.retry_after) from first
+            raise RemoteError(
+                first.service, first.status, first.code, why, first.retry_after
+            ) from first
         return values
 
     def read(self, source: str, path: str) -> str:
@@ -79,7 +81,9 @@ class Secrets:
             content = readers[kind](place)
         except RemoteError as error:
             why = f"the secret for {path} can't be read from {source}: {error.message}"
-            raise RemoteError(error.service, error.status, error.code, why, error.retry_after) from error
+            raise RemoteError(
+                error.service, error.status, error.code, why, error.retry_after
+            ) from error
         except _Unreadable as error:
             raise _unavailable(path, source, str(error)) from error
         # Learnt before it is judged: what is unfit is a secret all the same, and must not be logged.
@@ -96,7 +100,9 @@ class Secrets:
 
     def _from_key_vault(self, url: str) -> bytes:
         parts = urlsplit(url)
-        _, _, name, *rest = parts.path.split("/")  # /secrets/<name>, maybe with /<version>
+        _, _, name, *rest = parts.path.split(
+            "/"
+        )  # /secrets/<name>, maybe with /<version>
         version = rest[0] if rest else None
         with translated("key vault"):
             vault = self._vault(f"{parts.scheme}://{parts.netloc}")
@@ -106,7 +112,9 @@ class Secrets:
         # A client for each vault is kept, so that its token is not fetched again for every secret.
         with self._lock:
             if url not in self._vaults:
-                self._vaults[url] = SecretClient(url, self._credential(), retry_total=0, **_TIMEOUTS)
+                self._vaults[url] = SecretClient(
+                    url, self._credential(), retry_total=0, **_TIMEOUTS
+                )
             return self._vaults[url]
 
 
@@ -115,7 +123,12 @@ class _Unreadable(Exception):
 
 
 def _unavailable(path: str, source: str, why: str) -> RemoteError:
-    return RemoteError("secrets", None, "SecretUnavailable", f"the secret for {path} can't be read: {source} {why}")
+    return RemoteError(
+        "secrets",
+        None,
+        "SecretUnavailable",
+        f"the secret for {path} can't be read: {source} {why}",
+    )
 
 
 def _from_file(path: str) -> bytes:

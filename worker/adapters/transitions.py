@@ -27,7 +27,12 @@ class _Subscription:
 class Watch:
     """Remembers, for this process alone, which groups are waited for. A list is good for `interval` seconds."""
 
-    def __init__(self, lister: Lister, interval: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        lister: Lister,
+        interval: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._lister = lister
         self._interval = interval
         self._monotonic = monotonic
@@ -49,7 +54,10 @@ class Watch:
             # A copy, because `waits` adds to it without the lock.
             waited_for = list(subscription.waiting.items())
             subscription.waiting = {one: at for one, at in waited_for if at > oldest}
-            if target not in subscription.waiting or len(subscription.waiting) < WORTH_A_LIST:
+            if (
+                target not in subscription.waiting
+                or len(subscription.waiting) < WORTH_A_LIST
+            ):
                 return None
             if now - subscription.listed_at > self._interval:
                 self._list(target.subscription, subscription, now)
@@ -58,10 +66,16 @@ class Watch:
     def _list(self, name: str, subscription: _Subscription, now: float) -> None:
         subscription.listed_at = now
         try:
-            groups = {group.id: group for group in self._lister.list(name) if group.in_transition}
+            groups = {
+                group.id: group
+                for group in self._lister.list(name)
+                if group.in_transition
+            }
         except RemoteError:
             groups = {}  # each is read on its own then: a role may allow to read groups, and not to list them
         subscription.in_transition = groups
 
     def _of(self, target: TargetId) -> _Subscription:
-        return self._subscriptions.setdefault(target.subscription.lower(), _Subscription())
+        return self._subscriptions.setdefault(
+            target.subscription.lower(), _Subscription()
+        )

@@ -62,16 +62,23 @@ def check(opening: Opening) -> Iterator[Finding]:
     try:
         settings = opening.settings
     except SettingsError as error:
-        yield from (Finding("settings", problem, "FAILED") for problem in error.problems)
+        yield from (
+            Finding("settings", problem, "FAILED") for problem in error.problems
+        )
         return
     yield Finding("settings")
     file = None
     try:
         if settings.targets_file:
-            file = TargetsSource(Path(settings.targets_file), settings.subscription, lambda _: None).current()
+            file = TargetsSource(
+                Path(settings.targets_file), settings.subscription, lambda _: None
+            ).current()
             yield Finding("targets file", settings.targets_file)
     except TargetsError as error:
-        yield from (Finding("targets file", problem, "FAILED") for problem in str(error).splitlines())
+        yield from (
+            Finding("targets file", problem, "FAILED")
+            for problem in str(error).splitlines()
+        )
         yield from _check_storage(settings)
         return
     yield from _check_storage(settings)
@@ -86,9 +93,26 @@ def _check_storage(settings: WorkerSettings) -> Iterator[Finding]:
     records = open_records(settings)
     number_of_records = partial(_number_of, records)
     looks: list[Callable[[], list[Finding]]] = [
-        lambda: [_try("updates queue", lambda: _store(settings, "queue", updates, updates.count, "message"))],
-        lambda: [_try("poison queue", lambda: _store(settings, "queue", poison, poison.count, "dead letter"))],
-        lambda: [_try("records", lambda: _store(settings, "container", records, number_of_records, "record"))],
+        lambda: [
+            _try(
+                "updates queue",
+                lambda: _store(settings, "queue", updates, updates.count, "message"),
+            )
+        ],
+        lambda: [
+            _try(
+                "poison queue",
+                lambda: _store(settings, "queue", poison, poison.count, "dead letter"),
+            )
+        ],
+        lambda: [
+            _try(
+                "records",
+                lambda: _store(
+                    settings, "container", records, number_of_records, "record"
+                ),
+            )
+        ],
         lambda: list(_check_foreign(records)),
     ]
     # Each of them asks several things one after the other.
@@ -107,21 +131,38 @@ def _check_foreign(records: Records) -> Iterator[Finding]:
     except RemoteError:
         return  # the finding before has reported it
     for name in foreign:
-        yield Finding("records", f"{name} is not the name of a record; delete the blob or move it elsewhere", "FAILED")
+        yield Finding(
+            "records",
+            f"{name} is not the name of a record; delete the blob or move it elsewhere",
+            "FAILED",
+        )
 
 
 def _store(
-    settings: WorkerSettings, kind: str, store: Queue | Records, count: Callable[[], int], noun: str
+    settings: WorkerSettings,
+    kind: str,
+    store: Queue | Records,
+    count: Callable[[], int],
+    noun: str,
 ) -> tuple[str, State]:
     if missing := store.missing_actions():
-        return f"the role lacks, on {store.name}: {'; '.join(map(explained, missing))}", "FAILED"
+        return (
+            f"the role lacks, on {store.name}: {'; '.join(map(explained, missing))}",
+            "FAILED",
+        )
     if store.exists():
         return f"{count_of(count(), noun)} in {store.name}", "ok"
     # An account key permits everything. The roles that the README recommends don't permit creating anything.
     if settings.connection_string:
-        return f"{store.name} does not exist yet; the worker creates it when needed", "missing"
+        return (
+            f"{store.name} does not exist yet; the worker creates it when needed",
+            "missing",
+        )
     make = f"az storage {kind} create --account-name {settings.storage_account} -n {store.name} --auth-mode login"
-    return f"{store.name} does not exist; the worker creates it if its role permits, otherwise run: {make}", "FAILED"
+    return (
+        f"{store.name} does not exist; the worker creates it if its role permits, otherwise run: {make}",
+        "FAILED",
+    )
 
 
 def _check_targets(deployment: Deployment) -> Iterator[Finding]:
@@ -134,19 +175,27 @@ def _check_targets(deployment: Deployment) -> Iterator[Finding]:
     yield from (Finding("discovery", problem, "FAILED") for problem in unseen)
     targets = deployment.catalogue.all()
     if not targets and not unseen:
-        yield Finding("targets", "none: the targets file lists none and discovery found none", "FAILED")
+        yield Finding(
+            "targets",
+            "none: the targets file lists none and discovery found none",
+            "FAILED",
+        )
     name_of = names_of(target.id for target in targets)
 
     right = LogsRight(deployment)
 
     def check_one(target: Target) -> list[Finding]:
-        return list(_check_target(deployment, target, f"target {name_of(target.id)}", right))
+        return list(
+            _check_target(deployment, target, f"target {name_of(target.id)}", right)
+        )
 
     for findings in side_by_side(check_one, targets, "checking the targets"):
         yield from findings
 
 
-def _check_target(deployment: Deployment, target: Target, what: str, right: LogsRight) -> Iterator[Finding]:
+def _check_target(
+    deployment: Deployment, target: Target, what: str, right: LogsRight
+) -> Iterator[Finding]:
     try:
         group = deployment.arm.get(target.id)
         record, _ = deployment.records.load(target.id)
@@ -158,7 +207,11 @@ def _check_target(deployment: Deployment, target: Target, what: str, right: Logs
     yield from (Finding(what, hint, "hint") for hint in tags_for_later(group.tags))
     if missing := right.missing(group):
         yield Finding("crash logs", missing, "hint")
-    policies = [f"{name} {rule.policy}" for name in group.images if (rule := target.rule_for(name))]
+    policies = [
+        f"{name} {rule.policy}"
+        for name in group.images
+        if (rule := target.rule_for(name))
+    ]
     said = [*policies, *_promised(target, group)]
     if held := held_back(record, group):
         yield Finding(what, "; ".join([*held, *said]), "HELD")
@@ -169,14 +222,18 @@ def _check_target(deployment: Deployment, target: Target, what: str, right: Logs
 def _promised(target: Target, group: ContainerGroup) -> Iterator[str]:
     """What can't be checked, as Azure withholds it: only the targets file can promise that nothing is missing."""
     for path in group.withheld():
-        files = sorted(name for name in target.secrets if is_file(name) and provides(name, path))
+        files = sorted(
+            name for name in target.secrets if is_file(name) and provides(name, path)
+        )
         if files:
             names = ", ".join(name.rpartition("/")[2] for name in files)
             volume = path.split("/")[1]
             yield f"volume {volume} gets the files {names} alone: Azure does not say whether it has more, so name all"
 
 
-def _problems(deployment: Deployment, target: Target, group: ContainerGroup) -> Iterator[str]:
+def _problems(
+    deployment: Deployment, target: Target, group: ContainerGroup
+) -> Iterator[str]:
     if unknown := sorted(target.containers.keys() - group.images.keys()):
         yield f"the group has no container {', '.join(unknown)}; it has {', '.join(sorted(group.images))}"
     yield from unknown_tags(group.tags)
@@ -198,10 +255,17 @@ def _check_sources(deployment: Deployment, file: TargetsFile) -> Iterator[Findin
     """The secrets that do not belong to a target."""
     for key, entry in file.registries.items():
         login = {"username": entry.username, "password": entry.password}
-        sources = {f"registries/{key}.{name}": source for name, source in login.items() if source}
+        sources = {
+            f"registries/{key}.{name}": source
+            for name, source in login.items()
+            if source
+        }
         yield _try(f"registry {key}", partial(_check_login, deployment, sources))
     for number, recipient in enumerate(file.notify):
-        yield _try(f"notify[{number}]", partial(_check_recipient, deployment, recipient, f"notify[{number}]"))
+        yield _try(
+            f"notify[{number}]",
+            partial(_check_recipient, deployment, recipient, f"notify[{number}]"),
+        )
 
 
 def _check_login(deployment: Deployment, sources: dict[str, str]) -> tuple[str, State]:
@@ -209,13 +273,21 @@ def _check_login(deployment: Deployment, sources: dict[str, str]) -> tuple[str, 
     return "", "ok"
 
 
-def _check_recipient(deployment: Deployment, recipient: Recipient, place: str) -> tuple[str, State]:
+def _check_recipient(
+    deployment: Deployment, recipient: Recipient, place: str
+) -> tuple[str, State]:
     try:
         service = destination_of(deployment.secrets.read(recipient.source, place)).name
     except Unfit as error:
-        return f"nothing can be sent to the URL in {recipient.source}: {error}", "FAILED"
+        return (
+            f"nothing can be sent to the URL in {recipient.source}: {error}",
+            "FAILED",
+        )
     groups = f" of {', '.join(recipient.groups)}" if recipient.groups else ""
-    return f"{service}: {', '.join(word for word in OUTCOMES if word in recipient.on)}{groups}", "ok"
+    return (
+        f"{service}: {', '.join(word for word in OUTCOMES if word in recipient.on)}{groups}",
+        "ok",
+    )
 
 
 def _try(what: str, look: Callable[[], tuple[str, State]]) -> Finding:

@@ -8,7 +8,13 @@ import click
 
 from worker.commands.output import example, print_json, print_line, print_table, text
 
-_STYLES = {"ok": "green", "HELD": "yellow", "missing": "yellow", "hint": "yellow", "FAILED": "bold red"}
+_STYLES = {
+    "ok": "green",
+    "HELD": "yellow",
+    "missing": "yellow",
+    "hint": "yellow",
+    "FAILED": "bold red",
+}
 
 
 @click.command(
@@ -27,12 +33,25 @@ def check(context: click.Context, *, short: bool, as_json: bool) -> None:
     findings = list(looking.check(context.obj))
     if as_json:
         print_json(
-            [{"check": finding.what, "ok": finding.state != "FAILED", "detail": finding.detail} for finding in findings]
+            [
+                {
+                    "check": finding.what,
+                    "ok": finding.state != "FAILED",
+                    "detail": finding.detail,
+                }
+                for finding in findings
+            ]
         )
     else:
         shown = [finding for finding in findings if finding.state != "ok" or not short]
-        rows = [(text(one.state, _STYLES[one.state]), one.what, one.detail) for one in shown]
-        print_table(("", "checked", "result"), rows, empty="everything is ok" if findings else "nothing to check")
+        rows = [
+            (text(one.state, _STYLES[one.state]), one.what, one.detail) for one in shown
+        ]
+        print_table(
+            ("", "checked", "result"),
+            rows,
+            empty="everything is ok" if findings else "nothing to check",
+        )
         if short:
             print_line(f"{len(findings) - len(shown)} of {len(findings)} are ok")
     failed = {finding.what for finding in findings if finding.state == "FAILED"}

@@ -23,8 +23,16 @@ PORT = 8082
     short_help="The status page, for a browser.",
     epilog=example("dashboard --port 8082"),
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=PORT, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on."
+)
+@click.option(
+    "--port",
+    default=PORT,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Port to listen on.",
+)
 @click.pass_context
 def dashboard(context: click.Context, *, host: str, port: int) -> None:
     """`aci-hooks dashboard [--host H] [--port P]`."""
@@ -37,16 +45,22 @@ def dashboard(context: click.Context, *, host: str, port: int) -> None:
     from worker.dashboard.reader import Reader
 
     deployment: Deployment = context.obj()
-    tokens = [token.get_secret_value() for token in deployment.settings.dashboard_tokens]
+    tokens = [
+        token.get_secret_value() for token in deployment.settings.dashboard_tokens
+    ]
     if not tokens and not is_loopback(host):
         fail([_open_to_others(host)])
     try:
         listener = listen(host, port)
     except OSError as error:
-        raise click.ClickException(f"cannot listen on {host}, port {port}: {error.strerror or error}") from error
+        raise click.ClickException(
+            f"cannot listen on {host}, port {port}: {error.strerror or error}"
+        ) from error
     reader, stopping = Reader(_sources(deployment)), threading.Event()
     reader.start(stopping)
-    structlog.get_logger().info("serving", url=f"http://{host}:{port}/", tokens=len(tokens))
+    structlog.get_logger().info(
+        "serving", url=f"http://{host}:{port}/", tokens=len(tokens)
+    )
     serve(Front(create_app(reader, tokens), reader), listener)
     stopping.set()
 

@@ -13,7 +13,15 @@ import click
 
 from shared.printable import printable_json
 from worker.commands.naming import GROUP_HELP, complete_group, find_group
-from worker.commands.output import console, count_of, example, print_json, print_line, print_table, when
+from worker.commands.output import (
+    console,
+    count_of,
+    example,
+    print_json,
+    print_line,
+    print_table,
+    when,
+)
 
 if TYPE_CHECKING:
     from shared.message import UpdateMessage
@@ -27,9 +35,14 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def filters(command: Command) -> Command:
     """The options that say which letters are meant."""
     of_group = click.option(
-        "--group", metavar="GROUP", shell_complete=complete_group, help=f"Only letters of this group. {GROUP_HELP}"
+        "--group",
+        metavar="GROUP",
+        shell_complete=complete_group,
+        help=f"Only letters of this group. {GROUP_HELP}",
     )
-    of_code = click.option("--code", metavar="CODE", help="Only letters with this code, as CrashLoop.")
+    of_code = click.option(
+        "--code", metavar="CODE", help="Only letters with this code, as CrashLoop."
+    )
     return of_code(of_group(command))
 
 
@@ -42,7 +55,9 @@ def dead_letters() -> None:
 @filters
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_context
-def list_(context: click.Context, *, code: str | None, group: str | None, as_json: bool) -> None:
+def list_(
+    context: click.Context, *, code: str | None, group: str | None, as_json: bool
+) -> None:
     """List the dead letters, oldest first."""
     deployment: Deployment = context.obj()
     is_meant = _meant(deployment, code, group)
@@ -54,7 +69,15 @@ def list_(context: click.Context, *, code: str | None, group: str | None, as_jso
         print_json(summaries)
         return
     rows = [
-        (one["id"], one["code"], date, one["image"] or "", _short(one["target"]), one["detail"], one["attempts"])
+        (
+            one["id"],
+            one["code"],
+            date,
+            one["image"] or "",
+            _short(one["target"]),
+            one["detail"],
+            one["attempts"],
+        )
         for one, date in zip(summaries, dates, strict=True)
     ]
     columns = ("id", "code", "at (UTC)", "image", "target", "detail", "attempts")
@@ -68,7 +91,10 @@ def list_(context: click.Context, *, code: str | None, group: str | None, as_jso
 )
 @click.argument("letter_id", metavar="ID")
 @click.option(
-    "--json", "as_json", is_flag=True, help="JSON, as it is on the queue; a string if it is not a dead letter."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="JSON, as it is on the queue; a string if it is not a dead letter.",
 )
 @click.pass_context
 def show(context: click.Context, *, letter_id: str, as_json: bool) -> None:
@@ -78,20 +104,31 @@ def show(context: click.Context, *, letter_id: str, as_json: bool) -> None:
     with _leased(context.obj()) as letters:
         letter, *others = _chosen(letters, (letter_id,))
     if others:
-        print_line(f"{len(others)} more of this push, on other groups: see `dead-letters list`", err=True)
+        print_line(
+            f"{len(others)} more of this push, on other groups: see `dead-letters list`",
+            err=True,
+        )
     content = letter.content
     if isinstance(content, str):
-        print_line(json.dumps(content) if as_json else f"not a dead letter of aci-hooks; its raw text:\n{content}")
+        print_line(
+            json.dumps(content)
+            if as_json
+            else f"not a dead letter of aci-hooks; its raw text:\n{content}"
+        )
         if not as_json:
             print_line(f"what to do: {what_to_do('Undecodable')}")
         return
     if as_json:
         click.echo(printable_json(content.model_dump_json()))
         return
-    print_line(f"{content.reason} ({content.code}), at {when(content.dead_lettered_at)} UTC: {content.detail}")
+    print_line(
+        f"{content.reason} ({content.code}), at {when(content.dead_lettered_at)} UTC: {content.detail}"
+    )
     print_line(f"what to do: {what_to_do(content.code)}")
     if content.log:
-        print_line(f"the last lines of the crashed container's log:\n{indent(content.log, '  ')}")
+        print_line(
+            f"the last lines of the crashed container's log:\n{indent(content.log, '  ')}"
+        )
     rest = content.model_copy(update={"log": None}).model_dump_json()
     document = printable_json(rest)
     # Its own writer would bring back what was escaped.
@@ -108,7 +145,10 @@ def show(context: click.Context, *, letter_id: str, as_json: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="Every dead letter.")
 @filters
 @click.option(
-    "--json", "as_json", is_flag=True, help="One JSON object: the ids that were put back, and why not others."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="One JSON object: the ids that were put back, and why not others.",
 )
 @click.pass_context
 def redrive(
@@ -125,9 +165,19 @@ def redrive(
 
     deployment: Deployment = context.obj()
     with _leased(deployment) as letters:
-        chosen = _meant_by(deployment, letters, letter_ids, everything=everything, code=code, group=group)
+        chosen = _meant_by(
+            deployment,
+            letters,
+            letter_ids,
+            everything=everything,
+            code=code,
+            group=group,
+        )
         left = redrive_letters(
-            chosen, deployment.updates, deployment.poison, lambda message: _forgive(deployment, message)
+            chosen,
+            deployment.updates,
+            deployment.poison,
+            lambda message: _forgive(deployment, message),
         )
     _report(chosen, "put back onto the queue", left, as_json=as_json)
 
@@ -141,7 +191,12 @@ def redrive(
 @click.option("--all", "everything", is_flag=True, help="Every dead letter.")
 @filters
 @click.option("--yes", is_flag=True, help="Delete them without a question.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object: the ids that were deleted, and why not others.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="One JSON object: the ids that were deleted, and why not others.",
+)
 @click.pass_context
 def purge(
     context: click.Context,
@@ -158,7 +213,14 @@ def purge(
 
     deployment: Deployment = context.obj()
     with _leased(deployment) as letters:
-        chosen = _meant_by(deployment, letters, letter_ids, everything=everything, code=code, group=group)
+        chosen = _meant_by(
+            deployment,
+            letters,
+            letter_ids,
+            everything=everything,
+            code=code,
+            group=group,
+        )
     if chosen and not yes:
         _ask(chosen)
     # Nobody keeps letters leased while a person thinks: they are taken again, as far as they are still there.
@@ -172,12 +234,17 @@ def purge(
 def _ask(chosen: list[Letter]) -> None:
     for letter in chosen:
         one = letter.summary()
-        print_line(f"{one['id']}  {one['code']}  {one['image'] or ''}  {_short(one['target'])}", err=True)
+        print_line(
+            f"{one['id']}  {one['code']}  {one['image'] or ''}  {_short(one['target'])}",
+            err=True,
+        )
     question = f"Delete {count_of(len(chosen), 'dead letter')} for good?"
     try:
         sure = click.confirm(question, err=True)
     except click.Abort:  # nobody is there to answer
-        raise click.ClickException("nothing was deleted; say --yes to delete without a question") from None
+        raise click.ClickException(
+            "nothing was deleted; say --yes to delete without a question"
+        ) from None
     if not sure:
         raise click.ClickException("nothing was deleted")
 
@@ -191,13 +258,23 @@ def _leased(deployment: Deployment) -> Iterator[list[Letter]]:
         if (more := deployment.poison.count() - len(letters)) > 0:
             are = "dead letter is" if more == 1 else "dead letters are"
             again = deployment.settings.visibility_timeout
-            print_line(f"{more} more {are} being processed by another command; try again in {again} s", err=True)
+            print_line(
+                f"{more} more {are} being processed by another command; try again in {again} s",
+                err=True,
+            )
         yield letters
 
 
-def _report(chosen: list[Letter], done: str, left: dict[str, str], *, as_json: bool) -> None:
+def _report(
+    chosen: list[Letter], done: str, left: dict[str, str], *, as_json: bool
+) -> None:
     if as_json:
-        print_json({"done": [letter.id for letter in chosen if letter.id not in left], "left": left})
+        print_json(
+            {
+                "done": [letter.id for letter in chosen if letter.id not in left],
+                "left": left,
+            }
+        )
     else:
         print_line(f"{len(chosen) - len(left)} {done}")
         for letter_id, why in left.items():
@@ -209,13 +286,17 @@ def _short(target: dict[str, str] | None) -> str:
     return f"{target['resource_group']}/{target['container_group']}" if target else ""
 
 
-def _meant(deployment: Deployment, code: str | None, group: str | None) -> Callable[[Letter], bool]:
+def _meant(
+    deployment: Deployment, code: str | None, group: str | None
+) -> Callable[[Letter], bool]:
     """Which letters the filters leave."""
     target = find_group(deployment, group) if group else None
 
     def is_meant(letter: Letter) -> bool:
         of_code = code is None or str(letter.summary()["code"]).lower() == code.lower()
-        of_group = target is None or (letter.message is not None and letter.message.target == target)
+        of_group = target is None or (
+            letter.message is not None and letter.message.target == target
+        )
         return of_code and of_group
 
     return is_meant
@@ -232,7 +313,9 @@ def _meant_by(
 ) -> list[Letter]:
     filtered = bool(code or group)
     if (everything and letter_ids) or not (everything or letter_ids or filtered):
-        raise click.UsageError("Give the ids of dead letters, --code or --group, or --all.")
+        raise click.UsageError(
+            "Give the ids of dead letters, --code or --group, or --all."
+        )
     named = _chosen(letters, letter_ids) if letter_ids else letters
     is_meant = _meant(deployment, code, group)
     return [letter for letter in named if is_meant(letter)]

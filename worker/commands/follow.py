@@ -22,15 +22,24 @@ if TYPE_CHECKING:
     epilog=example("follow web/shop"),
 )
 @click.argument("what", metavar="ID|GROUP", shell_complete=complete_group)
-@click.option("--timeout", metavar="SECONDS", type=click.FloatRange(0), help="Wait no longer.  [default: forever]")
+@click.option(
+    "--timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(0),
+    help="Wait no longer.  [default: forever]",
+)
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
 @click.pass_context
-def follow(context: click.Context, *, what: str, timeout: float | None, as_json: bool) -> None:
+def follow(
+    context: click.Context, *, what: str, timeout: float | None, as_json: bool
+) -> None:
     """`aci-hooks follow ID|GROUP`."""
     from worker.commands.following import Screen, follow_group, follow_push
 
     deployment: Deployment = context.obj()
     screen = Screen(as_json=as_json)
     if is_group(deployment, what):
-        sys.exit(follow_group(deployment, find_group(deployment, what), screen, timeout))
+        sys.exit(
+            follow_group(deployment, find_group(deployment, what), screen, timeout)
+        )
     sys.exit(follow_push(deployment, what, screen, timeout))

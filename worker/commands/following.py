@@ -34,7 +34,13 @@ class Screen:
     as_json: bool = False
     _last: dict[tuple[str, TargetId | None], str] = field(default_factory=dict)
 
-    def show(self, target: TargetId | None, text: str, result: str | None = None, of: str = "") -> None:
+    def show(
+        self,
+        target: TargetId | None,
+        text: str,
+        result: str | None = None,
+        of: str = "",
+    ) -> None:
         """Print where a push (its id is `of`) is on a target, unless that is what was printed last."""
         name = str(target) if target else "(no target)"
         key = (of, target)
@@ -43,8 +49,14 @@ class Screen:
         self._last[key] = text
         now = datetime.now(UTC)
         if self.as_json:
-            where = {"id": of or None, "target": target.model_dump() if target else None}
-            print_json({"at": now.isoformat(), **where, "text": text, "result": result}, in_a_line=True)
+            where = {
+                "id": of or None,
+                "target": target.model_dump() if target else None,
+            }
+            print_json(
+                {"at": now.isoformat(), **where, "text": text, "result": result},
+                in_a_line=True,
+            )
         else:
             print_line(f"{now:%H:%M:%S} {name}: {text}")
 
@@ -78,14 +90,20 @@ class Tail:
 
 
 def follow_push(
-    deployment: Deployment, message_id: str, screen: Screen, timeout: float | None, image: ImageReference | None = None
+    deployment: Deployment,
+    message_id: str,
+    screen: Screen,
+    timeout: float | None,
+    image: ImageReference | None = None,
 ) -> int:
     """Follow a push to its end on every target; the exit code. Its `image`, if not known, is learnt on the way."""
     follower = _Follower(deployment, message_id, screen, image)
     return _until(follower.look, timeout)
 
 
-def follow_group(deployment: Deployment, target: TargetId, screen: Screen, timeout: float | None) -> int:
+def follow_group(
+    deployment: Deployment, target: TargetId, screen: Screen, timeout: float | None
+) -> int:
     """Follow a group until nothing is under way in it; the exit code."""
     from worker.core.status import phase_of
     from worker.core.story import is_over, place_of, told
@@ -107,13 +125,20 @@ def follow_group(deployment: Deployment, target: TargetId, screen: Screen, timeo
         for record in tail.changed(target):
             for message in record.waiting().values():
                 if place := place_of(record, message.id):
-                    screen.show(target, f"{message.push.image} {place.text}", of=message.id)
+                    screen.show(
+                        target, f"{message.push.image} {place.text}", of=message.id
+                    )
             # The record has the newest first, and people read the oldest first.
             for outcome in reversed(record.outcomes):
                 if outcome.id not in known:
                     known.add(outcome.id)
                     failed = failed or is_dead(outcome.result)
-                    screen.show(target, f"{outcome.image} {told(outcome)}", outcome.result, outcome.id)
+                    screen.show(
+                        target,
+                        f"{outcome.image} {told(outcome)}",
+                        outcome.result,
+                        outcome.id,
+                    )
             if is_over(record):
                 return FAILED if failed else DONE
             if not record.waiting():
@@ -126,7 +151,13 @@ def follow_group(deployment: Deployment, target: TargetId, screen: Screen, timeo
 class _Follower:
     """The pushes of one id, wherever they are."""
 
-    def __init__(self, deployment: Deployment, wanted: str, screen: Screen, image: ImageReference | None) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        wanted: str,
+        screen: Screen,
+        image: ImageReference | None,
+    ) -> None:
         self._deployment = deployment
         self._wanted = wanted
         self._screen = screen
@@ -166,7 +197,10 @@ class _Follower:
                 self._screen.show(end.target, told(outcome), outcome.result, outcome.id)
         self._looks_in_vain += not self._results
         if self._looks_in_vain == PATIENT:
-            print_line(f"nothing has been seen of {self._wanted} yet; is a worker running? Going on", err=True)
+            print_line(
+                f"nothing has been seen of {self._wanted} yet; is a worker running? Going on",
+                err=True,
+            )
 
     def _all_seen(self) -> bool:
         """Has every push of this id been seen, on each target that it should come to by what is known here?"""

@@ -32,7 +32,9 @@ NOWHERE = "(no target)"
 @click.argument("groups", metavar="[GROUP]…", nargs=-1, shell_complete=complete_group)
 @click.option("--failed", is_flag=True, help="Only what failed or was rolled back.")
 @click.option("--since", metavar="TIME", help=f"Nothing that ended before that: {HOW}.")
-@click.option("--limit", metavar="N", type=click.IntRange(1), help="No more than so many.")
+@click.option(
+    "--limit", metavar="N", type=click.IntRange(1), help="No more than so many."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_context
 def history(
@@ -50,8 +52,12 @@ def history(
 
     earliest = _earliest(since)
     deployment: Deployment = context.obj()
-    targets = [find_group(deployment, group) for group in groups] or list(deployment.records.all())
-    records, unreadable = _read(deployment, sorted(set(targets), key=lambda target: target.key))
+    targets = [find_group(deployment, group) for group in groups] or list(
+        deployment.records.all()
+    )
+    records, unreadable = _read(
+        deployment, sorted(set(targets), key=lambda target: target.key)
+    )
     trace = Trace() if groups else deployment.records.trace()
     ends = chosen(all_ends(records, trace), failed=failed, since=earliest, limit=limit)
     if as_json:
@@ -70,11 +76,15 @@ def _earliest(since: str | None) -> datetime | None:
         return None
     earliest = ago(since, datetime.now(UTC))
     if earliest is None:
-        raise click.BadParameter(f"{since!r} is no time; write it {HOW}", param_hint="--since")
+        raise click.BadParameter(
+            f"{since!r} is no time; write it {HOW}", param_hint="--since"
+        )
     return earliest
 
 
-def _read(deployment: Deployment, targets: Sequence[TargetId]) -> tuple[list[Record], list[str]]:
+def _read(
+    deployment: Deployment, targets: Sequence[TargetId]
+) -> tuple[list[Record], list[str]]:
     """The records, and why some can't be read: that keeps nobody from seeing the others."""
     from shared.errors import RemoteError
     from worker.ports import UNREADABLE
@@ -102,7 +112,9 @@ def _print(ends: Sequence[End], name_of: Callable[[TargetId], str]) -> None:
             (
                 when(outcome.at),
                 name_of(end.target) if end.target else NOWHERE,
-                outcome.result if outcome.count == 1 else f"{outcome.result}, {outcome.count} in a row",
+                outcome.result
+                if outcome.count == 1
+                else f"{outcome.result}, {outcome.count} in a row",
                 f"{outcome.image} (from {before})" if before else outcome.image,
                 ", ".join(outcome.containers),
                 "" if outcome.seconds is None else how_long(outcome.seconds),
@@ -110,7 +122,16 @@ def _print(ends: Sequence[End], name_of: Callable[[TargetId], str]) -> None:
                 outcome.detail,
             )
         )
-    columns = ("at (UTC)", "target", "result", "image", "containers", "took", "who", "detail")
+    columns = (
+        "at (UTC)",
+        "target",
+        "result",
+        "image",
+        "containers",
+        "took",
+        "who",
+        "detail",
+    )
     print_table(columns, rows, empty="nothing has been rolled out yet", titled=3)
 
 
@@ -121,13 +142,22 @@ def _print_now(records: Sequence[Record], name_of: Callable[[TargetId], str]) ->
     for record in records:
         name = name_of(record.target)
         if hold := record.hold:
-            more = [f"by {hold.by}" if hold.by else "", f"until {when(hold.until)} UTC" if hold.until else ""]
+            more = [
+                f"by {hold.by}" if hold.by else "",
+                f"until {when(hold.until)} UTC" if hold.until else "",
+            ]
             who = ", ".join(filter(None, more))
-            print_line(f"{name} is held since {when(hold.since)} UTC: {hold.reason}{f' ({who})' if who else ''}")
+            print_line(
+                f"{name} is held since {when(hold.since)} UTC: {hold.reason}{f' ({who})' if who else ''}"
+            )
         elif record.deeds:
             last = record.deeds[0]
-            print_line(f"{name}: {last.what}, at {when(last.at)} UTC{f' by {last.by}' if last.by else ''}")
+            print_line(
+                f"{name}: {last.what}, at {when(last.at)} UTC{f' by {last.by}' if last.by else ''}"
+            )
         trouble = trouble_of(record)
         for message in record.waiting().values():
             why = f": {trouble}" if trouble else ""
-            print_line(f"{name}: {message.push.image} waits (received {when(message.received_at)} UTC){why}")
+            print_line(
+                f"{name}: {message.push.image} waits (received {when(message.received_at)} UTC){why}"
+            )

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from worker.commands.naming import GROUP_HELP, complete_group, find_group, held_back, known_targets
+from worker.commands.naming import (
+    GROUP_HELP,
+    complete_group,
+    find_group,
+    held_back,
+    known_targets,
+)
 from worker.commands.output import count_of, example, print_json, print_line, when
 from worker.commands.people import by_option, in_unicode
 from worker.commands.side_by_side import side_by_side
@@ -31,7 +37,9 @@ Changed = tuple["Record", "Record"]
 @click.argument("groups", metavar="[GROUP]…", nargs=-1, shell_complete=complete_group)
 @click.option("--all", "everything", is_flag=True, help="Every target.")
 @click.option("--reason", required=True, help="Why, for whoever looks at its history.")
-@click.option("--until", metavar="TIME", help=f"It ends by itself then, within a minute: {HOW}.")
+@click.option(
+    "--until", metavar="TIME", help=f"It ends by itself then, within a minute: {HOW}."
+)
 @by_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_context
@@ -55,16 +63,24 @@ def hold(
     how_long = f" until {when(end)} UTC" if end else ""
 
     def held(record: Record) -> Record:
-        return hold_record(record, reason, now, by, end).with_deed(f"held{how_long}: {reason}", by, now)
+        return hold_record(record, reason, now, by, end).with_deed(
+            f"held{how_long}: {reason}", by, now
+        )
 
     def write(deployment: Deployment, target: TargetId) -> Changed:
         record, etag = deployment.records.load(target)
         changed = held(record)
-        deployment.records.save(changed, etag)  # nothing needs to look at the group for it
+        deployment.records.save(
+            changed, etag
+        )  # nothing needs to look at the group for it
         return record, changed
 
     def say(before: Record, _after: Record) -> str:
-        earlier = f" (before, since {when(before.hold.since)} UTC: {before.hold.reason})" if before.hold else ""
+        earlier = (
+            f" (before, since {when(before.hold.since)} UTC: {before.hold.reason})"
+            if before.hold
+            else ""
+        )
         return f"{before.target} is held{how_long}: {reason}{earlier}"
 
     deployment: Deployment = context.obj()
@@ -83,7 +99,12 @@ def hold(
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_context
 def release(
-    context: click.Context, *, groups: tuple[str, ...], everything: bool, by: str | None, as_json: bool
+    context: click.Context,
+    *,
+    groups: tuple[str, ...],
+    everything: bool,
+    by: str | None,
+    as_json: bool,
 ) -> None:
     """`aci-hooks release GROUP`."""
     from worker.controller.timers import change
@@ -134,13 +155,19 @@ def _end(until: str | None, now: datetime) -> datetime | None:
         return None
     end = ahead(until, now)
     if end is None:
-        raise click.BadParameter(f"{until!r} is no time; write it {HOW}", param_hint="--until")
+        raise click.BadParameter(
+            f"{until!r} is no time; write it {HOW}", param_hint="--until"
+        )
     if end <= now:
-        raise click.BadParameter(f"{when(end)} UTC is over already", param_hint="--until")
+        raise click.BadParameter(
+            f"{when(end)} UTC is over already", param_hint="--until"
+        )
     return end.astimezone(UTC)
 
 
-def _targets(deployment: Deployment, groups: Sequence[str], *, everything: bool) -> list[TargetId]:
+def _targets(
+    deployment: Deployment, groups: Sequence[str], *, everything: bool
+) -> list[TargetId]:
     if everything == bool(groups):
         raise click.UsageError("Name the groups, or say --all.")
     if not everything:
@@ -151,7 +178,10 @@ def _targets(deployment: Deployment, groups: Sequence[str], *, everything: bool)
 
 
 def _change_all(
-    deployment: Deployment, targets: Sequence[TargetId], write: Callable[[Deployment, TargetId], Changed], doing: str
+    deployment: Deployment,
+    targets: Sequence[TargetId],
+    write: Callable[[Deployment, TargetId], Changed],
+    doing: str,
 ) -> list[tuple[TargetId, Changed | str]]:
     """The records before and after, or why one could not be written: that keeps no other from being."""
     from shared.errors import RemoteError
@@ -168,11 +198,22 @@ def _change_all(
 
 
 def _report(
-    changes: Sequence[tuple[TargetId, Changed | str]], say: Callable[[Record, Record], str], *, as_json: bool
+    changes: Sequence[tuple[TargetId, Changed | str]],
+    say: Callable[[Record, Record], str],
+    *,
+    as_json: bool,
 ) -> None:
-    told = [(target, done if isinstance(done, str) else say(*done), isinstance(done, str)) for target, done in changes]
+    told = [
+        (target, done if isinstance(done, str) else say(*done), isinstance(done, str))
+        for target, done in changes
+    ]
     if as_json:
-        print_json([{"target": target.model_dump(), "done": not bad, "detail": text} for target, text, bad in told])
+        print_json(
+            [
+                {"target": target.model_dump(), "done": not bad, "detail": text}
+                for target, text, bad in told
+            ]
+        )
     else:
         for target, text, bad in told:
             print_line(f"{target}: {text}" if bad else text, err=bad)
@@ -191,5 +232,8 @@ def _still_held(deployment: Deployment, record: Record) -> str:
     try:
         return " and ".join(held_back(record, deployment.arm.get(record.target)))
     except RemoteError as error:
-        print_line(f"can't tell whether it is held by a resource tag or stopped: {error}", err=True)
+        print_line(
+            f"can't tell whether it is held by a resource tag or stopped: {error}",
+            err=True,
+        )
         return ""

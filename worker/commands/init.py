@@ -22,11 +22,26 @@ if TYPE_CHECKING:
     short_help="Print a targets file for the groups that exist.",
     epilog=example("init --resource-group web > targets.yaml"),
 )
-@click.option("--subscription", metavar="ID", help="Where to look.  [default: AZURE_SUBSCRIPTION_ID]")
+@click.option(
+    "--subscription",
+    metavar="ID",
+    help="Where to look.  [default: AZURE_SUBSCRIPTION_ID]",
+)
 @click.option("--resource-group", metavar="NAME", help="Look in this one alone.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array: groups, images and withheld secrets.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="One JSON array: groups, images and withheld secrets.",
+)
 @click.pass_context
-def init(context: click.Context, *, subscription: str | None, resource_group: str | None, as_json: bool) -> None:
+def init(
+    context: click.Context,
+    *,
+    subscription: str | None,
+    resource_group: str | None,
+    as_json: bool,
+) -> None:
     """`aci-hooks init`."""
     from worker.targets.starter import starter
 
@@ -34,12 +49,18 @@ def init(context: click.Context, *, subscription: str | None, resource_group: st
     arm, settings = opening.arm()
     where = subscription or settings.subscription
     if not where:
-        raise click.UsageError("Say which subscription: --subscription, or AZURE_SUBSCRIPTION_ID.")
+        raise click.UsageError(
+            "Say which subscription: --subscription, or AZURE_SUBSCRIPTION_ID."
+        )
     groups, problems = _read(arm, where, resource_group)
     if as_json:
         print_json(
             [
-                {"target": one.id.model_dump(), "images": one.images, "secrets": one.withheld()}
+                {
+                    "target": one.id.model_dump(),
+                    "images": one.images,
+                    "secrets": one.withheld(),
+                }
                 for one in sorted(groups, key=lambda group: group.id.key)
             ]
         )
@@ -51,7 +72,9 @@ def init(context: click.Context, *, subscription: str | None, resource_group: st
     sys.exit(1 if problems else 0)
 
 
-def _read(arm: Arm, subscription: str, resource_group: str | None) -> tuple[list[ContainerGroup], list[str]]:
+def _read(
+    arm: Arm, subscription: str, resource_group: str | None
+) -> tuple[list[ContainerGroup], list[str]]:
     """The groups, each read by itself as a rollout would read it; and why some can't be."""
     from shared.errors import RemoteError
 
@@ -61,7 +84,9 @@ def _read(arm: Arm, subscription: str, resource_group: str | None) -> tuple[list
         except RemoteError as error:
             return f"{group.id}: {error}"
 
-    found = side_by_side(read, list(arm.list(subscription, resource_group)), "reading the groups")
+    found = side_by_side(
+        read, list(arm.list(subscription, resource_group)), "reading the groups"
+    )
     return [history for history in found if not isinstance(history, str)], [
         history for history in found if isinstance(history, str)
     ]

@@ -34,7 +34,9 @@ class Place:
 class LazyGroup(click.Group):
     """Commands by their places. Whatever of click asks for all of them gets them, imported."""
 
-    def __init__(self, *arguments: Any, places: Mapping[str, Place], **options: Any) -> None:
+    def __init__(
+        self, *arguments: Any, places: Mapping[str, Place], **options: Any
+    ) -> None:
         self._places = places
         self._loaded: dict[str, click.Command] = {}
         super().__init__(*arguments, **options)
@@ -56,7 +58,9 @@ class LazyGroup(click.Group):
         """One command, imported."""
         return self._load(cmd_name) if cmd_name in self._places else None
 
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(
+        self, ctx: click.Context, incomplete: str
+    ) -> list[CompletionItem]:
         """The names and options that begin so; nothing is imported for them."""
         names = [
             CompletionItem(name, help=self._places[name].help)
@@ -66,7 +70,9 @@ class LazyGroup(click.Group):
         # Not the group's own method, which would import every command to name it.
         return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
         """The list of commands in the help; nothing is imported for it."""
         with formatter.section("Commands"):
             formatter.write_dl(list(self._rows(ctx)))

@@ -32,7 +32,9 @@ def find_group(deployment: Deployment, text: str) -> TargetId:
     be set while Azure is down. A name that means no group, or several, is a wrong argument (click.UsageError), unless
     some groups could not be listed: it may be the name of one of those.
     """
-    near_by = set(deployment.records.all()) | {target.id for target in deployment.catalogue.all()}
+    near_by = set(deployment.records.all()) | {
+        target.id for target in deployment.catalogue.all()
+    }
     # With a slash in front, `shop` means no group that is called `workshop`.
     wanted = f"/{text.lower().strip('/')}"
     if wanted.count("/") == _WHOLE and (found := _named(wanted, near_by)):
@@ -46,13 +48,21 @@ def find_group(deployment: Deployment, text: str) -> TargetId:
         names = ", ".join(sorted(target.key for target in found))
         raise click.UsageError(f"{text} is ambiguous: it may be any of {names}")
     unseen = deployment.catalogue.problems()
-    sentence = "; ".join([_unknown(text, known), *(f"not looked at: {problem}" for problem in unseen)])
-    raise click.ClickException(sentence) if unseen or listed is None else click.UsageError(sentence)
+    sentence = "; ".join(
+        [_unknown(text, known), *(f"not looked at: {problem}" for problem in unseen)]
+    )
+    raise (
+        click.ClickException(sentence)
+        if unseen or listed is None
+        else click.UsageError(sentence)
+    )
 
 
 def known_targets(deployment: Deployment) -> list[TargetId]:
     """Every target, as far as the groups can be listed now; says so where they can't."""
-    known = (_listed(deployment) or set()) | {target.id for target in deployment.catalogue.all()}
+    known = (_listed(deployment) or set()) | {
+        target.id for target in deployment.catalogue.all()
+    }
     return sorted(known, key=lambda target: target.key)
 
 
@@ -60,24 +70,35 @@ def is_group(deployment: Deployment, text: str) -> bool:
     """Does it name a group, or several? An id of a push has no slash in it, and is hexadecimal."""
     if "/" in text:
         return True
-    known = set(deployment.records.all()) | {target.id for target in deployment.catalogue.all()}
+    known = set(deployment.records.all()) | {
+        target.id for target in deployment.catalogue.all()
+    }
     if _named(f"/{text.lower()}", known):
         return True
-    return not _ID.fullmatch(text) or bool(_named(f"/{text.lower()}", _listed(deployment) or ()))
+    return not _ID.fullmatch(text) or bool(
+        _named(f"/{text.lower()}", _listed(deployment) or ())
+    )
 
 
-def complete_group(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+def complete_group(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[str]:
     """What GROUP may become in a shell: the groups of the targets file and those with a record."""
     from shared.environment import SettingsError
     from worker.targets.file import TargetsError
 
     try:
         deployment: Deployment = context.obj.deployment()
-        known = {target.id for target in deployment.catalogue.all()} | set(deployment.records.all())
+        known = {target.id for target in deployment.catalogue.all()} | set(
+            deployment.records.all()
+        )
     except (SettingsError, TargetsError, RemoteError):
         return []  # the command itself says what is wrong, not the middle of a line that is being typed
     alone = Counter(target.container_group for target in known)
-    names = {*map(names_of(known), known), *(name for name, count in alone.items() if count == 1)}
+    names = {
+        *map(names_of(known), known),
+        *(name for name, count in alone.items() if count == 1),
+    }
     return sorted(name for name in names if name.lower().startswith(incomplete.lower()))
 
 
@@ -88,7 +109,10 @@ def held_back(record: Record, group: ContainerGroup) -> list[str]:
     by_hand = f"held by hand: {record.hold.reason}" if record.hold else ""
     by_tag = hold_reason(group.tags)
     reasons = (by_hand, f"held by a resource tag: {by_tag}" if by_tag else "")
-    return [*filter(None, reasons), *(["stopped by its owner"] if group.stopped else [])]
+    return [
+        *filter(None, reasons),
+        *(["stopped by its owner"] if group.stopped else []),
+    ]
 
 
 def _listed(deployment: Deployment) -> set[TargetId] | None:
@@ -107,6 +131,12 @@ def _named(wanted: str, known: Collection[TargetId]) -> list[TargetId]:
 def _unknown(text: str, known: Collection[TargetId]) -> str:
     name_of = names_of(known)
     names_known = sorted(name_of(target) for target in known)
-    near = difflib.get_close_matches(text, [*names_known, *(name.rpartition("/")[2] for name in names_known)], n=1)
-    hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(names_known) or 'none'}"
+    near = difflib.get_close_matches(
+        text, [*names_known, *(name.rpartition("/")[2] for name in names_known)], n=1
+    )
+    hint = (
+        f"; did you mean {near[0]}?"
+        if near
+        else f"; known are {', '.join(names_known) or 'none'}"
+    )
     return f"no target and no record is named {text}{hint}"

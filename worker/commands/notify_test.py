@@ -31,7 +31,9 @@ def notify_test(context: click.Context, *, as_json: bool) -> None:
 
     deployment: Deployment = context.obj()
     group = TargetId(
-        subscription="00000000-0000-0000-0000-000000000000", resource_group="test", container_group="notify-test"
+        subscription="00000000-0000-0000-0000-000000000000",
+        resource_group="test",
+        container_group="notify-test",
     )
     notice = Notice(
         "updated",
@@ -47,10 +49,23 @@ def notify_test(context: click.Context, *, as_json: bool) -> None:
     )
     results = deployment.notifier.try_each(notice)
     if as_json:
-        print_json([{"notify": one.place, "delivered": one.problem is None, "problem": one.problem} for one in results])
+        print_json(
+            [
+                {
+                    "notify": one.place,
+                    "delivered": one.problem is None,
+                    "problem": one.problem,
+                }
+                for one in results
+            ]
+        )
     else:
         rows = [(one.place, one.service or "", _what(one)) for one in results]
-        print_table(("notify", "service", "result"), rows, empty="nobody is notified: the targets file has no `notify`")
+        print_table(
+            ("notify", "service", "result"),
+            rows,
+            empty="nobody is notified: the targets file has no `notify`",
+        )
     sys.exit(1 if any(result.problem for result in results) else 0)
 
 

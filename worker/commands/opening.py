@@ -83,7 +83,9 @@ class Opening:
         from shared.settings import IngressSettings, WorkerSettings, variables
         from shared.telemetry import configure_logging
 
-        hints = misspelt(environment, [*variables(WorkerSettings), *variables(IngressSettings)])
+        hints = misspelt(
+            environment, [*variables(WorkerSettings), *variables(IngressSettings)]
+        )
         try:
             settings = read_settings(WorkerSettings, environment)
         except SettingsError as error:

@@ -22,7 +22,13 @@ ROOMY = 120
 """Columns below which a wide table would break up ids and names."""
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str, titled: int = 0) -> None:
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    empty: str,
+    titled: int = 0,
+) -> None:
     """A table on stdout, nothing cut; the sentence `empty` where there are no rows.
 
     With `titled`, and in less than ROOMY columns, each row is a block: so many cells as its title, the others beneath.
@@ -43,14 +49,20 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
             column.overflow = "fold"
             column.no_wrap = number < titled
         for row in rows:
-            table.add_row(*(cell if isinstance(cell, Text) else text(str(cell)) for cell in row))
+            table.add_row(
+                *(cell if isinstance(cell, Text) else text(str(cell)) for cell in row)
+            )
         out.print(table)
 
 
 def print_json(value: Any, *, in_a_line: bool = False) -> None:
     """One JSON document on stdout."""
     indent = None if in_a_line else 2
-    click.echo(printable_json(json.dumps(value, indent=indent, ensure_ascii=False, default=str)))
+    click.echo(
+        printable_json(
+            json.dumps(value, indent=indent, ensure_ascii=False, default=str)
+        )
+    )
 
 
 def print_line(line: str, *, err: bool = False) -> None:
@@ -87,7 +99,9 @@ def example(arguments: str) -> str:
     return f"Example: aci-hooks {arguments}"
 
 
-def _print_block(out: Console, columns: Sequence[str], cells: Sequence[str], titled: int) -> None:
+def _print_block(
+    out: Console, columns: Sequence[str], cells: Sequence[str], titled: int
+) -> None:
     from rich.padding import Padding
 
     out.print(text("  ".join(cell for cell in cells[:titled] if cell), style="bold"))

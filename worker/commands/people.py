@@ -17,7 +17,11 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def by_option(command: Command) -> Command:
     """The option `--by`: who does it, for whoever looks at the history; the user of this machine by default."""
     says_who = "Who does it, for the history.  [default: your user name]"
-    return click.option("--by", callback=lambda _context, _parameter, name: somebody(name), help=says_who)(command)
+    return click.option(
+        "--by",
+        callback=lambda _context, _parameter, name: somebody(name),
+        help=says_who,
+    )(command)
 
 
 def somebody(name: str | None) -> str | None:
@@ -25,7 +29,11 @@ def somebody(name: str | None) -> str | None:
     if name is None:
         try:
             name = getpass.getuser()
-        except (OSError, KeyError, ImportError):  # a container that runs under a number has no name
+        except (
+            OSError,
+            KeyError,
+            ImportError,
+        ):  # a container that runs under a number has no name
             return None
     name = " ".join(in_unicode(name).split())
     return name[:MOST] or None

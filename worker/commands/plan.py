@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
 NOT_THERE = "not in its registry yet: a push of it now would be a dead letter"
 _LINES = {"+": "green", "-": "red", "@": "cyan"}
-_ACTIONS = {"update": "bold green", "restart": "bold green", "fail": "bold red", "held": "bold yellow"}
+_ACTIONS = {
+    "update": "bold green",
+    "restart": "bold green",
+    "fail": "bold red",
+    "held": "bold yellow",
+}
 _WOULD = {
     "update": "would be updated",
     "restart": "would be restarted",
@@ -46,7 +51,11 @@ _WOULD = {
     epilog=example("plan acme/shop:v2"),
 )
 @click.argument("image")
-@click.option("--short", is_flag=True, help="A line a group, without the differences. Several alike are one line.")
+@click.option(
+    "--short",
+    is_flag=True,
+    help="A line a group, without the differences. Several alike are one line.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_context
 def plan(context: click.Context, *, image: str, short: bool, as_json: bool) -> None:
@@ -57,25 +66,53 @@ def plan(context: click.Context, *, image: str, short: bool, as_json: bool) -> N
     unseen = deployment.catalogue.problems()
     if as_json:
         # A place that could not be looked at is an entry, too, so that no program takes the array for complete.
-        failed: dict[str, Any] = {"target": None, "action": "fail", "changes": [], "restarts": [], "diff": ""}
-        print_json([*map(_as_json, plans), *({**failed, "reasons": [problem]} for problem in unseen)])
+        failed: dict[str, Any] = {
+            "target": None,
+            "action": "fail",
+            "changes": [],
+            "restarts": [],
+            "diff": "",
+        }
+        print_json(
+            [
+                *map(_as_json, plans),
+                *({**failed, "reasons": [problem]} for problem in unseen),
+            ]
+        )
     else:
         _print_all(plans, short=short)
         for problem in unseen:
             console().print(text(f"not looked at: {problem}", style="bold red"))
-        print_line(_summary(plans) if plans else f"no target runs {message.push.image.name}: a push of it is ignored")
+        print_line(
+            _summary(plans)
+            if plans
+            else f"no target runs {message.push.image.name}: a push of it is ignored"
+        )
     sys.exit(1 if unseen or any(one.action == "fail" for one in plans) else 0)
 
 
 def _plans(deployment: Deployment, message: UpdateMessage) -> list[Plan]:
     known = {target.id for target in deployment.catalogue.all()}
-    targets = [target for target in deployment.catalogue.concerned(message.push.image) if target.id in known]
+    targets = [
+        target
+        for target in deployment.catalogue.concerned(message.push.image)
+        if target.id in known
+    ]
     # Asked for once, and only if a group runs that repository: whoever names an image does not say where we connect to.
     ask_once = Once(lambda: _digest(deployment, message))
-    return side_by_side(lambda target: _plan(deployment, target, message, ask_once), targets, "reading the targets")
+    return side_by_side(
+        lambda target: _plan(deployment, target, message, ask_once),
+        targets,
+        "reading the targets",
+    )
 
 
-def _plan(deployment: Deployment, target: Target, message: UpdateMessage, ask_once: Callable[[], Digest]) -> Plan:
+def _plan(
+    deployment: Deployment,
+    target: Target,
+    message: UpdateMessage,
+    ask_once: Callable[[], Digest],
+) -> Plan:
     from shared.errors import RemoteError
     from worker.core.following import followings
     from worker.core.look import Absence
@@ -90,7 +127,15 @@ def _plan(deployment: Deployment, target: Target, message: UpdateMessage, ask_on
         digest = ask_once() if is_followed else None
         rules = replace(deployment.rules(), secrets=frozenset(target.secrets))
         known = None if isinstance(digest, Absence) else digest
-        one = plan_target(target, group, record, message, known, rules, group.azure_time(datetime.now(UTC)))
+        one = plan_target(
+            target,
+            group,
+            record,
+            message,
+            known,
+            rules,
+            group.azure_time(datetime.now(UTC)),
+        )
         # People plan before they push, so a missing image is planned as if it were there, with a word of warning.
         if isinstance(digest, Absence):
             one = replace(one, reasons=(*one.reasons, NOT_THERE))
@@ -120,7 +165,10 @@ def _as_json(one: Plan) -> dict[str, Any]:
         "target": one.target.id.model_dump(),
         "action": one.action,
         "reasons": one.reasons,
-        "changes": [{"container": each.container, "from": each.before, "to": each.after} for each in one.changes],
+        "changes": [
+            {"container": each.container, "from": each.before, "to": each.after}
+            for each in one.changes
+        ],
         "restarts": one.restarts,
         "diff": "\n".join(one.diff),
     }
@@ -136,7 +184,9 @@ def _print_all(plans: list[Plan], *, short: bool) -> None:
     for one in plans:
         alike.setdefault((one.action, one.reasons), []).append(name_of(one.target.id))
     for (action, reasons), names in alike.items():
-        line = text(f"{', '.join(names)}: ", "bold").append(text(_WOULD[action], _ACTIONS.get(action, "bold")))
+        line = text(f"{', '.join(names)}: ", "bold").append(
+            text(_WOULD[action], _ACTIONS.get(action, "bold"))
+        )
         console().print(line.append(text(f": {'; '.join(reasons)}" if reasons else "")))
 
 

@@ -31,12 +31,30 @@ PATIENCE = 1800.0
 @click.argument("image")
 @click.option("--wait", is_flag=True, help="Follow it to its end.")
 @click.option(
-    "--timeout", metavar="SECONDS", type=click.FloatRange(0), default=PATIENCE, show_default=True, help="With --wait."
+    "--timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(0),
+    default=PATIENCE,
+    show_default=True,
+    help="With --wait.",
 )
 @by_option
-@click.option("--json", "as_json", is_flag=True, help="JSON: one object with the id; with --wait, one a line.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="JSON: one object with the id; with --wait, one a line.",
+)
 @click.pass_context
-def push(context: click.Context, *, image: str, wait: bool, timeout: float, by: str | None, as_json: bool) -> None:
+def push(
+    context: click.Context,
+    *,
+    image: str,
+    wait: bool,
+    timeout: float,
+    by: str | None,
+    as_json: bool,
+) -> None:
     """`aci-hooks push IMAGE`."""
     from shared import tracing
     from shared.errors import RemoteError
@@ -44,12 +62,19 @@ def push(context: click.Context, *, image: str, wait: bool, timeout: float, by: 
 
     message = pushed(image, by)
     deployment: Deployment = context.obj()
-    about = {"aci_hooks.push.id": message.id, "aci_hooks.image": str(message.push.image)}
+    about = {
+        "aci_hooks.push.id": message.id,
+        "aci_hooks.image": str(message.push.image),
+    }
     with (
         tracing.traced(deployment.settings, "aci-hooks", deployment.redaction),
         tracing.span("push by hand", "producer", about) as span,
     ):
-        deployment.send(message.model_copy(update={"traceparent": span.traceparent or message.traceparent}))
+        deployment.send(
+            message.model_copy(
+                update={"traceparent": span.traceparent or message.traceparent}
+            )
+        )
     if as_json:
         print_json({"id": message.id, "image": str(message.push.image)}, in_a_line=wait)
     else:
@@ -57,9 +82,20 @@ def push(context: click.Context, *, image: str, wait: bool, timeout: float, by: 
     # Only a hint: if the targets can't be listed now, the worker will find them later.
     with contextlib.suppress(RemoteError):
         if nobody_runs(deployment, message.push.image):
-            print_line(f"no target runs {message.push.image.name} at present, so the push will be ignored", err=True)
+            print_line(
+                f"no target runs {message.push.image.name} at present, so the push will be ignored",
+                err=True,
+            )
     if wait:
-        sys.exit(follow_push(deployment, message.id, Screen(as_json=as_json), timeout, message.push.image))
+        sys.exit(
+            follow_push(
+                deployment,
+                message.id,
+                Screen(as_json=as_json),
+                timeout,
+                message.push.image,
+            )
+        )
 
 
 def pushed(image: str, by: str | None = None) -> UpdateMessage:
@@ -75,10 +111,19 @@ def pushed(image: str, by: str | None = None) -> UpdateMessage:
     except InvalidImage as error:
         raise click.BadParameter(str(error), param_hint="IMAGE") from error
     if reference.tag is None:
-        raise click.BadParameter(f"the tag is missing; expected for example {reference.name}:v2", param_hint="IMAGE")
+        raise click.BadParameter(
+            f"the tag is missing; expected for example {reference.name}:v2",
+            param_hint="IMAGE",
+        )
     now = datetime.now(UTC)
     push = Push.of(MANUAL, reference, pushed_at=now, pusher=by, proof="operator")
-    return UpdateMessage(id=uuid.uuid4().hex, kind="push", push=push, received_at=now, traceparent=new_traceparent())
+    return UpdateMessage(
+        id=uuid.uuid4().hex,
+        kind="push",
+        push=push,
+        received_at=now,
+        traceparent=new_traceparent(),
+    )
 
 
 def nobody_runs(deployment: Deployment, image: ImageReference) -> bool:
@@ -88,7 +133,11 @@ def nobody_runs(deployment: Deployment, image: ImageReference) -> bool:
     concerned = deployment.catalogue.concerned(image)
     listed = deployment.catalogue.listed()
     for target in concerned:
-        images = listed[target.id].images if target.id in listed else deployment.arm.get(target.id).images
+        images = (
+            listed[target.id].images
+            if target.id in listed
+            else deployment.arm.get(target.id).images
+        )
         if find_targets(image.name, [target], {target.id: images}):
             return False
     return True

@@ -28,26 +28,46 @@ if TYPE_CHECKING:
 )
 @click.argument("group", shell_complete=complete_group)
 @click.option(
-    "--to", metavar="IMAGE", help="To this image of a container's own repository, by tag or digest, and no other."
+    "--to",
+    metavar="IMAGE",
+    help="To this image of a container's own repository, by tag or digest, and no other.",
 )
 @click.option("--reason", help="Why, for whoever looks at its history.")
 @by_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object, with the id of the way back.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="One JSON object, with the id of the way back.",
+)
 @click.pass_context
 def rollback(
-    context: click.Context, *, group: str, to: str | None, reason: str | None, by: str | None, as_json: bool
+    context: click.Context,
+    *,
+    group: str,
+    to: str | None,
+    reason: str | None,
+    by: str | None,
+    as_json: bool,
 ) -> None:
     """`aci-hooks rollback GROUP`."""
     from shared.errors import RemoteError
     from worker.controller.timers import change
-    from worker.record.overrides import NothingToRollBackTo, Wish, roll_back, what_comes_back
+    from worker.record.overrides import (
+        NothingToRollBackTo,
+        Wish,
+        roll_back,
+        what_comes_back,
+    )
 
     wish = Wish(_image(to), in_unicode(reason or "").strip() or None, by)
     deployment: Deployment = context.obj()
     target = find_group(deployment, group)
     message_id, now = uuid.uuid4().hex, datetime.now(UTC)
     running: Mapping[str, str] = {}
-    with contextlib.suppress(RemoteError):  # what the record knows is enough, unless a failed push was left there
+    with contextlib.suppress(
+        RemoteError
+    ):  # what the record knows is enough, unless a failed push was left there
         running = deployment.arm.get(target).images
 
     def went_back(record: Record) -> Record:
@@ -55,18 +75,31 @@ def rollback(
         if changed == record:
             return record
         why = f": {wish.reason}" if wish.reason else ""
-        return changed.with_deed(f"rolled back to {', '.join(what_comes_back(changed))}{why}", by, now)
+        return changed.with_deed(
+            f"rolled back to {', '.join(what_comes_back(changed))}{why}", by, now
+        )
 
     try:
-        before, record = until_written(lambda: change(deployment.ports, target, went_back))
+        before, record = until_written(
+            lambda: change(deployment.ports, target, went_back)
+        )
     except NothingToRollBackTo as error:
         raise click.ClickException(str(error)) from error
     images = what_comes_back(record)
     dropped = sorted(waiting_images(before) - waiting_images(record))
     if as_json:
-        print_json({"id": message_id, "target": target.model_dump(), "images": images, "dropped": dropped})
+        print_json(
+            {
+                "id": message_id,
+                "target": target.model_dump(),
+                "images": images,
+                "dropped": dropped,
+            }
+        )
         return
-    print_line(f"{target} goes back to {', '.join(images)}, and is held there until `aci-hooks release {group}`")
+    print_line(
+        f"{target} goes back to {', '.join(images)}, and is held there until `aci-hooks release {group}`"
+    )
     if dropped:
         print_line(f"not rolled out any more: {', '.join(dropped)}")
 
@@ -81,5 +114,8 @@ def _image(to: str | None) -> ImageReference | None:
     except InvalidImage as error:
         raise click.BadParameter(str(error), param_hint="--to") from error
     if image.tag is None and image.digest is None:
-        raise click.BadParameter(f"the tag is missing; expected for example {image.name}:v2", param_hint="--to")
+        raise click.BadParameter(
+            f"the tag is missing; expected for example {image.name}:v2",
+            param_hint="--to",
+        )
     return image

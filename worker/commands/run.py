@@ -39,7 +39,11 @@ GAUGES = "gauges"
     short_help="Process the queue until SIGTERM.",
     epilog=example("run --drain"),
 )
-@click.option("--drain", is_flag=True, help="Exit 0 once nothing is left except groups that wait for their owner.")
+@click.option(
+    "--drain",
+    is_flag=True,
+    help="Exit 0 once nothing is left except groups that wait for their owner.",
+)
 @click.pass_context
 def run(context: click.Context, *, drain: bool) -> None:
     """`aci-hooks run [--drain]`."""
@@ -66,7 +70,11 @@ def run(context: click.Context, *, drain: bool) -> None:
         try:
             serve_monitoring(settings.worker_port, lambda: _not_ready(deployment))
         except OSError as error:
-            fail([f"ACI_HOOKS_WORKER_PORT: cannot listen on {settings.worker_port}: {error.strerror}"])
+            fail(
+                [
+                    f"ACI_HOOKS_WORKER_PORT: cannot listen on {settings.worker_port}: {error.strerror}"
+                ]
+            )
     try:
         deployment.ensure_storage()
     except RemoteError as error:
@@ -78,7 +86,9 @@ def run(context: click.Context, *, drain: bool) -> None:
         run_every("turn", worker.stopping, lambda: RENEWAL, turn.renew)
     run_every("patrol", worker.stopping, lambda: LOOK, deployment.patrol_if_due)
     if settings.sweep_interval:
-        jittered = partial(random.uniform, settings.sweep_interval / 2, settings.sweep_interval)
+        jittered = partial(
+            random.uniform, settings.sweep_interval / 2, settings.sweep_interval
+        )
         run_every("sweep", worker.stopping, jittered, deployment.sweep_if_due)
     log.info("worker started", queue=deployment.updates.name, drain=drain)
     finished = worker.run(drain=drain)
@@ -130,6 +140,9 @@ def _turn_of(deployment: Deployment) -> Turn:
     from worker.adapters.monitoring import TURN, SharedGauges, Turn
 
     name, records = str(uuid.uuid4()), deployment.records
-    turn = Turn(take=lambda: records.take_turn(GAUGES, name, TURN), give=lambda: records.end_turn(GAUGES, name))
+    turn = Turn(
+        take=lambda: records.take_turn(GAUGES, name, TURN),
+        give=lambda: records.end_turn(GAUGES, name),
+    )
     REGISTRY.register(SharedGauges(turn, deployment.gauging().read))
     return turn

@@ -17,7 +17,9 @@ Thing = TypeVar("Thing")
 Result = TypeVar("Result")
 
 
-def side_by_side(look: Callable[[Thing], Result], things: Iterable[Thing], doing: str | None) -> list[Result]:
+def side_by_side(
+    look: Callable[[Thing], Result], things: Iterable[Thing], doing: str | None
+) -> list[Result]:
     """What `look` gives for each of the things, in their order. What it raises comes up, and what waits is not begun.
 
     On a terminal a bar says how far it is, with `doing` in front of it; without that there is no bar.
@@ -53,7 +55,9 @@ class Once(Generic[Result]):
         return self._made.result()
 
 
-def _with_a_bar(looks: Sequence[Future[Result]], doing: str | None) -> Iterator[Future[Result]]:
+def _with_a_bar(
+    looks: Sequence[Future[Result]], doing: str | None
+) -> Iterator[Future[Result]]:
     if doing is None or len(looks) < BAR_FROM or not sys.stderr.isatty():
         yield from looks
         return
@@ -62,4 +66,8 @@ def _with_a_bar(looks: Sequence[Future[Result]], doing: str | None) -> Iterator[
 
     out = Console(stderr=True)
     # A terminal that can't go back in a line (TERM=dumb) would show a bar a step.
-    yield from looks if out.is_dumb_terminal else track(looks, doing, console=out, transient=True)
+    yield from (
+        looks
+        if out.is_dumb_terminal
+        else track(looks, doing, console=out, transient=True)
+    )

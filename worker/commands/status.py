@@ -11,8 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from worker.commands.naming import GROUP_HELP, complete_group, find_group, known_targets, names_of
-from worker.commands.output import ROOMY, console, count_of, example, print_json, print_line, text
+from worker.commands.naming import (
+    GROUP_HELP,
+    complete_group,
+    find_group,
+    known_targets,
+    names_of,
+)
+from worker.commands.output import (
+    ROOMY,
+    console,
+    count_of,
+    example,
+    print_json,
+    print_line,
+    text,
+)
 from worker.commands.side_by_side import side_by_side
 from worker.commands.times import how_long
 
@@ -48,9 +62,13 @@ _HEALTH = {"broken": "bold red", "starting": "cyan", "stopped": "yellow"}
 )
 @click.argument("groups", metavar="[GROUP]…", nargs=-1, shell_complete=complete_group)
 @click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array; with --watch, one a line.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON array; with --watch, one a line."
+)
 @click.pass_context
-def status(context: click.Context, *, groups: tuple[str, ...], watch: bool, as_json: bool) -> None:
+def status(
+    context: click.Context, *, groups: tuple[str, ...], watch: bool, as_json: bool
+) -> None:
     """`aci-hooks status [GROUP…]`."""
     deployment: Deployment = context.obj()
     targets = [find_group(deployment, group) for group in groups]
@@ -67,11 +85,15 @@ def status(context: click.Context, *, groups: tuple[str, ...], watch: bool, as_j
         console().print(_groups(found) if found else "no targets")
         print_line(_queues(deployment))
         _say_unlisted(deployment)
-    sys.exit(1 if any(one.unread for one in found) or deployment.catalogue.problems() else 0)
+    sys.exit(
+        1 if any(one.unread for one in found) or deployment.catalogue.problems() else 0
+    )
 
 
 def look(
-    deployment: Deployment, targets: Sequence[TargetId] = (), doing: str | None = "reading the groups"
+    deployment: Deployment,
+    targets: Sequence[TargetId] = (),
+    doing: str | None = "reading the groups",
 ) -> list[Status]:
     """The status of these groups, or of every target, trouble first."""
     chosen = list(targets) or known_targets(deployment)
@@ -103,8 +125,12 @@ def _groups(found: Sequence[Status]) -> Group:
 
     name_of = names_of(one.target for one in found)
     told = ((one, why) for one in found for why in _why(one))
-    reasons = [text(name_of(one.target), "bold").append(text(f": {why}")) for one, why in told]
-    shown = _table(found, name_of) if console().width >= ROOMY else _blocks(found, name_of)
+    reasons = [
+        text(name_of(one.target), "bold").append(text(f": {why}")) for one, why in told
+    ]
+    shown = (
+        _table(found, name_of) if console().width >= ROOMY else _blocks(found, name_of)
+    )
     return Group(shown, *(text(""), *reasons, text("")) if reasons else ())
 
 
@@ -140,8 +166,14 @@ def _blocks(found: Sequence[Status], name_of: Callable[[TargetId], str]) -> Grou
         lines.append(text("  ").join(cell for cell in cells[:TITLED] if cell))
         rest = zip(COLUMNS[TITLED:], cells[TITLED:], strict=True)
         # What is held or waits says so itself.
-        named = [(f"{name}: " if name != "held or waiting" else "", cell) for name, cell in rest if cell]
-        lines += [Padding(text(name).append(cell), (0, 0, 0, 2)) for name, cell in named]
+        named = [
+            (f"{name}: " if name != "held or waiting" else "", cell)
+            for name, cell in rest
+            if cell
+        ]
+        lines += [
+            Padding(text(name).append(cell), (0, 0, 0, 2)) for name, cell in named
+        ]
     return Group(*lines)
 
 
@@ -190,7 +222,9 @@ def _say_unlisted(deployment: Deployment) -> None:
         print_line(f"not looked at: {problem}", err=True)
 
 
-def _watch(deployment: Deployment, targets: Sequence[TargetId], *, as_json: bool) -> None:
+def _watch(
+    deployment: Deployment, targets: Sequence[TargetId], *, as_json: bool
+) -> None:
     """Look until Ctrl-C: in place on a terminal, else one after the other."""
     from rich.live import Live
 

@@ -31,7 +31,8 @@ def sweep(context: click.Context, *, as_json: bool) -> None:
     unseen = deployment.catalogue.problems()
     if as_json:
         places: list[dict[str, object]] = [
-            {"target": None, "missed": [], "woken": 0, "problem": problem} for problem in unseen
+            {"target": None, "missed": [], "woken": 0, "problem": problem}
+            for problem in unseen
         ]
         print_json([*map(_as_json, results), *places])
     else:
@@ -46,8 +47,14 @@ def sweep(context: click.Context, *, as_json: bool) -> None:
             for swept in results
         ]
         rows += [("", "", 0, problem) for problem in unseen]
-        print_table(("target", "missed pushes enqueued", "woken", "problem"), rows, empty="no targets")
-    sys.exit(1 if unseen or any(swept.problem and not swept.held for swept in results) else 0)
+        print_table(
+            ("target", "missed pushes enqueued", "woken", "problem"),
+            rows,
+            empty="no targets",
+        )
+    sys.exit(
+        1 if unseen or any(swept.problem and not swept.held for swept in results) else 0
+    )
 
 
 def _as_json(swept: Swept) -> dict[str, object]:

@@ -22,7 +22,9 @@ def run_every(
 
     A failure is logged and ends nothing.
     """
-    threading.Thread(target=_repeat, args=(name, stopping, pause, work), name=name, daemon=True).start()
+    threading.Thread(
+        target=_repeat, args=(name, stopping, pause, work), name=name, daemon=True
+    ).start()
 
 
 def _repeat(
@@ -36,5 +38,7 @@ def _repeat(
             work()
         except RemoteError as error:
             log.warning(f"{name} failed, retrying later", error=str(error))
-        except Exception:  # this thread is the only one that does the work, so nothing may end it
+        except (
+            Exception
+        ):  # this thread is the only one that does the work, so nothing may end it
             log.exception(f"{name} failed, retrying later")

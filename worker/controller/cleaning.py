@@ -17,7 +17,9 @@ class Cleaning:
         self._ports = ports
         self._learnt: dict[str, object] = {}
 
-    def cleaned(self, group: ContainerGroup, target: Target, generation: int) -> ContainerGroup:
+    def cleaned(
+        self, group: ContainerGroup, target: Target, generation: int
+    ) -> ContainerGroup:
         """The group with the secrets redacted in everything that it says. `generation` is that of its last change."""
         # Before any of that is kept: evidence is cut, and half of a secret can't be recognised any more. Another worker
         # may have put the secrets onto the group, so this one may know none of them yet. It reads them once for each

@@ -55,7 +55,9 @@ class CrashLogs:
             return decided
         try:
             if at_fault := crashed(before, decided, group):
-                return self._with_lines(decided, at_fault, target, self._ports.last_lines)
+                return self._with_lines(
+                    decided, at_fault, target, self._ports.last_lines
+                )
         except RemoteError as error:
             self._not_read(target, error)
         except Exception:  # a bug of ours, or no thread left, must not keep a broken group from being rolled back
@@ -75,7 +77,13 @@ class CrashLogs:
         self._limit.run(lambda: self._ports.resolve(dict(target.secrets)), deadline)
         names = dict.fromkeys(name for names in at_fault.values() for name in names)
         lines = self._lines(target, list(names)[:MOST_CONTAINERS], read, deadline)
-        return with_logs(decided, {message_id: _joined(names, lines) for message_id, names in at_fault.items()})
+        return with_logs(
+            decided,
+            {
+                message_id: _joined(names, lines)
+                for message_id, names in at_fault.items()
+            },
+        )
 
     def _lines(
         self,
@@ -104,7 +112,9 @@ class CrashLogs:
         # in two, and once its one half is masked, nobody knows the other half.
         pairs = zip(written.split("\n"), plain(written).split("\n"), strict=True)
         readable = "\n".join(self._unless_secret(line, shown) for line, shown in pairs)
-        return last_lines(without_credentials(self._ports.redact(readable)).strip("\n"), LONGEST_LOG)
+        return last_lines(
+            without_credentials(self._ports.redact(readable)).strip("\n"), LONGEST_LOG
+        )
 
     def _unless_secret(self, line: str, shown: str) -> str:
         """The line as it is shown. A secret that itself contains control characters is only found as it was written."""
@@ -116,7 +126,12 @@ class CrashLogs:
         failure = self._ports.classified(error)
         is_right_missing = error.service == "arm" and error.status == 403
         if not is_right_missing:
-            log.info("crash log not read", target=str(target.id), code=failure.code, detail=failure.detail)
+            log.info(
+                "crash log not read",
+                target=str(target.id),
+                code=failure.code,
+                detail=failure.detail,
+            )
         elif not self._said_which_right_is_missing:
             self._said_which_right_is_missing = True
             log.warning(

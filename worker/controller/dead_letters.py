@@ -30,14 +30,20 @@ class Letter:
     @property
     def dead_lettered_at(self) -> datetime:
         """Since when it is a dead letter."""
-        return self.content.dead_lettered_at if isinstance(self.content, DeadLetter) else self.leased.inserted_at
+        return (
+            self.content.dead_lettered_at
+            if isinstance(self.content, DeadLetter)
+            else self.leased.inserted_at
+        )
 
     def summary(self) -> dict[str, Any]:
         """What `list --json` prints about it."""
         message = self.message
         about = {
             "image": str(message.push.image) if message else None,
-            "target": message.target.model_dump() if message and message.target else None,
+            "target": message.target.model_dump()
+            if message and message.target
+            else None,
         }
         if isinstance(self.content, DeadLetter):
             letter = self.content
@@ -109,7 +115,9 @@ def redrive(
             poison.renew(letter.leased)  # so that nobody else redrives it meanwhile
             # Forgive, then send. In the other order, a worker that is quick would find the push to have failed before.
             forgive(message)
-            updates.send(message.model_copy(update={"attempts": 0, "dequeued": 0}).encode())
+            updates.send(
+                message.model_copy(update={"attempts": 0, "dequeued": 0}).encode()
+            )
             # Send, then delete: a crash in between leaves the message and its letter, never neither.
             poison.complete(letter.leased)
         except LeaseLost:
@@ -139,12 +147,22 @@ def find(letters: list[Letter], wanted: Iterable[str]) -> list[Letter]:
     problems = []
     for beginning in wanted:
         # Every id begins with an empty text, which therefore names nothing.
-        fitting = [letter for letter in letters if beginning and letter.id.startswith(beginning)]
-        of_push = [letter for letter in letters if letter.message and letter.message.id == beginning]
+        fitting = [
+            letter
+            for letter in letters
+            if beginning and letter.id.startswith(beginning)
+        ]
+        of_push = [
+            letter
+            for letter in letters
+            if letter.message and letter.message.id == beginning
+        ]
         if len(fitting) == 1 or of_push:
             found |= {letter.id: letter for letter in of_push or fitting}
         else:
-            problems.append(f"{len(fitting) or 'no'} dead letters have an id that begins with {beginning!r}")
+            problems.append(
+                f"{len(fitting) or 'no'} dead letters have an id that begins with {beginning!r}"
+            )
     if problems:
         raise LookupError("; ".join(problems))
     return list(found.values())

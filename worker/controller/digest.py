@@ -12,7 +12,9 @@ from worker.targets.registries import Believe
 log = structlog.get_logger()
 
 
-def digest_of(registry: Images, push: Push, believe: Believe = "signed") -> Found | str | None:
+def digest_of(
+    registry: Images, push: Push, believe: Believe = "signed"
+) -> Found | str | None:
     """What the registry tells of the pushed *tag*; the sender's digest if it can't tell; None if neither is to be had.
 
     A webhook is a hint. Its digest is not asked for: with any secret, somebody could name an old image of the
@@ -23,11 +25,18 @@ def digest_of(registry: Images, push: Push, believe: Believe = "signed") -> Foun
     match registry.lookup(push.image):
         case Found() as found:
             if push.digest and push.digest not in found.digests:
-                log.warning("the tag points at another image than the push says", sent=push.digest, found=found.digest)
+                log.warning(
+                    "the tag points at another image than the push says",
+                    sent=push.digest,
+                    found=found.digest,
+                )
             return found
         case Absent(detail):
             raise RemoteError(
-                "registry", 404, "ManifestUnknown", f"{push.image} does not exist in its registry: {detail}"
+                "registry",
+                404,
+                "ManifestUnknown",
+                f"{push.image} does not exist in its registry: {detail}",
             )
         case Unknown(detail):  # pragma: no branch  (there is no fourth)
             # A registry that is private or down must not hold up a push whose sender names the digest and is believed.

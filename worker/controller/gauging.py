@@ -25,13 +25,20 @@ class Gauging:
         """Everything as it is now. Raises RemoteError."""
         ports = self.ports
         versions = dict(ports.records.versions())
-        self._seen = {target: self._record(target, etag) for target, etag in versions.items()}
+        self._seen = {
+            target: self._record(target, etag) for target, etag in versions.items()
+        }
         records = [record for _, record in self._seen.values() if record]
         targets = {target.id for target in ports.targets.all()}
-        held = [target for target, listed in ports.targets.listed().items() if listed.held]
+        held = [
+            target for target, listed in ports.targets.listed().items() if listed.held
+        ]
         letters = ports.poison.count()
         return Gauges(
-            messages={ports.updates.name: ports.updates.count(), ports.poison.name: letters},
+            messages={
+                ports.updates.name: ports.updates.count(),
+                ports.poison.name: letters,
+            },
             dead_letters=letters,
             overview=overview(targets, records, held),
             unreadable=len(self._seen) - len(records),

@@ -12,14 +12,27 @@ import structlog
 
 from shared import tracing
 from shared.errors import RemoteError
-from shared.message import DeadLetter, Look, TargetId, Undecodable, UpdateMessage, decode
+from shared.message import (
+    DeadLetter,
+    Look,
+    TargetId,
+    Undecodable,
+    UpdateMessage,
+    decode,
+)
 from shared.metrics import SETTLED, step_failed
 from shared.queue import LeasedMessage, LeaseLost, dead_letter
 from worker.controller import spans
 from worker.controller.looking import Looking
 from worker.controller.opened import Opened, context_of_all
 from worker.controller.receiving import Receiving
-from worker.controller.settlement import Complete, DeadLetterIt, Reschedule, Settlement, dead_letter_of
+from worker.controller.settlement import (
+    Complete,
+    DeadLetterIt,
+    Reschedule,
+    Settlement,
+    dead_letter_of,
+)
 from worker.controller.telling import Telling, context_of
 from worker.core.rules import RolloutRules
 from worker.failures.classify import Permanent, Retry, Transient
@@ -50,7 +63,9 @@ class Handler:
         self._chance = chance
         telling = self._telling = Telling(ports)
         self._receiving = Receiving(ports, telling, chance)
-        self._looking = Looking(ports, rules, retry, telling, lease=lease, chance=chance)
+        self._looking = Looking(
+            ports, rules, retry, telling, lease=lease, chance=chance
+        )
         self._to_be_mended: set[str] = set()
 
     @property
@@ -79,7 +94,9 @@ class Handler:
         except Undecodable as error:
             # Its text alone: an exception that is kept holds every frame that it went through, and the whole body.
             return Opened(leased, Undecodable(str(error)))
-        except Exception as error:  # a value that nobody foresaw must not stop a worker either
+        except (
+            Exception
+        ) as error:  # a value that nobody foresaw must not stop a worker either
             return Opened(leased, Undecodable(f"{type(error).__name__}: {error}"))
 
     def carry_out(self, opened: Opened) -> None:
@@ -88,28 +105,55 @@ class Handler:
         if target := opened.rollout_of:
             self.receive(target, [opened])
             return
-        with structlog.contextvars.bound_contextvars(**opened.context), self._span_of([opened]):
-            self._guarded([leased], lambda: self._settle(leased, self._decide(opened, message)))
+        with (
+            structlog.contextvars.bound_contextvars(**opened.context),
+            self._span_of([opened]),
+        ):
+            self._guarded(
+                [leased], lambda: self._settle(leased, self._decide(opened, message))
+            )
 
     def receive(self, target: TargetId, together: Sequence[Opened]) -> None:
         """Receive several pushes to one target with one write, and settle each message."""
-        with structlog.contextvars.bound_contextvars(**context_of_all(target, together)), self._span_of(together):
-            self._guarded([opened.leased for opened in together], lambda: self._receive_and_settle(target, together))
+        with (
+            structlog.contextvars.bound_contextvars(**context_of_all(target, together)),
+            self._span_of(together),
+        ):
+            self._guarded(
+                [opened.leased for opened in together],
+                lambda: self._receive_and_settle(target, together),
+            )
 
     def _span_of(self, together: Sequence[Opened]) -> AbstractContextManager[object]:
         """The span of carrying messages out. A look's begins in worker.controller.looking, which reads its record."""
-        messages = [opened.message for opened in together if isinstance(opened.message, UpdateMessage)]
-        return spans.process(messages, self._ports.updates.name) if messages else nullcontext()
+        messages = [
+            opened.message
+            for opened in together
+            if isinstance(opened.message, UpdateMessage)
+        ]
+        return (
+            spans.process(messages, self._ports.updates.name)
+            if messages
+            else nullcontext()
+        )
 
     def _receive_and_settle(self, target: TargetId, together: Sequence[Opened]) -> None:
-        updates = [(opened.leased, opened.message) for opened in together if isinstance(opened.message, UpdateMessage)]
+        updates = [
+            (opened.leased, opened.message)
+            for opened in together
+            if isinstance(opened.message, UpdateMessage)
+        ]
         # The queue may hold one push twice, under one id. It is received once, and both messages are settled.
         messages = {message.id: message for _, message in updates}
-        settlements = self._receive(target, list(messages.values()), together[0].crashes)
+        settlements = self._receive(
+            target, list(messages.values()), together[0].crashes
+        )
         for leased, message in updates:
             # Each message is guarded by itself: one lost lease must not bring all the others back one by one.
             with structlog.contextvars.bound_contextvars(**context_of(message)):
-                self._guarded([leased], partial(self._settle, leased, settlements[message.id]))
+                self._guarded(
+                    [leased], partial(self._settle, leased, settlements[message.id])
+                )
 
     def _receive(
         self,
@@ -120,11 +164,18 @@ class Handler:
         """What becomes of each push, by its id."""
         try:
             if self._is_crashing(crashes) and not self._is_known(target, messages[0]):
-                return {messages[0].id: self._dead(messages[0], "WorkerCrash", _crashed(crashes), crashes)}
+                return {
+                    messages[0].id: self._dead(
+                        messages[0], "WorkerCrash", _crashed(crashes), crashes
+                    )
+                }
             return self._receiving.receive(target, messages)
         except Conflict:
             # Others keep writing this record, perhaps to receive the rest of a burst. That is over in a moment.
-            return {message.id: Reschedule(message, self._chance.uniform(0, 1)) for message in messages}
+            return {
+                message.id: Reschedule(message, self._chance.uniform(0, 1))
+                for message in messages
+            }
         except Exception as error:
             return {message.id: self._failed(message, error) for message in messages}
 
@@ -148,11 +199,17 @@ class Handler:
             return self._undecodable(leased, str(message))
         if isinstance(message, Look):
             # Counting crashes alone is tempting, but would give up a group whose looks succeed and can't be settled.
-            if self._is_crashing(crashes) and self._looking.never_got_to_write(message, crashes):
-                return self._looking.give_up(message, Permanent("WorkerCrash", _crashed(crashes)), crashes)
+            if self._is_crashing(crashes) and self._looking.never_got_to_write(
+                message, crashes
+            ):
+                return self._looking.give_up(
+                    message, Permanent("WorkerCrash", _crashed(crashes)), crashes
+                )
             return self._looking.look(message, lambda: leased.lease_holds(self._clock))
         if self._is_crashing(crashes):
-            return self._dead(message, "WorkerCrash", _crashed(crashes), message.attempts + crashes)
+            return self._dead(
+                message, "WorkerCrash", _crashed(crashes), message.attempts + crashes
+            )
         try:
             return self._receiving.fan_out(message)
         except Exception as error:
@@ -161,7 +218,12 @@ class Handler:
     def _undecodable(self, leased: LeasedMessage, detail: str) -> Settlement:
         log.error("undecodable message", detail=detail)
         letter = dead_letter_of(
-            leased.text, "Undecodable", detail, leased.dequeue_count, leased.inserted_at, self._ports.now()
+            leased.text,
+            "Undecodable",
+            detail,
+            leased.dequeue_count,
+            leased.inserted_at,
+            self._ports.now(),
         )
         return DeadLetterIt(letter)
 
@@ -181,11 +243,19 @@ class Handler:
         # Unlike a look, such a message does not say how long it has waited. Beyond the limit of attempts, each further
         # one counts as the longest pause.
         waited = max(0, attempts - self._retry.max_attempts) * self._retry.longest
-        if self._retry.is_over(failure, attempts, waited) or not isinstance(failure, Transient):
+        if self._retry.is_over(failure, attempts, waited) or not isinstance(
+            failure, Transient
+        ):
             return self._dead(message, failure.code, failure.detail, attempts)
         delay = self._retry.delay(failure, attempts, self._chance)
         again_in = round(delay, 1)
-        log.warning("message failed", code=failure.code, detail=failure.detail, attempts=attempts, again_in=again_in)
+        log.warning(
+            "message failed",
+            code=failure.code,
+            detail=failure.detail,
+            attempts=attempts,
+            again_in=again_in,
+        )
         again = message.model_copy(update={"attempts": attempts})
         return Reschedule(again, delay, to_be_mended=failure.code == UNREADABLE)
 
@@ -199,7 +269,11 @@ class Handler:
         # Told before the letter is sent: a worker that dies in between tells it again, rather than not at all.
         self._telling.given_up(message, code, detail)
         received_at = message.received_at
-        return DeadLetterIt(dead_letter_of(message, code, detail, attempts, received_at, self._ports.now()))
+        return DeadLetterIt(
+            dead_letter_of(
+                message, code, detail, attempts, received_at, self._ports.now()
+            )
+        )
 
     def _settle(self, leased: LeasedMessage, settlement: Settlement) -> None:
         self._note_whether_to_be_mended(leased, settlement)
@@ -209,8 +283,12 @@ class Handler:
                 SETTLED.labels("completed").inc()
             case Reschedule(message=message, delay=delay):
                 # The message remembers its dequeue count, so that only later deliveries can count as crashes.
-                text = message.model_copy(update={"dequeued": leased.dequeue_count}).encode()
-                call_with_retries(lambda: self._ports.updates.reschedule(leased, text, delay))
+                text = message.model_copy(
+                    update={"dequeued": leased.dequeue_count}
+                ).encode()
+                call_with_retries(
+                    lambda: self._ports.updates.reschedule(leased, text, delay)
+                )
                 SETTLED.labels("rescheduled").inc()
             case DeadLetterIt(letter):  # pragma: no branch  (there is no fourth)
                 self._dead_letter(leased, letter)
@@ -230,9 +308,16 @@ class Handler:
         # Without the lease, the worker that has the message now sends the letter, too.
         if not leased.lease_holds(self._clock):
             raise LeaseLost(leased.id)
-        dead_letter(self._ports.updates, self._ports.poison, leased, letter, call_with_retries)
+        dead_letter(
+            self._ports.updates, self._ports.poison, leased, letter, call_with_retries
+        )
         SETTLED.labels("dead-lettered").inc()
-        log.error("dead letter", code=letter.code, detail=letter.detail, attempts=letter.attempts)
+        log.error(
+            "dead letter",
+            code=letter.code,
+            detail=letter.detail,
+            attempts=letter.attempts,
+        )
 
     def _guarded(
         self,
@@ -245,10 +330,16 @@ class Handler:
         except LeaseLost:
             log.warning("lease lost, leaving the message to the worker that has it now")
         except (RemoteError, Conflict) as error:
-            log.warning("message not settled, it will be delivered again", error=str(error))
-        except Exception:  # a thread that died silently would keep its place in the worker forever
+            log.warning(
+                "message not settled, it will be delivered again", error=str(error)
+            )
+        except (
+            Exception
+        ):  # a thread that died silently would keep its place in the worker forever
             ids = [message.id for message in leased]
-            log.exception("message not settled, it will be delivered again", messages=ids)
+            log.exception(
+                "message not settled, it will be delivered again", messages=ids
+            )
 
 
 def _crashed(crashes: int) -> str:

@@ -84,7 +84,10 @@ class Looking:
                 record, etag = self._ports.load(look.target)
                 if void := self._void(record, look):
                     return void
-                with contextlib.suppress(Conflict), spans.look(look, record, self._ports.updates.name):
+                with (
+                    contextlib.suppress(Conflict),
+                    spans.look(look, record, self._ports.updates.name),
+                ):
                     return self._tell_or_look(record, etag, look, lease_holds)
                 log.debug("another worker wrote the record first, deciding again")
             # Others keep writing this record. They are done in a moment, and then not all workers should come at once.
@@ -128,12 +131,18 @@ class Looking:
                 # This comes first. Telling after the change is tempting, but while Azure refuses the change, which may
                 # go on for hours, nothing would be told.
                 return self._outbox.settled(
-                    record, look, Wait(timedelta(0), "outcomes wait to be told"), etag, lease_holds
+                    record,
+                    look,
+                    Wait(timedelta(0), "outcomes wait to be told"),
+                    etag,
+                    lease_holds,
                 )
             return self._look(record, etag, look, lease_holds)
         except (Conflict, LeaseLost):
             raise
-        except Exception as error:  # handled here, so that what is logged of it names the look's span
+        except (
+            Exception
+        ) as error:  # handled here, so that what is logged of it names the look's span
             return self._failed(look, error)
 
     def _look(
@@ -144,11 +153,16 @@ class Looking:
         lease_holds: Callable[[], bool],
     ) -> Settlement:
         # While many groups are in transition, one shared list saves the read of each.
-        group = self._ports.watch.glance(look.target) or self._ports.groups.get(look.target)
+        group = self._ports.watch.glance(look.target) or self._ports.groups.get(
+            look.target
+        )
         target = self._ports.targets.target_of(group)
         if not isinstance(target, Target):
             return self._no_target(record, etag, look, target)
-        if unknown_here(record, group, target) and look.tries(_UNKNOWN) < UNKNOWN_TARGET:
+        if (
+            unknown_here(record, group, target)
+            and look.tries(_UNKNOWN) < UNKNOWN_TARGET
+        ):
             return self._no_target(record, etag, look, None)
         group = self._cleaning.cleaned(group, target, record.generation)
         now = group.azure_time(self._ports.now())
@@ -167,10 +181,16 @@ class Looking:
         spans.rollouts(record, decided, now)
         if isinstance(action, Put):
             self._ports.watch.waits(look.target)
-            return self._putting.put(look, timed(decided, action, now), group, target, lease_holds)
+            return self._putting.put(
+                look, timed(decided, action, now), group, target, lease_holds
+            )
         if isinstance(action, Wait):
             self._ports.watch.waits(look.target)
-            log.info("waiting", reason=action.reason, again_in=round(action.delay.total_seconds(), 1))
+            log.info(
+                "waiting",
+                reason=action.reason,
+                again_in=round(action.delay.total_seconds(), 1),
+            )
         return self._outbox.settled(decided, look, action, etag, lease_holds)
 
     def _write(
@@ -216,7 +236,12 @@ class Looking:
         # When only telling fails, because the poison queue does not answer, no image is to blame.
         is_about_telling = isinstance(error, RemoteError) and error.service == "queue"
         if self._retry.is_over(failure, attempts, look.waited) and not is_about_telling:
-            log.error("look failed, giving up", code=failure.code, detail=failure.detail, attempts=attempts)
+            log.error(
+                "look failed, giving up",
+                code=failure.code,
+                detail=failure.detail,
+                attempts=attempts,
+            )
             # The record itself may be what can't be read. Then nothing can end yet, and the looks go on.
             with contextlib.suppress(Conflict, RemoteError):
                 return self.give_up(look, failure)
@@ -224,9 +249,17 @@ class Looking:
         if isinstance(failure, Transient):
             delay = self._retry.delay(failure, attempts, self._chance)
         again_in = round(delay, 1)
-        log.warning("look failed", code=failure.code, detail=failure.detail, attempts=attempts, again_in=again_in)
+        log.warning(
+            "look failed",
+            code=failure.code,
+            detail=failure.detail,
+            attempts=attempts,
+            again_in=again_in,
+        )
         self._postpone(look, delay, failure.detail)
-        again = look.met(failure.code).model_copy(update={"waited": look.waited + delay})
+        again = look.met(failure.code).model_copy(
+            update={"waited": look.waited + delay}
+        )
         return Reschedule(again, delay, to_be_mended=failure.code == UNREADABLE)
 
     def _postpone(self, look: Look, delay: float, trouble: str) -> None:
@@ -234,8 +267,13 @@ class Looking:
         with contextlib.suppress(Conflict, RemoteError, ValueError):
             record, etag = self._ports.load(look.target)
             if is_named(record, look):
-                late = timed(record, Wait(timedelta(seconds=delay), trouble), self._ports.now())
-                self._ports.save(late.but(timer=late.timer and late.timer.but(trouble=cut(trouble))), etag)
+                late = timed(
+                    record, Wait(timedelta(seconds=delay), trouble), self._ports.now()
+                )
+                self._ports.save(
+                    late.but(timer=late.timer and late.timer.but(trouble=cut(trouble))),
+                    etag,
+                )
 
     def give_up(self, look: Look, failure: Failure, crashes: int = 1) -> Settlement:
         """Nobody can look at the group, so what waits for it fails. Raises RemoteError and Conflict."""
@@ -263,7 +301,11 @@ def _why_no_target(bad: BadTags | None) -> str:
 
 def _refuse_foreign_images(put: Put, situation: Situation) -> None:
     """Raise RemoteError if the record asks for an image of a repository that the container may not run."""
-    foreign = foreign_images(put.images, situation.group, situation.target, situation.record)
+    foreign = foreign_images(
+        put.images, situation.group, situation.target, situation.record
+    )
     if foreign:
         what = f"the record of {situation.record.target.key} wants images of other repositories: {'; '.join(foreign)}"
-        raise RemoteError("records", None, UNREADABLE, f"{what}; nothing was changed: delete the blob")
+        raise RemoteError(
+            "records", None, UNREADABLE, f"{what}; nothing was changed: delete the blob"
+        )

@@ -29,8 +29,12 @@ def all_looked_up(ports: Ports, situation: Situation) -> Record:
             digest = ports.digest(message.push)
         except RemoteError as error:
             failure = ports.classified(error)
-            log.info("image not found", image=str(message.push.image), detail=failure.detail)
+            log.info(
+                "image not found", image=str(message.push.image), detail=failure.detail
+            )
             # The registry has answered, so asking it again at once would not help. The next look does.
-            return situation.looked_up(record, message, Absence(failure.code, failure.detail))
+            return situation.looked_up(
+                record, message, Absence(failure.code, failure.detail)
+            )
         record = situation.looked_up(record, message, digest)
     return record

@@ -94,7 +94,9 @@ class Worker:
 
     def run(self, *, drain: bool = False) -> bool:
         """Work until stopped or drained. False if some steps could not finish in time."""
-        renewer = threading.Thread(target=self._renew_leases, name="renewer", daemon=True)
+        renewer = threading.Thread(
+            target=self._renew_leases, name="renewer", daemon=True
+        )
         renewer.start()
         steps = ThreadPoolExecutor(self._pace.concurrency, thread_name_prefix="step")
         self._receive(steps, drain=drain)
@@ -106,7 +108,8 @@ class Worker:
         renewer.join(1.0)
         if not finished:
             log.warning(
-                "steps did not finish in time, their messages will be delivered again", messages=len(self._in_hand)
+                "steps did not finish in time, their messages will be delivered again",
+                messages=len(self._in_hand),
             )
         return finished
 
@@ -226,7 +229,11 @@ class Worker:
                     # The step finds that out by itself, before it changes anything outside.
                     log.warning("lease lost", message_id=leased.id)
                 except RemoteError as error:
-                    log.warning("lease not renewed, retrying", message_id=leased.id, error=str(error))
+                    log.warning(
+                        "lease not renewed, retrying",
+                        message_id=leased.id,
+                        error=str(error),
+                    )
 
 
 def _is_burst_of_pushes(opened: list[Opened]) -> bool:

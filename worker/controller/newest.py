@@ -18,7 +18,9 @@ MOST_CONFIGS = 20
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-def pushed_later(registry: Images, image: ImageReference, running: str, counts: Callable[[str], bool]) -> list[Dated]:
+def pushed_later(
+    registry: Images, image: ImageReference, running: str, counts: Callable[[str], bool]
+) -> list[Dated]:
     """The tags that count and were pushed after the running one, the newest first. Raises RemoteError.
 
     None of them if it is unknown when the running tag was pushed: it may be the newest.
@@ -30,10 +32,14 @@ def pushed_later(registry: Images, image: ImageReference, running: str, counts: 
     others = [dated for dated in recent if dated.tag != running]
     later = [dated for dated in others if dated.pushed_at > since and counts(dated.tag)]
     # Tags that were pushed in one go may have one time. Then the spelling decides, so that every worker finds the same.
-    return sorted(later, key=lambda dated: (dated.pushed_at, natural(dated.tag)), reverse=True)
+    return sorted(
+        later, key=lambda dated: (dated.pushed_at, natural(dated.tag)), reverse=True
+    )
 
 
-def _by_configs(registry: Images, image: ImageReference, running: str, counts: Callable[[str], bool]) -> list[Dated]:
+def _by_configs(
+    registry: Images, image: ImageReference, running: str, counts: Callable[[str], bool]
+) -> list[Dated]:
     def created(tag: str) -> list[Dated]:
         at = registry.created(ImageReference(image.registry, image.repository, tag))
         return [Dated(tag, at)] if at else []

@@ -28,7 +28,9 @@ def notice_of(record: Record, ending: Ending) -> Notice:
     return replace(notice, code=ending.code, log=ending.log)
 
 
-def notice_without_record(message: UpdateMessage, outcome: Outcome, target: TargetId | None) -> Notice:
+def notice_without_record(
+    message: UpdateMessage, outcome: Outcome, target: TargetId | None
+) -> Notice:
     """What people are told of the end of a push that no record tells of."""
     return Notice(
         outcome=outcome.result,
@@ -46,17 +48,31 @@ def notice_without_record(message: UpdateMessage, outcome: Outcome, target: Targ
     )
 
 
-def notice_of_address(target: TargetId, message: UpdateMessage, address: AddressChange, at: datetime) -> Notice:
+def notice_of_address(
+    target: TargetId, message: UpdateMessage, address: AddressChange, at: datetime
+) -> Notice:
     """What people are told of another address, which was seen `at` this time."""
     image = str(message.push.image)
-    return Notice("address changed", image, str(target), str(address), group=target, id=message.id, at=at)
+    return Notice(
+        "address changed",
+        image,
+        str(target),
+        str(address),
+        group=target,
+        id=message.id,
+        at=at,
+    )
 
 
 def _outcome(record: Record, ending: Ending) -> Outcome:
     """The end as the history has it; what has fallen out of the history is gathered from the message."""
     message, result = ending.message, ending.result
-    kept = (one for one in record.outcomes if (one.id, one.result) == (message.id, result))
-    outcome = next(kept, None) or Outcome.of(message, result, ending.detail, (), ending.at)
+    kept = (
+        one for one in record.outcomes if (one.id, one.result) == (message.id, result)
+    )
+    outcome = next(kept, None) or Outcome.of(
+        message, result, ending.detail, (), ending.at
+    )
     # People are told the ending's own detail, however the history keeps it.
     return outcome.but(detail=ending.detail)
 
@@ -64,16 +80,25 @@ def _outcome(record: Record, ending: Ending) -> Outcome:
 def _digest(record: Record, ending: Ending) -> str | None:
     """What the pushed tag stood for: by what failed or runs now, or else by the webhook."""
     push = ending.message.push
-    found = [failure.digest for failure in record.failures_of(ending.message.id).values()]
+    found = [
+        failure.digest for failure in record.failures_of(ending.message.id).values()
+    ]
     if ending.result in _RUNS:
-        goods = (good for container in record.containers.values() for good in container.goods)
+        goods = (
+            good for container in record.containers.values() for good in container.goods
+        )
         found += [good.digest for good in goods if good.tag == push.tag]
     return next((digest for digest in found if digest), push.digest)
 
 
-def _before(record: Record, before: Mapping[str, str], digest: str | None) -> dict[str, str]:
+def _before(
+    record: Record, before: Mapping[str, str], digest: str | None
+) -> dict[str, str]:
     """What ran before, each image with its digest if it is known."""
-    return {name: _with_digest(record, name, image, digest) for name, image in before.items()}
+    return {
+        name: _with_digest(record, name, image, digest)
+        for name, image in before.items()
+    }
 
 
 def _with_digest(record: Record, name: str, image: str, pushed: str | None) -> str:

@@ -63,8 +63,12 @@ class Patrol:
         targets = {target.id: target for target in self.ports.targets.all()}
         shown = self._shown(targets, self.ports.targets.listed())
         for target, etag in versions.items():
-            self._guarded(target, partial(self._look, target, etag, targets.get(target), shown))
-        self._seen = {target: seen for target, seen in self._seen.items() if target in versions}
+            self._guarded(
+                target, partial(self._look, target, etag, targets.get(target), shown)
+            )
+        self._seen = {
+            target: seen for target, seen in self._seen.items() if target in versions
+        }
         new = [target for target in targets if not self._is_swept(target)]
         for target in _in_turn(new, self._met, MOST_MET):
             self._guarded(target, partial(self._meet, targets[target]))
@@ -77,7 +81,9 @@ class Patrol:
         """The targets of this round, each with what the newest list shows about it; None for those that it lacks."""
         # Only targets: a group that is in the list and no longer a target is its owner's business.
         unlisted = [target for target in targets if target not in listed]
-        in_list: dict[TargetId, Listed | None] = {target: listed[target] for target in targets if target in listed}
+        in_list: dict[TargetId, Listed | None] = {
+            target: listed[target] for target in targets if target in listed
+        }
         alone = _in_turn(unlisted, self._read_alone, MOST_READ)
         return in_list | dict.fromkeys(alone)
 
@@ -96,7 +102,9 @@ class Patrol:
             if target not in self._unreadable:
                 log.warning("group not checked", target=str(target), error=str(error))
             self._unreadable.add(target)
-        except Exception:  # the other groups are checked, and this one again in the next round
+        except (
+            Exception
+        ):  # the other groups are checked, and this one again in the next round
             log.exception("group not checked", target=str(target))
 
     def _look(
@@ -110,7 +118,11 @@ class Patrol:
         record = self._record(target, etag)
         now = self.ports.now()
         if record.hold and record.hold.is_over(now):
-            log.info("a hold has ended, as its time is over", target=str(target), reason=record.hold.reason)
+            log.info(
+                "a hold has ended, as its time is over",
+                target=str(target),
+                reason=record.hold.reason,
+            )
             change(self.ports, target, lambda current: end_hold(current, now))
             return
         if record.timer:
@@ -123,16 +135,30 @@ class Patrol:
         group = self._read(target)
         is_gone = group is None
         if group is None or self._has_drifted(record, group, rules):
-            log.info("a group is not as its record has it, starting a look", target=str(target), gone=is_gone)
+            log.info(
+                "a group is not as its record has it, starting a look",
+                target=str(target),
+                gone=is_gone,
+            )
             # Somebody else may have started a timer while the group was read.
-            change(self.ports, target, lambda current: None if current.timer else current)
+            change(
+                self.ports, target, lambda current: None if current.timer else current
+            )
 
     def _restart_if_overdue(self, target: TargetId, timer: Timer) -> None:
         now = self.ports.now()
         if is_overdue(timer, now):
-            log.warning("a timer is overdue, restarting it", target=str(target), due=str(timer.due))
+            log.warning(
+                "a timer is overdue, restarting it",
+                target=str(target),
+                due=str(timer.due),
+            )
             # Decided again by the record as it is now: what was read may be older than another worker's restart.
-            change(self.ports, target, lambda current: current if _is_overdue(current, now) else None)
+            change(
+                self.ports,
+                target,
+                lambda current: current if _is_overdue(current, now) else None,
+            )
 
     def _seems_wrong(
         self,
@@ -174,7 +200,9 @@ class Patrol:
             if error.code not in GONE:
                 raise
             return None
-        return Listed(group.images, held=False, in_transition=group.in_transition or group.stopped)
+        return Listed(
+            group.images, held=False, in_transition=group.in_transition or group.stopped
+        )
 
     def _meet(self, target: Target) -> None:
         """Sweep a new target, so that it gets what was pushed before it was known; then note that in its record.
@@ -191,10 +219,19 @@ class Patrol:
             return
         self._compared[target.id] += 1
         if swept.problem and self._compared[target.id] < SWEEP_TRIES:
-            log.info("new target not swept, retrying", target=str(target.id), problem=swept.problem)
+            log.info(
+                "new target not swept, retrying",
+                target=str(target.id),
+                problem=swept.problem,
+            )
             self._note(target.id, swept=False)
             return
-        log.info("new target", target=str(target.id), missed=len(swept.missed), problem=swept.problem)
+        log.info(
+            "new target",
+            target=str(target.id),
+            missed=len(swept.missed),
+            problem=swept.problem,
+        )
         self._note(target.id, swept=True)
         # A group that follows another repository one day is swept again, with all tries.
         del self._compared[target.id]

@@ -82,13 +82,17 @@ class Putting:
             if not lease_holds():
                 raise LeaseLost("the lease ran out before the change was sent")
 
-        images = {name: image for name, image in sent.images.items() if name in sent.touched}
+        images = {
+            name: image for name, image in sent.images.items() if name in sent.touched
+        }
         log.info(_what_is_done(sent), images=images)
         if sent.restart:
             self._ports.groups.restart(target.id, check_lease)
             return
         secrets = self._ports.resolve(dict(target.secrets)) if group.withheld() else {}
-        self._ports.groups.put(target.id, group.definition(sent.images, secrets), check_lease)
+        self._ports.groups.put(
+            target.id, group.definition(sent.images, secrets), check_lease
+        )
 
     def _not_made(
         self,
@@ -105,7 +109,12 @@ class Putting:
         over = self._retry.is_over(failure, attempts, look.waited)
         settlement = self._again(look, failure, attempts, over=over)
         delay = settlement.delay
-        log.warning("change not made", code=failure.code, detail=failure.detail, again_in=round(delay, 1))
+        log.warning(
+            "change not made",
+            code=failure.code,
+            detail=failure.detail,
+            again_in=round(delay, 1),
+        )
         now = self._ports.now()
 
         def decide(current: Record) -> Record:
@@ -113,9 +122,15 @@ class Putting:
             current = landed(current, sent) if nothing_done(error) else current
             return not_made(current, sent, failure, now, attempts, over=over)
 
-        is_throttled = isinstance(failure, Transient) and failure.retry_after is not None
-        trouble = failure.detail if isinstance(failure, Transient) and not over else None
-        self._write(record, delay, decide, throttled=is_throttled and not over, trouble=trouble)
+        is_throttled = (
+            isinstance(failure, Transient) and failure.retry_after is not None
+        )
+        trouble = (
+            failure.detail if isinstance(failure, Transient) and not over else None
+        )
+        self._write(
+            record, delay, decide, throttled=is_throttled and not over, trouble=trouble
+        )
         return settlement
 
     def _again(
@@ -130,7 +145,9 @@ class Putting:
         if over or not isinstance(failure, Transient):
             return look_again(look, 0.0)
         delay = self._retry.delay(failure, attempts, self._chance)
-        again = look.met(failure.code).model_copy(update={"waited": look.waited + delay})
+        again = look.met(failure.code).model_copy(
+            update={"waited": look.waited + delay}
+        )
         return Reschedule(again, delay)
 
     def _write(
@@ -152,7 +169,11 @@ class Putting:
                 change(self._ports, before.target, decide)
                 return
             due = self._ports.now() + timedelta(seconds=delay)
-            timed = decide(current).but(timer=timer.but(due=due, throttled=throttled, trouble=trouble and cut(trouble)))
+            timed = decide(current).but(
+                timer=timer.but(
+                    due=due, throttled=throttled, trouble=trouble and cut(trouble)
+                )
+            )
             try:
                 self._ports.save(timed, etag)
             except Conflict:

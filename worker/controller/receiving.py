@@ -37,7 +37,9 @@ class Receiving:
         for target in concerned:
             rollout = message.for_target(target.id)
             with spans.send(rollout, self._ports.updates.name) as sending:
-                traced = rollout.model_copy(update={"traceparent": sending.traceparent or rollout.traceparent})
+                traced = rollout.model_copy(
+                    update={"traceparent": sending.traceparent or rollout.traceparent}
+                )
                 self._ports.updates.send(traced.encode())
         if concerned:
             log.info("targets found", targets=[str(target.id) for target in concerned])
@@ -64,14 +66,22 @@ class Receiving:
         # A group that waits for its owner keeps its slow timer: the push can't be deployed before that owner acts.
         change(self._ports, target, decide, wake=False)
         if no_room:
-            log.warning("too many pushes are waiting for this group, leaving some on the queue", count=len(no_room))
+            log.warning(
+                "too many pushes are waiting for this group, leaving some on the queue",
+                count=len(no_room),
+            )
         settlements: dict[str, Settlement] = {}
         for message in messages:
-            settlements[message.id] = self._later(message) if message.id in no_room else Complete()
+            settlements[message.id] = (
+                self._later(message) if message.id in no_room else Complete()
+            )
         return settlements
 
     def _later(self, message: UpdateMessage) -> Settlement:
         # To wait for room is no failure, so it does not count as an attempt. Jitter keeps the pushes of one burst from
         # coming back all at once.
         pause = min(FULL, 2.0 ** min(message.dequeued, 10))
-        return Reschedule(message.model_copy(update={"attempts": 0}), pause * self._chance.uniform(0.5, 1.0))
+        return Reschedule(
+            message.model_copy(update={"attempts": 0}),
+            pause * self._chance.uniform(0.5, 1.0),
+        )

@@ -46,14 +46,18 @@ Settlement = Complete | Reschedule | DeadLetterIt
 def look_again(look: Look, delay: float) -> Reschedule:
     """The next look, after one that succeeded: it starts without the troubles of the looks before."""
     # A trouble counts only while it goes on: errors that are days apart prove nothing together.
-    return Reschedule(look.model_copy(update={"attempts": 0, "trouble": "", "waited": 0.0}), delay)
+    return Reschedule(
+        look.model_copy(update={"attempts": 0, "trouble": "", "waited": 0.0}), delay
+    )
 
 
 def after(look: Look, action: Action) -> Settlement:
     """What becomes of a look's message once its action was carried out."""
     if isinstance(action, Rest):
         return Complete()
-    return look_again(look, action.delay.total_seconds() if isinstance(action, Wait) else 0.0)
+    return look_again(
+        look, action.delay.total_seconds() if isinstance(action, Wait) else 0.0
+    )
 
 
 def dead_letter_of(

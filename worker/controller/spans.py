@@ -29,7 +29,9 @@ def parent_of(message: UpdateMessage) -> str:
     return f"00-{digest[:32]}-{digest[32:48]}-01"
 
 
-def process(messages: Sequence[UpdateMessage], queue: str) -> AbstractContextManager[Span]:
+def process(
+    messages: Sequence[UpdateMessage], queue: str
+) -> AbstractContextManager[Span]:
     """The span of messages that a worker carries out together: that of the newest, linked to the others'."""
     if not tracing.is_on():
         return tracing.span("")
@@ -41,13 +43,21 @@ def process(messages: Sequence[UpdateMessage], queue: str) -> AbstractContextMan
         "messaging.batch.message_count": len(messages) if others else None,
     }
     return tracing.span(
-        f"process {newest.kind}", "consumer", attributes, parent=parent_of(newest), links=_links(others)
+        f"process {newest.kind}",
+        "consumer",
+        attributes,
+        parent=parent_of(newest),
+        links=_links(others),
     )
 
 
 def send(message: UpdateMessage, queue: str) -> AbstractContextManager[Span]:
     """The span of sending a push on to a target, below the step that does it."""
-    attributes = {**_queue(queue, "send"), "messaging.message.id": message.id, **_target(message.target)}
+    attributes = {
+        **_queue(queue, "send"),
+        "messaging.message.id": message.id,
+        **_target(message.target),
+    }
     return tracing.span(f"send {message.kind}", "producer", attributes)
 
 
@@ -67,7 +77,13 @@ def look(look: Look, record: Record, queue: str) -> AbstractContextManager[Span]
     waits_for_owner = record.timer is not None and record.timer.owner
     if not acted_for or waits_for_owner:
         return tracing.span("look", "consumer", attributes, links=_links(acted_for))
-    return tracing.span("look", "consumer", attributes, parent=parent_of(acted_for[0]), links=_links(acted_for[1:]))
+    return tracing.span(
+        "look",
+        "consumer",
+        attributes,
+        parent=parent_of(acted_for[0]),
+        links=_links(acted_for[1:]),
+    )
 
 
 def rollouts(before: Record, after: Record, now: datetime) -> None:
@@ -82,7 +98,13 @@ def rollouts(before: Record, after: Record, now: datetime) -> None:
             "aci_hooks.detail": stretch.detail,
             "error.type": stretch.code,
         }
-        tracing.past(stretch.name, stretch.started, stretch.ended, attributes, parent_of(stretch.message))
+        tracing.past(
+            stretch.name,
+            stretch.started,
+            stretch.ended,
+            attributes,
+            parent_of(stretch.message),
+        )
 
 
 def _links(messages: Sequence[UpdateMessage]) -> list[str]:
@@ -100,10 +122,17 @@ def _queue(name: str, operation: str) -> Attributes:
 
 
 def _push(message: UpdateMessage) -> Attributes:
-    return {"aci_hooks.push.id": message.id, "aci_hooks.image": str(message.push.image), **_target(message.target)}
+    return {
+        "aci_hooks.push.id": message.id,
+        "aci_hooks.image": str(message.push.image),
+        **_target(message.target),
+    }
 
 
 def _target(target: TargetId | None) -> Attributes:
     if target is None:
         return {}
-    return {"aci_hooks.target": str(target), "azure.resource_group.name": target.resource_group}
+    return {
+        "aci_hooks.target": str(target),
+        "azure.resource_group.name": target.resource_group,
+    }

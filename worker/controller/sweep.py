@@ -89,14 +89,18 @@ class Sweeper:
             if not isinstance(error, RemoteError):
                 log.exception("target not swept", target=str(target.id))
             gone = isinstance(error, RemoteError) and error.code in GONE
-            return Swept(target.id, problem=str(error) or type(error).__name__, gone=gone)
+            return Swept(
+                target.id, problem=str(error) or type(error).__name__, gone=gone
+            )
 
     def _sweep(self, target: Target) -> Swept:
         record, _ = self.ports.load(target.id)
         group = self.ports.groups.get(target.id)
         if hold_reason(group.tags) or group.stopped:
             return Swept(target.id, problem="held or stopped", held=True)
-        if group.not_ours:  # a push would only become a dead letter, with every sweep again
+        if (
+            group.not_ours
+        ):  # a push would only become a dead letter, with every sweep again
             return Swept(target.id, problem=group.not_ours)
         woken = self._wake(record, group)
         if record.hold:
@@ -106,15 +110,26 @@ class Sweeper:
         for push in missed:
             now = self.ports.now()
             message = UpdateMessage(
-                id=self.ports.new_id(), kind="rollout", push=push, received_at=now, target=target.id
+                id=self.ports.new_id(),
+                kind="rollout",
+                push=push,
+                received_at=now,
+                target=target.id,
             )
             self.ports.updates.send(message.encode())
-            log.info("missed push found", image=str(push.image), digest=push.digest, target=str(target.id))
+            log.info(
+                "missed push found",
+                image=str(push.image),
+                digest=push.digest,
+                target=str(target.id),
+            )
         return Swept(target.id, missed, woken, "; ".join(problems) or None)
 
     def _wake(self, record: Record, group: ContainerGroup) -> int:
         """Start the timer of a group whose timer was lost, or that runs another image than it should."""
-        is_lost = record.timer is not None and is_overdue(record.timer, self.ports.now())
+        is_lost = record.timer is not None and is_overdue(
+            record.timer, self.ports.now()
+        )
         # A group in transition shows the images of an operation that has not ended, which are not drift yet.
         # A record without containers was never looked at, so there is nothing yet that it wants to run.
         at_rest = record.timer is None and not group.in_transition and record.containers
@@ -127,24 +142,36 @@ class Sweeper:
             return 0  # another worker is processing it
         return 1
 
-    def _missed(self, target: Target, group: ContainerGroup, record: Record, problems: list[str]) -> tuple[Push, ...]:
+    def _missed(
+        self, target: Target, group: ContainerGroup, record: Record, problems: list[str]
+    ) -> tuple[Push, ...]:
         """The pushes that no webhook reported. What can't be found out is added to `problems`."""
         found: dict[Push, None] = {}
         for name, following in followings(group.images, target).items():
             container = record.containers.get(name)
             # What waits is already being worked on, and a pinned container gets nothing before it is released.
-            is_being_decided = container is not None and (container.candidates or container.pin)
+            is_being_decided = container is not None and (
+                container.candidates or container.pin
+            )
             # What was received but not admitted yet may be the very push that would be found here.
-            waits_in_inbox = any(message.push.image.name == following.name for message in record.inbox)
+            waits_in_inbox = any(
+                message.push.image.name == following.name for message in record.inbox
+            )
             if is_being_decided or waits_in_inbox:
                 continue
             try:
                 image = ImageReference.parse(following.name)
                 tag = _followed_tag(group.images[name], container)
                 running = _running_digests(group, name, container)
-                since = container.good.order[0] if container and container.good.order else LONG_AGO
+                since = (
+                    container.good.order[0]
+                    if container and container.good.order
+                    else LONG_AGO
+                )
                 failures = _failures(container, self.ports.now(), self.pause)
-                follows = Followed(image, tag, following.policy, failures, running, since)
+                follows = Followed(
+                    image, tag, following.policy, failures, running, since
+                )
                 push = self._newer(follows, partial(_tell, problems, name))
             except RemoteError as error:
                 _tell(problems, name, error.message)
@@ -174,13 +201,17 @@ class Sweeper:
             is_only_another_name = is_same and not policy.ordered
             if own_tag_is_unchanged or is_only_another_name:
                 return None
-            pushed = ImageReference(image.registry, image.repository, dated.tag, found.digest)
+            pushed = ImageReference(
+                image.registry, image.repository, dated.tag, found.digest
+            )
             # For most tags the time of the push is unknown. Taken as now, it would outrank a webhook that is waiting.
             pushed_at = max(follows.since, min(dated.pushed_at, self.ports.now()))
             return Push.of(SWEEP, pushed, pushed_at=pushed_at, proof="own")
         return None
 
-    def _in_turn(self, follows: Followed, tell: Callable[[str], None]) -> Iterator[Dated]:
+    def _in_turn(
+        self, follows: Followed, tell: Callable[[str], None]
+    ) -> Iterator[Dated]:
         """The tags in the registry that the container could run, the best first, its own tag last.
 
         Each has the time of its push if the registry reports it.
@@ -189,7 +220,11 @@ class Sweeper:
         if tag is None:
             return
         if policy.ordered:
-            tags = {other for other in self.registry.tags(image) if follows.may_be_tried(other)}
+            tags = {
+                other
+                for other in self.registry.tags(image)
+                if follows.may_be_tried(other)
+            }
             while best := best_tag(policy, tag, tags):
                 tags.remove(best)
                 yield Dated(best, LONG_AGO)
@@ -218,32 +253,48 @@ class Followed:
 
     def failed(self, tag: str, digest: str) -> bool:
         """Whether exactly this image failed."""
-        return any(failure.tag == tag and failure.digest in {None, digest} for failure in self.failures)
+        return any(
+            failure.tag == tag and failure.digest in {None, digest}
+            for failure in self.failures
+        )
 
     def may_be_tried(self, tag: str) -> bool:
         """Whether the policy admits another tag and none of its images is known to have failed."""
         failed = {failure.tag for failure in self.failures}
         # A record remembers only the newest failures. Any tag lower than one of them may have failed earlier.
         forgets = len(self.failures) >= FAILURES_KEPT
-        may_have_failed = tag in failed or (forgets and any(self.policy.outranks(other, tag) for other in failed))
-        return not may_have_failed and isinstance(self.policy.decide(self.tag, tag), Update)
+        may_have_failed = tag in failed or (
+            forgets and any(self.policy.outranks(other, tag) for other in failed)
+        )
+        return not may_have_failed and isinstance(
+            self.policy.decide(self.tag, tag), Update
+        )
 
 
 def _tell(problems: list[str], name: str, problem: str) -> None:
     problems.append(f"{name}: {problem}")
 
 
-def _failures(container: ContainerRecord | None, now: datetime, pause: timedelta) -> tuple[FailedPush, ...]:
+def _failures(
+    container: ContainerRecord | None, now: datetime, pause: timedelta
+) -> tuple[FailedPush, ...]:
     """The failures that must not be tried again now. After a circumstance, a push may be tried again."""
     failures = container.failures if container else ()
 
     def counts(failure: FailedPush) -> bool:
-        return not failure.circumstance or _is_tried_later(failure, failures, now, pause)
+        return not failure.circumstance or _is_tried_later(
+            failure, failures, now, pause
+        )
 
     return tuple(failure for failure in failures if counts(failure))
 
 
-def _is_tried_later(failure: FailedPush, failures: tuple[FailedPush, ...], now: datetime, pause: timedelta) -> bool:
+def _is_tried_later(
+    failure: FailedPush,
+    failures: tuple[FailedPush, ...],
+    now: datetime,
+    pause: timedelta,
+) -> bool:
     """Whether its image was on the group and could not be pulled only recently.
 
     Each try takes the group down until the previous image is back. A registry's limit of six hours must not be tried
@@ -252,7 +303,11 @@ def _is_tried_later(failure: FailedPush, failures: tuple[FailedPush, ...], now: 
     if failure.code not in PULLED_ON_THE_GROUP:
         return False
     passing = (other for other in failures if other.circumstance)
-    tries = [other.at for other in passing if (other.code, other.tag) == (failure.code, failure.tag)]
+    tries = [
+        other.at
+        for other in passing
+        if (other.code, other.tag) == (failure.code, failure.tag)
+    ]
     doubled: timedelta = pause * 2 ** (len(tries) - 1)
     return now < max(tries) + min(LONGEST_PAUSE, doubled)
 
@@ -263,14 +318,22 @@ def _followed_tag(running: str, container: ContainerRecord | None) -> str | None
     if reference and reference.followed_tag:
         return reference.followed_tag
     goods = container.goods if container else ()
-    return next((good.tag for good in goods if running in {good.image, good.by_digest}), None)
+    return next(
+        (good.tag for good in goods if running in {good.image, good.by_digest}), None
+    )
 
 
-def _running_digests(group: ContainerGroup, name: str, container: ContainerRecord | None) -> frozenset[str]:
+def _running_digests(
+    group: ContainerGroup, name: str, container: ContainerRecord | None
+) -> frozenset[str]:
     """Every digest of the running image: an index and the manifest that was pulled have different ones."""
     reference = parsed(group.images[name])
     if reference and reference.digest:
         return frozenset({reference.digest})
-    known = container.good.digest if container and group.images[name] in container.good.spellings else None
+    known = (
+        container.good.digest
+        if container and group.images[name] in container.good.spellings
+        else None
+    )
     pulled = group.running_digest(name)
     return frozenset(digest for digest in (pulled, known) if digest)

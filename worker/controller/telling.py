@@ -15,7 +15,11 @@ from shared.errors import RemoteError
 from shared.message import TargetId, UpdateMessage
 from shared.metrics import ADDRESS_CHANGES, ended
 from shared.telemetry import trace_id
-from worker.controller.notices import notice_of, notice_of_address, notice_without_record
+from worker.controller.notices import (
+    notice_of,
+    notice_of_address,
+    notice_without_record,
+)
 from worker.controller.settlement import dead_letter_of
 from worker.failures.retrying import call_with_retries
 from worker.ports import Ports
@@ -56,7 +60,9 @@ class Telling:
             self._ports.leave_trace(End(target=message.target, outcome=outcome))
         ended(outcome.result, outcome.seconds)
         log.error("ended", outcome="failed", code=code, detail=detail)
-        self._ports.tell(replace(notice_without_record(message, outcome, message.target), code=code))
+        self._ports.tell(
+            replace(notice_without_record(message, outcome, message.target), code=code)
+        )
 
     def _end(self, target: TargetId, ending: Ending) -> None:
         message = ending.message
@@ -66,10 +72,21 @@ class Telling:
         ended(ending.result, (ending.at - message.received_at).total_seconds())
         code = {"code": ending.code} if ending.code else {}
         with structlog.contextvars.bound_contextvars(**context_of(message, target)):
-            say = log.error if ending.result == "failed" else log.warning if is_dead(ending.result) else log.info
+            say = (
+                log.error
+                if ending.result == "failed"
+                else log.warning
+                if is_dead(ending.result)
+                else log.info
+            )
             say("ended", outcome=ending.result, detail=ending.detail, **code)
             if is_dead(ending.result):
-                log.error("dead letter", code=ending.code, detail=ending.detail, attempts=ending.attempts)
+                log.error(
+                    "dead letter",
+                    code=ending.code,
+                    detail=ending.detail,
+                    attempts=ending.attempts,
+                )
 
     def _dead_letter(self, text: str) -> None:
         """Send a dead letter, unless it is on the queue already."""
@@ -81,28 +98,52 @@ class Telling:
 
     def _address(self, target: TargetId, address: AddressChange) -> None:
         ADDRESS_CHANGES.inc()
-        context = context_of(address.message, target) if address.message else {"target": str(target)}
+        context = (
+            context_of(address.message, target)
+            if address.message
+            else {"target": str(target)}
+        )
         with structlog.contextvars.bound_contextvars(**context):
-            log.error("THE ADDRESS OF THE GROUP CHANGED", before=address.before, after=address.after)
+            log.error(
+                "THE ADDRESS OF THE GROUP CHANGED",
+                before=address.before,
+                after=address.after,
+            )
         if address.message:
             # It is told in the look that has seen it, or in the one after that if a worker died in between.
-            self._ports.tell(notice_of_address(target, address.message, address, self._ports.now()))
+            self._ports.tell(
+                notice_of_address(target, address.message, address, self._ports.now())
+            )
 
 
 def log_new_failures(before: Record, decided: Record) -> None:
     """Log the pushes that a look has found to fail on the group. Their ends are told later."""
     for undone in decided.undone:
         if undone not in before.undone:
-            log.warning("push failed on the group", push=undone.message.id, code=undone.code, detail=undone.detail)
+            log.warning(
+                "push failed on the group",
+                push=undone.message.id,
+                code=undone.code,
+                detail=undone.detail,
+            )
 
 
 def _letter(ending: Ending) -> str:
     message = ending.message
-    letter = dead_letter_of(message, ending.code or "", ending.detail, ending.attempts, message.received_at, ending.at)
+    letter = dead_letter_of(
+        message,
+        ending.code or "",
+        ending.detail,
+        ending.attempts,
+        message.received_at,
+        ending.at,
+    )
     return letter.model_copy(update={"log": ending.log}).encode()
 
 
-def context_of(message: UpdateMessage, target: TargetId | None = None) -> dict[str, str]:
+def context_of(
+    message: UpdateMessage, target: TargetId | None = None
+) -> dict[str, str]:
     """What every line of the log says about a push."""
     context = {"id": message.id, "image": str(message.push.image)}
     if target or message.target:

@@ -49,7 +49,9 @@ def timed(record: Record, action: Action, now: datetime) -> Record:
     wakes = isinstance(action, Wait) and action.wakes
     # What keeps a change from being made is not over while the change is sent once more.
     trouble = record.timer.trouble if isinstance(action, Put) else None
-    timer = record.timer.but(due=now + delay, owner=owner, wakes=wakes, throttled=False, trouble=trouble)
+    timer = record.timer.but(
+        due=now + delay, owner=owner, wakes=wakes, throttled=False, trouble=trouble
+    )
     return record.but(timer=timer)
 
 
@@ -80,7 +82,9 @@ def change(
             # The look that was sent is kept for the next try, so that a busy record does not fill the queue with looks.
             continue
         return record, changed
-    raise Conflict(f"others wrote the record of {target} first, {CONFLICTS} times in a row")
+    raise Conflict(
+        f"others wrote the record of {target} first, {CONFLICTS} times in a row"
+    )
 
 
 def _must_wait(record: Record, now: datetime) -> bool:
@@ -111,7 +115,9 @@ def with_timer(
     if sent is None or sent.count <= record.count:
         sent = Look(target=record.target, token=ports.new_id(), count=record.count + 1)
         ports.updates.send(sent.encode(), delay.total_seconds())
-    return record.but(timer=Timer(token=sent.token, due=now + delay), count=sent.count), sent
+    return record.but(
+        timer=Timer(token=sent.token, due=now + delay), count=sent.count
+    ), sent
 
 
 def waiting_for_owners(ports: Ports, to_be_mended: int = 0) -> int | None:

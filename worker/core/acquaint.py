@@ -50,8 +50,14 @@ def _forget_missing(record: Record, group: ContainerGroup, now: datetime) -> Rec
     # A renamed container counts as one that is gone and another that is new: nothing in ARM's answer ties the two.
     missing = [name for name in record.containers if name not in group.images]
     for name in missing:
-        record = drop_everything(record, name, f"the group no longer has a container {name}", now)
-        remaining = {other: container for other, container in record.containers.items() if other != name}
+        record = drop_everything(
+            record, name, f"the group no longer has a container {name}", now
+        )
+        remaining = {
+            other: container
+            for other, container in record.containers.items()
+            if other != name
+        }
         record = record.but(containers=remaining)
     return record
 
@@ -69,11 +75,17 @@ def _meet(
     is_followed = follows is not None
     container = record.containers.get(name)
     if container is None or container.repository != repository:
-        record = drop_everything(record, name, "the container follows another repository now", now)
+        record = drop_everything(
+            record, name, "the container follows another repository now", now
+        )
         running_now = _as_good(group, name, repository)
-        container = ContainerRecord(repository=repository, followed=is_followed, goods=(running_now,))
+        container = ContainerRecord(
+            repository=repository, followed=is_followed, goods=(running_now,)
+        )
     elif container.followed != is_followed:
-        record = drop_everything(record, name, "the container is no longer kept up to date", now)
+        record = drop_everything(
+            record, name, "the container is no longer kept up to date", now
+        )
         container = record.containers[name].but(followed=is_followed)
     return record.but(containers={**record.containers, name: container})
 
@@ -82,7 +94,9 @@ def _as_good(group: ContainerGroup, name: str, repository: str) -> Good:
     """What a container runs, as its last good image."""
     # The tag of another repository says nothing about the tags that are to follow.
     good = good_image(group, name)
-    return good if repository_of(group.images[name]) == repository else good.but(tag=None)
+    return (
+        good if repository_of(group.images[name]) == repository else good.but(tag=None)
+    )
 
 
 def is_redeployed(record: Record, group: ContainerGroup, name: str) -> bool:
@@ -133,5 +147,12 @@ def _continue_from(
         decision = follows.policy.decide(owners.tag, candidate.tag)
         if isinstance(decision, Skip):
             # Sooner or later the candidate would have its turn, and undo what the owner has just deployed.
-            record = leave(record, name, candidate, "superseded", f"{owners.image} was deployed by hand", now)
+            record = leave(
+                record,
+                name,
+                candidate,
+                "superseded",
+                f"{owners.image} was deployed by hand",
+                now,
+            )
     return record

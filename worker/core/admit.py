@@ -55,11 +55,15 @@ def admit(
             continue
         if is_wanted and _was_pushed_again_lately(record, followed, message, now):
             record = _with_its_tag_moved(record, considered)
-            record = record.but(inbox=tuple(other for other in record.inbox if other.id != message.id))
+            record = record.but(
+                inbox=tuple(other for other in record.inbox if other.id != message.id)
+            )
             why = f"{message.push.image} was pushed again, and is to be older first (min_age)"
             record = record.end(message, "superseded", why, (), now)
             continue
-        record = considered.but(inbox=tuple(other for other in record.inbox if other.id != message.id))
+        record = considered.but(
+            inbox=tuple(other for other in record.inbox if other.id != message.id)
+        )
         record = _end_if_unwanted(record, message, rulings, now)
     return record
 
@@ -83,7 +87,9 @@ def _was_pushed_again_lately(
     """Whether the tag points at another image by now, which has not reached its min_age."""
     # Its registry would answer with that younger image, whichever of the two pushes it is asked for.
     return any(
-        other.push.image == message.push.image and other.order > message.order and too_young(followed, other, now)
+        other.push.image == message.push.image
+        and other.order > message.order
+        and too_young(followed, other, now)
         for other in record.inbox
     )
 
@@ -95,12 +101,16 @@ def _end_if_unwanted(
     now: datetime,
 ) -> Record:
     if not rulings:
-        return record.end(message, "ignored", f"no container runs {message.push.image.name}", (), now)
+        return record.end(
+            message, "ignored", f"no container runs {message.push.image.name}", (), now
+        )
     # A push that one container wants has not ended, whatever the other containers make of it.
     strongest = min(rulings, key=lambda ruling: _STRONGEST.index(ruling.verdict))
     if strongest.verdict == "wanted":
         return record
-    return record.end(message, strongest.verdict, strongest.reason, (strongest.container,), now)
+    return record.end(
+        message, strongest.verdict, strongest.reason, (strongest.container,), now
+    )
 
 
 def consider(
@@ -113,7 +123,9 @@ def consider(
     for name, following in followed.items():
         if following.name != message.push.image.name:
             continue
-        container, ruling = _consider(name, record.containers[name], following.policy, message)
+        container, ruling = _consider(
+            name, record.containers[name], following.policy, message
+        )
         record = record.but(containers={**record.containers, name: container})
         rulings.append(ruling)
     return record, tuple(rulings)
@@ -128,19 +140,33 @@ def _consider(
     if failure := repeated(container, message, message.push.digest):
         return container, Ruling(name, "ignored", failed_before(failure))
     if any(_is_candidate(message, other) for other in container.candidates):
-        return container, Ruling(name, "superseded", "this push was delivered before and is already under way")
+        return container, Ruling(
+            name,
+            "superseded",
+            "this push was delivered before and is already under way",
+        )
     # The policy compares with the last good image, not with what runs: that may be a push that is about to fail.
     decision = policy.decide(container.good.tag, message.push.tag)
-    if _good_image_is_newer(container.good, policy, message, skipped=isinstance(decision, Skip)):
+    if _good_image_is_newer(
+        container.good, policy, message, skipped=isinstance(decision, Skip)
+    ):
         return container, Ruling(name, "superseded", f"{container.good.image} is newer")
     if newer := _newer_before_the_owner(container, policy, message):
-        return container, Ruling(name, "superseded", f"{newer.image} is newer, and ran before the owner's image")
+        return container, Ruling(
+            name,
+            "superseded",
+            f"{newer.image} is newer, and ran before the owner's image",
+        )
     if isinstance(decision, Skip):
         return container, Ruling(name, "ignored", decision.reason)
-    return _with_candidate(container, policy, message), Ruling(name, "wanted", decision.reason)
+    return _with_candidate(container, policy, message), Ruling(
+        name, "wanted", decision.reason
+    )
 
 
-def _newer_before_the_owner(container: ContainerRecord, policy: Policy, message: UpdateMessage) -> Good | None:
+def _newer_before_the_owner(
+    container: ContainerRecord, policy: Policy, message: UpdateMessage
+) -> Good | None:
     """A good image, newer than this push, that ran before the owner's image; None if there is none.
 
     A webhook that was late must not replace the owner's image with something older than what ran before it.
@@ -150,7 +176,9 @@ def _newer_before_the_owner(container: ContainerRecord, policy: Policy, message:
         return None
     for good in container.goods[1:]:
         # Where the policy orders the two tags, it decides, whenever they were pushed.
-        time_decides = good.tag is None or policy.outranks(message.push.tag, good.tag) is None
+        time_decides = (
+            good.tag is None or policy.outranks(message.push.tag, good.tag) is None
+        )
         if good.order and time_decides and message.order[0] <= good.order[0]:
             return good
     return None
@@ -226,19 +254,33 @@ def better(
 ) -> bool:
     """Whether a push is better than a candidate that may follow `running`, too: by the policy, else by time."""
     # Two pushes of one tag differ only in their times.
-    preferred = policy.prefers(running, message.push.tag, other.tag) if message.push.tag != other.tag else None
+    preferred = (
+        policy.prefers(running, message.push.tag, other.tag)
+        if message.push.tag != other.tag
+        else None
+    )
     if preferred is not None:
         return preferred
     return message.order > other.message.order
 
 
-def too_young(followed: dict[str, Following], message: UpdateMessage, now: datetime) -> str | None:
+def too_young(
+    followed: dict[str, Following], message: UpdateMessage, now: datetime
+) -> str | None:
     """Why a push still has to wait in the inbox, for all containers (the condition min_age); None if it need not."""
     # The sweep does not know when its finds were pushed. What counts for them is how long ago they were found.
-    pushed_at = message.received_at if message.push.sender == SWEEP else message.order[0]
+    pushed_at = (
+        message.received_at if message.push.sender == SWEEP else message.order[0]
+    )
     name = message.push.image.name
-    conditions = (following.policy.conditions for following in followed.values() if following.name == name)
-    return next((why for each in conditions if (why := each.too_young(pushed_at, now))), None)
+    conditions = (
+        following.policy.conditions
+        for following in followed.values()
+        if following.name == name
+    )
+    return next(
+        (why for each in conditions if (why := each.too_young(pushed_at, now))), None
+    )
 
 
 def _is_candidate(message: UpdateMessage, other: Candidate) -> bool:

@@ -32,7 +32,9 @@ def begin(
         return _blocked(record, asked.values(), "NotOurs", why, rules, now)
     # A PUT without a secret that Azure withholds either fails or, worse, silently removes the secret.
     if missing := missing_secrets(group.withheld(), rules.secrets):
-        return _blocked(record, asked.values(), "MissingSecrets", _say_missing(missing), rules, now)
+        return _blocked(
+            record, asked.values(), "MissingSecrets", _say_missing(missing), rules, now
+        )
     images = to_put(wishes, group.images, record.change)
     again = _sent_before(record.change, images, asked)
     if again and again.refused:
@@ -40,7 +42,9 @@ def begin(
         record = conclude(record, f"the rollback failed: {again.refused}", now)
         return record, Wait(rules.slow, again.refused, owner=True)
     if again and again.tries >= MOST_TRIES:
-        what = evidence(group, f"the change was sent {again.tries} times and never took effect")
+        what = evidence(
+            group, f"the change was sent {again.tries} times and never took effect"
+        )
         return _blocked(record, asked.values(), "NoEffect", what, rules, now)
     change = Change(
         generation=record.generation + 1,
@@ -51,7 +55,9 @@ def begin(
         restart=_is_restart_enough(wishes, images, group.images),
         began_at=now,
         # The same change again goes on where it was. One that never shows would be watched without end otherwise.
-        patience=again.patience.but(looked_at=now) if again else Patience(looked_at=now),
+        patience=again.patience.but(looked_at=now)
+        if again
+        else Patience(looked_at=now),
         tries=again.tries + 1 if again else 1,
         well=_ran_well_before(record, group),
         address=_address_before(record, group),
@@ -61,7 +67,9 @@ def begin(
     record = _taken_over(record, asked, now)
     # In the record before anything is sent: if the worker dies after the PUT, nobody may rest while it can take effect.
     flight = Flight(generation=change.generation, sent_at=now)
-    record = record.but(change=change, generation=change.generation, flights=(*record.flights, flight))
+    record = record.but(
+        change=change, generation=change.generation, flights=(*record.flights, flight)
+    )
     return record, Put(images, change.restart)
 
 
@@ -71,7 +79,9 @@ def _change_on_group(record: Record) -> Change | None:
     if change is None:
         return None
     # Without an answer nobody knows. If it was taken all the same, to bring its images in once more does no harm.
-    is_unanswered = any(flight.generation == change.generation for flight in record.flights)
+    is_unanswered = any(
+        flight.generation == change.generation for flight in record.flights
+    )
     return change.before if is_unanswered else change.but(before=None)
 
 
@@ -121,7 +131,9 @@ def _is_restart_enough(
     running: Mapping[str, str],
 ) -> bool:
     """Whether a restart is wanted and no container needs another image, which only a PUT can bring."""
-    return any(wish.restart for wish in wishes.values()) and not _changed(images, running)
+    return any(wish.restart for wish in wishes.values()) and not _changed(
+        images, running
+    )
 
 
 def _blocked(
@@ -136,8 +148,12 @@ def _blocked(
     if asking:
         # This says nothing about the image: the same push may come again once the owner has removed the cause.
         circumstance = code in {"MissingSecrets", "NotOurs"}
-        return fail(record, set(asking), code, detail, now, circumstance=circumstance), None
-    return conclude(record, f"not rolled back: {detail}", now), Wait(rules.slow, detail, owner=True)
+        return fail(
+            record, set(asking), code, detail, now, circumstance=circumstance
+        ), None
+    return conclude(record, f"not rolled back: {detail}", now), Wait(
+        rules.slow, detail, owner=True
+    )
 
 
 def _taken_over(record: Record, asked: Mapping[str, str], now: datetime) -> Record:
@@ -145,10 +161,16 @@ def _taken_over(record: Record, asked: Mapping[str, str], now: datetime) -> Reco
     waiting = record.waiting()
 
     def is_taken_over(undone: Undone) -> bool:
-        askers = (waiting.get(asked[name]) for name in undone.containers if name in asked)
-        return any(asker is not None and asker.order > undone.message.order for asker in askers)
+        askers = (
+            waiting.get(asked[name]) for name in undone.containers if name in asked
+        )
+        return any(
+            asker is not None and asker.order > undone.message.order for asker in askers
+        )
 
-    return conclude(record, "not rolled back: a newer push is being deployed", now, is_taken_over)
+    return conclude(
+        record, "not rolled back: a newer push is being deployed", now, is_taken_over
+    )
 
 
 def _ran_well_before(record: Record, group: ContainerGroup) -> dict[str, str | None]:
@@ -157,7 +179,11 @@ def _ran_well_before(record: Record, group: ContainerGroup) -> dict[str, str | N
     # group as it is now is tempting, but a container that the first change broke would count as broken all along.
     if record.change:
         return record.change.well
-    healthy = (name for name in group.images if isinstance(group.health(name, LONG_AGO), Healthy))
+    healthy = (
+        name
+        for name in group.images
+        if isinstance(group.health(name, LONG_AGO), Healthy)
+    )
     return {name: running_digest(group, name) for name in healthy}
 
 

@@ -10,14 +10,23 @@ from worker.groups.health import LONG_AGO, Broken
 from worker.record.record import Record, is_dead
 
 _SEEN_ON_THE_GROUP = frozenset(
-    {"CrashLoop", "ContainerFailed", "ContainerStartFailed", "ImagePullFailed", "ProvisioningFailed", "RolloutTimeout"}
+    {
+        "CrashLoop",
+        "ContainerFailed",
+        "ContainerStartFailed",
+        "ImagePullFailed",
+        "ProvisioningFailed",
+        "RolloutTimeout",
+    }
 )
 """The codes of the failures that a group shows. Others, as a missing secret, keep a push from ever reaching it."""
 _HAS_RUN = frozenset({"CrashLoop", "ContainerFailed"})
 """How a container is broken that has run, and so has said something."""
 
 
-def crashed(before: Record, decided: Record, group: ContainerGroup) -> dict[str, list[str]]:
+def crashed(
+    before: Record, decided: Record, group: ContainerGroup
+) -> dict[str, list[str]]:
     """The pushes that this look has found to fail (message id → names of containers and init containers).
 
     `before` is the record that the look began with. What crashed of a push's own containers is at fault, or else the
@@ -26,8 +35,13 @@ def crashed(before: Record, decided: Record, group: ContainerGroup) -> dict[str,
     since = before.change.began_at if before.change else LONG_AGO
     found = {}
     for message_id, own in _new_failures(before, decided):
-        watched = {*own, *(before.change.well if before.change else ())} & group.images.keys()
-        broken = {name for name in watched if isinstance(group.health(name, since), Broken)}
+        watched = {
+            *own,
+            *(before.change.well if before.change else ()),
+        } & group.images.keys()
+        broken = {
+            name for name in watched if isinstance(group.health(name, since), Broken)
+        }
         have_run = {name for name in broken if _has_run(group, name, since)}
         crashed_ones = (have_run & own) or have_run
         at_fault = crashed_ones if broken else own & watched
@@ -37,15 +51,24 @@ def crashed(before: Record, decided: Record, group: ContainerGroup) -> dict[str,
 
 def _new_failures(before: Record, decided: Record) -> Iterator[tuple[str, set[str]]]:
     """The ids of the pushes that have just failed on the group, each with its own containers."""
-    known = {undone.message.id for undone in before.undone} | {ending.message.id for ending in before.outbox}
+    known = {undone.message.id for undone in before.undone} | {
+        ending.message.id for ending in before.outbox
+    }
     for undone in decided.undone:
         if undone.message.id not in known and undone.code in _SEEN_ON_THE_GROUP:
             yield undone.message.id, set(undone.containers)
     for ending in decided.outbox:
         is_new = is_dead(ending.result) and ending.message.id not in known
         if is_new and ending.code in _SEEN_ON_THE_GROUP:
-            outcomes = (outcome for outcome in decided.outcomes if outcome.id == ending.message.id)
-            yield ending.message.id, {name for outcome in outcomes for name in outcome.containers}
+            outcomes = (
+                outcome
+                for outcome in decided.outcomes
+                if outcome.id == ending.message.id
+            )
+            yield (
+                ending.message.id,
+                {name for outcome in outcomes for name in outcome.containers},
+            )
 
 
 def _has_run(group: ContainerGroup, name: str, since: datetime) -> bool:

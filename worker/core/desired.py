@@ -42,7 +42,9 @@ def desired(
     for name, container in record.containers.items():
         if name not in images:
             continue
-        considered = _only_what_runs(container, images[name]) if name in later else container
+        considered = (
+            _only_what_runs(container, images[name]) if name in later else container
+        )
         if considered is None:
             continue
         if is_broken:
@@ -61,7 +63,9 @@ def _containers_whose_turn_comes_later(record: Record) -> list[str]:
     if not record.apart:
         return []
     refusals = {
-        name: container.in_turn[0].refusals for name, container in record.containers.items() if container.candidates
+        name: container.in_turn[0].refusals
+        for name, container in record.containers.items()
+        if container.candidates
     }
     return sorted(refusals, key=lambda name: (refusals[name], name))[1:]
 
@@ -72,7 +76,9 @@ def _only_what_runs(container: ContainerRecord, running: str) -> ContainerRecord
     A push that reached the container earlier must go on being watched, because it, too, may break the group.
     """
     here = tuple(
-        candidate for candidate in container.candidates if candidate.image == running and not candidate.restart
+        candidate
+        for candidate in container.candidates
+        if candidate.image == running and not candidate.restart
     )
     return container.but(candidates=here) if here else None
 
@@ -87,11 +93,19 @@ def _desired(
 ) -> Desired | None:
     if container.pin:
         image = container.pin.good.restored
-        return Desired(image, container.pin.good.spellings, container.pin.message.id) if image else None
+        return (
+            Desired(image, container.pin.good.spellings, container.pin.message.id)
+            if image
+            else None
+        )
     if record.hold:
         return _desired_while_held(record, name, container, running)
     candidate = _next_in_turn(container)
-    return _of_candidate(candidate) if candidate else _last_good(container, running, rollback=rollback)
+    return (
+        _of_candidate(candidate)
+        if candidate
+        else _last_good(container, running, rollback=rollback)
+    )
 
 
 def _next_in_turn(container: ContainerRecord) -> Candidate | None:
@@ -102,7 +116,11 @@ def _next_in_turn(container: ContainerRecord) -> Candidate | None:
 
 def _without_refused(container: ContainerRecord, running: str) -> ContainerRecord:
     """The container without the candidates that Azure could not pull. One that runs by now was pulled after all."""
-    pulled = (candidate for candidate in container.candidates if not candidate.refusals or candidate.image == running)
+    pulled = (
+        candidate
+        for candidate in container.candidates
+        if not candidate.refusals or candidate.image == running
+    )
     return container.but(candidates=tuple(pulled))
 
 
@@ -126,11 +144,15 @@ def _desired_while_held(
 ) -> Desired | None:
     """While a group is held by hand: what was begun before the hold, or else what an operator's rollback left."""
     # A change that was begun goes on being watched: dropping it would leave an unproven image on the group.
-    begun = container.candidate(record.change.asked.get(name)) if record.change else None
+    begun = (
+        container.candidate(record.change.asked.get(name)) if record.change else None
+    )
     if begun and begun.image:
         return _of_candidate(begun)
     # A late change may bring back the image that an operator rolled back from. That image does not stay.
-    rolled_back_from = {failure.image for failure in container.failures if failure.code == ROLLED_BACK}
+    rolled_back_from = {
+        failure.image for failure in container.failures if failure.code == ROLLED_BACK
+    }
     good = container.good
     if good.restored and running in rolled_back_from - good.spellings:
         return Desired(good.restored, good.spellings)
@@ -158,7 +180,11 @@ def _last_good(
 def _of_candidate(candidate: Candidate) -> Desired | None:
     """A candidate as the desired image; None while its image is not known."""
     image = candidate.image
-    return Desired(image, frozenset({image}), candidate.id, candidate.restart) if image else None
+    return (
+        Desired(image, frozenset({image}), candidate.id, candidate.restart)
+        if image
+        else None
+    )
 
 
 def runs(
@@ -183,7 +209,10 @@ def to_put(
     change: Change | None,
 ) -> dict[str, str]:
     """The image that a PUT gives each container. One that is right already keeps the spelling that it has."""
-    return {name: images[name] if runs(name, wish, images, change) else wish.image for name, wish in wishes.items()}
+    return {
+        name: images[name] if runs(name, wish, images, change) else wish.image
+        for name, wish in wishes.items()
+    }
 
 
 def drifted(record: Record, images: Mapping[str, str], *, rollback: bool) -> bool:
@@ -194,8 +223,12 @@ def drifted(record: Record, images: Mapping[str, str], *, rollback: bool) -> boo
     if record.change and record.change.refused:
         return False  # putting the image back was tried, and Azure refuses it for good
     wishes = desired(record, images, rollback=rollback)
-    if any(not runs(name, wish, images, record.change) for name, wish in wishes.items()):
+    if any(
+        not runs(name, wish, images, record.change) for name, wish in wishes.items()
+    ):
         return True
     # A look ends what waits for a container that is gone.
-    followed = {name for name, container in record.containers.items() if container.followed}
+    followed = {
+        name for name, container in record.containers.items() if container.followed
+    }
     return bool(followed - images.keys())

@@ -14,12 +14,22 @@ def as_entry(one: Status) -> dict[str, Any]:
     return {
         "target": one.target.model_dump(),
         "containers": [
-            {"name": each.name, "image": each.image, "digest": each.digest, "health": each.health}
+            {
+                "name": each.name,
+                "image": each.image,
+                "digest": each.digest,
+                "health": each.health,
+            }
             | {"restarts": each.restarts}
             for each in one.containers
         ],
         "address": one.address,
-        "rollout": rollout and {"image": rollout.image, "since": rollout.since.isoformat(), "phase": rollout.phase},
+        "rollout": rollout
+        and {
+            "image": rollout.image,
+            "since": rollout.since.isoformat(),
+            "phase": rollout.phase,
+        },
         "held": one.reason,
         "waiting": list(one.waiting),
         "last": entry(one.target, one.last) if one.last else None,

@@ -32,7 +32,9 @@ def fail(
     detail = cut(detail)
     # Sorted, so that the same failures always give the same record.
     for message_id in sorted(ids):
-        record = _fail(record, message_id, Failed(code, detail, now, circumstance, attempts))
+        record = _fail(
+            record, message_id, Failed(code, detail, now, circumstance, attempts)
+        )
     if not any(container.candidates for container in record.containers.values()):
         # No push is left that would have to be tried apart from another.
         record = record.but(apart=False)
@@ -73,7 +75,9 @@ def _fail(record: Record, message_id: str, failed: Failed) -> Record:
     on_group = [name for name, asker in asked.items() if asker == message_id]
     record, concerned = _remember_failure(record, message_id, failed)
     record = _moved_tags(record, on_group, message_id)
-    record = record.but(inbox=tuple(other for other in record.inbox if other.id != message_id))
+    record = record.but(
+        inbox=tuple(other for other in record.inbox if other.id != message_id)
+    )
     record = record.without_candidates(lambda _, candidate: candidate.id == message_id)
     message = message or next(iter(pins.values())).message
     was_reverting = bool(pins) and all(pin.reverting for pin in pins.values())
@@ -82,7 +86,15 @@ def _fail(record: Record, message_id: str, failed: Failed) -> Record:
         return record
     if not on_group:
         # Nothing of the push is on the group, so nothing has to be rolled back before its end is known.
-        return record.end(message, "failed", failed.detail, concerned, failed.at, failed.code, failed.attempts)
+        return record.end(
+            message,
+            "failed",
+            failed.detail,
+            concerned,
+            failed.at,
+            failed.code,
+            failed.attempts,
+        )
     return _to_be_told_later(record, message, concerned, failed)
 
 
@@ -140,7 +152,9 @@ def _moved_tags(record: Record, on_group: Collection[str], message_id: str) -> R
         container = record.containers.get(name)
         candidate = container.candidate(message_id) if container else None
         if container and candidate:
-            record = record.with_container(name, goods=displaced(container.goods, candidate.tag, candidate.digest))
+            record = record.with_container(
+                name, goods=displaced(container.goods, candidate.tag, candidate.digest)
+            )
     return record
 
 
@@ -182,20 +196,37 @@ def _how_it_was_brought_back(
     # A container that is gone needs no rollback.
     names = [name for name in undone.containers if name in images]
     if not names:
-        return "failed", f"not rolled back: the group has no container {' or '.join(undone.containers)} any more"
-    still = [name for name in names if _still_runs(record, name, images[name], undone.message.id)]
+        return (
+            "failed",
+            f"not rolled back: the group has no container {' or '.join(undone.containers)} any more",
+        )
+    still = [
+        name
+        for name in names
+        if _still_runs(record, name, images[name], undone.message.id)
+    ]
     if still:
         what = "held by hand" if record.hold else "still running"
         return "failed", f"not rolled back: {what}: {', '.join(sorted(still))}"
     lost = [name for name in names if record.containers[name].good.restored is None]
     if lost:
-        return "failed", f"not rolled back: no good image is known for {', '.join(sorted(lost))}"
-    return "rolled-back", f"rolled back to {', '.join(sorted({images[name] for name in names}))}"
+        return (
+            "failed",
+            f"not rolled back: no good image is known for {', '.join(sorted(lost))}",
+        )
+    return (
+        "rolled-back",
+        f"rolled back to {', '.join(sorted({images[name] for name in names}))}",
+    )
 
 
 def _still_runs(record: Record, name: str, running: str, message_id: str) -> bool:
     """Whether the container still runs the failed image, as it does where a hold keeps the good one away."""
-    failures = (failure for failure in record.containers[name].failures if failure.id == message_id)
+    failures = (
+        failure
+        for failure in record.containers[name].failures
+        if failure.id == message_id
+    )
     return running in {failure.image for failure in failures}
 
 
@@ -207,8 +238,17 @@ def _told(
     now: datetime,
 ) -> Record:
     """End a failed push, now that it is known what became of the group."""
-    record = record.but(undone=tuple(other for other in record.undone if other != undone))
+    record = record.but(
+        undone=tuple(other for other in record.undone if other != undone)
+    )
     detail = f"{undone.detail}; {why}"
     return record.end(
-        undone.message, result, detail, undone.containers, now, undone.code, undone.attempts, log=undone.log
+        undone.message,
+        result,
+        detail,
+        undone.containers,
+        now,
+        undone.code,
+        undone.attempts,
+        log=undone.log,
     )

@@ -68,7 +68,9 @@ def foreign_images(
     found = []
     for name, image in sorted(images.items()):
         is_changed = image != group.images[name]
-        if is_changed and repository_of(image) not in _allowed_repositories(name, image, group, target, record):
+        if is_changed and repository_of(image) not in _allowed_repositories(
+            name, image, group, target, record
+        ):
             found.append(f"{name}: {image}")
     return found
 
@@ -113,7 +115,9 @@ def repository_of(image: str) -> str | None:
 
 def repositories_of(images: Mapping[str, str]) -> tuple[str, ...]:
     """The normalised names of the repositories of a group's images (container → image), sorted."""
-    return tuple(sorted({name for image in images.values() if (name := repository_of(image))}))
+    return tuple(
+        sorted({name for image in images.values() if (name := repository_of(image))})
+    )
 
 
 def parsed(image: str) -> ImageReference | None:

@@ -31,7 +31,15 @@ def given_up(record: Record, failure: Failure, attempts: int, now: datetime) -> 
     if is_gone:
         failing |= _rollbacks(record)
     # A circumstance whatever its code: the failure says nothing about an image that nobody has seen.
-    record = fail(record, failing, failure.code, failure.detail, now, circumstance=True, attempts=attempts)
+    record = fail(
+        record,
+        failing,
+        failure.code,
+        failure.detail,
+        now,
+        circumstance=True,
+        attempts=attempts,
+    )
     record = conclude(record, f"not rolled back: {failure.detail}", now)
     # A group that is created under this name one day is another group, and starts without a history of images.
     return record.without_group() if is_gone else record
@@ -46,8 +54,20 @@ def _without_others_pushes(record: Record, failure: Failure, now: datetime) -> R
     for message in record.inbox if ran else ():
         name = message.push.image.name
         if name not in ran:
-            record = record.end(message, "ignored", f"{failure.detail}; it did not run {name} before", (), now)
-    return record.but(inbox=tuple(message for message in record.inbox if not ran or message.push.image.name in ran))
+            record = record.end(
+                message,
+                "ignored",
+                f"{failure.detail}; it did not run {name} before",
+                (),
+                now,
+            )
+    return record.but(
+        inbox=tuple(
+            message
+            for message in record.inbox
+            if not ran or message.push.image.name in ran
+        )
+    )
 
 
 def _still_to_be_watched(record: Record, failure: Failure) -> set[str]:

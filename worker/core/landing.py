@@ -14,7 +14,11 @@ from worker.record.values import Change
 
 def landed(record: Record, sent: Change) -> Record:
     """Azure has answered, so the change is no longer in flight."""
-    return record.but(flights=tuple(flight for flight in record.flights if flight.generation != sent.generation))
+    return record.but(
+        flights=tuple(
+            flight for flight in record.flights if flight.generation != sent.generation
+        )
+    )
 
 
 def not_made(
@@ -40,7 +44,9 @@ def not_made(
         return _put_behind(record.but(change=on_group), sent, failure)
     asked = set(sent.asked.values())
     if not asked:
-        return record.but(change=change.but(refused=f"{failure.code}: {failure.detail}"))
+        return record.but(
+            change=change.but(refused=f"{failure.code}: {failure.detail}")
+        )
     # Nothing of the change is on the group, so the pushes that fail now end with that, and nothing is rolled back.
     record = record.but(change=_change_before(change))
     named = _named_pushes(sent, failure)
@@ -51,7 +57,15 @@ def not_made(
     failing = named or asked
     if is_passing:
         failing |= _held_up_as_well(record, sent, failing, failure)
-    return fail(record, failing, failure.code, failure.detail, now, circumstance=is_passing, attempts=attempts)
+    return fail(
+        record,
+        failing,
+        failure.code,
+        failure.detail,
+        now,
+        circumstance=is_passing,
+        attempts=attempts,
+    )
 
 
 def _may_take_effect(record: Record, sent: Change) -> bool:
@@ -76,11 +90,15 @@ def _put_behind(record: Record, sent: Change, failure: Failure) -> Record:
     refused = _named_pushes(sent, failure) or set(sent.asked.values())
     for name, container in record.containers.items():
         candidates = tuple(
-            candidate.but(refusals=candidate.refusals + 1) if candidate.id in refused else candidate
+            candidate.but(refusals=candidate.refusals + 1)
+            if candidate.id in refused
+            else candidate
             for candidate in container.candidates
         )
         record = record.with_container(name, candidates=candidates)
-    waiting = [name for name, container in record.containers.items() if container.candidates]
+    waiting = [
+        name for name, container in record.containers.items() if container.candidates
+    ]
     return record.but(apart=len(waiting) > 1)
 
 
@@ -105,8 +123,14 @@ def _held_up_as_well(
     failure: Failure,
 ) -> set[str]:
     """The other pushes for the failing ones' containers that the same trouble would hold up, one after the other."""
-    concerned = [record.containers[name] for name, message_id in sent.asked.items() if message_id in failing]
-    candidates = [candidate for container in concerned for candidate in container.candidates]
+    concerned = [
+        record.containers[name]
+        for name, message_id in sent.asked.items()
+        if message_id in failing
+    ]
+    candidates = [
+        candidate for container in concerned for candidate in container.candidates
+    ]
     if failure.code in ABOUT_ONE_IMAGE:
         # As far as anybody knows, Azure can pull the images that were never refused. Those are yet to have their turn.
         candidates = [candidate for candidate in candidates if candidate.refusals]
@@ -115,4 +139,7 @@ def _held_up_as_well(
 
 def _names(detail: str, image: str) -> bool:
     """Whether Azure's answer names this image, and not one whose name merely begins or ends like it."""
-    return re.search(rf"(?<![\w./:@-]){re.escape(image)}(?![\w-]|\.\w)", detail) is not None
+    return (
+        re.search(rf"(?<![\w./:@-]){re.escape(image)}(?![\w-]|\.\w)", detail)
+        is not None
+    )

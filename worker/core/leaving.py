@@ -25,7 +25,9 @@ def leave(
     `proven` are the ids of pushes that are being proven on other containers: each ends with that proof.
     """
     message_id = candidate.id
-    record = record.without_candidates(lambda other, each: (other, each.id) == (name, message_id))
+    record = record.without_candidates(
+        lambda other, each: (other, each.id) == (name, message_id)
+    )
     # A push for two containers ends once, with the last of them.
     still_wanted = message_id in record.waiting() or message_id in proven
     if still_wanted:
@@ -51,7 +53,9 @@ def _abandon_unproven(record: Record, name: str, why: str, now: datetime) -> Rec
         return record
     pin = record.containers[name].pin
     is_rollback = pin is not None and pin.message.id == asked
-    others = [container for other, container in record.containers.items() if other != name]
+    others = [
+        container for other, container in record.containers.items() if other != name
+    ]
     is_wanted_elsewhere = any(container.candidate(asked) for container in others)
     if is_rollback or is_wanted_elsewhere:
         return record
@@ -73,5 +77,12 @@ def _drop_pin(record: Record, name: str, why: str, now: datetime) -> Record:
 
 def abandon(record: Record, ids: Collection[str], why: str, now: datetime) -> Record:
     """Fail pushes whose images are on the group and that nobody will watch from now on."""
-    record = fail(record, ids, "TargetRemoved", "left on the group unproven", now, circumstance=True)
+    record = fail(
+        record,
+        ids,
+        "TargetRemoved",
+        "left on the group unproven",
+        now,
+        circumstance=True,
+    )
     return conclude(record, why, now, lambda undone: undone.message.id in ids)

@@ -13,4 +13,8 @@ if TYPE_CHECKING:
 def names_of(targets: Iterable[TargetId]) -> Callable[[TargetId], str]:
     """What to call each of these: with its subscription if several share a resource group and a name."""
     several = Counter(str(target).lower() for target in set(targets))
-    return lambda target: f"{target.subscription}/{target}" if several[str(target).lower()] > 1 else str(target)
+    return lambda target: (
+        f"{target.subscription}/{target}"
+        if several[str(target).lower()] > 1
+        else str(target)
+    )

@@ -26,7 +26,15 @@ MASK = "***"
 MOST_LOOKUPS = 50
 """More lookups than a record can have candidates at the top; a limit, in case one is never answered."""
 _SECRET_KEYS = frozenset(
-    {"value", "secureValue", "password", "storageAccountKey", "workspaceKey", "command", "keyValuePairs"}
+    {
+        "value",
+        "secureValue",
+        "password",
+        "storageAccountKey",
+        "workspaceKey",
+        "command",
+        "keyValuePairs",
+    }
 )
 # How a push ends in its very first look, before anything could be put, as the word for what it would do.
 _WORDS: dict[Result, str] = {
@@ -76,11 +84,17 @@ def plan(
     """Receive, admit and reconcile as the worker would, and write nothing. `digest` is the pushed image's."""
     reasons = _reasons(record, group, target, message, now)
     if not reasons:
-        return Plan(target, "ignore", (f"no container that is kept up to date runs {message.push.image.name}",))
+        return Plan(
+            target,
+            "ignore",
+            (f"no container that is kept up to date runs {message.push.image.name}",),
+        )
     received, _ = receive(record, [message])
     situation = Situation(received, group, target, rules, now)
     decided, action = situation.reconciled(_all_looked_up(situation, message, digest))
-    if ended := next((ending for ending in decided.outbox if ending.message.id == message.id), None):
+    if ended := next(
+        (ending for ending in decided.outbox if ending.message.id == message.id), None
+    ):
         return Plan(target, _WORDS[ended.result], _with_end(reasons, ended))
     word, more = _describe(action, decided)
     changed = _changed_images(action, group)
@@ -88,7 +102,10 @@ def plan(
         target,
         word,
         (*reasons, *more),
-        changes=tuple(PlannedImage(name, group.images[name], image) for name, image in changed.items()),
+        changes=tuple(
+            PlannedImage(name, group.images[name], image)
+            for name, image in changed.items()
+        ),
         # A PUT restarts all containers of the group, as a restart does.
         restarts=tuple(group.images) if isinstance(action, Put) else (),
         diff=difference(group, changed, tuple(target.secrets)),
@@ -116,7 +133,11 @@ def _all_looked_up(
 def _changed_images(action: Action, group: ContainerGroup) -> dict[str, str]:
     if not isinstance(action, Put) or action.restart:
         return {}
-    return {name: image for name, image in action.images.items() if image != group.images[name]}
+    return {
+        name: image
+        for name, image in action.images.items()
+        if image != group.images[name]
+    }
 
 
 def _reasons(
@@ -128,7 +149,10 @@ def _reasons(
 ) -> tuple[str, ...]:
     """What the policy says about the push: a sentence for each container that runs its repository."""
     # On the record as it was before the push was received. Afterwards, the push would be a repetition of itself.
-    known, followed = acquaint(record, group, target, now), followings(group.images, target)
+    known, followed = (
+        acquaint(record, group, target, now),
+        followings(group.images, target),
+    )
     _, rulings = consider(known, followed, message)
     reasons = [f"{ruling.container}: {ruling.reason}" for ruling in rulings]
     is_wanted = any(ruling.verdict == "wanted" for ruling in rulings)
@@ -139,21 +163,28 @@ def _reasons(
 
 def _with_end(reasons: tuple[str, ...], ended: Ending) -> tuple[str, ...]:
     """The reasons, and how the push ended, unless one of the reasons says that already."""
-    sentences = {sentence for _container, _, sentence in (reason.partition(": ") for reason in reasons)}
+    sentences = {
+        sentence
+        for _container, _, sentence in (reason.partition(": ") for reason in reasons)
+    }
     return reasons if ended.detail in sentences else (*reasons, ended.detail)
 
 
 def _describe(action: Action, record: Record) -> tuple[str, tuple[str, ...]]:
     match action:
         case Put(_, restart) if restart:
-            return "restart", ("its digest is not known, so the tag may point at another image by now",)
+            return "restart", (
+                "its digest is not known, so the tag may point at another image by now",
+            )
         case Put():
             return "update", ()
         case Wait(_, reason, owner):
             return ("held" if owner else "wait"), (reason,)
         case _:
             # The push has not ended, yet there is nothing to do: it waits for an operator to release the group.
-            return "held", (f"held by hand: {record.hold.reason}",) if record.hold else ()
+            return "held", (
+                f"held by hand: {record.hold.reason}",
+            ) if record.hold else ()
 
 
 def difference(
@@ -165,7 +196,9 @@ def difference(
 
     Secrets are masked.
     """
-    secrets: dict[str, Secret] = {path: "{}" if is_object(path) else MASK for path in secret_paths}
+    secrets: dict[str, Secret] = {
+        path: "{}" if is_object(path) else MASK for path in secret_paths
+    }
     before = _containers(group.definition({}, secrets))
     after = _containers(group.definition(images, secrets))
     lines: list[str] = []
@@ -178,13 +211,17 @@ def _difference_of_one(name: str, running: list[str], planned: list[str]) -> lis
     with_file_names = list(difflib.unified_diff(running, planned, lineterm="", n=2))
     diff = with_file_names[2:]
     # The line numbers of a hunk would count lines of our own rendering, which nobody can look up.
-    return [f"@@ container {name} @@" if line.startswith("@@") else line for line in diff]
+    return [
+        f"@@ container {name} @@" if line.startswith("@@") else line for line in diff
+    ]
 
 
 def _containers(definition: bytes) -> dict[str, list[str]]:
     containers = json.loads(definition)["properties"]["containers"]
     return {
-        container["name"]: json.dumps(_masked(container), indent=2, ensure_ascii=False).splitlines()
+        container["name"]: json.dumps(
+            _masked(container), indent=2, ensure_ascii=False
+        ).splitlines()
         for container in containers
     }
 
@@ -192,7 +229,10 @@ def _containers(definition: bytes) -> dict[str, list[str]]:
 def _masked(value: object, *, hide: bool = False) -> object:
     """The definition with every value hidden that may be a secret. Plain environment variables often hold some, too."""
     if isinstance(value, dict):
-        return {key: _masked(part, hide=hide or _is_secret(key, part)) for key, part in value.items()}
+        return {
+            key: _masked(part, hide=hide or _is_secret(key, part))
+            for key, part in value.items()
+        }
     if isinstance(value, list):
         return [_masked(part, hide=hide) for part in value]
     return MASK if hide else value

@@ -34,21 +34,38 @@ def prove(
         if container.pin:
             # A rollback by hand is no candidate, so it is not among the pushes that wait.
             messages[message_id] = container.pin.message
-            record = record.with_container(name, **_after_rollback(container, container.pin))
+            record = record.with_container(
+                name, **_after_rollback(container, container.pin)
+            )
             # One that was reverted is told by its own failure (worker.core.failing).
             if not container.pin.reverting:
-                details.setdefault(message_id, {})[name] = f"{name} runs {group.images[name]}"
+                details.setdefault(message_id, {})[name] = (
+                    f"{name} runs {group.images[name]}"
+                )
         elif candidate := container.candidate(message_id):
             # The digest of what was pulled since the change began. An earlier pull says nothing about this change.
             digest = group.running_digest(name, change.began_at)
-            record = _proven(record, group, name, candidate, digest, unproven.values(), now)
-            details.setdefault(message_id, {})[name] = _say_running(name, candidate, digest)
+            record = _proven(
+                record, group, name, candidate, digest, unproven.values(), now
+            )
+            details.setdefault(message_id, {})[name] = _say_running(
+                name, candidate, digest
+            )
     for message_id, per_container in details.items():
         sentences = [*per_container.values(), *([str(moved)] if moved else [])]
-        record = record.end(messages[message_id], "updated", "; ".join(sentences), per_container, now, before=before)
+        record = record.end(
+            messages[message_id],
+            "updated",
+            "; ".join(sentences),
+            per_container,
+            now,
+            before=before,
+        )
     if moved:
         about = next((messages[message_id] for message_id in details), None)
-        record = record.but(address_changes=(*record.address_changes, moved.but(message=about)))
+        record = record.but(
+            address_changes=(*record.address_changes, moved.but(message=about))
+        )
     return record
 
 
@@ -65,7 +82,15 @@ def _proven(
     container = record.containers[name]
     place = container.candidates.index(won)
     for older in container.candidates[place + 1 :]:
-        record = leave(record, name, older, "superseded", f"{won.message.push.image} is newer, and runs", now, asking)
+        record = leave(
+            record,
+            name,
+            older,
+            "superseded",
+            f"{won.message.push.image} is newer, and runs",
+            now,
+            asking,
+        )
     container = record.containers[name]
     good = Good(
         image=won.image or group.images[name],
@@ -100,12 +125,22 @@ def _after_rollback(container: ContainerRecord, pin: Pin) -> dict[str, object]:
     """
     if pin.reverting:
         return {"pin": None}
-    places = [number for number, good in enumerate(container.goods) if good.is_same(pin.good)]
+    places = [
+        number for number, good in enumerate(container.goods) if good.is_same(pin.good)
+    ]
     older = container.goods[places[0] + 1 :] if places else ()
-    passed_over = [good.image for good in container.goods if not good.is_same(pin.good) and good not in older]
+    passed_over = [
+        good.image
+        for good in container.goods
+        if not good.is_same(pin.good) and good not in older
+    ]
     # The pinned image counts as pushed at the time of the rollback, so that no earlier push is newer.
     good = pin.good.but(order=pin.message.order)
-    return {"pin": None, "goods": (good, *older), "past": remembered(container, passed_over)}
+    return {
+        "pin": None,
+        "goods": (good, *older),
+        "past": remembered(container, passed_over),
+    }
 
 
 def _say_running(name: str, candidate: Candidate, digest: str | None) -> str:
@@ -118,11 +153,17 @@ def _say_running(name: str, candidate: Candidate, digest: str | None) -> str:
     return f"{name} was restarted with {candidate.image}; unverified: Azure does not say which image it pulled"
 
 
-def _address_change(before: Mapping[str, str], after: Mapping[str, str]) -> AddressChange | None:
+def _address_change(
+    before: Mapping[str, str], after: Mapping[str, str]
+) -> AddressChange | None:
     """The change of the public address, if it changed."""
     # In transition Azure may leave the IP address out, or give 0.0.0.0, so only what both sides know is compared.
     unknown = "0.0.0.0"  # noqa: S104
-    known = {part for part in before.keys() & after.keys() if unknown not in (before[part], after[part])}
+    known = {
+        part
+        for part in before.keys() & after.keys()
+        if unknown not in (before[part], after[part])
+    }
     if all(before[part] == after[part] for part in known):
         return None
     return AddressChange(before=dict(before), after=dict(after))

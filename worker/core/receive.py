@@ -10,7 +10,9 @@ from shared.message import UpdateMessage
 from worker.record.record import MOST_OF_ALL, MOST_WAITING, Record
 
 
-def receive(record: Record, messages: Iterable[UpdateMessage]) -> tuple[Record, frozenset[str]]:
+def receive(
+    record: Record, messages: Iterable[UpdateMessage]
+) -> tuple[Record, frozenset[str]]:
     """The record with these pushes received, and the ids of those that it has no room for.
 
     A push that was received before changes nothing, however it ended.
@@ -21,7 +23,10 @@ def receive(record: Record, messages: Iterable[UpdateMessage]) -> tuple[Record, 
         if record.knows(message.id):
             continue
         # A share for each repository: pushes that wait for their min_age must not hold up the group's other containers.
-        if waiting[message.push.image.name] >= MOST_WAITING or waiting.total() >= MOST_OF_ALL:
+        if (
+            waiting[message.push.image.name] >= MOST_WAITING
+            or waiting.total() >= MOST_OF_ALL
+        ):
             no_room.add(message.id)
             continue
         # Sorted, so that the same set of pushes gives the same record whatever the order of their messages.

@@ -33,7 +33,9 @@ def reconcile(
 
     `now` is by Azure's clock, so all workers judge one group by one clock, however wrong their own clocks are.
     """
-    in_flight = tuple(flight for flight in record.flights if now < flight.sent_at + rules.flight)
+    in_flight = tuple(
+        flight for flight in record.flights if now < flight.sent_at + rules.flight
+    )
     record = record.but(flights=in_flight)
     if not group.in_transition:
         record = record.but(stuck=None)
@@ -53,17 +55,27 @@ def _turn(
     """Answer one question after the other. No action means that something has ended, so ask again."""
     images = group.images
     wishes = desired(record, images, rollback=rules.rollback)
-    all_there = all(runs(name, wish, images, record.change) for name, wish in wishes.items())
+    all_there = all(
+        runs(name, wish, images, record.change) for name, wish in wishes.items()
+    )
     unmet = not all_there or any(wish.id for wish in wishes.values())
     if group.stopped:
-        return _wait_for_owner(record, rules, now, "stopped by its owner: an update would start it", unmet=unmet)
+        return _wait_for_owner(
+            record,
+            rules,
+            now,
+            "stopped by its owner: an update would start it",
+            unmet=unmet,
+        )
     # What is on the group is judged before any hold is looked at: the rollout goes on although a hold arrived in the
     # middle of it, and somebody must see how it ends. Only a stopped group shows nothing to be judged.
     if all_there:
         return _all_there(record, group, wishes, rules, now)
     # From here on, the group would have to be changed.
     if reason := hold_reason(group.tags):
-        return _wait_for_owner(record, rules, now, f"held by a resource tag: {reason}", unmet=unmet)
+        return _wait_for_owner(
+            record, rules, now, f"held by a resource tag: {reason}", unmet=unmet
+        )
     if group.in_transition:
         return _wait_for_transition(record, wishes, rules, now)
     return begin(record, group, wishes, rules, now)
@@ -79,7 +91,10 @@ def _all_there(
     """Every container has its desired image. Watch what is not proven yet; rest if nothing is left."""
     change = record.change
     is_unproven = any(wish.id for wish in wishes.values())
-    is_by_this_change = change is not None and change.images.items() >= to_put(wishes, group.images, change).items()
+    is_by_this_change = (
+        change is not None
+        and change.images.items() >= to_put(wishes, group.images, change).items()
+    )
     if is_by_this_change:
         return watch(record, group, wishes, rules, now)
     if is_unproven or change:
@@ -89,7 +104,9 @@ def _all_there(
     if record.inbox and group.in_transition:
         # A container that is new to the record waits for the end of the operation (worker.core.look).
         return _wait_for_transition(record, wishes, rules, now)
-    record = conclude(record.but(change=None), "not rolled back: nothing was left to change", now)
+    record = conclude(
+        record.but(change=None), "not rolled back: nothing was left to change", now
+    )
     return record, at_rest(record, rules, now)
 
 
@@ -98,7 +115,10 @@ def at_rest(record: Record, rules: RolloutRules, now: datetime) -> Action:
     if record.flights:
         sent_last = max(flight.sent_at for flight in record.flights)
         left = sent_last + rules.flight - now
-        return Wait(max(timedelta(seconds=1), min(left, rules.slow)), "an earlier change may still take effect")
+        return Wait(
+            max(timedelta(seconds=1), min(left, rules.slow)),
+            "an earlier change may still take effect",
+        )
     if _has_candidates_to_resolve(record):
         return Wait(rules.check_interval, "pushes wait for their registry lookup")
     if record.inbox:
@@ -112,7 +132,10 @@ def _has_candidates_to_resolve(record: Record) -> bool:
     """Whether some container has candidates that neither a hold nor its pin keeps waiting."""
     if record.hold:
         return False
-    return any(container.candidates and not container.pin for container in record.containers.values())
+    return any(
+        container.candidates and not container.pin
+        for container in record.containers.values()
+    )
 
 
 def _wait_for_owner(
@@ -138,7 +161,9 @@ def _wait_for_owner(
 
 def _has_work(record: Record) -> bool:
     """Whether anything in the record is left to be done once the owner lets it go on."""
-    candidates = not record.hold and any(container.candidates for container in record.containers.values())
+    candidates = not record.hold and any(
+        container.candidates for container in record.containers.values()
+    )
     return bool(candidates or record.inbox or record.flights or record.change)
 
 
@@ -152,12 +177,16 @@ def _wait_for_transition(
     stuck = rules.looked(record.stuck or Patience(looked_at=now), now)
     longest = 2 * rules.timeout
     if stuck.waited <= longest.total_seconds():
-        return record.but(stuck=stuck), Wait(rules.pause(stuck.waited), "the group is in transition")
+        return record.but(stuck=stuck), Wait(
+            rules.pause(stuck.waited), "the group is in transition"
+        )
     detail = f"the group has been in transition for more than {longest}"
     record = conclude(record, f"not rolled back: {detail}", now)
     # What is desired next has not waited yet, so it may wait as long again.
     record = record.but(stuck=Patience(looked_at=now))
     waiting = {wish.id for wish in wishes.values() if wish.id}
     if waiting:
-        return fail(record, waiting, "StuckInTransition", detail, now, circumstance=True), None
+        return fail(
+            record, waiting, "StuckInTransition", detail, now, circumstance=True
+        ), None
     return record, Wait(rules.pause(stuck.waited), "the group is in transition")

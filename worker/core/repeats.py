@@ -24,7 +24,14 @@ def repeated(
     """
     if message.push.sender == MANUAL:
         return None
-    return next((failure for failure in container.failures if _repeats(message, digest, failure)), None)
+    return next(
+        (
+            failure
+            for failure in container.failures
+            if _repeats(message, digest, failure)
+        ),
+        None,
+    )
 
 
 def _repeats(message: UpdateMessage, digest: str | None, failure: FailedPush) -> bool:
@@ -34,7 +41,10 @@ def _repeats(message: UpdateMessage, digest: str | None, failure: FailedPush) ->
     if digest and failure.digest:
         return digest == failure.digest
     # Without both digests, only the time of the push identifies it. Senders repeat that time on every delivery.
-    return message.push.pushed_at is not None and message.push.pushed_at == failure.pushed_at
+    return (
+        message.push.pushed_at is not None
+        and message.push.pushed_at == failure.pushed_at
+    )
 
 
 def is_same_push(

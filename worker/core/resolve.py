@@ -25,7 +25,9 @@ LOOKUP_INTERVAL = timedelta(seconds=5)
 """The least time between two of these lookups."""
 
 
-def unresolved(record: Record, followed: Mapping[str, Following]) -> UpdateMessage | None:
+def unresolved(
+    record: Record, followed: Mapping[str, Following]
+) -> UpdateMessage | None:
     """A push to look up now because it is the best candidate of some container; None if there is none.
 
     While the group is held by hand nothing is looked up: what the registry says at its release counts. Only registries
@@ -36,7 +38,12 @@ def unresolved(record: Record, followed: Mapping[str, Following]) -> UpdateMessa
     for name, container in record.containers.items():
         best = container.in_turn[0] if container.candidates else None
         follows = followed.get(name)
-        if best and best.image is None and follows and follows.name == best.message.push.image.name:
+        if (
+            best
+            and best.image is None
+            and follows
+            and follows.name == best.message.push.image.name
+        ):
             return best.message
     return None
 
@@ -58,19 +65,37 @@ def resolve(
             # One with an image was resolved earlier, and may be on the group by now. It must not change under a watch.
             continue
         if why := _not_built_for(following, found):
-            record = leave(record, name, candidate, "ignored", f"{message.push.image} is {why}", now)
+            record = leave(
+                record,
+                name,
+                candidate,
+                "ignored",
+                f"{message.push.image} is {why}",
+                now,
+            )
         elif failure := repeated(container, message, digest):
-            record = leave(record, name, candidate, "ignored", failed_before(failure), now)
+            record = leave(
+                record, name, candidate, "ignored", failed_before(failure), now
+            )
         elif _runs_already(record, group, name, candidate, found):
             record = _unchanged(record, name, candidate, digest, now)
         else:
-            resolved = _resolved(container, candidate, group.images[name], following.written, digest)
+            resolved = _resolved(
+                container, candidate, group.images[name], following.written, digest
+            )
             candidates = tuple(
-                resolved if other.id == message.id else _displaced(other, resolved) for other in container.candidates
+                resolved if other.id == message.id else _displaced(other, resolved)
+                for other in container.candidates
             )
             # A PUT that was sent with the tag may still take effect. The record must recognise its image as ours.
-            sent = [other.image for other in container.candidates if other.image and other not in candidates]
-            record = record.with_container(name, candidates=candidates, past=remembered(container, sent))
+            sent = [
+                other.image
+                for other in container.candidates
+                if other.image and other not in candidates
+            ]
+            record = record.with_container(
+                name, candidates=candidates, past=remembered(container, sent)
+            )
     return record
 
 
@@ -81,26 +106,43 @@ def _not_built_for(following: Following, found: Found | None) -> str | None:
     return following.policy.conditions.not_built_for(found.built_for)
 
 
-def not_there(record: Record, message: UpdateMessage, code: str, detail: str, now: datetime) -> Record:
+def not_there(
+    record: Record, message: UpdateMessage, code: str, detail: str, now: datetime
+) -> Record:
     """Count that the registry has no such image: after a few lookups the push has failed."""
     tried = record
     lookups = 0
     for name, container in record.containers.items():
         candidates = tuple(
-            _missing_once_more(candidate, now) if candidate.id == message.id else candidate
+            _missing_once_more(candidate, now)
+            if candidate.id == message.id
+            else candidate
             for candidate in container.candidates
         )
         tried = tried.with_container(name, candidates=candidates)
         # Each container counts for itself: added up, two of them would use up the tries of one.
-        lookups = max([lookups, *(candidate.lookups for candidate in candidates if candidate.id == message.id)])
+        lookups = max(
+            [
+                lookups,
+                *(
+                    candidate.lookups
+                    for candidate in candidates
+                    if candidate.id == message.id
+                ),
+            ]
+        )
     if lookups < MOST_LOOKUPS:
         return tried
-    return fail(tried, {message.id}, code, detail, now, circumstance=True, attempts=lookups)
+    return fail(
+        tried, {message.id}, code, detail, now, circumstance=True, attempts=lookups
+    )
 
 
 def was_missing(record: Record, message: UpdateMessage) -> bool:
     """Whether the registry has answered before that it has no such image."""
-    candidates = (container.candidate(message.id) for container in record.containers.values())
+    candidates = (
+        container.candidate(message.id) for container in record.containers.values()
+    )
     return any(candidate and candidate.lookups for candidate in candidates)
 
 
@@ -111,29 +153,54 @@ def _missing_once_more(candidate: Candidate, now: datetime) -> Candidate:
     return candidate.but(lookups=candidate.lookups + 1, looked_up_at=now)
 
 
-def no_image(record: Record, message: UpdateMessage, what: str, now: datetime) -> Record:
+def no_image(
+    record: Record, message: UpdateMessage, what: str, now: datetime
+) -> Record:
     """Ignore a push that is not an image by its manifest: a build cache, a chart, a signature."""
     for name, container in record.containers.items():
         if candidate := container.candidate(message.id):
-            why = f"{message.push.image} is not an image that a container can run: {what}"
+            why = (
+                f"{message.push.image} is not an image that a container can run: {what}"
+            )
             record = leave(record, name, candidate, "ignored", why, now)
     return record
 
 
 def _resolved(
-    container: ContainerRecord, candidate: Candidate, running: str, written: str, digest: str | None
+    container: ContainerRecord,
+    candidate: Candidate,
+    running: str,
+    written: str,
+    digest: str | None,
 ) -> Candidate:
     """The candidate with its image: a new tag by its name, a moved tag by its digest, or else by a restart."""
-    others = (other.tag for other in container.candidates if other.id != candidate.id and other.image)
+    others = (
+        other.tag
+        for other in container.candidates
+        if other.id != candidate.id and other.image
+    )
     # By its tag alone the new image could not be told from the one that ran under that tag before.
-    moves = candidate.tag in {*others, *(good.tag for good in container.goods)} or _has_failed(container, candidate)
-    image = rewrite(written, digest=digest) if moves and digest else rewrite(written, tag=candidate.tag)
-    return candidate.but(image=image, digest=digest, restart=image == running and not digest)
+    moves = candidate.tag in {
+        *others,
+        *(good.tag for good in container.goods),
+    } or _has_failed(container, candidate)
+    image = (
+        rewrite(written, digest=digest)
+        if moves and digest
+        else rewrite(written, tag=candidate.tag)
+    )
+    return candidate.but(
+        image=image, digest=digest, restart=image == running and not digest
+    )
 
 
 def _displaced(other: Candidate, newer: Candidate) -> Candidate:
     """A push whose tag a newer push has moved: from now on only its digest identifies it."""
-    moved = other.tag == newer.tag and other.image is not None and other.digest not in {None, newer.digest}
+    moved = (
+        other.tag == newer.tag
+        and other.image is not None
+        and other.digest not in {None, newer.digest}
+    )
     if not moved or other.image is None or other.digest is None:
         return other
     return other.but(image=rewrite(other.image, digest=other.digest), restart=False)
@@ -143,7 +210,13 @@ def _has_failed(container: ContainerRecord, candidate: Candidate) -> bool:
     return candidate.tag in {failure.tag for failure in container.failures}
 
 
-def _runs_already(record: Record, group: ContainerGroup, name: str, candidate: Candidate, found: Found | None) -> bool:
+def _runs_already(
+    record: Record,
+    group: ContainerGroup,
+    name: str,
+    candidate: Candidate,
+    found: Found | None,
+) -> bool:
     """Whether the container runs exactly this image, and well.
 
     Without a digest only a second delivery of the same push is known to be the same image. An image that runs
@@ -151,7 +224,10 @@ def _runs_already(record: Record, group: ContainerGroup, name: str, candidate: C
     of the platform's manifest and the registry that of the index: both are one image.
     """
     good, change = record.containers[name].good, record.change
-    if change and (name in change.asked or not _is_spelling_of(good.spellings, change.images.get(name))):
+    if change and (
+        name in change.asked
+        or not _is_spelling_of(good.spellings, change.images.get(name))
+    ):
         return False
     if good.tag != candidate.tag or group.images[name] not in good.spellings:
         return False
@@ -166,11 +242,17 @@ def _is_spelling_of(spellings: frozenset[str], image: str | None) -> bool:
     return image is None or image in spellings
 
 
-def _unchanged(record: Record, name: str, candidate: Candidate, digest: str | None, now: datetime) -> Record:
+def _unchanged(
+    record: Record, name: str, candidate: Candidate, digest: str | None, now: datetime
+) -> Record:
     """End the push as unchanged, and the older ones as superseded."""
     good = record.containers[name].good
     # A delivery that comes late must not make the image seem older than a newer one has shown it to be.
-    order = max(good.order, candidate.message.order) if good.order else candidate.message.order
+    order = (
+        max(good.order, candidate.message.order)
+        if good.order
+        else candidate.message.order
+    )
     goods = (
         # Its tag points at this very image, so the tag may bring it back again.
         good.but(digest=digest or good.digest, order=order, pushed_again=False),
@@ -178,8 +260,22 @@ def _unchanged(record: Record, name: str, candidate: Candidate, digest: str | No
     )
     candidates = record.containers[name].candidates
     older = candidates[candidates.index(candidate) + 1 :]
-    record = leave(record, name, candidate, "unchanged", f"{name} runs {candidate.message.push.image} already", now)
+    record = leave(
+        record,
+        name,
+        candidate,
+        "unchanged",
+        f"{name} runs {candidate.message.push.image} already",
+        now,
+    )
     record = record.with_container(name, goods=goods)
     for other in older:
-        record = leave(record, name, other, "superseded", f"{candidate.message.push.image} is newer, and runs", now)
+        record = leave(
+            record,
+            name,
+            other,
+            "superseded",
+            f"{candidate.message.push.image} is newer, and runs",
+            now,
+        )
     return record

@@ -32,12 +32,20 @@ class Sight:
     @property
     def broken(self) -> dict[str, Broken]:
         """The containers that will not come up."""
-        return {name: health for name, health in self.health.items() if isinstance(health, Broken)}
+        return {
+            name: health
+            for name, health in self.health.items()
+            if isinstance(health, Broken)
+        }
 
     @property
     def pending(self) -> dict[str, Pending]:
         """The containers that are still starting."""
-        return {name: health for name, health in self.health.items() if isinstance(health, Pending)}
+        return {
+            name: health
+            for name, health in self.health.items()
+            if isinstance(health, Pending)
+        }
 
     @property
     def operation_failed(self) -> bool:

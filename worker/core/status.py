@@ -76,7 +76,10 @@ class Status:
 
 
 def status_of(
-    target: TargetId, record: Record | None, group: ContainerGroup | None, unread: Sequence[str] = ()
+    target: TargetId,
+    record: Record | None,
+    group: ContainerGroup | None,
+    unread: Sequence[str] = (),
 ) -> Status:
     """The status by what is known: no record, or no group, where it could not be read for the reasons of `unread`."""
     containers = tuple(_containers(group)) if group else ()
@@ -113,7 +116,11 @@ def _reasons(record: Record | None, group: ContainerGroup | None) -> Iterator[st
 def why_held(record: Record | None, group: ContainerGroup | None) -> Iterator[str]:
     """Everything that keeps a group's updates back, a phrase each."""
     if record and record.hold:
-        until = f", until {record.hold.until:%Y-%m-%d %H:%M} UTC" if record.hold.until else ""
+        until = (
+            f", until {record.hold.until:%Y-%m-%d %H:%M} UTC"
+            if record.hold.until
+            else ""
+        )
         by = f" ({record.hold.by}{until})" if record.hold.by else until
         yield f"held by hand: {record.hold.reason}{by}"
     if group and (by_tag := hold_reason(group.tags)):
@@ -132,7 +139,13 @@ def trouble_of(record: Record | None) -> str | None:
 def _containers(group: ContainerGroup) -> Iterator[ContainerStatus]:
     restarts = _restarts(group.raw)
     for name, image in group.images.items():
-        yield ContainerStatus(name, image, group.running_digest(name), _health(group, name), restarts.get(name, 0))
+        yield ContainerStatus(
+            name,
+            image,
+            group.running_digest(name),
+            _health(group, name),
+            restarts.get(name, 0),
+        )
 
 
 def _health(group: ContainerGroup, name: str) -> Health:
@@ -170,12 +183,22 @@ def _rollout(record: Record, group: ContainerGroup | None) -> RolloutStatus | No
     if change is None:
         return None
     # Nobody asked for a way back: it brings what it touches.
-    images = sorted({change.images[name] for name in change.asked or change.touched if name in change.images})
+    images = sorted(
+        {
+            change.images[name]
+            for name in change.asked or change.touched
+            if name in change.images
+        }
+    )
     if not images:
         return None  # nothing of ours is on the group: it is only looked at
     # What somebody else brought here was first seen by a look; when it began nobody knows.
     since = change.began_at if change.began_at > LONG_AGO else change.patience.looked_at
-    return RolloutStatus(", ".join(images), since, phase_of(record, in_transition=bool(group and group.in_transition)))
+    return RolloutStatus(
+        ", ".join(images),
+        since,
+        phase_of(record, in_transition=bool(group and group.in_transition)),
+    )
 
 
 def phase_of(record: Record, *, in_transition: bool = False) -> str:
@@ -196,4 +219,8 @@ def phase_of(record: Record, *, in_transition: bool = False) -> str:
 def _waiting(record: Record) -> tuple[str, ...]:
     """The images of the pushes that wait and are not on the group."""
     on_group = set(record.change.asked.values()) if record.change else set()
-    return tuple(str(one.push.image) for one in record.waiting().values() if one.id not in on_group)
+    return tuple(
+        str(one.push.image)
+        for one in record.waiting().values()
+        if one.id not in on_group
+    )

@@ -25,14 +25,22 @@ def place_of(record: Record, message_id: str) -> Place | None:
 
     What is under way comes first: a dead letter that was put back onto the queue has an end in the history already.
     """
-    if failed := next((undone for undone in record.undone if undone.message.id == message_id), None):
-        return Place(f"failed on the group ({failed.code}): {failed.detail}; what ran before is brought back")
+    if failed := next(
+        (undone for undone in record.undone if undone.message.id == message_id), None
+    ):
+        return Place(
+            f"failed on the group ({failed.code}): {failed.detail}; what ran before is brought back"
+        )
     pins = [container.pin for container in record.containers.values() if container.pin]
-    if message_id in record.waiting() or any(pin.message.id == message_id for pin in pins):
+    if message_id in record.waiting() or any(
+        pin.message.id == message_id for pin in pins
+    ):
         return Place(_under_way(record, message_id))
     if message_id not in record.ended:
         return None
-    if outcome := next((outcome for outcome in record.outcomes if outcome.id == message_id), None):
+    if outcome := next(
+        (outcome for outcome in record.outcomes if outcome.id == message_id), None
+    ):
         return Place(told(outcome), outcome.result)
     # Of several that were superseded in a row the newest stands for all in the history.
     return Place(f"superseded: {FOLDED}", "superseded")
@@ -45,7 +53,11 @@ def is_of(message_id: str, wanted: str) -> bool:
 
 def ids_of(record: Record, wanted: str) -> list[str]:
     """The pushes of this id that the record knows."""
-    pins = (container.pin.message.id for container in record.containers.values() if container.pin)
+    pins = (
+        container.pin.message.id
+        for container in record.containers.values()
+        if container.pin
+    )
     undone = (failed.message.id for failed in record.undone)
     known = {*record.waiting(), *record.ended, *pins, *undone}
     return sorted(message_id for message_id in known if is_of(message_id, wanted))
@@ -56,7 +68,11 @@ def siblings(wanted: str, seen: Collection[str]) -> frozenset[str]:
 
     A redelivery of it has the same ids.
     """
-    numbers = [int(suffix) for one in seen if (suffix := one.removeprefix(f"{wanted}.")).isdecimal() and one != suffix]
+    numbers = [
+        int(suffix)
+        for one in seen
+        if (suffix := one.removeprefix(f"{wanted}.")).isdecimal() and one != suffix
+    ]
     if not numbers:
         return frozenset(seen)
     return frozenset(f"{wanted}.{number}" for number in range(1, max(2, *numbers) + 1))
@@ -70,12 +86,16 @@ def told(outcome: Outcome) -> str:
 
 def is_over(record: Record) -> bool:
     """Is nothing under way in the group, nor to be told? What a hold by hand keeps back is not under way."""
-    return record.timer is None and not (record.change or record.flights or record.undone or record.outbox)
+    return record.timer is None and not (
+        record.change or record.flights or record.undone or record.outbox
+    )
 
 
 def _under_way(record: Record, message_id: str) -> str:
     if record.change and message_id in record.change.asked.values():
-        names = sorted(name for name, asker in record.change.asked.items() if asker == message_id)
+        names = sorted(
+            name for name, asker in record.change.asked.items() if asker == message_id
+        )
         images = ", ".join(f"{name} {record.change.images[name]}" for name in names)
         return f"{phase_of(record)}: {images}"
     if any(message.id == message_id for message in record.inbox) and not record.hold:

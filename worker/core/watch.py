@@ -37,12 +37,18 @@ def watch(
         raise ValueError("the record has no change to watch")
     patience = record.change.patience
     # While Azure moves a group off a node that is down, nobody can judge the change, so that time does not count.
-    patience = patience.but(looked_at=now) if group.under_repair else rules.looked(patience, now)
+    patience = (
+        patience.but(looked_at=now)
+        if group.under_repair
+        else rules.looked(patience, now)
+    )
     # A try without an answer may take effect after Azure has refused another one. So the change was made after all.
     change = record.change.but(patience=patience, refused=None)
     record = record.but(change=change)
     unproven = {name: wish.id for name, wish in wishes.items() if wish.id}
-    sight = Sight(change, group, healths(record, change, group, wishes), unproven, rules, now)
+    sight = Sight(
+        change, group, healths(record, change, group, wishes), unproven, rules, now
+    )
     if trouble := _trouble(record, sight):
         return trouble
     if sight.pending or group.in_transition:
@@ -67,7 +73,9 @@ def _trouble(record: Record, sight: Sight) -> _Turn | None:
         name, first = min(broken.items())
         ids = [suspects[container] for container in blamed]
         what = f"{name}: {first.evidence}"
-        return _failed(record, sight, ids, first.code, what, circumstance=first.circumstance)
+        return _failed(
+            record, sight, ids, first.code, what, circumstance=first.circumstance
+        )
     if sight.operation_failed:
         what = evidence(sight.group, "the operation failed")
         return _failed(record, sight, suspects.values(), "ProvisioningFailed", what)
@@ -94,7 +102,9 @@ def _failed(
         return _over(record), None
     record = fail(record, set(ids), code, detail, sight.now, circumstance=circumstance)
     if not sight.rules.rollback:
-        record = conclude(record, "not rolled back: ACI_HOOKS_ROLLBACK is off", sight.now)
+        record = conclude(
+            record, "not rolled back: ACI_HOOKS_ROLLBACK is off", sight.now
+        )
     return record, None
 
 
@@ -103,7 +113,9 @@ def _moved_by_others(record: Record, sight: Sight) -> dict[str, str]:
     found = {}
     for name, broken in sight.broken.items():
         before = sight.change.well.get(name)
-        if before is not None and _was_moved_by_others(record, sight, name, before, broken):
+        if before is not None and _was_moved_by_others(
+            record, sight, name, before, broken
+        ):
             found[name] = before
     return found
 
@@ -139,7 +151,9 @@ def _pinned_back(
         container = record.containers[name]
         good = container.good.but(digest=container.good.digest or digest, moved=True)
         past = remembered(container, [group.images[name]])
-        record = record.with_container(name, goods=(good, *container.goods[1:]), past=past)
+        record = record.with_container(
+            name, goods=(good, *container.goods[1:]), past=past
+        )
     return record
 
 
@@ -192,8 +206,14 @@ def _soak_left(sight: Sight) -> timedelta:
     Each counts from its last start or warning, so a container that crashes slowly, again and again, never gets through.
     One that has ended as it should needs no soak.
     """
-    since = [health.since for health in sight.health.values() if isinstance(health, Healthy) and not health.ended]
-    return max((at + sight.rules.soak - sight.now for at in since), default=timedelta(0))
+    since = [
+        health.since
+        for health in sight.health.values()
+        if isinstance(health, Healthy) and not health.ended
+    ]
+    return max(
+        (at + sight.rules.soak - sight.now for at in since), default=timedelta(0)
+    )
 
 
 def _over(record: Record) -> Record:

@@ -42,7 +42,10 @@ def create_app(reader: Reader, tokens: Sequence[str] = ()) -> Flask:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.before_request(lambda: _refusal(tokens))
     app.after_request(_protected)
-    app.register_error_handler(HTTPException, lambda error: _text(error.code or 500, error.description or error.name))
+    app.register_error_handler(
+        HTTPException,
+        lambda error: _text(error.code or 500, error.description or error.name),
+    )
     pages = _Pages(reader)
     app.get("/")(pages.overview)
     app.get("/groups/<subscription>/<resource_group>/<container_group>")(pages.group)
@@ -61,9 +64,13 @@ class _Pages:
 
     def overview(self) -> str:
         """Everything."""
-        return self._page(Wish(request.args.get("q", ""), request.args.get("page", 1, type=int)))
+        return self._page(
+            Wish(request.args.get("q", ""), request.args.get("page", 1, type=int))
+        )
 
-    def group(self, subscription: str, resource_group: str, container_group: str) -> str:
+    def group(
+        self, subscription: str, resource_group: str, container_group: str
+    ) -> str:
         """One group, with its history and its dead letters."""
         target = _target(subscription, resource_group, container_group)
         if target not in self._reader.fresh().state.seen:
@@ -83,7 +90,9 @@ class _Pages:
         # An empty list would say that there are no groups, and a program would believe it.
         if not state.is_read:
             return _text(503, "the groups have not been read yet", {"Retry-After": "5"})
-        text = printable_json(json.dumps([as_entry(one) for one in state.statuses], ensure_ascii=False))
+        text = printable_json(
+            json.dumps([as_entry(one) for one in state.statuses], ensure_ascii=False)
+        )
         return Response(f"{text}\n", content_type="application/json")
 
     def events(self) -> Response:
@@ -106,11 +115,22 @@ def _refusal(tokens: Sequence[str]) -> Response | None:
     if request.path == _HEALTH:
         return None
     if tokens and not may_enter(request.headers.get("Authorization"), tokens):
-        return _text(401, "a token is needed, as the password or as Bearer", {"WWW-Authenticate": CHALLENGE})
+        return _text(
+            401,
+            "a token is needed, as the password or as Bearer",
+            {"WWW-Authenticate": CHALLENGE},
+        )
     if not tokens and not names_loopback(request.headers.get("Host")):
-        return _text(403, "without ACI_HOOKS_DASHBOARD_TOKENS only requests to localhost are answered")
+        return _text(
+            403,
+            "without ACI_HOOKS_DASHBOARD_TOKENS only requests to localhost are answered",
+        )
     if request.method not in _READS:
-        return _text(405, "this page only shows things: GET and HEAD alone", {"Allow": ", ".join(_READS)})
+        return _text(
+            405,
+            "this page only shows things: GET and HEAD alone",
+            {"Allow": ", ".join(_READS)},
+        )
     return None
 
 
@@ -121,10 +141,16 @@ def _protected(response: Response) -> Response:
 
 def _target(subscription: str, resource_group: str, container_group: str) -> TargetId:
     try:
-        return TargetId(subscription=subscription, resource_group=resource_group, container_group=container_group)
+        return TargetId(
+            subscription=subscription,
+            resource_group=resource_group,
+            container_group=container_group,
+        )
     except ValueError:
         abort(404, "that names no group")
 
 
 def _text(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
-    return Response(f"{text}\n", status, headers=headers, content_type="text/plain; charset=utf-8")
+    return Response(
+        f"{text}\n", status, headers=headers, content_type="text/plain; charset=utf-8"
+    )

@@ -16,7 +16,15 @@ import structlog
 
 from shared.problem import CONTENT_TYPE, Problem
 from shared.serving import Connection
-from shared.wsgi import Answer, Receive, Scope, Send, answer_of, environ_of, unacceptable
+from shared.wsgi import (
+    Answer,
+    Receive,
+    Scope,
+    Send,
+    answer_of,
+    environ_of,
+    unacceptable,
+)
 from worker.dashboard.app import EVENTS
 from worker.dashboard.reader import Reader
 
@@ -35,7 +43,9 @@ log = structlog.get_logger()
 class Front:
     """The ASGI application around the WSGI one."""
 
-    def __init__(self, app: Callable[..., Any], reader: Reader, streams: int = STREAMS) -> None:
+    def __init__(
+        self, app: Callable[..., Any], reader: Reader, streams: int = STREAMS
+    ) -> None:
         self._app = app
         self._reader = reader
         self._streams_left = streams
@@ -51,7 +61,9 @@ class Front:
                 if self._streams_left > 0:
                     await self._stream(headers, line, send)
                     return
-                status, headers, content = _told(Problem(503, "too many viewers; come again", {"Retry-After": "30"}))
+                status, headers, content = _told(
+                    Problem(503, "too many viewers; come again", {"Retry-After": "30"})
+                )
             await send(_start(status, headers))
             await send({"type": "http.response.body", "body": content})
 
@@ -60,20 +72,30 @@ class Front:
             return _told(problem)
         try:
             environ = environ_of(scope)
-            return await asyncio.get_running_loop().run_in_executor(self._threads, answer_of, self._app, environ)
+            return await asyncio.get_running_loop().run_in_executor(
+                self._threads, answer_of, self._app, environ
+            )
         except Exception:
             log.exception("unexpected error")
-            return _told(Problem(503, "the page cannot be shown now", {"Retry-After": "5"}))
+            return _told(
+                Problem(503, "the page cannot be shown now", {"Retry-After": "5"})
+            )
 
-    async def _stream(self, headers: list[tuple[str, str]], line: Connection, send: Send) -> None:
+    async def _stream(
+        self, headers: list[tuple[str, str]], line: Connection, send: Send
+    ) -> None:
         # The application has answered with an empty body, and the length of that.
-        without_length = [field for field in headers if field[0].lower() != "content-length"]
+        without_length = [
+            field for field in headers if field[0].lower() != "content-length"
+        ]
         self._streams_left -= 1
         try:
             await send(_start(200, without_length))
             async for event in self._events(line):
                 line.allow(_PATIENCE)
-                await send({"type": "http.response.body", "body": event, "more_body": True})
+                await send(
+                    {"type": "http.response.body", "body": event, "more_body": True}
+                )
             await send({"type": "http.response.body", "body": b""})
         finally:
             self._streams_left += 1
@@ -105,11 +127,17 @@ def _is_stream(status: int, headers: list[tuple[str, str]]) -> bool:
 
 
 def _start(status: int, headers: list[tuple[str, str]]) -> dict[str, Any]:
-    fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    fields = [
+        (name.encode("latin-1"), value.encode("latin-1")) for name, value in headers
+    ]
     return {"type": "http.response.start", "status": status, "headers": fields}
 
 
 def _told(problem: Problem) -> Answer:
     body = problem.body()
-    fields = {"Content-Type": CONTENT_TYPE, "Content-Length": str(len(body)), "Cache-Control": "no-store"}
+    fields = {
+        "Content-Type": CONTENT_TYPE,
+        "Content-Length": str(len(body)),
+        "Cache-Control": "no-store",
+    }
     return problem.status, list({**fields, **problem.headers}.items()), body

@@ -63,10 +63,15 @@ class GroupRow:
     as_of: Moment | None
 
 
-def group_rows(state: State, now: datetime, *, rollback: bool, most: int) -> list[GroupRow]:
+def group_rows(
+    state: State, now: datetime, *, rollback: bool, most: int
+) -> list[GroupRow]:
     """Every group, trouble first. Of long texts `most` characters are shown."""
     name_of = names_of(state.seen)
-    rows = [_row(seen, name_of, now, rollback=rollback, most=most) for seen in state.seen.values()]
+    rows = [
+        _row(seen, name_of, now, rollback=rollback, most=most)
+        for seen in state.seen.values()
+    ]
     order = list(LABELS)
     return sorted(rows, key=lambda row: (order.index(row.word), row.target.key))
 
@@ -81,7 +86,9 @@ def counts_of(rows: Iterable[GroupRow]) -> dict[str, int]:
 
 def sentence_of(counts: dict[str, int]) -> str:
     """The same in a sentence."""
-    labels = {word: label.lower() for word, label in LABELS.items()} | {"ok": LABELS["ok"]}
+    labels = {word: label.lower() for word, label in LABELS.items()} | {
+        "ok": LABELS["ok"]
+    }
     return ", ".join(f"{count} {labels[word]}" for word, count in counts.items())
 
 
@@ -89,10 +96,20 @@ def matches(row: GroupRow, query: str) -> bool:
     """Does the row have this text in its names, images or words?"""
     images = (text for one in row.containers for text in (one.name, one.image.whole))
     wanted = query.lower()
-    return any(wanted in text.lower() for text in (row.key, row.label, row.address or "", *images))
+    return any(
+        wanted in text.lower()
+        for text in (row.key, row.label, row.address or "", *images)
+    )
 
 
-def _row(seen: Seen, name_of: Callable[[TargetId], str], now: datetime, *, rollback: bool, most: int) -> GroupRow:
+def _row(
+    seen: Seen,
+    name_of: Callable[[TargetId], str],
+    now: datetime,
+    *,
+    rollback: bool,
+    most: int,
+) -> GroupRow:
     status = seen.status
     wanted = seen.wanted(rollback=rollback)
     # Nothing is called well before Azure has answered once.
@@ -107,7 +124,9 @@ def _row(seen: Seen, name_of: Callable[[TargetId], str], now: datetime, *, rollb
         key=shown(seen.target.key),
         word=word,
         label=LABELS[word],
-        containers=tuple(_container(one, seen, wanted.get(one.name)) for one in status.containers),
+        containers=tuple(
+            _container(one, seen, wanted.get(one.name)) for one in status.containers
+        ),
         address=shown(status.address, 200) if status.address else None,
         problem=shown(status.problem, most) if status.problem else None,
         rollout=shown(rollout.image, most) if rollout else None,

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import structlog
 
@@ -17,7 +18,15 @@ from shared.errors import RemoteError
 from shared.message import DeadLetter, TargetId, Undecodable, decode_letter
 from worker.dashboard.pace import TICK, Turn, next_turns
 from worker.dashboard.sources import Sources
-from worker.dashboard.state import LETTERS, QUEUE, RECORDS, TARGETS, Reading, Seen, State
+from worker.dashboard.state import (
+    LETTERS,
+    QUEUE,
+    RECORDS,
+    TARGETS,
+    Reading,
+    Seen,
+    State,
+)
 from worker.dashboard.versions import Versions
 from worker.targets.target import Target
 
@@ -81,13 +90,20 @@ class Reader:
         began = clock()
         with self._changed:
             if was_idle:
-                self._changed.wait_for(lambda: min(self._done.values()) >= began, PATIENCE)
+                self._changed.wait_for(
+                    lambda: min(self._done.values()) >= began, PATIENCE
+                )
             return Shown(self._state, self._version)
 
     def start(self, stopping: threading.Event) -> None:
         """Read in the background until `stopping` is set."""
-        for name, look in (("storage", self.look_at_storage), ("groups", self.look_at_groups)):
-            threading.Thread(target=self._repeat, args=(name, look, stopping), name=name, daemon=True).start()
+        for name, look in (
+            ("storage", self.look_at_storage),
+            ("groups", self.look_at_groups),
+        ):
+            threading.Thread(
+                target=self._repeat, args=(name, look, stopping), name=name, daemon=True
+            ).start()
 
     def look_at_storage(self) -> None:
         """Read the records that have changed, the queues' lengths and the dead letters. Nothing is leased."""
@@ -98,10 +114,18 @@ class Reader:
     def look_at_groups(self) -> None:
         """Find the targets, and read those groups whose turn it is."""
         sources = self._sources
-        self._read(TARGETS, lambda: {"unlisted": tuple(sources.redact(one) for one in self._list_targets())})
+        self._read(
+            TARGETS,
+            lambda: {
+                "unlisted": tuple(sources.redact(one) for one in self._list_targets())
+            },
+        )
         targets = {target.id: target for target in sources.targets.all()}
         self._keep(targets)
-        turns = (Turn(target, self._read_at.get(target), seen.is_lively) for target, seen in self._state.seen.items())
+        turns = (
+            Turn(target, self._read_at.get(target), seen.is_lively)
+            for target, seen in self._state.seen.items()
+        )
         chosen = next_turns(turns, sources.monotonic())
         _side_by_side("group", self._read_group, chosen)
 
@@ -125,16 +149,28 @@ class Reader:
         sources = self._sources
         versions = dict(sources.records.versions())
         now = sources.monotonic()
-        news = [target for target, etag in versions.items() if self._versions.is_due(target, etag, now)]
-        _side_by_side("record", lambda target: self._read_record(target, versions[target]), news)
+        news = [
+            target
+            for target, etag in versions.items()
+            if self._versions.is_due(target, etag, now)
+        ]
+        _side_by_side(
+            "record", lambda target: self._read_record(target, versions[target]), news
+        )
         # Also what was there and could never be read: deleting such a record is how it is mended.
-        unread = {target for target, seen in self._state.seen.items() if seen.of_record.error}
+        unread = {
+            target for target, seen in self._state.seen.items() if seen.of_record.error
+        }
         gone = (self._versions.known | unread) - versions.keys()
         for target in gone:
             self._versions.forget(target)
             self._with(target, record=None, of_record=Reading())
         trace = sources.records.trace()
-        records = {target: record for target, record in self._state.records.items() if target not in gone}
+        records = {
+            target: record
+            for target, record in self._state.records.items()
+            if target not in gone
+        }
         return {"trace": trace, "records": records}
 
     def _read_record(self, target: TargetId, listed: str) -> None:
@@ -152,7 +188,9 @@ class Reader:
         if target in self._read_at:
             self._read_at[target] = float("-inf")
         self._with(target, record=record, of_record=Reading(at=sources.now()))
-        self._update(lambda state: replace(state, records={**state.records, target: record}))
+        self._update(
+            lambda state: replace(state, records={**state.records, target: record})
+        )
 
     def _read_letters(self) -> Mapping[str, object]:
         poison = self._sources.poison
@@ -171,10 +209,17 @@ class Reader:
             self._with(target, of_group=before.of_group.failed(why, now))
         except Exception:  # an answer of a shape that nobody has seen yet must not blind everybody for all groups
             log.exception("a group can't be shown", target=str(target))
-            self._with(target, of_group=before.of_group.failed("Azure's answer can't be understood", sources.now()))
+            self._with(
+                target,
+                of_group=before.of_group.failed(
+                    "Azure's answer can't be understood", sources.now()
+                ),
+            )
         else:
             rules = found if isinstance(found, Target) else before.rules
-            self._with(target, group=group, rules=rules, of_group=Reading(at=sources.now()))
+            self._with(
+                target, group=group, rules=rules, of_group=Reading(at=sources.now())
+            )
         self._read_at[target] = sources.monotonic()
 
     def _keep(self, targets: Mapping[TargetId, Target]) -> None:
@@ -182,20 +227,22 @@ class Reader:
 
         def keep(state: State) -> State:
             seen = {
-                target: state.seen.get(target) or Seen(target, state.records.get(target), rules=rules)
+                target: state.seen.get(target)
+                or Seen(target, state.records.get(target), rules=rules)
                 for target, rules in targets.items()
             }
             return replace(state, seen=seen)
 
         self._update(keep)
 
-    def _with(self, target: TargetId, **changes: object) -> None:
+    def _with(self, target: TargetId, **changes: Any) -> None:
         """Change what is known of one group, if it is a target."""
 
         def change(state: State) -> State:
             if target not in state.seen:
                 return state
-            return replace(state, seen={**state.seen, target: replace(state.seen[target], **changes)})  # type: ignore[arg-type]
+            seen = replace(state.seen[target], **changes)
+            return replace(state, seen={**state.seen, target: seen})
 
         self._update(change)
 
@@ -207,7 +254,10 @@ class Reader:
         """Give the state a new number if a viewer would see something else than before."""
         # Whoever has the page open must hear, too, that nothing is read any more.
         is_old = self._state.is_old(self._sources.now())
-        fingerprint = (*self._state.fingerprint(rollback=self._sources.rollback), is_old)
+        fingerprint = (
+            *self._state.fingerprint(rollback=self._sources.rollback),
+            is_old,
+        )
         if fingerprint != self._fingerprint:
             self._fingerprint = fingerprint
             self._version += 1
@@ -227,7 +277,9 @@ class Reader:
             self._done[name] = began
             self._changed.notify_all()
 
-    def _repeat(self, name: str, look: Callable[[], None], stopping: threading.Event) -> None:
+    def _repeat(
+        self, name: str, look: Callable[[], None], stopping: threading.Event
+    ) -> None:
         while not stopping.is_set():
             if self._is_watched():
                 self.round(name, look)
@@ -236,7 +288,9 @@ class Reader:
                 stopping.wait(_IDLE)
 
 
-def _side_by_side(name: str, read: Callable[[TargetId], None], targets: Iterable[TargetId]) -> None:
+def _side_by_side(
+    name: str, read: Callable[[TargetId], None], targets: Iterable[TargetId]
+) -> None:
     """Read each of these, AT_A_TIME at the same time.
 
     In daemons: a ThreadPoolExecutor would hold up the end of the program for as long as anything hangs.
@@ -252,9 +306,14 @@ def _side_by_side(name: str, read: Callable[[TargetId], None], targets: Iterable
             try:
                 read(target)
             except Exception:  # the others are read all the same
-                log.exception("not read for the status page", what=name, target=str(target))
+                log.exception(
+                    "not read for the status page", what=name, target=str(target)
+                )
 
-    threads = [threading.Thread(target=work, name=name, daemon=True) for _ in range(min(AT_A_TIME, len(left)))]
+    threads = [
+        threading.Thread(target=work, name=name, daemon=True)
+        for _ in range(min(AT_A_TIME, len(left)))
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -16,7 +16,12 @@ from worker.record.record import Record
 from worker.record.trace import End, Trace
 from worker.targets.target import Target
 
-TARGETS, RECORDS, QUEUE, LETTERS = "the list of groups", "the records", "the queue", "the dead letters"
+TARGETS, RECORDS, QUEUE, LETTERS = (
+    "the list of groups",
+    "the records",
+    "the queue",
+    "the dead letters",
+)
 """What is read as a whole, by the names that people see."""
 OLD = timedelta(seconds=90)
 """What was read longer ago than this is shown with its age."""
@@ -53,7 +58,9 @@ class Seen:
     @property
     def errors(self) -> tuple[str, ...]:
         """Why it can't be read now."""
-        return tuple(error for error in (self.of_record.error, self.of_group.error) if error)
+        return tuple(
+            error for error in (self.of_record.error, self.of_group.error) if error
+        )
 
     @property
     def status(self) -> Status:
@@ -69,7 +76,9 @@ class Seen:
     def is_lively(self) -> bool:
         """Is anything under way that may look different in a few seconds?"""
         in_transition = self.group is not None and self.group.in_transition
-        return in_transition or (self.record is not None and self.record.change is not None)
+        return in_transition or (
+            self.record is not None and self.record.change is not None
+        )
 
     def wanted(self, *, rollback: bool) -> dict[str, str]:
         """What should run and does not yet, by container."""
@@ -79,7 +88,9 @@ class Seen:
         wishes = desired(self.record, images, rollback=rollback)
         # After a restart the container has the same image as before, as far as its name goes.
         open_wishes = {
-            name: wish for name, wish in wishes.items() if wish.restart or images[name] not in wish.spellings
+            name: wish
+            for name, wish in wishes.items()
+            if wish.restart or images[name] not in wish.spellings
         }
         return {name: wish.image for name, wish in open_wishes.items()}
 
@@ -110,12 +121,17 @@ class State:
     @property
     def statuses(self) -> list[Status]:
         """The status of every group, trouble first."""
-        return sorted((seen.status for seen in self.seen.values()), key=lambda one: (one.rank, one.target.key))
+        return sorted(
+            (seen.status for seen in self.seen.values()),
+            key=lambda one: (one.rank, one.target.key),
+        )
 
     @property
     def is_read(self) -> bool:
         """Is it known which groups there are, and has each of them been asked for?"""
-        return self.reading(TARGETS) != Reading() and all(seen.is_read for seen in self.seen.values())
+        return self.reading(TARGETS) != Reading() and all(
+            seen.is_read for seen in self.seen.values()
+        )
 
     def reading(self, what: str) -> Reading:
         """How the reading of this goes."""
@@ -129,7 +145,9 @@ class State:
         """Equal for two states in which a viewer would see the same, but for the times of reading."""
         # With the times of reading, which change with every round, each viewer would get a new page each time.
         return (
-            tuple(self._of_group(seen, rollback=rollback) for seen in self.seen.values()),
+            tuple(
+                self._of_group(seen, rollback=rollback) for seen in self.seen.values()
+            ),
             tuple((end.target, end.outcome.id, end.outcome.at) for end in self.ends),
             self.letters,
             (self.dead, self.messages, self.unlisted),
@@ -148,9 +166,21 @@ class State:
         return bool(times) and not has_failed and now - max(times) > OLD
 
     def _of_group(self, seen: Seen, *, rollback: bool) -> tuple[object, ...]:
-        policies = tuple((name, seen.policy(name)) for name in seen.group.images) if seen.group else ()
-        return seen.status, tuple(seen.wanted(rollback=rollback).items()), policies, seen.is_read
+        policies = (
+            tuple((name, seen.policy(name)) for name in seen.group.images)
+            if seen.group
+            else ()
+        )
+        return (
+            seen.status,
+            tuple(seen.wanted(rollback=rollback).items()),
+            policies,
+            seen.is_read,
+        )
 
     def _times(self) -> Iterator[datetime]:
-        readings = [*self.readings.values(), *(seen.of_group for seen in self.seen.values())]
+        readings = [
+            *self.readings.values(),
+            *(seen.of_group for seen in self.seen.values()),
+        ]
         yield from (reading.at for reading in readings if reading.at)

@@ -66,24 +66,47 @@ class LetterRow:
     document: str
 
 
-def days_of(ends: Iterable[End], now: datetime, name_of: Callable[[TargetId], str], most: int) -> tuple[Day, ...]:
+def days_of(
+    ends: Iterable[End], now: datetime, name_of: Callable[[TargetId], str], most: int
+) -> tuple[Day, ...]:
     """The ends by day, the newest first."""
-    by_day = itertools.groupby(ends, key=lambda end: end.outcome.at.astimezone(UTC).date())
+    by_day = itertools.groupby(
+        ends, key=lambda end: end.outcome.at.astimezone(UTC).date()
+    )
     return tuple(
-        Day(f"{date:%A} {date.isoformat()}", tuple(_end(end, now, name_of, most) for end in day))
+        Day(
+            f"{date:%A} {date.isoformat()}",
+            tuple(_end(end, now, name_of, most) for end in day),
+        )
         for date, day in by_day
     )
 
 
 def letter_row(
-    letter: DeadLetter | str, now: datetime, name_of: Callable[[TargetId], str], most: int, lines: int
+    letter: DeadLetter | str,
+    now: datetime,
+    name_of: Callable[[TargetId], str],
+    most: int,
+    lines: int,
 ) -> LetterRow:
     """A letter with the last `lines` of its log."""
     if isinstance(letter, str):
         advice = what_to_do(UNDECODABLE)
         text = shown(letter, most)
         return LetterRow(
-            key_of(letter), None, UNDECODABLE, "undecodable", NOWHERE, None, None, None, text, advice, "", 0, text
+            key_of(letter),
+            None,
+            UNDECODABLE,
+            "undecodable",
+            NOWHERE,
+            None,
+            None,
+            None,
+            text,
+            advice,
+            "",
+            0,
+            text,
         )
     message = letter.message if isinstance(letter.message, UpdateMessage) else None
     target = message.target if message else None
@@ -122,11 +145,15 @@ def newest_first(letters: Iterable[DeadLetter | str]) -> Iterator[DeadLetter | s
     yield from (letter for letter in letters if isinstance(letter, str))
 
 
-def _end(end: End, now: datetime, name_of: Callable[[TargetId], str], most: int) -> EndRow:
+def _end(
+    end: End, now: datetime, name_of: Callable[[TargetId], str], most: int
+) -> EndRow:
     outcome = end.outcome
     # Several containers may have run the same tag, which is shown once. An image without one is shown as it is.
     images = outcome.before.values()
-    before = sorted({image_of(image).tag.removeprefix(":") or image for image in images})
+    before = sorted(
+        {image_of(image).tag.removeprefix(":") or image for image in images}
+    )
     return EndRow(
         at=moment_of(outcome.at, now),
         name=shown(name_of(end.target)) if end.target else NOWHERE,
@@ -146,4 +173,6 @@ def _end(end: End, now: datetime, name_of: Callable[[TargetId], str], most: int)
 def _last_lines(log: str, lines: int) -> tuple[str, int]:
     """The last lines of a log, and how many are left out."""
     every = log.splitlines()
-    return "\n".join(shown(line, 400) for line in every[-lines:]), max(0, len(every) - lines)
+    return "\n".join(shown(line, 400) for line in every[-lines:]), max(
+        0, len(every) - lines
+    )

@@ -9,9 +9,22 @@ from datetime import datetime
 
 from shared.message import DeadLetter, TargetId, UpdateMessage
 from worker.core.names import names_of
-from worker.dashboard.groups_view import GroupRow, counts_of, group_rows, matches, sentence_of
+from worker.dashboard.groups_view import (
+    GroupRow,
+    counts_of,
+    group_rows,
+    matches,
+    sentence_of,
+)
 from worker.dashboard.state import LETTERS, QUEUE, RECORDS, TARGETS, Reading, State
-from worker.dashboard.telling_view import Day, LetterRow, days_of, key_of, letter_row, newest_first
+from worker.dashboard.telling_view import (
+    Day,
+    LetterRow,
+    days_of,
+    key_of,
+    letter_row,
+    newest_first,
+)
 from worker.dashboard.words import Moment, count_of, moment_of, shown
 
 GROUPS, ENDS, LETTERS_SHOWN, LINES, MOST = 25, 25, 8, 4, 240
@@ -72,7 +85,9 @@ def page_of(state: State, now: datetime, wish: Wish, *, rollback: bool) -> Page:
     counts = counts_of(every)
     alerts = tuple(_alerts(state, now))
     is_listed = state.reading(TARGETS) != Reading()
-    heading = _headline(counts, state.dead or 0, is_complete=not alerts, is_listed=is_listed)
+    heading = _headline(
+        counts, state.dead or 0, is_complete=not alerts, is_listed=is_listed
+    )
     name_of = names_of({*state.seen, *state.records})
     ends, letters = state.ends, list(newest_first(state.letters))
     if of_one:
@@ -83,11 +98,15 @@ def page_of(state: State, now: datetime, wish: Wish, *, rollback: bool) -> Page:
     all_letters = len(letters) if of_one else state.dead or 0
     read_at = state.last_read()
     return Page(
-        title=f"{found[0].name} · aci-hooks" if of_one and found else f"{heading} · aci-hooks",
+        title=f"{found[0].name} · aci-hooks"
+        if of_one and found
+        else f"{heading} · aci-hooks",
         heading=heading,
         sentence=sentence_of(counts),
         counts=counts,
-        needs_somebody=bool(counts.get("TROUBLE") or counts.get("failed") or state.dead or alerts),
+        needs_somebody=bool(
+            counts.get("TROUBLE") or counts.get("failed") or state.dead or alerts
+        ),
         read_at=moment_of(read_at, now) if read_at else None,
         alerts=alerts,
         notes=tuple(shown(problem, MOST) for problem in state.unlisted),
@@ -101,7 +120,10 @@ def page_of(state: State, now: datetime, wish: Wish, *, rollback: bool) -> Page:
         query=shown(query),
         group=found[0] if of_one and found else None,
         days=days_of(ends[: ALL_ENDS if of_one else ENDS], now, name_of, most),
-        letters=tuple(letter_row(letter, now, name_of, most, lines) for letter in letters[:most_letters]),
+        letters=tuple(
+            letter_row(letter, now, name_of, most, lines)
+            for letter in letters[:most_letters]
+        ),
         letters_left_out=max(0, all_letters - most_letters),
     )
 
@@ -110,13 +132,21 @@ def letter_of(state: State, now: datetime, key: str) -> LetterRow | None:
     """One letter with everything in it; None if it is not there any more."""
     name_of = names_of({*state.seen, *state.records})
     found = (letter for letter in state.letters if key_of(letter) == key)
-    return next((letter_row(letter, now, name_of, ALL_MOST, ALL_LINES) for letter in found), None)
+    return next(
+        (letter_row(letter, now, name_of, ALL_MOST, ALL_LINES) for letter in found),
+        None,
+    )
 
 
-def _headline(counts: dict[str, int], dead: int, *, is_complete: bool, is_listed: bool) -> str:
+def _headline(
+    counts: dict[str, int], dead: int, *, is_complete: bool, is_listed: bool
+) -> str:
     """The first thing that somebody reads: nothing is called well that was not read."""
     troubled, failed = counts.get("TROUBLE", 0), counts.get("failed", 0)
-    texts = (f"{troubled} in trouble" if troubled else "", f"{failed} failed" if failed else "")
+    texts = (
+        f"{troubled} in trouble" if troubled else "",
+        f"{failed} failed" if failed else "",
+    )
     if any(texts):
         return ", ".join(filter(None, texts))
     if not is_complete:
@@ -137,7 +167,11 @@ def _alerts(state: State, now: datetime) -> Iterator[str]:
     unread = [seen.of_group for seen in state.seen.values() if seen.of_group.error]
     if unread:
         newest = max((reading.at for reading in unread if reading.at), default=None)
-        shown_from = f"What is shown of them is from {_when(newest, now)}." if newest else "They were never read."
+        shown_from = (
+            f"What is shown of them is from {_when(newest, now)}."
+            if newest
+            else "They were never read."
+        )
         yield f"Azure does not show {len(unread)} of {count_of(len(state.seen), 'group')}. {shown_from}"
     times = [seen.of_group.at for seen in state.seen.values() if seen.of_group.at]
     if state.is_old(now):
@@ -145,7 +179,11 @@ def _alerts(state: State, now: datetime) -> Iterator[str]:
 
 
 def _alert(what: str, reading: Reading, now: datetime) -> str:
-    shown_from = f"what is shown is from {_when(reading.at, now)}" if reading.at else "it was never read"
+    shown_from = (
+        f"what is shown is from {_when(reading.at, now)}"
+        if reading.at
+        else "it was never read"
+    )
     since = f" since {moment_of(reading.since, now).clock} UTC" if reading.since else ""
     return f"{what.capitalize()} can't be read{since}; {shown_from}: {shown(reading.error or '', MOST)}"
 
@@ -157,8 +195,16 @@ def _when(at: datetime, now: datetime) -> str:
 
 def _queue(state: State) -> str:
     """The queue and the dead letters in a line."""
-    messages = "queue not read yet" if state.messages is None else f"{count_of(state.messages, 'message')} on the queue"
-    dead = "dead letters not read yet" if state.dead is None else count_of(state.dead, "dead letter")
+    messages = (
+        "queue not read yet"
+        if state.messages is None
+        else f"{count_of(state.messages, 'message')} on the queue"
+    )
+    dead = (
+        "dead letters not read yet"
+        if state.dead is None
+        else count_of(state.dead, "dead letter")
+    )
     return f"{messages}, {dead}"
 
 

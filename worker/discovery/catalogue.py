@@ -101,19 +101,31 @@ class Catalogue:
         """The same by the list as it is, however old."""
         images = {target: group.images for target, group in self.listed().items()}
         # A group with invalid tags receives its pushes all the same: they wait until somebody corrects the tags.
-        to_be_mended = [target for listing in self._listed() for target in listing.to_be_mended]
+        to_be_mended = [
+            target for listing in self._listed() for target in listing.to_be_mended
+        ]
         return find_targets(image.name, merge(self.all(), to_be_mended), images)
 
     def listed(self) -> dict[TargetId, Listed]:
         """The groups of the last list."""
-        return {target: group for listing in self._listed() for target, group in listing.groups.items()}
+        return {
+            target: group
+            for listing in self._listed()
+            for target, group in listing.groups.items()
+        }
 
     def is_gone(self, target: TargetId) -> bool:
         """Is this group missing from the last list of every scope that covers it? Incomplete lists prove nothing."""
         listings = self._listings
-        covering = [listings[scope] for scope in self._scopes() if scope in listings and scope.covers(target)]
+        covering = [
+            listings[scope]
+            for scope in self._scopes()
+            if scope in listings and scope.covers(target)
+        ]
         complete = [listing for listing in covering if listing.complete]
-        return bool(complete) and all(target not in listing.groups for listing in complete)
+        return bool(complete) and all(
+            target not in listing.groups for listing in complete
+        )
 
     def renew(self) -> None:
         """List the groups if the list will soon be too old. Raises RemoteError."""
@@ -127,7 +139,9 @@ class Catalogue:
         for target in self._configured():
             if target.id == group.id:
                 return target
-        is_discovered = any(scope.discover and scope.covers(group.id) for scope in self._scopes())
+        is_discovered = any(
+            scope.discover and scope.covers(group.id) for scope in self._scopes()
+        )
         return target_from_tags(group.id, group.tags) if is_discovered else None
 
     def known(self) -> tuple[Target, ...]:
@@ -138,12 +152,16 @@ class Catalogue:
 
     def all(self) -> tuple[Target, ...]:
         """Every target that is known now."""
-        discovered = [target for listing in self._listed() for target in listing.targets]
+        discovered = [
+            target for listing in self._listed() for target in listing.targets
+        ]
         return merge(self._configured(), discovered)
 
     def problems(self) -> tuple[str, ...]:
         """Why groups are not targets, a sentence each: invalid tags, and scopes that can't be listed."""
-        return tuple(problem for listing in self._listed() for problem in listing.problems)
+        return tuple(
+            problem for listing in self._listed() for problem in listing.problems
+        )
 
     def _listed(self) -> list[Listing]:
         """The listings of the present scopes, as far as there are any."""
@@ -219,11 +237,19 @@ class Catalogue:
             )
         if before.targets:
             lost = [str(target.id) for target in before.targets]
-            log.error("groups are not kept up to date any more", scope=str(scope), targets=lost, error=str(error))
+            log.error(
+                "groups are not kept up to date any more",
+                scope=str(scope),
+                targets=lost,
+                error=str(error),
+            )
         dropped = (
-            f"{scope} has not been listed for {how_long_exactly(KEPT)}, so its groups are not kept up to date: {error}"
+            f"{scope} has not been listed for {how_long_exactly(KEPT)}, "
+            f"so its groups are not kept up to date: {error}"
         )
-        return Listing(problems=(dropped,), unknown=error, complete=False, refused_since=since)
+        return Listing(
+            problems=(dropped,), unknown=error, complete=False, refused_since=since
+        )
 
 
 def _listing(groups: list[ContainerGroup], *, discover: bool) -> Listing:

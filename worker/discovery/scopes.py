@@ -28,7 +28,10 @@ class Scope:
             return False
         if self.container_group is not None:
             return self.group == target
-        return self.resource_group is None or self.resource_group.lower() == target.resource_group.lower()
+        return (
+            self.resource_group is None
+            or self.resource_group.lower() == target.resource_group.lower()
+        )
 
     @property
     def group(self) -> TargetId | None:
@@ -36,13 +39,19 @@ class Scope:
         if self.resource_group is None or self.container_group is None:
             return None
         return TargetId(
-            subscription=self.subscription, resource_group=self.resource_group, container_group=self.container_group
+            subscription=self.subscription,
+            resource_group=self.resource_group,
+            container_group=self.container_group,
         )
 
     def __str__(self) -> str:
         if self.container_group:
             return f"container group {self.container_group}"
-        return f"resource group {self.resource_group}" if self.resource_group else f"subscription {self.subscription}"
+        return (
+            f"resource group {self.resource_group}"
+            if self.resource_group
+            else f"subscription {self.subscription}"
+        )
 
 
 def scopes_of(file: TargetsFile) -> tuple[Scope, ...]:
@@ -61,7 +70,9 @@ def scopes_of(file: TargetsFile) -> tuple[Scope, ...]:
 
 def _scope_of(target: Target) -> Scope:
     where = target.id
-    return Scope(where.subscription, where.resource_group, container_group=where.container_group)
+    return Scope(
+        where.subscription, where.resource_group, container_group=where.container_group
+    )
 
 
 def _scope_around(target: Target) -> Scope:
@@ -86,4 +97,6 @@ def _place(scope: Scope) -> tuple[str, str | None]:
 
 def _needs_list(target: Target) -> bool:
     """Whether the running images decide which pushes concern it. Otherwise its rules name every repository."""
-    return target.everything is not None or any(rule.image is None for rule in target.containers.values())
+    return target.everything is not None or any(
+        rule.image is None for rule in target.containers.values()
+    )

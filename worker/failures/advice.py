@@ -55,10 +55,14 @@ ADVICE = {
     "Undecodable": "look at it with `show`, find out who sent it, and purge it",
 }
 
-MOVED = "point DNS records, firewalls and everybody who uses the old address at the new one"
+MOVED = (
+    "point DNS records, firewalls and everybody who uses the old address at the new one"
+)
 """What to do where a group's address has changed."""
 
 
 def what_to_do(code: str) -> str:
     """What to do about a dead letter with this code."""
-    return ADVICE.get(code, "see what the detail says, mend it, and redrive; or purge it")
+    return ADVICE.get(
+        code, "see what the detail says, mend it, and redrive; or purge it"
+    )

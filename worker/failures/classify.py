@@ -20,7 +20,9 @@ SLOWLY = 60.0
 TRANSITION_PAUSE = 10.0
 """Seconds at least: of a group in transition, Azure says no more than "please retry later"."""
 
-_THROTTLED = frozenset({"TooManyRequests", "SubscriptionRequestsThrottled", "OperationNotAllowedThrottled"})
+_THROTTLED = frozenset(
+    {"TooManyRequests", "SubscriptionRequestsThrottled", "OperationNotAllowedThrottled"}
+)
 # A registry's limit or day off lasts for hours, and Azure says InaccessibleImage of it, too.
 _SOON = frozenset(
     {
@@ -104,11 +106,15 @@ def _classified(code: str, error: RemoteError) -> Failure:
     if error.status == 429 or code in _THROTTLED:
         return Transient(code, detail, error.retry_after, circumstance=True)
     if code == "ContainerGroupTransitioning":
-        return Transient(code, detail, error.retry_after, circumstance=True, pause=TRANSITION_PAUSE)
+        return Transient(
+            code, detail, error.retry_after, circumstance=True, pause=TRANSITION_PAUSE
+        )
     if code in _NEVER:
         return Permanent(code, detail)
     if code in _SLOW or _QUOTA.search(code):
-        return Transient(code, detail, error.retry_after, circumstance=True, pause=SLOWLY)
+        return Transient(
+            code, detail, error.retry_after, circumstance=True, pause=SLOWLY
+        )
     # The tag was pushed a moment ago, perhaps, and its registry does not show it everywhere yet.
     if code in _A_FEW_TIMES:
         return Transient(code, detail, error.retry_after, limit=SHORT)
@@ -131,7 +137,14 @@ def _hope(failure: Failure) -> int:
 
 
 _SAYS_NOTHING_OF_THE_IMAGE = frozenset(
-    {"MissingSecrets", "NotOurs", "SecretUnavailable", "ManifestUnknown", "StuckInTransition", "WorkerCrash"}
+    {
+        "MissingSecrets",
+        "NotOurs",
+        "SecretUnavailable",
+        "ManifestUnknown",
+        "StuckInTransition",
+        "WorkerCrash",
+    }
 )
 ABOUT_ONE_IMAGE = frozenset({"InaccessibleImage", "RegistryErrorResponse"})
 """The codes of what keeps one image from being pulled, and not the others of the group."""
@@ -152,24 +165,34 @@ def passes(failure: Failure) -> bool:
 def nothing_done(error: RemoteError) -> bool:
     """After this answer to a change of a group, is it certain that the group was not changed?"""
     # Other services are asked before anything is sent. A 408 or a 5xx may come after Azure has accepted the change.
-    return error.service != "arm" or (error.status is not None and error.status < 500 and error.status != 408)
+    return error.service != "arm" or (
+        error.status is not None and error.status < 500 and error.status != 408
+    )
 
 
 def _heals(error: RemoteError) -> bool:
     # 401: a token that ran out, or a credential being replaced. 403: a role that is missing, or fresh. 409 on a group:
     # somebody is at work on it.
-    return error.status is None or error.status in {401, 403, 408, 409, 412} or error.status >= 500
+    return (
+        error.status is None
+        or error.status in {401, 403, 408, 409, 412}
+        or error.status >= 500
+    )
 
 
 def _codes(error: RemoteError) -> tuple[str, ...]:
     """The codes that say what happened: those of the errors that this one wraps, where its own says nothing."""
     if error.code in _KNOWN:
         return (error.code,)
-    inner = tuple(dict.fromkeys(code for code in error.inner if code and code != _WRAPPER))
+    inner = tuple(
+        dict.fromkeys(code for code in error.inner if code and code != _WRAPPER)
+    )
     if inner or error.code != _WRAPPER:
         return inner or (error.code,)
     # Some wrap them in their message alone.
-    named = tuple(code for code in sorted(_KNOWN) if re.search(rf"\b{code}\b", error.message))
+    named = tuple(
+        code for code in sorted(_KNOWN) if re.search(rf"\b{code}\b", error.message)
+    )
     return named or (error.code,)
 
 

@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential,
+    wait_random,
+)
 
 from shared.errors import RemoteError
 from worker.failures.classify import Transient, classify
@@ -34,7 +41,12 @@ def call_with_retries_if_untouched(call: Callable[[], T]) -> T:
 
 
 def _retrying(worth_it: Callable[[BaseException], bool]) -> Retrying:
-    return Retrying(stop=stop_after_attempt(TRIES), wait=_wait, retry=retry_if_exception(worth_it), reraise=True)
+    return Retrying(
+        stop=stop_after_attempt(TRIES),
+        wait=_wait,
+        retry=retry_if_exception(worth_it),
+        reraise=True,
+    )
 
 
 def _is_throttled(error: BaseException) -> bool:

@@ -27,9 +27,14 @@ LATE = timedelta(seconds=60)
 
 _DIGEST = re.compile(r"@(sha256:[0-9a-f]{64})")
 _NAMED_IMAGE = re.compile(r'image "([^"\s]+)"')
-_START = re.compile(r"(?:start|create|run)\w* container|containerd task|(?:create|run)containererror", re.IGNORECASE)
+_START = re.compile(
+    r"(?:start|create|run)\w* container|containerd task|(?:create|run)containererror",
+    re.IGNORECASE,
+)
 # The platform's own trouble while a node gets ready. Recorded with a count of 20 on containers that run.
-_PLATFORM = re.compile(r"CriContainerActivator|is getting initialized|not ready for use", re.IGNORECASE)
+_PLATFORM = re.compile(
+    r"CriContainerActivator|is getting initialized|not ready for use", re.IGNORECASE
+)
 # The registry answers that it has no such image: waiting does not help.
 _NO_SUCH_IMAGE = re.compile(
     r"code = NotFound|not found|manifest unknown|name unknown|no match(?:ing manifest)? for|invalid reference",
@@ -53,11 +58,17 @@ class PullFailure:
     circumstance: bool
 
 
-def pull_failure(events: Collection[Event], since: datetime, image: str | None) -> PullFailure | None:
+def pull_failure(
+    events: Collection[Event], since: datetime, image: str | None
+) -> PullFailure | None:
     """The newest failed pull of this image after `since`, unless a later pull succeeded. `image` None: any image."""
-    failures = [event for event in events if is_pull_failure(event) and not _is_platforms(event)]
+    failures = [
+        event for event in events if is_pull_failure(event) and not _is_platforms(event)
+    ]
     recent = [event for event in failures if _last(event) >= since]
-    ours = [event for event in recent if not _is_of_another(event, events, since, image)]
+    ours = [
+        event for event in recent if not _is_of_another(event, events, since, image)
+    ]
     if not ours:
         return None
     # Azure lists events in no order. Of two with the same time, the text decides, so that each look names the same one.
@@ -72,9 +83,17 @@ def pull_failure(events: Collection[Event], since: datetime, image: str | None) 
 
 def start_failure(events: Iterable[Event], since: datetime) -> str | None:
     """The message of the newest failed start of a container after `since`, None if there is none."""
-    failures = [event for event in events if _is_start_failure(event) and not _is_platforms(event)]
+    failures = [
+        event
+        for event in events
+        if _is_start_failure(event) and not _is_platforms(event)
+    ]
     recent = [event for event in failures if _last(event) >= since]
-    ours = [(_last(event), _text(event)) for event in recent if _is_of_the_change(event, since)]
+    ours = [
+        (_last(event), _text(event))
+        for event in recent
+        if _is_of_the_change(event, since)
+    ]
     return max(ours)[1] if ours else None
 
 
@@ -120,7 +139,9 @@ def time_of(text: object) -> datetime:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def _is_of_another(failed: Event, events: Collection[Event], since: datetime, image: str | None) -> bool:
+def _is_of_another(
+    failed: Event, events: Collection[Event], since: datetime, image: str | None
+) -> bool:
     """Whether it is the pull of another image: the last pull of the previous image may fail after the change.
 
     Found by chaos, seed 42.
@@ -141,7 +162,9 @@ def _is_of_another(failed: Event, events: Collection[Event], since: datetime, im
     return not _is_of_the_change(failed, since)
 
 
-def _another_is_pulled_since(failed: Event, digest: str, events: Collection[Event]) -> bool:
+def _another_is_pulled_since(
+    failed: Event, digest: str, events: Collection[Event]
+) -> bool:
     """Whether Azure began to pull another digest after this pull failed. Then that one is the image of the change."""
     pulls = (event for event in events if event.get("name") in {"Pulling", "Pulled"})
     later = (event for event in pulls if _last(event) > _last(failed))

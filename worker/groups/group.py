@@ -49,12 +49,17 @@ class ContainerGroup:
     def id(self) -> TargetId:
         """Which group it is, by ARM's id `/subscriptions/…/resourceGroups/…/providers/…/containerGroups/…`."""
         parts = str(self.raw["id"]).split("/")
-        return TargetId(subscription=parts[2], resource_group=parts[4], container_group=parts[-1])
+        return TargetId(
+            subscription=parts[2], resource_group=parts[4], container_group=parts[-1]
+        )
 
     @property
     def images(self) -> dict[str, str]:
         """Container name → image, as written in the group."""
-        return {container["name"]: container["properties"].get("image", "") for container in self._containers()}
+        return {
+            container["name"]: container["properties"].get("image", "")
+            for container in self._containers()
+        }
 
     @property
     def tags(self) -> Mapping[str, str]:
@@ -99,11 +104,17 @@ class ContainerGroup:
         shown = {name: address.get(name) for name in ("ip", "fqdn")}
         # What is not there is unknown rather than gone. Counting it as gone is tempting, but then every update would be
         # told as a change of the address, because Azure may show no `ip` while an operation is under way.
-        return {name: value for name, value in shown.items() if value not in {None, "", _UNASSIGNED}}
+        return {
+            name: value
+            for name, value in shown.items()
+            if value not in {None, "", _UNASSIGNED}
+        }
 
     def health(self, container: str, since: datetime) -> Health:
         """The health of one container since a change at `since`, by Azure's clock."""
-        return with_inits(self._health_alone(container, since), self._health_of_inits(since))
+        return with_inits(
+            self._health_alone(container, since), self._health_of_inits(since)
+        )
 
     def culprit(self, container: str, since: datetime) -> str:
         """The cause of a broken container: the init container that keeps it from starting, or else itself."""
@@ -111,13 +122,17 @@ class ContainerGroup:
         alone = self._health_alone(container, since)
         if with_inits(alone, inits) == alone:
             return container
-        return next(name for name, health in inits.items() if isinstance(health, Broken))
+        return next(
+            name for name, health in inits.items() if isinstance(health, Broken)
+        )
 
     def redacted(self, redact: Callable[[str], str]) -> ContainerGroup:
         """The same group with its instance views redacted. This must happen before anything of them is cut."""
         raw = _copied(self.raw)
         properties = raw.get("properties") or {}
-        of_containers = [container["properties"] for container in every_container(properties)]
+        of_containers = [
+            container["properties"] for container in every_container(properties)
+        ]
         for holder in (properties, *of_containers):
             if holder.get("instanceView"):
                 holder["instanceView"] = _redacted(holder["instanceView"], redact)
@@ -126,15 +141,22 @@ class ContainerGroup:
     @property
     def says_something(self) -> bool:
         """Whether its instance views report any trouble, so that parts of them may be kept as evidence."""
-        views = [_view(container["properties"]) for container in every_container(self._properties)]
+        views = [
+            _view(container["properties"])
+            for container in every_container(self._properties)
+        ]
         states = [view.get("currentState") or {} for view in views]
-        return bool(self.warnings()) or any(state.get("detailStatus") for state in states)
+        return bool(self.warnings()) or any(
+            state.get("detailStatus") for state in states
+        )
 
     def azure_time(self, now: datetime) -> datetime:
         """The time on Azure's clock when ours shows `now`: the same for every worker, however wrong its clock is."""
         return now + self._ahead
 
-    def running_digest(self, container: str, since: datetime | None = None) -> str | None:
+    def running_digest(
+        self, container: str, since: datetime | None = None
+    ) -> str | None:
         """The digest in the newest Pulled event of a container that is not older than `since`; None if there is none.
 
         It is the digest of the platform's manifest, which a registry's index lists among others.
@@ -143,19 +165,32 @@ class ContainerGroup:
 
     def warnings(self) -> list[str]:
         """The newest Warning events of the group and its containers, as `name: message`, at most five."""
-        views = [_view(container["properties"]) for container in every_container(self._properties)]
+        views = [
+            _view(container["properties"])
+            for container in every_container(self._properties)
+        ]
         # Some trouble, such as a file share that can't be mounted, is an event of the group and of no container.
         views.append(_view(self._properties))
-        warnings = [event for view in views for event in _events(view) if event.get("type") == "Warning"]
+        warnings = [
+            event
+            for view in views
+            for event in _events(view)
+            if event.get("type") == "Warning"
+        ]
         # ARM writes all times in one format and zone, so they can be sorted as texts.
         warnings.sort(key=lambda event: str(event.get("lastTimestamp")), reverse=True)
-        return [f"{event.get('name')}: {event.get('message')}" for event in warnings[:_MOST_WARNINGS]]
+        return [
+            f"{event.get('name')}: {event.get('message')}"
+            for event in warnings[:_MOST_WARNINGS]
+        ]
 
     def withheld(self) -> list[str]:
         """The paths, as the targets file spells them, of every secret that a PUT must send and a GET omits."""
         return [place.path for place in withheld_places(self._properties)]
 
-    def definition(self, images: Mapping[str, str], secrets: Mapping[str, Secret]) -> bytes:
+    def definition(
+        self, images: Mapping[str, str], secrets: Mapping[str, Secret]
+    ) -> bytes:
         """The body of a PUT: the present group with these images (container → image) and these secrets (path → value).
 
         Read-only properties are omitted; everything else is sent unchanged, whether it is known here or not.
@@ -192,13 +227,19 @@ class ContainerGroup:
         """The health of a container, as if the group had no init containers."""
         group_events = _events(_view(self._properties))
         image = self.images.get(container)
-        return container_health(self._view_of(container), group_events, self._restart_policy, since, image)
+        return container_health(
+            self._view_of(container), group_events, self._restart_policy, since, image
+        )
 
     def _health_of_inits(self, since: datetime) -> dict[str, Health]:
         inits: list[Json] = self._properties.get("initContainers") or []
         return {
             init["name"]: container_health(
-                _view(init["properties"]), [], self._restart_policy, since, init["properties"].get("image")
+                _view(init["properties"]),
+                [],
+                self._restart_policy,
+                since,
+                init["properties"].get("image"),
             )
             for init in inits
         }
@@ -222,14 +263,26 @@ def _view(properties: Mapping[str, Any]) -> Json:
     view = properties.get("instanceView")
     if not isinstance(view, dict):
         return {}
-    states = {name: view[name] for name in ("currentState", "previousState") if isinstance(view.get(name), dict)}
-    rest = {name: value for name, value in view.items() if name not in {"events", "currentState", "previousState"}}
+    states = {
+        name: view[name]
+        for name in ("currentState", "previousState")
+        if isinstance(view.get(name), dict)
+    }
+    rest = {
+        name: value
+        for name, value in view.items()
+        if name not in {"events", "currentState", "previousState"}
+    }
     return {**rest, **states, "events": _events(view)}
 
 
 def _events(view: Mapping[str, Any]) -> list[Json]:
     events = view.get("events")
-    return [event for event in events if isinstance(event, dict)] if isinstance(events, list) else []
+    return (
+        [event for event in events if isinstance(event, dict)]
+        if isinstance(events, list)
+        else []
+    )
 
 
 def _redacted(value: Any, redact: Callable[[str], str]) -> Any:

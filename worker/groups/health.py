@@ -22,7 +22,16 @@ from worker.groups.events import (
     time_of,
 )
 
-__all__ = ["CLOCK_TOLERANCE", "LONG_AGO", "Broken", "Health", "Healthy", "Pending", "container_health", "with_inits"]
+__all__ = [
+    "CLOCK_TOLERANCE",
+    "LONG_AGO",
+    "Broken",
+    "Health",
+    "Healthy",
+    "Pending",
+    "container_health",
+    "with_inits",
+]
 
 _PLATFORM_EXIT_CODES = (7147, 7148)
 """Azure itself ended the container, for maintenance of the platform. That says nothing about the image."""
@@ -96,7 +105,12 @@ def with_inits(health: Health, inits: Mapping[str, Health]) -> Health:
     return health
 
 
-def _by_state(view: Mapping[str, Any], events: list[Mapping[str, Any]], restart_policy: str, since: datetime) -> Health:
+def _by_state(
+    view: Mapping[str, Any],
+    events: list[Mapping[str, Any]],
+    restart_policy: str,
+    since: datetime,
+) -> Health:
     # A state of a kind that is not known here counts as starting: Azure's list of states is not closed.
     current = view.get("currentState") or {}
     state = str(current.get("state") or "unknown")
@@ -111,18 +125,26 @@ def _by_state(view: Mapping[str, Any], events: list[Mapping[str, Any]], restart_
     return Pending(f"is {state.lower()}{_in_brackets(current.get('detailStatus'))}")
 
 
-def _running(current: Mapping[str, Any], events: list[Mapping[str, Any]], since: datetime) -> Health:
+def _running(
+    current: Mapping[str, Any], events: list[Mapping[str, Any]], since: datetime
+) -> Health:
     started = time_of(current.get("startTime"))
     if started < since - CLOCK_TOLERANCE:
         return Pending("has not been restarted yet", started=False)
     # It has been steady only since its last warning. Failed pulls don't count as warnings about a running container:
     # the platform goes on counting pulls that failed long ago.
-    warnings = (event for event in events if event.get("type") == "Warning" and not is_pull_failure(event))
+    warnings = (
+        event
+        for event in events
+        if event.get("type") == "Warning" and not is_pull_failure(event)
+    )
     warned_at = [time_of(event.get("lastTimestamp")) for event in warnings]
     return Healthy(max([started, since, *warned_at]))
 
 
-def _terminated(current: Mapping[str, Any], restart_policy: str, since: datetime) -> Health:
+def _terminated(
+    current: Mapping[str, Any], restart_policy: str, since: datetime
+) -> Health:
     exit_code = current.get("exitCode")
     # A container that Azure restarts is between two runs. If it goes on ending, the crash loop shows in `restartCount`.
     if restart_policy == "Always" or exit_code in _PLATFORM_EXIT_CODES:
@@ -134,7 +156,10 @@ def _terminated(current: Mapping[str, Any], restart_policy: str, since: datetime
         return Healthy(since, ended=True)
     if restart_policy == "OnFailure":
         return Pending(f"failed with exit code {exit_code} and will be restarted")
-    return Broken("ContainerFailed", f"ended with exit code {exit_code}{_in_brackets(current.get('detailStatus'))}")
+    return Broken(
+        "ContainerFailed",
+        f"ended with exit code {exit_code}{_in_brackets(current.get('detailStatus'))}",
+    )
 
 
 def _crashed_since(view: Mapping[str, Any], since: datetime) -> bool:

@@ -52,18 +52,26 @@ def not_ours(group: Mapping[str, Any]) -> str | None:
 
 
 def _is_from_profile(properties: Mapping[str, Any]) -> bool:
-    return bool(properties.get("containerGroupProfile")) or properties.get("isCreatedFromStandbyPool") is True
+    return (
+        bool(properties.get("containerGroupProfile"))
+        or properties.get("isCreatedFromStandbyPool") is True
+    )
 
 
 def _is_pod(tags: Mapping[str, str], properties: Mapping[str, Any]) -> bool:
     # Azure compares the names of tags without regard to case.
     has_node = any(name.lower() == _NODE_TAG for name in tags)
-    return has_node and any(_is_kube_proxy(extension) for extension in properties.get("extensions") or [])
+    return has_node and any(
+        _is_kube_proxy(extension) for extension in properties.get("extensions") or []
+    )
 
 
 def _is_kube_proxy(extension: Mapping[str, Any]) -> bool:
     # Either may name it: the extension's own name is whatever its maker chose.
-    names = (extension.get("name"), (extension.get("properties") or {}).get("extensionType"))
+    names = (
+        extension.get("name"),
+        (extension.get("properties") or {}).get("extensionType"),
+    )
     return any(str(name).lower() == _KUBE_PROXY for name in names)
 
 
@@ -76,4 +84,7 @@ def _lists_layers(properties: Mapping[str, Any]) -> bool:
     except (binascii.Error, UnicodeDecodeError, ValueError, TypeError):
         return True  # an unreadable policy may list anything, and trying could break the group for good
     # A policy that neither names layers nor allows everything is of a kind that is not known here, so it may list any.
-    return _NAMES_LAYERS.search(rego) is not None or _ALLOWS_EVERYTHING.search(rego) is None
+    return (
+        _NAMES_LAYERS.search(rego) is not None
+        or _ALLOWS_EVERYTHING.search(rego) is None
+    )

@@ -82,14 +82,18 @@ def provides(configured: str, withheld: str) -> bool:
     any one of them counts as providing the volume; `check` says so.
     """
     file = _ONE_FILE.fullmatch(configured)
-    return configured == withheld or (file is not None and withheld == file[1] + _ANY_FILE)
+    return configured == withheld or (
+        file is not None and withheld == file[1] + _ANY_FILE
+    )
 
 
 def nearest_path(text: str) -> str | None:
     """The path that was probably meant by an invalid text; None if nothing is near."""
     kind, *rest = text.split("/")
     guesses = [WORKSPACE_KEY]
-    guesses += ["/".join([known, *rest]) for known in get_close_matches(kind, _KINDS, 1)]
+    guesses += [
+        "/".join([known, *rest]) for known in get_close_matches(kind, _KINDS, 1)
+    ]
     if len(rest) > 2:  # volume/certs/secrets/tls.pem
         guesses.append(f"volume/{rest[0]}/secret/{rest[2]}")
     elif rest:  # volume/data/key, extension/kube-proxy/settings

@@ -77,7 +77,11 @@ def unfit(path: str, value: Secret) -> str | None:
 
 def missing_secrets(withheld: Sequence[str], configured: Collection[str]) -> list[str]:
     """The `withheld` paths that none of the `configured` ones provides."""
-    return [path for path in withheld if not any(secret_paths.provides(candidate, path) for candidate in configured)]
+    return [
+        path
+        for path in withheld
+        if not any(secret_paths.provides(candidate, path) for candidate in configured)
+    ]
 
 
 def every_container(properties: Mapping[str, Any]) -> list[Json]:
@@ -109,9 +113,17 @@ def _volumes(properties: Mapping[str, Any]) -> Iterator[Place | SecretVolume]:
     for volume in properties.get("volumes") or []:
         name = volume["name"]
         share = volume.get("azureFile")
-        stands_in = ("storageAccountKey", "storageAccountKeyReference", "userManagedIdentityClientId")
+        stands_in = (
+            "storageAccountKey",
+            "storageAccountKeyReference",
+            "userManagedIdentityClientId",
+        )
         if share is not None and not _has_any(share, *stands_in):
-            yield Place(secret_paths.storage_account_key(name), holder=share, key="storageAccountKey")
+            yield Place(
+                secret_paths.storage_account_key(name),
+                holder=share,
+                key="storageAccountKey",
+            )
         # A GET shows {} in place of a secret volume; a volume of another kind has no such member.
         is_secret_volume = volume.get("secret") == {}
         if is_secret_volume:
@@ -121,7 +133,9 @@ def _volumes(properties: Mapping[str, Any]) -> Iterator[Place | SecretVolume]:
 def _workspace_key(properties: Mapping[str, Any]) -> Iterator[Place]:
     diagnostics = properties.get("diagnostics") or {}
     analytics = diagnostics.get("logAnalytics")
-    if analytics is None or _has_any(analytics, "workspaceKey", "workspaceKeyReference"):
+    if analytics is None or _has_any(
+        analytics, "workspaceKey", "workspaceKeyReference"
+    ):
         return
     yield Place(secret_paths.WORKSPACE_KEY, holder=analytics, key="workspaceKey")
 
@@ -130,9 +144,15 @@ def _protected_settings(properties: Mapping[str, Any]) -> Iterator[Place]:
     for extension in properties.get("extensions") or []:
         settings = extension["properties"]
         kind = str(settings.get("extensionType")).lower()
-        if kind in _WITHOUT_PROTECTED_SETTINGS or _has_any(settings, "protectedSettings"):
+        if kind in _WITHOUT_PROTECTED_SETTINGS or _has_any(
+            settings, "protectedSettings"
+        ):
             continue
-        yield Place(secret_paths.protected_settings(extension["name"]), holder=settings, key="protectedSettings")
+        yield Place(
+            secret_paths.protected_settings(extension["name"]),
+            holder=settings,
+            key="protectedSettings",
+        )
 
 
 def _has_any(holder: Json, *keys: str) -> bool:

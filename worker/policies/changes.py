@@ -13,7 +13,9 @@ def why_not_of_line(new: Version, old: Version, policy: str) -> str | None:
         # The tag 8 stands for the newest 8.x.y, whichever that is. Moving from it to 8.1.27 could be a downgrade.
         return f"{new} has {_count(new)}, and {old} has {_count(old)}: {policy} stays with as many"
     if new.line != old.line:
-        return f"{new} is spelt differently from {old}: {policy} stays with the spelling"
+        return (
+            f"{new} is spelt differently from {old}: {policy} stays with the spelling"
+        )
     return None
 
 
@@ -44,5 +46,7 @@ def spell_variant(version: Version) -> str:
 
 
 def _count(version: Version) -> str:
-    count = "1 number" if len(version.numbers) == 1 else f"{len(version.numbers)} numbers"
+    count = (
+        "1 number" if len(version.numbers) == 1 else f"{len(version.numbers)} numbers"
+    )
     return f"{count} and a build" if version.build else count

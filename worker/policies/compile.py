@@ -13,7 +13,9 @@ import re2
 
 LONGEST_PATTERN = 512
 """Characters."""
-_MEMORY = 1 << 20  # bytes for one compiled pattern; RE2 refuses a pattern that needs more
+_MEMORY = (
+    1 << 20
+)  # bytes for one compiled pattern; RE2 refuses a pattern that needs more
 # A set in brackets, whose first member may be a ], or any other character by itself.
 _GLOB_PART = re.compile(r"\[!?\]?[^\]]*\]|[^\[]", re.DOTALL)
 # How RE2 speaks of look-around and of back-references.
@@ -43,7 +45,9 @@ def _check(pattern: str) -> None:
     if not pattern:
         raise ValueError("the pattern is missing")
     if len(pattern) > LONGEST_PATTERN or not pattern.isascii():
-        raise ValueError(f"tags are ASCII, and a pattern has at most {LONGEST_PATTERN} characters")
+        raise ValueError(
+            f"tags are ASCII, and a pattern has at most {LONGEST_PATTERN} characters"
+        )
 
 
 def _check_part(part: str) -> None:
@@ -53,7 +57,9 @@ def _check_part(part: str) -> None:
         return
     foreign = _OF_TAGS.sub("", _members(part))
     if foreign:
-        raise ValueError(f"no tag contains {foreign[0]!r}; alternatives such as a or b are written regex:(a|b)")
+        raise ValueError(
+            f"no tag contains {foreign[0]!r}; alternatives such as a or b are written regex:(a|b)"
+        )
 
 
 @lru_cache(maxsize=1024)
@@ -66,7 +72,11 @@ def _compile(pattern: str) -> Any:
         return re2.compile(pattern, options)
     except re2.error as error:
         said = error.args[0].decode(errors="replace")
-        lacking = "; RE2 has neither look-around nor back-references" if _LACKING.search(said) else ""
+        lacking = (
+            "; RE2 has neither look-around nor back-references"
+            if _LACKING.search(said)
+            else ""
+        )
         raise ValueError(f"RE2 says: {said}{lacking}") from error
 
 

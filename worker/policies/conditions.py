@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9]+(?:/[a-z0-9.]+)?")
-_AGE = re.compile(r"(?:([0-9]{1,4})d)?(?:([0-9]{1,4})h)?(?:([0-9]{1,4})m)?(?:([0-9]{1,5})s)?")
+_AGE = re.compile(
+    r"(?:([0-9]{1,4})d)?(?:([0-9]{1,4})h)?(?:([0-9]{1,4})m)?(?:([0-9]{1,5})s)?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,9 @@ UNCONDITIONAL = Conditions()
 def parse_platform(text: str) -> str:
     """The platform as it is; ValueError says what is wrong with it."""
     if not _PLATFORM.fullmatch(text):
-        raise ValueError("a platform is written linux/amd64, linux/arm64/v8 or windows/amd64")
+        raise ValueError(
+            "a platform is written linux/amd64, linux/arm64/v8 or windows/amd64"
+        )
     return text
 
 

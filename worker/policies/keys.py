@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from worker.policies.extract import Extract
-from worker.policies.policy import Decision, Ordered, Skip, Update, is_tag, moved, not_comparable, shown
+from worker.policies.policy import (
+    Decision,
+    Ordered,
+    Skip,
+    Update,
+    is_tag,
+    moved,
+    not_comparable,
+    shown,
+)
 from worker.policies.spelling import is_closer
 
 Key = tuple[int, tuple[int, ...], str]
@@ -38,7 +47,9 @@ class ByKey(Ordered):
         if new is None:
             return self._without_place(pushed)
         if running is None:
-            return Update(f"{pushed} has a place in {self}, and the image runs by digest")
+            return Update(
+                f"{pushed} has a place in {self}, and the image runs by digest"
+            )
         old = self._key(running)
         if old is None:
             return Skip(not_comparable(running, pushed, self))
@@ -49,14 +60,18 @@ class ByKey(Ordered):
         if new > old:
             return Update(f"{pushed} is higher than {running}, by {self}")
         if self.extract:
-            return Update(f"{pushed} is another build of the place of {running}, by {self}")
+            return Update(
+                f"{pushed} is another build of the place of {running}, by {self}"
+            )
         return Skip(f"{pushed} is the same number as {running}, in another spelling")
 
     def start(self, running: str, pushed: str) -> Decision:
         """Whether a container whose tag has no place in the order may start with `pushed`."""
         if not self.places(pushed):
             return self._without_place(pushed)
-        return Update(f"{pushed} has a place in {self}, and {shown(running)}, which runs, has none")
+        return Update(
+            f"{pushed} has a place in {self}, and {shown(running)}, which runs, has none"
+        )
 
     def outranks(self, pushed: str, wanted: str) -> bool | None:
         """Whether it is higher. None if both have the same place, or `wanted` has none."""
@@ -67,7 +82,11 @@ class ByKey(Ordered):
 
     def prefers(self, running: str | None, first: str, second: str) -> bool | None:
         """As `outranks`; then by the running tag's spelling, where time does not decide."""
-        if self.extract is None and first != second and self._key(first) == self._key(second):
+        if (
+            self.extract is None
+            and first != second
+            and self._key(first) == self._key(second)
+        ):
             return is_closer(running, first, second)
         return self.outranks(first, second)
 
@@ -82,7 +101,9 @@ class ByKey(Ordered):
         begins_with_number = _NUMBER.fullmatch(parts[0] or "") is not None
         if self.kind == "number" and not begins_with_number:
             return None
-        return tuple(_MISSING if part is None else _number_or_text(part) for part in parts)
+        return tuple(
+            _MISSING if part is None else _number_or_text(part) for part in parts
+        )
 
     def _without_place(self, pushed: str) -> Skip:
         if self.extract is None:

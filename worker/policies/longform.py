@@ -9,7 +9,15 @@ from worker.policies.conditions import UNCONDITIONAL, Conditions, spell_age
 from worker.policies.extract import Extract
 from worker.policies.keys import ByKey
 from worker.policies.patterns import Matcher
-from worker.policies.policy import AnyTag, Decision, Skip, Update, is_tag, moved, not_a_tag
+from worker.policies.policy import (
+    AnyTag,
+    Decision,
+    Skip,
+    Update,
+    is_tag,
+    moved,
+    not_a_tag,
+)
 from worker.policies.ranges import Range
 from worker.policies.semver import Level, SemVer
 
@@ -46,7 +54,11 @@ class LongForm:
         if problem := self._does_not_count(pushed):
             return Skip(problem)
         if isinstance(self.order, AnyTag):
-            return moved(pushed) if pushed == running else Update(f"{pushed} counts, and the latest push wins")
+            return (
+                moved(pushed)
+                if pushed == running
+                else Update(f"{pushed} counts, and the latest push wins")
+            )
         if self.start and running is not None and not self.places(running):
             return self.order.start(running, pushed)
         return self.order.decide(running, pushed)
@@ -64,7 +76,9 @@ class LongForm:
     def _does_not_count(self, tag: str) -> str | None:
         if self.match and not any(matcher.matches(tag) for matcher in self.match):
             return f"{tag} matches none of {_listed(self.match)}"
-        excluding = next((matcher for matcher in self.exclude if matcher.matches(tag)), None)
+        excluding = next(
+            (matcher for matcher in self.exclude if matcher.matches(tag)), None
+        )
         return f"{tag} is excluded by {excluding}" if excluding else None
 
     def __str__(self) -> str:
@@ -91,7 +105,11 @@ class LongForm:
 
 
 def order_of(
-    name: str, bound: Level | Range | None = None, extract: Extract | None = None, *, pre_releases: bool = False
+    name: str,
+    bound: Level | Range | None = None,
+    extract: Extract | None = None,
+    *,
+    pre_releases: bool = False,
 ) -> Order:
     """The order of this name. Options that only semver has are ignored for the others."""
     if name == "semver":

@@ -59,7 +59,9 @@ def parse_policy(text: str) -> Policy:
 def _read(text: str) -> Policy:
     """The policy; raises ValueError with what is wrong with the text."""
     if len(text) > LONGEST_POLICY or not (text.isascii() and text.isprintable()):
-        raise ValueError(f"tags are printable ASCII, and a policy has at most {LONGEST_POLICY} characters")
+        raise ValueError(
+            f"tags are printable ASCII, and a policy has at most {LONGEST_POLICY} characters"
+        )
     text = text.strip()
     kind, colon, pattern = text.partition(":")
     match kind:
@@ -76,7 +78,9 @@ def _read(text: str) -> Policy:
         case "regex":
             return Regex(pattern)
         case _:
-            raise ValueError("write any, same-tag, semver, semver:<bound>, glob:<pattern> or regex:<pattern>")
+            raise ValueError(
+                "write any, same-tag, semver, semver:<bound>, glob:<pattern> or regex:<pattern>"
+            )
 
 
 def _read_semver(text: str) -> SemVer:
@@ -92,7 +96,9 @@ def _read_semver(text: str) -> SemVer:
 def _nearest(text: str) -> str | None:
     """A valid spelling near `text`; never one that admits more than the bound after its colon."""
     text = text[:LONGEST_POLICY].strip()
-    return next((guess for guess in _guesses(text) if guess != text and _is_policy(guess)), None)
+    return next(
+        (guess for guess in _guesses(text) if guess != text and _is_policy(guess)), None
+    )
 
 
 def _guesses(text: str) -> Iterator[str]:

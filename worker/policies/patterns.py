@@ -8,7 +8,15 @@ from typing import Literal
 from worker.policies.compile import compile_glob, compile_regex
 from worker.policies.conditions import UNCONDITIONAL, Conditions
 from worker.policies.extract import Extract
-from worker.policies.policy import Decision, Skip, Unordered, Update, is_tag, moved, not_a_tag
+from worker.policies.policy import (
+    Decision,
+    Skip,
+    Unordered,
+    Update,
+    is_tag,
+    moved,
+    not_a_tag,
+)
 from worker.policies.semver import SemVer
 
 
@@ -25,7 +33,9 @@ class Matcher:
         elif self.kind == "regex":
             compile_regex(self.pattern)
         elif not is_tag(self.pattern):
-            raise ValueError("neither a tag nor a pattern: a pattern is written glob:1.* or regex:^v")
+            raise ValueError(
+                "neither a tag nor a pattern: a pattern is written glob:1.* or regex:^v"
+            )
 
     def matches(self, tag: str) -> bool:
         """Whether the tag matches."""
@@ -64,7 +74,9 @@ class Glob(Unordered):
             return not_a_tag(pushed)
         if not compile_glob(self.pattern).fullmatch(pushed):
             return Skip(f"{pushed} does not match {self}")
-        return moved(pushed) if pushed == running else Update(f"{pushed} matches {self}")
+        return (
+            moved(pushed) if pushed == running else Update(f"{pushed} matches {self}")
+        )
 
     def __str__(self) -> str:
         return f"glob:{self.pattern}"
@@ -83,7 +95,9 @@ class Regex:
     def __post_init__(self) -> None:
         for name in compile_regex(self.pattern).groupindex:
             if name != "version" and name.lower() == "version":
-                raise ValueError(f"a group that orders the tags is named version, not {name}")
+                raise ValueError(
+                    f"a group that orders the tags is named version, not {name}"
+                )
 
     @property
     def ordered(self) -> bool:
@@ -107,7 +121,9 @@ class Regex:
             return Skip(f"{pushed} does not match {self}")
         if self._order:
             return self._order.decide(running, pushed)
-        return moved(pushed) if pushed == running else Update(f"{pushed} matches {self}")
+        return (
+            moved(pushed) if pushed == running else Update(f"{pushed} matches {self}")
+        )
 
     def outranks(self, pushed: str, wanted: str) -> bool | None:
         """By the group `version`, as SemVer does; None without one, and for two tags of one version."""
@@ -122,7 +138,9 @@ class Regex:
         """The pattern itself decides which pre-releases match, so there is no separate rule for them."""
         if "version" not in compile_regex(self.pattern).groupindex:
             return None
-        return SemVer(pre_releases=True, extract=Extract(self.pattern, "version"), named=str(self))
+        return SemVer(
+            pre_releases=True, extract=Extract(self.pattern, "version"), named=str(self)
+        )
 
     def __str__(self) -> str:
         return f"regex:{self.pattern}"

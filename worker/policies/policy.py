@@ -132,8 +132,12 @@ class SameTag(Unordered):
         if pushed == running:
             return moved(pushed)
         if running is None:
-            return Skip("the image runs by digest and its tag is not known: deploy the tag to follow once")
-        return Skip(f"{pushed} is not {shown(running)}, the running tag, and same-tag follows only that")
+            return Skip(
+                "the image runs by digest and its tag is not known: deploy the tag to follow once"
+            )
+        return Skip(
+            f"{pushed} is not {shown(running)}, the running tag, and same-tag follows only that"
+        )
 
     def __str__(self) -> str:
         return "same-tag"

@@ -40,8 +40,12 @@ def parse_range(text: str) -> Range:
     for comparator in comparators:
         match = _COMPARATOR.fullmatch(comparator)
         if match is None:
-            raise ValueError(f"{comparator!r} is not a comparator such as >=1.4, <2, ^1.4 or ~1.4.2")
-        first, beyond = _bounds(match[1], tuple(int(number) for number in match[2].split(".")))
+            raise ValueError(
+                f"{comparator!r} is not a comparator such as >=1.4, <2, ^1.4 or ~1.4.2"
+            )
+        first, beyond = _bounds(
+            match[1], tuple(int(number) for number in match[2].split("."))
+        )
         lows.append(significant(first))
         if beyond is not None:
             highs.append(significant(beyond))
@@ -55,7 +59,9 @@ def parse_range(text: str) -> Range:
 def _bounds(operator: str, version: Numbers) -> tuple[Numbers, Numbers | None]:
     """The first version inside, and the first one above."""
     # ^1.4 ends before 2, and ^0.4 before 0.5. The first number that is not 0 stays, as in npm and Cargo.
-    kept = next((place for place, number in enumerate(version, 1) if number), len(version))
+    kept = next(
+        (place for place, number in enumerate(version, 1) if number), len(version)
+    )
     first, beyond = {
         ">=": (version, None),
         ">": (after(version), None),

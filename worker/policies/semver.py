@@ -6,15 +6,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from worker.policies.changes import describe_change, spell_variant, why_not_higher, why_not_of_line
+from worker.policies.changes import (
+    describe_change,
+    spell_variant,
+    why_not_higher,
+    why_not_of_line,
+)
 from worker.policies.extract import Extract
-from worker.policies.policy import Decision, Ordered, Skip, Update, is_tag, moved, not_a_tag, not_comparable, shown
+from worker.policies.policy import (
+    Decision,
+    Ordered,
+    Skip,
+    Update,
+    is_tag,
+    moved,
+    not_a_tag,
+    not_comparable,
+    shown,
+)
 from worker.policies.ranges import Range, parse_range
 from worker.policies.spelling import is_closer
 from worker.policies.versions import Version, parse_version
 
 Level = Literal["major", "minor", "patch"]
-_FLOATING = frozenset({"latest", "stable", "current", "lts", "mainline", "edge", "release"})
+_FLOATING = frozenset(
+    {"latest", "stable", "current", "lts", "mainline", "edge", "release"}
+)
 LEVELS: tuple[Level, ...] = ("major", "minor", "patch")
 FEW = 1000
 """From this value on, a single number is probably a build or a year."""
@@ -43,7 +60,9 @@ class SemVer(Ordered):
         if new is None:
             return self._not_a_version(pushed)
         if running is None:
-            return self._without_another(new, "the image runs by digest", variants=[""], below=0)
+            return self._without_another(
+                new, "the image runs by digest", variants=[""], below=0
+            )
         old = self._version(running)
         if old is None:
             return Skip(not_comparable(running, pushed, self))
@@ -52,7 +71,9 @@ class SemVer(Ordered):
         if pushed == running:
             return moved(pushed)
         if new.precedence == old.precedence:
-            return Update(f"{pushed} is another build of the version of {running}, by {self}")
+            return Update(
+                f"{pushed} is another build of the version of {running}, by {self}"
+            )
         if self.extract:
             return Update(f"{pushed} is higher than {running}, by {self}")
         return Update(f"{pushed} is {describe_change(new, old)} {running}")
@@ -62,7 +83,9 @@ class SemVer(Ordered):
         new = self._version(pushed)
         if new is None:
             return self._not_a_version(pushed)
-        return self._without_another(new, f"{shown(running)} runs", variants=_variants(running), below=FEW)
+        return self._without_another(
+            new, f"{shown(running)} runs", variants=_variants(running), below=FEW
+        )
 
     def outranks(self, pushed: str, wanted: str) -> bool | None:
         """By precedence. False between two lines; None for the same tag or version, or if `wanted` is not a version."""
@@ -94,7 +117,9 @@ class SemVer(Ordered):
             return None
         text = self.extract.version(tag) if self.extract else tag
         version = parse_version(text) if text else None
-        return replace(version, text=tag) if version else None  # messages show the whole tag
+        return (
+            replace(version, text=tag) if version else None
+        )  # messages show the whole tag
 
     def _not_a_version(self, pushed: str) -> Skip:
         if not is_tag(pushed):
@@ -150,7 +175,9 @@ class SemVer(Ordered):
             return None
         return f"{new} is a pre-release, and none runs here: deploy one once, or write {self._with_pre_releases()}"
 
-    def _without_another(self, new: Version, why: str, *, variants: Sequence[str], below: int) -> Decision:
+    def _without_another(
+        self, new: Version, why: str, *, variants: Sequence[str], below: int
+    ) -> Decision:
         """What a container that runs no version may start with. Nothing can be higher, so only a clear version may.
 
         A single number is a version only if it is less than `below`. With `start` somebody has asked for it. An image
@@ -159,18 +186,32 @@ class SemVer(Ordered):
         problem = self._outside(new) or self._pre_release_unasked(new, None)
         if problem:
             return Skip(problem)
-        if self.extract is None and not self._has_upper_end and new.may_be_a_build(below):
-            return Skip(f"{new} may be a build or a date: deploy such a number once if it is meant as a version")
+        if (
+            self.extract is None
+            and not self._has_upper_end
+            and new.may_be_a_build(below)
+        ):
+            return Skip(
+                f"{new} may be a build or a date: deploy such a number once if it is meant as a version"
+            )
         if self.extract is None and new.variant not in variants:
-            return Skip(f"{new} is {spell_variant(new)}, and {why}: deploy a tag of its variant once")
-        return Update(f"{new} is a version, and {why}, with no version to compare it with")
+            return Skip(
+                f"{new} is {spell_variant(new)}, and {why}: deploy a tag of its variant once"
+            )
+        return Update(
+            f"{new} is a version, and {why}, with no version to compare it with"
+        )
 
     @property
     def _has_upper_end(self) -> bool:
         return isinstance(self.bound, Range) and self.bound.high is not None
 
     def _with_pre_releases(self) -> str:
-        return "pre_releases: true" if self.named else str(replace(self, pre_releases=True))
+        return (
+            "pre_releases: true"
+            if self.named
+            else str(replace(self, pre_releases=True))
+        )
 
     def __str__(self) -> str:
         if self.named:
@@ -197,4 +238,6 @@ def parse_bound(text: str) -> Level | Range:
     try:
         return parse_range(text)
     except ValueError as error:
-        raise ValueError(f"semver takes major, minor, patch or a range, and {error}") from error
+        raise ValueError(
+            f"semver takes major, minor, patch or a range, and {error}"
+        ) from error

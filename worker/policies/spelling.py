@@ -11,7 +11,10 @@ _PARTS = re.compile(r"([0-9]+)|([^0-9]+)")
 def natural(tag: str) -> Natural:
     """A key that sorts tags as people do, r9 before r10."""
     # Every part has both kinds of value, so that a number and a text can be compared; texts come before numbers.
-    return tuple((int(number), "") if number else (-1, text) for number, text in _PARTS.findall(tag))
+    return tuple(
+        (int(number), "") if number else (-1, text)
+        for number, text in _PARTS.findall(tag)
+    )
 
 
 def shape(tag: str) -> str:

@@ -36,10 +36,14 @@ _VERSION = re.compile(
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
 # No `b` here: -b7 is a revision, and only 3.14.0b2 a beta.
-_STARTS_PRE_RELEASE = re.compile(rf"(?:(?:{_WORDS})[0-9]*|[am][0-9]+)(?:\..+)?", re.IGNORECASE | re.ASCII)
+_STARTS_PRE_RELEASE = re.compile(
+    rf"(?:(?:{_WORDS})[0-9]*|[am][0-9]+)(?:\..+)?", re.IGNORECASE | re.ASCII
+)
 _NUMERIC = re.compile(_DOTTED)
 _NUMBERED_WORD = re.compile(r"([A-Za-z]+)([0-9]+)")
-_MARKED_REVISION = re.compile(rf"(?:r|ls|b|build|rev)\.?({_DOTTED})", re.IGNORECASE | re.ASCII)
+_MARKED_REVISION = re.compile(
+    rf"(?:r|ls|b|build|rev)\.?({_DOTTED})", re.IGNORECASE | re.ASCII
+)
 _DAY = re.compile(r"(?:19|20)[0-9]{6}(?:[0-9]{2}){0,3}(?:\.[0-9]+)*")
 _YEAR = re.compile(r"(?:19|20)[0-9]{2}")
 _HAVE_NO_VERSIONS = re.compile(
@@ -88,12 +92,24 @@ class Version:
     def precedence(self) -> Precedence:
         """Orders the versions of one line. A pre-release comes before its release, no revision before the first."""
         identifiers = tuple(_rank(identifier) for identifier in self.pre_release)
-        return self.numbers, self.build, not self.pre_release, identifiers, self.revision
+        return (
+            self.numbers,
+            self.build,
+            not self.pre_release,
+            identifiers,
+            self.revision,
+        )
 
     @property
     def line(self) -> tuple[bool, bool, int, bool, str]:
         """What a container keeps through all updates: the spelling, the count of numbers and the variant."""
-        return self.has_v, self.is_dashed, len(self.numbers), bool(self.build), self.variant
+        return (
+            self.has_v,
+            self.is_dashed,
+            len(self.numbers),
+            bool(self.build),
+            self.variant,
+        )
 
     def shares(self, parts: int, other: Version) -> bool:
         """Whether the first `parts` numbers are equal; numbers not written count as 0."""
@@ -110,7 +126,11 @@ class Version:
         A single number is a version only if it is less than `below`.
         """
         first = self.numbers[0]
-        return self.is_dashed or first >= _BUILD or (len(self.numbers) == 1 and first >= below)
+        return (
+            self.is_dashed
+            or first >= _BUILD
+            or (len(self.numbers) == 1 and first >= below)
+        )
 
 
 @lru_cache(maxsize=4096)
@@ -138,7 +158,9 @@ def parse_version(text: str) -> Version | None:
     )
 
 
-def _split_pre_release(attached: str | None, segments: list[str]) -> tuple[tuple[str, ...], list[str]]:
+def _split_pre_release(
+    attached: str | None, segments: list[str]
+) -> tuple[tuple[str, ...], list[str]]:
     """Separate the pre-release from the rest: `rc`, `1` and `alpine` in 1.5.0-rc.1-alpine.
 
     A pre-release begins with one of the known words, wherever it is, and includes the numbers after it
@@ -148,7 +170,11 @@ def _split_pre_release(attached: str | None, segments: list[str]) -> tuple[tuple
     if attached:
         segments, start = [attached, *segments], 0
     else:
-        starts = (index for index, segment in enumerate(segments) if _STARTS_PRE_RELEASE.fullmatch(segment))
+        starts = (
+            index
+            for index, segment in enumerate(segments)
+            if _STARTS_PRE_RELEASE.fullmatch(segment)
+        )
         start = next(starts, len(segments))
     if start == len(segments):
         return (), segments
@@ -171,7 +197,9 @@ def _split_revision(segments: list[str]) -> tuple[list[str], Numbers]:
     if marked:
         return segments[:-1], _numbers(marked[1])
     start = _where_revision_starts(segments)
-    return segments[:start], _numbers(".".join(segments[start:])) if start < len(segments) else ()
+    return segments[:start], _numbers(".".join(segments[start:])) if start < len(
+        segments
+    ) else ()
 
 
 def _where_revision_starts(segments: Sequence[str]) -> int:
@@ -194,7 +222,11 @@ def _is_date(segments: Sequence[str]) -> bool:
     """Whether the segments begin with a date: 20230512, 202305121230, or 2023-05-12."""
     if _DAY.fullmatch(segments[0]):
         return True
-    return len(segments) >= 3 and bool(_YEAR.fullmatch(segments[0])) and all(len(part) == 2 for part in segments[1:3])
+    return (
+        len(segments) >= 3
+        and bool(_YEAR.fullmatch(segments[0]))
+        and all(len(part) == 2 for part in segments[1:3])
+    )
 
 
 def _belongs_to(word: str, number: str) -> bool:
@@ -208,7 +240,9 @@ def _belongs_to(word: str, number: str) -> bool:
     is_dotted = "." in number
     is_short = len(number) <= _LONGEST_OF_A_VERSION
     name = word.rstrip("0123456789.")
-    has_its_version = "." in word[len(name) :]  # alpine3.19-1, where 1 counts the builds
+    has_its_version = (
+        "." in word[len(name) :]
+    )  # alpine3.19-1, where 1 counts the builds
     has_none = any(_HAVE_NO_VERSIONS.fullmatch(each) for each in (word, name))
     return is_dotted or (is_short and not has_its_version and not has_none)
 
@@ -216,7 +250,9 @@ def _belongs_to(word: str, number: str) -> bool:
 def _rank(identifier: str) -> Rank:
     """Orders the identifiers of pre-releases: numbers by their value, and before words (semver.org/#spec-item-11)."""
     is_word = not identifier.isdigit()
-    return (is_word, 0, identifier.lower()) if is_word else (is_word, int(identifier), "")
+    return (
+        (is_word, 0, identifier.lower()) if is_word else (is_word, int(identifier), "")
+    )
 
 
 def significant(numbers: Numbers) -> Numbers:

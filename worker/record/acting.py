@@ -28,7 +28,9 @@ def _in_order(record: Record) -> Iterator[UpdateMessage]:
     yield from (undone.message for undone in record.undone)
     containers = record.containers.values()
     yield from (container.pin.message for container in containers if container.pin)
-    yield from _newest_first(container.in_turn[0].message for container in containers if container.candidates)
+    yield from _newest_first(
+        container.in_turn[0].message for container in containers if container.candidates
+    )
     yield from _newest_first(record.waiting().values())
 
 
@@ -38,7 +40,11 @@ def _asked(record: Record, change: Change) -> Iterator[UpdateMessage]:
     for container in record.containers.values():
         if container.pin and container.pin.message.id in asked:
             yield container.pin.message
-        yield from (candidate.message for candidate in container.candidates if candidate.id in asked)
+        yield from (
+            candidate.message
+            for candidate in container.candidates
+            if candidate.id in asked
+        )
 
 
 def _newest_first(messages: Iterable[UpdateMessage]) -> list[UpdateMessage]:
@@ -72,11 +78,34 @@ def stretches(before: Record, after: Record, now: datetime) -> list[Stretch]:
             continue
         message = ending.message
         if message.id in asked:
-            found.append(_stretch("rollout", change, message, ending.at, ending.result, ending.detail, ending.code))
+            found.append(
+                _stretch(
+                    "rollout",
+                    change,
+                    message,
+                    ending.at,
+                    ending.result,
+                    ending.detail,
+                    ending.code,
+                )
+            )
         elif message.id in undone:
-            found.append(_stretch("rollback", change, message, ending.at, ending.result, ending.detail, None))
+            found.append(
+                _stretch(
+                    "rollback",
+                    change,
+                    message,
+                    ending.at,
+                    ending.result,
+                    ending.detail,
+                    None,
+                )
+            )
     failed = [one for one in after.undone if one not in before.undone]
-    return found + [_stretch("rollout", change, one.message, now, "failed", one.detail, one.code) for one in failed]
+    return found + [
+        _stretch("rollout", change, one.message, now, "failed", one.detail, one.code)
+        for one in failed
+    ]
 
 
 def _stretch(

@@ -146,7 +146,9 @@ class ContainerRecord(Value):
         A registry that is down for hours must not keep an older image, of which Azure has the layers already, from
         running: after a few refusals the next best candidate has its turn, and then the best one again.
         """
-        return tuple(sorted(self.candidates, key=lambda candidate: candidate.refusals // TURN))
+        return tuple(
+            sorted(self.candidates, key=lambda candidate: candidate.refusals // TURN)
+        )
 
     def runs_failed(self, running: str) -> bool:
         """Whether a container with the image `running` runs a push that failed.
@@ -159,7 +161,12 @@ class ContainerRecord(Value):
     @property
     def images(self) -> frozenset[str]:
         """Every image that the container may run because of us, or ran before."""
-        goods = {spelling for good in self.goods for spelling in (good.image, good.by_digest) if spelling}
+        goods = {
+            spelling
+            for good in self.goods
+            for spelling in (good.image, good.by_digest)
+            if spelling
+        }
         return self._pushed | goods
 
     @property
@@ -172,8 +179,13 @@ class ContainerRecord(Value):
         """The images of all pushes: candidates, failures, and earlier ones."""
         candidates = {candidate.image for candidate in self.candidates}
         failures = {failure.image for failure in self.failures}
-        return frozenset(image for image in (*candidates, *failures, *self.past) if image)
+        return frozenset(
+            image for image in (*candidates, *failures, *self.past) if image
+        )
 
     def candidate(self, message_id: str | None) -> Candidate | None:
         """The candidate of this message; None if it has none here."""
-        return next((candidate for candidate in self.candidates if candidate.id == message_id), None)
+        return next(
+            (candidate for candidate in self.candidates if candidate.id == message_id),
+            None,
+        )

@@ -16,11 +16,15 @@ MOST_LOGS = 64 * 1024
 def with_logs(record: Record, logs: Mapping[str, str]) -> Record:
     """The record with the last lines (message id → text) for the failed pushes that are not told yet and have none."""
     undone = tuple(
-        failure.but(log=_kept(logs, failure.message.id)) if failure.log is None else failure
+        failure.but(log=_kept(logs, failure.message.id))
+        if failure.log is None
+        else failure
         for failure in record.undone
     )
     outbox = tuple(
-        ending.but(log=_kept(logs, ending.message.id)) if ending.log is None and is_dead(ending.result) else ending
+        ending.but(log=_kept(logs, ending.message.id))
+        if ending.log is None and is_dead(ending.result)
+        else ending
         for ending in record.outbox
     )
     return _within_bounds(record.but(undone=undone, outbox=outbox))

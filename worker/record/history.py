@@ -14,12 +14,20 @@ from worker.record.values import Outcome
 
 def all_ends(records: Iterable[Record], trace: Trace) -> list[End]:
     """Every end in these records and in the trace, the newest first."""
-    ends = [End(target=record.target, outcome=outcome) for record in records for outcome in record.outcomes]
+    ends = [
+        End(target=record.target, outcome=outcome)
+        for record in records
+        for outcome in record.outcomes
+    ]
     return sorted([*ends, *trace.ends], key=lambda end: end.outcome.at, reverse=True)
 
 
 def chosen(
-    ends: Iterable[End], *, failed: bool = False, since: datetime | None = None, limit: int | None = None
+    ends: Iterable[End],
+    *,
+    failed: bool = False,
+    since: datetime | None = None,
+    limit: int | None = None,
 ) -> list[End]:
     """The ends that were asked for: only failures, nothing before `since`, at most `limit`."""
     found = list(ends)

@@ -57,7 +57,9 @@ def end_hold(record: Record, now: datetime) -> Record | None:
     if record.hold is None or not record.hold.is_over(now):
         return None
     # A rollback that is still under way goes on: `release` would put the image back that an operator went back from.
-    return record.but(hold=None).with_deed("the hold ended, as its time was over", None, now)
+    return record.but(hold=None).with_deed(
+        "the hold ended, as its time was over", None, now
+    )
 
 
 def roll_back(
@@ -78,10 +80,14 @@ def roll_back(
     NothingToRollBackTo.
     """
     before = record
-    goods = asked_for(record, wish.to) if wish.to else goods_before(record, running or {})
+    goods = (
+        asked_for(record, wish.to) if wish.to else goods_before(record, running or {})
+    )
     if not goods:
         if wish.to:
-            raise NothingToRollBackTo(f"no container that is kept up to date follows {wish.to.name}")
+            raise NothingToRollBackTo(
+                f"no container that is kept up to date follows {wish.to.name}"
+            )
         if any(container.pin for container in record.containers.values()):
             return record  # a rollback is under way and can't go any further back
         raise NothingToRollBackTo("no good image older than the running one is known")
@@ -108,13 +114,17 @@ def _pinned(
         # An earlier rollback goes back to the same image. It goes on, and its end is told under its own id.
         return record
     pin = Pin(message=_message(record, container, good, message_id, now, by), good=good)
-    return record.with_container(name, pin=pin, failures=_set_aside(record, name, good, now))
+    return record.with_container(
+        name, pin=pin, failures=_set_aside(record, name, good, now)
+    )
 
 
 def _end_replaced_rollbacks(before: Record, record: Record, now: datetime) -> Record:
     """End the earlier rollbacks that no container is pinned for any more."""
     for message, names in _further_back(before, record):
-        record = record.end(message, "superseded", "an operator rolled back further", names, now)
+        record = record.end(
+            message, "superseded", "an operator rolled back further", names, now
+        )
     return record
 
 
@@ -123,17 +133,31 @@ def _end_waiting_pushes(record: Record, names: list[str], now: datetime) -> Reco
     waiting = record.waiting()
     record = record.without_candidates(lambda _name, _candidate: True).but(inbox=())
     for message in waiting.values():
-        record = record.end(message, "superseded", "an operator rolled back to an earlier image", names, now)
+        record = record.end(
+            message,
+            "superseded",
+            "an operator rolled back to an earlier image",
+            names,
+            now,
+        )
     return record
 
 
-def _further_back(before: Record, after: Record) -> list[tuple[UpdateMessage, list[str]]]:
+def _further_back(
+    before: Record, after: Record
+) -> list[tuple[UpdateMessage, list[str]]]:
     """The rollbacks that containers were pinned for before and none is now, each with these containers."""
-    still = {container.pin.message.id for container in after.containers.values() if container.pin}
+    still = {
+        container.pin.message.id
+        for container in after.containers.values()
+        if container.pin
+    }
     gone: dict[str, tuple[UpdateMessage, list[str]]] = {}
     for name, container in before.containers.items():
         if container.pin and container.pin.message.id not in still:
-            _, names = gone.setdefault(container.pin.message.id, (container.pin.message, []))
+            _, names = gone.setdefault(
+                container.pin.message.id, (container.pin.message, [])
+            )
             names.append(name)
     return list(gone.values())
 
@@ -151,7 +175,9 @@ def _set_aside(
     newer_ones = container.goods[: 1 if place is None else place]
     # Without these, the next sweep would find the newer image in the registry and take it for a push that was missed.
     passed_over = [_failure_of_good(newer, now) for newer in newer_ones]
-    asked = container.candidate(record.change.asked.get(name)) if record.change else None
+    asked = (
+        container.candidate(record.change.asked.get(name)) if record.change else None
+    )
     if asked:
         passed_over.insert(0, _failure_of_candidate(asked, now))
     return (*passed_over, *container.failures)[:FAILURES_KEPT]
@@ -192,11 +218,17 @@ def _message(
 ) -> UpdateMessage:
     """A message that stands for the rollback, so that its end is told like that of any push."""
     image = ImageReference.parse(f"{container.repository}:{good.tag or UNKNOWN_TAG}")
-    push = Push.of(ROLLBACK, image, pushed_at=now).model_copy(update={"digest": good.digest, "pusher": by})
-    return UpdateMessage(id=message_id, kind="rollout", push=push, received_at=now, target=record.target)
+    push = Push.of(ROLLBACK, image, pushed_at=now).model_copy(
+        update={"digest": good.digest, "pusher": by}
+    )
+    return UpdateMessage(
+        id=message_id, kind="rollout", push=push, received_at=now, target=record.target
+    )
 
 
 def what_comes_back(record: Record) -> list[str]:
     """The images that a rollback by hand is bringing back to the group."""
-    goods = (container.pin.good for container in record.containers.values() if container.pin)
+    goods = (
+        container.pin.good for container in record.containers.values() if container.pin
+    )
     return sorted(good.restored or good.image for good in goods)

@@ -29,12 +29,20 @@ class Overview:
     changing: int = 0
 
 
-def overview(targets: Collection[TargetId], records: Iterable[Record], held_by_tag: Collection[TargetId]) -> Overview:
+def overview(
+    targets: Collection[TargetId],
+    records: Iterable[Record],
+    held_by_tag: Collection[TargetId],
+) -> Overview:
     """The overview of these targets, by the records that there are."""
     # A group that is no target any more keeps its record, which says nothing of today.
     known = {record.target: record for record in records if record.target in targets}
     by_hand = {target for target, record in known.items() if record.hold}
-    waiting = {target: record.timer for target, record in known.items() if record.timer and record.timer.owner}
+    waiting = {
+        target: record.timer
+        for target, record in known.items()
+        if record.timer and record.timer.owner
+    }
     # What waits for nothing but its min_age is kept back by the owner's rule, but nobody holds the group.
     too_young = {target for target, timer in waiting.items() if timer.wakes}
     by_owner = (waiting.keys() - too_young | set(held_by_tag) & set(targets)) - by_hand
@@ -45,7 +53,9 @@ def overview(targets: Collection[TargetId], records: Iterable[Record], held_by_t
         if target in by_hand | by_owner | too_young:
             held += len(pushes)
         else:
-            under_way |= {(target, name): received_at for name, received_at in pushes.items()}
+            under_way |= {
+                (target, name): received_at for name, received_at in pushes.items()
+            }
     return Overview(
         targets=len(set(targets)),
         held_by_hand=len(by_hand),
@@ -60,5 +70,9 @@ def overview(targets: Collection[TargetId], records: Iterable[Record], held_by_t
 def _not_ended(record: Record) -> dict[str, datetime]:
     """When each push was received that has not ended or whose end is not told yet, by its id."""
     pushes = {name: message.received_at for name, message in record.waiting().items()}
-    pushes |= {undone.message.id: undone.message.received_at for undone in record.undone}
-    return pushes | {ending.message.id: ending.message.received_at for ending in record.outbox}
+    pushes |= {
+        undone.message.id: undone.message.received_at for undone in record.undone
+    }
+    return pushes | {
+        ending.message.id: ending.message.received_at for ending in record.outbox
+    }

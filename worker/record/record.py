@@ -75,17 +75,23 @@ class Record(Value):
         """Every push that has not ended, by its id: in the inbox, or a candidate of some container."""
         waiting = {message.id: message for message in self.inbox}
         for container in self.containers.values():
-            waiting |= {candidate.id: candidate.message for candidate in container.candidates}
+            waiting |= {
+                candidate.id: candidate.message for candidate in container.candidates
+            }
         return waiting
 
     def knows(self, message_id: str) -> bool:
         """Whether this message was received before. What failed by circumstance, and was told, may come again."""
         # A push that failed on the group neither waits nor has ended as long as its end is not known.
-        untold = {undone.message.id for undone in self.undone} | {ending.message.id for ending in self.outbox}
+        untold = {undone.message.id for undone in self.undone} | {
+            ending.message.id for ending in self.outbox
+        }
         if message_id in untold or message_id in self.waiting():
             return True
         failures = self.failures_of(message_id).values()
-        may_come_again = bool(failures) and all(failure.circumstance for failure in failures)
+        may_come_again = bool(failures) and all(
+            failure.circumstance for failure in failures
+        )
         return message_id in self.ended and not may_come_again
 
     def repositories(self) -> tuple[str, ...]:
@@ -95,26 +101,40 @@ class Record(Value):
 
     def good_images(self) -> dict[str, str]:
         """The last good image of each container."""
-        return {name: container.good.image for name, container in self.containers.items()}
+        return {
+            name: container.good.image for name, container in self.containers.items()
+        }
 
     def with_deed(self, what: str, by: str | None, now: datetime) -> Record:
         """The record remembers what somebody did by hand."""
-        return self.but(deeds=(Deed(at=now, by=by, what=cut(what)), *self.deeds)[:DEEDS_KEPT])
+        return self.but(
+            deeds=(Deed(at=now, by=by, what=cut(what)), *self.deeds)[:DEEDS_KEPT]
+        )
 
     def with_container(self, name: str, **changes: object) -> Record:
         """The record with some fields of one container changed."""
-        return self.but(containers={**self.containers, name: self.containers[name].but(**changes)})
+        return self.but(
+            containers={**self.containers, name: self.containers[name].but(**changes)}
+        )
 
     def without_candidates(self, gone: Callable[[str, Candidate], bool]) -> Record:
         """The record without the candidates that are `gone` (by container and candidate)."""
         record = self
         for name, container in self.containers.items():
-            going = [candidate for candidate in container.candidates if gone(name, candidate)]
+            going = [
+                candidate for candidate in container.candidates if gone(name, candidate)
+            ]
             if going:
-                staying = tuple(candidate for candidate in container.candidates if candidate not in going)
+                staying = tuple(
+                    candidate
+                    for candidate in container.candidates
+                    if candidate not in going
+                )
                 # A late PUT may still bring these images in. They must be recognised as ours then, not as the owner's.
                 images = (candidate.image for candidate in going if candidate.image)
-                record = record.with_container(name, candidates=staying, past=remembered(container, images))
+                record = record.with_container(
+                    name, candidates=staying, past=remembered(container, images)
+                )
         return record
 
     def end(
@@ -135,21 +155,35 @@ class Record(Value):
         are the last lines of the containers that were at fault.
         """
         detail = cut(detail)
-        ending = Ending(message=message, result=result, detail=detail, code=code, attempts=attempts, at=now, log=log)
+        ending = Ending(
+            message=message,
+            result=result,
+            detail=detail,
+            code=code,
+            attempts=attempts,
+            at=now,
+            log=log,
+        )
         goods = self.good_images() if before is None else before
         outcome = Outcome.of(message, result, detail, containers, now)
-        outcome = outcome.but(before={name: goods[name] for name in outcome.containers if name in goods})
+        outcome = outcome.but(
+            before={name: goods[name] for name in outcome.containers if name in goods}
+        )
         return self.but(
             outbox=(*self.outbox, ending),
             outcomes=_folded(outcome, self.outcomes)[:OUTCOMES_KEPT],
             # A push that was redriven may end a second time. Its id moves to the front then.
-            ended=(message.id, *(other for other in self.ended if other != message.id))[:ENDED_KEPT],
+            ended=(message.id, *(other for other in self.ended if other != message.id))[
+                :ENDED_KEPT
+            ],
         )
 
     def without_group(self) -> Record:
         """The record after its group was deleted: what ran there says nothing about a later group of the same name."""
         # A hold by hand stays. An operator set it, and only an operator releases it.
-        forgotten = self.but(containers={}, change=None, flights=(), apart=False, stuck=None, undone=())
+        forgotten = self.but(
+            containers={}, change=None, flights=(), apart=False, stuck=None, undone=()
+        )
         return forgotten.but(swept=False, ran=self.repositories())
 
     def told(
@@ -161,14 +195,20 @@ class Record(Value):
         # Clearing the outbox is tempting, but another worker may have added to it meanwhile.
         return self.but(
             outbox=tuple(ending for ending in self.outbox if ending not in endings),
-            address_changes=tuple(address for address in self.address_changes if address not in addresses),
+            address_changes=tuple(
+                address for address in self.address_changes if address not in addresses
+            ),
         )
 
     def forgive(self, message_id: str) -> Record:
         """Forget that a push has failed and ended, so that it can be received again."""
-        record = self.but(ended=tuple(ended for ended in self.ended if ended != message_id))
+        record = self.but(
+            ended=tuple(ended for ended in self.ended if ended != message_id)
+        )
         for name, container in self.containers.items():
-            kept = tuple(failure for failure in container.failures if failure.id != message_id)
+            kept = tuple(
+                failure for failure in container.failures if failure.id != message_id
+            )
             if kept != container.failures:
                 record = record.with_container(name, failures=kept)
         return record
@@ -189,7 +229,9 @@ class Record(Value):
             change = change.but(refused=redact(change.refused))
         return self.but(
             outbox=tuple(_redacted(ending, redact) for ending in self.outbox),
-            outcomes=tuple(outcome.but(detail=redact(outcome.detail)) for outcome in self.outcomes),
+            outcomes=tuple(
+                outcome.but(detail=redact(outcome.detail)) for outcome in self.outcomes
+            ),
             undone=tuple(_redacted(undone, redact) for undone in self.undone),
             change=change,
         )
@@ -225,7 +267,11 @@ def _displaced(good: Good, tag: str, digest: str | None) -> Good:
 
 def cut(detail: str) -> str:
     """The detail, cut to the length that a record keeps."""
-    return detail if len(detail) <= LONGEST_DETAIL else f"{detail[: LONGEST_DETAIL - 4]} […]"
+    return (
+        detail
+        if len(detail) <= LONGEST_DETAIL
+        else f"{detail[: LONGEST_DETAIL - 4]} […]"
+    )
 
 
 def _folded(outcome: Outcome, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:

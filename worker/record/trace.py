@@ -31,5 +31,7 @@ class Trace(Value):
     def with_end(self, end: End) -> Trace:
         """The trace with one more end. Messages may be delivered twice, but an end appears once."""
         new = (end.outcome.id, end.target)
-        others = (other for other in self.ends if (other.outcome.id, other.target) != new)
+        others = (
+            other for other in self.ends if (other.outcome.id, other.target) != new
+        )
         return Trace(ends=(end, *others)[:TRACES_KEPT])

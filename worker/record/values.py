@@ -13,7 +13,9 @@ from shared.message import Log, UpdateMessage
 MANUAL, ROLLBACK, SWEEP = "manual", "rollback", "sweep"
 """The senders of what an operator does, a push by hand and a rollback, and of what the sweep has found."""
 
-Result = Literal["updated", "unchanged", "superseded", "ignored", "rolled-back", "failed"]
+Result = Literal[
+    "updated", "unchanged", "superseded", "ignored", "rolled-back", "failed"
+]
 """How a push ended for a target. A push that was `rolled-back` or has `failed` is dead-lettered."""
 ADDRESS_CHANGED = "THE ADDRESS CHANGED"
 """With which an address change begins, wherever it is told."""
@@ -25,7 +27,9 @@ class Value(BaseModel):
 
     # Fields of a later version are ignored. Forbidding them is tempting, but then a worker of this version could not
     # read a record that a newer worker has written, and workers could not be upgraded one by one.
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True
+    )
 
     def but(self, **changes: object) -> Self:
         """A copy of this value with some fields changed."""
@@ -156,8 +160,15 @@ class AddressChange(Value):
     after: dict[str, str]
 
     def __str__(self) -> str:
-        parts = ((name, self.before.get(name), self.after.get(name)) for name in sorted({*self.before, *self.after}))
-        changed = [f"{name} from {old or 'none'} to {new or 'none'}" for name, old, new in parts if old != new]
+        parts = (
+            (name, self.before.get(name), self.after.get(name))
+            for name in sorted({*self.before, *self.after})
+        )
+        changed = [
+            f"{name} from {old or 'none'} to {new or 'none'}"
+            for name, old, new in parts
+            if old != new
+        ]
         return f"{ADDRESS_CHANGED}: {', '.join(changed)}"
 
 
@@ -182,7 +193,12 @@ class Outcome(Value):
 
     @classmethod
     def of(
-        cls, message: UpdateMessage, result: Result, detail: str, containers: Iterable[str], now: datetime
+        cls,
+        message: UpdateMessage,
+        result: Result,
+        detail: str,
+        containers: Iterable[str],
+        now: datetime,
     ) -> Outcome:
         """The outcome of a push that has ended now."""
         by_hand = message.push.sender in {MANUAL, ROLLBACK}

@@ -39,7 +39,10 @@ def goods_before(record: Record, running: Mapping[str, str]) -> dict[str, Good]:
 
 def place_of(container: ContainerRecord, good: Good) -> int | None:
     """The place of an image among the container's good ones, the newest being 0; None if it is not among them."""
-    return next((number for number, other in enumerate(container.goods) if other.is_same(good)), None)
+    return next(
+        (number for number, other in enumerate(container.goods) if other.is_same(good)),
+        None,
+    )
 
 
 def _is(good: Good, to: ImageReference) -> bool:
@@ -58,8 +61,16 @@ def _name(image: str) -> str | None:
 
 def _by_name(container: ContainerRecord, to: ImageReference) -> Good:
     # A rule may name another repository than the one that the container ran until now.
-    written = container.good.image if _name(container.good.image) == container.repository else container.repository
-    image = rewrite(written, digest=to.digest) if to.digest else rewrite(written, tag=to.tag)
+    written = (
+        container.good.image
+        if _name(container.good.image) == container.repository
+        else container.repository
+    )
+    image = (
+        rewrite(written, digest=to.digest)
+        if to.digest
+        else rewrite(written, tag=to.tag)
+    )
     return Good(image=image, tag=to.tag, digest=to.digest)
 
 
@@ -74,7 +85,9 @@ def _before(
     if container.pin:
         is_on_group = asked == container.pin.message.id
         if not is_on_group:
-            return container.pin.good  # the same image again, so that a timer that was lost is started again
+            return (
+                container.pin.good
+            )  # the same image again, so that a timer that was lost is started again
         return _next_older(container, container.pin.good)
     if candidate := container.candidate(asked):
         # The push may have moved the last good image's own tag. Then only the digest leads back to it.
@@ -92,7 +105,11 @@ def _runs_something_unproven(
 ) -> bool:
     """Whether the container runs a failed push instead of its last good image."""
     is_being_rolled_back = any(name in undone.containers for undone in record.undone)
-    was_left_there = running is not None and running not in container.good.spellings and running in container.brought
+    was_left_there = (
+        running is not None
+        and running not in container.good.spellings
+        and running in container.brought
+    )
     return is_being_rolled_back or was_left_there
 
 

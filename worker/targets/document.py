@@ -15,11 +15,24 @@ import yaml
 
 LONGEST_FILE = 1024 * 1024
 """Characters of a targets file."""
-_MOST_NODES = 200_000  # with aliases expanded: a few of them can stand for billions of nodes
+_MOST_NODES = (
+    200_000  # with aliases expanded: a few of them can stand for billions of nodes
+)
 _DEEPEST = 20
 _PLAIN_TAGS = frozenset(
     f"tag:yaml.org,2002:{name}"
-    for name in ("str", "int", "float", "bool", "null", "timestamp", "merge", "value", "map", "seq")
+    for name in (
+        "str",
+        "int",
+        "float",
+        "bool",
+        "null",
+        "timestamp",
+        "merge",
+        "value",
+        "map",
+        "seq",
+    )
 )
 
 Data = dict[str, "Data"] | list["Data"] | str | None
@@ -37,7 +50,9 @@ class Problem:
 
     def __str__(self) -> str:
         hint = f"; did you mean `{self.nearest}`?" if self.nearest else ""
-        return f"{self.where}: {self.what}{hint}" if self.where else f"{self.what}{hint}"
+        return (
+            f"{self.where}: {self.what}{hint}" if self.where else f"{self.what}{hint}"
+        )
 
 
 class TargetsError(ValueError):
@@ -49,7 +64,9 @@ class TargetsError(ValueError):
         super().__init__(name, self.problems)
 
     def __str__(self) -> str:
-        return "\n".join(f"{self._place(problem)}: {problem}" for problem in self.problems)
+        return "\n".join(
+            f"{self._place(problem)}: {problem}" for problem in self.problems
+        )
 
     def _place(self, problem: Problem) -> str:
         return f"{self.name}:{problem.line}" if problem.line else self.name
@@ -67,7 +84,9 @@ class Document:
         """Add a problem at `path`, or at the nearest part around it that was written."""
         # What is missing has no line of its own.
         outwards = [path[:end] for end in range(len(path), -1, -1)]
-        line = next((self.lines[place] for place in outwards if place in self.lines), None)
+        line = next(
+            (self.lines[place] for place in outwards if place in self.lines), None
+        )
         self.problems.append(Problem(line, spell(path), what, nearest))
 
 
@@ -87,8 +106,16 @@ def read_yaml(text: str) -> Document:
         document.problems.append(Problem(None, "", str(error)))
     except RecursionError:
         document.problems.append(Problem(None, "", "nested too deeply"))
-    except (yaml.YAMLError, ValueError, OverflowError):  # PyYAML leaks errors: chr() fails on "\\UFFFFFFFF"
-        document.problems.append(Problem(None, "", "not YAML: it contains a character that YAML does not allow"))
+    except (
+        yaml.YAMLError,
+        ValueError,
+        OverflowError,
+    ):  # PyYAML leaks errors: chr() fails on "\\UFFFFFFFF"
+        document.problems.append(
+            Problem(
+                None, "", "not YAML: it contains a character that YAML does not allow"
+            )
+        )
     return document
 
 
@@ -112,15 +139,22 @@ class _Reader:
         # and huge once it is read ("billion laughs").
         self._nodes += 1
         if self._nodes > _MOST_NODES or len(path) > _DEEPEST:
-            raise _TooMuch("too many values, or nested too deeply: do its aliases repeat one another?")
+            raise _TooMuch(
+                "too many values, or nested too deeply: do its aliases repeat one another?"
+            )
         # A value that an alias repeats keeps the line where its key was written.
         self._document.lines.setdefault(path, node.start_mark.line + 1)
         if node.tag not in _PLAIN_TAGS:
-            self._document.report(path, f"YAML tags such as {node.tag} are not supported")
+            self._document.report(
+                path, f"YAML tags such as {node.tag} are not supported"
+            )
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
-            return [self.read(element, (*path, index)) for index, element in enumerate(node.value)]
+            return [
+                self.read(element, (*path, index))
+                for index, element in enumerate(node.value)
+            ]
         return None if node.tag.endswith(":null") else str(node.value)
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> Data:
@@ -128,13 +162,17 @@ class _Reader:
         for key, value in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
-                self._document.problems.append(Problem(line, spell(path), "a key must be a string"))
+                self._document.problems.append(
+                    Problem(line, spell(path), "a key must be a string")
+                )
                 continue
             here = (*path, key.value)
             # YAML forbids a key twice, but PyYAML takes the last one and says nothing.
             if key.value in data:
                 first = self._document.lines[here]
-                self._document.problems.append(Problem(line, spell(here), f"given twice, first in line {first}"))
+                self._document.problems.append(
+                    Problem(line, spell(here), f"given twice, first in line {first}")
+                )
                 continue
             self._document.lines[here] = line
             data[key.value] = self.read(value, here)
@@ -149,4 +187,8 @@ def spell(path: Path) -> str:
 def _spell_part(part: str | int) -> str:
     if isinstance(part, int):
         return f"[{part}]"
-    return f".{part}" if re.fullmatch(r"[\w<-]+", part, re.ASCII) else f"[{json.dumps(part[:80])}]"
+    return (
+        f".{part}"
+        if re.fullmatch(r"[\w<-]+", part, re.ASCII)
+        else f"[{json.dumps(part[:80])}]"
+    )

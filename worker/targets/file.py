@@ -16,8 +16,22 @@ from pydantic import ValidationError
 
 from shared.image import ImageReference, InvalidImage
 from shared.message import TargetId
-from worker.targets.document import Data, Document, Path, Problem, TargetsError, read_yaml, spell
-from worker.targets.model import DiscoverModel, RegistryModel, RuleModel, TargetModel, TargetsModel
+from worker.targets.document import (
+    Data,
+    Document,
+    Path,
+    Problem,
+    TargetsError,
+    read_yaml,
+    spell,
+)
+from worker.targets.model import (
+    DiscoverModel,
+    RegistryModel,
+    RuleModel,
+    TargetModel,
+    TargetsModel,
+)
 from worker.targets.notify_model import RecipientModel, build_recipient
 from worker.targets.policy_model import LONG, SHORT, PolicyModel, build_policy
 from worker.targets.recipients import Recipient
@@ -26,7 +40,14 @@ from worker.targets.registry_keys import check_registry_key
 from worker.targets.strict import MISTAKE, Strict
 from worker.targets.target import ContainerRule, Target
 
-__all__ = ["Discover", "Problem", "TargetsError", "TargetsFile", "json_schema", "parse_targets"]
+__all__ = [
+    "Discover",
+    "Problem",
+    "TargetsError",
+    "TargetsFile",
+    "json_schema",
+    "parse_targets",
+]
 
 _NAME = "must be a name of 1 to 128 characters without slashes or spaces"
 _MESSAGES = {
@@ -63,7 +84,9 @@ class TargetsFile:
     notify: tuple[Recipient, ...]
 
 
-def parse_targets(text: str, default_subscription: str | None, name: str = "targets.yaml") -> TargetsFile:
+def parse_targets(
+    text: str, default_subscription: str | None, name: str = "targets.yaml"
+) -> TargetsFile:
     """Read a targets file's text; raises TargetsError with every problem in it. `name` is for the messages."""
     document = read_yaml(text)
     if document.data is None and document.problems:
@@ -72,7 +95,9 @@ def parse_targets(text: str, default_subscription: str | None, name: str = "targ
     model = _validate(document, default_subscription)
     _report_duplicates(document, default_subscription)
     if model and not model.targets and model.discover is None:
-        document.report((), "nothing to keep up to date: `targets` or `discover` is required")
+        document.report(
+            (), "nothing to keep up to date: `targets` or `discover` is required"
+        )
     if document.problems or model is None:
         raise TargetsError(name, document.problems)
     return _build(model, default_subscription or "")
@@ -95,20 +120,33 @@ def _without_null(schema: Any) -> Any:
         return [_without_null(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    kept = {key: _without_null(value) for key, value in schema.items() if (key, value) != ("default", None)}
+    kept = {
+        key: _without_null(value)
+        for key, value in schema.items()
+        if (key, value) != ("default", None)
+    }
     null = {"type": "null"}
     if null in kept.get("anyOf", []):
-        (only,) = [alternative for alternative in kept.pop("anyOf") if alternative != null]
+        (only,) = [
+            alternative for alternative in kept.pop("anyOf") if alternative != null
+        ]
         kept |= only
     return kept
 
 
-def _validate(document: Document, default_subscription: str | None) -> TargetsModel | None:
+def _validate(
+    document: Document, default_subscription: str | None
+) -> TargetsModel | None:
     context = {"default_subscription": default_subscription}
     try:
-        return TargetsModel.model_validate({} if document.data is None else document.data, context=context)
+        return TargetsModel.model_validate(
+            {} if document.data is None else document.data, context=context
+        )
     except ValidationError as error:
-        mistakes = [_explain(detail) for detail in error.errors(include_url=False, include_input=False)]
+        mistakes = [
+            _explain(detail)
+            for detail in error.errors(include_url=False, include_input=False)
+        ]
     # Each place that an unknown key was probably meant for.
     meant = {(*path[:-1], nearest) for path, _, nearest in mistakes if path}
     for path, what, nearest in mistakes:
@@ -160,11 +198,15 @@ def _report_duplicates(document: Document, default_subscription: str | None) -> 
     """Report groups and registries that are given twice, from the raw data: that works despite other mistakes."""
     if not isinstance(document.data, dict):
         return
-    _report_groups_named_twice(document, document.data.get("targets"), default_subscription)
+    _report_groups_named_twice(
+        document, document.data.get("targets"), default_subscription
+    )
     _report_registries_named_twice(document, document.data.get("registries"))
 
 
-def _report_groups_named_twice(document: Document, entries: Data, default_subscription: str | None) -> None:
+def _report_groups_named_twice(
+    document: Document, entries: Data, default_subscription: str | None
+) -> None:
     if not isinstance(entries, list):
         return
     seen: dict[str, int] = {}
@@ -176,7 +218,10 @@ def _report_groups_named_twice(document: Document, entries: Data, default_subscr
         first = seen.setdefault(group.lower(), index)
         if first != index:
             path = ("targets", first)
-            document.report(("targets", index), f"the same group as {spell(path)}, line {document.lines[path]}")
+            document.report(
+                ("targets", index),
+                f"the same group as {spell(path)}, line {document.lines[path]}",
+            )
 
 
 def _group_in(entry: Data, default_subscription: str | None) -> str | None:
@@ -205,9 +250,15 @@ def _report_registries_named_twice(document: Document, hosts: Data) -> None:
 
 def _build(model: TargetsModel, default_subscription: str) -> TargetsFile:
     return TargetsFile(
-        targets=tuple(_build_target(target, default_subscription) for target in model.targets),
-        discover=_build_discover(model.discover, default_subscription) if model.discover else None,
-        registries={key: _build_registry(registry) for key, registry in model.registries.items()},
+        targets=tuple(
+            _build_target(target, default_subscription) for target in model.targets
+        ),
+        discover=_build_discover(model.discover, default_subscription)
+        if model.discover
+        else None,
+        registries={
+            key: _build_registry(registry) for key, registry in model.registries.items()
+        },
         notify=tuple(build_recipient(recipient) for recipient in model.notify),
     )
 

@@ -22,7 +22,12 @@ from shared.settings import is_local
 from worker.groups import secret_paths
 from worker.targets.notify_model import AnyRecipient
 from worker.targets.policy_model import AnyPolicy
-from worker.targets.registry_keys import check_registry_key, host_of, nearest_host, nearest_key
+from worker.targets.registry_keys import (
+    check_registry_key,
+    host_of,
+    nearest_host,
+    nearest_key,
+)
 from worker.targets.sources import SourceText
 from worker.targets.strict import Strict
 from worker.targets.strict import mistake as _mistake
@@ -33,9 +38,13 @@ def _check_image(text: str) -> str:
         image = ImageReference.parse(text)
     except InvalidImage as error:
         in_lower_case = text.lower()  # which is most often all that it takes
-        raise _mistake(str(error), in_lower_case if _is_image(in_lower_case) else None) from None
+        raise _mistake(
+            str(error), in_lower_case if _is_image(in_lower_case) else None
+        ) from None
     if image.tag or image.digest:
-        raise _mistake("name the repository alone: the policy chooses the tag", image.name)
+        raise _mistake(
+            "name the repository alone: the policy chooses the tag", image.name
+        )
     return text
 
 
@@ -65,13 +74,18 @@ def _check_container(text: str) -> str:
     if not re.fullmatch(secret_paths.CONTAINER, text) or len(text) > 63:
         nearest = text.lower().replace("_", "-")
         what = f"{text[:80]!r} can't be a container: lower-case letters, digits and -, at most 63"
-        raise _mistake(what, nearest if re.fullmatch(secret_paths.CONTAINER, nearest) else None)
+        raise _mistake(
+            what, nearest if re.fullmatch(secret_paths.CONTAINER, nearest) else None
+        )
     return text
 
 
 def _check_secret_path(text: str) -> str:
     if not re.fullmatch(secret_paths.PATTERN, text):
-        raise _mistake(f"not the path of a secret: {secret_paths.FORMS}", secret_paths.nearest_path(text))
+        raise _mistake(
+            f"not the path of a secret: {secret_paths.FORMS}",
+            secret_paths.nearest_path(text),
+        )
     return text
 
 
@@ -79,7 +93,11 @@ def _schema(**keywords: Any) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", **keywords})
 
 
-ImageText = Annotated[str, AfterValidator(_check_image), _schema(examples=["acme/shop-worker", "ghcr.io/acme/shop"])]
+ImageText = Annotated[
+    str,
+    AfterValidator(_check_image),
+    _schema(examples=["acme/shop-worker", "ghcr.io/acme/shop"]),
+]
 # Scalars of the file are read as texts. Data that a YAML library has loaded already contains booleans.
 Switch = Annotated[
     bool,
@@ -87,10 +105,18 @@ Switch = Annotated[
     Strictly(),
     WithJsonSchema({"enum": [True, False, "true", "false"]}),
 ]
-RegistryKeyText = Annotated[str, AfterValidator(_check_registry_key), _schema(pattern=r"^[^/\s]+(/[^/\s]+)*$")]
+RegistryKeyText = Annotated[
+    str, AfterValidator(_check_registry_key), _schema(pattern=r"^[^/\s]+(/[^/\s]+)*$")
+]
 HostText = Annotated[str, AfterValidator(_check_host), _schema(pattern=r"^[^/\s]+$")]
-ContainerText = Annotated[str, AfterValidator(_check_container), _schema(pattern=f"^{secret_paths.CONTAINER}$")]
-SecretPathText = Annotated[str, AfterValidator(_check_secret_path), _schema(pattern=secret_paths.PATTERN)]
+ContainerText = Annotated[
+    str,
+    AfterValidator(_check_container),
+    _schema(pattern=f"^{secret_paths.CONTAINER}$"),
+]
+SecretPathText = Annotated[
+    str, AfterValidator(_check_secret_path), _schema(pattern=secret_paths.PATTERN)
+]
 
 
 def _needs_default(value: object, info: ValidationInfo) -> object:
@@ -103,9 +129,12 @@ def _needs_default(value: object, info: ValidationInfo) -> object:
 class RuleModel(Strict):
     """How one container is kept up to date."""
 
-    policy: AnyPolicy = Field(description="Which pushed tags may replace the running one.")
+    policy: AnyPolicy = Field(
+        description="Which pushed tags may replace the running one."
+    )
     image: ImageText | None = Field(
-        None, description="The repository to follow, without a tag. Left out: the one that the container runs."
+        None,
+        description="The repository to follow, without a tag. Left out: the one that the container runs.",
     )
 
 
@@ -115,7 +144,9 @@ class TargetModel(Strict):
     container_group: Segment = Field(description="The container group's name.")
     resource_group: Segment = Field(description="Its resource group.")
     subscription: Segment | None = Field(
-        None, validate_default=True, description="Its subscription's id. Left out: AZURE_SUBSCRIPTION_ID."
+        None,
+        validate_default=True,
+        description="Its subscription's id. Left out: AZURE_SUBSCRIPTION_ID.",
     )
     containers: dict[ContainerText, RuleModel] = Field(
         min_length=1,
@@ -135,10 +166,13 @@ class DiscoverModel(Strict):
     """Where to look for container groups that have the resource tag aci-hooks.policy."""
 
     subscriptions: Annotated[list[Segment], Field(min_length=1)] | None = Field(
-        None, validate_default=True, description="Their ids. Left out: AZURE_SUBSCRIPTION_ID alone."
+        None,
+        validate_default=True,
+        description="Their ids. Left out: AZURE_SUBSCRIPTION_ID alone.",
     )
     resource_groups: Annotated[list[Segment], Field(min_length=1)] | None = Field(
-        None, description="The resource groups to look into. Left out: all of each subscription."
+        None,
+        description="The resource groups to look into. Left out: all of each subscription.",
     )
 
     _subscriptions = field_validator("subscriptions")(_needs_default)
@@ -147,8 +181,12 @@ class DiscoverModel(Strict):
 class RegistryModel(Strict):
     """How the worker asks a registry what a tag points at, and whose digest it believes if the registry can't tell."""
 
-    username: SourceText | None = Field(None, description="The source of the user's name.")
-    password: SourceText | None = Field(None, description="The source of the password or token.")
+    username: SourceText | None = Field(
+        None, description="The source of the user's name."
+    )
+    password: SourceText | None = Field(
+        None, description="The source of the password or token."
+    )
     identity: Switch | None = Field(
         None,
         description="Ask with the worker's own Entra identity (AcrPull). Left out: true for *.azurecr.io, .us, .cn.",
@@ -159,7 +197,8 @@ class RegistryModel(Strict):
         "(signed, the default), everybody's, or nobody's.",
     )
     scheme: Literal["https", "http"] | None = Field(
-        None, description="Left out: http for loopback and hosts of one label, https for all others."
+        None,
+        description="Left out: http for loopback and hosts of one label, https for all others.",
     )
     realms: list[HostText] = Field(
         [],
@@ -171,16 +210,21 @@ class RegistryModel(Strict):
         if (self.username is None) != (self.password is None):
             raise _mistake("username and password must be given together")
         if self.identity and self.username is not None:
-            raise _mistake("identity replaces username and password: give one or the other")
+            raise _mistake(
+                "identity replaces username and password: give one or the other"
+            )
         return self
 
 
 class TargetsModel(Strict):
     """The container groups that aci-hooks keeps up to date."""
 
-    targets: list[TargetModel] = Field([], description="The container groups, each with its rules.")
+    targets: list[TargetModel] = Field(
+        [], description="The container groups, each with its rules."
+    )
     discover: DiscoverModel | None = Field(
-        None, description="Also every container group that has the resource tag aci-hooks.policy."
+        None,
+        description="Also every container group that has the resource tag aci-hooks.policy.",
     )
     registries: dict[RegistryKeyText, RegistryModel] = Field(
         {},
@@ -198,9 +242,17 @@ class TargetsModel(Strict):
         for key, registry in value.items():
             host, slash, _ = key.partition("/")
             if slash and registry.scheme:
-                raise _mistake(f"the scheme of {key} is that of the whole host: write it under {host}")
-            if registry.identity and registry.scheme == "http" and not is_local(host_of(host)):
-                raise _mistake(f"{key}: identity needs https, as a token would cross the network unencrypted")
+                raise _mistake(
+                    f"the scheme of {key} is that of the whole host: write it under {host}"
+                )
+            if (
+                registry.identity
+                and registry.scheme == "http"
+                and not is_local(host_of(host))
+            ):
+                raise _mistake(
+                    f"{key}: identity needs https, as a token would cross the network unencrypted"
+                )
         return value
 
     @field_validator("discover")
@@ -208,5 +260,7 @@ class TargetsModel(Strict):
     def _says_where(cls, value: DiscoverModel | None) -> DiscoverModel:
         """Only written keys are validated: `discover:` without a value could mean everything or nothing."""
         if value is None:
-            raise _mistake("empty: name resource_groups, or write {} for the whole subscription")
+            raise _mistake(
+                "empty: name resource_groups, or write {} for the whole subscription"
+            )
         return value

@@ -19,7 +19,10 @@ _GROUPS = r"^[^/\\\s]+/[^/\\\s]+$"
 def _check_outcome(text: str) -> str:
     if text not in OUTCOMES:
         near = get_close_matches(text.lower(), OUTCOMES, 1)
-        raise mistake(f"{text[:80]!r} is not an outcome: {', '.join(OUTCOMES)}", near[0] if near else None)
+        raise mistake(
+            f"{text[:80]!r} is not an outcome: {', '.join(OUTCOMES)}",
+            near[0] if near else None,
+        )
     return text
 
 
@@ -31,24 +34,33 @@ def _check_groups(text: str) -> str:
     raise mistake(what, nearest if re.fullmatch(_GROUPS, nearest) else None)
 
 
-OutcomeText = Annotated[str, AfterValidator(_check_outcome), WithJsonSchema({"type": "string", "enum": list(OUTCOMES)})]
+OutcomeText = Annotated[
+    str,
+    AfterValidator(_check_outcome),
+    WithJsonSchema({"type": "string", "enum": list(OUTCOMES)}),
+]
 GroupsText = Annotated[
     str,
     AfterValidator(_check_groups),
-    WithJsonSchema({"type": "string", "pattern": _GROUPS, "examples": ["web/*", "web/shop"]}),
+    WithJsonSchema(
+        {"type": "string", "pattern": _GROUPS, "examples": ["web/*", "web/shop"]}
+    ),
 ]
 
 
 class RecipientModel(Strict):
     """Somebody who is told of outcomes."""
 
-    url: SourceText = Field(description="The source of the URL: any URL of Apprise, or https for plain JSON.")
+    url: SourceText = Field(
+        description="The source of the URL: any URL of Apprise, or https for plain JSON."
+    )
     on: Annotated[list[OutcomeText], Field(min_length=1)] | None = Field(
         None,
         description=f"The outcomes that are told. Left out: {', '.join(word for word in OUTCOMES if word in TOLD)}.",
     )
     groups: Annotated[list[GroupsText], Field(min_length=1)] | None = Field(
-        None, description="The groups that are told of, as resource group/container group. Left out: all of them."
+        None,
+        description="The groups that are told of, as resource group/container group. Left out: all of them.",
     )
 
 
@@ -66,4 +78,6 @@ def build_recipient(model: str | RecipientModel) -> Recipient:
     """The recipient that a valid model stands for."""
     if isinstance(model, str):
         return Recipient(model)
-    return Recipient(model.url, frozenset(model.on) if model.on else TOLD, tuple(model.groups or ()))
+    return Recipient(
+        model.url, frozenset(model.on) if model.on else TOLD, tuple(model.groups or ())
+    )

@@ -6,7 +6,15 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, WithJsonSchema, field_validator
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
 from worker.policies.conditions import Conditions, parse_age, parse_platform
 from worker.policies.extract import Extract
@@ -23,7 +31,9 @@ def _check_policy(text: str) -> str:
     try:
         parse_policy(text)
     except InvalidPolicy as error:
-        raise mistake(f"{text[:80]!r} is not a policy: {error.problem}", error.suggestion) from None
+        raise mistake(
+            f"{text[:80]!r} is not a policy: {error.problem}", error.suggestion
+        ) from None
     return text
 
 
@@ -54,7 +64,10 @@ def _check_matcher(text: str) -> str:
 def _check_order(text: str) -> str:
     if text not in ORDERS:
         near = get_close_matches(text.lower(), ORDERS, 1)
-        raise mistake(f"{text[:80]!r} is not an order: {', '.join(ORDERS)}", near[0] if near else None)
+        raise mistake(
+            f"{text[:80]!r} is not an order: {', '.join(ORDERS)}",
+            near[0] if near else None,
+        )
     return text
 
 
@@ -73,20 +86,48 @@ PolicyText = Annotated[
     AfterValidator(_check_policy),
     _schema(
         pattern=r"^(any|same-tag|semver(\+pre)?|semver:(major|minor|patch)(\+pre)?|semver:[<>=^~].*|glob:.+|regex:.+)$",
-        examples=["any", "same-tag", "semver:minor", "semver:>=1.4 <2", "semver:minor+pre", "glob:*-main"],
+        examples=[
+            "any",
+            "same-tag",
+            "semver:minor",
+            "semver:>=1.4 <2",
+            "semver:minor+pre",
+            "glob:*-main",
+        ],
     ),
 ]
-MatcherText = Annotated[str, AfterValidator(_check_matcher), _schema(examples=["glob:1.*", r"regex:^v\d", "1.5.3"])]
+MatcherText = Annotated[
+    str,
+    AfterValidator(_check_matcher),
+    _schema(examples=["glob:1.*", r"regex:^v\d", "1.5.3"]),
+]
 OrderText = Annotated[str, AfterValidator(_check_order), _schema(enum=list(ORDERS))]
-BoundText = Annotated[str, _checked_by(parse_bound), _schema(examples=[*LEVELS, ">=1.4 <2"])]
-ExtractText = Annotated[str, _checked_by(Extract), _schema(examples=[r"(\d+)\.(\d+)-r(\d+)"])]
-PlatformText = Annotated[str, _checked_by(parse_platform), _schema(examples=["linux/amd64", "linux/arm64/v8"])]
-AgeText = Annotated[str, _checked_by(parse_age), _schema(pattern="^([0-9]+[dhms])+$", examples=["30m", "2h", "1d"])]
+BoundText = Annotated[
+    str, _checked_by(parse_bound), _schema(examples=[*LEVELS, ">=1.4 <2"])
+]
+ExtractText = Annotated[
+    str, _checked_by(Extract), _schema(examples=[r"(\d+)\.(\d+)-r(\d+)"])
+]
+PlatformText = Annotated[
+    str,
+    _checked_by(parse_platform),
+    _schema(examples=["linux/amd64", "linux/arm64/v8"]),
+]
+AgeText = Annotated[
+    str,
+    _checked_by(parse_age),
+    _schema(pattern="^([0-9]+[dhms])+$", examples=["30m", "2h", "1d"]),
+]
 # The file is read as texts, but editors read YAML's booleans: the schema allows both.
 YesOrNo = Annotated[
     str,
     AfterValidator(_check_yes_or_no),
-    WithJsonSchema({"type": ["boolean", "string"], "pattern": "^(true|True|TRUE|false|False|FALSE)$"}),
+    WithJsonSchema(
+        {
+            "type": ["boolean", "string"],
+            "pattern": "^(true|True|TRUE|false|False|FALSE)$",
+        }
+    ),
 ]
 
 
@@ -98,29 +139,42 @@ class PolicyModel(Strict):
         description="What orders the tags. The highest tag wins, and nothing goes down; pushed: the last push wins.",
     )
     match: Annotated[list[MatcherText], Field(min_length=1)] | None = Field(
-        None, description="The tags that count: those that match any of these. Left out: all tags."
+        None,
+        description="The tags that count: those that match any of these. Left out: all tags.",
     )
-    exclude: list[MatcherText] = Field([], description="The tags that don't count, whatever match says.")
-    within: BoundText | None = Field(None, description="How far an update may go, under order: semver.")
+    exclude: list[MatcherText] = Field(
+        [], description="The tags that don't count, whatever match says."
+    )
+    within: BoundText | None = Field(
+        None, description="How far an update may go, under order: semver."
+    )
     extract: ExtractText | None = Field(
-        None, description="A regular expression that matches whole tags; what its groups capture is compared."
+        None,
+        description="A regular expression that matches whole tags; what its groups capture is compared.",
     )
-    pre_releases: YesOrNo = Field("false", description="Whether pre-releases count, under order: semver.")
+    pre_releases: YesOrNo = Field(
+        "false", description="Whether pre-releases count, under order: semver."
+    )
     platform: PlatformText | None = Field(
-        None, description="An image that is not built for this platform is not rolled out."
+        None,
+        description="An image that is not built for this platform is not rolled out.",
     )
     min_age: AgeText | None = Field(
-        None, description="How long ago an image must have been pushed before it is rolled out."
+        None,
+        description="How long ago an image must have been pushed before it is rolled out.",
     )
     start: YesOrNo = Field(
-        "false", description="Whether a running tag without a place in the order is replaced by the best tag."
+        "false",
+        description="Whether a running tag without a place in the order is replaced by the best tag.",
     )
 
     @field_validator("within", "extract", "pre_releases", "start")
     @classmethod
     def _fits_the_order(cls, value: str, info: ValidationInfo) -> str:
         """These keys have no effect under some orders; whoever writes one there meant something else."""
-        order = info.data.get("order")  # None: the order itself is invalid, which is reported already
+        order = info.data.get(
+            "order"
+        )  # None: the order itself is invalid, which is reported already
         only_semver = info.field_name in ("within", "pre_releases")
         # A written "false" changes nothing under any order, so it is no mistake.
         if value != "false" and order == "pushed":
@@ -155,5 +209,7 @@ def build_policy(model: str | PolicyModel) -> Policy:
         match=tuple(parse_matcher(text) for text in model.match or ()),
         exclude=tuple(parse_matcher(text) for text in model.exclude),
         start=model.start == "true",
-        conditions=Conditions(model.platform, parse_age(model.min_age) if model.min_age else None),
+        conditions=Conditions(
+            model.platform, parse_age(model.min_age) if model.min_age else None
+        ),
     )

@@ -6,7 +6,15 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-OUTCOMES = ("updated", "rolled-back", "failed", "address changed", "unchanged", "superseded", "ignored")
+OUTCOMES = (
+    "updated",
+    "rolled-back",
+    "failed",
+    "address changed",
+    "unchanged",
+    "superseded",
+    "ignored",
+)
 """Every outcome that somebody can be told of."""
 TOLD = frozenset({"updated", "rolled-back", "failed", "address changed"})
 """The outcomes that are told where the targets file names none: what was done to a group, and what was not."""
@@ -22,7 +30,10 @@ class Recipient:
 
     def wants(self, outcome: str, group: str) -> bool:
         """Is this recipient told of such an outcome? `group` is `resource group/container group`, empty if none."""
-        return outcome in self.on and (not self.groups or any(_pattern(glob).fullmatch(group) for glob in self.groups))
+        return outcome in self.on and (
+            not self.groups
+            or any(_pattern(glob).fullmatch(group) for glob in self.groups)
+        )
 
 
 @cache
@@ -31,4 +42,6 @@ def _pattern(glob: str) -> re.Pattern[str]:
     parts = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
     pieces = re.split(r"(\*\*|\*|\?)", glob)
     # Azure's names are equal in every spelling.
-    return re.compile("".join(parts.get(piece) or re.escape(piece) for piece in pieces), re.IGNORECASE)
+    return re.compile(
+        "".join(parts.get(piece) or re.escape(piece) for piece in pieces), re.IGNORECASE
+    )

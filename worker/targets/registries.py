@@ -32,14 +32,18 @@ class RegistryEntry:
     realms: tuple[str, ...] = ()
 
 
-def entry_for(entries: Mapping[str, RegistryEntry], image: ImageReference) -> RegistryEntry:
+def entry_for(
+    entries: Mapping[str, RegistryEntry], image: ImageReference
+) -> RegistryEntry:
     """Everything that the entries (host or host/path → entry) say about an image's repository.
 
     If two entries say the same thing, the longer path wins. A user name and a password belong together, and replace
     the identity.
     """
     entry = RegistryEntry()
-    for key in sorted((key for key in entries if _covers(key, image)), key=len, reverse=True):
+    for key in sorted(
+        (key for key in entries if _covers(key, image)), key=len, reverse=True
+    ):
         shorter = entries[key]
         # The longer path decides on all three together: a user name must not be sent with the password of another
         # entry, and login and identity exclude each other.
@@ -68,4 +72,6 @@ def is_azure_registry(registry: str) -> bool:
 
 
 def _covers(key: str, image: ImageReference) -> bool:
-    return key == image.registry or image.name == key or image.name.startswith(f"{key}/")
+    return (
+        key == image.registry or image.name == key or image.name.startswith(f"{key}/")
+    )

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import re
 
-from shared.image import InvalidImage, check_registry, check_repository, is_written_as_host
+from shared.image import (
+    InvalidImage,
+    check_registry,
+    check_repository,
+    is_written_as_host,
+)
 
 
 def check_registry_key(text: str) -> str:
@@ -13,7 +18,9 @@ def check_registry_key(text: str) -> str:
     if not slash:
         return check_registry(text)
     if not is_written_as_host(host):
-        raise InvalidImage(f"{text[:80]!r} does not begin with a registry's host, as in docker.io/acme")
+        raise InvalidImage(
+            f"{text[:80]!r} does not begin with a registry's host, as in docker.io/acme"
+        )
     return f"{check_registry(host)}/{check_repository(path)}"
 
 
@@ -27,7 +34,12 @@ def host_of(registry: str) -> str:
 def nearest_key(text: str) -> str | None:
     """What was probably meant by an invalid key: the same without a scheme, the API's path and wildcards."""
     bare = re.sub(r"^https?://|(?:/v[12])?(?:/\*{0,2})?$", "", text)
-    for guess in (bare, bare.lower(), f"docker.io/{bare.lower()}", nearest_host(text) or ""):
+    for guess in (
+        bare,
+        bare.lower(),
+        f"docker.io/{bare.lower()}",
+        nearest_host(text) or "",
+    ):
         if guess != text and _is_key(guess):
             return guess
     return None

@@ -37,5 +37,7 @@ def _check_source(text: str) -> str:
 SourceText = Annotated[
     str,
     AfterValidator(_check_source),
-    WithJsonSchema({"type": "string", "pattern": _SOURCE, "examples": list(_FORMS.values())}),
+    WithJsonSchema(
+        {"type": "string", "pattern": _SOURCE, "examples": list(_FORMS.values())}
+    ),
 ]

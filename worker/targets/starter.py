@@ -23,7 +23,9 @@ def starter(groups: Sequence[ContainerGroup], default_subscription: str | None) 
     if not groups:
         return "# No container group was found.\ntargets: []\n"
     ordered = sorted(groups, key=lambda group: group.id.key)
-    return _HEAD + "".join(line + "\n" for group in ordered for line in _lines(group, default_subscription))
+    return _HEAD + "".join(
+        line + "\n" for group in ordered for line in _lines(group, default_subscription)
+    )
 
 
 def _lines(group: ContainerGroup, default_subscription: str | None) -> Iterator[str]:
@@ -55,13 +57,17 @@ def _source(path: str) -> str:
     """Where the secret may be: a file for the content of a volume, else a variable named after it."""
     if path.startswith("volume/") or path.endswith("protectedSettings"):
         return f"file:/run/secrets/{re.sub(r'[^A-Za-z0-9.-]+', '-', path.removeprefix('volume/')).strip('-.')}"
-    name = re.sub(r"[^A-Za-z0-9]+", "_", path.partition("/")[2] or path).strip("_").upper()
+    name = (
+        re.sub(r"[^A-Za-z0-9]+", "_", path.partition("/")[2] or path).strip("_").upper()
+    )
     return f"env:{name}"
 
 
 def _text(text: str) -> str:
     """The text as a YAML scalar in one line."""
-    dumped: str = yaml.safe_dump(text, default_style=None, width=10_000, allow_unicode=True)
+    dumped: str = yaml.safe_dump(
+        text, default_style=None, width=10_000, allow_unicode=True
+    )
     return dumped.removesuffix("\n").removesuffix("\n...").strip()
 
 

@@ -33,7 +33,9 @@ class BadTags:
     problems: tuple[str, ...]
 
 
-def target_from_tags(target_id: TargetId, tags: Mapping[str, str] | None) -> Target | BadTags | None:
+def target_from_tags(
+    target_id: TargetId, tags: Mapping[str, str] | None
+) -> Target | BadTags | None:
     """The target that a group's resource tags define; None if they don't mention policies.
 
     One invalid tag holds the whole group. Ignoring it would be a guess: a container whose own tag is misspelt
@@ -68,14 +70,20 @@ def unknown_tags(tags: Mapping[str, str] | None) -> list[str]:
     These mistakes must not be ignored: a misspelt hold was meant to stop the updates.
     """
     ours = [name for name in sorted(_in_lower_case(tags)) if name.startswith(PREFIX)]
-    return [_explain(name) for name in ours if name not in {HOLD_TAG, FLEET_TAG} and not _is_policy_tag(name)]
+    return [
+        _explain(name)
+        for name in ours
+        if name not in {HOLD_TAG, FLEET_TAG} and not _is_policy_tag(name)
+    ]
 
 
 def tags_for_later(tags: Mapping[str, str] | None) -> list[str]:
     """A sentence for each resource tag that has its meaning already and that nothing acts on yet."""
     if FLEET_TAG not in _in_lower_case(tags):
         return []
-    return [f"the tag {FLEET_TAG} has no effect yet: the group is updated without regard to a fleet"]
+    return [
+        f"the tag {FLEET_TAG} has no effect yet: the group is updated without regard to a fleet"
+    ]
 
 
 def hold_reason(tags: Mapping[str, str] | None) -> str | None:
@@ -88,7 +96,9 @@ def hold_reason(tags: Mapping[str, str] | None) -> str | None:
 
 def _explain(unknown: str) -> str:
     # Without the prefix, which all of them share and which would make every tag look alike.
-    near = get_close_matches(unknown.removeprefix(PREFIX), ("policy", "hold", "fleet"), 1)
+    near = get_close_matches(
+        unknown.removeprefix(PREFIX), ("policy", "hold", "fleet"), 1
+    )
     if near:
         hint = f"did you mean {PREFIX}{near[0]}?"
     else:

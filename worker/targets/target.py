@@ -46,25 +46,38 @@ def single_target(target_id: TargetId) -> Target:
 
 
 def find_targets(
-    push_name: str, targets: Iterable[Target], groups: Mapping[TargetId, Mapping[str, str]]
+    push_name: str,
+    targets: Iterable[Target],
+    groups: Mapping[TargetId, Mapping[str, str]],
 ) -> tuple[Target, ...]:
     """The targets that a push of the repository `push_name` (an ImageReference.name) may concern.
 
     `groups` holds, for the groups that are known, each container's image as written. A target whose group is not known
     counts as concerned if one of its rules names that repository, or none: its rollout finds out.
     """
-    return tuple(target for target in targets if _concerns(target, push_name, groups.get(target.id)))
+    return tuple(
+        target
+        for target in targets
+        if _concerns(target, push_name, groups.get(target.id))
+    )
 
 
 def _concerns(target: Target, push_name: str, images: Mapping[str, str] | None) -> bool:
     rules = target.containers.values()
     # A rule that names another repository counts before anything runs it: a push may be what brings it there.
-    is_named = any(rule.image is not None and rule.image.name == push_name for rule in rules)
+    is_named = any(
+        rule.image is not None and rule.image.name == push_name for rule in rules
+    )
     if is_named:
         return True
     if images is None:
-        return target.everything is not None or any(rule.image is None for rule in rules)
-    return any(_follows(target, container, image, push_name) for container, image in images.items())
+        return target.everything is not None or any(
+            rule.image is None for rule in rules
+        )
+    return any(
+        _follows(target, container, image, push_name)
+        for container, image in images.items()
+    )
 
 
 def _follows(target: Target, container: str, image: str, push_name: str) -> bool:
@@ -82,7 +95,9 @@ def _name(image: str) -> str | None:
         return None
 
 
-def merge(from_file: Iterable[Target], discovered: Iterable[Target]) -> tuple[Target, ...]:
+def merge(
+    from_file: Iterable[Target], discovered: Iterable[Target]
+) -> tuple[Target, ...]:
     """All targets, each once: if both define a group, the file wins."""
     by_id = {target.id: target for target in discovered}
     by_id |= {target.id: target for target in from_file}

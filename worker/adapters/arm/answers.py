@@ -25,7 +25,9 @@ def group_of(response: HttpResponse) -> tuple[dict[str, Any], timedelta]:
     except ValueError:
         raw = None
     if not isinstance(raw, dict):
-        raise RemoteError("arm", response.status_code, "BadGateway", "the answer is not a JSON object")
+        raise RemoteError(
+            "arm", response.status_code, "BadGateway", "the answer is not a JSON object"
+        )
     return raw, ahead_of_ours(response.headers.get("Date"))
 
 
@@ -51,7 +53,12 @@ def log_of(response: HttpResponse) -> str:
         for chunk in response.iter_bytes():
             body += chunk
             if len(body) > _LARGEST_LOG:
-                raise RemoteError("arm", 200, "BadGateway", f"the log has more than {_LARGEST_LOG} bytes")
+                raise RemoteError(
+                    "arm",
+                    200,
+                    "BadGateway",
+                    f"the log has more than {_LARGEST_LOG} bytes",
+                )
     try:
         content = json.loads(body)["content"]
     except (ValueError, TypeError, LookupError):

@@ -30,7 +30,13 @@ from shared.message import TargetId
 from shared.metrics import ARM_CALLS, WRITES_REMAINING
 from shared.settings import WorkerSettings
 from shared.time_limit import TimeLimit
-from worker.adapters.arm.answers import ahead_of_ours, group_of, log_of, note_answer, origin
+from worker.adapters.arm.answers import (
+    ahead_of_ours,
+    group_of,
+    log_of,
+    note_answer,
+    origin,
+)
 from worker.failures.retrying import call_with_retries, call_with_retries_if_untouched
 from worker.groups.group import ContainerGroup
 
@@ -65,7 +71,12 @@ class Arm:
     """The container groups of any subscription. Every method raises RemoteError, of status 404 if a group is gone."""
 
     def __init__(
-        self, credential: TokenCredential, endpoint: str, api_version: str, scope: str, timeouts: tuple[float, float]
+        self,
+        credential: TokenCredential,
+        endpoint: str,
+        api_version: str,
+        scope: str,
+        timeouts: tuple[float, float],
     ) -> None:
         self._credential = credential
         self._endpoint = endpoint
@@ -77,7 +88,9 @@ class Arm:
             "credential_scopes": [scope],
         }
         # Per call: azure-core refuses to send a token over plain http unless it is told to.
-        self._call: dict[str, Any] = {} if endpoint.startswith("https:") else {"enforce_https": False}
+        self._call: dict[str, Any] = (
+            {} if endpoint.startswith("https:") else {"enforce_https": False}
+        )
         self._call["raw_response_hook"] = note_answer
         # The timeouts above are for each byte that comes; nothing waits for a log for longer than it was meant to.
         self._logs = TimeLimit("arm", _LOGS_AT_ONCE)
@@ -92,14 +105,18 @@ class Arm:
             # The SDK's own `get` makes its models of the answer before it throws them away: half of the time that many
             # groups take.
             with self._asked("get", "GET", target.subscription, target):
-                response = self._client(target.subscription)._send_request(HttpRequest("GET", url), **self._call)
+                response = self._client(target.subscription)._send_request(
+                    HttpRequest("GET", url), **self._call
+                )
                 response.raise_for_status()
                 return ContainerGroup(*group_of(response))
 
         ARM_CALLS.labels("get").inc()
         return call_with_retries(get)
 
-    def put(self, target: TargetId, definition: bytes, check_lease: Callable[[], None]) -> None:
+    def put(
+        self, target: TargetId, definition: bytes, check_lease: Callable[[], None]
+    ) -> None:
         """Bring a definition onto the group and return when ARM has accepted it. An error without an answer, and any
         5xx, may come after it took effect.
 
@@ -139,7 +156,9 @@ class Arm:
         ARM_CALLS.labels("restart").inc()
         call_with_retries_if_untouched(restart)
 
-    def list(self, subscription: str, resource_group: str | None = None) -> Iterator[ContainerGroup]:
+    def list(
+        self, subscription: str, resource_group: str | None = None
+    ) -> Iterator[ContainerGroup]:
         """Every group of a subscription or resource group, without any instance view."""
         scope = f"/resourceGroups/{resource_group}" if resource_group else ""
         url = (
@@ -151,13 +170,20 @@ class Arm:
             # Each page is asked for with our token. So no answer may lead to another host, nor round in a circle.
             # Azure's `nextLink` is a whole URL of its own making.
             if origin(url) != origin(self._endpoint) or url in seen:
-                raise RemoteError("arm", None, "BadGateway", f"the list of groups goes on at {url[:200]}")
+                raise RemoteError(
+                    "arm",
+                    None,
+                    "BadGateway",
+                    f"the list of groups goes on at {url[:200]}",
+                )
             seen.add(url)
-            page, ahead = call_with_retries(lambda url=url: self._page(subscription, url))  # type: ignore[misc]
+            page, ahead = call_with_retries(partial(self._page, subscription, url))
             yield from (ContainerGroup(raw, ahead) for raw in page.get("value") or [])
             url = str(page.get("nextLink") or "")
 
-    def last_lines(self, target: TargetId, container: str, lines: int, deadline: float) -> str:
+    def last_lines(
+        self, target: TargetId, container: str, lines: int, deadline: float
+    ) -> str:
         """The last lines that a container, or init container, wrote since it was last started, by one try.
 
         https://learn.microsoft.com/rest/api/container-instances/containers/list-logs
@@ -167,7 +193,9 @@ class Arm:
         def read() -> str:
             with self._asked("logs", "GET", target.subscription, target):
                 return log_of(
-                    self._client(target.subscription)._send_request(HttpRequest("GET", url), stream=True, **self._call)
+                    self._client(target.subscription)._send_request(
+                        HttpRequest("GET", url), stream=True, **self._call
+                    )
                 )
 
         ARM_CALLS.labels("logs").inc()
@@ -189,12 +217,16 @@ class Arm:
         # The SDK's own list deserialises every group into its models; its pipeline gives the page as it is.
         ARM_CALLS.labels("list").inc()
         with self._asked("list", "GET", subscription):
-            response = self._client(subscription)._send_request(HttpRequest("GET", url), **self._call)
+            response = self._client(subscription)._send_request(
+                HttpRequest("GET", url), **self._call
+            )
             response.raise_for_status()
             return dict(response.json()), ahead_of_ours(response.headers.get("Date"))
 
     @contextmanager
-    def _asked(self, what: str, method: str, subscription: str, target: TargetId | None = None) -> Iterator[None]:
+    def _asked(
+        self, what: str, method: str, subscription: str, target: TargetId | None = None
+    ) -> Iterator[None]:
         """One request: a span of the running step, and the SDK's errors as RemoteError."""
         attributes = {
             "http.request.method": method,
@@ -225,9 +257,15 @@ class Arm:
             return self._clients[subscription]
 
 
-def open_arm(settings: WorkerSettings, *, timeouts: tuple[float, float] = (5, 20)) -> Arm:
+def open_arm(
+    settings: WorkerSettings, *, timeouts: tuple[float, float] = (5, 20)
+) -> Arm:
     """The Resource Manager of these settings."""
     plain = settings.arm_endpoint.startswith("http:")
-    credential: TokenCredential = PlaceholderCredential() if plain else azure_credential(settings)
+    credential: TokenCredential = (
+        PlaceholderCredential() if plain else azure_credential(settings)
+    )
     scope = settings.cloud.resource_manager_scope
-    return Arm(credential, settings.arm_endpoint, settings.arm_api_version, scope, timeouts)
+    return Arm(
+        credential, settings.arm_endpoint, settings.arm_api_version, scope, timeouts
+    )

@@ -52,21 +52,33 @@ def content_of(
     clean = _Cleaning(hide)
     portal = portal_link(portal_host, notice.group) if notice.group else ""
     log = _last(printable(hide(notice.log or "")))
-    advice = what_to_do(notice.code) if notice.code else MOVED if notice.outcome == "address changed" else ""
+    advice = (
+        what_to_do(notice.code)
+        if notice.code
+        else MOVED
+        if notice.outcome == "address changed"
+        else ""
+    )
     return Content(
         outcome=notice.outcome,
         title=_title(notice, clean, repeats),
-        rows=tuple((label, value) for label, value in _rows(notice, clean, advice, repeats) if value),
+        rows=tuple(
+            (label, value)
+            for label, value in _rows(notice, clean, advice, repeats)
+            if value
+        ),
         log=log,
         portal=portal,
-        fields=_fields(notice, clean, repeats) | {"log": log, "to_do": advice or None, "portal": portal or None},
+        fields=_fields(notice, clean, repeats)
+        | {"log": log, "to_do": advice or None, "portal": portal or None},
     )
 
 
 def portal_link(host: str, group: TargetId) -> str:
     """The page of a container group in the Azure portal."""
     subscription, resource_group, name = (
-        quote(part, safe="") for part in (group.subscription, group.resource_group, group.container_group)
+        quote(part, safe="")
+        for part in (group.subscription, group.resource_group, group.container_group)
     )
     resource = f"subscriptions/{subscription}/resourceGroups/{resource_group}"
     return f"https://{host}/#resource/{resource}/providers/Microsoft.ContainerInstance/containerGroups/{name}/overview"
@@ -90,22 +102,42 @@ class _Cleaning:
 
 
 def _title(notice: Notice, clean: _Cleaning, repeats: Repeats | None) -> str:
-    again = f", {repeats.count} more {'time' if repeats.count == 1 else 'times'}" if repeats else ""
+    again = (
+        f", {repeats.count} more {'time' if repeats.count == 1 else 'times'}"
+        if repeats
+        else ""
+    )
     where = f" on {clean(notice.target)}" if notice.target else ""
     icon = ICONS.get(notice.outcome, DEFAULT_ICON)
     return f"{icon} {notice.outcome}{again}: {clean(notice.image)}{where}"
 
 
-def _rows(notice: Notice, clean: _Cleaning, advice: str, repeats: Repeats | None) -> list[tuple[str, str]]:
+def _rows(
+    notice: Notice, clean: _Cleaning, advice: str, repeats: Repeats | None
+) -> list[tuple[str, str]]:
     containers = ", ".join(clean(name) for name in notice.containers)
-    before = ", ".join(sorted({short(clean(image)) for image in notice.before.values()}))
+    before = ", ".join(
+        sorted({short(clean(image)) for image in notice.before.values()})
+    )
     came_back = notice.outcome == "rolled-back"
-    folded = f"{repeats.count} since {repeats.since:%Y-%m-%d %H:%M} UTC; this is the last one" if repeats else ""
+    folded = (
+        f"{repeats.count} since {repeats.since:%Y-%m-%d %H:%M} UTC; this is the last one"
+        if repeats
+        else ""
+    )
     return [
-        ("Group", f"{clean(notice.target)}{f' ({containers})' if containers else ''}" if notice.target else ""),
+        (
+            "Group",
+            f"{clean(notice.target)}{f' ({containers})' if containers else ''}"
+            if notice.target
+            else "",
+        ),
         ("Image", short(clean(notice.image), clean(notice.digest) or None)),
         ("Runs again" if came_back else "Before", before),
-        ("Why", f"{clean(notice.detail)[:LONGEST_DETAIL]}{f' ({clean(notice.code)})' if notice.code else ''}"),
+        (
+            "Why",
+            f"{clean(notice.detail)[:LONGEST_DETAIL]}{f' ({clean(notice.code)})' if notice.code else ''}",
+        ),
         ("Pushed by", clean(notice.pusher)),
         ("By hand", clean(notice.by)),
         ("Took", "" if notice.seconds is None else how_long_exactly(notice.seconds)),
@@ -115,7 +147,9 @@ def _rows(notice: Notice, clean: _Cleaning, advice: str, repeats: Repeats | None
     ]
 
 
-def _fields(notice: Notice, clean: _Cleaning, repeats: Repeats | None) -> dict[str, Any]:
+def _fields(
+    notice: Notice, clean: _Cleaning, repeats: Repeats | None
+) -> dict[str, Any]:
     return {
         "outcome": notice.outcome,
         "image": clean(notice.image),

@@ -56,7 +56,9 @@ def destination_of(url: str) -> Destination:
         return _plain(url[len("json+") :])
     if not lowered.startswith(("https://", "http://")):
         return service_of(url)
-    return (native_service(url) if lowered.startswith("https://") else None) or _plain(url)
+    return (native_service(url) if lowered.startswith("https://") else None) or _plain(
+        url
+    )
 
 
 def _plain(url: str) -> PlainJson:

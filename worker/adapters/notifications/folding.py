@@ -38,7 +38,9 @@ class _Series:
 class Folding:
     """Which notices to tell now. Times are seconds of any clock that does not go back; not for several threads."""
 
-    def __init__(self, first: float = FIRST, longest: float = LONGEST, most: int = MOST) -> None:
+    def __init__(
+        self, first: float = FIRST, longest: float = LONGEST, most: int = MOST
+    ) -> None:
         self._first = first
         self._longest = longest
         self._most = most
@@ -53,7 +55,10 @@ class Folding:
         key = (group, notice.outcome, notice.code or notice.image)
         if series := self._series.get(key):
             # An end is told at least once: what comes a second time is the same one, and no repetition of it.
-            if not notice.id or (notice.id, notice.at) != (series.last.id, series.last.at):
+            if not notice.id or (notice.id, notice.at) != (
+                series.last.id,
+                series.last.at,
+            ):
                 series.count += 1
                 series.last = notice
             return []

@@ -48,11 +48,17 @@ class Delivery:
 
     def send(self, content: Content) -> str | None:
         """Why the content did not arrive, or None. Takes no longer than the limit, and raises nothing."""
-        self._left_behind = [thread for thread in self._left_behind if thread.is_alive()]
+        self._left_behind = [
+            thread for thread in self._left_behind if thread.is_alive()
+        ]
         if len(self._left_behind) >= _LEFT_BEHIND:
             return f"{len(self._left_behind)} deliveries before it still wait for an answer"
         troubles: list[str | None] = []
-        thread = threading.Thread(target=lambda: troubles.append(self._try(content)), name="deliver", daemon=True)
+        thread = threading.Thread(
+            target=lambda: troubles.append(self._try(content)),
+            name="deliver",
+            daemon=True,
+        )
         try:
             thread.start()
         except RuntimeError:
@@ -94,7 +100,9 @@ class Delivery:
 class Lane:
     """What waits for one recipient. `place` is how the log calls it: the URL is a secret."""
 
-    def __init__(self, place: str, delivery: Delivery, capacity: int = CAPACITY) -> None:
+    def __init__(
+        self, place: str, delivery: Delivery, capacity: int = CAPACITY
+    ) -> None:
         self._place = place
         self._delivery = delivery
         self._capacity = capacity
@@ -114,7 +122,9 @@ class Lane:
             if not self._busy:
                 # If the machine has no thread left, what waits is delivered with the next one.
                 with suppress(RuntimeError):
-                    threading.Thread(target=self._run, name=f"notify {self._place}", daemon=True).start()
+                    threading.Thread(
+                        target=self._run, name=f"notify {self._place}", daemon=True
+                    ).start()
                     self._busy = True
 
     def drained(self, seconds: float) -> int:
@@ -150,5 +160,7 @@ class Lane:
 
     def _succeeded(self) -> None:
         if self._trouble:
-            log.info("notifications are delivered again", source=self._place, lost=self._lost)
+            log.info(
+                "notifications are delivered again", source=self._place, lost=self._lost
+            )
         self._trouble, self._lost = None, 0

@@ -75,7 +75,9 @@ class Notifier:
         # A burst of pushes that nobody runs, of which few want to know, must not crowd out what matters.
         is_minor = notice.outcome not in TOLD
         with self._changed:
-            drop = self._closed or len(self._waiting) >= (MOST_WAITING // 2 if is_minor else MOST_WAITING)
+            drop = self._closed or len(self._waiting) >= (
+                MOST_WAITING // 2 if is_minor else MOST_WAITING
+            )
             say_so = drop and not is_minor and not self._dropping
             if not is_minor:
                 self._dropping = drop
@@ -84,7 +86,9 @@ class Notifier:
                 self._start()
                 self._changed.notify()
         if say_so:
-            log.warning("notification dropped", outcome=notice.outcome, target=notice.target)
+            log.warning(
+                "notification dropped", outcome=notice.outcome, target=notice.target
+            )
 
     def try_each(self, notice: Notice) -> list[Result]:
         """Tell each recipient now, for a person who waits, whichever outcomes they have asked for."""
@@ -105,7 +109,9 @@ class Notifier:
         if self._thread:
             self._thread.join(seconds)
         lanes = list(self._lanes.values())
-        if left := len(self._waiting) + sum(lane.drained(max(0.0, until - time.monotonic())) for lane in lanes):
+        if left := len(self._waiting) + sum(
+            lane.drained(max(0.0, until - time.monotonic())) for lane in lanes
+        ):
             log.warning("notifications dropped at shutdown", count=left)
 
     def _start(self) -> None:
@@ -121,7 +127,11 @@ class Notifier:
         while going_on:
             notices, going_on = self._next()
             now, at = time.monotonic(), datetime.now(UTC)
-            to_tell = [told for notice in notices for told in self._folding.take(notice, now, at)]
+            to_tell = [
+                told
+                for notice in notices
+                for told in self._folding.take(notice, now, at)
+            ]
             # At the end, repeats that were only counted so far are told early: nobody would tell them later.
             to_tell += self._folding.due(now, at) if going_on else self._folding.all()
             if to_tell:
@@ -142,24 +152,41 @@ class Notifier:
             recipients = _keys(self._recipients())
         except Exception as error:
             # The thread goes on, whatever is wrong with the file.
-            log.warning("notification not delivered", why=type(error).__name__, lost=len(told))
+            log.warning(
+                "notification not delivered", why=type(error).__name__, lost=len(told)
+            )
             return
-        self._lanes = {key: self._lanes.get(key) or self._lane(*key) for key in recipients}
+        self._lanes = {
+            key: self._lanes.get(key) or self._lane(*key) for key in recipients
+        }
         for notice, repeats in told:
             try:
                 self._put(notice, repeats, recipients)
             except Exception as error:  # of ours: what cannot be rendered must not keep all others from being told
-                log.warning("notification not delivered", why=type(error).__name__, lost=1)
+                log.warning(
+                    "notification not delivered", why=type(error).__name__, lost=1
+                )
 
-    def _put(self, notice: Notice, repeats: Repeats | None, recipients: dict[tuple[int, str], Recipient]) -> None:
-        wanting = [key for key, one in recipients.items() if one.wants(notice.outcome, notice.target)]
+    def _put(
+        self,
+        notice: Notice,
+        repeats: Repeats | None,
+        recipients: dict[tuple[int, str], Recipient],
+    ) -> None:
+        wanting = [
+            key
+            for key, one in recipients.items()
+            if one.wants(notice.outcome, notice.target)
+        ]
         if wanting:
             content = content_of(notice, self._hide, self._portal, repeats)
             for key in wanting:
                 self._lanes[key].put(content)
 
     def _lane(self, number: int, source: str) -> Lane:
-        return Lane(f"notify[{number}]", self._delivery(Recipient(source)), self._capacity)
+        return Lane(
+            f"notify[{number}]", self._delivery(Recipient(source)), self._capacity
+        )
 
     def _delivery(self, recipient: Recipient) -> Delivery:
         return Delivery(recipient.source, self._read, self._limit, self._find)
@@ -167,4 +194,7 @@ class Notifier:
 
 def _keys(recipients: Sequence[Recipient]) -> dict[tuple[int, str], Recipient]:
     """The recipients by what makes their lanes: the place in the file, and the source of the URL."""
-    return {(number, recipient.source): recipient for number, recipient in enumerate(recipients)}
+    return {
+        (number, recipient.source): recipient
+        for number, recipient in enumerate(recipients)
+    }

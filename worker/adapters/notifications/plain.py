@@ -20,7 +20,9 @@ def is_acceptable(url: str) -> bool:
         parts = httpx.URL(url)
     except (httpx.InvalidURL, ValueError):
         return False
-    return bool(parts.host) and (parts.scheme == "https" or (parts.scheme == "http" and is_local(parts.host)))
+    return bool(parts.host) and (
+        parts.scheme == "https" or (parts.scheme == "http" and is_local(parts.host))
+    )
 
 
 def post_json(url: str, body: Mapping[str, Any]) -> int:
@@ -35,4 +37,8 @@ def _client() -> httpx.Client:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     # Reading the certificates is the slow part, so that is done once; no connection is worth keeping. A local host
     # is asked without the environment's proxy.
-    return httpx.Client(timeout=_TIMEOUT, mounts={"http://": None}, limits=httpx.Limits(max_keepalive_connections=0))
+    return httpx.Client(
+        timeout=_TIMEOUT,
+        mounts={"http://": None},
+        limits=httpx.Limits(max_keepalive_connections=0),
+    )

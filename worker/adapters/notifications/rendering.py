@@ -18,7 +18,10 @@ from worker.adapters.notifications.content import Content
 # A digest calls nobody, and is there to be copied.
 _MENTION = re.compile(r"@(?!sha256:)")
 _BRACKETS = str.maketrans(
-    {"<": "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}", ">": "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"}
+    {
+        "<": "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}",
+        ">": "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}",
+    }
 )
 _ZERO_WIDTH = "\N{ZERO WIDTH SPACE}"
 # An underscore within a word formats nothing, and names of images are full of them. (CommonMark, "emphasis".)
@@ -38,7 +41,9 @@ def as_text(content: Content) -> str:
 
 def as_markdown(content: Content) -> str:
     """For chats that know fenced blocks."""
-    return _markdown(content, "```\n{}\n```".format(calm(content.log).replace("`", "'")))
+    return _markdown(
+        content, "```\n{}\n```".format(calm(content.log).replace("`", "'"))
+    )
 
 
 def as_card(content: Content) -> str:
@@ -46,13 +51,22 @@ def as_card(content: Content) -> str:
 
     https://learn.microsoft.com/adaptive-cards/authoring-cards/text-features
     """
-    return _markdown(content, "\n\n".join(escaped(line) for line in content.log.splitlines()))
+    return _markdown(
+        content, "\n\n".join(escaped(line) for line in content.log.splitlines())
+    )
 
 
 def as_html(content: Content) -> str:
     """For mails and chats that take HTML."""
-    rows = [f"<b>{label}:</b> {html.escape(_unaddressed(value))}" for label, value in content.rows]
-    link = [f'<a href="{html.escape(content.portal)}">Azure portal</a>'] if content.portal else []
+    rows = [
+        f"<b>{label}:</b> {html.escape(_unaddressed(value))}"
+        for label, value in content.rows
+    ]
+    link = (
+        [f'<a href="{html.escape(content.portal)}">Azure portal</a>']
+        if content.portal
+        else []
+    )
     log = (
         f"<br/>\n<b>Last lines of the log:</b>\n<pre>{html.escape(_unaddressed(content.log))}</pre>"
         if content.log
@@ -69,8 +83,15 @@ def as_json(content: Content) -> dict[str, Any]:
     """
     head = f"{content.title}: {content.fields['detail']}"
     # The title names the image and the group already, and the detail is the reason.
-    rows = [f"{label}: {value}" for label, value in content.rows if label not in {"Group", "Image", "Why"}]
-    return {"text": html.escape("\n".join([head, *rows, *_link(content)]), quote=False), **content.fields}
+    rows = [
+        f"{label}: {value}"
+        for label, value in content.rows
+        if label not in {"Group", "Image", "Why"}
+    ]
+    return {
+        "text": html.escape("\n".join([head, *rows, *_link(content)]), quote=False),
+        **content.fields,
+    }
 
 
 def fitted(content: Content, render: Body, limit: int) -> str:

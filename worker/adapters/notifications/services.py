@@ -36,20 +36,37 @@ if TYPE_CHECKING:
 _TEAMS = frozenset({"workflow", "workflows"})
 _LONGEST_CARD = 8000
 """Characters. Teams takes cards of 28 KB; Apprise's own limit of 1,000 would cut off most logs."""
-_DISCORD = re.compile(r"^https://(?:ptb\.|canary\.)?discord(?:app)?\.com/api/(?:v\d+/)?(?=webhooks/)", re.IGNORECASE)
+_DISCORD = re.compile(
+    r"^https://(?:ptb\.|canary\.)?discord(?:app)?\.com/api/(?:v\d+/)?(?=webhooks/)",
+    re.IGNORECASE,
+)
 """Discord's test clients show the same webhook under hosts of their own, and its API has numbered versions."""
 _LONGEST_PAUSE = 1.2
 """Seconds between two messages. Apprise pauses for 5.5 where it knows no better: 9 minutes for 100 groups."""
-_SEVERITIES = {"updated": "success", "failed": "failure", "rolled-back": "warning", "address changed": "warning"}
+_SEVERITIES = {
+    "updated": "success",
+    "failed": "failure",
+    "rolled-back": "warning",
+    "address changed": "warning",
+}
 # What Apprise and requests say of a failure, and what can be told of it: nothing that was part of the URL.
 _REASONS = (
     (re.compile(r"error=(\d{3})\b|\((\d{3}), b['\"]"), "answered {}"),
     (re.compile(r"certificate", re.IGNORECASE), "its certificate was refused"),
     (re.compile(r"timed? ?out", re.IGNORECASE), "it did not answer in time"),
-    (re.compile(r"resolve|name or service|getaddrinfo|nodename", re.IGNORECASE), "its host has no address"),
-    (re.compile(r"connection refused|errno 111", re.IGNORECASE), "the connection was refused"),
+    (
+        re.compile(r"resolve|name or service|getaddrinfo|nodename", re.IGNORECASE),
+        "its host has no address",
+    ),
+    (
+        re.compile(r"connection refused|errno 111", re.IGNORECASE),
+        "the connection was refused",
+    ),
     (re.compile(r"proxy", re.IGNORECASE), "the proxy did not let it through"),
-    (re.compile(r"connection error|socket exception", re.IGNORECASE), "it could not be reached"),
+    (
+        re.compile(r"connection error|socket exception", re.IGNORECASE),
+        "it could not be reached",
+    ),
 )
 
 
@@ -78,7 +95,9 @@ class Service:
             delivered = self._plugin.notify(
                 body=fitted(content, render, longest - len(title) - 40),
                 title=title,
-                notify_type=apprise.NotifyType(_SEVERITIES.get(content.outcome, "info")),
+                notify_type=apprise.NotifyType(
+                    _SEVERITIES.get(content.outcome, "info")
+                ),
                 body_format=form,
                 overflow=apprise.OverflowMode.TRUNCATE,
             )
@@ -91,7 +110,9 @@ class Service:
             # Apprise cuts the body itself at this length, so its own limit has to be raised as well.
             self._plugin.body_maxlen = longest = _LONGEST_CARD
             return escaped(title), as_card, longest
-        if self._plugin.schema == "discord":  # which formats whatever it is sent, and has no title of its own
+        if (
+            self._plugin.schema == "discord"
+        ):  # which formats whatever it is sent, and has no title of its own
             return f"**{escaped(title)}**", as_markdown, longest
         if form == "markdown":
             return escaped(title), as_markdown, longest
@@ -108,7 +129,9 @@ def native_service(url: str) -> Service | None:
         results = apprise.plugins.url_to_dict(url)
         plugin = apprise.Apprise.instantiate(url, asset=_asset()) if results else None
     if results and not plugin:
-        raise Unfit("it is a webhook of a known service, but some part of it is missing or cut off")
+        raise Unfit(
+            "it is a webhook of a known service, but some part of it is missing or cut off"
+        )
     return Service(plugin) if plugin else None
 
 
@@ -119,14 +142,20 @@ def service_of(url: str) -> Service:
     manager = apprise.apprise.N_MGR
     if schema not in manager:
         near = get_close_matches(schema, manager.schemas(), 1)
-        raise Unfit(f"no service has such a URL{f'; did you mean {near[0]}://?' if near else ''}")
+        raise Unfit(
+            f"no service has such a URL{f'; did you mean {near[0]}://?' if near else ''}"
+        )
     with _said():
         plugin = apprise.Apprise.instantiate(url, asset=_asset())
     known = manager[schema]
     if plugin is None and not known.enabled:
-        raise Unfit(f"{known.service_name} needs Python packages that are not installed here")
+        raise Unfit(
+            f"{known.service_name} needs Python packages that are not installed here"
+        )
     if plugin is None:
-        raise Unfit(f"it is no complete URL of {known.service_name}: see {known.setup_url}")
+        raise Unfit(
+            f"it is no complete URL of {known.service_name}: see {known.setup_url}"
+        )
     _check_encrypted(plugin)
     return Service(plugin)
 
@@ -136,16 +165,26 @@ def _check_encrypted(plugin: NotifyBase) -> None:
     is_clear = plugin.schema in _names(plugin.protocol) and not plugin.secure
     is_mail = plugin.schema == "mailto"
     # A company's own mail relay often has no TLS, and then nothing secret is told it.
-    is_harmless = is_local(plugin.host or "") or not plugin.host or (is_mail and not plugin.password)
+    is_harmless = (
+        is_local(plugin.host or "")
+        or not plugin.host
+        or (is_mail and not plugin.password)
+    )
     encrypted = _names(plugin.secure_protocol)
     if is_clear and encrypted and not is_harmless:
-        raise Unfit(f"it is not encrypted: write {encrypted[0]}:// instead of {plugin.schema}://")
+        raise Unfit(
+            f"it is not encrypted: write {encrypted[0]}:// instead of {plugin.schema}://"
+        )
 
 
 def _names(schemas: object) -> list[str]:
     if isinstance(schemas, str):
         return [schemas]
-    return [str(schema) for schema in schemas] if isinstance(schemas, list | tuple | set | frozenset) else []
+    return (
+        [str(schema) for schema in schemas]
+        if isinstance(schemas, list | tuple | set | frozenset)
+        else []
+    )
 
 
 @cache

@@ -10,7 +10,12 @@ from functools import partial
 from typing import Any, TypeVar
 
 from azure.core import MatchConditions
-from azure.storage.blob import BlobClient, BlobLeaseClient, BlobProperties, ContainerClient
+from azure.storage.blob import (
+    BlobClient,
+    BlobLeaseClient,
+    BlobProperties,
+    ContainerClient,
+)
 from pydantic import ValidationError
 
 from shared import storage_actions
@@ -19,7 +24,13 @@ from shared.credential import azure_credential
 from shared.errors import RemoteError
 from shared.message import TargetId
 from shared.settings import WorkerSettings
-from worker.adapters.record_blobs.texts import PREFIX, blob_name, is_recent, read_record, target_of
+from worker.adapters.record_blobs.texts import (
+    PREFIX,
+    blob_name,
+    is_recent,
+    read_record,
+    target_of,
+)
 from worker.ports import Conflict
 from worker.record.record import Record
 from worker.record.trace import End, Trace
@@ -60,7 +71,11 @@ class Records:
         """
         blob = self._client.get_blob_client("check")
         # No blob ever has this ETag, so the write is refused in any case: by the role, or else by the condition.
-        never: dict[str, Any] = {"overwrite": True, "etag": '"0x0"', "match_condition": MatchConditions.IfNotModified}
+        never: dict[str, Any] = {
+            "overwrite": True,
+            "etag": '"0x0"',
+            "match_condition": MatchConditions.IfNotModified,
+        }
         tries: dict[str, Callable[[], object]] = {
             storage_actions.READ_BLOB: blob.get_blob_properties,
             storage_actions.WRITE_BLOB: lambda: blob.upload_blob(b"", **never),
@@ -84,7 +99,10 @@ class Records:
         # Compare and swap: a record that was never there must still not be there, any other must be unchanged.
         condition: dict[str, Any] = {"overwrite": etag is not None}
         if etag:
-            condition |= {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+            condition |= {
+                "etag": etag,
+                "match_condition": MatchConditions.IfNotModified,
+            }
         text = record.model_dump_json(exclude_none=True).encode()
 
         def upload() -> str:
@@ -117,7 +135,9 @@ class Records:
             if error.code not in _NOT_THERE:
                 raise
         try:
-            self._created(lambda: blob.upload_blob(now.isoformat().encode(), **condition))
+            self._created(
+                lambda: blob.upload_blob(now.isoformat().encode(), **condition)
+            )
         except RemoteError as error:
             if error.code in _CHANGED:
                 return False
@@ -148,13 +168,17 @@ class Records:
     def end_turn(self, name: str, worker: str) -> None:
         """Let another worker have its turn at once."""
         with translated("records"):
-            BlobLeaseClient(self._client.get_blob_client(f"{name}.json"), worker).release()
+            BlobLeaseClient(
+                self._client.get_blob_client(f"{name}.json"), worker
+            ).release()
 
     def note_time(self, name: str, now: datetime) -> None:
         """Remember when something was done last."""
         blob = self._client.get_blob_client(f"{name}.json")
         # Without a condition: of two workers that have done it, either time will do.
-        self._created(lambda: blob.upload_blob(now.isoformat().encode(), overwrite=True))
+        self._created(
+            lambda: blob.upload_blob(now.isoformat().encode(), overwrite=True)
+        )
 
     def noted_time(self, name: str) -> datetime | None:
         """When it was done last; None if nobody knows."""
@@ -190,7 +214,9 @@ class Records:
                 time.sleep(random.uniform(0, _PAUSE))  # noqa: S311 - jitter: other workers write it, too
                 continue
             return
-        raise RemoteError("records", 412, "Conflict", f"others wrote {_TRACE} {_TRIES} times in a row")
+        raise RemoteError(
+            "records", 412, "Conflict", f"others wrote {_TRACE} {_TRIES} times in a row"
+        )
 
     def _load_trace(self) -> tuple[Trace, dict[str, Any]]:
         """The trace, and the condition under which it may be written."""
@@ -202,7 +228,11 @@ class Records:
             if error.code not in _NOT_THERE:
                 raise
             return Trace(), {"overwrite": False}
-        match = {"overwrite": True, "etag": blob.properties.etag, "match_condition": MatchConditions.IfNotModified}
+        match = {
+            "overwrite": True,
+            "etag": blob.properties.etag,
+            "match_condition": MatchConditions.IfNotModified,
+        }
         try:
             return Trace.model_validate_json(text), match
         except ValidationError:
@@ -270,11 +300,25 @@ def _is_allowed(request: Callable[[], object]) -> bool:
     return True
 
 
-def open_records(settings: WorkerSettings, *, timeouts: tuple[float, float] = (5, 20)) -> Records:
+def open_records(
+    settings: WorkerSettings, *, timeouts: tuple[float, float] = (5, 20)
+) -> Records:
     """The records of these settings. The SDK's own retries are off: the step has its own."""
-    options: dict[str, Any] = {"retry_total": 0, "connection_timeout": timeouts[0], "read_timeout": timeouts[1]}
+    options: dict[str, Any] = {
+        "retry_total": 0,
+        "connection_timeout": timeouts[0],
+        "read_timeout": timeouts[1],
+    }
     if settings.connection_string:
         connection = settings.connection_string.get_secret_value()
-        return Records(ContainerClient.from_connection_string(connection, settings.records, **options))
+        return Records(
+            ContainerClient.from_connection_string(
+                connection, settings.records, **options
+            )
+        )
     url = f"https://{settings.storage_account}.blob.{settings.cloud.storage_suffix}"
-    return Records(ContainerClient(url, settings.records, credential=azure_credential(settings), **options))
+    return Records(
+        ContainerClient(
+            url, settings.records, credential=azure_credential(settings), **options
+        )
+    )

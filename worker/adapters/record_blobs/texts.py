@@ -41,7 +41,9 @@ def read_record(text: bytes | str, target: TargetId) -> Record:
 def _unreadable(target: TargetId, why: str) -> RemoteError:
     name = blob_name(target)
     mend = "another version of aci-hooks may have written it; restore it, or delete the blob to start afresh"
-    return RemoteError("records", None, UNREADABLE, f"the record {name} can't be read ({why}): {mend}")
+    return RemoteError(
+        "records", None, UNREADABLE, f"the record {name} can't be read ({why}): {mend}"
+    )
 
 
 def target_of(name: str) -> TargetId | None:
@@ -49,7 +51,11 @@ def target_of(name: str) -> TargetId | None:
     parts = name.removeprefix(PREFIX).removesuffix(".json").split("/")
     try:
         subscription, resource_group, container_group = parts
-        target = TargetId(subscription=subscription, resource_group=resource_group, container_group=container_group)
+        target = TargetId(
+            subscription=subscription,
+            resource_group=resource_group,
+            container_group=container_group,
+        )
     except ValueError:
         return None
     # Names that differ only in their case are one group to Azure. A blob counts only under the name that we write.

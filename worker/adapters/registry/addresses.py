@@ -45,7 +45,12 @@ def reach_of(text: str) -> Reach:
         return Reach.NEVER
     if address.is_loopback:
         return Reach.LOOPBACK
-    unusual = address.is_link_local or address.is_multicast or address.is_unspecified or address == _WIRE_SERVER
+    unusual = (
+        address.is_link_local
+        or address.is_multicast
+        or address.is_unspecified
+        or address == _WIRE_SERVER
+    )
     if unusual:
         return Reach.NEVER
     return Reach.PUBLIC if address.is_global else Reach.PRIVATE

@@ -67,7 +67,9 @@ def told_digest(answer: Answer) -> str | None:
 def absence(answer: Answer) -> str:
     """The code with which a registry says 404; raises RemoteError for a 404 that may mean something else."""
     match json_object(answer.body):
-        case {"errors": [{"code": str(code)}, *_]} if _CODE.fullmatch(code := code.upper()):
+        case {"errors": [{"code": str(code)}, *_]} if _CODE.fullmatch(
+            code := code.upper()
+        ):
             # A target runs an image of this repository: if strangers can't see it, it is rather private than gone.
             hidden_from_strangers = code == "NAME_UNKNOWN" and answer.anonymous
             if code in {"UNAUTHORIZED", "DENIED"} or hidden_from_strangers:
@@ -83,9 +85,17 @@ def refusal(answer: Answer) -> RemoteError:
         code, message = f"Http{answer.status}", f"answered {answer.status}"
         if _WANTS_TLS in answer.body:
             message += ", as it is asked in plain http and wants https: say `scheme: https` under `registries`"
-        return RemoteError(SERVICE, answer.status, code, message, retry_after(answer.headers, answer.at))
+        return RemoteError(
+            SERVICE,
+            answer.status,
+            code,
+            message,
+            retry_after(answer.headers, answer.at),
+        )
     if answer.anonymous:
-        message = answer.why_anonymous or "private, and no credentials are configured for it"
+        message = (
+            answer.why_anonymous or "private, and no credentials are configured for it"
+        )
     else:
         message = "the credentials that are configured for it were refused"
     return RemoteError(SERVICE, answer.status, "Unauthorized", message)

@@ -17,7 +17,9 @@ from worker.adapters.registry.wire import Wire
 class Asking:
     """Asks registries, for many threads at once. `access` says how to ask for an image's repository."""
 
-    def __init__(self, wire: Wire, granting: Granting, access: Callable[[ImageReference], Access]) -> None:
+    def __init__(
+        self, wire: Wire, granting: Granting, access: Callable[[ImageReference], Access]
+    ) -> None:
         self._wire = wire
         self._granting = granting
         self._access = access
@@ -26,14 +28,18 @@ class Asking:
         """How its repository is to be asked."""
         return self._access(image)
 
-    def ask(self, method: str, image: ImageReference, path: str, kind: Kind, deadline: float) -> Answer:
+    def ask(
+        self, method: str, image: ImageReference, path: str, kind: Kind, deadline: float
+    ) -> Answer:
         """A 200 or 404 for a path below the repository's URL, or below the registry's if it begins with a slash.
 
         Raises RemoteError or httpx.TransportError.
         """
         access = self._access(image)
         url = base_url(image, access.scheme).join(path)
-        answer = self._wire.follow(method, url, self._granting.remembered(image, kind), deadline)
+        answer = self._wire.follow(
+            method, url, self._granting.remembered(image, kind), deadline
+        )
         # What is remembered may have run out or been withdrawn, so a 401 is met once more with a new authorisation.
         is_own_challenge = answer.status == 401 and same_origin(answer.url, url)
         if is_own_challenge:  # and not that of a server that we were redirected to

@@ -98,13 +98,20 @@ def scopes_of(challenge: Challenge, image: ImageReference) -> list[str]:
     return wanted or [f"repository:{image.repository}:pull"]
 
 
-def token_url(challenge: Challenge, image: ImageReference, registry: httpx.URL) -> httpx.URL:
+def token_url(
+    challenge: Challenge, image: ImageReference, registry: httpx.URL
+) -> httpx.URL:
     """Where to get a token that answers the challenge of `registry`, a URL of it.
 
     Raises RemoteError for a realm that nothing may be sent to.
     """
-    realm = safe_url(challenge.parameters.get("realm", ""), base=None, registry=registry)
-    query = [*realm.params.multi_items(), *(("scope", scope) for scope in scopes_of(challenge, image))]
+    realm = safe_url(
+        challenge.parameters.get("realm", ""), base=None, registry=registry
+    )
+    query = [
+        *realm.params.multi_items(),
+        *(("scope", scope) for scope in scopes_of(challenge, image)),
+    ]
     if service := challenge.parameters.get("service"):
         query.append(("service", service))
     return realm.copy_with(params=query)
@@ -133,7 +140,9 @@ class Authorisations:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._granted: OrderedDict[Hashable, tuple[Authorisation, float]] = OrderedDict()
+        self._granted: OrderedDict[Hashable, tuple[Authorisation, float]] = (
+            OrderedDict()
+        )
         self._lock = threading.Lock()
 
     def get(self, key: Hashable) -> Authorisation:
@@ -184,4 +193,6 @@ def _value(piece: re.Match[str]) -> str:
 
 def _can_be_met(challenge: Challenge) -> bool:
     names_token_server = bool(challenge.parameters.get("realm"))
-    return challenge.scheme == "basic" or (challenge.scheme == "bearer" and names_token_server)
+    return challenge.scheme == "basic" or (
+        challenge.scheme == "bearer" and names_token_server
+    )

@@ -21,7 +21,13 @@ from shared import tracing
 from shared.errors import RemoteError
 from shared.image import ImageReference
 from shared.time_limit import within
-from worker.adapters.registry.answers import SERVICE, absence, bad_answer, digest_of, told_digest
+from worker.adapters.registry.answers import (
+    SERVICE,
+    absence,
+    bad_answer,
+    digest_of,
+    told_digest,
+)
 from worker.adapters.registry.asking import Asking
 from worker.adapters.registry.dates import created_in, platform_in
 from worker.adapters.registry.granting import Access, Granting
@@ -60,18 +66,26 @@ class Registry:
     ) -> None:
         self._clock = clock
         self._wire = Wire(transport, resolve)
-        self._asking = Asking(self._wire, Granting(self._wire, clock, credential or _no_identity), access)
+        self._asking = Asking(
+            self._wire, Granting(self._wire, clock, credential or _no_identity), access
+        )
         self._pauses: dict[tuple[str, str], tuple[float, RemoteError]] = {}
         self._contents: Memory[tuple[str, str, bool], Contents] = Memory(CONTENTS_KEPT)
         self._made: Memory[tuple[str, str], datetime] = Memory(CONTENTS_KEPT)
 
-    def lookup(self, image: ImageReference, running: frozenset[str] = frozenset()) -> Lookup:
+    def lookup(
+        self, image: ImageReference, running: frozenset[str] = frozenset()
+    ) -> Lookup:
         """What the image's digest, or else its tag, stands for. Raises nothing that a registry could cause.
 
         Where that is one of the `running` digests nothing more is asked: reading a manifest counts as a pull.
         """
         try:
-            return self._in_time(image, LOOKUP_SECONDS, lambda deadline: self._look_up(image, running, deadline))
+            return self._in_time(
+                image,
+                LOOKUP_SECONDS,
+                lambda deadline: self._look_up(image, running, deadline),
+            )
         except RemoteError as error:
             return Unknown(f"{image.registry}: {error.message}")
 
@@ -80,7 +94,11 @@ class Registry:
 
         Raises RemoteError, also for a list that could not be read to its end: a part of it would pass for the whole.
         """
-        return self._in_time(image, TAGS_SECONDS, lambda deadline: list_tags(self._asking, image, deadline))
+        return self._in_time(
+            image,
+            TAGS_SECONDS,
+            lambda deadline: list_tags(self._asking, image, deadline),
+        )
 
     def recent(self, image: ImageReference) -> list[Dated] | None:
         """The tags that were pushed last, newest first, by the registry's own interface; None if it has none for us.
@@ -89,24 +107,35 @@ class Registry:
         """
         try:
             return self._in_time(
-                image, LOOKUP_SECONDS, lambda deadline: recent_tags(self._asking, image, deadline), "times"
+                image,
+                LOOKUP_SECONDS,
+                lambda deadline: recent_tags(self._asking, image, deadline),
+                "times",
             )
         except RemoteError as error:
             if error.status == 429:
                 raise
-            log.info("times of pushes not read", repository=image.name, why=error.message)
+            log.info(
+                "times of pushes not read", repository=image.name, why=error.message
+            )
             return None
 
     def created(self, image: ImageReference) -> datetime | None:
         """When the image was made, by its config; None if that is not said. Raises RemoteError."""
-        return self._in_time(image, LOOKUP_SECONDS, lambda deadline: self._created(image, deadline))
+        return self._in_time(
+            image, LOOKUP_SECONDS, lambda deadline: self._created(image, deadline)
+        )
 
     def close(self) -> None:
         """Close the kept connections."""
         self._wire.close()
 
     def _in_time(
-        self, image: ImageReference, seconds: float, ask: Callable[[float], Result], interface: str = ""
+        self,
+        image: ImageReference,
+        seconds: float,
+        ask: Callable[[float], Result],
+        interface: str = "",
     ) -> Result:
         """What `ask` gives in time. The interfaces of one registry may have hosts and limits of their own."""
         place = image.registry, interface
@@ -117,7 +146,10 @@ class Registry:
         deadline = time.monotonic() + seconds
         try:
             # In a thread: no timeout of a socket covers the resolver, or a server that sends a byte a second.
-            with tracing.call("registry", {"server.address": image.registry, "aci_hooks.image": str(image)}):
+            with tracing.call(
+                "registry",
+                {"server.address": image.registry, "aci_hooks.image": str(image)},
+            ):
                 return within(seconds, lambda: ask(deadline), SERVICE)
         except RemoteError as error:
             self._leave_alone(place, error)
@@ -126,19 +158,27 @@ class Registry:
             unreachable = RemoteError(SERVICE, None, "Unreachable", "unreachable")
             self._pauses[place] = self._clock() + PAUSE, unreachable
             late = isinstance(error, TimeoutError)
-            why = f"unreachable (no answer within {seconds:g} s)" if late else why_unreachable(error)
+            why = (
+                f"unreachable (no answer within {seconds:g} s)"
+                if late
+                else why_unreachable(error)
+            )
             raise RemoteError(SERVICE, None, "Unreachable", why) from error
 
     def _leave_alone(self, place: tuple[str, str], error: RemoteError) -> None:
         """Pause as long as a registry asks for: whoever goes on asking is let in later still."""
-        wants_pause = error.status == 429 or (error.status == 503 and error.retry_after is not None)
+        wants_pause = error.status == 429 or (
+            error.status == 503 and error.retry_after is not None
+        )
         if wants_pause:
             pause = PAUSE if error.retry_after is None else error.retry_after
             # Not the error itself, which would keep its frames and what they hold.
             told = RemoteError(SERVICE, error.status, error.code, error.message)
             self._pauses[place] = self._clock() + pause, told
 
-    def _look_up(self, image: ImageReference, running: frozenset[str], deadline: float) -> Lookup:
+    def _look_up(
+        self, image: ImageReference, running: frozenset[str], deadline: float
+    ) -> Lookup:
         place = f"manifests/{image.digest or image.followed_tag}"
         told = self._head(image, place, deadline)
         if told and (known := self._known(image, told)):
@@ -176,27 +216,37 @@ class Registry:
             return None
         return told_digest(answer) if answer.status == 200 else None
 
-    def _read(self, image: ImageReference, digest: str, body: bytes, deadline: float) -> Contents:
+    def _read(
+        self, image: ImageReference, digest: str, body: bytes, deadline: float
+    ) -> Contents:
         """What is behind a digest, remembered: it never changes."""
         contents, platforms = contents_of(body), self._asking.access(image).platforms
         try:
             if contents.child:
-                answer = self._asking.ask("GET", image, f"manifests/{contents.child}", "manifests", deadline)
+                answer = self._asking.ask(
+                    "GET", image, f"manifests/{contents.child}", "manifests", deadline
+                )
                 # Not remembered, so that the next lookup asks again.
                 if answer.status != 200:
                     return contents
-                contents = replace(contents, artifact=contents_of(answer.body).artifact, child=None)
+                contents = replace(
+                    contents, artifact=contents_of(answer.body).artifact, child=None
+                )
         except RemoteError as error:
             log.info("manifest not read", image=str(image), why=error.message)
             return contents
         if contents.config and platforms:
             platform = platform_in(self._config(image, contents.config, deadline))
-            contents = replace(contents, built_for=frozenset({platform}) if platform else None)
+            contents = replace(
+                contents, built_for=frozenset({platform}) if platform else None
+            )
         self._contents.keep((image.name, digest, platforms), contents)
         return contents
 
     def _known(self, image: ImageReference, digest: str) -> Contents | None:
-        return self._contents.get((image.name, digest, self._asking.access(image).platforms))
+        return self._contents.get(
+            (image.name, digest, self._asking.access(image).platforms)
+        )
 
     def _created(self, image: ImageReference, deadline: float) -> datetime | None:
         found = self._look_up(image, frozenset(), deadline)
@@ -204,24 +254,36 @@ class Registry:
             return None
         made = self._made.get((image.name, found.digest))
         if made is None and (contents := self._known(image, found.digest)):
-            made = created_in(self._config(image, self._config_of(image, contents, deadline), deadline))
+            made = created_in(
+                self._config(
+                    image, self._config_of(image, contents, deadline), deadline
+                )
+            )
             if made:
                 self._made.keep((image.name, found.digest), made)
         return made
 
-    def _config_of(self, image: ImageReference, contents: Contents, deadline: float) -> str | None:
+    def _config_of(
+        self, image: ImageReference, contents: Contents, deadline: float
+    ) -> str | None:
         """The digest of an image's config; of an index that of the image that Azure would run."""
         if contents.main is None:
             return contents.config
-        answer = self._asking.ask("GET", image, f"manifests/{contents.main}", "manifests", deadline)
+        answer = self._asking.ask(
+            "GET", image, f"manifests/{contents.main}", "manifests", deadline
+        )
         return contents_of(answer.body).config
 
-    def _config(self, image: ImageReference, digest: str | None, deadline: float) -> bytes:
+    def _config(
+        self, image: ImageReference, digest: str | None, deadline: float
+    ) -> bytes:
         """The config of an image; nothing if it can't be had."""
         if digest is None:
             return b""
         try:
-            return self._asking.ask("GET", image, f"blobs/{digest}", "manifests", deadline).body
+            return self._asking.ask(
+                "GET", image, f"blobs/{digest}", "manifests", deadline
+            ).body
         except RemoteError as error:
             log.info("config not read", image=str(image), why=error.message)
             return b""
@@ -238,4 +300,6 @@ def _found(image: ImageReference, digest: str, contents: Contents) -> Found:
 
 
 def _no_identity() -> TokenCredential:
-    raise RemoteError(SERVICE, None, "Unauthorized", "the worker has no identity of its own here")
+    raise RemoteError(
+        SERVICE, None, "Unauthorized", "the worker has no identity of its own here"
+    )

@@ -27,10 +27,15 @@ def stranger_url(image: ImageReference) -> httpx.URL | None:
     """Where a registry tells everybody when its tags were pushed, newest first; None if it does not."""
     if image.registry == DOCKER_HUB:
         query = {"page_size": MOST_RECENT, "ordering": "last_updated"}
-        return httpx.URL(f"https://hub.docker.com/v2/repositories/{image.repository}/tags/", params=query)
+        return httpx.URL(
+            f"https://hub.docker.com/v2/repositories/{image.repository}/tags/",
+            params=query,
+        )
     if image.registry == QUAY:
         query = {"limit": MOST_RECENT, "onlyActiveTags": "true"}
-        return httpx.URL(f"https://quay.io/api/v1/repository/{image.repository}/tag/", params=query)
+        return httpx.URL(
+            f"https://quay.io/api/v1/repository/{image.repository}/tag/", params=query
+        )
     return None
 
 

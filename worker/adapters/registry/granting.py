@@ -14,7 +14,13 @@ from shared.azure_errors import translated
 from shared.errors import RemoteError
 from shared.image import ImageReference
 from shared.settings import is_local
-from worker.adapters.registry.answers import SERVICE, Answer, bad_answer, json_object, refusal
+from worker.adapters.registry.answers import (
+    SERVICE,
+    Answer,
+    bad_answer,
+    json_object,
+    refusal,
+)
 from worker.adapters.registry.auth import (
     BASIC_LIFE,
     LONGEST_LIFE,
@@ -60,7 +66,12 @@ class Access:
 class Granting:
     """Gets authorisations and remembers them, for many threads at once. `credential` is the worker's own."""
 
-    def __init__(self, wire: Wire, clock: Callable[[], float], credential: Callable[[], TokenCredential]) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        clock: Callable[[], float],
+        credential: Callable[[], TokenCredential],
+    ) -> None:
         self._wire = wire
         self._credential = credential
         self._granted = Authorisations(clock)
@@ -70,11 +81,18 @@ class Granting:
         return self._granted.get((image.registry, image.repository, kind))
 
     def authorise(
-        self, image: ImageReference, kind: Kind, access: Access, answer: Answer, deadline: float
+        self,
+        image: ImageReference,
+        kind: Kind,
+        access: Access,
+        answer: Answer,
+        deadline: float,
     ) -> Authorisation:
         """Meet the challenge in `answer`, with what there is. Raises RemoteError."""
         login = access.login()
-        ours = Authorisation(basic(*login), anonymous=False) if login else Authorisation()
+        ours = (
+            Authorisation(basic(*login), anonymous=False) if login else Authorisation()
+        )
         challenge = challenge_of(answer)
         # Nothing is exchanged under Basic: the user name and the password themselves go along with each request.
         if challenge.scheme == "basic":
@@ -82,7 +100,9 @@ class Granting:
         else:
             if access.identity != "never":
                 ours = self._identity(image, access, challenge, answer.url, deadline)
-            granted, seconds = self._token(image, access, challenge, ours, answer.url, deadline)
+            granted, seconds = self._token(
+                image, access, challenge, ours, answer.url, deadline
+            )
         self._granted.keep((image.registry, image.repository, kind), granted, seconds)
         return granted
 
@@ -100,7 +120,9 @@ class Granting:
         self._wire.insist_on_reach(registry, url)
         # The challenge is whatever the registry's answer says. Without this check, it could have the credentials sent
         # to any server of its choice.
-        if not ours.anonymous and not is_own_realm(url.host, registry.host, access.realms):
+        if not ours.anonymous and not is_own_realm(
+            url.host, registry.host, access.realms
+        ):
             ours = Authorisation(why_anonymous=_kept_back(url.host, image.registry))
         # Azure's token server takes its refresh token in a form, any other the credentials in a header.
         if ours.header and access.identity != "never":
@@ -110,16 +132,27 @@ class Granting:
                 "scope": " ".join(scopes_of(challenge, image)),
                 "refresh_token": ours.header,
             }
-            answer = self._wire.send("POST", url.copy_with(query=None), Authorisation(), deadline, form)
+            answer = self._wire.send(
+                "POST", url.copy_with(query=None), Authorisation(), deadline, form
+            )
         else:
             answer = self._wire.follow("GET", url, ours, deadline)
         if answer.status != 200:
-            raise refusal(replace(answer, anonymous=ours.anonymous, why_anonymous=ours.why_anonymous))
+            raise refusal(
+                replace(
+                    answer, anonymous=ours.anonymous, why_anonymous=ours.why_anonymous
+                )
+            )
         token, seconds = read_token(answer.body)
         return replace(ours, header=f"Bearer {token}"), seconds
 
     def _identity(
-        self, image: ImageReference, access: Access, challenge: Challenge, registry: httpx.URL, deadline: float
+        self,
+        image: ImageReference,
+        access: Access,
+        challenge: Challenge,
+        registry: httpx.URL,
+        deadline: float,
     ) -> Authorisation:
         """The registry's refresh token for the worker's identity, as `header`; none for a stranger, if that may do.
 
@@ -129,24 +162,38 @@ class Granting:
         if remembered := self._granted.find(key):
             return remembered
         try:
-            granted, seconds = self._exchanged(challenge, image, registry, deadline), LONGEST_LIFE
+            granted, seconds = (
+                self._exchanged(challenge, image, registry, deadline),
+                LONGEST_LIFE,
+            )
         except RemoteError as error:
             is_passing = error.status == 429 or (error.status or 0) >= 500
             if access.identity == "always" or is_passing:
                 raise
             # Nobody has said that this identity may pull here, and the registry may be open to strangers.
             log.info("asking anonymously", registry=image.registry, why=error.message)
-            granted, seconds = Authorisation(why_anonymous=f"private, and {error.message}"), NO_IDENTITY
+            granted, seconds = (
+                Authorisation(why_anonymous=f"private, and {error.message}"),
+                NO_IDENTITY,
+            )
         self._granted.keep(key, granted, seconds)
         return granted
 
     def _exchanged(
-        self, challenge: Challenge, image: ImageReference, registry: httpx.URL, deadline: float
+        self,
+        challenge: Challenge,
+        image: ImageReference,
+        registry: httpx.URL,
+        deadline: float,
     ) -> Authorisation:
         url = token_url(challenge, image, registry)
         # Never to where a challenge leads: whoever gets this token may pull whatever the worker may.
-        if url.host != registry.host or (registry.scheme == "http" and not is_local(registry.host)):
-            raise bad_answer("the worker's own identity is not shown to another host, or in plain http")
+        if url.host != registry.host or (
+            registry.scheme == "http" and not is_local(registry.host)
+        ):
+            raise bad_answer(
+                "the worker's own identity is not shown to another host, or in plain http"
+            )
         exchange = url.copy_with(path="/oauth2/exchange", query=None)
         form = {
             "grant_type": "access_token",

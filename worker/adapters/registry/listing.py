@@ -44,7 +44,9 @@ def list_tags(asking: Asking, image: ImageReference, deadline: float) -> list[st
     raise _not_whole("it does not end", len(tags))
 
 
-def _first_page(asking: Asking, image: ImageReference, deadline: float) -> tuple[Answer, int | None]:
+def _first_page(
+    asking: Asking, image: ImageReference, deadline: float
+) -> tuple[Answer, int | None]:
     """The first page, and the size that was asked for; None if the registry chose it."""
     for size in PAGE_SIZES:
         try:
@@ -62,12 +64,17 @@ def _page(asking: Asking, image: ImageReference, path: str, deadline: float) -> 
     return answer
 
 
-def recent_tags(asking: Asking, image: ImageReference, deadline: float) -> list[Dated] | None:
+def recent_tags(
+    asking: Asking, image: ImageReference, deadline: float
+) -> list[Dated] | None:
     """The tags that were pushed last, newest first; None if that can't be found out. Raises RemoteError."""
     try:
         if url := stranger_url(image):
             answer = asking.ask_stranger(url, deadline)
-        elif is_azure_registry(image.registry) or asking.access(image).identity == "always":
+        elif (
+            is_azure_registry(image.registry)
+            or asking.access(image).identity == "always"
+        ):
             answer = asking.ask("GET", image, azure_path(image), "times", deadline)
         else:
             return None
@@ -83,4 +90,9 @@ def recent_tags(asking: Asking, image: ImageReference, deadline: float) -> list[
 
 
 def _not_whole(why: str, read: int) -> RemoteError:
-    return RemoteError(SERVICE, None, "BadGateway", f"its list of tags could not be read whole, as {why}: {read} read")
+    return RemoteError(
+        SERVICE,
+        None,
+        "BadGateway",
+        f"its list of tags could not be read whole, as {why}: {read} read",
+    )

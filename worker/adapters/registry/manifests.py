@@ -16,7 +16,10 @@ from worker.adapters.registry.dates import platform_of
 Json = dict[str, Any]
 
 IMAGE_CONFIGS = frozenset(
-    {"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"}
+    {
+        "application/vnd.oci.image.config.v1+json",
+        "application/vnd.docker.container.image.v1+json",
+    }
 )
 """The config media types of images. What anybody may push has any other one, so that only a list of these is of use."""
 IMAGE_MANIFESTS = frozenset(
@@ -28,7 +31,10 @@ IMAGE_MANIFESTS = frozenset(
     }
 )
 INDEXES = frozenset(
-    {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
+    {
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+    }
 )
 AZURES = "linux/amd64"
 """What Azure Container Instances runs, but for Windows."""
@@ -57,7 +63,9 @@ def contents_of(body: bytes) -> Contents:
     """Read a manifest's bytes. Total: of what says nothing of itself nothing is known, and it counts as an image."""
     manifest = json_object(body)
     if isinstance(manifest.get("manifests"), list):
-        return _of_index([one for one in manifest["manifests"] if isinstance(one, dict)], manifest)
+        return _of_index(
+            [one for one in manifest["manifests"] if isinstance(one, dict)], manifest
+        )
     return _of_manifest(manifest)
 
 
@@ -69,10 +77,16 @@ def _of_manifest(manifest: Json) -> Contents:
     if isinstance(own_kind, str) and own_kind not in IMAGE_MANIFESTS | INDEXES:
         return Contents(artifact=f"its manifest is {_shown(own_kind)}")
     # A signature has an image's config, too. Only its layers show what it is.
-    layers = [_object(layer).get("mediaType") for layer in _list(manifest.get("layers"))]
-    has_file_system = any(isinstance(layer, str) and layer.startswith(_LAYERS) for layer in layers)
+    layers = [
+        _object(layer).get("mediaType") for layer in _list(manifest.get("layers"))
+    ]
+    has_file_system = any(
+        isinstance(layer, str) and layer.startswith(_LAYERS) for layer in layers
+    )
     if any(layers) and not has_file_system:
-        return Contents(artifact=f"its layers are {_shown(next(layer for layer in layers if layer))}")
+        return Contents(
+            artifact=f"its layers are {_shown(next(layer for layer in layers if layer))}"
+        )
     return Contents(config=_digest(config))
 
 
@@ -81,16 +95,29 @@ def _of_index(entries: list[Json], index: Json) -> Contents:
         return Contents(artifact=f"it is {_shown(kind)}")
     manifests = [entry for entry in entries if _may_be_an_image(entry)]
     if not manifests:
-        kinds = [str(entry.get("artifactType") or entry.get("mediaType")) for entry in entries]
-        return Contents(artifact=f"its index lists {_shown(kinds[0]) if kinds else 'nothing'}")
+        kinds = [
+            str(entry.get("artifactType") or entry.get("mediaType"))
+            for entry in entries
+        ]
+        return Contents(
+            artifact=f"its index lists {_shown(kinds[0]) if kinds else 'nothing'}"
+        )
     digests = [_digest(entry) for entry in manifests]
     platforms = frozenset(digest for digest in digests if digest)
     named = [platform_of(entry.get("platform")) for entry in manifests]
-    built_for = {platform: digest for platform, digest in zip(named, digests, strict=True) if platform}
+    built_for = {
+        platform: digest
+        for platform, digest in zip(named, digests, strict=True)
+        if platform
+    }
     # Sorted, because the order of a set differs from one process to the next.
     first = next(iter(sorted(platforms)), None)
     if built_for:
-        return Contents(platforms, main=built_for.get(AZURES) or first, built_for=frozenset(built_for))
+        return Contents(
+            platforms,
+            main=built_for.get(AZURES) or first,
+            built_for=frozenset(built_for),
+        )
     # Charts come as indexes, too; but only images say for which platform they are.
     return Contents(platforms, child=first, main=first)
 
@@ -100,7 +127,10 @@ def _may_be_an_image(entry: Json) -> bool:
     is_manifest = kind is None or str(kind) in IMAGE_MANIFESTS | INDEXES
     is_another_artifact = artifact is not None and str(artifact) not in IMAGE_CONFIGS
     # BuildKit lists an image's attestations beside it: docs.docker.com/build/metadata/attestations.
-    is_attestation = _object(entry.get("annotations")).get("vnd.docker.reference.type") == "attestation-manifest"
+    is_attestation = (
+        _object(entry.get("annotations")).get("vnd.docker.reference.type")
+        == "attestation-manifest"
+    )
     return is_manifest and not is_another_artifact and not is_attestation
 
 

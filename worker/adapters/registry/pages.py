@@ -14,7 +14,9 @@ import httpx
 from shared.image import InvalidImage, check_tag
 from worker.adapters.registry.answers import Answer, bad_answer, json_object
 
-_RELATION = re.compile(r""";\s*rel\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s;,"]+))""", re.IGNORECASE)
+_RELATION = re.compile(
+    r""";\s*rel\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s;,"]+))""", re.IGNORECASE
+)
 
 
 def tags_in(answer: Answer) -> list[str]:
@@ -65,7 +67,10 @@ def _links(header: str) -> Iterator[tuple[str, str]]:
         if end < 0:
             return
         following = header.find("<", end)
-        yield header[start + 1 : end], header[end + 1 : following if following >= 0 else len(header)]
+        yield (
+            header[start + 1 : end],
+            header[end + 1 : following if following >= 0 else len(header)],
+        )
         start = following
 
 

@@ -32,22 +32,33 @@ _NATIONAL = re.compile(
     r"(ac|ad|co|com|ed|edu|gob|gouv|gov|go|gr|info|lg|ltd|me|mil|ne|net|nom|or|org|plc|re|sch)\.[a-z]{2}"
     r"|[a-z]{2}\.(cn|it|jp|kr|us)"
 )
-_NOT_NATIONAL = frozenset({"io", "ai", "co", "me", "tv", "cc", "sh", "to", "ly", "gg", "is", "so", "ac", "fm"})
+_NOT_NATIONAL = frozenset(
+    {"io", "ai", "co", "me", "tv", "cc", "sh", "to", "ly", "gg", "is", "so", "ac", "fm"}
+)
 """Country codes that are sold as if they were none: `k8.io` is somebody's own."""
 
 
-def safe_url(text: str, base: httpx.URL | None, registry: httpx.URL | None = None) -> httpx.URL:
+def safe_url(
+    text: str, base: httpx.URL | None, registry: httpx.URL | None = None
+) -> httpx.URL:
     """A URL that `registry` sent us to, relative to `base`: https, or plain http where the registry is asked so itself.
 
     Raises RemoteError, which does not repeat the URL: its query may be as good as a secret.
     """
     url = _parsed(text, base)
-    if registry and url.scheme == "http" and registry.scheme == "https" and url.host == registry.host:
+    if (
+        registry
+        and url.scheme == "http"
+        and registry.scheme == "https"
+        and url.host == registry.host
+    ):
         # A registry behind a proxy that does TLS for it, and of which it has not been told.
         url = url.copy_with(scheme="https", port=registry.port)
     # The registry itself is asked in plain text, so nothing is lost if it sends us to its own host or to a local one.
     may_be_plain = (
-        registry is not None and registry.scheme == "http" and (is_local(url.host) or url.host == registry.host)
+        registry is not None
+        and registry.scheme == "http"
+        and (is_local(url.host) or url.host == registry.host)
     )
     is_safe = url.scheme == "https" or (url.scheme == "http" and may_be_plain)
     if not is_safe:
@@ -86,7 +97,9 @@ def is_own_realm(realm: str, registry: str, listed: Collection[str] = ()) -> boo
 
     A registry names its token server itself; whoever can change that answer must not get the password with it.
     """
-    if realm == registry or realm in {host_of(one) for one in listed} | _KNOWN_REALMS.get(registry, set()):
+    if realm == registry or realm in {
+        host_of(one) for one in listed
+    } | _KNOWN_REALMS.get(registry, set()):
         return True
     domain = registrable_domain(registry)
     return domain is not None and domain == registrable_domain(realm)

@@ -26,7 +26,12 @@ LARGEST_ERROR = 64 * 1024
 REDIRECTS = 3
 _REDIRECTED = frozenset({301, 302, 303, 307, 308})
 # Not version 1 of Docker's manifests: a registry would convert newer ones to it, with another digest.
-_MANIFESTS = ", ".join(sorted(INDEXES | {kind for kind in IMAGE_MANIFESTS if "distribution.manifest.v1" not in kind}))
+_MANIFESTS = ", ".join(
+    sorted(
+        INDEXES
+        | {kind for kind in IMAGE_MANIFESTS if "distribution.manifest.v1" not in kind}
+    )
+)
 
 Resolve = Callable[[str], frozenset[str]]
 
@@ -34,20 +39,32 @@ Resolve = Callable[[str], frozenset[str]]
 def addresses_of(host: str) -> frozenset[str]:
     """Every address of a host; none if its name can't be resolved here, as where a proxy does that."""
     try:
-        return frozenset(str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
-    except (OSError, UnicodeError):  # the latter for a name with a label that is too long
+        return frozenset(
+            str(info[4][0])
+            for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        )
+    except (
+        OSError,
+        UnicodeError,
+    ):  # the latter for a name with a label that is too long
         return frozenset()
 
 
 class Wire:
     """Sends requests, for many threads at once. `resolve` gives a host's addresses, `transport` is for tests."""
 
-    def __init__(self, transport: httpx.BaseTransport | None = None, resolve: Resolve = addresses_of) -> None:
+    def __init__(
+        self,
+        transport: httpx.BaseTransport | None = None,
+        resolve: Resolve = addresses_of,
+    ) -> None:
         self._resolve = resolve
         self._client = httpx.Client(
             transport=transport,
             verify=True if transport else _system_trust(),
-            mounts={"http://": None},  # plain http is for local hosts: no proxy of the environment gets to see it
+            mounts={
+                "http://": None
+            },  # plain http is for local hosts: no proxy of the environment gets to see it
             # The body's bytes are what a digest is of, so they must not be encoded; and cookies would pile up.
             headers={"Accept-Encoding": "identity", "User-Agent": "aci-hooks"},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
@@ -62,9 +79,13 @@ class Wire:
         if url.host == registry.host:
             return
         if not may_lead(self._resolve(registry.host), self._resolve(url.host)):
-            raise bad_answer("it sends us to an address of a private network, where no public registry may lead")
+            raise bad_answer(
+                "it sends us to an address of a private network, where no public registry may lead"
+            )
 
-    def follow(self, method: str, url: httpx.URL, granted: Authorisation, deadline: float) -> Answer:
+    def follow(
+        self, method: str, url: httpx.URL, granted: Authorisation, deadline: float
+    ) -> Answer:
         """Send, and follow redirects; the authorisation stays with the origin that it was granted by."""
         here = url
         for _ in range(REDIRECTS + 1):
@@ -73,7 +94,11 @@ class Wire:
             location = answer.headers.get("Location")
             if location is None or answer.status not in _REDIRECTED:
                 # By how the registry was asked: a host that it redirects to is shown no credentials in any case.
-                return replace(answer, anonymous=granted.anonymous, why_anonymous=granted.why_anonymous)
+                return replace(
+                    answer,
+                    anonymous=granted.anonymous,
+                    why_anonymous=granted.why_anonymous,
+                )
             # Where it leads is the answer's choice, so it is checked like a realm before anything is sent there.
             here = safe_url(location, here, url)
             self.insist_on_reach(url, here)
@@ -97,14 +122,18 @@ class Wire:
             answer = self._exchange(request, deadline)
         except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
             answer = self._exchange(request, deadline)
-        return replace(answer, anonymous=granted.anonymous, why_anonymous=granted.why_anonymous)
+        return replace(
+            answer, anonymous=granted.anonymous, why_anonymous=granted.why_anonymous
+        )
 
     def _exchange(self, request: httpx.Request, deadline: float) -> Answer:
         """Send one request and read its answer whole; raises TimeoutError past the deadline."""
         # httpx's timeouts are for each read: a server that sends a byte now and then never runs into one. So the
         # deadline is looked at as well, after every piece.
         left = max(deadline - time.monotonic(), 0.01)
-        timeout = httpx.Timeout(min(READ_SECONDS, left), connect=min(CONNECT_SECONDS, left))
+        timeout = httpx.Timeout(
+            min(READ_SECONDS, left), connect=min(CONNECT_SECONDS, left)
+        )
         request.extensions["timeout"] = timeout.as_dict()
         response = self._client.send(request, stream=True)
         limit = LARGEST_BODY if response.status_code == 200 else LARGEST_ERROR
@@ -120,7 +149,9 @@ class Wire:
         finally:
             response.close()
         content = _decoded(bytes(body), response.headers.get("Content-Encoding", ""))
-        return Answer(request.url, response.status_code, response.headers, content, at=time.time())
+        return Answer(
+            request.url, response.status_code, response.headers, content, at=time.time()
+        )
 
 
 def why_unreachable(error: BaseException) -> str:
@@ -143,7 +174,9 @@ def why_unreachable(error: BaseException) -> str:
 
 def _decoded(body: bytes, encoding: str) -> bytes:
     """The body without the compression that was asked not to be there, if it is. Raises RemoteError."""
-    if encoding.strip().lower() not in {"gzip", "x-gzip"} or not body.startswith(b"\x1f\x8b"):
+    if encoding.strip().lower() not in {"gzip", "x-gzip"} or not body.startswith(
+        b"\x1f\x8b"
+    ):
         return body
     # Unpacked only up to the limit: a few kilobytes may stand for gigabytes.
     unpacker = zlib.decompressobj(wbits=31)
@@ -161,5 +194,7 @@ def _decoded(body: bytes, encoding: str) -> bytes:
 def _system_trust() -> ssl.SSLContext:
     """The authorities of this machine, to which a company adds its own; certifi's where the machine has none."""
     paths = ssl.get_default_verify_paths()
-    has_store = bool(paths.cafile or (paths.capath and any(Path(paths.capath).iterdir())))
+    has_store = bool(
+        paths.cafile or (paths.capath and any(Path(paths.capath).iterdir()))
+    )
     return ssl.create_default_context() if has_store else httpx.create_ssl_context()
