@@ -26,7 +26,8 @@ from worker.policies.policy import (
 )
 from worker.policies.ranges import Range, parse_range
 from worker.policies.spelling import is_closer
-from worker.policies.versions import Version, parse_version
+from worker.policies.version_grammar import parse_version
+from worker.policies.versions import Version
 
 Level = Literal["major", "minor", "patch"]
 _FLOATING = frozenset(
