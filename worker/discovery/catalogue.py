@@ -10,20 +10,23 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 
 import structlog
 
-from shared.durations import how_long_exactly
 from shared.errors import RemoteError
 from shared.image import ImageReference
 from shared.message import TargetId
+from worker.discovery.listing import (
+    NOT_FOUND,
+    Listing,
+    listing_of,
+    listing_without_list,
+)
 from worker.discovery.scopes import Scope
 from worker.failures.classify import classify, passes
 from worker.groups.group import ContainerGroup
-from worker.policies.policy import AnyTag
 from worker.ports import Listed, Lister
-from worker.targets.tags import BadTags, hold_reason, target_from_tags
+from worker.targets.tags import BadTags, target_from_tags
 from worker.targets.target import Target, find_targets, merge
 
 REFRESH = 60.0
@@ -33,36 +36,9 @@ RENEW = 45.0
 REFRESH_ON_MISS = 5.0
 """Seconds for which the list may be used if it has no target for a push."""
 
-KEPT = 6 * 3600.0
-"""Seconds for which what was discovered stays known where the list is refused.
-
-Azure takes minutes to hours to make a change of roles known
-(https://learn.microsoft.com/azure/role-based-access-control/troubleshooting). So a refusal may soon be over, and no
-target must have been missing meanwhile. But a role that was taken away is a decision, and must not be ignored until a
-restart. This is as long as a push is retried by default (ACI_HOOKS_OUTAGE_PATIENCE).
-"""
-
-_FORBIDDEN, _NOT_FOUND = 403, 404
+_FORBIDDEN = 403
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What one scope contains: the targets that its groups' tags make, all its groups, and the problems found there.
-
-    `unknown` is why the scope can't be listed, although it may contain targets. `to_be_mended` are the groups whose
-    tags are invalid. `complete`: a group that is not among `groups` does not exist. `refused_since` is when (monotonic)
-    the list began to be refused.
-    """
-
-    targets: tuple[Target, ...] = ()
-    groups: dict[TargetId, Listed] = field(default_factory=dict)
-    problems: tuple[str, ...] = ()
-    unknown: RemoteError | None = None
-    to_be_mended: tuple[Target, ...] = ()
-    complete: bool = True
-    refused_since: float | None = None
 
 
 class Catalogue:
@@ -202,77 +178,18 @@ class Catalogue:
             if scope.group:
                 # Its pushes are received all the same, and wait in its record until it can be looked at.
                 log.debug("group not read", group=str(scope), error=str(error))
-                return Listing(complete=error.status == _NOT_FOUND)
+                return Listing(complete=error.status == NOT_FOUND)
             # A passing error is raised, as the caller comes again and then gets a complete list. But a scope that is
             # gone, or that the worker has no role for, must not hold up all the others.
             is_passing = passes(classify(error)) and error.status != _FORBIDDEN
             if is_passing:
                 raise
             log.warning("groups not listed", scope=str(scope), error=str(error))
-            return self._not_listed(scope, error)
-        return _listing(groups, discover=scope.discover)
+            before = self._listings.get(scope, Listing())
+            return listing_without_list(scope, before, error, self._monotonic())
+        return listing_of(groups, discover=scope.discover)
 
     def _groups(self, scope: Scope) -> list[ContainerGroup]:
         if scope.group:
             return [self._lister.get(scope.group)]
         return list(self._lister.list(scope.subscription, scope.resource_group))
-
-    def _not_listed(self, scope: Scope, error: RemoteError) -> Listing:
-        """The listing to use for a scope that can't be listed."""
-        problems = (f"{scope} can't be listed: {error}",)
-        # Without discovery nothing depends on the list: a target of the file is read on its own.
-        is_gone = error.status == _NOT_FOUND
-        if is_gone or not scope.discover:
-            return Listing(problems=problems, complete=is_gone)
-        before, now = self._listings.get(scope, Listing()), self._monotonic()
-        since = now if before.refused_since is None else before.refused_since
-        if now - since < KEPT:
-            kept = f"{problems[0]}; what was found there before is kept up to date for {how_long_exactly(KEPT)}"
-            return replace(
-                before,
-                problems=(kept,) if before.targets else problems,
-                unknown=error,
-                complete=False,
-                refused_since=since,
-            )
-        if before.targets:
-            lost = [str(target.id) for target in before.targets]
-            log.error(
-                "groups are not kept up to date any more",
-                scope=str(scope),
-                targets=lost,
-                error=str(error),
-            )
-        dropped = (
-            f"{scope} has not been listed for {how_long_exactly(KEPT)}, "
-            f"so its groups are not kept up to date: {error}"
-        )
-        return Listing(
-            problems=(dropped,), unknown=error, complete=False, refused_since=since
-        )
-
-
-def _listing(groups: list[ContainerGroup], *, discover: bool) -> Listing:
-    targets: list[Target] = []
-    problems: list[str] = []
-    to_be_mended: list[Target] = []
-    for group in groups if discover else ():
-        target = target_from_tags(group.id, group.tags)
-        if isinstance(target, Target):
-            targets.append(target)
-        elif isinstance(target, BadTags):
-            problems += [f"{group.id}: {problem}" for problem in target.problems]
-            to_be_mended.append(Target(group.id, everything=AnyTag(), source="tags"))
-    for problem in problems:
-        log.error("resource tags are not a valid policy", problem=problem)
-    return Listing(
-        targets=tuple(targets),
-        groups={group.id: _listed(group) for group in groups},
-        problems=tuple(problems),
-        to_be_mended=tuple(to_be_mended),
-    )
-
-
-def _listed(group: ContainerGroup) -> Listed:
-    is_held = hold_reason(group.tags) is not None
-    return Listed(group.images, held=is_held, in_transition=group.in_transition)
