@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from textwrap import indent
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from shared.printable import printable_json
-from worker.commands.naming import GROUP_HELP, complete_group, find_group
+from worker.commands.letters import (
+    ID_HELP,
+    chosen_of,
+    filters,
+    leased,
+    meant,
+    meant_by,
+    short_target,
+)
 from worker.commands.output import (
     console,
     count_of,
@@ -27,23 +33,6 @@ if TYPE_CHECKING:
     from shared.message import UpdateMessage
     from worker.controller.dead_letters import Letter
     from worker.wiring import Deployment
-
-ID_HELP = "An ID may be shortened as long as it is unambiguous; the id of the push works as well."
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def filters(command: Command) -> Command:
-    """The options that say which letters are meant."""
-    of_group = click.option(
-        "--group",
-        metavar="GROUP",
-        shell_complete=complete_group,
-        help=f"Only letters of this group. {GROUP_HELP}",
-    )
-    of_code = click.option(
-        "--code", metavar="CODE", help="Only letters with this code, as CrashLoop."
-    )
-    return of_code(of_group(command))
 
 
 @click.group("dead-letters", short_help="Failed messages: list, show, redrive, purge.")
@@ -60,8 +49,8 @@ def list_(
 ) -> None:
     """List the dead letters, oldest first."""
     deployment: Deployment = context.obj()
-    is_meant = _meant(deployment, code, group)
-    with _leased(deployment) as letters:
+    is_meant = meant(deployment, code, group)
+    with leased(deployment) as letters:
         chosen = [letter for letter in letters if is_meant(letter)]
         summaries = [letter.summary() for letter in chosen]
         dates = [when(letter.dead_lettered_at) for letter in chosen]
@@ -74,7 +63,7 @@ def list_(
             one["code"],
             date,
             one["image"] or "",
-            _short(one["target"]),
+            short_target(one["target"]),
             one["detail"],
             one["attempts"],
         )
@@ -101,8 +90,8 @@ def show(context: click.Context, *, letter_id: str, as_json: bool) -> None:
     """`aci-hooks dead-letters show ID`."""
     from worker.failures.advice import what_to_do
 
-    with _leased(context.obj()) as letters:
-        letter, *others = _chosen(letters, (letter_id,))
+    with leased(context.obj()) as letters:
+        letter, *others = chosen_of(letters, (letter_id,))
     if others:
         print_line(
             f"{len(others)} more of this push, on other groups: see `dead-letters list`",
@@ -164,8 +153,8 @@ def redrive(
     from worker.controller.dead_letters import redrive as redrive_letters
 
     deployment: Deployment = context.obj()
-    with _leased(deployment) as letters:
-        chosen = _meant_by(
+    with leased(deployment) as letters:
+        chosen = meant_by(
             deployment,
             letters,
             letter_ids,
@@ -212,8 +201,8 @@ def purge(
     from worker.controller.dead_letters import purge as purge_letters
 
     deployment: Deployment = context.obj()
-    with _leased(deployment) as letters:
-        chosen = _meant_by(
+    with leased(deployment) as letters:
+        chosen = meant_by(
             deployment,
             letters,
             letter_ids,
@@ -224,7 +213,7 @@ def purge(
     if chosen and not yes:
         _ask(chosen)
     # Nobody keeps letters leased while a person thinks: they are taken again, as far as they are still there.
-    with _leased(deployment) as letters:
+    with leased(deployment) as letters:
         ids = {letter.id for letter in chosen}
         still = [letter for letter in letters if letter.id in ids]
         left = purge_letters(still, deployment.poison)
@@ -235,7 +224,7 @@ def _ask(chosen: list[Letter]) -> None:
     for letter in chosen:
         one = letter.summary()
         print_line(
-            f"{one['id']}  {one['code']}  {one['image'] or ''}  {_short(one['target'])}",
+            f"{one['id']}  {one['code']}  {one['image'] or ''}  {short_target(one['target'])}",
             err=True,
         )
     question = f"Delete {count_of(len(chosen), 'dead letter')} for good?"
@@ -247,22 +236,6 @@ def _ask(chosen: list[Letter]) -> None:
         ) from None
     if not sure:
         raise click.ClickException("nothing was deleted")
-
-
-@contextmanager
-def _leased(deployment: Deployment) -> Iterator[list[Letter]]:
-    """All dead letters that are free; says so if another command has leased some."""
-    from worker.controller.dead_letters import leased_letters
-
-    with leased_letters(deployment.poison) as letters:
-        if (more := deployment.poison.count() - len(letters)) > 0:
-            are = "dead letter is" if more == 1 else "dead letters are"
-            again = deployment.settings.visibility_timeout
-            print_line(
-                f"{more} more {are} being processed by another command; try again in {again} s",
-                err=True,
-            )
-        yield letters
 
 
 def _report(
@@ -280,54 +253,6 @@ def _report(
         for letter_id, why in left.items():
             print_line(f"{letter_id}: {why}", err=True)
     sys.exit(1 if left else 0)
-
-
-def _short(target: dict[str, str] | None) -> str:
-    return f"{target['resource_group']}/{target['container_group']}" if target else ""
-
-
-def _meant(
-    deployment: Deployment, code: str | None, group: str | None
-) -> Callable[[Letter], bool]:
-    """Which letters the filters leave."""
-    target = find_group(deployment, group) if group else None
-
-    def is_meant(letter: Letter) -> bool:
-        of_code = code is None or str(letter.summary()["code"]).lower() == code.lower()
-        of_group = target is None or (
-            letter.message is not None and letter.message.target == target
-        )
-        return of_code and of_group
-
-    return is_meant
-
-
-def _meant_by(
-    deployment: Deployment,
-    letters: list[Letter],
-    letter_ids: tuple[str, ...],
-    *,
-    everything: bool,
-    code: str | None,
-    group: str | None,
-) -> list[Letter]:
-    filtered = bool(code or group)
-    if (everything and letter_ids) or not (everything or letter_ids or filtered):
-        raise click.UsageError(
-            "Give the ids of dead letters, --code or --group, or --all."
-        )
-    named = _chosen(letters, letter_ids) if letter_ids else letters
-    is_meant = _meant(deployment, code, group)
-    return [letter for letter in named if is_meant(letter)]
-
-
-def _chosen(letters: list[Letter], letter_ids: tuple[str, ...]) -> list[Letter]:
-    from worker.controller.dead_letters import find
-
-    try:
-        return find(letters, letter_ids)
-    except LookupError as error:
-        raise click.ClickException(f"{error}; see `dead-letters list`") from error
 
 
 def _forgive(deployment: Deployment, message: UpdateMessage) -> None:
