@@ -13,12 +13,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ingress.front import Application
+from ingress.heads import WEBHOOKS
 from shared import tracing
 from shared.telemetry import trace_id
 from shared.tracing import Attributes, Span
-
-_PREFIX = "/webhooks/"
-
 
 PROVEN = "aci_hooks.proven"
 """The environ's key for what the application calls once the sender is proven: the span then begins, in that thread."""
@@ -44,10 +42,10 @@ class Traced:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         """Answer a request."""
         path = str(environ["PATH_INFO"])
-        if not path.startswith(_PREFIX) or not tracing.is_on():
+        if not path.startswith(WEBHOOKS) or not tracing.is_on():
             return self._app(environ, start_response)
-        sender = path.removeprefix(_PREFIX).partition("/")[0]
-        route = f"{_PREFIX}{sender if sender in self._senders else '{sender}'}"
+        sender = path.removeprefix(WEBHOOKS).partition("/")[0]
+        route = f"{WEBHOOKS}{sender if sender in self._senders else '{sender}'}"
         with ExitStack() as open_spans:
             request = _Request(environ, route, self._now(), open_spans)
             return self._app(
