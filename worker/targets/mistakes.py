@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from worker.targets.document import Document, Path
+from worker.targets.kinds import LONG, SHORT
 from worker.targets.model import (
     DiscoverModel,
     RegistryModel,
@@ -16,7 +17,7 @@ from worker.targets.model import (
     TargetsModel,
 )
 from worker.targets.notify_model import RecipientModel
-from worker.targets.policy_model import LONG, SHORT, PolicyModel
+from worker.targets.policy_model import PolicyModel
 from worker.targets.strict import MISTAKE, Strict
 
 _NAME = "must be a name of 1 to 128 characters without slashes or spaces"
