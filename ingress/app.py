@@ -1,4 +1,8 @@
-"""The ingress over HTTP: routes, limits and answers. The one importer of Flask."""
+"""The ingress over HTTP: routes, limits and answers. The one importer of Flask.
+
+What a delivery means is decided in ingress.receiver, which knows no HTTP. ingress.front stands before this application
+and gives it whole requests.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,7 @@ from werkzeug.exceptions import (
 
 from ingress import problems
 from ingress.composition import receiver_of
+from ingress.delivery import Delivery
 from ingress.delivery_log import record_delivery
 from ingress.front import ARRIVED, NoRoom
 from ingress.heads import WEBHOOKS, head_of, is_too_large
@@ -58,11 +63,12 @@ class Ingress(Flask):
         if not is_delivery:
             return False
         sender, _, token = path.removeprefix(WEBHOOKS).partition("/")
-        if sender not in self._receiver.senders or is_too_large(
-            environ.get("CONTENT_LENGTH"), self._max_body
-        ):
+        is_served = sender in self._receiver.senders
+        length = environ.get("CONTENT_LENGTH")
+        if not is_served or is_too_large(length, self._max_body):
             return False
         # A signature can be checked only with the body; a head without one, or with a wrong token, is refused now.
+        # PATH_INFO holds the path's bytes as Latin-1 (PEP 3333); a view gets the same decoded as UTF-8.
         head = head_of(sender, EnvironHeaders(environ), token.encode("latin-1"))
         return self._receiver.refusal(head) is None
 
@@ -89,36 +95,24 @@ def create_app(
 
 def _webhooks(receiver: Receiver, max_body: int) -> Blueprint:
     routes = Blueprint("webhooks", __name__)
+    # A `path`, because a token may contain slashes.
     path = f"{WEBHOOKS}<any({','.join(receiver.senders)}):sender>"
+    path_with_token = f"{path}/<path:token>"
 
+    # Flask would answer OPTIONS for each of these routes itself, before `consent` is asked.
     @routes.post(path, provide_automatic_options=False)
-    @routes.post(f"{path}/<path:token>", provide_automatic_options=False)
+    @routes.post(path_with_token, provide_automatic_options=False)
     def receive(sender: str, token: str | None = None) -> Response:
-        if is_too_large(request.headers.get("Content-Length"), max_body):
-            raise RequestEntityTooLarge
-        head = head_of(
-            sender, request.headers, (token or "").encode("utf-8", "replace")
-        )
-        answer: Reply | Problem | None = receiver.refusal(head)
-        if answer is None:
-            delivery = head.with_body(
-                _read_body(max_body), received_at=datetime.now(UTC)
-            )
-            arrived = request.environ.get(ARRIVED) or time.monotonic()
-            answer = receiver.receive(delivery, arrived, _begin_trace)
+        answer = _answer(receiver, max_body, sender, token)
         g.answer = answer
-        return (
-            _problem(answer)
-            if isinstance(answer, Problem)
-            else _json(answer.status, answer.body)
-        )
+        if isinstance(answer, Problem):
+            return _problem(answer)
+        return _json(answer.status, answer.body)
 
     @routes.route(path, methods=["OPTIONS"])
-    @routes.route(f"{path}/<path:token>", methods=["OPTIONS"])
+    @routes.route(path_with_token, methods=["OPTIONS"])
     def consent(sender: str, token: str | None = None) -> Response:
-        head = head_of(
-            sender, request.headers, (token or "").encode("utf-8", "replace")
-        )
+        head = _head(sender, token)
         headers = acr.consent(head)
         # Any other OPTIONS request learns only which methods there are, so it needs no secret.
         if headers and not receiver.knows(head):
@@ -130,6 +124,25 @@ def _webhooks(receiver: Receiver, max_body: int) -> Blueprint:
         return answer
 
     return routes
+
+
+def _answer(
+    receiver: Receiver, max_body: int, sender: str, token: str | None
+) -> Reply | Problem:
+    """The answer to the delivery that Flask holds at present. The head is judged before the body is read."""
+    if is_too_large(request.headers.get("Content-Length"), max_body):
+        raise RequestEntityTooLarge
+    head = _head(sender, token)
+    if refusal := receiver.refusal(head):
+        return refusal
+    delivery = head.with_body(_read_body(max_body), received_at=datetime.now(UTC))
+    # Only the front says when a request arrived; a test's client calls the application without it.
+    arrived = request.environ.get(ARRIVED) or time.monotonic()
+    return receiver.receive(delivery, arrived, _begin_trace)
+
+
+def _head(sender: str, token: str | None) -> Delivery:
+    return head_of(sender, request.headers, (token or "").encode("utf-8", "replace"))
 
 
 def _service(readiness: Readiness, receiver: Receiver) -> Blueprint:
@@ -159,7 +172,11 @@ def _service(readiness: Readiness, receiver: Receiver) -> Blueprint:
 
 
 def _read_body(limit: int) -> bytes:
-    """The raw body, never more than a byte beyond `limit` of it; raises HTTPException."""
+    """The raw body, never more than a byte beyond `limit` of it; raises HTTPException.
+
+    Not by `request.data`: where there is no Content-Length, as in a chunked request, werkzeug gives an empty body
+    unless the server promises to end the stream (werkzeug.wsgi.get_input_stream). Good deliveries would be malformed.
+    """
     try:
         body: bytes = request.environ["wsgi.input"].read(limit + 1)
     except NoRoom as error:
@@ -168,6 +185,7 @@ def _read_body(limit: int) -> bytes:
         raise BadRequest("the body is incomplete") from error
     if len(body) > limit:
         raise RequestEntityTooLarge
+    # The parser would most likely refuse it as well, but would blame the JSON.
     if len(body) < (request.content_length or 0):
         raise BadRequest("the body is shorter than its Content-Length")
     return body
@@ -175,6 +193,7 @@ def _read_body(limit: int) -> bytes:
 
 def _begin() -> None:
     g.started = time.monotonic()
+    # Every request gets a trace id for its line in the log, also one that never becomes a span.
     g.traceparent = new_traceparent(request.headers.get("traceparent"))
 
 
@@ -182,6 +201,7 @@ def _begin_trace() -> str:
     """The sender is proven, so the request is worth a span, if anything is traced; gives the traceparent of both."""
     if begin_span := request.environ.get(PROVEN):
         begin_span()
+        # Made again: from now on it continues the span that has just begun.
         g.traceparent = new_traceparent(request.headers.get("traceparent"))
     return str(g.traceparent)
 
@@ -198,7 +218,9 @@ def _give_up(error: Exception) -> Response:
 
 
 def _record(response: Response, receiver: Receiver) -> Response:
-    if not request.path.startswith(WEBHOOKS) or request.method == "OPTIONS":
+    # After every request, not in the view: a wrong method or an unknown sender never reaches one.
+    is_delivery = request.path.startswith(WEBHOOKS) and request.method != "OPTIONS"
+    if not is_delivery:
         return response
     answer = g.get("answer")
     record_delivery(

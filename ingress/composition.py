@@ -63,6 +63,7 @@ def _authorities(
 
 
 def _warn_of_unused_secrets(settings: IngressSettings) -> None:
+    # Whoever set such a secret believes that the sender's deliveries are checked by it.
     for name in sorted(settings.sender_secrets.keys() & SENDERS_WITHOUT_SECRETS):
         _log.warning(
             "unused setting",

@@ -49,6 +49,7 @@ def record_delivery(
 
 def _facts(response: Response, reply: Reply | None) -> dict[str, Any]:
     if reply is None:
+        # Read from the answer, because a refusal may come from the receiver, the framework or the handler of bugs.
         return {"detail": json.loads(response.get_data()).get("detail")}
     if reply.outcome != "queued":
         return {"reason": reply.body.get("reason")}

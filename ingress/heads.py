@@ -19,7 +19,8 @@ _LONGEST_LENGTH = 18
 
 
 def head_of(sender: str, headers: Headers, token: bytes) -> Delivery:
-    """The delivery before its body is read."""
+    """The delivery before its body is read. `token` is what the URL has behind the sender's name."""
+    # WSGI gives headers as Latin-1 (PEP 3333), so this restores the bytes that were sent.
     fields = [(name, value.encode("latin-1", "replace")) for name, value in headers]
     # Some senders add a slash at the URL's end. No token ends with one.
     return Delivery.of(
@@ -31,5 +32,6 @@ def is_too_large(length: str | None, limit: int) -> bool:
     """Whether a Content-Length announces a body of more bytes than the limit."""
     digits = (length or "").strip()
     is_number = digits.isascii() and digits.isdigit()
-    # Measured before it is read: Python takes its time over a number of thousands of digits, or refuses it.
+    # Measured before it is read: Python refuses more than 4300 digits with a ValueError, since reading a long number
+    # can take seconds (docs.python.org/3/library/stdtypes.html#integer-string-conversion-length-limitation).
     return is_number and (len(digits) > _LONGEST_LENGTH or int(digits) > limit)
