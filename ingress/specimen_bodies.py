@@ -128,6 +128,7 @@ def _distribution(pushed: Pushed) -> Json:
 
 def _artifactory(pushed: Pushed) -> Json:
     image = pushed.image
+    # By the vendor's repository path method: what the ingress has to undo, jpd_origin/repo_key/path.
     repository, slash, name = image.repository.partition("/")
     if not slash:
         raise ValueError(

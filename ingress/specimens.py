@@ -50,13 +50,21 @@ def own_proof(sender: str, secret: str, body: bytes) -> Headers:
 def _signed(
     header: str, algorithm: str, prefix: str = ""
 ) -> Callable[[str, bytes], Headers]:
-    return lambda secret, body: {
-        header: prefix + hmac.new(secret.encode(), body, algorithm).hexdigest()
-    }
+    """A proof by an HMAC of the body."""
+
+    def proof(secret: str, body: bytes) -> Headers:
+        return {header: prefix + hmac.new(secret.encode(), body, algorithm).hexdigest()}
+
+    return proof
 
 
 def _fixed(header: str) -> Callable[[str, bytes], Headers]:
-    return lambda secret, _body: {header: secret}
+    """A proof by the secret itself."""
+
+    def proof(secret: str, _body: bytes) -> Headers:
+        return {header: secret}
+
+    return proof
 
 
 _PROOFS: Mapping[str, Callable[[str, bytes], Headers]] = {

@@ -18,6 +18,8 @@ from shared import tracing
 from shared.telemetry import trace_id
 from shared.tracing import Attributes, Span
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+
 PROVEN = "aci_hooks.proven"
 """The environ's key for what the application calls once the sender is proven: the span then begins, in that thread."""
 
@@ -45,6 +47,7 @@ class Traced:
         if not path.startswith(WEBHOOKS) or not tracing.is_on():
             return self._app(environ, start_response)
         sender = path.removeprefix(WEBHOOKS).partition("/")[0]
+        # Of few values, as the conventions want a route, and without the token that may follow.
         route = f"{WEBHOOKS}{sender if sender in self._senders else '{sender}'}"
         with ExitStack() as open_spans:
             request = _Request(environ, route, self._now(), open_spans)
@@ -72,6 +75,7 @@ class _Request:
 
     def begin_span(self) -> None:
         """The sender is proven."""
+        # An invalid traceparent is left out, as W3C Trace Context §3.2 asks for: the span then begins a new trace.
         received = self._environ.get("HTTP_TRACEPARENT")
         self.span = self._open_spans.enter_context(
             tracing.span(
@@ -115,9 +119,5 @@ def _attributes(environ: dict[str, Any], route: str) -> Attributes:
 
 
 def _known_method(method: str) -> str:
-    # Anybody may send any word as a method; each would be another name of a span.
-    return (
-        method
-        if method in {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
-        else "_OTHER"
-    )
+    # Anybody may send any word as a method; each would be another name of a span. `_OTHER` is the conventions' word.
+    return method if method in _METHODS else "_OTHER"
