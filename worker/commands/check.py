@@ -5,7 +5,7 @@ The parts are in check_storage, check_targets and check_sources; check_command p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from worker.commands.check_sources import check_sources
 from worker.commands.check_storage import check_storage
 from worker.commands.check_targets import check_targets
 from worker.commands.finding import Finding
-from worker.targets.file import TargetsError
+from worker.targets.file import TargetsError, TargetsFile
 from worker.wiring import Deployment
 
 
@@ -36,23 +36,17 @@ def check(opening: Opening) -> Iterator[Finding]:
     try:
         settings = opening.settings
     except SettingsError as error:
-        yield from (
-            Finding("settings", problem, "FAILED") for problem in error.problems
-        )
+        yield from _failed("settings", error.problems)
         return
     yield Finding("settings")
     file = None
     try:
         if settings.targets_file:
-            file = TargetsSource(
-                Path(settings.targets_file), settings.subscription, lambda _: None
-            ).current()
+            file = _read(settings.targets_file, settings.subscription)
             yield Finding("targets file", settings.targets_file)
     except TargetsError as error:
-        yield from (
-            Finding("targets file", problem, "FAILED")
-            for problem in str(error).splitlines()
-        )
+        yield from _failed("targets file", str(error).splitlines())
+        # The deployment can't be opened with a broken file. Storage can be looked at all the same.
         yield from check_storage(settings)
         return
     yield from check_storage(settings)
@@ -60,3 +54,14 @@ def check(opening: Opening) -> Iterator[Finding]:
     yield from check_targets(deployment)
     if file:
         yield from check_sources(deployment, file)
+
+
+def _read(path: str, subscription: str | None) -> TargetsFile:
+    def ignore_changes(_file: TargetsFile) -> None:
+        """The file is read once: nobody has to hear of a later version."""
+
+    return TargetsSource(Path(path), subscription, ignore_changes).current()
+
+
+def _failed(what: str, problems: Iterable[str]) -> Iterator[Finding]:
+    return (Finding(what, problem, "FAILED") for problem in problems)

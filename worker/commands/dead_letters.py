@@ -12,11 +12,10 @@ import click
 from shared.printable import printable_json
 from worker.commands.letters import (
     ID_HELP,
-    chosen_of,
+    Choice,
+    by_ids,
     filters,
     leased,
-    meant,
-    meant_by,
     short_target,
 )
 from worker.commands.output import (
@@ -30,7 +29,7 @@ from worker.commands.output import (
 )
 
 if TYPE_CHECKING:
-    from shared.message import UpdateMessage
+    from shared.message import DeadLetter, UpdateMessage
     from worker.controller.dead_letters import Letter
     from worker.wiring import Deployment
 
@@ -49,7 +48,7 @@ def list_(
 ) -> None:
     """List the dead letters, oldest first."""
     deployment: Deployment = context.obj()
-    is_meant = meant(deployment, code, group)
+    is_meant = Choice(code=code, group=group).filter(deployment)
     with leased(deployment) as letters:
         chosen = [letter for letter in letters if is_meant(letter)]
         summaries = [letter.summary() for letter in chosen]
@@ -88,28 +87,34 @@ def list_(
 @click.pass_context
 def show(context: click.Context, *, letter_id: str, as_json: bool) -> None:
     """`aci-hooks dead-letters show ID`."""
-    from worker.failures.advice import what_to_do
-
     with leased(context.obj()) as letters:
-        letter, *others = chosen_of(letters, (letter_id,))
+        letter, *others = by_ids(letters, (letter_id,))
     if others:
         print_line(
             f"{len(others)} more of this push, on other groups: see `dead-letters list`",
             err=True,
         )
     content = letter.content
-    if isinstance(content, str):
-        print_line(
-            json.dumps(content)
-            if as_json
-            else f"not a dead letter of aci-hooks; its raw text:\n{content}"
-        )
-        if not as_json:
-            print_line(f"what to do: {what_to_do('Undecodable')}")
-        return
-    if as_json:
+    if as_json and isinstance(content, str):
+        print_line(json.dumps(content))
+    elif as_json:
         click.echo(printable_json(content.model_dump_json()))
-        return
+    elif isinstance(content, str):
+        _print_raw(content)
+    else:
+        _print_letter(content)
+
+
+def _print_raw(content: str) -> None:
+    from worker.failures.advice import what_to_do
+
+    print_line(f"not a dead letter of aci-hooks; its raw text:\n{content}")
+    print_line(f"what to do: {what_to_do('Undecodable')}")
+
+
+def _print_letter(content: DeadLetter) -> None:
+    from worker.failures.advice import what_to_do
+
     print_line(
         f"{content.reason} ({content.code}), at {when(content.dead_lettered_at)} UTC: {content.detail}"
     )
@@ -120,7 +125,8 @@ def show(context: click.Context, *, letter_id: str, as_json: bool) -> None:
         )
     rest = content.model_copy(update={"log": None}).model_dump_json()
     document = printable_json(rest)
-    # Its own writer would bring back what was escaped.
+    # rich reads the document and writes it again. Without ensure_ascii, control characters, which are escapes by now,
+    # would be characters again. Where nothing was escaped, other alphabets stay readable.
     console().print_json(document, ensure_ascii=document != rest)
 
 
@@ -152,16 +158,10 @@ def redrive(
     """`aci-hooks dead-letters redrive ID…`."""
     from worker.controller.dead_letters import redrive as redrive_letters
 
+    choice = Choice(letter_ids, everything, code, group)
     deployment: Deployment = context.obj()
     with leased(deployment) as letters:
-        chosen = meant_by(
-            deployment,
-            letters,
-            letter_ids,
-            everything=everything,
-            code=code,
-            group=group,
-        )
+        chosen = choice.of(deployment, letters)
         left = redrive_letters(
             chosen,
             deployment.updates,
@@ -200,19 +200,14 @@ def purge(
     """`aci-hooks dead-letters purge ID…`."""
     from worker.controller.dead_letters import purge as purge_letters
 
+    choice = Choice(letter_ids, everything, code, group)
     deployment: Deployment = context.obj()
     with leased(deployment) as letters:
-        chosen = meant_by(
-            deployment,
-            letters,
-            letter_ids,
-            everything=everything,
-            code=code,
-            group=group,
-        )
+        chosen = choice.of(deployment, letters)
     if chosen and not yes:
         _ask(chosen)
-    # Nobody keeps letters leased while a person thinks: they are taken again, as far as they are still there.
+    # No letter stays leased while a person thinks. The lease would run out, and then the deletion would fail; so they
+    # are leased again, as far as they are still there. What has come meanwhile is not among the ids, and is kept.
     with leased(deployment) as letters:
         ids = {letter.id for letter in chosen}
         still = [letter for letter in letters if letter.id in ids]
@@ -230,7 +225,7 @@ def _ask(chosen: list[Letter]) -> None:
     question = f"Delete {count_of(len(chosen), 'dead letter')} for good?"
     try:
         sure = click.confirm(question, err=True)
-    except click.Abort:  # nobody is there to answer
+    except click.Abort:  # nobody is there to answer: a script, or Ctrl-C
         raise click.ClickException(
             "nothing was deleted; say --yes to delete without a question"
         ) from None
@@ -258,7 +253,8 @@ def _report(
 def _forgive(deployment: Deployment, message: UpdateMessage) -> None:
     from worker.ports import Conflict
 
-    # Until nobody has written the record in between. A push that never reached a target has failed in no record.
+    # Until nobody has written the record in between: a worker may be writing it all the time. A push that never reached
+    # a target has failed in no record.
     while message.target:
         record, etag = deployment.records.load(message.target)
         forgiven = record.forgive(message.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -39,6 +40,7 @@ def leased(deployment: Deployment) -> Iterator[list[Letter]]:
     from worker.controller.dead_letters import leased_letters
 
     with leased_letters(deployment.poison) as letters:
+        # The queue counts leased letters, too, and nothing shows what is in them. Silence would look like "no others".
         if (more := deployment.poison.count() - len(letters)) > 0:
             are = "dead letter is" if more == 1 else "dead letters are"
             again = deployment.settings.visibility_timeout
@@ -49,42 +51,48 @@ def leased(deployment: Deployment) -> Iterator[list[Letter]]:
         yield letters
 
 
-def meant(
-    deployment: Deployment, code: str | None, group: str | None
-) -> Callable[[Letter], bool]:
-    """Which letters the filters leave."""
-    target = find_group(deployment, group) if group else None
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What somebody says of the letters that are meant: some of them by their ids, or all; and the filters."""
 
-    def is_meant(letter: Letter) -> bool:
-        of_code = code is None or str(letter.summary()["code"]).lower() == code.lower()
-        of_group = target is None or (
-            letter.message is not None and letter.message.target == target
-        )
-        return of_code and of_group
+    ids: tuple[str, ...] = ()
+    everything: bool = False
+    code: str | None = None
+    group: str | None = None
 
-    return is_meant
+    def of(self, deployment: Deployment, letters: list[Letter]) -> list[Letter]:
+        """The letters that are meant; raises UsageError if nothing says which, and ClickException for unknown ids."""
+        self._check()
+        named = by_ids(letters, self.ids) if self.ids else letters
+        is_meant = self.filter(deployment)
+        return [letter for letter in named if is_meant(letter)]
+
+    def _check(self) -> None:
+        is_contradictory = self.everything and bool(self.ids)
+        # `purge` without an argument must not be a short form of `purge --all`.
+        says_which = self.everything or self.ids or self.code or self.group
+        if is_contradictory or not says_which:
+            raise click.UsageError(
+                "Give the ids of dead letters, --code or --group, or --all."
+            )
+
+    def filter(self, deployment: Deployment) -> Callable[[Letter], bool]:
+        """Whether the filters leave a letter."""
+        target = find_group(deployment, self.group) if self.group else None
+        code = self.code.lower() if self.code is not None else None
+
+        def is_meant(letter: Letter) -> bool:
+            if code is not None and str(letter.summary()["code"]).lower() != code:
+                return False
+            # A letter that can't be decoded, or whose push never reached a group, is of no group.
+            message = letter.message
+            return target is None or (message is not None and message.target == target)
+
+        return is_meant
 
 
-def meant_by(
-    deployment: Deployment,
-    letters: list[Letter],
-    letter_ids: tuple[str, ...],
-    *,
-    everything: bool,
-    code: str | None,
-    group: str | None,
-) -> list[Letter]:
-    filtered = bool(code or group)
-    if (everything and letter_ids) or not (everything or letter_ids or filtered):
-        raise click.UsageError(
-            "Give the ids of dead letters, --code or --group, or --all."
-        )
-    named = chosen_of(letters, letter_ids) if letter_ids else letters
-    is_meant = meant(deployment, code, group)
-    return [letter for letter in named if is_meant(letter)]
-
-
-def chosen_of(letters: list[Letter], letter_ids: tuple[str, ...]) -> list[Letter]:
+def by_ids(letters: list[Letter], letter_ids: tuple[str, ...]) -> list[Letter]:
+    """The letters with these ids; raises ClickException if one is unknown or ambiguous."""
     from worker.controller.dead_letters import find
 
     try:
@@ -94,4 +102,5 @@ def chosen_of(letters: list[Letter], letter_ids: tuple[str, ...]) -> list[Letter
 
 
 def short_target(target: dict[str, str] | None) -> str:
+    """A target as a table shows it, without its subscription."""
     return f"{target['resource_group']}/{target['container_group']}" if target else ""
