@@ -57,7 +57,7 @@ def check(opening: Opening) -> Iterator[Finding]:
 
 
 def _read(path: str, subscription: str | None) -> TargetsFile:
-    def ignore_changes(_file: TargetsFile) -> None:
+    def ignore_changes(_later: TargetsFile | TargetsError) -> None:
         """The file is read once: nobody has to hear of a later version."""
 
     return TargetsSource(Path(path), subscription, ignore_changes).current()

@@ -39,14 +39,13 @@ def _check_recipient(
     deployment: Deployment, recipient: Recipient, place: str
 ) -> tuple[str, State]:
     try:
+        # Nothing is sent: `aci-hooks notify-test` does that. The URL is a secret, so only the service's name is told.
         service = destination_of(deployment.secrets.read(recipient.source, place)).name
     except Unfit as error:
         return (
             f"nothing can be sent to the URL in {recipient.source}: {error}",
             "FAILED",
         )
+    outcomes = ", ".join(word for word in OUTCOMES if word in recipient.on)
     groups = f" of {', '.join(recipient.groups)}" if recipient.groups else ""
-    return (
-        f"{service}: {', '.join(word for word in OUTCOMES if word in recipient.on)}{groups}",
-        "ok",
-    )
+    return f"{service}: {outcomes}{groups}", "ok"

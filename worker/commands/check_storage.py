@@ -69,7 +69,7 @@ def _check_foreign(records: Records) -> Iterator[Finding]:
 
 def _look_at(settings: WorkerSettings, place: _Place) -> tuple[str, State]:
     store = place.store
-    # First of all: without the role the other questions are refused as well, and would not say which action is missing.
+    # Asked first: without the role the other questions are refused as well, and would not say which action is missing.
     if missing := store.missing_actions():
         actions = "; ".join(map(explained, missing))
         return f"the role lacks, on {store.name}: {actions}", "FAILED"

@@ -21,6 +21,7 @@ from worker.wiring import Deployment
 def check_targets(deployment: Deployment) -> Iterator[Finding]:
     """Each target, and each place whose groups could not be listed."""
     unseen = []
+    # Some errors are raised, others become problems of the catalogue: a scope that is refused keeps the others listed.
     try:
         deployment.catalogue.known()
     except RemoteError as error:
@@ -61,21 +62,24 @@ def _check_target(
     yield from (Finding(what, hint, "hint") for hint in tags_for_later(group.tags))
     if missing := right.missing(group):
         yield Finding("crash logs", missing, "hint")
-    policies = [
-        f"{name} {rule.policy}"
-        for name in group.images
-        if (rule := target.rule_for(name))
-    ]
-    said = [*policies, *_promised(target, group)]
+    said = [*_policies(target, group), *_promised(target, group)]
     if held := held_back(record, group):
         yield Finding(what, "; ".join([*held, *said]), "HELD")
     elif not problems:
         yield Finding(what, "; ".join(said))
 
 
+def _policies(target: Target, group: ContainerGroup) -> Iterator[str]:
+    for name in group.images:
+        if rule := target.rule_for(name):
+            yield f"{name} {rule.policy}"
+
+
 def _promised(target: Target, group: ContainerGroup) -> Iterator[str]:
     """What can't be checked, as Azure withholds it: only the targets file can promise that nothing is missing."""
     for path in group.withheld():
+        # Not even the names of a secret volume's files come back in a GET. A PUT replaces the volume by those that are
+        # configured, and a file that somebody forgot to name would be gone.
         files = sorted(
             name for name in target.secrets if is_file(name) and provides(name, path)
         )
@@ -96,9 +100,12 @@ def _problems(
     missing = missing_secrets(group.withheld(), target.secrets.keys())
     if missing:
         yield f"Azure withholds secrets that are not configured: {', '.join(missing)}"
+    # A configured secret that Azure does not withhold is not used, which is no problem by itself. One that resembles a
+    # missing one is most likely that one, misspelt.
     for path in sorted(target.secrets.keys() - group.withheld()):
         if near := get_close_matches(path, missing, 1):
             yield f"{path} is configured but is not a secret of this group; did you mean {near[0]}?"
+    # Read, as only that shows that the file is there or that Key Vault lets the worker in. The values are not kept.
     try:
         deployment.secrets.resolve(target.secrets)
     except RemoteError as error:

@@ -94,20 +94,20 @@ def show(context: click.Context, *, letter_id: str, as_json: bool) -> None:
             f"{len(others)} more of this push, on other groups: see `dead-letters list`",
             err=True,
         )
-    content = letter.content
-    if as_json and isinstance(content, str):
-        print_line(json.dumps(content))
+    if isinstance(letter.content, str):
+        _print_raw(letter.content, as_json=as_json)
     elif as_json:
-        click.echo(printable_json(content.model_dump_json()))
-    elif isinstance(content, str):
-        _print_raw(content)
+        click.echo(printable_json(letter.content.model_dump_json()))
     else:
-        _print_letter(content)
+        _print_letter(letter.content)
 
 
-def _print_raw(content: str) -> None:
+def _print_raw(content: str, *, as_json: bool) -> None:
     from worker.failures.advice import what_to_do
 
+    if as_json:
+        print_line(json.dumps(content))
+        return
     print_line(f"not a dead letter of aci-hooks; its raw text:\n{content}")
     print_line(f"what to do: {what_to_do('Undecodable')}")
 
