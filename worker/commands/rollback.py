@@ -86,10 +86,12 @@ def rollback(
     if as_json:
         told = {"images": images, "dropped": dropped}
         print_json({"id": message_id, "target": target.model_dump(), **told})
-        return
-    print_line(
-        f"{target} goes back to {', '.join(images)}, and is held there until `aci-hooks release {group}`"
-    )
+    else:
+        _print(f"{target} goes back to {', '.join(images)}", group, dropped)
+
+
+def _print(what: str, group: str, dropped: list[str]) -> None:
+    print_line(f"{what}, and is held there until `aci-hooks release {group}`")
     if dropped:
         print_line(f"not rolled out any more: {', '.join(dropped)}")
 

@@ -70,9 +70,9 @@ def status(
         console().print(groups_shown(found) if found else "no targets")
         print_line(_queues(deployment))
         _say_unlisted(deployment)
-    sys.exit(
-        1 if any(one.unread for one in found) or deployment.catalogue.problems() else 0
-    )
+    # Trouble in a group is no failure of this command. That something could not be looked at is one.
+    is_incomplete = any(one.unread for one in found) or deployment.catalogue.problems()
+    sys.exit(1 if is_incomplete else 0)
 
 
 def look(
@@ -127,7 +127,8 @@ def _watch(
 
     out = console()
     # Whatever is no screen can't be drawn over: a file and a pipe get one view after the other.
-    if as_json or not out.is_terminal or out.is_dumb_terminal:
+    is_screen = out.is_terminal and not out.is_dumb_terminal
+    if as_json or not is_screen:
         while True:
             found = look(deployment, targets, doing=None)
             if as_json:

@@ -36,14 +36,15 @@ def groups_shown(found: Sequence[Status]) -> Group:
     from rich.console import Group
 
     name_of = names_of(one.target for one in found)
-    told = ((one, why) for one in found for why in _why(one))
-    reasons = [
-        text(name_of(one.target), "bold").append(text(f": {why}")) for one, why in told
-    ]
-    shown = (
-        _table(found, name_of) if console().width >= ROOMY else _blocks(found, name_of)
-    )
-    return Group(shown, *(text(""), *reasons, text("")) if reasons else ())
+    reasons = []
+    for one in found:
+        name = text(name_of(one.target), "bold")
+        reasons += [name.copy().append(text(f": {why}")) for why in _why(one)]
+    is_roomy = console().width >= ROOMY
+    shown = _table(found, name_of) if is_roomy else _blocks(found, name_of)
+    if not reasons:
+        return Group(shown)
+    return Group(shown, text(""), *reasons, text(""))
 
 
 def _why(one: Status) -> Iterator[str]:
@@ -76,29 +77,23 @@ def _blocks(found: Sequence[Status], name_of: Callable[[TargetId], str]) -> Grou
     for one in found:
         cells = _row(one, name_of)
         lines.append(text("  ").join(cell for cell in cells[:TITLED] if cell))
-        rest = zip(COLUMNS[TITLED:], cells[TITLED:], strict=True)
-        # What is held or waits says so itself.
-        named = [
-            (f"{name}: " if name != "held or waiting" else "", cell)
-            for name, cell in rest
-            if cell
-        ]
-        lines += [
-            Padding(text(name).append(cell), (0, 0, 0, 2)) for name, cell in named
-        ]
+        for column, cell in zip(COLUMNS[TITLED:], cells[TITLED:], strict=True):
+            if cell:
+                # What is held or waits says so itself.
+                label = "" if column == "held or waiting" else f"{column}: "
+                lines.append(Padding(text(label).append(cell), (0, 0, 0, 2)))
     return Group(*lines)
 
 
 def _row(one: Status, name_of: Callable[[TargetId], str]) -> list[Any]:
-    now = datetime.now(UTC)
     rollout = last = ""
     if one.rollout:
-        # Another machine's clock has written the times, so they may seem to lie in the future.
-        age = how_long(max(0.0, (now - one.rollout.since).total_seconds()))
+        age = _age(one.rollout.since)
         rollout = f"{one.rollout.image}, {one.rollout.phase}, since {age}"
     if one.last:
-        age = how_long(max(0.0, (now - one.last.at).total_seconds()))
-        last = f"{one.last.result} {one.last.image.rpartition('/')[2]}, {age} ago"
+        # Without registry and namespace, which most groups share and the column has no room for.
+        image = one.last.image.rpartition("/")[2]
+        last = f"{one.last.result} {image}, {_age(one.last.at)} ago"
     waiting = f"waiting: {', '.join(one.waiting)}" if one.waiting else ""
     kept_back = "; ".join(filter(None, (one.held, waiting)))
     return [
@@ -110,6 +105,11 @@ def _row(one: Status, name_of: Callable[[TargetId], str]) -> list[Any]:
         text(kept_back),
         text(last),
     ]
+
+
+def _age(at: datetime) -> str:
+    # Another machine's clock has written the time, so it may seem to lie in the future.
+    return how_long(max(0.0, (datetime.now(UTC) - at).total_seconds()))
 
 
 def _runs(one: Status) -> Any:

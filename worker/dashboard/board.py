@@ -76,6 +76,7 @@ class Board:
         self, name: str, began: float, fingerprint_of: Callable[[State], Hashable]
     ) -> None:
         """A round that began then is over. The state gets a new number if its fingerprint is another than before."""
+        # Once a round, not at each update: a round of 200 groups would otherwise send every viewer 200 new pages.
         with self._changed:
             fingerprint = fingerprint_of(self._state)
             if fingerprint != self._fingerprint:
@@ -91,6 +92,7 @@ class Board:
 
     def shown_after_rounds(self, since: float, patience: float) -> Shown:
         """The same, once every thread has ended a round that began since then; or after `patience` seconds."""
+        # A round that was under way already may have read a group before the viewer came, so it does not count.
         with self._changed:
             self._changed.wait_for(lambda: min(self._began.values()) >= since, patience)
             return Shown(self._state, self._version)

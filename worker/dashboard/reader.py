@@ -96,12 +96,7 @@ class Reader:
     def look_at_groups(self) -> None:
         """Find the targets, and read those groups whose turn it is."""
         sources = self._sources
-        self._read(
-            TARGETS,
-            lambda: {
-                "unlisted": tuple(sources.redact(one) for one in self._list_targets())
-            },
-        )
+        self._read(TARGETS, self._read_targets)
         targets = {target.id: target for target in sources.targets.all()}
         self._board.keep_groups(targets)
         turns = (
@@ -111,9 +106,12 @@ class Reader:
         chosen = next_turns(turns, sources.monotonic())
         side_by_side("group", self._read_group, chosen)
 
-    def _list_targets(self) -> tuple[str, ...]:
-        self._sources.targets.known()
-        return self._sources.targets.problems()
+    def _read_targets(self) -> Mapping[str, object]:
+        sources = self._sources
+        # Asked for its side effect: the list of groups is renewed if it is too old, and this raises if it can't be.
+        sources.targets.known()
+        problems = sources.targets.problems()
+        return {"unlisted": tuple(sources.redact(problem) for problem in problems)}
 
     def _read(self, what: str, read: Callable[[], Mapping[str, object]]) -> None:
         """Read something as a whole. Where that fails, what was read before stays."""
@@ -154,6 +152,7 @@ class Reader:
             self._versions.forget(target)
             self._board.update_group(target, record=None, of_record=Reading())
         trace = sources.records.trace()
+        # Replaced as a whole, so that the records of former targets, which no group stands for, go as well.
         records = {
             target: record
             for target, record in self._board.state.records.items()
@@ -173,6 +172,7 @@ class Reader:
             self._versions.failed(target, listed, sources.monotonic())
             return
         self._versions.read(target, etag or "")
+        # Not None, which would count it among the groups that nobody has seen, for which there is a higher rate.
         if target in self._read_at:
             self._read_at[target] = float("-inf")
         self._board.update_group(
@@ -183,6 +183,8 @@ class Reader:
         )
 
     def _read_letters(self) -> Mapping[str, object]:
+        # A peek leases nothing: a page that is open all day must keep no letter from `dead-letters redrive`. It shows
+        # the 32 oldest at most (learn.microsoft.com/rest/api/storageservices/peek-messages), hence the count.
         poison = self._sources.poison
         dead = poison.count()
         letters = tuple(_letter(text) for text in poison.peek()) if dead else ()
@@ -197,14 +199,12 @@ class Reader:
         except RemoteError as error:
             why, now = sources.redact(str(error)), sources.now()
             self._board.update_group(target, of_group=before.of_group.failed(why, now))
-        except Exception:  # an answer of a shape that nobody has seen yet must not blind everybody for all groups
+        # An answer of a shape that nobody has seen yet must not blind everybody for all groups.
+        except Exception:
             log.exception("a group can't be shown", target=str(target))
-            self._board.update_group(
-                target,
-                of_group=before.of_group.failed(
-                    "Azure's answer can't be understood", sources.now()
-                ),
-            )
+            why = "Azure's answer can't be understood"
+            of_group = before.of_group.failed(why, sources.now())
+            self._board.update_group(target, of_group=of_group)
         else:
             rules = found if isinstance(found, Target) else before.rules
             self._board.update_group(
@@ -238,6 +238,7 @@ class Reader:
                 self.round(name, look)
                 stopping.wait(TICK)
             else:
+                # Short, because the first viewer after a while waits for a round.
                 stopping.wait(_IDLE)
 
 
