@@ -77,21 +77,21 @@ class Catalogue:
         """The same by the list as it is, however old."""
         images = {target: group.images for target, group in self.listed().items()}
         # A group with invalid tags receives its pushes all the same: they wait until somebody corrects the tags.
-        to_be_mended = [
-            target for listing in self._listed() for target in listing.to_be_mended
-        ]
+        to_be_mended: list[Target] = []
+        for listing in self._listed():
+            to_be_mended += listing.to_be_mended
         return find_targets(image.name, merge(self.all(), to_be_mended), images)
 
     def listed(self) -> dict[TargetId, Listed]:
         """The groups of the last list."""
-        return {
-            target: group
-            for listing in self._listed()
-            for target, group in listing.groups.items()
-        }
+        groups: dict[TargetId, Listed] = {}
+        for listing in self._listed():
+            groups |= listing.groups
+        return groups
 
     def is_gone(self, target: TargetId) -> bool:
         """Is this group missing from the last list of every scope that covers it? Incomplete lists prove nothing."""
+        # Taken once: another thread may put a newer dictionary in its place.
         listings = self._listings
         covering = [
             listings[scope]
@@ -128,16 +128,17 @@ class Catalogue:
 
     def all(self) -> tuple[Target, ...]:
         """Every target that is known now."""
-        discovered = [
-            target for listing in self._listed() for target in listing.targets
-        ]
+        discovered: list[Target] = []
+        for listing in self._listed():
+            discovered += listing.targets
         return merge(self._configured(), discovered)
 
     def problems(self) -> tuple[str, ...]:
         """Why groups are not targets, a sentence each: invalid tags, and scopes that can't be listed."""
-        return tuple(
-            problem for listing in self._listed() for problem in listing.problems
-        )
+        problems: list[str] = []
+        for listing in self._listed():
+            problems += listing.problems
+        return tuple(problems)
 
     def _listed(self) -> list[Listing]:
         """The listings of the present scopes, as far as there are any."""
@@ -154,6 +155,7 @@ class Catalogue:
 
     def _renew(self, good_for: float) -> None:
         """List the groups if the list is older than that, unless another thread does: then wait for that one."""
+        # Read each time: a newer targets file may name other places, whose groups must not be missing for a minute.
         scopes, since = self._scopes(), self._monotonic() - good_for
         if self._is_current(scopes, since):
             return
@@ -161,6 +163,7 @@ class Catalogue:
             # Checked again: another thread may have listed the groups while this one waited.
             if self._is_current(scopes, since):
                 return
+            # The time of the beginning: what happens while the groups are listed may not be in the list.
             begun_at = self._monotonic()
             self._listings = {scope: self._list(scope) for scope in scopes}
             self._listed_at = begun_at

@@ -59,7 +59,9 @@ def listing_of(groups: list[ContainerGroup], *, discover: bool) -> Listing:
             targets.append(target)
         elif isinstance(target, BadTags):
             problems += [f"{group.id}: {problem}" for problem in target.problems]
+            # With a policy that admits everything: which of its pushes are wanted is decided once the tags are mended.
             to_be_mended.append(Target(group.id, everything=AnyTag(), source="tags"))
+    # Logged at each list for as long as it is so, since the group gets no updates meanwhile.
     for problem in problems:
         log.error("resource tags are not a valid policy", problem=problem)
     return Listing(
@@ -78,6 +80,8 @@ def listing_without_list(
     # Without discovery nothing depends on the list: a target of the file is read on its own.
     is_gone = error.status == NOT_FOUND
     if is_gone or not scope.discover:
+        # A resource group that does not exist contains nothing. A refused list proves nothing: with a role that may
+        # read groups and not list them, every group of the file would count as gone.
         return Listing(problems=problems, complete=is_gone)
     since = now if before.refused_since is None else before.refused_since
     if now - since < KEPT:
@@ -89,6 +93,7 @@ def listing_without_list(
             complete=False,
             refused_since=since,
         )
+    # Once: the listing that follows has no targets, and is the one before at the next refusal.
     if before.targets:
         lost = [str(target.id) for target in before.targets]
         log.error(

@@ -62,6 +62,7 @@ def parse_targets(
 ) -> TargetsFile:
     """Read a targets file's text; raises TargetsError with every problem in it. `name` is for the messages."""
     document = read_yaml(text)
+    # Not YAML: without data the model would only add that everything is missing.
     if document.data is None and document.problems:
         raise TargetsError(name, document.problems)
     # Everything is checked before anything is raised: who corrects a file wants to see all mistakes at once.
@@ -77,18 +78,13 @@ def parse_targets(
 
 
 def _build(model: TargetsModel, default_subscription: str) -> TargetsFile:
-    return TargetsFile(
-        targets=tuple(
-            _build_target(target, default_subscription) for target in model.targets
-        ),
-        discover=_build_discover(model.discover, default_subscription)
-        if model.discover
-        else None,
-        registries={
-            key: _build_registry(registry) for key, registry in model.registries.items()
-        },
-        notify=tuple(build_recipient(recipient) for recipient in model.notify),
-    )
+    targets = [_build_target(one, default_subscription) for one in model.targets]
+    discover = None
+    if model.discover:
+        discover = _build_discover(model.discover, default_subscription)
+    registries = {key: _build_registry(one) for key, one in model.registries.items()}
+    recipients = [build_recipient(recipient) for recipient in model.notify]
+    return TargetsFile(tuple(targets), discover, registries, tuple(recipients))
 
 
 def _build_registry(registry: RegistryModel) -> RegistryEntry:

@@ -10,6 +10,7 @@ from worker.targets.model import TargetsModel
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of the targets file."""
     schema = _without_null(TargetsModel.model_json_schema())
+    # What parse_targets checks for the file as a whole, which no model of a single key can say.
     enough = [{"required": ["targets"]}, {"required": ["discover"]}]
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return {**dialect, **schema, "anyOf": enough, "title": "aci-hooks targets file"}

@@ -51,7 +51,7 @@ def validate(
             _explain(detail)
             for detail in error.errors(include_url=False, include_input=False)
         ]
-    # Each place that an unknown key was probably meant for.
+    # Each place that an unknown key was probably meant for: `polcy` for `policy`.
     meant = {(*path[:-1], nearest) for path, _, nearest in mistakes if path}
     for path, what, nearest in mistakes:
         # A misspelt key is one mistake, not also a missing one.
@@ -80,7 +80,7 @@ def _explain(error: Any) -> tuple[Path, str, str | None]:
 
 
 def _model_at(path: Path) -> type[Strict]:
-    """The model that the last part of `path` is a key of."""
+    """The model that the last part of `path` is a key of. pydantic tells the place of an unknown key, not its model."""
     match path:
         case ("targets", _, _):
             return TargetModel

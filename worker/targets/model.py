@@ -149,11 +149,8 @@ class TargetsModel(Strict):
                 raise mistake(
                     f"the scheme of {key} is that of the whole host: write it under {host}"
                 )
-            if (
-                registry.identity
-                and registry.scheme == "http"
-                and not is_local(host_of(host))
-            ):
+            is_unencrypted = registry.scheme == "http" and not is_local(host_of(host))
+            if registry.identity and is_unencrypted:
                 raise mistake(
                     f"{key}: identity needs https, as a token would cross the network unencrypted"
                 )

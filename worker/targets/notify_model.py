@@ -12,12 +12,15 @@ from worker.targets.recipients import OUTCOMES, TOLD, Recipient
 from worker.targets.sources import SourceText
 from worker.targets.strict import Strict, mistake
 
+# What a name may not contain, rather than \w for what it may: to a JSON Schema \w is ASCII, and editors would mark the
+# letters of other alphabets, which Azure allows in the names of resource groups.
 _GROUPS = r"^[^/\\\s]+/[^/\\\s]+$"
 
 
 def _check_groups(text: str) -> str:
     if re.fullmatch(_GROUPS, text):
         return text
+    # A name alone is most likely a resource group's.
     nearest = f"{text}/*" if text.strip("*") else "*/*"
     what = f"{text[:80]!r} does not name groups: write resource group/container group, where * and ? stand for any"
     raise mistake(what, nearest if re.fullmatch(_GROUPS, nearest) else None)
@@ -61,6 +64,5 @@ def build_recipient(model: str | RecipientModel) -> Recipient:
     """The recipient that a valid model stands for."""
     if isinstance(model, str):
         return Recipient(model)
-    return Recipient(
-        model.url, frozenset(model.on) if model.on else TOLD, tuple(model.groups or ())
-    )
+    on = frozenset(model.on) if model.on else TOLD
+    return Recipient(model.url, on, tuple(model.groups or ()))

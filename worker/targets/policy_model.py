@@ -151,13 +151,12 @@ class PolicyModel(Strict):
         description="Whether a running tag without a place in the order is replaced by the best tag.",
     )
 
+    # `order` is the first field, since pydantic validates in this order and shows a validator only what came before.
     @field_validator("within", "extract", "pre_releases", "start")
     @classmethod
     def _fits_the_order(cls, value: str, info: ValidationInfo) -> str:
         """These keys have no effect under some orders; whoever writes one there meant something else."""
-        order = info.data.get(
-            "order"
-        )  # None: the order itself is invalid, which is reported already
+        order = info.data.get("order")  # None: it is invalid, which is reported already
         only_semver = info.field_name in ("within", "pre_releases")
         # A written "false" changes nothing under any order, so it is no mistake.
         if value != "false" and order == "pushed":
@@ -178,17 +177,14 @@ def build_policy(model: str | PolicyModel) -> Policy:
     """The policy that a valid model stands for."""
     if isinstance(model, str):
         return parse_policy(model)
+    bound = parse_bound(model.within) if model.within else None
+    extract = Extract(model.extract) if model.extract else None
+    pre_releases = model.pre_releases == "true"
+    min_age = parse_age(model.min_age) if model.min_age else None
     return LongForm(
-        order=order_of(
-            model.order,
-            parse_bound(model.within) if model.within else None,
-            Extract(model.extract) if model.extract else None,
-            pre_releases=model.pre_releases == "true",
-        ),
+        order=order_of(model.order, bound, extract, pre_releases=pre_releases),
         match=tuple(parse_matcher(text) for text in model.match or ()),
         exclude=tuple(parse_matcher(text) for text in model.exclude),
         start=model.start == "true",
-        conditions=Conditions(
-            model.platform, parse_age(model.min_age) if model.min_age else None
-        ),
+        conditions=Conditions(model.platform, min_age),
     )

@@ -14,15 +14,17 @@ from worker.targets.kinds import text_schema
 from worker.targets.registry_keys import check_registry_key, nearest_host, nearest_key
 from worker.targets.strict import mistake
 
+_LONGEST_CONTAINER = 63
+
 
 def _check_image(text: str) -> str:
     try:
         image = ImageReference.parse(text)
     except InvalidImage as error:
-        in_lower_case = text.lower()  # which is most often all that it takes
-        raise mistake(
-            str(error), in_lower_case if _is_image(in_lower_case) else None
-        ) from None
+        # Capitals are the likeliest mistake: a repository has none, but an owner's name on GitHub may have some.
+        in_lower_case = text.lower()
+        nearest = in_lower_case if _is_image(in_lower_case) else None
+        raise mistake(str(error), nearest) from None
     if image.tag or image.digest:
         raise mistake(
             "name the repository alone: the policy chooses the tag", image.name
@@ -53,13 +55,13 @@ def _check_host(text: str) -> str:
 
 
 def _check_container(text: str) -> str:
-    if not re.fullmatch(secret_paths.CONTAINER, text) or len(text) > 63:
-        nearest = text.lower().replace("_", "-")
-        what = f"{text[:80]!r} can't be a container: lower-case letters, digits and -, at most 63"
-        raise mistake(
-            what, nearest if re.fullmatch(secret_paths.CONTAINER, nearest) else None
-        )
-    return text
+    # Azure's own rule for names of containers, so that a mistake shows now and not in a dead letter.
+    if re.fullmatch(secret_paths.CONTAINER, text) and len(text) <= _LONGEST_CONTAINER:
+        return text
+    nearest = text.lower().replace("_", "-")
+    is_name = re.fullmatch(secret_paths.CONTAINER, nearest)
+    what = f"{text[:80]!r} can't be a container: lower-case letters, digits and -, at most {_LONGEST_CONTAINER}"
+    raise mistake(what, nearest if is_name else None)
 
 
 def _check_secret_path(text: str) -> str:
@@ -76,10 +78,17 @@ ImageText = Annotated[
     AfterValidator(_check_image),
     text_schema(examples=["acme/shop-worker", "ghcr.io/acme/shop"]),
 ]
-# Scalars of the file are read as texts. Data that a YAML library has loaded already contains booleans.
+
+
+def _as_switch(text: object) -> object:
+    return {"true": True, "false": False}.get(str(text), text)
+
+
+# Scalars of the file are read as texts. Data that a YAML library has loaded already contains booleans. Strictly: by
+# itself pydantic takes yes, on and 1 for true, which other programs that read the file may not.
 Switch = Annotated[
     bool,
-    BeforeValidator(lambda text: {"true": True, "false": False}.get(str(text), text)),
+    BeforeValidator(_as_switch),
     Strictly(),
     WithJsonSchema({"enum": [True, False, "true", "false"]}),
 ]
