@@ -34,7 +34,8 @@ _VERSION = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
-# No `b` here: -b7 is a revision, and only 3.14.0b2 a beta.
+# No `b` here: -b7 is a revision, and only 3.14.0b2 a beta. Pre-releases are known by their words alone: a bare number
+# behind a dash, which SemVer would take for one, is nearly always a build of the image.
 _STARTS_PRE_RELEASE = re.compile(
     rf"(?:(?:{_WORDS})[0-9]*|[am][0-9]+)(?:\..+)?", re.IGNORECASE | re.ASCII
 )
@@ -71,6 +72,7 @@ def parse_version(text: str) -> Version | None:
     # The suffix begins with a dash or an underscore, so the first piece is always empty.
     segments = re.split("[-_]", match["suffix"])[1:]
     pre_release, segments = _split_pre_release(match["attached"], segments)
+    # The order matters: only what is left of the pre-release can be told from a revision.
     variant, revision = _split_revision(segments)
     return Version(
         numbers=_numbers(match["date"] or match["numbers"]),
@@ -94,15 +96,11 @@ def _split_pre_release(
     """
     # 1.5.0rc1 has it right behind the numbers, 1.5.0-rc.1 as a segment of its own.
     if attached:
-        segments, start = [attached, *segments], 0
+        segments = [attached, *segments]
+        start: int | None = 0
     else:
-        starts = (
-            index
-            for index, segment in enumerate(segments)
-            if _STARTS_PRE_RELEASE.fullmatch(segment)
-        )
-        start = next(starts, len(segments))
-    if start == len(segments):
+        start = _where_pre_release_starts(segments)
+    if start is None:
         return (), segments
     end = start + 1
     while end < len(segments) and _NUMERIC.fullmatch(segments[end]):
@@ -115,6 +113,13 @@ def _split_pre_release(
     return tuple(identifiers), [*segments[:start], *segments[end:]]
 
 
+def _where_pre_release_starts(segments: list[str]) -> int | None:
+    for index, segment in enumerate(segments):
+        if _STARTS_PRE_RELEASE.fullmatch(segment):
+            return index
+    return None
+
+
 def _split_revision(segments: list[str]) -> tuple[list[str], Numbers]:
     """Separate the variant from the revision, which comes last: `debian`, `9` and 24 in -debian-9-r24."""
     if not segments:
@@ -123,9 +128,8 @@ def _split_revision(segments: list[str]) -> tuple[list[str], Numbers]:
     if marked:
         return segments[:-1], _numbers(marked[1])
     start = _where_revision_starts(segments)
-    return segments[:start], _numbers(".".join(segments[start:])) if start < len(
-        segments
-    ) else ()
+    variant, revision = segments[:start], segments[start:]
+    return variant, _numbers(".".join(revision)) if revision else ()
 
 
 def _where_revision_starts(segments: Sequence[str]) -> int:
@@ -138,21 +142,20 @@ def _where_revision_starts(segments: Sequence[str]) -> int:
     for place in range(first_number, end):
         if _is_date(segments[place:]):
             return place
-    last = segments[-1]
-    if first_number == end or (end > 1 and _belongs_to(segments[-2], last)):
-        return end
-    return end - 1
+    ends_in_number = first_number < end
+    is_of_variant = end > 1 and _belongs_to(segments[-2], segments[-1])
+    # The last number alone: in debian-9-24 the 9 is the variant's.
+    return end - 1 if ends_in_number and not is_of_variant else end
 
 
 def _is_date(segments: Sequence[str]) -> bool:
     """Whether the segments begin with a date: 20230512, 202305121230, or 2023-05-12."""
     if _DAY.fullmatch(segments[0]):
         return True
-    return (
-        len(segments) >= 3
-        and bool(_YEAR.fullmatch(segments[0]))
-        and all(len(part) == 2 for part in segments[1:3])
-    )
+    year, month_and_day = segments[0], segments[1:3]
+    has_year = bool(_YEAR.fullmatch(year))
+    has_day = len(month_and_day) == 2 and all(len(part) == 2 for part in month_and_day)
+    return has_year and has_day
 
 
 def _belongs_to(word: str, number: str) -> bool:
@@ -161,16 +164,17 @@ def _belongs_to(word: str, number: str) -> bool:
     Nobody can list all words that have versions. A revision taken for a part of the variant only misses a rebuild of
     one version; a part of the variant taken for a revision would bring in another base image.
     """
+    # Behind a number of the variant, a number counts the builds: 24 in debian-9-24.
     if _NUMERIC.fullmatch(word):
         return False
     is_dotted = "." in number
     is_short = len(number) <= _LONGEST_OF_A_VERSION
     name = word.rstrip("0123456789.")
-    has_its_version = (
-        "." in word[len(name) :]
-    )  # alpine3.19-1, where 1 counts the builds
+    # alpine3.19-1, where 1 counts the builds. A number without a dot may be a part of the name: x86_64, arm64v8.
+    has_its_version = "." in word[len(name) :]
     has_none = any(_HAVE_NO_VERSIONS.fullmatch(each) for each in (word, name))
-    return is_dotted or (is_short and not has_its_version and not has_none)
+    may_have_version = not has_its_version and not has_none
+    return is_dotted or (is_short and may_have_version)
 
 
 def _numbers(text: str) -> Numbers:

@@ -69,6 +69,7 @@ class Version:
 
     def is_stray(self, running: Version) -> bool:
         """Whether it is a year or a build, pushed by mistake where small numbers run: 2021.12.16 after 10.11.4."""
+        # By both: 21 after 2 is a version that skipped some, and a group that runs 2021.12 goes on to 2022.1.
         first, before = self.numbers[0], running.numbers[0]
         return first >= _STRAY and first > 10 * before
 
@@ -78,19 +79,18 @@ class Version:
         A single number is a version only if it is less than `below`.
         """
         first = self.numbers[0]
-        return (
-            self.is_dashed
-            or first >= _BUILD
-            or (len(self.numbers) == 1 and first >= below)
-        )
+        is_date_or_build = self.is_dashed or first >= _BUILD
+        is_single_number = len(self.numbers) == 1
+        return is_date_or_build or (is_single_number and first >= below)
 
 
 def _rank(identifier: str) -> Rank:
     """Orders the identifiers of pre-releases: numbers by their value, and before words (semver.org/#spec-item-11)."""
     is_word = not identifier.isdigit()
-    return (
-        (is_word, 0, identifier.lower()) if is_word else (is_word, int(identifier), "")
-    )
+    if is_word:
+        # In lower case, unlike SemVer, which compares ASCII: RC1 and rc1 are meant as one.
+        return is_word, 0, identifier.lower()
+    return is_word, int(identifier), ""
 
 
 def significant(numbers: Numbers) -> Numbers:
