@@ -114,7 +114,7 @@ def _row(
     # Nothing is called well before Azure has answered once.
     word = "reading" if status.word == "ok" and not seen.is_read else status.word
     rollout, last = status.rollout, status.last
-    # Whoever asks why it failed reads the detail. Of a push that went well nobody does.
+    # Whoever asks why it failed reads the detail. Of a push that went well nobody does, and the page stays small.
     has_failed = last is not None and is_dead(last.result)
     last_detail = last.detail if last and has_failed else ""
     return GroupRow(

@@ -69,7 +69,7 @@ class Seen:
 
     @property
     def is_read(self) -> bool:
-        """Has Azure answered yet, whatever it was?"""
+        """Has Azure answered yet, whatever it was? An error is an answer: nobody should wait for a better one."""
         return self.of_group.at is not None or self.of_group.error is not None
 
     @property
@@ -127,6 +127,7 @@ class State:
     @property
     def is_read(self) -> bool:
         """Is it known which groups there are, and has each of them been asked for?"""
+        # An empty Reading is one that has never been tried. One that has failed says so.
         return self.reading(TARGETS) != Reading() and all(
             seen.is_read for seen in self.seen.values()
         )

@@ -140,7 +140,7 @@ def key_of(letter: DeadLetter | str) -> str:
 
 
 def newest_first(letters: Iterable[DeadLetter | str]) -> Iterator[DeadLetter | str]:
-    """The letters, what can't be decoded last."""
+    """The letters, what can't be decoded last, as a text alone does not tell when it came."""
     known = sorted(
         (letter for letter in letters if isinstance(letter, DeadLetter)),
         key=lambda letter: letter.dead_lettered_at,
