@@ -10,34 +10,31 @@ from functools import partial
 
 import structlog
 
-from shared import tracing
 from shared.errors import RemoteError
 from shared.message import (
-    DeadLetter,
     Look,
     TargetId,
     Undecodable,
     UpdateMessage,
     decode,
 )
-from shared.metrics import SETTLED, step_failed
-from shared.queue import LeasedMessage, LeaseLost, dead_letter
+from shared.queue import LeasedMessage, LeaseLost
 from worker.controller import spans
+from worker.controller.failed_pushes import FailedPushes
 from worker.controller.looking import Looking
 from worker.controller.opened import Opened, context_of_all
 from worker.controller.receiving import Receiving
 from worker.controller.settlement import (
-    Complete,
     DeadLetterIt,
     Reschedule,
     Settlement,
     dead_letter_of,
 )
+from worker.controller.settling import Settling
 from worker.controller.telling import Telling, context_of
 from worker.core.rules import RolloutRules
-from worker.failures.classify import Permanent, Retry, Transient
-from worker.failures.retrying import call_with_retries
-from worker.ports import UNREADABLE, Conflict, Ports
+from worker.failures.classify import Permanent, Retry
+from worker.ports import Conflict, Ports
 
 log = structlog.get_logger()
 
@@ -61,17 +58,18 @@ class Handler:
         self._lease = lease
         self._clock = clock
         self._chance = chance
-        telling = self._telling = Telling(ports)
+        telling = Telling(ports)
         self._receiving = Receiving(ports, telling, chance)
         self._looking = Looking(
             ports, rules, retry, telling, lease=lease, chance=chance
         )
-        self._to_be_mended: set[str] = set()
+        self._failed = FailedPushes(ports, retry, telling, chance)
+        self._settling = Settling(ports, clock)
 
     @property
     def to_be_mended(self) -> int:
         """How many messages this worker has left on the queue until somebody repairs a record that can't be read."""
-        return len(self._to_be_mended)
+        return self._settling.to_be_mended
 
     def handle(self, messages: Sequence[LeasedMessage]) -> None:
         """Open, carry out and settle messages. Pushes to one target are received together."""
@@ -110,7 +108,8 @@ class Handler:
             self._span_of([opened]),
         ):
             self._guarded(
-                [leased], lambda: self._settle(leased, self._decide(opened, message))
+                [leased],
+                lambda: self._settling.settle(leased, self._decide(opened, message)),
             )
 
     def receive(self, target: TargetId, together: Sequence[Opened]) -> None:
@@ -152,7 +151,8 @@ class Handler:
             # Each message is guarded by itself: one lost lease must not bring all the others back one by one.
             with structlog.contextvars.bound_contextvars(**context_of(message)):
                 self._guarded(
-                    [leased], partial(self._settle, leased, settlements[message.id])
+                    [leased],
+                    partial(self._settling.settle, leased, settlements[message.id]),
                 )
 
     def _receive(
@@ -165,7 +165,7 @@ class Handler:
         try:
             if self._is_crashing(crashes) and not self._is_known(target, messages[0]):
                 return {
-                    messages[0].id: self._dead(
+                    messages[0].id: self._failed.dead(
                         messages[0], "WorkerCrash", _crashed(crashes), crashes
                     )
                 }
@@ -177,7 +177,9 @@ class Handler:
                 for message in messages
             }
         except Exception as error:
-            return {message.id: self._failed(message, error) for message in messages}
+            return {
+                message.id: self._failed.after(message, error) for message in messages
+            }
 
     def _is_crashing(self, crashes: int) -> bool:
         """Whether a message was received without being settled so often that the message itself must be the reason."""
@@ -207,13 +209,13 @@ class Handler:
                 )
             return self._looking.look(message, lambda: leased.lease_holds(self._clock))
         if self._is_crashing(crashes):
-            return self._dead(
+            return self._failed.dead(
                 message, "WorkerCrash", _crashed(crashes), message.attempts + crashes
             )
         try:
             return self._receiving.fan_out(message)
         except Exception as error:
-            return self._failed(message, error)
+            return self._failed.after(message, error)
 
     def _undecodable(self, leased: LeasedMessage, detail: str) -> Settlement:
         log.error("undecodable message", detail=detail)
@@ -226,98 +228,6 @@ class Handler:
             self._ports.now(),
         )
         return DeadLetterIt(letter)
-
-    def _failed(self, message: UpdateMessage, error: Exception) -> Settlement:
-        """A push could not be fanned out or received: try it again later, or dead-letter it."""
-        # Of a batch, each push has its own lines in the log, with its own id.
-        with structlog.contextvars.bound_contextvars(**context_of(message)):
-            return self._tried_later(message, error)
-
-    def _tried_later(self, message: UpdateMessage, error: Exception) -> Settlement:
-        failure = self._ports.classified(error)
-        step_failed(failure.code)
-        tracing.current().fail(failure.code, failure.detail)
-        attempts = message.attempts + 1
-        if not isinstance(error, RemoteError):
-            log.exception("message failed")
-        # Unlike a look, such a message does not say how long it has waited. Beyond the limit of attempts, each further
-        # one counts as the longest pause.
-        waited = max(0, attempts - self._retry.max_attempts) * self._retry.longest
-        if self._retry.is_over(failure, attempts, waited) or not isinstance(
-            failure, Transient
-        ):
-            return self._dead(message, failure.code, failure.detail, attempts)
-        delay = self._retry.delay(failure, attempts, self._chance)
-        again_in = round(delay, 1)
-        log.warning(
-            "message failed",
-            code=failure.code,
-            detail=failure.detail,
-            attempts=attempts,
-            again_in=again_in,
-        )
-        again = message.model_copy(update={"attempts": attempts})
-        return Reschedule(again, delay, to_be_mended=failure.code == UNREADABLE)
-
-    def _dead(
-        self,
-        message: UpdateMessage,
-        code: str,
-        detail: str,
-        attempts: int,
-    ) -> Settlement:
-        # Told before the letter is sent: a worker that dies in between tells it again, rather than not at all.
-        self._telling.given_up(message, code, detail)
-        received_at = message.received_at
-        return DeadLetterIt(
-            dead_letter_of(
-                message, code, detail, attempts, received_at, self._ports.now()
-            )
-        )
-
-    def _settle(self, leased: LeasedMessage, settlement: Settlement) -> None:
-        self._note_whether_to_be_mended(leased, settlement)
-        match settlement:
-            case Complete():
-                call_with_retries(lambda: self._ports.updates.complete(leased))
-                SETTLED.labels("completed").inc()
-            case Reschedule(message=message, delay=delay):
-                # The message remembers its dequeue count, so that only later deliveries can count as crashes.
-                text = message.model_copy(
-                    update={"dequeued": leased.dequeue_count}
-                ).encode()
-                call_with_retries(
-                    lambda: self._ports.updates.reschedule(leased, text, delay)
-                )
-                SETTLED.labels("rescheduled").inc()
-            case DeadLetterIt(letter):  # pragma: no branch  (there is no fourth)
-                self._dead_letter(leased, letter)
-
-    def _note_whether_to_be_mended(
-        self,
-        leased: LeasedMessage,
-        settlement: Settlement,
-    ) -> None:
-        # These messages wait for a person, so a worker that drains the queue must not wait for them.
-        if isinstance(settlement, Reschedule) and settlement.to_be_mended:
-            self._to_be_mended.add(leased.id)
-        else:
-            self._to_be_mended.discard(leased.id)
-
-    def _dead_letter(self, leased: LeasedMessage, letter: DeadLetter) -> None:
-        # Without the lease, the worker that has the message now sends the letter, too.
-        if not leased.lease_holds(self._clock):
-            raise LeaseLost(leased.id)
-        dead_letter(
-            self._ports.updates, self._ports.poison, leased, letter, call_with_retries
-        )
-        SETTLED.labels("dead-lettered").inc()
-        log.error(
-            "dead letter",
-            code=letter.code,
-            detail=letter.detail,
-            attempts=letter.attempts,
-        )
 
     def _guarded(
         self,
