@@ -153,7 +153,7 @@ class Deployment:
 
     def gauging(self) -> Gauging:
         """What reads all that the workers share, for the metrics."""
-        return Gauging(self.ports, partial(self.records.noted_time, SWEPT))
+        return Gauging(self.ports, partial(self.records.turns.noted_time, SWEPT))
 
     def send(self, message: UpdateMessage) -> None:
         """Put a message onto the updates queue."""
@@ -168,13 +168,13 @@ class Deployment:
         """Renew the list of groups; compare all records with it if no other worker has lately. Raises RemoteError."""
         self.catalogue.renew()
         # Claimed before the round, so that a round that fails is made again only when the next one is due.
-        if self.records.claim("patrol", datetime.now(UTC), PATROL):
+        if self.records.turns.claim("patrol", datetime.now(UTC), PATROL):
             self.patrol.look_round()
 
     def sweep_if_due(self) -> None:
         """Sweep every target, the results in the log alone, if no other worker has lately. Raises RemoteError."""
         pause = timedelta(seconds=self.settings.sweep_interval)
-        if not self.records.claim("sweep", datetime.now(UTC), pause):
+        if not self.records.turns.claim("sweep", datetime.now(UTC), pause):
             return
         for swept in self.sweeper(pause).sweep(self.catalogue.known()):
             log.info(
@@ -184,7 +184,7 @@ class Deployment:
                 woken=swept.woken,
                 problem=swept.problem,
             )
-        self.records.note_time(SWEPT, datetime.now(UTC))
+        self.records.turns.note_time(SWEPT, datetime.now(UTC))
 
 
 def flight_of(settings: WorkerSettings) -> timedelta:

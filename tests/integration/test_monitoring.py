@@ -144,7 +144,7 @@ def with_a_secret(name: str) -> list[dict[str, Any]]:
 
 def be_quiet(night: Night) -> None:
     """A good push, and nothing else."""
-    night.site.records.note_time("swept", datetime.now(UTC))
+    night.site.records.turns.note_time("swept", datetime.now(UTC))
     night.wait_for("sum(aci_hooks_targets) == 12 and count(aci_hooks_build_info) == 3")
     assert night.deliver("v2") == 202
     night.wait_for('sum(aci_hooks_outcomes_total{outcome="updated"}) == 1')
@@ -188,7 +188,7 @@ def make_trouble(night: Night) -> None:
     for _ in range(50):
         enqueue(site, "odd", received=datetime.now(UTC))
     night.targets.write_text("targets: [")
-    site.records.note_time("swept", datetime.now(UTC) - timedelta(hours=1))
+    site.records.turns.note_time("swept", datetime.now(UTC) - timedelta(hours=1))
     for name in set(alerts()) - ALONE:
         night.wait_for(alerts()[name])
 

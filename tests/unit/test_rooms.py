@@ -15,7 +15,11 @@ from tests.processes import PROJECT
 OWNERS = {
     "apprise": {"worker.adapters.notifications.services"},
     "azure.storage.queue": {"shared.queue"},
-    "azure.storage.blob": {"worker.adapters.record_blobs.client"},
+    "azure.storage.blob": {
+        "worker.adapters.record_blobs.client",
+        "worker.adapters.record_blobs.container",
+        "worker.adapters.record_blobs.turns",
+    },
     "azure.mgmt": {"worker.adapters.arm.client"},
     "azure.identity": {"shared.credential"},
     "azure.keyvault": {"worker.adapters.secret_sources"},

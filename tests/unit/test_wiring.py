@@ -74,6 +74,7 @@ class Claims(MemoryRecords):
 
     def __init__(self, *, granted: bool = True) -> None:
         super().__init__()
+        self.turns: Any = self
         self.granted = granted
         self.asked: list[tuple[str, timedelta]] = []
         self.ensured = 0
@@ -305,7 +306,7 @@ class TestBesideTheQueue:
         records = Claims()
         gauging = replace(deployment(), records=records).gauging()
         assert gauging.last_sweep() is None
-        records.note_time("swept", EPOCH)
+        records.turns.note_time("swept", EPOCH)
         assert gauging.last_sweep() == EPOCH
 
 
