@@ -23,8 +23,8 @@ OWNERS = {
     "azure.mgmt": {"worker.adapters.arm.client"},
     "azure.identity": {"shared.credential"},
     "azure.keyvault": {"worker.adapters.secret_sources"},
-    "azure.monitor": {"shared.otel_tracer"},
-    "opentelemetry": {"shared.otel_tracer"},
+    "azure.monitor": {"shared.otel_export"},
+    "opentelemetry": {"shared.otel_export", "shared.otel_tracer"},
     "flask": {"ingress.app", "worker.dashboard.app"},
     "uvicorn": {"shared.serving"},
 }
