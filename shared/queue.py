@@ -20,8 +20,8 @@ from azure.storage.queue import QueueClient, QueueMessage
 from shared import storage_actions
 from shared.azure_errors import translated
 from shared.credential import azure_credential
+from shared.dead_letter import DeadLetter
 from shared.errors import RemoteError
-from shared.message import DeadLetter
 from shared.settings import Settings
 
 T = TypeVar("T")

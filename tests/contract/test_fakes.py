@@ -12,7 +12,8 @@ import pytest
 from azure.storage.blob import ContainerClient
 from azure.storage.queue import QueueClient
 
-from shared.message import TargetId, decode_letter
+from shared.dead_letter import decode_letter
+from shared.message import TargetId
 from shared.queue import MAX_BATCH, LeaseLost, Queue, dead_letter
 from tests.fakes import Clock, MemoryQueue, MemoryRecords
 from tests.unit.builders import SHOP, at, candidate, change, container, message, record

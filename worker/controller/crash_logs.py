@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
+from shared.dead_letter import last_lines
 from shared.errors import RemoteError
 from shared.masking import MASK, without_credentials
-from shared.message import TargetId, last_lines
+from shared.message import TargetId
 from shared.printable import plain
 from shared.time_limit import TimeLimit
 from worker.core.crashed import crashed

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from shared.dead_letter import DeadLetter, decode_letter
 from shared.errors import RemoteError
-from shared.message import DeadLetter, Undecodable, UpdateMessage, decode_letter
+from shared.message import Undecodable, UpdateMessage
 from shared.queue import MAX_BATCH, LeasedMessage, LeaseLost, Queue
 
 

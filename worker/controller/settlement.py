@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.message import DeadLetter, Look, UpdateMessage
+from shared.dead_letter import DeadLetter
+from shared.message import Look, UpdateMessage
 from worker.core.rules import Action, Rest, Wait
 
 EXPLANATIONS = {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
-from shared.message import DeadLetter
+from shared.dead_letter import DeadLetter
 from shared.metrics import SETTLED
 from shared.queue import LeasedMessage, LeaseLost, dead_letter
 from worker.controller.settlement import (

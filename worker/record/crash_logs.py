@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from shared.message import last_lines
+from shared.dead_letter import last_lines
 from worker.record.record import Record, is_dead
 
 LONGEST_LOG = 8 * 1024

@@ -8,7 +8,8 @@ from typing import Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from shared.message import Log, UpdateMessage
+from shared.dead_letter import Log
+from shared.message import UpdateMessage
 
 MANUAL, ROLLBACK, SWEEP = "manual", "rollback", "sweep"
 """The senders of what an operator does, a push by hand and a rollback, and of what the sweep has found."""
