@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 
 import worker.controller.loop
 from shared.errors import RemoteError
+from shared.leased_message import LeasedMessage
 from shared.message import Look, TargetId
-from shared.queue import LeasedMessage
 from tests.fakes import Clock, MemoryQueue
 from tests.unit.builders import RULES, SHOP, message, record, timer
 from tests.unit.controller_builders import LEASE, QUEUE_DOWN, RETRY, Bench, Died, chance

@@ -14,7 +14,7 @@ from tests.processes import PROJECT
 
 OWNERS = {
     "apprise": {"worker.adapters.notifications.services"},
-    "azure.storage.queue": {"shared.queue"},
+    "azure.storage.queue": {"shared.leased_message", "shared.queue", "shared.queue_rights"},
     "azure.storage.blob": {
         "worker.adapters.record_blobs.client",
         "worker.adapters.record_blobs.container",
@@ -29,7 +29,15 @@ OWNERS = {
     "uvicorn": {"shared.serving"},
 }
 IMPURE = {"os", "time", "random", "socket", "subprocess", "threading", "pathlib", "uuid", "secrets"}
-CARRY_OUT = ["shared.queue", "worker.controller", "worker.discovery", "worker.failures", "worker.wiring"]
+CARRY_OUT = [
+    "shared.leased_message",
+    "shared.queue",
+    "shared.queue_rights",
+    "worker.controller",
+    "worker.discovery",
+    "worker.failures",
+    "worker.wiring",
+]
 # failures.py is handed its random numbers; targets.schema.json is written by targets_file.
 HANDED_IN = {("worker.failures.classify", "random")}
 

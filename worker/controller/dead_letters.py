@@ -10,8 +10,9 @@ from typing import Any
 
 from shared.dead_letter import DeadLetter, decode_letter
 from shared.errors import RemoteError
+from shared.leased_message import LeasedMessage, LeaseLost
 from shared.message import Undecodable, UpdateMessage
-from shared.queue import MAX_BATCH, LeasedMessage, LeaseLost, Queue
+from shared.queue import MAX_BATCH, Queue
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from functools import partial
 import structlog
 
 from shared.errors import RemoteError
+from shared.leased_message import LeasedMessage, LeaseLost
 from shared.message import (
     Look,
     TargetId,
@@ -18,7 +19,6 @@ from shared.message import (
     UpdateMessage,
     decode,
 )
-from shared.queue import LeasedMessage, LeaseLost
 from worker.controller import spans
 from worker.controller.failed_pushes import FailedPushes
 from worker.controller.looking import Looking

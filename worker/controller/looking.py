@@ -11,8 +11,8 @@ from datetime import timedelta
 import structlog
 
 from shared.errors import RemoteError
+from shared.leased_message import LeaseLost
 from shared.message import Look
-from shared.queue import LeaseLost
 from worker.controller import spans
 from worker.controller.cleaning import Cleaning
 from worker.controller.crash_logs import CrashLogs

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 import structlog
 
 from shared.errors import RemoteError
+from shared.leased_message import LeasedMessage, LeaseLost
 from shared.message import TargetId
-from shared.queue import MAX_BATCH, LeasedMessage, LeaseLost, Queue
+from shared.queue import MAX_BATCH, Queue
 from worker.controller.handler import Handler
 from worker.controller.opened import Opened
 

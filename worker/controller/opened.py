@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from shared.leased_message import LeasedMessage
 from shared.message import Look, TargetId, Undecodable, UpdateMessage
-from shared.queue import LeasedMessage
 from worker.controller.telling import context_of
 
 

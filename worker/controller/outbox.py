@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable
 from datetime import timedelta
 
+from shared.leased_message import LeaseLost
 from shared.message import Look
-from shared.queue import LeaseLost
 from worker.controller.settlement import Settlement, after, look_again
 from worker.controller.telling import Telling
 from worker.controller.timers import CONFLICTS, timed

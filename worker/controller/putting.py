@@ -10,9 +10,9 @@ import structlog
 
 from shared import tracing
 from shared.errors import RemoteError
+from shared.leased_message import LeaseLost
 from shared.message import Look
 from shared.metrics import step_failed
-from shared.queue import LeaseLost
 from worker.controller.settlement import Reschedule, Settlement, look_again
 from worker.controller.timers import CONFLICTS, change
 from worker.core.landing import landed, not_made

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import structlog
 
 from shared.dead_letter import DeadLetter
+from shared.leased_message import LeasedMessage, LeaseLost
 from shared.metrics import SETTLED
-from shared.queue import LeasedMessage, LeaseLost, dead_letter
+from shared.queue import dead_letter
 from worker.controller.settlement import (
     Complete,
     DeadLetterIt,
