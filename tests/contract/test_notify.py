@@ -291,7 +291,7 @@ class TestUrls:
 
     def test_apprise_is_imported_for_the_first_url_and_not_before(self) -> None:
         code = (
-            "import sys, worker.wiring, worker.commands.check\n"
+            "import sys, worker.wiring.wire, worker.commands.check\n"
             "from worker.adapters.notifications.notifier import Notifier\n"
             "Notifier(list).close()\n"
             "print('apprise' in sys.modules)"

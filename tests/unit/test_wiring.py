@@ -34,7 +34,8 @@ from worker.policies.policy import AnyTag
 from worker.ports import Found, Notice, Unknown
 from worker.targets.file import TargetsError
 from worker.targets.target import single_target
-from worker.wiring import PATROL, Deployment, flight_of, wire
+from worker.wiring.deployment import PATROL, Deployment, flight_of
+from worker.wiring.wire import wire
 
 STORAGE = {"AZURE_STORAGE_CONNECTION_STRING": CONNECTION, "AZURE_SUBSCRIPTION_ID": "sub"}
 ONE = {"RESOURCE_GROUP_NAME": "web", "CONTAINER_GROUP_NAME": "shop"}
@@ -335,7 +336,7 @@ class TestTargets:
     def test_a_newer_version_counts_and_a_broken_one_is_told(
         self, targets: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("worker.wiring.TargetsSource", partial(TargetsSource, interval=0.0))
+        monkeypatch.setattr("worker.wiring.wire.TargetsSource", partial(TargetsSource, interval=0.0))
         look = deployment(ACI_HOOKS_TARGETS=str(targets)).catalogue.all
         with capture_logs() as lines:
             targets.write_text("targets: 7", encoding="utf-8")
@@ -364,7 +365,7 @@ class AskedRegistry:
 class TestRegistries:
     @pytest.fixture
     def asked_registry(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("worker.wiring.Registry", AskedRegistry)
+        monkeypatch.setattr("worker.wiring.wire.Registry", AskedRegistry)
 
     def access(self, made: Any, image: str) -> Access:
         found: Access = made.registry.access(ImageReference.parse(image))

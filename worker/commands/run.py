@@ -19,7 +19,7 @@ from worker.commands.output import example
 if TYPE_CHECKING:
     from worker.adapters.monitoring import Turn
     from worker.controller.loop import Worker
-    from worker.wiring import Deployment
+    from worker.wiring.deployment import Deployment
 
 LOOK = 5.0
 """Seconds between two looks at the targets file, and at the age of the list of groups."""
