@@ -153,11 +153,9 @@ def _validate(
             return model.model_validate(values), problems
         except ValidationError as error:
             errors = error.errors()
-        found = [
-            line
-            for each in errors
-            for line in _explain(each["loc"], _message(each)).splitlines()
-        ]
+        found: list[str] = []
+        for each in errors:
+            found += _explain(each["loc"], _message(each)).splitlines()
         problems += _without_named(found, {_name_in(problem) for problem in problems})
         bad = {str(each["loc"][0]) for each in errors if each["loc"]}
         if not bad:

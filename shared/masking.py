@@ -46,9 +46,10 @@ class Masks:
         # By their first and last characters: a text is gone through once, however many spellings there are.
         self._starts: dict[str, list[str]] = {}
         self._ends: dict[str, list[str]] = {}
-        for spelling in sorted(
-            {spelling for secret in secrets for spelling in spellings(secret)}
-        ):
+        known: set[str] = set()
+        for secret in secrets:
+            known |= set(spellings(secret))
+        for spelling in sorted(known):
             self._starts.setdefault(spelling[:SHORTEST_SECRET], []).append(spelling)
             self._ends.setdefault(spelling[-SHORTEST_SECRET:], []).append(spelling)
         # Nearly every text holds none: one search by the C engine spares it the loop over its characters.

@@ -6,9 +6,10 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
-from azure.storage.queue import QueueClient
+from azure.storage.queue import QueueClient, QueueMessage
 
 from shared import storage_actions
 from shared.azure_errors import translated
@@ -51,12 +52,13 @@ class Queue:
 
     def send(self, text: str, delay: float = 0) -> None:
         """Add a message, visible after `delay` seconds."""
-        self._call(
-            lambda: self._client.send_message(
+
+        def send() -> object:
+            return self._client.send_message(
                 text, time_to_live=_NEVER, visibility_timeout=_seconds(delay)
-            ),
-            storage_actions.ADD,
-        )
+            )
+
+        self._call(send, storage_actions.ADD)
 
     def receive(self, limit: int) -> list[LeasedMessage]:
         """Lease up to `limit` messages (at most MAX_BATCH), usually oldest first."""
@@ -67,11 +69,13 @@ class Queue:
             "messages_per_page": limit,
             "visibility_timeout": self._visibility_timeout,
         }
-        # One page is one request: the SDK's iterator over messages would ask again to see that there are no more.
-        messages = self._call(
-            lambda: list(next(self._client.receive_messages(**options).by_page(), ())),
-            storage_actions.PROCESS,
-        )
+
+        def receive() -> list[QueueMessage]:
+            # One page is one request: the SDK's iterator over messages would ask again to see that there are no more.
+            pages = self._client.receive_messages(**options).by_page()
+            return list(next(pages, ()))
+
+        messages = self._call(receive, storage_actions.PROCESS)
         return [LeasedMessage(message, expires) for message in messages]
 
     def peek(self) -> list[str]:
@@ -139,16 +143,14 @@ class Queue:
         settles: bool,
     ) -> None:
         def update(receipt: str | None) -> str | None:
-            updated = self._call(
-                lambda: self._client.update_message(
-                    message.id,
-                    receipt,
-                    visibility_timeout=visibility_timeout,
-                    content=text,
-                ),
-                storage_actions.WRITE,
+            change = partial(
+                self._client.update_message,
+                message.id,
+                receipt,
+                visibility_timeout=visibility_timeout,
+                content=text,
             )
-            return updated.pop_receipt
+            return self._call(change, storage_actions.WRITE).pop_receipt
 
         message.with_receipt(update, settles=settles)
 

@@ -32,20 +32,17 @@ class Letter:
     @property
     def dead_lettered_at(self) -> datetime:
         """Since when it is a dead letter."""
-        return (
-            self.content.dead_lettered_at
-            if isinstance(self.content, DeadLetter)
-            else self.leased.inserted_at
-        )
+        if isinstance(self.content, DeadLetter):
+            return self.content.dead_lettered_at
+        return self.leased.inserted_at
 
     def summary(self) -> dict[str, Any]:
         """What `list --json` prints about it."""
         message = self.message
+        target = message.target if message else None
         about = {
             "image": str(message.push.image) if message else None,
-            "target": message.target.model_dump()
-            if message and message.target
-            else None,
+            "target": target.model_dump() if target else None,
         }
         if isinstance(self.content, DeadLetter):
             letter = self.content

@@ -74,9 +74,8 @@ class FailedPushes:
         # Unlike a look, such a message does not say how long it has waited. Beyond the limit of attempts, each further
         # one counts as the longest pause.
         waited = max(0, attempts - self._retry.max_attempts) * self._retry.longest
-        if self._retry.is_over(failure, attempts, waited) or not isinstance(
-            failure, Transient
-        ):
+        is_over = self._retry.is_over(failure, attempts, waited)
+        if is_over or not isinstance(failure, Transient):
             return self.dead(message, failure.code, failure.detail, attempts)
         delay = self._retry.delay(failure, attempts, self._chance)
         again_in = round(delay, 1)

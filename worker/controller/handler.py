@@ -92,9 +92,8 @@ class Handler:
         except Undecodable as error:
             # Its text alone: an exception that is kept holds every frame that it went through, and the whole body.
             return Opened(leased, Undecodable(str(error)))
-        except (
-            Exception
-        ) as error:  # a value that nobody foresaw must not stop a worker either
+        except Exception as error:
+            # A value that nobody foresaw, such as a time in the year 9999, must not stop a worker either.
             return Opened(leased, Undecodable(f"{type(error).__name__}: {error}"))
 
     def carry_out(self, opened: Opened) -> None:
@@ -130,11 +129,9 @@ class Handler:
             for opened in together
             if isinstance(opened.message, UpdateMessage)
         ]
-        return (
-            spans.process(messages, self._ports.updates.name)
-            if messages
-            else nullcontext()
-        )
+        if not messages:
+            return nullcontext()
+        return spans.process(messages, self._ports.updates.name)
 
     def _receive_and_settle(self, target: TargetId, together: Sequence[Opened]) -> None:
         updates = [
@@ -185,6 +182,13 @@ class Handler:
         """Whether a message was received without being settled so often that the message itself must be the reason."""
         return crashes >= self._retry.max_attempts
 
+    def _is_crashed_by(self, look: Look, crashes: int) -> bool:
+        """Whether it must be the look itself that its workers crash on."""
+        # Counting crashes alone is tempting, but would give up a group whose looks succeed and can't be settled.
+        return self._is_crashing(crashes) and self._looking.never_got_to_write(
+            look, crashes
+        )
+
     def _is_known(self, target: TargetId, message: UpdateMessage) -> bool:
         """Whether the record has the push already. Then no worker crashes on it; only deleting its message fails."""
         record, _ = self._ports.load(target)
@@ -200,13 +204,9 @@ class Handler:
         if isinstance(message, Undecodable):
             return self._undecodable(leased, str(message))
         if isinstance(message, Look):
-            # Counting crashes alone is tempting, but would give up a group whose looks succeed and can't be settled.
-            if self._is_crashing(crashes) and self._looking.never_got_to_write(
-                message, crashes
-            ):
-                return self._looking.give_up(
-                    message, Permanent("WorkerCrash", _crashed(crashes)), crashes
-                )
+            if self._is_crashed_by(message, crashes):
+                failure = Permanent("WorkerCrash", _crashed(crashes))
+                return self._looking.give_up(message, failure, crashes)
             return self._looking.look(message, lambda: leased.lease_holds(self._clock))
         if self._is_crashing(crashes):
             return self._failed.dead(
@@ -243,9 +243,8 @@ class Handler:
             log.warning(
                 "message not settled, it will be delivered again", error=str(error)
             )
-        except (
-            Exception
-        ):  # a thread that died silently would keep its place in the worker forever
+        except Exception:
+            # A thread that died silently would keep its place in the worker forever.
             ids = [message.id for message in leased]
             log.exception(
                 "message not settled, it will be delivered again", messages=ids

@@ -28,6 +28,7 @@ from worker.core.giving_up import no_longer_a_target
 from worker.core.look import Situation
 from worker.core.rules import Put, Rest, RolloutRules, Wait
 from worker.failures.classify import Failure, Retry
+from worker.groups.group import ContainerGroup
 from worker.ports import UNREADABLE, Conflict, Ports
 from worker.record.record import Record
 from worker.targets.tags import BadTags
@@ -143,9 +144,8 @@ class Looking:
             return self._look(record, etag, look, lease_holds)
         except (Conflict, LeaseLost):
             raise
-        except (
-            Exception
-        ) as error:  # handled here, so that what is logged of it names the look's span
+        except Exception as error:
+            # Handled here, and not by the caller, so that what is logged of it names the look's span.
             return self._failed.after(look, error)
 
     def _look(
@@ -167,11 +167,32 @@ class Looking:
             and look.tries(_UNKNOWN) < UNKNOWN_TARGET
         ):
             return self._no_target(record, etag, look, None)
+        situation = self._situation(record, group, target)
+        return self._decide_and_act(situation, etag, look, lease_holds)
+
+    def _situation(
+        self,
+        record: Record,
+        group: ContainerGroup,
+        target: Target,
+    ) -> Situation:
+        """Everything that the decision depends on."""
         group = self._cleaning.cleaned(group, target, record.generation)
         now = group.azure_time(self._ports.now())
         # The names of the secrets that could be had; their values are read only once a PUT needs them.
         rules = replace(self._rules, secrets=frozenset(target.secrets))
-        situation = Situation(record, group, target, rules, now)
+        return Situation(record, group, target, rules, now)
+
+    def _decide_and_act(
+        self,
+        situation: Situation,
+        etag: str | None,
+        look: Look,
+        lease_holds: Callable[[], bool],
+    ) -> Settlement:
+        """Decide, write the decision into the record, and carry it out."""
+        record, group, target = situation.record, situation.group, situation.target
+        now = situation.now
         decided, action = situation.reconciled(all_looked_up(self._ports, situation))
         if isinstance(action, Put):
             _refuse_foreign_images(action, situation)

@@ -84,10 +84,8 @@ def _digest(record: Record, ending: Ending) -> str | None:
         failure.digest for failure in record.failures_of(ending.message.id).values()
     ]
     if ending.result in _RUNS:
-        goods = (
-            good for container in record.containers.values() for good in container.goods
-        )
-        found += [good.digest for good in goods if good.tag == push.tag]
+        for container in record.containers.values():
+            found += [good.digest for good in container.goods if good.tag == push.tag]
     return next((digest for digest in found if digest), push.digest)
 
 

@@ -102,9 +102,8 @@ class Patrol:
             if target not in self._unreadable:
                 log.warning("group not checked", target=str(target), error=str(error))
             self._unreadable.add(target)
-        except (
-            Exception
-        ):  # the other groups are checked, and this one again in the next round
+        except Exception:
+            # The other groups are checked, and this one again in the next round.
             log.exception("group not checked", target=str(target))
 
     def _look(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from shared.message import TargetId
@@ -162,12 +163,8 @@ class ContainerGroup:
         ]
         # Some trouble, such as a file share that can't be mounted, is an event of the group and of no container.
         views.append(instance_view(self._properties))
-        warnings = [
-            event
-            for view in views
-            for event in events_in(view)
-            if event.get("type") == "Warning"
-        ]
+        events = chain.from_iterable(events_in(view) for view in views)
+        warnings = [event for event in events if event.get("type") == "Warning"]
         # ARM writes all times in one format and zone, so they can be sorted as texts.
         warnings.sort(key=lambda event: str(event.get("lastTimestamp")), reverse=True)
         return [

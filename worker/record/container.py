@@ -161,13 +161,9 @@ class ContainerRecord(Value):
     @property
     def images(self) -> frozenset[str]:
         """Every image that the container may run because of us, or ran before."""
-        goods = {
-            spelling
-            for good in self.goods
-            for spelling in (good.image, good.by_digest)
-            if spelling
-        }
-        return self._pushed | goods
+        written = {good.image for good in self.goods}
+        by_digest = {good.by_digest for good in self.goods if good.by_digest}
+        return self._pushed | written | by_digest
 
     @property
     def brought(self) -> frozenset[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -124,7 +125,7 @@ def _access(file: TargetsFile, secrets: Secrets, image: ImageReference) -> Acces
 
 def _wants_platforms(file: TargetsFile) -> bool:
     """Does any policy depend on what an image is built for?"""
-    rules = (rule for target in file.targets for rule in target.containers.values())
+    rules = chain.from_iterable(target.containers.values() for target in file.targets)
     return any(rule.policy.conditions.platform for rule in rules)
 
 

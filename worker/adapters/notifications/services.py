@@ -180,11 +180,9 @@ def _check_encrypted(plugin: NotifyBase) -> None:
 def _names(schemas: object) -> list[str]:
     if isinstance(schemas, str):
         return [schemas]
-    return (
-        [str(schema) for schema in schemas]
-        if isinstance(schemas, list | tuple | set | frozenset)
-        else []
-    )
+    if isinstance(schemas, list | tuple | set | frozenset):
+        return [str(schema) for schema in schemas]
+    return []
 
 
 @cache
