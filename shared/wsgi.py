@@ -62,9 +62,8 @@ def environ_of(scope: Scope) -> dict[str, Any]:
         "wsgi.run_once": False,
     }
     for raw_name, raw_value in scope["headers"]:
-        if (
-            b"_" in raw_name
-        ):  # in WSGI X_A would be the same as X-A: a client could forge a proxy's header
+        if b"_" in raw_name:
+            # In WSGI X_A would be the same as X-A, so that a client could forge a proxy's header.
             continue
         name, value = (
             raw_name.decode("latin-1").upper().replace("-", "_"),

@@ -21,7 +21,7 @@ from worker.controller.followed import Followed, followed
 from worker.controller.newest import pushed_later
 from worker.controller.timers import change, is_overdue
 from worker.core.desired import drifted
-from worker.core.following import followings
+from worker.core.following import Following, followings
 from worker.failures.classify import GONE
 from worker.groups.group import ContainerGroup
 from worker.groups.health import LONG_AGO
@@ -96,9 +96,8 @@ class Sweeper:
         group = self.ports.groups.get(target.id)
         if hold_reason(group.tags) or group.stopped:
             return Swept(target.id, problem="held or stopped", held=True)
-        if (
-            group.not_ours
-        ):  # a push would only become a dead letter, with every sweep again
+        if group.not_ours:
+            # A push would only become a dead letter, with every sweep again.
             return Swept(target.id, problem=group.not_ours)
         woken = self._wake(record, group)
         if record.hold:
@@ -106,22 +105,25 @@ class Sweeper:
         problems: list[str] = []
         missed = self._missed(target, group, record, problems)
         for push in missed:
-            now = self.ports.now()
-            message = UpdateMessage(
-                id=self.ports.new_id(),
-                kind="rollout",
-                push=push,
-                received_at=now,
-                target=target.id,
-            )
-            self.ports.updates.send(message.encode())
-            log.info(
-                "missed push found",
-                image=str(push.image),
-                digest=push.digest,
-                target=str(target.id),
-            )
+            self._enqueue(push, target)
         return Swept(target.id, missed, woken, "; ".join(problems) or None)
+
+    def _enqueue(self, push: Push, target: Target) -> None:
+        # A rollout for this target alone, and no push for all: each target is compared with its registry by itself.
+        message = UpdateMessage(
+            id=self.ports.new_id(),
+            kind="rollout",
+            push=push,
+            received_at=self.ports.now(),
+            target=target.id,
+        )
+        self.ports.updates.send(message.encode())
+        log.info(
+            "missed push found",
+            image=str(push.image),
+            digest=push.digest,
+            target=str(target.id),
+        )
 
     def _wake(self, record: Record, group: ContainerGroup) -> int:
         """Start the timer of a group whose timer was lost, or that runs another image than it should."""
@@ -146,16 +148,7 @@ class Sweeper:
         """The pushes that no webhook reported. What can't be found out is added to `problems`."""
         found: dict[Push, None] = {}
         for name, following in followings(group.images, target).items():
-            container = record.containers.get(name)
-            # What waits is already being worked on, and a pinned container gets nothing before it is released.
-            is_being_decided = container is not None and (
-                container.candidates or container.pin
-            )
-            # What was received but not admitted yet may be the very push that would be found here.
-            waits_in_inbox = any(
-                message.push.image.name == following.name for message in record.inbox
-            )
-            if is_being_decided or waits_in_inbox:
+            if _is_being_decided(record, name, following):
                 continue
             try:
                 follows = followed(
@@ -163,7 +156,7 @@ class Sweeper:
                     following.name,
                     following.policy,
                     group,
-                    container,
+                    record.containers.get(name),
                     self.ports.now(),
                     self.pause,
                 )
@@ -230,6 +223,16 @@ class Sweeper:
                 tell(error.message)  # its own tag can still be checked
         if isinstance(policy.decide(tag, tag), Update):
             yield Dated(tag, LONG_AGO)
+
+
+def _is_being_decided(record: Record, name: str, following: Following) -> bool:
+    """Whether the record has something for the container already, so that nothing has to be found."""
+    container = record.containers.get(name)
+    # What waits is already being worked on, and a pinned container gets nothing before it is released.
+    if container is not None and (container.candidates or container.pin):
+        return True
+    # What was received but not admitted yet may be the very push that would be found here.
+    return any(message.push.image.name == following.name for message in record.inbox)
 
 
 def _tell(problems: list[str], name: str, problem: str) -> None:

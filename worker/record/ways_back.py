@@ -85,9 +85,8 @@ def _before(
     if container.pin:
         is_on_group = asked == container.pin.message.id
         if not is_on_group:
-            return (
-                container.pin.good
-            )  # the same image again, so that a timer that was lost is started again
+            # The same image again, so that a timer that was lost is started again.
+            return container.pin.good
         return _next_older(container, container.pin.good)
     if candidate := container.candidate(asked):
         # The push may have moved the last good image's own tag. Then only the digest leads back to it.
