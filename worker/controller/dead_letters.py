@@ -81,6 +81,8 @@ def leased_letters(poison: Queue) -> Iterator[list[Letter]]:
     letters: dict[str, Letter] = {}
     try:
         known = -1
+        # A lease may run out meanwhile, and its letter be received again. Only letters that are new count, or this
+        # would not end.
         while len(letters) > known:
             known = len(letters)
             for leased in poison.receive(MAX_BATCH):
@@ -156,6 +158,8 @@ def find(letters: list[Letter], wanted: Iterable[str]) -> list[Letter]:
             for letter in letters
             if letter.message and letter.message.id == beginning
         ]
+        # One push may have failed on several groups, and has a letter for each. A beginning of an id must not mean
+        # several.
         if len(fitting) == 1 or of_push:
             found |= {letter.id: letter for letter in of_push or fitting}
         else:

@@ -67,6 +67,7 @@ class FailedLooks:
     def give_up(self, look: Look, failure: Failure, crashes: int = 1) -> Settlement:
         """Nobody can look at the group, so what waits for it fails. Raises RemoteError and Conflict."""
         record, etag = self._ports.load(look.target)
+        # Another look has taken its place meanwhile, which goes on with whatever waits.
         if not is_named(record, look):
             return Complete()
         now = self._ports.now()
@@ -101,6 +102,7 @@ class FailedLooks:
 
     def _postpone(self, look: Look, delay: float, trouble: str) -> None:
         """Write when the next look is due, if the record can be written. Otherwise the patrol takes it for overdue."""
+        # A record that can't be written as JSON raises ValueError. Not even that may end the timer.
         with contextlib.suppress(Conflict, RemoteError, ValueError):
             record, etag = self._ports.load(look.target)
             if not is_named(record, look):

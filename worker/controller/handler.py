@@ -99,6 +99,7 @@ class Handler:
     def carry_out(self, opened: Opened) -> None:
         """Carry out a single message, and settle it."""
         leased, message = opened.leased, opened.message
+        # A push that may have crashed its worker comes here alone, and is received like any other.
         if target := opened.rollout_of:
             self.receive(target, [opened])
             return
@@ -160,6 +161,7 @@ class Handler:
     ) -> dict[str, Settlement]:
         """What becomes of each push, by its id."""
         try:
+            # Such a push is alone (see `handle`), so the first one is the only one.
             if self._is_crashing(crashes) and not self._is_known(target, messages[0]):
                 return {
                     messages[0].id: self._failed.dead(
@@ -208,6 +210,7 @@ class Handler:
                 failure = Permanent("WorkerCrash", _crashed(crashes))
                 return self._looking.give_up(message, failure, crashes)
             return self._looking.look(message, lambda: leased.lease_holds(self._clock))
+        # Checked before the message is carried out. Afterwards it would be too late: the worker might be gone.
         if self._is_crashing(crashes):
             return self._failed.dead(
                 message, "WorkerCrash", _crashed(crashes), message.attempts + crashes
@@ -219,6 +222,8 @@ class Handler:
 
     def _undecodable(self, leased: LeasedMessage, detail: str) -> Settlement:
         log.error("undecodable message", detail=detail)
+        # Not tried again: what can't be decoded now never can be. The letter holds it as it came, for somebody to look
+        # at.
         letter = dead_letter_of(
             leased.text,
             "Undecodable",

@@ -70,6 +70,7 @@ def _outcome(record: Record, ending: Ending) -> Outcome:
     kept = (
         one for one in record.outcomes if (one.id, one.result) == (message.id, result)
     )
+    # The history keeps 50 outcomes, and folds superseded ones. After a long outage more than that may wait to be told.
     outcome = next(kept, None) or Outcome.of(
         message, result, ending.detail, (), ending.at
     )

@@ -89,6 +89,7 @@ class Putting:
         if sent.restart:
             self._ports.groups.restart(target.id, check_lease)
             return
+        # A vault that is down must not hold up a group from which Azure withholds nothing.
         secrets = self._ports.resolve(dict(target.secrets)) if group.withheld() else {}
         self._ports.groups.put(
             target.id, group.definition(sent.images, secrets), check_lease
@@ -142,6 +143,7 @@ class Putting:
         over: bool,
     ) -> Reschedule:
         """The next look: after a pause if it tries the change again, else at once."""
+        # At once, because the failed pushes make another image the desired one.
         if over or not isinstance(failure, Transient):
             return look_again(look, 0.0)
         delay = self._retry.delay(failure, attempts, self._chance)

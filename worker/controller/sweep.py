@@ -174,11 +174,14 @@ class Sweeper:
     def _newer(self, follows: Followed, tell: Callable[[str], None]) -> Push | None:
         """The best push that is an image, has not failed before and is not running already."""
         image, tag, policy = follows.image, follows.tag, follows.policy
+        # Each costs a lookup, so the next tag is looked for only when the one before it will not do.
         for dated in islice(self._in_turn(follows, tell), MOST_TRIED):
             tried = ImageReference(image.registry, image.repository, dated.tag)
             found = self.registry.lookup(tried, follows.running)
+            # "Unknown" must not pass for "nothing new": an operator who sweeps would believe that all is well.
             if not isinstance(found, Found):
                 raise CannotTell(str(getattr(found, "detail", found)))
+            # The next best tag may be an image: caches, signatures and charts are pushed under tags as well.
             if found.artifact or follows.failed(dated.tag, found.digest):
                 continue
             # Azure reports the platform's manifest as pulled, but the registry the index that lists it. If the
@@ -215,6 +218,8 @@ class Sweeper:
             }
             while best := best_tag(policy, tag, tags):
                 tags.remove(best)
+                # A list of tags tells no times. The order of the policy decides here, and the push must not count as
+                # newer than a webhook.
                 yield Dated(best, LONG_AGO)
         elif not isinstance(policy, SameTag):
             try:

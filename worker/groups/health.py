@@ -119,6 +119,7 @@ def _by_state(
     if state == "Terminated":
         return _terminated(current, restart_policy, since)
     # A crash loop that Azure shows may be that of the previous image, until the new one has been started.
+    # The state of such a container is "Waiting", as that of one that is starting. Only this detail tells them apart.
     is_in_crash_loop = "CrashLoopBackOff" in str(current.get("detailStatus"))
     if is_in_crash_loop and _crashed_since(view, since):
         return Broken("CrashLoop", _crash_evidence(view))
@@ -152,6 +153,7 @@ def _terminated(
     # What ended before the change was the previous image; the new one has not been started yet.
     if time_of(current.get("finishTime")) < since - CLOCK_TOLERANCE:
         return Pending("has not been restarted yet", started=False)
+    # Without "Always", a container may end by itself, as a job does.
     if exit_code == 0:
         return Healthy(since, ended=True)
     if restart_policy == "OnFailure":

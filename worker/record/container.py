@@ -146,6 +146,7 @@ class ContainerRecord(Value):
         A registry that is down for hours must not keep an older image, of which Azure has the layers already, from
         running: after a few refusals the next best candidate has its turn, and then the best one again.
         """
+        # The sort is stable, so that candidates with equally many refusals stay in the policy's order.
         return tuple(
             sorted(self.candidates, key=lambda candidate: candidate.refusals // TURN)
         )

@@ -202,6 +202,7 @@ class Outcome(Value):
         now: datetime,
     ) -> Outcome:
         """The outcome of a push that has ended now."""
+        # Such a push has no sender outside: its `pusher` is the operator.
         by_hand = message.push.sender in {MANUAL, ROLLBACK}
         return cls(
             at=now,
