@@ -255,6 +255,5 @@ class Ports:
 
     def classified(self, error: Exception) -> Failure:
         """What to make of an error, with secrets redacted in what an outside system said."""
-        # An error may quote what was sent, and that may hold secrets.
         failure = classify(error)
         return replace(failure, detail=self.redact(failure.detail))

@@ -52,6 +52,7 @@ class Turn:
 
     def renew(self) -> None:
         """Take the turn, or keep it. Raises RemoteError."""
+        # Counted from before the request, so that a worker gives up its turn no later than storage does.
         asked_at = self._clock()
         self._until = asked_at + TURN if self._take() else float("-inf")
 
@@ -125,6 +126,7 @@ class SharedGauges(Collector):
 
 def _families(gauges: Gauges, now: datetime) -> Iterator[Metric]:
     seen = gauges.overview
+    # A push that another worker has just received may be ahead of this worker's clock.
     age = max(0.0, (now - seen.oldest).total_seconds()) if seen.oldest else 0.0
     yield _labelled(
         "queue_messages",
@@ -155,6 +157,7 @@ def _families(gauges: Gauges, now: datetime) -> Iterator[Metric]:
         age,
     )
     yield _plain("unreadable_records", "Records that can't be read", gauges.unreadable)
+    # A series that does not exist yet tells an alert more than a sweep in 1970 would.
     if gauges.last_sweep:
         yield _plain(
             "last_sweep_timestamp_seconds",

@@ -178,8 +178,7 @@ class Looking:
     ) -> Situation:
         """Everything that the decision depends on."""
         group = self._cleaning.cleaned(group, target, record.generation)
-        # By Azure's clock, which wrote every time that the group shows. Workers' clocks differ, and may be wrong by
-        # minutes.
+        # By Azure's clock, which wrote every time that the group shows. Workers' clocks differ, and may be wrong.
         now = group.azure_time(self._ports.now())
         # The names of the secrets that could be had; their values are read only once a PUT needs them.
         rules = replace(self._rules, secrets=frozenset(target.secrets))

@@ -68,6 +68,7 @@ class Folding:
         for key, series in list(self._series.items()):
             if series.until > now:
                 continue
+            # Nothing came for a whole pause, so the trouble counts as over, and the next notice is told at once again.
             if not series.count:
                 del self._series[key]
                 continue

@@ -107,6 +107,8 @@ class Registry:
                 "times",
             )
         except RemoteError as error:
+            # Its limit is told, so that the caller does not go on to read the configs of many images, which counts
+            # against it as well.
             if error.status == 429:
                 raise
             log.info(
@@ -145,6 +147,7 @@ class Registry:
         except RemoteError as error:
             self._pauses.after(place, error)
             raise
+        # UnicodeError: a label of the host's name is longer than IDNA allows.
         except (httpx.TransportError, TimeoutError, UnicodeError) as error:
             self._pauses.after_silence(place)
             late = isinstance(error, TimeoutError)
@@ -167,6 +170,7 @@ class Registry:
             return _found(image, told, Contents())
         try:
             answer = self._asking.ask("GET", image, place, "manifests", deadline)
+            # After a HEAD that found it, a 404 is that of a proxy or of a cache, and no word of the registry.
             if answer.status == 404 and not told:
                 return Absent(f"{image} is not in its registry ({absence(answer)})")
             digest = digest_of(answer, image.digest or "sha256:")

@@ -160,6 +160,7 @@ class Granting:
         https://azure.github.io/acr/AAD-OAuth.html. Raises RemoteError.
         """
         key = (image.registry, "identity")
+        # Kept for the registry as a whole, because its refresh token is good for every repository.
         if remembered := self._granted.find(key):
             return remembered
         try:

@@ -74,6 +74,7 @@ def _parsed(text: str, base: httpx.URL | None) -> httpx.URL:
 
 
 def _asked(url: httpx.URL) -> httpx.URL:
+    # A URL with a user and a password would have the client send them as our own.
     can_be_asked = bool(url.host) and not url.userinfo and (url.port or 0) <= 65535
     if not can_be_asked:
         raise bad_answer(_NOT_ASKED)
@@ -110,6 +111,7 @@ def registrable_domain(host: str) -> str | None:
     Rather too long than too short: what is not certain to be of one owner counts as two.
     """
     labels = host.lower().rstrip(".").split(".")
+    # An address belongs to whoever has it today, and a name of one label to the network that resolves it.
     if len(labels) < 2 or labels[-1].isdecimal() or ":" in host:
         return None
     for count in range(2, len(labels) + 1):

@@ -89,6 +89,7 @@ class Wire:
         """Send, and follow redirects; the authorisation stays with the origin that it was granted by."""
         here = url
         for _ in range(REDIRECTS + 1):
+            # A registry may redirect to a store elsewhere, which must not see the registry's token.
             shown = granted if same_origin(here, url) else Authorisation()
             answer = self.send(method, here, shown, deadline)
             location = answer.headers.get("Location")
@@ -158,6 +159,8 @@ def why_unreachable(error: BaseException) -> str:
     """Why a connection could not be made, in words that say what to mend."""
     cause: BaseException | None = error
     while cause is not None:
+        # httpx hides the reason behind errors of its own, so the chain of causes is followed to the one that says what
+        # to mend.
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
                 f"its certificate can't be trusted: {cause.verify_message}; add its authority to the system's store, "
