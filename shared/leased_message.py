@@ -63,6 +63,7 @@ class LeasedMessage:
             except RemoteError as error:
                 if error.code not in _LOST:
                     raise
+                # Once and for all: no renewal brings back a lease that another worker has by now.
                 self.lost = True
                 raise LeaseLost(self.id) from error
             self.settled = settles

@@ -91,6 +91,7 @@ def without_credentials(text: str) -> str:
 
 def spellings(secret: str | bytes) -> Iterator[str]:
     """Every text that stands for a secret. Those that are too short to be hidden are left out."""
+    # A secret may be half of a surrogate pair or any bytes, and is hidden all the same.
     content = (
         secret.encode(errors="surrogatepass") if isinstance(secret, str) else secret
     )
@@ -116,6 +117,7 @@ def _texts(content: bytes) -> Iterator[str]:
     """The secret as a text, and each part of it that is quoted alone: its lines, and its values if it is JSON."""
     text = content.decode(errors="backslashreplace")
     yield text
+    # What is read of a file may end in a newline that whoever quotes the secret leaves out.
     yield text.strip()
     yield from (
         line.strip() for line in text.splitlines() if len(line.strip()) >= _CAN_BE_CUT

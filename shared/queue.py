@@ -160,6 +160,7 @@ class Queue:
             with _translated(action):
                 return call()
         except RemoteError as error:
+            # The queue is made by whoever needs it first, and again after somebody has deleted it.
             if error.code != "QueueNotFound":
                 raise
         self.ensure()

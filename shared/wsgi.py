@@ -70,6 +70,7 @@ def environ_of(scope: Scope) -> dict[str, Any]:
             raw_value.decode("latin-1"),
         )
         key = name if name in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{name}"
+        # A header that comes several times means the same as one with commas (RFC 9110 §5.2).
         environ[key] = f"{environ[key]},{value}" if key in environ else value
     return environ
 

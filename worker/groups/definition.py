@@ -39,6 +39,7 @@ def definition_of(
     _drop_read_only(body, properties)
     for container in properties.get("containers") or []:
         name = container["name"]
+        # A container that is not named keeps the image that it has, in its own spelling.
         if name in images:
             container["properties"]["image"] = images[name]
     put_secrets(properties, secrets)

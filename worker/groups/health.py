@@ -140,6 +140,7 @@ def _running(
         if event.get("type") == "Warning" and not is_pull_failure(event)
     )
     warned_at = [time_of(event.get("lastTimestamp")) for event in warnings]
+    # Not from the change on: a container that crashes slowly would then be proven by the sum of its short lives.
     return Healthy(max([started, since, *warned_at]))
 
 
@@ -156,6 +157,7 @@ def _terminated(
     # Without "Always", a container may end by itself, as a job does.
     if exit_code == 0:
         return Healthy(since, ended=True)
+    # Azure starts it again, so this is no end. If it goes on failing, the crash loop shows.
     if restart_policy == "OnFailure":
         return Pending(f"failed with exit code {exit_code} and will be restarted")
     return Broken(
