@@ -27,7 +27,8 @@ from tests.azurite import Azurite
 from tests.monitoring import KUSTO, Prometheus, alerts, dashboard_expressions, panels, prometheus, selectors
 from tests.processes import INGRESS, PATIENCE, Program, free_ports, wait_until
 from tests.site import IP, RESOURCE_GROUP, SUBSCRIPTION, Site, definition, events, running_site
-from tests.told_night import GROUPS, Told, come_to_pass, is_told, lay_out, listening
+from tests.stub_server import listening
+from tests.told_night import GROUPS, Told, come_to_pass, is_told, lay_out
 
 TOKEN = "a-token-of-the-tests-night"
 OWN = ("held", "odd", "slow", "locked", *GROUPS)
@@ -111,7 +112,7 @@ def whole_night(azurite: Azurite, folder: Path) -> Iterator[Night]:
         "ACI_HOOKS_SWEEP_INTERVAL": "600",
         "PORT": str(ports[0]),
     }
-    with listening() as (chat, posted), running_site(azurite, CHAT=chat, **settings) as site:
+    with listening() as (chat, posted), running_site(azurite, CHAT=f"http://{chat}/hook", **settings) as site:
         lay_out(site)
         (folder / "whole.yaml").write_text(TARGETS)  # the other one will be spoilt
         told = Told(site, folder / "whole.yaml", posted)
