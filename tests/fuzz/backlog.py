@@ -12,8 +12,9 @@ from math import inf
 from azure.core.exceptions import HttpResponseError
 from azure.storage.queue import QueueClient
 
+from shared.dead_letter import decode_letter
 from shared.image import ImageReference
-from shared.message import Look, Undecodable, UpdateMessage, decode, decode_letter
+from shared.message import Look, Undecodable, UpdateMessage, decode
 from tests.azurite import Azurite
 from tests.fuzz.letters import draw_message
 from tests.fuzz.memory import growth, mebibytes

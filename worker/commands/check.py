@@ -29,7 +29,7 @@ from worker.targets.file import TargetsError, TargetsFile
 from worker.targets.recipients import OUTCOMES, Recipient
 from worker.targets.tags import tags_for_later, unknown_tags
 from worker.targets.target import Target
-from worker.wiring import Deployment
+from worker.wiring.deployment import Deployment
 
 State = Literal["ok", "HELD", "missing", "hint", "FAILED"]
 

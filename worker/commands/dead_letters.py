@@ -26,7 +26,7 @@ from worker.commands.output import (
 if TYPE_CHECKING:
     from shared.message import UpdateMessage
     from worker.controller.dead_letters import Letter
-    from worker.wiring import Deployment
+    from worker.wiring.deployment import Deployment
 
 ID_HELP = "An ID may be shortened as long as it is unambiguous; the id of the push works as well."
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from shared.message import TargetId
     from worker.record.record import Record
     from worker.record.trace import End
-    from worker.wiring import Deployment
+    from worker.wiring.deployment import Deployment
 
 NOWHERE = "(no target)"
 

@@ -18,7 +18,7 @@ from worker.commands.people import by_option, in_unicode
 if TYPE_CHECKING:
     from shared.image import ImageReference
     from worker.record.record import Record
-    from worker.wiring import Deployment
+    from worker.wiring.deployment import Deployment
 
 
 @click.command(

@@ -12,7 +12,7 @@ from worker.commands.output import console, example, print_json, print_table
 
 if TYPE_CHECKING:
     from worker.controller.sweep import Swept
-    from worker.wiring import Deployment
+    from worker.wiring.deployment import Deployment
 
 
 @click.command(

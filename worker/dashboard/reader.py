@@ -14,8 +14,9 @@ from typing import Any
 
 import structlog
 
+from shared.dead_letter import DeadLetter, decode_letter
 from shared.errors import RemoteError
-from shared.message import DeadLetter, TargetId, Undecodable, decode_letter
+from shared.message import TargetId, Undecodable
 from worker.dashboard.pace import TICK, Turn, next_turns
 from worker.dashboard.sources import Sources
 from worker.dashboard.state import (
