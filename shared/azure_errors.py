@@ -30,6 +30,7 @@ def translated(service: str) -> Iterator[None]:
         raise RemoteError(
             service, error.status_code, code, message, asked, inner
         ) from error
+    # Nothing answered: no connection came about, or it broke.
     except AzureError as error:
         raise RemoteError(
             service, None, "Unreachable", str(error.message or type(error).__name__)
@@ -39,6 +40,8 @@ def translated(service: str) -> Iterator[None]:
 def _details(error: ODataV4Format | None, depth: int = 0) -> Iterator[tuple[str, str]]:
     """Code and message of each error that an error wraps. Some codes of ARM appear only there."""
     for detail in (getattr(error, "details", None) or ())[:_MOST_DETAILS]:
+        # An error may wrap errors that wrap others. The innermost ones say what happened, and nobody bounds how deep
+        # they lie.
         inner = list(_details(detail, depth + 1)) if depth < _DEEPEST else []
         yield from inner or [(str(detail.code or ""), str(detail.message or ""))]
 

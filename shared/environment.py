@@ -93,6 +93,7 @@ def _is_off_by_a_letter(name: str, other: str) -> bool:
         name, other = name[1:], other[1:]
     while name and other and name[-1] == other[-1]:
         name, other = name[:-1], other[:-1]
+    # What is left are the letters in which the two differ.
     is_swapped = len(name) == 2 and name == other[::-1]
     return is_swapped or max(len(name), len(other)) <= 1
 
@@ -104,12 +105,14 @@ def _resolve_files(
     values, problems = {}, []
     for name, text in environment.items():
         setting = name.removesuffix(_FILE)
+        # Compose files set a variable to nothing where nobody has filled it in. So an empty one counts as unset.
         if not text or not is_setting(setting):
             continue
         names_a_file = setting != name
         if not names_a_file:
             values[setting] = text
             continue
+        # Neither wins silently: whoever changed the one that does not count would wonder why nothing happened.
         if environment.get(setting):
             problems.append(
                 f"{setting}: given twice, as {setting} and as {name}; keep one of them"
@@ -153,11 +156,9 @@ def _validate(
             return model.model_validate(values), problems
         except ValidationError as error:
             errors = error.errors()
-        found = [
-            line
-            for each in errors
-            for line in _explain(each["loc"], _message(each)).splitlines()
-        ]
+        found: list[str] = []
+        for each in errors:
+            found += _explain(each["loc"], _message(each)).splitlines()
         problems += _without_named(found, {_name_in(problem) for problem in problems})
         bad = {str(each["loc"][0]) for each in errors if each["loc"]}
         if not bad:

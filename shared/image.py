@@ -152,6 +152,7 @@ def _split(text: str) -> tuple[str, str | None, str | None]:
     name, at, digest = text.partition("@")
     slash, colon = name.rfind("/"), name.rfind(":")
     tag = None
+    # A colon before the last slash is that of a port.
     if colon > slash:
         name, tag = name[:colon], name[colon + 1 :]
     return name, tag, digest if at else None

@@ -46,9 +46,10 @@ class Masks:
         # By their first and last characters: a text is gone through once, however many spellings there are.
         self._starts: dict[str, list[str]] = {}
         self._ends: dict[str, list[str]] = {}
-        for spelling in sorted(
-            {spelling for secret in secrets for spelling in spellings(secret)}
-        ):
+        known: set[str] = set()
+        for secret in secrets:
+            known |= set(spellings(secret))
+        for spelling in sorted(known):
             self._starts.setdefault(spelling[:SHORTEST_SECRET], []).append(spelling)
             self._ends.setdefault(spelling[-SHORTEST_SECRET:], []).append(spelling)
         # Nearly every text holds none: one search by the C engine spares it the loop over its characters.
@@ -90,6 +91,7 @@ def without_credentials(text: str) -> str:
 
 def spellings(secret: str | bytes) -> Iterator[str]:
     """Every text that stands for a secret. Those that are too short to be hidden are left out."""
+    # A secret may be half of a surrogate pair or any bytes, and is hidden all the same.
     content = (
         secret.encode(errors="surrogatepass") if isinstance(secret, str) else secret
     )
@@ -115,6 +117,7 @@ def _texts(content: bytes) -> Iterator[str]:
     """The secret as a text, and each part of it that is quoted alone: its lines, and its values if it is JSON."""
     text = content.decode(errors="backslashreplace")
     yield text
+    # What is read of a file may end in a newline that whoever quotes the secret leaves out.
     yield text.strip()
     yield from (
         line.strip() for line in text.splitlines() if len(line.strip()) >= _CAN_BE_CUT

@@ -1,4 +1,4 @@
-"""The wire schema of the queue: update messages, looks and dead letters, encoded as base64 of UTF-8 JSON.
+"""The wire schema of the queue: update messages and looks, encoded as base64 of UTF-8 JSON.
 
 Base64 is what Azure Functions and the portal's message view expect of a queue.
 """
@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AwareDatetime,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeFloat,
@@ -31,11 +30,6 @@ from shared.push import Push
 
 MAX_MESSAGE = 32 * 1024
 """Bytes of an encoded update message: half of what a queue takes, so that it still fits into a dead letter."""
-MAX_LETTER = 64 * 1024
-"""Bytes of an encoded dead letter: what a queue takes (docs: "Scalability targets for Queue Storage")."""
-
-_CUT = "[…]\n"
-"""Stands in front of lines of which the earlier ones were cut off."""
 
 LATEST = timedelta(days=1)
 """How far behind its insertion into the queue a message's time may lie: a forged date would outrank every push."""
@@ -56,12 +50,6 @@ Segment = Annotated[
         }
     ),
 ]
-
-
-Log = Annotated[
-    str | None, BeforeValidator(lambda value: value if isinstance(value, str) else None)
-]
-"""The last lines of a container. A record or letter that holds anything else in its place can be read all the same."""
 
 
 class Undecodable(ValueError):
@@ -204,67 +192,13 @@ class Look(BaseModel):
         return to_base64(self.model_dump_json())
 
 
-class DeadLetter(BaseModel):
-    """A message that failed, why, and the whole message for a retry. `message` is raw text if it is undecodable.
-
-    `log` are the last lines of the container that crashed, if they could be read before it was rolled back.
-    """
-
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True
-    )
-
-    schema_: Literal["aci-hooks/dead-letter/1"] = Field(
-        "aci-hooks/dead-letter/1", alias="schema"
-    )
-    reason: str
-    code: str
-    detail: str
-    attempts: NonNegativeInt
-    first_received_at: AwareDatetime
-    dead_lettered_at: AwareDatetime
-    message: UpdateMessage | str
-    log: Log = None
-
-    @model_serializer(mode="wrap")
-    def _without_unused(
-        self, serialize: SerializerFunctionWrapHandler
-    ) -> dict[str, Any]:
-        return {
-            name: value
-            for name, value in serialize(self).items()
-            if name != "log" or value is not None
-        }
-
-    def encode(self) -> str:
-        """The letter as it goes onto the queue; what does not fit into MAX_LETTER bytes is cut, first log, then detail.
-
-        A raw message that is too large for an envelope is passed on unchanged, so that nothing of it is lost.
-        """
-        text = to_base64(self.model_dump_json())
-        if len(text) <= MAX_LETTER:
-            return text
-        if self.log:
-            # Its end tells most, so that is what stays.
-            return self.model_copy(
-                update={
-                    "log": last_lines(self.log, len(self.log.encode()) // 2) or None
-                }
-            ).encode()
-        if isinstance(self.message, str):
-            return self.message
-        # A character may take six bytes in JSON, and a message half of the letter.
-        return self.model_copy(
-            update={"detail": self.detail[: MAX_LETTER // 32] + " […]"}
-        ).encode()
-
-
 def decode(text: str, inserted_at: datetime | None = None) -> UpdateMessage | Look:
     """Read a message off the updates queue; raises Undecodable, saying what is wrong with it.
 
     `inserted_at` is when the queue got it: no time in it may be more than a day later. Old times are fine, as
     redrive, holds and long waits keep them.
     """
+    # Before anything is parsed. A larger message is none of ours, and would not fit into a dead letter of ours.
     if len(text) > MAX_MESSAGE:
         raise Undecodable(
             f"{len(text)} bytes, more than the {MAX_MESSAGE} that a message may have"
@@ -277,39 +211,18 @@ def decode(text: str, inserted_at: datetime | None = None) -> UpdateMessage | Lo
             else UpdateMessage.model_validate_json(raw)
         )
     except ValidationError as error:
-        raise Undecodable(_explain(error)) from error
+        raise Undecodable(explained(error)) from error
     if inserted_at and isinstance(message, UpdateMessage):
         for name, at in (
             ("received_at", message.received_at),
             ("push.pushed_at", message.push.pushed_at),
         ):
+            # By storage's clock, which no sender and no worker can set.
             if at and at - inserted_at > LATEST:
                 raise Undecodable(
                     f"{name}: {at} is more than a day after the message came onto the queue"
                 )
     return message
-
-
-def decode_letter(text: str) -> DeadLetter:
-    """Read a letter off the poison queue; raises Undecodable."""
-    try:
-        return DeadLetter.model_validate_json(from_base64(text))
-    except ValidationError as error:
-        raise Undecodable(_explain(error)) from error
-
-
-def last_lines(text: str, limit: int) -> str:
-    """The end of the text, at most `limit` bytes of UTF-8: whole lines, or a part of the last one if it is too long."""
-    encoded = text.encode()
-    if len(encoded) <= limit:
-        return text
-    room = limit - len(_CUT.encode())
-    if room <= 0:
-        return ""
-    # A character that is cut in two is left out.
-    kept = encoded[-room:].decode(errors="ignore")
-    _, newline, whole_lines = kept.partition("\n")
-    return f"{_CUT}{whole_lines if newline and whole_lines else kept}"
 
 
 def to_base64(text: str) -> str:
@@ -333,7 +246,8 @@ def _is_look(raw: bytes) -> bool:
     return isinstance(content, dict) and content.get("kind") == "look"
 
 
-def _explain(error: ValidationError) -> str:
+def explained(error: ValidationError) -> str:
+    """What is wrong with a text, the first mistakes alone, and never what it holds."""
     return "; ".join(
         f"{'.'.join(str(part) for part in mistake['loc']) or 'message'}: {mistake['msg']}"
         for mistake in error.errors()[:5]

@@ -29,52 +29,42 @@ OPERATIONS = ("get", "list", "logs", "put", "restart")
 OTHER = "other"
 """Stands for every code that is not among FAILURE_CODES: Azure may invent any number of them."""
 FAILURE_CODES = (
-    *(
-        "AuthenticationFailed",
-        "AuthorizationFailed",
-        "AuthorizationFailure",
-        "AuthorizationPermissionMismatch",
-    ),
-    *(
-        "BadGateway",
-        "Conflict",
-        "ContainerGroupQuotaReached",
-        "ContainerGroupTransitioning",
-        "CredentialUnavailable",
-    ),
-    *(
-        "InaccessibleImage",
-        "InternalServerError",
-        "InvalidContainerGroupUpdate",
-        "InvalidEnvironmentVariable",
-    ),
-    *(
-        "InvalidImageRegistryPassword",
-        "InvalidRequestContent",
-        "InvalidStorageAccountKey",
-    ),
-    *(
-        "LinkedAuthorizationFailed",
-        "ManifestUnknown",
-        "MissingSecrets",
-        "NotOurs",
-        "OperationNotAllowedThrottled",
-    ),
-    *(
-        "RegistryErrorResponse",
-        "RequestDisallowedByPolicy",
-        "ResourceGroupNotFound",
-        "ResourceNotFound",
-    ),
-    *("SecretUnavailable", "ServerTimeout", "ServiceUnavailable", "StuckInTransition"),
-    *(
-        "SubscriptionRequestsThrottled",
-        "TooManyRequests",
-        "Unauthorized",
-        "Unreachable",
-        "UnreadableRecord",
-    ),
-    *("WorkerCrash", OTHER),
+    "AuthenticationFailed",
+    "AuthorizationFailed",
+    "AuthorizationFailure",
+    "AuthorizationPermissionMismatch",
+    "BadGateway",
+    "Conflict",
+    "ContainerGroupQuotaReached",
+    "ContainerGroupTransitioning",
+    "CredentialUnavailable",
+    "InaccessibleImage",
+    "InternalServerError",
+    "InvalidContainerGroupUpdate",
+    "InvalidEnvironmentVariable",
+    "InvalidImageRegistryPassword",
+    "InvalidRequestContent",
+    "InvalidStorageAccountKey",
+    "LinkedAuthorizationFailed",
+    "ManifestUnknown",
+    "MissingSecrets",
+    "NotOurs",
+    "OperationNotAllowedThrottled",
+    "RegistryErrorResponse",
+    "RequestDisallowedByPolicy",
+    "ResourceGroupNotFound",
+    "ResourceNotFound",
+    "SecretUnavailable",
+    "ServerTimeout",
+    "ServiceUnavailable",
+    "StuckInTransition",
+    "SubscriptionRequestsThrottled",
+    "TooManyRequests",
+    "Unauthorized",
+    "Unreachable",
+    "UnreadableRecord",
+    "WorkerCrash",
+    OTHER,
 )
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _SECONDS = (
@@ -120,6 +110,7 @@ class WritesRemaining(Collector):
         """Remember what the headers of an answer say; `headers` gives the value of a header, None without it."""
         for header, (quota, lifetime) in _QUOTAS.items():
             value = headers(header) or ""
+            # `isdigit` alone takes the digits of every script, and even `²`, of which `float` makes nothing.
             if value.isascii() and value.isdigit():
                 with self._lock:
                     self._seen[subscription.lower(), quota] = (

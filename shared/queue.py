@@ -1,18 +1,12 @@
-"""The Azure Storage queues: send, receive, renew, reschedule, complete and dead-letter. The one importer of their SDK.
-
-Messages never expire. A received message is leased: until its visibility timeout ends nobody else sees it, and every
-change of it needs the newest pop receipt, which each renewal replaces
-(learn.microsoft.com/rest/api/storageservices/update-message).
-"""
+"""The Azure Storage queues: send, receive, renew, reschedule, complete and dead-letter. Messages never expire."""
 
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from azure.storage.queue import QueueClient, QueueMessage
@@ -20,8 +14,10 @@ from azure.storage.queue import QueueClient, QueueMessage
 from shared import storage_actions
 from shared.azure_errors import translated
 from shared.credential import azure_credential
+from shared.dead_letter import DeadLetter
 from shared.errors import RemoteError
-from shared.message import DeadLetter
+from shared.leased_message import LeasedMessage
+from shared.queue_rights import missing_actions
 from shared.settings import Settings
 
 T = TypeVar("T")
@@ -29,56 +25,6 @@ T = TypeVar("T")
 MAX_BATCH = 32
 """Messages that one call can receive, or peek at."""
 _NEVER = -1
-_LOST = frozenset({"MessageNotFound", "PopReceiptMismatch"})
-
-
-class LeaseLost(Exception):
-    """The message's visibility timeout ran out and another worker may have it: it must not be settled any more."""
-
-
-class LeasedMessage:
-    """A received message and the lease on it. The lease may be renewed by another thread while it is worked on."""
-
-    def __init__(self, message: QueueMessage, expires: float) -> None:
-        self.id: str = message.id
-        self.text: str = message.content
-        self.dequeue_count: int = message.dequeue_count or 1
-        inserted_at = message.inserted_on
-        if inserted_at is None:
-            raise ValueError("a received message carries its insertion time")
-        self.inserted_at: datetime = inserted_at
-        self.expires = expires
-        self.settled = False
-        self.lost = False
-        self._receipt = message.pop_receipt
-        self._lock = threading.Lock()
-
-    def lease_holds(self, clock: Callable[[], float] = time.monotonic) -> bool:
-        """Is the lease still ours beyond doubt? `clock` is the one that `expires` was measured by."""
-        return not self.lost and clock() < self.expires
-
-    def wants_renewal(
-        self, margin: float, clock: Callable[[], float] = time.monotonic
-    ) -> bool:
-        """Is it unsettled, still ours, and due to run out within `margin` seconds?"""
-        return not self.settled and not self.lost and clock() > self.expires - margin
-
-    def with_receipt(
-        self, change: Callable[[str | None], str | None], *, settles: bool
-    ) -> None:
-        """Run `change` with the newest pop receipt and keep the one that it returns; raises LeaseLost."""
-        # One change at a time: each makes a new receipt, and the one before is void from then on.
-        with self._lock:
-            if self.lost or self.settled:
-                raise LeaseLost(self.id)
-            try:
-                self._receipt = change(self._receipt)
-            except RemoteError as error:
-                if error.code not in _LOST:
-                    raise
-                self.lost = True
-                raise LeaseLost(self.id) from error
-            self.settled = settles
 
 
 class Queue:
@@ -106,12 +52,13 @@ class Queue:
 
     def send(self, text: str, delay: float = 0) -> None:
         """Add a message, visible after `delay` seconds."""
-        self._call(
-            lambda: self._client.send_message(
+
+        def send() -> object:
+            return self._client.send_message(
                 text, time_to_live=_NEVER, visibility_timeout=_seconds(delay)
-            ),
-            storage_actions.ADD,
-        )
+            )
+
+        self._call(send, storage_actions.ADD)
 
     def receive(self, limit: int) -> list[LeasedMessage]:
         """Lease up to `limit` messages (at most MAX_BATCH), usually oldest first."""
@@ -122,11 +69,13 @@ class Queue:
             "messages_per_page": limit,
             "visibility_timeout": self._visibility_timeout,
         }
-        # One page is one request: the SDK's iterator over messages would ask again to see that there are no more.
-        messages = self._call(
-            lambda: list(next(self._client.receive_messages(**options).by_page(), ())),
-            storage_actions.PROCESS,
-        )
+
+        def receive() -> list[QueueMessage]:
+            # One page is one request: the SDK's iterator over messages would ask again to see that there are no more.
+            pages = self._client.receive_messages(**options).by_page()
+            return list(next(pages, ()))
+
+        messages = self._call(receive, storage_actions.PROCESS)
         return [LeasedMessage(message, expires) for message in messages]
 
     def peek(self) -> list[str]:
@@ -182,41 +131,8 @@ class Queue:
             return 0
 
     def missing_actions(self) -> list[str]:
-        """What a worker's role must allow and this one does not, each tried by a request that changes nothing.
-
-        A role is asked about first: only then is it found that the message does not exist, or that no queue takes so
-        large a number. Raises RemoteError if the queue can't be asked.
-        """
-        client, nowhere = (
-            self._client,
-            ("00000000-0000-0000-0000-000000000000", "AgAAAAMAAAAAAAAAAAAAAAAAAAA="),
-        )
-        tries: dict[str, list[Callable[[], object]]] = {
-            storage_actions.READ_QUEUE: [client.get_queue_properties],
-            storage_actions.READ: [client.peek_messages],
-            storage_actions.ADD: [
-                lambda: client.send_message("", visibility_timeout=2, time_to_live=1)
-            ],
-            storage_actions.PROCESS: [
-                lambda: client.delete_message(*nowhere),
-                lambda: list(
-                    next(
-                        client.receive_messages(
-                            messages_per_page=MAX_BATCH + 1
-                        ).by_page(),
-                        (),
-                    )
-                ),
-            ],
-            storage_actions.WRITE: [
-                lambda: client.update_message(*nowhere, visibility_timeout=0)
-            ],
-        }
-        return [
-            action
-            for action, requests in tries.items()
-            if not all(map(_is_allowed, requests))
-        ]
+        """What a worker's role must allow and this one does not. Raises RemoteError if the queue can't be asked."""
+        return missing_actions(self._client, MAX_BATCH)
 
     def _update(
         self,
@@ -227,16 +143,14 @@ class Queue:
         settles: bool,
     ) -> None:
         def update(receipt: str | None) -> str | None:
-            updated = self._call(
-                lambda: self._client.update_message(
-                    message.id,
-                    receipt,
-                    visibility_timeout=visibility_timeout,
-                    content=text,
-                ),
-                storage_actions.WRITE,
+            change = partial(
+                self._client.update_message,
+                message.id,
+                receipt,
+                visibility_timeout=visibility_timeout,
+                content=text,
             )
-            return updated.pop_receipt
+            return self._call(change, storage_actions.WRITE).pop_receipt
 
         message.with_receipt(update, settles=settles)
 
@@ -246,6 +160,7 @@ class Queue:
             with _translated(action):
                 return call()
         except RemoteError as error:
+            # The queue is made by whoever needs it first, and again after somebody has deleted it.
             if error.code != "QueueNotFound":
                 raise
         self.ensure()
@@ -261,22 +176,6 @@ def _translated(action: str) -> Iterator[None]:
             yield
     except RemoteError as error:
         raise storage_actions.told(error, action) from error
-
-
-def _is_allowed(request: Callable[[], object]) -> bool:
-    try:
-        with translated("queue"):
-            request()
-    except RemoteError as error:
-        # No answer, or one that says nothing of the role: an outage, a limit, a credential that is not accepted at all.
-        if error.status is None or error.status >= 500 or error.status in {401, 429}:
-            raise
-        is_role_missing = storage_actions.lacks_role(error)
-        # Some 403 are about a firewall or the account, which no role would mend.
-        if error.status == 403 and not is_role_missing:
-            raise
-        return not is_role_missing
-    return True
 
 
 def dead_letter(

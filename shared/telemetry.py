@@ -69,7 +69,20 @@ def configure_logging(
     for_programs = log_format == "json" or (
         log_format is None and not sys.stderr.isatty()
     )
-    shared: list[Processor] = [
+    shared = _gathering(redaction)
+    renderers = _rendering(for_programs=for_programs)
+    structlog.configure(
+        processors=[*shared, *renderers],
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        cache_logger_on_first_use=True,
+    )
+    _take_warnings_of_libraries(shared, renderers)
+
+
+def _gathering(redaction: Redaction) -> list[Processor]:
+    """What makes an event complete. The secrets are masked last, when everything that may hold one is there."""
+    return [
         structlog.contextvars.merge_contextvars,
         tracing.name_span,
         structlog.processors.add_log_level,
@@ -78,20 +91,20 @@ def configure_logging(
         structlog.processors.format_exc_info,
         redaction,
     ]
-    renderers: list[Processor]
+
+
+def _rendering(*, for_programs: bool) -> list[Processor]:
+    """What makes a line of an event."""
     if for_programs:
-        renderers = [structlog.processors.JSONRenderer()]
-    else:
-        renderers = [
-            for_people,
-            structlog.dev.ConsoleRenderer(colors=takes_colours(), sort_keys=False),
-        ]
-    structlog.configure(
-        processors=[*shared, *renderers],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        cache_logger_on_first_use=True,
-    )
+        return [structlog.processors.JSONRenderer()]
+    console = structlog.dev.ConsoleRenderer(colors=takes_colours(), sort_keys=False)
+    return [for_people, console]
+
+
+def _take_warnings_of_libraries(
+    shared: list[Processor], renderers: list[Processor]
+) -> None:
+    """What libraries log by Python's own logging goes the same way, so that secrets are masked there, too."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -62,6 +62,7 @@ class TimeLimit:
         try:
             running = _start(lambda: self._in_slot(call), self._service)
         except NoThread:
+            # The call never began, so nothing else gives the slot back.
             self._free.release()
             raise
         try:
@@ -76,6 +77,8 @@ class TimeLimit:
         while not is_mine:
             now = self._clock()
             all_hang = now - self._last_moved > _STUCK
+            # Waiting until the deadline for a service of which every call hangs would block all steps of the worker,
+            # one after the other.
             if now > deadline or all_hang:
                 raise RemoteError(
                     self._service,

@@ -174,11 +174,9 @@ def span(
     traceparents. An exception that leaves the block fails the span.
     """
     tracer = _tracer  # once: another thread may stop it at any moment, as at the end of a worker whose steps go on
-    return (
-        tracer.span(name, kind, attributes or {}, parent, links, started)
-        if tracer
-        else _NO_SPAN
-    )
+    if tracer is None:
+        return _NO_SPAN
+    return tracer.span(name, kind, attributes or {}, parent, links, started)
 
 
 def call(

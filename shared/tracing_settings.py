@@ -67,9 +67,10 @@ def secrets_in(headers: Mapping[str, str]) -> set[str]:
 
     What is too short for a key is left out: it is a name, such as that of a data set, and may be that of much else.
     """
-    values = {
-        part for value in headers.values() for part in (value, value.partition(" ")[2])
-    }
+    values: set[str] = set()
+    for value in headers.values():
+        _scheme, _, behind_it = value.partition(" ")
+        values |= {value, behind_it}
     return {value for value in values if len(value) >= _SHORTEST_KEY}
 
 

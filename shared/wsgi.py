@@ -62,15 +62,15 @@ def environ_of(scope: Scope) -> dict[str, Any]:
         "wsgi.run_once": False,
     }
     for raw_name, raw_value in scope["headers"]:
-        if (
-            b"_" in raw_name
-        ):  # in WSGI X_A would be the same as X-A: a client could forge a proxy's header
+        if b"_" in raw_name:
+            # In WSGI X_A would be the same as X-A, so that a client could forge a proxy's header.
             continue
         name, value = (
             raw_name.decode("latin-1").upper().replace("-", "_"),
             raw_value.decode("latin-1"),
         )
         key = name if name in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{name}"
+        # A header that comes several times means the same as one with commas (RFC 9110 §5.2).
         environ[key] = f"{environ[key]},{value}" if key in environ else value
     return environ
 

@@ -17,8 +17,9 @@ from azure.storage.queue import QueueMessage
 
 from shared.errors import RemoteError, retry_after
 from shared.image import ImageReference
+from shared.leased_message import LeasedMessage
 from shared.message import TargetId
-from shared.queue import MAX_BATCH, LeasedMessage, Queue
+from shared.queue import MAX_BATCH, Queue
 from tests.arm_simulator.messages import Answer, Request
 from tests.arm_simulator.reports import GroupTruth, Stats
 from tests.arm_simulator.simulator import Simulator

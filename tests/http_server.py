@@ -1,4 +1,4 @@
-"""The small base of the tests' HTTP servers: a free port of loopback, a thread a connection, and no words about it.
+"""The small base of the tests' HTTP servers: a port of loopback, a thread a connection, and no words about it.
 
     class Handler(QuietHandler):
         def serve(self) -> None:
@@ -68,8 +68,8 @@ class LoopbackServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, handler: type[QuietHandler]) -> None:
-        super().__init__(("127.0.0.1", 0), handler)
+    def __init__(self, handler: type[QuietHandler], port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), handler)
         self.host = f"127.0.0.1:{self.server_port}"
         self.url = f"http://{self.host}"
         self._thread = threading.Thread(target=self.serve_forever, args=(_POLL,), name="test server", daemon=True)

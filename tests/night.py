@@ -15,8 +15,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from shared.dead_letter import DeadLetter
 from shared.image import ImageReference
-from shared.message import DeadLetter, UpdateMessage, to_base64
+from shared.message import UpdateMessage, to_base64
 from shared.push import Push
 from tests.azurite import Azurite
 from tests.processes import WORKER, free_ports

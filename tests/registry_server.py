@@ -144,14 +144,7 @@ class RegistryServer:
         config, layer, _ = image_of(content)
         for blob in (config, layer):
             self._upload(repository, blob)
-        manifest = _json(
-            {
-                "schemaVersion": 2,
-                "mediaType": OCI_MANIFEST,
-                "config": {**_descriptor(OCI_CONFIG, config), "mediaType": BUILDKIT_CACHE},
-                "layers": [_descriptor(OCI_LAYER, layer)],
-            }
-        )
+        manifest = _manifest(config, layer, BUILDKIT_CACHE)
         return self._put_manifest(repository, tag, OCI_MANIFEST, manifest)
 
     def delete(self, repository: str, digest: str) -> None:
@@ -260,15 +253,7 @@ def image_of(content: bytes, architecture: str = "amd64", created: datetime | No
             "rootfs": {"type": "layers", "diff_ids": [sha256(archive.getvalue())]},
         }
     )
-    manifest = _json(
-        {
-            "schemaVersion": 2,
-            "mediaType": OCI_MANIFEST,
-            "config": _descriptor(OCI_CONFIG, config),
-            "layers": [_descriptor(OCI_LAYER, layer)],
-        }
-    )
-    return config, layer, manifest
+    return config, layer, _manifest(config, layer, OCI_CONFIG)
 
 
 def write_layout(folder: Path, tag: str, content: bytes) -> str:
@@ -306,6 +291,17 @@ def skopeo_push(registry: RegistryServer, repository: str, tag: str, content: by
 def sha256(data: bytes) -> str:
     """The data's digest."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def _manifest(config: Blob, layer: Blob, config_type: str) -> bytes:
+    return _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": _descriptor(config_type, config),
+            "layers": [_descriptor(OCI_LAYER, layer)],
+        }
+    )
 
 
 def _descriptor(media_type: str, data: bytes) -> Json:

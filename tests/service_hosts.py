@@ -11,9 +11,8 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from email.message import Message
 from email.parser import BytesParser
 from pathlib import Path
@@ -22,10 +21,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from tests.certificates import as_pem, certificate
+from tests.listener import Listener
+
+_AUTHORITY = "Test authority"
 _KEY = ec.generate_private_key(ec.SECP256R1())
 
 
@@ -56,17 +57,12 @@ class ServiceHosts:
         self.open.set()
         self._folder = folder
         self._contexts: dict[str, ssl.SSLContext] = {}
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.authority = folder / "authority.pem"
-        self.authority.write_bytes(_certificate("Test authority", None).public_bytes(serialization.Encoding.PEM))
+        self.authority.write_bytes(as_pem(certificate(_AUTHORITY, _KEY)))
         self._key = folder / "key.pem"
-        self._key.write_bytes(
-            _KEY.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._key.write_bytes(as_pem(_KEY))
+        self._listener = Listener(self._connected)
+        self.url = f"http://127.0.0.1:{self._listener.port}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -88,24 +84,14 @@ class ServiceHosts:
     def close(self) -> None:
         """Serve no more."""
         self.open.set()
-        self._listener.shutdown(socket.SHUT_RDWR)  # which wakes the thread that accepts
         self._listener.close()
 
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._connected, args=(connection,), daemon=True).start()
-
     def _connected(self, connection: socket.socket) -> None:
-        with suppress(OSError), connection:
-            line, _ = _head(connection.makefile("rb", buffering=0))
-            host = line.split()[1].rpartition(":")[0]
-            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            with self._context(host).wrap_socket(connection, server_side=True) as encrypted:
-                self._request(host, encrypted)
+        line, _ = _head(connection.makefile("rb", buffering=0))
+        host = line.split()[1].rpartition(":")[0]
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with self._context(host).wrap_socket(connection, server_side=True) as encrypted:
+            self._request(host, encrypted)
 
     def _request(self, host: str, connection: ssl.SSLSocket) -> None:
         stream = connection.makefile("rb")
@@ -121,7 +107,8 @@ class ServiceHosts:
     def _context(self, host: str) -> ssl.SSLContext:
         if host not in self._contexts:
             path = self._folder / f"{len(self._contexts)}.pem"
-            path.write_bytes(_certificate(host, "Test authority").public_bytes(serialization.Encoding.PEM))
+            names = [x509.DNSName(host)]
+            path.write_bytes(as_pem(certificate(host, _KEY, issuer=_AUTHORITY, names=names)))
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(path, self._key)
             self._contexts[host] = context
@@ -144,22 +131,3 @@ def _head(stream: Any) -> tuple[str, Message]:
     while (header := stream.readline()) not in (b"\r\n", b""):
         lines.append(header)
     return line, BytesParser().parsebytes(b"".join(lines))
-
-
-def _certificate(name: str, issuer: str | None) -> x509.Certificate:
-    now = datetime.now(UTC)
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
-    issued_by = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]) if issuer else subject
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issued_by)
-        .public_key(_KEY.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-    )
-    if issuer:
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-    return builder.sign(_KEY, hashes.SHA256())

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import ssl
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.certificates import as_pem, certificate
 from tests.http_server import LoopbackServer, QuietHandler
 
 Headers = Mapping[str, str]
@@ -80,27 +81,23 @@ def _without_body(answer: Callable[[str, str, Headers], Answer]) -> Callable[[st
     return lambda method, path, headers, _body: answer(method, path, headers)
 
 
+@contextmanager
+def listening() -> Iterator[tuple[str, list[Any]]]:
+    """A webhook that takes everything: its host, and the JSON that was posted to it so far."""
+    posted: list[Any] = []
+
+    def answer(_method: str, _path: str, _headers: Headers, body: bytes) -> Answer:
+        posted.append(json.loads(body))
+        return 200, {}, b"{}"
+
+    with StubServer(full=answer) as server:
+        yield server.host, posted
+
+
 def write_certificate(folder: Path) -> Path:
     """A file with a self-signed certificate of loopback and its key; whoever is given it as authority trusts it."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests")])
-    now = datetime.now(UTC)
     names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
     path = folder / "certificate.pem"
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
+    path.write_bytes(as_pem(key) + as_pem(certificate("tests", key, names=names)))
     return path

@@ -11,9 +11,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,6 @@ import httpx
 from tests.night import serve
 from tests.processes import PROJECT, environment_of, wait_until
 from tests.site import Site
-from tests.stub_server import Answer, Headers, StubServer
 
 PATIENCE = 90.0
 REGISTRY = "registry.internal.example"
@@ -80,19 +77,6 @@ class Told:
         said = self.run("push", image_of(group, tag), "--by", "mira", "--wait", *more, expect=expect)
         self.ids[group] = said.splitlines()[0].rpartition(" ")[2]
         return said
-
-
-@contextmanager
-def listening() -> Iterator[tuple[str, list[Any]]]:
-    """A webhook of somebody who is told everything: its URL, and what was posted to it."""
-    posted: list[Any] = []
-
-    def answer(_method: str, _path: str, _headers: Headers, body: bytes) -> Answer:
-        posted.append(json.loads(body))
-        return 200, {}, b"{}"
-
-    with StubServer(full=answer) as server:
-        yield f"{server.url}/hook", posted
 
 
 def lay_out(site: Site) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from shared.cloud import CLOUDS
 from shared.errors import RemoteError
+from shared.leased_message import LeaseLost
 from shared.message import TargetId
-from shared.queue import LeaseLost
 from tests.arm_simulator import ArmSimulator
 from tests.site import RESOURCE_GROUP, SUBSCRIPTION, definition
 from worker.adapters.arm.client import Arm, PlaceholderCredential

@@ -12,8 +12,10 @@ import pytest
 from azure.storage.blob import ContainerClient
 from azure.storage.queue import QueueClient
 
-from shared.message import TargetId, decode_letter
-from shared.queue import MAX_BATCH, LeaseLost, Queue, dead_letter
+from shared.dead_letter import decode_letter
+from shared.leased_message import LeaseLost
+from shared.message import TargetId
+from shared.queue import MAX_BATCH, Queue, dead_letter
 from tests.fakes import Clock, MemoryQueue, MemoryRecords
 from tests.unit.builders import SHOP, at, candidate, change, container, message, record
 from worker.adapters.record_blobs.client import Records

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import Queue
 from typing import Any
 
@@ -19,6 +18,7 @@ from structlog.testing import capture_logs
 
 from shared.errors import RemoteError
 from shared.telemetry import Redaction
+from tests.http_server import LoopbackServer, QuietHandler
 from tests.processes import PROJECT
 from worker.adapters.notifications.content import Content, content_of
 from worker.adapters.notifications.destination import destination_of
@@ -60,26 +60,17 @@ class Chat:
 def chat() -> Iterator[Chat]:
     chat = Chat()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+    class Handler(QuietHandler):
+        def serve(self) -> None:
+            body = json.loads(self.read_body())
             chat.posted.put({"path": self.path, "type": self.headers["Content-Type"], **body})
             chat.open.wait(PATIENCE)
-            self.send_response(chat.status)
-            self.send_header("Location", "http://127.0.0.1:1/elsewhere")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self.answer(chat.status, {"Location": "http://127.0.0.1:1/elsewhere"})
 
-        def log_message(self, *args: object) -> None:
-            """Silent."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    chat.url = f"http://127.0.0.1:{server.server_port}{SECRET_PATH}"
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield chat
-    chat.open.set()
-    server.shutdown()
-    server.server_close()
+    with LoopbackServer(Handler) as server:
+        chat.url = f"{server.url}{SECRET_PATH}"
+        yield chat
+        chat.open.set()
 
 
 @pytest.fixture
@@ -291,7 +282,7 @@ class TestUrls:
 
     def test_apprise_is_imported_for_the_first_url_and_not_before(self) -> None:
         code = (
-            "import sys, worker.wiring, worker.commands.check\n"
+            "import sys, worker.wiring.wire, worker.commands.check\n"
             "from worker.adapters.notifications.notifier import Notifier\n"
             "Notifier(list).close()\n"
             "print('apprise' in sys.modules)"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import email
 import email.policy
-import json
 import re
 import socket
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -19,8 +17,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from shared.message import TargetId
+from tests.listener import Listener
 from tests.service_hosts import Request, ServiceHosts, service_hosts
-from tests.stub_server import StubServer
+from tests.stub_server import listening
 from worker.adapters.notifications import plain
 from worker.adapters.notifications.notifier import Notifier
 from worker.ports import Notice
@@ -222,15 +221,10 @@ class TestNtfy:
         self.check(request.json)
 
     def test_a_server_on_this_machine(self) -> None:
-        bodies: Queue[bytes] = Queue()
-
-        def answer(_method: str, _path: str, _headers: Any, body: bytes) -> tuple[int, dict[str, str], bytes]:
-            bodies.put(body)
-            return 200, {}, b"{}"
-
-        with StubServer(lambda *_: (200, {}, b""), full=answer) as server:
-            assert tell(f"{server.url.replace('http://', 'ntfy://')}/alerts") == []
-        self.check(json.loads(bodies.get(timeout=PATIENCE)))
+        with listening() as (host, posted):
+            assert tell(f"ntfy://{host}/alerts") == []
+        (body,) = posted
+        self.check(body)
 
 
 class Mailbox:
@@ -238,22 +232,13 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.mails: Queue[tuple[list[str], EmailMessage]] = Queue()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._listener = Listener(self._connected)
+        self.port = self._listener.port
+        self.close = self._listener.close
 
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)  # which wakes the thread that accepts
-        self._listener.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            with connection, connection.makefile("rwb", buffering=0) as stream:
-                self._talk(stream)
+    def _connected(self, connection: socket.socket) -> None:
+        with connection.makefile("rwb", buffering=0) as stream:
+            self._talk(stream)
 
     def _talk(self, stream: Any) -> None:
         envelope: list[str] = []

@@ -34,8 +34,9 @@ from tests.registry_server import (
 from tests.stub_server import Answer, Headers, StubServer
 from worker.adapters.registry import client as module
 from worker.adapters.registry import wire
-from worker.adapters.registry.client import PAUSE, Registry
+from worker.adapters.registry.client import Registry
 from worker.adapters.registry.granting import Access
+from worker.adapters.registry.pauses import PAUSE
 from worker.ports import Absent, Found, Unknown
 
 MISSING = f"sha256:{'0' * 64}"

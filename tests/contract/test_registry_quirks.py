@@ -21,8 +21,9 @@ import pytest
 from shared.errors import RemoteError
 from shared.image import ImageReference
 from tests.stub_server import Answer, Headers, StubServer, write_certificate
-from worker.adapters.registry.client import PAUSE, Registry
+from worker.adapters.registry.client import Registry
 from worker.adapters.registry.granting import Access
+from worker.adapters.registry.pauses import PAUSE
 from worker.ports import Absent, Found, Lookup, Unknown
 
 USER, PASSWORD = "puller", "open-sesame-please"

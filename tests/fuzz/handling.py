@@ -14,7 +14,8 @@ import structlog
 import tenacity.nap
 from structlog.typing import EventDict
 
-from shared.message import TargetId, Undecodable, UpdateMessage, decode_letter
+from shared.dead_letter import decode_letter
+from shared.message import TargetId, Undecodable, UpdateMessage
 from tests.fakes import Clock, FixedTargets, MemoryQueue, MemoryRecords, NoGlances, SimulatedGroups
 from tests.fuzz.backlog import PUSHED, Backlog, end_of
 from tests.fuzz.letters import draw_message

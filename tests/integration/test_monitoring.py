@@ -27,7 +27,8 @@ from tests.azurite import Azurite
 from tests.monitoring import KUSTO, Prometheus, alerts, dashboard_expressions, panels, prometheus, selectors
 from tests.processes import INGRESS, PATIENCE, Program, free_ports, wait_until
 from tests.site import IP, RESOURCE_GROUP, SUBSCRIPTION, Site, definition, events, running_site
-from tests.told_night import GROUPS, Told, come_to_pass, is_told, lay_out, listening
+from tests.stub_server import listening
+from tests.told_night import GROUPS, Told, come_to_pass, is_told, lay_out
 
 TOKEN = "a-token-of-the-tests-night"
 OWN = ("held", "odd", "slow", "locked", *GROUPS)
@@ -111,7 +112,7 @@ def whole_night(azurite: Azurite, folder: Path) -> Iterator[Night]:
         "ACI_HOOKS_SWEEP_INTERVAL": "600",
         "PORT": str(ports[0]),
     }
-    with listening() as (chat, posted), running_site(azurite, CHAT=chat, **settings) as site:
+    with listening() as (chat, posted), running_site(azurite, CHAT=f"http://{chat}/hook", **settings) as site:
         lay_out(site)
         (folder / "whole.yaml").write_text(TARGETS)  # the other one will be spoilt
         told = Told(site, folder / "whole.yaml", posted)
@@ -144,7 +145,7 @@ def with_a_secret(name: str) -> list[dict[str, Any]]:
 
 def be_quiet(night: Night) -> None:
     """A good push, and nothing else."""
-    night.site.records.note_time("swept", datetime.now(UTC))
+    night.site.records.turns.note_time("swept", datetime.now(UTC))
     night.wait_for("sum(aci_hooks_targets) == 12 and count(aci_hooks_build_info) == 3")
     assert night.deliver("v2") == 202
     night.wait_for('sum(aci_hooks_outcomes_total{outcome="updated"}) == 1')
@@ -188,7 +189,7 @@ def make_trouble(night: Night) -> None:
     for _ in range(50):
         enqueue(site, "odd", received=datetime.now(UTC))
     night.targets.write_text("targets: [")
-    site.records.note_time("swept", datetime.now(UTC) - timedelta(hours=1))
+    site.records.turns.note_time("swept", datetime.now(UTC) - timedelta(hours=1))
     for name in set(alerts()) - ALONE:
         night.wait_for(alerts()[name])
 

@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.site import SUBSCRIPTION, Site
-from tests.stub_server import Answer, Headers, StubServer
-
-
-@contextmanager
-def listening() -> Iterator[tuple[str, list[Any]]]:
-    """A webhook: its host, and the JSON that was posted to it."""
-    posted: list[Any] = []
-
-    def answer(_method: str, _path: str, _headers: Headers, body: bytes) -> Answer:
-        posted.append(json.loads(body))
-        return 200, {}, b"{}"
-
-    with StubServer(full=answer) as server:
-        yield server.host, posted
+from tests.stub_server import listening
 
 
 def ran_before(notice: Any) -> dict[str, str]:

@@ -18,8 +18,9 @@ from typing import Any, Literal
 import pytest
 import structlog
 
+from shared.dead_letter import decode_letter
 from shared.image import ImageReference
-from shared.message import TargetId, UpdateMessage, decode_letter, to_base64
+from shared.message import TargetId, UpdateMessage, to_base64
 from shared.push import Push
 from tests.fakes import NoTimes
 from tests.search.scenery import SHOP, WITH_SIDECAR, Quality, digest_of

@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection, Iterator
 from functools import lru_cache
 from typing import Any
 
-from shared.message import Undecodable, UpdateMessage, decode, decode_letter
+from shared.dead_letter import decode_letter
+from shared.message import Undecodable, UpdateMessage, decode
 from tests.arm_simulator.definition import give_out
 from tests.search import world
 from tests.search.scenery import SHOP, Container, images_of, names

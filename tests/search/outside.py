@@ -7,8 +7,8 @@ from datetime import timedelta
 from functools import lru_cache
 
 from shared.errors import RemoteError
+from shared.leased_message import LeasedMessage
 from shared.message import TargetId
-from shared.queue import LeasedMessage
 from tests.fakes import Clock, MemoryQueue, MemoryRecords, SimulatedGroups
 from worker.adapters.record_blobs.texts import read_record
 from worker.groups.group import ContainerGroup

@@ -20,7 +20,7 @@ from worker.groups.group import ContainerGroup
 from worker.ports import Conflict, Ports
 from worker.record import overrides
 from worker.record.record import Record
-from worker.wiring import Deployment
+from worker.wiring.deployment import Deployment
 
 if TYPE_CHECKING:
     from tests.search.world import World

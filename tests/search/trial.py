@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from shared.dead_letter import decode_letter
 from shared.image import ImageReference
-from shared.message import UpdateMessage, decode_letter
+from shared.message import UpdateMessage
 from shared.push import Push
 from tests.search.people import Owner
 from tests.search.scenery import Container, Quality, Scenery, digest_of

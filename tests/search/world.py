@@ -17,8 +17,8 @@ from structlog.typing import EventDict
 
 from shared.errors import RemoteError
 from shared.image import ImageReference
+from shared.leased_message import LeasedMessage, LeaseLost
 from shared.message import Look, TargetId, UpdateMessage, decode
-from shared.queue import LeasedMessage, LeaseLost
 from tests.arm_simulator import life, view
 from tests.fakes import Clock, NoGlances
 from tests.search.outside import Killed, SearchGroups, SearchQueue, SearchRecords

@@ -12,10 +12,11 @@ from typing import Any
 
 from prometheus_client import REGISTRY
 
+from shared.dead_letter import DeadLetter, decode_letter
 from shared.errors import RemoteError
-from shared.message import DeadLetter, Look, TargetId, UpdateMessage, decode, decode_letter
+from shared.leased_message import LeasedMessage
+from shared.message import Look, TargetId, UpdateMessage, decode
 from shared.push import Push
-from shared.queue import LeasedMessage
 from tests.arm_simulator.reports import GroupTruth
 from tests.fakes import Clock, FixedTargets, MemoryQueue, MemoryRecords, NoGlances, SimulatedGroups
 from tests.unit.builders import SHOP, Json

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from shared.dead_letter import decode_letter
 from shared.errors import RemoteError
 from shared.masking import Masks
-from shared.message import Look, TargetId, decode_letter
+from shared.message import Look, TargetId
 from tests.unit.builders import OLD, RULES, SHOP, TWO, message, record, timer
 from tests.unit.controller_builders import LEASE, RETRY, Bench, chance, group_of
 from worker.controller.crash_logs import LOOKED_THROUGH, MOST_CONTAINERS, RIGHT

@@ -10,8 +10,9 @@ import structlog
 from structlog.testing import capture_logs
 
 import worker.controller.handler
+from shared.dead_letter import DeadLetter
 from shared.errors import RemoteError
-from shared.message import DeadLetter, Look, TargetId, Undecodable, UpdateMessage, to_base64
+from shared.message import Look, TargetId, Undecodable, UpdateMessage, to_base64
 from tests.fakes import FixedTargets
 from tests.unit.builders import API, RULES, SHOP, THREE, TWO, at, container, message, record, timer
 from tests.unit.controller_builders import (

@@ -11,9 +11,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from shared.errors import RemoteError
+from shared.leased_message import LeaseLost
 from shared.message import Look, TargetId, UpdateMessage
 from shared.push import Push
-from shared.queue import LeaseLost
 from shared.telemetry import Redaction
 from tests.fakes import FixedTargets
 from tests.unit.builders import (

@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 
 import worker.controller.loop
 from shared.errors import RemoteError
+from shared.leased_message import LeasedMessage
 from shared.message import Look, TargetId
-from shared.queue import LeasedMessage
 from tests.fakes import Clock, MemoryQueue
 from tests.unit.builders import RULES, SHOP, message, record, timer
 from tests.unit.controller_builders import LEASE, QUEUE_DOWN, RETRY, Bench, Died, chance
@@ -83,11 +83,19 @@ class Clerk(Handler):
 class Shop(Bench):
     """A worker on queues in memory."""
 
-    def __init__(self, *args: Any, concurrency: int = 2, visibility: float = LEASE, **rest: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        concurrency: int = 2,
+        visibility: float = LEASE,
+        lease_clock: Callable[[], float] | None = None,
+        **rest: Any,
+    ) -> None:
         super().__init__(*args, **rest)
         self.updates: Watched = Watched(self.clock)
         self.updates.probe = self._probe("")
-        self.clerk = Clerk(self.ports(), RULES, RETRY, lease=LEASE, clock=self.clock.seconds, chance=chance())
+        clock = lease_clock or self.clock.seconds
+        self.clerk = Clerk(self.ports(), RULES, RETRY, lease=LEASE, clock=clock, chance=chance())
         pace = Pace(concurrency=concurrency, poll_min=0.001, poll_max=0.002, visibility_timeout=visibility)
         self.waiting: Callable[[], int | None] = lambda: waiting_for_owners(self.ports())
         self.worker = Worker(self.updates, self.clerk, pace, lambda: self.waiting())
@@ -401,7 +409,7 @@ class TestLeases:
     """Leases are renewed while their messages are in hand."""
 
     def shop(self) -> Shop:
-        shop = Shop(visibility=0.01)
+        shop = Shop(visibility=0.01, lease_clock=lambda: -1.0)
         # The worker measures leases by its own clock, and the bench's clock is far ahead of it.
         receive = shop.updates.receive
 
@@ -418,7 +426,6 @@ class TestLeases:
     def test_leases_of_messages_in_hand_are_renewed(self) -> None:
         shop = self.shop()
         shop.send("not ours")
-        shop.clerk._clock = lambda: -1.0
         shop.on("poison send", until(shop.updates.renewed))
         assert shop.drain()
         assert len(shop.letters) == 1
@@ -434,7 +441,6 @@ class TestLeases:
     def test_a_lease_that_can_not_be_renewed_stops_nothing(self, trouble: RemoteError, tries: int, event: str) -> None:
         shop = self.shop()
         shop.send("not ours")
-        shop.clerk._clock = lambda: -1.0
         shop.waiting = lambda: 1
         tried = threading.Event()
         renewals = 0

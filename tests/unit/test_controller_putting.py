@@ -11,8 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from shared.errors import RemoteError
+from shared.leased_message import LeaseLost
 from shared.message import Look
-from shared.queue import LeaseLost
 from tests.unit.builders import (
     NEW,
     OLD,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.message import DeadLetter, UpdateMessage
+from shared.dead_letter import DeadLetter
+from shared.message import UpdateMessage
 from tests.unit.builders import at, message
 from worker.controller.settlement import dead_letter_of
 

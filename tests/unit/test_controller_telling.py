@@ -9,8 +9,9 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
+from shared.dead_letter import DeadLetter
 from shared.errors import RemoteError
-from shared.message import DeadLetter, UpdateMessage
+from shared.message import UpdateMessage
 from tests.unit.builders import ADDRESS, SHOP, at, message, record
 from tests.unit.controller_builders import QUEUE_DOWN, Bench, counted
 from worker.controller.telling import Telling, context_of

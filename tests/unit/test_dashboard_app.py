@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from shared.message import DeadLetter
+from shared.dead_letter import DeadLetter
 from tests.night import HOSTILE
 from tests.unit.builders import SHOP, TWO, at, candidate, container, digest, group, message, record
 from tests.unit.dashboard_outside import Outside

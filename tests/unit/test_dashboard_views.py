@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from shared.message import DeadLetter, TargetId, UpdateMessage
+from shared.dead_letter import DeadLetter
+from shared.message import TargetId, UpdateMessage
 from tests.unit.builders import API, SHOP, TWO, Json, at, candidate, change, container, group, message, record
 from worker.core.names import names_of
 from worker.dashboard.groups_view import LABELS, GroupRow

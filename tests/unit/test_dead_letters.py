@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from shared.dead_letter import DeadLetter
 from shared.errors import RemoteError
-from shared.message import DeadLetter, UpdateMessage, decode
+from shared.message import UpdateMessage, decode
 from tests.fakes import Clock, MemoryQueue
 from tests.unit.builders import at, message
 from worker.controller.dead_letters import TAKEN, UNREADABLE, Letter, find, leased_letters, purge, redrive

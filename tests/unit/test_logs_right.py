@@ -12,7 +12,7 @@ from shared.message import TargetId
 from tests.unit.builders import group
 from worker.commands.logs_right import MOST_ASKED, LogsRight
 from worker.groups.group import ContainerGroup
-from worker.wiring import Deployment
+from worker.wiring.deployment import Deployment
 
 FORBIDDEN = RemoteError("arm", 403, "AuthorizationFailed", "no")
 

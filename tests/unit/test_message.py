@@ -9,20 +9,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from shared.message import (
-    MAX_LETTER,
-    MAX_MESSAGE,
-    DeadLetter,
-    Look,
-    TargetId,
-    Undecodable,
-    UpdateMessage,
-    decode,
-    decode_letter,
-    from_base64,
-    last_lines,
-    to_base64,
-)
+from shared.dead_letter import MAX_LETTER, DeadLetter, decode_letter, last_lines
+from shared.message import MAX_MESSAGE, Look, TargetId, Undecodable, UpdateMessage, decode, from_base64, to_base64
 from tests.unit.builders import SHOP, at, digest, message
 
 FULL = message("2", digest=digest("x"), pusher="ann").model_copy(

@@ -22,7 +22,7 @@ from worker.record.record import Record
 from worker.record.values import Hold
 from worker.targets.file import TargetsError
 from worker.targets.target import Target, single_target
-from worker.wiring import Deployment
+from worker.wiring.deployment import Deployment
 
 API = TargetId(subscription="sub", resource_group="web", container_group="api")
 OTHER_API = TargetId(subscription="sub", resource_group="batch", container_group="api")

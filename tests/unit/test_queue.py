@@ -9,10 +9,11 @@ from azure.core.exceptions import ServiceRequestError
 from azure.storage.queue import QueueMessage
 
 from shared import storage_actions
+from shared.dead_letter import DeadLetter
 from shared.environment import read_settings
 from shared.errors import RemoteError
-from shared.message import DeadLetter
-from shared.queue import LeasedMessage, LeaseLost, Queue, dead_letter, open_queues
+from shared.leased_message import LeasedMessage, LeaseLost
+from shared.queue import Queue, dead_letter, open_queues
 from shared.settings import WorkerSettings
 from tests.unit.builders import at, message
 from tests.unit.storage_wire import CONNECTION, Scripted, Wire, client, done, messages, refused

@@ -14,8 +14,9 @@ from shared.errors import RemoteError
 from shared.image import ImageReference
 from worker.adapters.registry import client as module
 from worker.adapters.registry import listing
-from worker.adapters.registry.client import PAUSE, Registry
+from worker.adapters.registry.client import Registry
 from worker.adapters.registry.granting import Access
+from worker.adapters.registry.pauses import PAUSE
 from worker.ports import Absent, Dated, Found, Unknown
 
 DIGEST = f"sha256:{'ab' * 32}"

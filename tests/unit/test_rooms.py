@@ -14,18 +14,30 @@ from tests.processes import PROJECT
 
 OWNERS = {
     "apprise": {"worker.adapters.notifications.services"},
-    "azure.storage.queue": {"shared.queue"},
-    "azure.storage.blob": {"worker.adapters.record_blobs.client"},
+    "azure.storage.queue": {"shared.leased_message", "shared.queue", "shared.queue_rights"},
+    "azure.storage.blob": {
+        "worker.adapters.record_blobs.client",
+        "worker.adapters.record_blobs.container",
+        "worker.adapters.record_blobs.turns",
+    },
     "azure.mgmt": {"worker.adapters.arm.client"},
     "azure.identity": {"shared.credential"},
     "azure.keyvault": {"worker.adapters.secret_sources"},
-    "azure.monitor": {"shared.otel_tracer"},
-    "opentelemetry": {"shared.otel_tracer"},
+    "azure.monitor": {"shared.otel_export"},
+    "opentelemetry": {"shared.otel_export", "shared.otel_tracer"},
     "flask": {"ingress.app", "worker.dashboard.app"},
     "uvicorn": {"shared.serving"},
 }
 IMPURE = {"os", "time", "random", "socket", "subprocess", "threading", "pathlib", "uuid", "secrets"}
-CARRY_OUT = ["shared.queue", "worker.controller", "worker.discovery", "worker.failures", "worker.wiring"]
+CARRY_OUT = [
+    "shared.leased_message",
+    "shared.queue",
+    "shared.queue_rights",
+    "worker.controller",
+    "worker.discovery",
+    "worker.failures",
+    "worker.wiring",
+]
 # failures.py is handed its random numbers; targets.schema.json is written by targets_file.
 HANDED_IN = {("worker.failures.classify", "random")}
 

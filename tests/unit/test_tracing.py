@@ -19,7 +19,8 @@ from structlog.testing import capture_logs
 from shared import tracing
 from shared.environment import read_settings
 from shared.errors import RemoteError
-from shared.otel_tracer import LastWord, OtelSpan, OtelTracer, Outgoing
+from shared.otel_export import LastWord, Outgoing
+from shared.otel_tracer import OtelSpan, OtelTracer
 from shared.settings import Settings
 from shared.telemetry import Redaction, new_traceparent
 from shared.time_limit import within

@@ -34,7 +34,8 @@ from worker.policies.policy import AnyTag
 from worker.ports import Found, Notice, Unknown
 from worker.targets.file import TargetsError
 from worker.targets.target import single_target
-from worker.wiring import PATROL, Deployment, flight_of, wire
+from worker.wiring.deployment import PATROL, Deployment, flight_of
+from worker.wiring.wire import wire
 
 STORAGE = {"AZURE_STORAGE_CONNECTION_STRING": CONNECTION, "AZURE_SUBSCRIPTION_ID": "sub"}
 ONE = {"RESOURCE_GROUP_NAME": "web", "CONTAINER_GROUP_NAME": "shop"}
@@ -74,6 +75,7 @@ class Claims(MemoryRecords):
 
     def __init__(self, *, granted: bool = True) -> None:
         super().__init__()
+        self.turns: Any = self
         self.granted = granted
         self.asked: list[tuple[str, timedelta]] = []
         self.ensured = 0
@@ -305,7 +307,7 @@ class TestBesideTheQueue:
         records = Claims()
         gauging = replace(deployment(), records=records).gauging()
         assert gauging.last_sweep() is None
-        records.note_time("swept", EPOCH)
+        records.turns.note_time("swept", EPOCH)
         assert gauging.last_sweep() == EPOCH
 
 
@@ -334,7 +336,7 @@ class TestTargets:
     def test_a_newer_version_counts_and_a_broken_one_is_told(
         self, targets: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("worker.wiring.TargetsSource", partial(TargetsSource, interval=0.0))
+        monkeypatch.setattr("worker.wiring.wire.TargetsSource", partial(TargetsSource, interval=0.0))
         look = deployment(ACI_HOOKS_TARGETS=str(targets)).catalogue.all
         with capture_logs() as lines:
             targets.write_text("targets: 7", encoding="utf-8")
@@ -363,7 +365,7 @@ class AskedRegistry:
 class TestRegistries:
     @pytest.fixture
     def asked_registry(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("worker.wiring.Registry", AskedRegistry)
+        monkeypatch.setattr("worker.wiring.wire.Registry", AskedRegistry)
 
     def access(self, made: Any, image: str) -> Access:
         found: Access = made.registry.access(ImageReference.parse(image))

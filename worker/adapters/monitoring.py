@@ -27,6 +27,9 @@ LONGEST_GOODBYE = 1.0
 LONGEST_READ = 4.0
 """Seconds that a scrape waits for storage. Prometheus itself waits 10."""
 
+_OK = {"status": "ok"}
+_NOT_FOUND = {"status": "not found", "detail": "try /healthz, /readyz or /metrics"}
+
 log = structlog.get_logger()
 
 
@@ -49,6 +52,7 @@ class Turn:
 
     def renew(self) -> None:
         """Take the turn, or keep it. Raises RemoteError."""
+        # Counted from before the request, so that a worker gives up its turn no later than storage does.
         asked_at = self._clock()
         self._until = asked_at + TURN if self._take() else float("-inf")
 
@@ -122,6 +126,7 @@ class SharedGauges(Collector):
 
 def _families(gauges: Gauges, now: datetime) -> Iterator[Metric]:
     seen = gauges.overview
+    # A push that another worker has just received may be ahead of this worker's clock.
     age = max(0.0, (now - seen.oldest).total_seconds()) if seen.oldest else 0.0
     yield _labelled(
         "queue_messages",
@@ -152,6 +157,7 @@ def _families(gauges: Gauges, now: datetime) -> Iterator[Metric]:
         age,
     )
     yield _plain("unreadable_records", "Records that can't be read", gauges.unreadable)
+    # A series that does not exist yet tells an alert more than a sweep in 1970 would.
     if gauges.last_sweep:
         yield _plain(
             "last_sweep_timestamp_seconds",
@@ -173,50 +179,46 @@ def _labelled(
     return family
 
 
+class _Answering(BaseHTTPRequestHandler):
+    """Writes answers."""
+
+    timeout = 10
+
+    def log_message(self, *_: object) -> None:
+        """Requests for health are not worth a line."""
+
+    def answer_json(self, status: int, body: dict[str, str]) -> None:
+        """Answer with JSON."""
+        self.answer(status, "application/json", json.dumps(body).encode())
+
+    def answer(self, status: int, content_type: str, body: bytes) -> None:
+        """Answer with any body."""
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
 def serve_monitoring(port: int, ready: Callable[[], str | None]) -> ThreadingHTTPServer:
     """Serve in a background thread; `ready` says why the worker is not ready, None if it is. Port 0: any free one.
 
     Raises OSError if the port is taken.
     """
 
-    class Handler(BaseHTTPRequestHandler):
-        timeout = 10
-
+    class Handler(_Answering):
         def do_GET(self) -> None:
             """Answer the three paths."""
             if self.path == "/metrics":
-                self._answer(200, CONTENT_TYPE_LATEST, generate_latest())
+                self.answer(200, CONTENT_TYPE_LATEST, generate_latest())
             elif self.path == "/healthz":
-                self._answer_json(200, {"status": "ok"})
-            elif self.path == "/readyz":
-                why = ready()
-                self._answer_json(
-                    503 if why else 200,
-                    {"status": "unavailable", "detail": why}
-                    if why
-                    else {"status": "ok"},
-                )
+                self.answer_json(200, _OK)
+            elif self.path != "/readyz":
+                self.answer_json(404, _NOT_FOUND)
+            elif why := ready():
+                self.answer_json(503, {"status": "unavailable", "detail": why})
             else:
-                self._answer_json(
-                    404,
-                    {
-                        "status": "not found",
-                        "detail": "try /healthz, /readyz or /metrics",
-                    },
-                )
-
-        def log_message(self, *_: object) -> None:
-            """Requests for health are not worth a line."""
-
-        def _answer_json(self, status: int, body: dict[str, str]) -> None:
-            self._answer(status, "application/json", json.dumps(body).encode())
-
-        def _answer(self, status: int, content_type: str, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+                self.answer_json(200, _OK)
 
     server = ThreadingHTTPServer(("", port), Handler)
     Thread(target=server.serve_forever, name="monitoring", daemon=True).start()

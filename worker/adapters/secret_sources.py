@@ -79,6 +79,7 @@ class Secrets:
         }
         try:
             content = readers[kind](place)
+        # Path and source are told, which are names. The value never is.
         except RemoteError as error:
             why = f"the secret for {path} can't be read from {source}: {error.message}"
             raise RemoteError(
@@ -100,9 +101,8 @@ class Secrets:
 
     def _from_key_vault(self, url: str) -> bytes:
         parts = urlsplit(url)
-        _, _, name, *rest = parts.path.split(
-            "/"
-        )  # /secrets/<name>, maybe with /<version>
+        # The path is /secrets/<name>, maybe with /<version>.
+        _, _, name, *rest = parts.path.split("/")
         version = rest[0] if rest else None
         with translated("key vault"):
             vault = self._vault(f"{parts.scheme}://{parts.netloc}")

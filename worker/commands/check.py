@@ -17,7 +17,7 @@ from worker.commands.check_storage import check_storage
 from worker.commands.check_targets import check_targets
 from worker.commands.finding import Finding
 from worker.targets.file import TargetsError, TargetsFile
-from worker.wiring import Deployment
+from worker.wiring.deployment import Deployment
 
 
 class Opening(Protocol):

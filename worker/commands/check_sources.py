@@ -10,7 +10,7 @@ from worker.adapters.notifications.services import Unfit
 from worker.commands.finding import Finding, State, finding_of
 from worker.targets.file import TargetsFile
 from worker.targets.recipients import OUTCOMES, Recipient
-from worker.wiring import Deployment
+from worker.wiring.deployment import Deployment
 
 
 def check_sources(deployment: Deployment, file: TargetsFile) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from worker.groups.secret_paths import is_file, provides
 from worker.groups.withheld import missing_secrets
 from worker.targets.tags import tags_for_later, unknown_tags
 from worker.targets.target import Target
-from worker.wiring import Deployment
+from worker.wiring.deployment import Deployment
 
 
 def check_targets(deployment: Deployment) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from worker.commands.output import example
 
 if TYPE_CHECKING:
     from worker.dashboard.sources import Sources
-    from worker.wiring import Deployment
+    from worker.wiring.deployment import Deployment
 
 PORT = 8082
 

@@ -29,9 +29,10 @@ from worker.commands.output import (
 )
 
 if TYPE_CHECKING:
-    from shared.message import DeadLetter, UpdateMessage
+    from shared.dead_letter import DeadLetter
+    from shared.message import UpdateMessage
     from worker.controller.dead_letters import Letter
-    from worker.wiring import Deployment
+    from worker.wiring.deployment import Deployment
 
 
 @click.group("dead-letters", short_help="Failed messages: list, show, redrive, purge.")

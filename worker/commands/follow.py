@@ -11,7 +11,7 @@ from worker.commands.naming import GROUP_HELP, complete_group, find_group, is_gr
 from worker.commands.output import example
 
 if TYPE_CHECKING:
-    from worker.wiring import Deployment
+    from worker.wiring.deployment import Deployment
 
 
 @click.command(

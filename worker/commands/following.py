@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from shared.message import TargetId
     from worker.record.record import Record
     from worker.record.values import Result
-    from worker.wiring import Deployment
+    from worker.wiring.deployment import Deployment
 
 STEP = 0.5
 """Seconds between two looks at the records: one request, and one more for each record that has changed."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from worker.record.record import Record
     from worker.record.trace import End
     from worker.record.values import Hold
-    from worker.wiring import Deployment
+    from worker.wiring.deployment import Deployment
 
 NOWHERE = "(no target)"
 

@@ -25,7 +25,7 @@ from worker.commands.times import HOW, ahead
 if TYPE_CHECKING:
     from shared.message import TargetId
     from worker.record.record import Record
-    from worker.wiring import Deployment
+    from worker.wiring.deployment import Deployment
 
 Changed = tuple["Record", "Record"]
 

@@ -14,7 +14,7 @@ from worker.commands.output import print_line
 
 if TYPE_CHECKING:
     from worker.controller.dead_letters import Letter
-    from worker.wiring import Deployment
+    from worker.wiring.deployment import Deployment
 
 ID_HELP = "An ID may be shortened as long as it is unambiguous; the id of the push works as well."
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -9,7 +9,7 @@ from shared.errors import RemoteError
 from shared.message import TargetId
 from worker.controller.crash_logs import RIGHT
 from worker.groups.group import ContainerGroup
-from worker.wiring import Deployment
+from worker.wiring.deployment import Deployment
 
 MOST_ASKED = 8
 """In how many resource groups: as many as are asked within a moment, and nobody gives each of them another role."""

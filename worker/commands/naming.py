@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shared.message import TargetId
     from worker.groups.group import ContainerGroup
     from worker.record.record import Record
-    from worker.wiring import Deployment
+    from worker.wiring.deployment import Deployment
 
 GROUP_HELP = "GROUP is a container group's name, or `resource group/name`, or `subscription/resource group/name`."
 _WHOLE = 3

@@ -13,7 +13,7 @@ from worker.commands.people import somebody
 if TYPE_CHECKING:
     from worker.adapters.notifications.notifier import Result
     from worker.ports import Notice
-    from worker.wiring import Deployment
+    from worker.wiring.deployment import Deployment
 
 
 @click.command(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from shared.settings import WorkerSettings
     from shared.telemetry import Redaction
     from worker.adapters.arm.client import Arm
-    from worker.wiring import Deployment
+    from worker.wiring.deployment import Deployment
 
 MISCONFIGURED = 2
 
@@ -46,7 +46,7 @@ class Opening:
 
     def deployment(self) -> Deployment:
         """The adapters. Raises SettingsError or TargetsError."""
-        from worker.wiring import wire
+        from worker.wiring.wire import wire
 
         return wire(self.settings, self._environment, self._redaction)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from worker.core.look import Digest
     from worker.core.plan import Plan
     from worker.targets.target import Target
-    from worker.wiring import Deployment
+    from worker.wiring.deployment import Deployment
 
 NOT_THERE = "not in its registry yet: a push of it now would be a dead letter"
 _LINES = {"+": "green", "-": "red", "@": "cyan"}

@@ -16,7 +16,7 @@ from worker.commands.people import by_option
 if TYPE_CHECKING:
     from shared.image import ImageReference
     from shared.message import UpdateMessage
-    from worker.wiring import Deployment
+    from worker.wiring.deployment import Deployment
 
 PATIENCE = 1800.0
 """Seconds for which `--wait` waits: twice what a rollout may take by default."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shared.image import ImageReference
     from shared.message import TargetId
     from worker.record.record import Record
-    from worker.wiring import Deployment
+    from worker.wiring.deployment import Deployment
 
 
 @click.command(

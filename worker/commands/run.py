@@ -19,7 +19,7 @@ from worker.commands.output import example
 if TYPE_CHECKING:
     from worker.adapters.monitoring import Turn
     from worker.controller.loop import Worker
-    from worker.wiring import Deployment
+    from worker.wiring.deployment import Deployment
 
 LOOK = 5.0
 """Seconds between two looks at the targets file, and at the age of the list of groups."""
@@ -169,10 +169,10 @@ def _turn_of(deployment: Deployment) -> Turn:
 
     from worker.adapters.monitoring import TURN, SharedGauges, Turn
 
-    name, records = str(uuid.uuid4()), deployment.records
+    name, turns = str(uuid.uuid4()), deployment.records.turns
     turn = Turn(
-        take=lambda: records.take_turn(GAUGES, name, TURN),
-        give=lambda: records.end_turn(GAUGES, name),
+        take=lambda: turns.take(GAUGES, name, TURN),
+        give=lambda: turns.end(GAUGES, name),
     )
     REGISTRY.register(SharedGauges(turn, deployment.gauging().read))
     return turn

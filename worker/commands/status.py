@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from shared.message import TargetId
     from worker.core.status import Status
-    from worker.wiring import Deployment
+    from worker.wiring.deployment import Deployment
 
 PAUSE = 5.0
 """Seconds between two looks of `--watch`, at the least; so many that Azure is asked for READS a second at most."""

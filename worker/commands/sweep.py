@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from worker.controller.sweep import Swept
-    from worker.wiring import Deployment
+    from worker.wiring.deployment import Deployment
 
 
 @click.command(

@@ -27,6 +27,8 @@ class Cleaning:
         learnt = (frozenset(target.secrets.items()), generation)
         is_known = self._learnt.get(target.id.key) == learnt
         if group.says_something and group.withheld() and not is_known:
+            # A source that can't be read now does not stop the look. What is known already is masked, and the next look
+            # tries again.
             with contextlib.suppress(RemoteError):
                 self._ports.resolve(dict(target.secrets))
                 self._learnt[target.id.key] = learnt

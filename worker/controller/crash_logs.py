@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 
 import structlog
 
+from shared.dead_letter import last_lines
 from shared.errors import RemoteError
 from shared.masking import MASK, without_credentials
-from shared.message import TargetId, last_lines
+from shared.message import TargetId
 from shared.printable import plain
 from shared.time_limit import TimeLimit
 from worker.core.crashed import crashed
@@ -75,7 +77,8 @@ class CrashLogs:
         # Nobody knows what a container prints, so all secrets of its group must be known to be masked, as they are now:
         # this worker may never have read them, or they may have been rotated since.
         self._limit.run(lambda: self._ports.resolve(dict(target.secrets)), deadline)
-        names = dict.fromkeys(name for names in at_fault.values() for name in names)
+        # Each once and in order, since several pushes may have failed by one container.
+        names = dict.fromkeys(chain.from_iterable(at_fault.values()))
         lines = self._lines(target, list(names)[:MOST_CONTAINERS], read, deadline)
         return with_logs(
             decided,

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from shared.dead_letter import DeadLetter, decode_letter
 from shared.errors import RemoteError
-from shared.message import DeadLetter, Undecodable, UpdateMessage, decode_letter
-from shared.queue import MAX_BATCH, LeasedMessage, LeaseLost, Queue
+from shared.leased_message import LeasedMessage, LeaseLost
+from shared.message import Undecodable, UpdateMessage
+from shared.queue import MAX_BATCH, Queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +32,17 @@ class Letter:
     @property
     def dead_lettered_at(self) -> datetime:
         """Since when it is a dead letter."""
-        return (
-            self.content.dead_lettered_at
-            if isinstance(self.content, DeadLetter)
-            else self.leased.inserted_at
-        )
+        if isinstance(self.content, DeadLetter):
+            return self.content.dead_lettered_at
+        return self.leased.inserted_at
 
     def summary(self) -> dict[str, Any]:
         """What `list --json` prints about it."""
         message = self.message
+        target = message.target if message else None
         about = {
             "image": str(message.push.image) if message else None,
-            "target": message.target.model_dump()
-            if message and message.target
-            else None,
+            "target": target.model_dump() if target else None,
         }
         if isinstance(self.content, DeadLetter):
             letter = self.content
@@ -82,6 +81,8 @@ def leased_letters(poison: Queue) -> Iterator[list[Letter]]:
     letters: dict[str, Letter] = {}
     try:
         known = -1
+        # A lease may run out meanwhile, and its letter be received again. Only letters that are new count, or this
+        # would not end.
         while len(letters) > known:
             known = len(letters)
             for leased in poison.receive(MAX_BATCH):
@@ -157,6 +158,8 @@ def find(letters: list[Letter], wanted: Iterable[str]) -> list[Letter]:
             for letter in letters
             if letter.message and letter.message.id == beginning
         ]
+        # One push may have failed on several groups, and has a letter for each. A beginning of an id must not mean
+        # several.
         if len(fitting) == 1 or of_push:
             found |= {letter.id: letter for letter in of_push or fitting}
         else:

@@ -10,34 +10,31 @@ from functools import partial
 
 import structlog
 
-from shared import tracing
 from shared.errors import RemoteError
+from shared.leased_message import LeasedMessage, LeaseLost
 from shared.message import (
-    DeadLetter,
     Look,
     TargetId,
     Undecodable,
     UpdateMessage,
     decode,
 )
-from shared.metrics import SETTLED, step_failed
-from shared.queue import LeasedMessage, LeaseLost, dead_letter
 from worker.controller import spans
+from worker.controller.failed_pushes import FailedPushes
 from worker.controller.looking import Looking
 from worker.controller.opened import Opened, context_of_all
 from worker.controller.receiving import Receiving
 from worker.controller.settlement import (
-    Complete,
     DeadLetterIt,
     Reschedule,
     Settlement,
     dead_letter_of,
 )
+from worker.controller.settling import Settling
 from worker.controller.telling import Telling, context_of
 from worker.core.rules import RolloutRules
-from worker.failures.classify import Permanent, Retry, Transient
-from worker.failures.retrying import call_with_retries
-from worker.ports import UNREADABLE, Conflict, Ports
+from worker.failures.classify import Permanent, Retry
+from worker.ports import Conflict, Ports
 
 log = structlog.get_logger()
 
@@ -61,17 +58,18 @@ class Handler:
         self._lease = lease
         self._clock = clock
         self._chance = chance
-        telling = self._telling = Telling(ports)
+        telling = Telling(ports)
         self._receiving = Receiving(ports, telling, chance)
         self._looking = Looking(
             ports, rules, retry, telling, lease=lease, chance=chance
         )
-        self._to_be_mended: set[str] = set()
+        self._failed = FailedPushes(ports, retry, telling, chance)
+        self._settling = Settling(ports, clock)
 
     @property
     def to_be_mended(self) -> int:
         """How many messages this worker has left on the queue until somebody repairs a record that can't be read."""
-        return len(self._to_be_mended)
+        return self._settling.to_be_mended
 
     def handle(self, messages: Sequence[LeasedMessage]) -> None:
         """Open, carry out and settle messages. Pushes to one target are received together."""
@@ -94,14 +92,14 @@ class Handler:
         except Undecodable as error:
             # Its text alone: an exception that is kept holds every frame that it went through, and the whole body.
             return Opened(leased, Undecodable(str(error)))
-        except (
-            Exception
-        ) as error:  # a value that nobody foresaw must not stop a worker either
+        except Exception as error:
+            # A value that nobody foresaw, such as a time in the year 9999, must not stop a worker either.
             return Opened(leased, Undecodable(f"{type(error).__name__}: {error}"))
 
     def carry_out(self, opened: Opened) -> None:
         """Carry out a single message, and settle it."""
         leased, message = opened.leased, opened.message
+        # A push that may have crashed its worker comes here alone, and is received like any other.
         if target := opened.rollout_of:
             self.receive(target, [opened])
             return
@@ -110,7 +108,8 @@ class Handler:
             self._span_of([opened]),
         ):
             self._guarded(
-                [leased], lambda: self._settle(leased, self._decide(opened, message))
+                [leased],
+                lambda: self._settling.settle(leased, self._decide(opened, message)),
             )
 
     def receive(self, target: TargetId, together: Sequence[Opened]) -> None:
@@ -131,11 +130,9 @@ class Handler:
             for opened in together
             if isinstance(opened.message, UpdateMessage)
         ]
-        return (
-            spans.process(messages, self._ports.updates.name)
-            if messages
-            else nullcontext()
-        )
+        if not messages:
+            return nullcontext()
+        return spans.process(messages, self._ports.updates.name)
 
     def _receive_and_settle(self, target: TargetId, together: Sequence[Opened]) -> None:
         updates = [
@@ -152,7 +149,8 @@ class Handler:
             # Each message is guarded by itself: one lost lease must not bring all the others back one by one.
             with structlog.contextvars.bound_contextvars(**context_of(message)):
                 self._guarded(
-                    [leased], partial(self._settle, leased, settlements[message.id])
+                    [leased],
+                    partial(self._settling.settle, leased, settlements[message.id]),
                 )
 
     def _receive(
@@ -163,9 +161,10 @@ class Handler:
     ) -> dict[str, Settlement]:
         """What becomes of each push, by its id."""
         try:
+            # Such a push is alone (see `handle`), so the first one is the only one.
             if self._is_crashing(crashes) and not self._is_known(target, messages[0]):
                 return {
-                    messages[0].id: self._dead(
+                    messages[0].id: self._failed.dead(
                         messages[0], "WorkerCrash", _crashed(crashes), crashes
                     )
                 }
@@ -177,11 +176,20 @@ class Handler:
                 for message in messages
             }
         except Exception as error:
-            return {message.id: self._failed(message, error) for message in messages}
+            return {
+                message.id: self._failed.after(message, error) for message in messages
+            }
 
     def _is_crashing(self, crashes: int) -> bool:
         """Whether a message was received without being settled so often that the message itself must be the reason."""
         return crashes >= self._retry.max_attempts
+
+    def _is_crashed_by(self, look: Look, crashes: int) -> bool:
+        """Whether it must be the look itself that its workers crash on."""
+        # Counting crashes alone is tempting, but would give up a group whose looks succeed and can't be settled.
+        return self._is_crashing(crashes) and self._looking.never_got_to_write(
+            look, crashes
+        )
 
     def _is_known(self, target: TargetId, message: UpdateMessage) -> bool:
         """Whether the record has the push already. Then no worker crashes on it; only deleting its message fails."""
@@ -198,25 +206,24 @@ class Handler:
         if isinstance(message, Undecodable):
             return self._undecodable(leased, str(message))
         if isinstance(message, Look):
-            # Counting crashes alone is tempting, but would give up a group whose looks succeed and can't be settled.
-            if self._is_crashing(crashes) and self._looking.never_got_to_write(
-                message, crashes
-            ):
-                return self._looking.give_up(
-                    message, Permanent("WorkerCrash", _crashed(crashes)), crashes
-                )
+            if self._is_crashed_by(message, crashes):
+                failure = Permanent("WorkerCrash", _crashed(crashes))
+                return self._looking.give_up(message, failure, crashes)
             return self._looking.look(message, lambda: leased.lease_holds(self._clock))
+        # Checked before the message is carried out. Afterwards it would be too late: the worker might be gone.
         if self._is_crashing(crashes):
-            return self._dead(
+            return self._failed.dead(
                 message, "WorkerCrash", _crashed(crashes), message.attempts + crashes
             )
         try:
             return self._receiving.fan_out(message)
         except Exception as error:
-            return self._failed(message, error)
+            return self._failed.after(message, error)
 
     def _undecodable(self, leased: LeasedMessage, detail: str) -> Settlement:
         log.error("undecodable message", detail=detail)
+        # Not tried again: what can't be decoded now never can be. The letter holds it as it came, for somebody to look
+        # at.
         letter = dead_letter_of(
             leased.text,
             "Undecodable",
@@ -226,98 +233,6 @@ class Handler:
             self._ports.now(),
         )
         return DeadLetterIt(letter)
-
-    def _failed(self, message: UpdateMessage, error: Exception) -> Settlement:
-        """A push could not be fanned out or received: try it again later, or dead-letter it."""
-        # Of a batch, each push has its own lines in the log, with its own id.
-        with structlog.contextvars.bound_contextvars(**context_of(message)):
-            return self._tried_later(message, error)
-
-    def _tried_later(self, message: UpdateMessage, error: Exception) -> Settlement:
-        failure = self._ports.classified(error)
-        step_failed(failure.code)
-        tracing.current().fail(failure.code, failure.detail)
-        attempts = message.attempts + 1
-        if not isinstance(error, RemoteError):
-            log.exception("message failed")
-        # Unlike a look, such a message does not say how long it has waited. Beyond the limit of attempts, each further
-        # one counts as the longest pause.
-        waited = max(0, attempts - self._retry.max_attempts) * self._retry.longest
-        if self._retry.is_over(failure, attempts, waited) or not isinstance(
-            failure, Transient
-        ):
-            return self._dead(message, failure.code, failure.detail, attempts)
-        delay = self._retry.delay(failure, attempts, self._chance)
-        again_in = round(delay, 1)
-        log.warning(
-            "message failed",
-            code=failure.code,
-            detail=failure.detail,
-            attempts=attempts,
-            again_in=again_in,
-        )
-        again = message.model_copy(update={"attempts": attempts})
-        return Reschedule(again, delay, to_be_mended=failure.code == UNREADABLE)
-
-    def _dead(
-        self,
-        message: UpdateMessage,
-        code: str,
-        detail: str,
-        attempts: int,
-    ) -> Settlement:
-        # Told before the letter is sent: a worker that dies in between tells it again, rather than not at all.
-        self._telling.given_up(message, code, detail)
-        received_at = message.received_at
-        return DeadLetterIt(
-            dead_letter_of(
-                message, code, detail, attempts, received_at, self._ports.now()
-            )
-        )
-
-    def _settle(self, leased: LeasedMessage, settlement: Settlement) -> None:
-        self._note_whether_to_be_mended(leased, settlement)
-        match settlement:
-            case Complete():
-                call_with_retries(lambda: self._ports.updates.complete(leased))
-                SETTLED.labels("completed").inc()
-            case Reschedule(message=message, delay=delay):
-                # The message remembers its dequeue count, so that only later deliveries can count as crashes.
-                text = message.model_copy(
-                    update={"dequeued": leased.dequeue_count}
-                ).encode()
-                call_with_retries(
-                    lambda: self._ports.updates.reschedule(leased, text, delay)
-                )
-                SETTLED.labels("rescheduled").inc()
-            case DeadLetterIt(letter):  # pragma: no branch  (there is no fourth)
-                self._dead_letter(leased, letter)
-
-    def _note_whether_to_be_mended(
-        self,
-        leased: LeasedMessage,
-        settlement: Settlement,
-    ) -> None:
-        # These messages wait for a person, so a worker that drains the queue must not wait for them.
-        if isinstance(settlement, Reschedule) and settlement.to_be_mended:
-            self._to_be_mended.add(leased.id)
-        else:
-            self._to_be_mended.discard(leased.id)
-
-    def _dead_letter(self, leased: LeasedMessage, letter: DeadLetter) -> None:
-        # Without the lease, the worker that has the message now sends the letter, too.
-        if not leased.lease_holds(self._clock):
-            raise LeaseLost(leased.id)
-        dead_letter(
-            self._ports.updates, self._ports.poison, leased, letter, call_with_retries
-        )
-        SETTLED.labels("dead-lettered").inc()
-        log.error(
-            "dead letter",
-            code=letter.code,
-            detail=letter.detail,
-            attempts=letter.attempts,
-        )
 
     def _guarded(
         self,
@@ -333,9 +248,8 @@ class Handler:
             log.warning(
                 "message not settled, it will be delivered again", error=str(error)
             )
-        except (
-            Exception
-        ):  # a thread that died silently would keep its place in the worker forever
+        except Exception:
+            # A thread that died silently would keep its place in the worker forever.
             ids = [message.id for message in leased]
             log.exception(
                 "message not settled, it will be delivered again", messages=ids

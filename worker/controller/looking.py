@@ -6,31 +6,31 @@ import contextlib
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
-from shared import tracing
 from shared.errors import RemoteError
+from shared.leased_message import LeaseLost
 from shared.message import Look
-from shared.metrics import step_failed
-from shared.queue import LeaseLost
 from worker.controller import spans
 from worker.controller.cleaning import Cleaning
 from worker.controller.crash_logs import CrashLogs
+from worker.controller.failed_looks import FailedLooks
 from worker.controller.lookups import all_looked_up
 from worker.controller.outbox import Outbox
 from worker.controller.putting import Putting
-from worker.controller.settlement import Complete, Reschedule, Settlement, after
+from worker.controller.settlement import Complete, Reschedule, Settlement
 from worker.controller.telling import Telling, log_new_failures
 from worker.controller.timers import CONFLICTS, is_named, timed
 from worker.core.following import foreign_images, unknown_here
-from worker.core.giving_up import given_up, no_longer_a_target
+from worker.core.giving_up import no_longer_a_target
 from worker.core.look import Situation
-from worker.core.rules import Action, Put, Rest, RolloutRules, Wait
-from worker.failures.classify import Failure, Retry, Transient
+from worker.core.rules import Put, Rest, RolloutRules, Wait
+from worker.failures.classify import Failure, Retry
+from worker.groups.group import ContainerGroup
 from worker.ports import UNREADABLE, Conflict, Ports
-from worker.record.record import Record, cut
+from worker.record.record import Record
 from worker.targets.tags import BadTags
 from worker.targets.target import Target
 
@@ -66,8 +66,8 @@ class Looking:
     ) -> None:
         self._ports = ports
         self._rules = rules
-        self._retry = retry
         self._outbox = Outbox(ports, telling, chance)
+        self._failed = FailedLooks(ports, retry, self._outbox, chance)
         self._putting = Putting(ports, rules, retry, chance)
         self._lease = lease
         self._chance = chance
@@ -96,7 +96,11 @@ class Looking:
             raise
         # Whatever the error is, the timer must go on: only the record may end it.
         except Exception as error:
-            return self._failed(look, error)
+            return self._failed.after(look, error)
+
+    def give_up(self, look: Look, failure: Failure, crashes: int = 1) -> Settlement:
+        """Nobody can look at the group, so what waits for it fails. Raises RemoteError and Conflict."""
+        return self._failed.give_up(look, failure, crashes)
 
     def never_got_to_write(self, look: Look, crashes: int) -> bool:
         """Whether none of the looks that were received without being settled got as far as writing the record."""
@@ -140,10 +144,9 @@ class Looking:
             return self._look(record, etag, look, lease_holds)
         except (Conflict, LeaseLost):
             raise
-        except (
-            Exception
-        ) as error:  # handled here, so that what is logged of it names the look's span
-            return self._failed(look, error)
+        except Exception as error:
+            # Handled here, and not by the caller, so that what is logged of it names the look's span.
+            return self._failed.after(look, error)
 
     def _look(
         self,
@@ -164,12 +167,35 @@ class Looking:
             and look.tries(_UNKNOWN) < UNKNOWN_TARGET
         ):
             return self._no_target(record, etag, look, None)
+        situation = self._situation(record, group, target)
+        return self._decide_and_act(situation, etag, look, lease_holds)
+
+    def _situation(
+        self,
+        record: Record,
+        group: ContainerGroup,
+        target: Target,
+    ) -> Situation:
+        """Everything that the decision depends on."""
         group = self._cleaning.cleaned(group, target, record.generation)
+        # By Azure's clock, which wrote every time that the group shows. Workers' clocks differ, and may be wrong.
         now = group.azure_time(self._ports.now())
         # The names of the secrets that could be had; their values are read only once a PUT needs them.
         rules = replace(self._rules, secrets=frozenset(target.secrets))
-        situation = Situation(record, group, target, rules, now)
+        return Situation(record, group, target, rules, now)
+
+    def _decide_and_act(
+        self,
+        situation: Situation,
+        etag: str | None,
+        look: Look,
+        lease_holds: Callable[[], bool],
+    ) -> Settlement:
+        """Decide, write the decision into the record, and carry it out."""
+        record, group, target = situation.record, situation.group, situation.target
+        now = situation.now
         decided, action = situation.reconciled(all_looked_up(self._ports, situation))
+        # Before the record is written: an image in its change would count as one of ours from then on.
         if isinstance(action, Put):
             _refuse_foreign_images(action, situation)
         decided = decided.redacted(self._ports.redact)
@@ -177,7 +203,7 @@ class Looking:
         # Before the change that takes the crashed containers away, and what they said with them.
         decided = self._crash_logs.added(record, decided, group, target)
         # Written before anything is sent: whoever takes over after a crash must know what may still take effect.
-        etag = self._write(decided, etag, action, now)
+        etag = self._ports.save(timed(decided, action, now), etag)
         spans.rollouts(record, decided, now)
         if isinstance(action, Put):
             self._ports.watch.waits(look.target)
@@ -192,16 +218,6 @@ class Looking:
                 again_in=round(action.delay.total_seconds(), 1),
             )
         return self._outbox.settled(decided, look, action, etag, lease_holds)
-
-    def _write(
-        self,
-        record: Record,
-        etag: str | None,
-        action: Action,
-        now: datetime,
-    ) -> str:
-        """Write the decision together with the time of the next look."""
-        return self._ports.save(timed(record, action, now), etag)
 
     def _no_target(
         self,
@@ -221,76 +237,9 @@ class Looking:
         delay = min(self._rules.slow, timedelta(seconds=2.0 ** min(tries, 10)))
         # Bad tags are the owner's to correct, so they are waited for without end, like a hold.
         wait = Wait(delay, _why_no_target(bad), owner=bad is not None)
-        self._write(record, etag, wait, now)
+        self._ports.save(timed(record, wait, now), etag)
         log.info("waiting", reason=wait.reason, again_in=wait.delay.total_seconds())
         return Reschedule(look.met(_UNKNOWN), wait.delay.total_seconds())
-
-    def _failed(self, look: Look, error: Exception) -> Settlement:
-        """The look could not be carried out: try again later, and give up once that has gone on for too long."""
-        failure = self._ports.classified(error)
-        step_failed(failure.code)
-        tracing.current().fail(failure.code, failure.detail)
-        attempts = look.tries(failure.code) + 1
-        if not isinstance(error, RemoteError):
-            log.exception("look failed, retrying")
-        # When only telling fails, because the poison queue does not answer, no image is to blame.
-        is_about_telling = isinstance(error, RemoteError) and error.service == "queue"
-        if self._retry.is_over(failure, attempts, look.waited) and not is_about_telling:
-            log.error(
-                "look failed, giving up",
-                code=failure.code,
-                detail=failure.detail,
-                attempts=attempts,
-            )
-            # The record itself may be what can't be read. Then nothing can end yet, and the looks go on.
-            with contextlib.suppress(Conflict, RemoteError):
-                return self.give_up(look, failure)
-        delay = self._retry.base
-        if isinstance(failure, Transient):
-            delay = self._retry.delay(failure, attempts, self._chance)
-        again_in = round(delay, 1)
-        log.warning(
-            "look failed",
-            code=failure.code,
-            detail=failure.detail,
-            attempts=attempts,
-            again_in=again_in,
-        )
-        self._postpone(look, delay, failure.detail)
-        again = look.met(failure.code).model_copy(
-            update={"waited": look.waited + delay}
-        )
-        return Reschedule(again, delay, to_be_mended=failure.code == UNREADABLE)
-
-    def _postpone(self, look: Look, delay: float, trouble: str) -> None:
-        """Write when the next look is due, if the record can be written. Otherwise the patrol takes it for overdue."""
-        with contextlib.suppress(Conflict, RemoteError, ValueError):
-            record, etag = self._ports.load(look.target)
-            if is_named(record, look):
-                late = timed(
-                    record, Wait(timedelta(seconds=delay), trouble), self._ports.now()
-                )
-                self._ports.save(
-                    late.but(timer=late.timer and late.timer.but(trouble=cut(trouble))),
-                    etag,
-                )
-
-    def give_up(self, look: Look, failure: Failure, crashes: int = 1) -> Settlement:
-        """Nobody can look at the group, so what waits for it fails. Raises RemoteError and Conflict."""
-        record, etag = self._ports.load(look.target)
-        if not is_named(record, look):
-            return Complete()
-        now = self._ports.now()
-        record = given_up(record, failure, look.tries(failure.code) + crashes, now)
-        action: Action = Rest()
-        # A change that was sent may still take effect. So nobody may forget the group before that has become known.
-        if record.change or record.flights:
-            action = Wait(timedelta(seconds=self._retry.longest), failure.detail)
-        etag = self._write(record, etag, action, now)
-        if record.outbox:
-            # The lease does not matter here: of several workers, only one can have written the record just now.
-            return self._outbox.settled(record, look, action, etag, lambda: True)
-        return after(look, action)
 
 
 def _why_no_target(bad: BadTags | None) -> str:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 import structlog
 
 from shared.errors import RemoteError
+from shared.leased_message import LeasedMessage, LeaseLost
 from shared.message import TargetId
-from shared.queue import MAX_BATCH, LeasedMessage, LeaseLost, Queue
+from shared.queue import MAX_BATCH, Queue
 from worker.controller.handler import Handler
 from worker.controller.opened import Opened
 
@@ -164,6 +165,7 @@ class Worker:
     def _hand_out(self, steps: ThreadPoolExecutor, opened: Opened) -> None:
         """Start a step for the message, or let it join the step that receives pushes to the same target."""
         with self._freed:
+            # From here on its lease is renewed, also while it waits for a free step.
             self._in_hand.add(opened.leased)
         target = opened.rollout_of
         # A push that may have crashed its worker goes alone, so that it can't take others with it.

@@ -70,6 +70,7 @@ def _outcome(record: Record, ending: Ending) -> Outcome:
     kept = (
         one for one in record.outcomes if (one.id, one.result) == (message.id, result)
     )
+    # The history keeps 50 outcomes, and folds superseded ones. After a long outage more than that may wait to be told.
     outcome = next(kept, None) or Outcome.of(
         message, result, ending.detail, (), ending.at
     )
@@ -84,10 +85,8 @@ def _digest(record: Record, ending: Ending) -> str | None:
         failure.digest for failure in record.failures_of(ending.message.id).values()
     ]
     if ending.result in _RUNS:
-        goods = (
-            good for container in record.containers.values() for good in container.goods
-        )
-        found += [good.digest for good in goods if good.tag == push.tag]
+        for container in record.containers.values():
+            found += [good.digest for good in container.goods if good.tag == push.tag]
     return next((digest for digest in found if digest), push.digest)
 
 

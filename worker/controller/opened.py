@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from shared.leased_message import LeasedMessage
 from shared.message import Look, TargetId, Undecodable, UpdateMessage
-from shared.queue import LeasedMessage
 from worker.controller.telling import context_of
 
 
@@ -27,6 +27,7 @@ class Opened:
     @property
     def crashes(self) -> int:
         """How many times in a row it was received and not settled, because its worker crashed or stalled."""
+        # It says nothing of earlier settlements, and becomes a dead letter the first time anyway.
         if isinstance(self.message, Undecodable):
             return 0
         # The queue never resets its dequeue count. `dequeued` is what that count was at the last settlement.

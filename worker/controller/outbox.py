@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable
 from datetime import timedelta
 
+from shared.leased_message import LeaseLost
 from shared.message import Look
-from shared.queue import LeaseLost
 from worker.controller.settlement import Settlement, after, look_again
 from worker.controller.telling import Telling
 from worker.controller.timers import CONFLICTS, timed
@@ -38,6 +38,7 @@ class Outbox:
         """
         if not (record.outbox or record.address_changes):
             return after(look, action)
+        # Another worker may be telling it at this moment. Without the lease everything would be told twice.
         if not lease_holds():
             raise LeaseLost(look.token)
         # Tell, then write: if the worker dies in between, an end is told twice. The other order could lose it.
@@ -47,6 +48,7 @@ class Outbox:
             try:
                 self._ports.save(timed(told, action, self._ports.now()), etag)
             except Conflict:
+                # What was told is not told again. What has arrived meanwhile is left for the next look.
                 current, etag = self._ports.load(look.target)
                 told = current.told(record.outbox, record.address_changes)
                 action = Wait(timedelta(0), "more has arrived meanwhile")

@@ -10,9 +10,9 @@ import structlog
 
 from shared import tracing
 from shared.errors import RemoteError
+from shared.leased_message import LeaseLost
 from shared.message import Look
 from shared.metrics import step_failed
-from shared.queue import LeaseLost
 from worker.controller.settlement import Reschedule, Settlement, look_again
 from worker.controller.timers import CONFLICTS, change
 from worker.core.landing import landed, not_made
@@ -89,6 +89,7 @@ class Putting:
         if sent.restart:
             self._ports.groups.restart(target.id, check_lease)
             return
+        # A vault that is down must not hold up a group from which Azure withholds nothing.
         secrets = self._ports.resolve(dict(target.secrets)) if group.withheld() else {}
         self._ports.groups.put(
             target.id, group.definition(sent.images, secrets), check_lease
@@ -142,6 +143,7 @@ class Putting:
         over: bool,
     ) -> Reschedule:
         """The next look: after a pause if it tries the change again, else at once."""
+        # At once, because the failed pushes make another image the desired one.
         if over or not isinstance(failure, Transient):
             return look_again(look, 0.0)
         delay = self._retry.delay(failure, attempts, self._chance)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.message import DeadLetter, Look, UpdateMessage
+from shared.dead_letter import DeadLetter
+from shared.message import Look, UpdateMessage
 from worker.core.rules import Action, Rest, Wait
 
 EXPLANATIONS = {
@@ -53,6 +54,7 @@ def look_again(look: Look, delay: float) -> Reschedule:
 
 def after(look: Look, action: Action) -> Settlement:
     """What becomes of a look's message once its action was carried out."""
+    # The record names no timer any more, so the message that was the timer goes.
     if isinstance(action, Rest):
         return Complete()
     return look_again(

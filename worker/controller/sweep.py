@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from itertools import islice
 
@@ -17,18 +17,18 @@ from shared.errors import RemoteError
 from shared.image import ImageReference, InvalidImage
 from shared.message import TargetId, UpdateMessage
 from shared.push import Push
+from worker.controller.followed import Followed, followed
 from worker.controller.newest import pushed_later
 from worker.controller.timers import change, is_overdue
 from worker.core.desired import drifted
-from worker.core.following import followings, parsed
+from worker.core.following import Following, followings
 from worker.failures.classify import GONE
 from worker.groups.group import ContainerGroup
 from worker.groups.health import LONG_AGO
 from worker.policies.choose import best_tag
-from worker.policies.policy import Policy, SameTag, Update
+from worker.policies.policy import SameTag, Update
 from worker.ports import Conflict, Dated, Found, Images, Ports
-from worker.record.container import ContainerRecord, FailedPush
-from worker.record.record import FAILURES_KEPT, Record
+from worker.record.record import Record
 from worker.record.values import SWEEP
 from worker.targets.tags import hold_reason
 from worker.targets.target import Target
@@ -36,9 +36,7 @@ from worker.targets.target import Target
 MOST_TRIED = 10
 """The most tags that are looked up for one container: artifacts that are not images may come before the right one."""
 
-PULLED_ON_THE_GROUP = frozenset({"ImagePullFailed"})
-"""The codes of circumstances that took the group down."""
-NO_PAUSE, LONGEST_PAUSE = timedelta(0), timedelta(hours=1)
+NO_PAUSE = timedelta(0)
 
 log = structlog.get_logger()
 
@@ -98,9 +96,8 @@ class Sweeper:
         group = self.ports.groups.get(target.id)
         if hold_reason(group.tags) or group.stopped:
             return Swept(target.id, problem="held or stopped", held=True)
-        if (
-            group.not_ours
-        ):  # a push would only become a dead letter, with every sweep again
+        if group.not_ours:
+            # A push would only become a dead letter, with every sweep again.
             return Swept(target.id, problem=group.not_ours)
         woken = self._wake(record, group)
         if record.hold:
@@ -108,22 +105,25 @@ class Sweeper:
         problems: list[str] = []
         missed = self._missed(target, group, record, problems)
         for push in missed:
-            now = self.ports.now()
-            message = UpdateMessage(
-                id=self.ports.new_id(),
-                kind="rollout",
-                push=push,
-                received_at=now,
-                target=target.id,
-            )
-            self.ports.updates.send(message.encode())
-            log.info(
-                "missed push found",
-                image=str(push.image),
-                digest=push.digest,
-                target=str(target.id),
-            )
+            self._enqueue(push, target)
         return Swept(target.id, missed, woken, "; ".join(problems) or None)
+
+    def _enqueue(self, push: Push, target: Target) -> None:
+        # A rollout for this target alone, and no push for all: each target is compared with its registry by itself.
+        message = UpdateMessage(
+            id=self.ports.new_id(),
+            kind="rollout",
+            push=push,
+            received_at=self.ports.now(),
+            target=target.id,
+        )
+        self.ports.updates.send(message.encode())
+        log.info(
+            "missed push found",
+            image=str(push.image),
+            digest=push.digest,
+            target=str(target.id),
+        )
 
     def _wake(self, record: Record, group: ContainerGroup) -> int:
         """Start the timer of a group whose timer was lost, or that runs another image than it should."""
@@ -148,29 +148,17 @@ class Sweeper:
         """The pushes that no webhook reported. What can't be found out is added to `problems`."""
         found: dict[Push, None] = {}
         for name, following in followings(group.images, target).items():
-            container = record.containers.get(name)
-            # What waits is already being worked on, and a pinned container gets nothing before it is released.
-            is_being_decided = container is not None and (
-                container.candidates or container.pin
-            )
-            # What was received but not admitted yet may be the very push that would be found here.
-            waits_in_inbox = any(
-                message.push.image.name == following.name for message in record.inbox
-            )
-            if is_being_decided or waits_in_inbox:
+            if _is_being_decided(record, name, following):
                 continue
             try:
-                image = ImageReference.parse(following.name)
-                tag = _followed_tag(group.images[name], container)
-                running = _running_digests(group, name, container)
-                since = (
-                    container.good.order[0]
-                    if container and container.good.order
-                    else LONG_AGO
-                )
-                failures = _failures(container, self.ports.now(), self.pause)
-                follows = Followed(
-                    image, tag, following.policy, failures, running, since
+                follows = followed(
+                    name,
+                    following.name,
+                    following.policy,
+                    group,
+                    record.containers.get(name),
+                    self.ports.now(),
+                    self.pause,
                 )
                 push = self._newer(follows, partial(_tell, problems, name))
             except RemoteError as error:
@@ -186,11 +174,14 @@ class Sweeper:
     def _newer(self, follows: Followed, tell: Callable[[str], None]) -> Push | None:
         """The best push that is an image, has not failed before and is not running already."""
         image, tag, policy = follows.image, follows.tag, follows.policy
+        # Each costs a lookup, so the next tag is looked for only when the one before it will not do.
         for dated in islice(self._in_turn(follows, tell), MOST_TRIED):
             tried = ImageReference(image.registry, image.repository, dated.tag)
             found = self.registry.lookup(tried, follows.running)
+            # "Unknown" must not pass for "nothing new": an operator who sweeps would believe that all is well.
             if not isinstance(found, Found):
                 raise CannotTell(str(getattr(found, "detail", found)))
+            # The next best tag may be an image: caches, signatures and charts are pushed under tags as well.
             if found.artifact or follows.failed(dated.tag, found.digest):
                 continue
             # Azure reports the platform's manifest as pulled, but the registry the index that lists it. If the
@@ -227,6 +218,8 @@ class Sweeper:
             }
             while best := best_tag(policy, tag, tags):
                 tags.remove(best)
+                # A list of tags tells no times. The order of the policy decides here, and the push must not count as
+                # newer than a webhook.
                 yield Dated(best, LONG_AGO)
         elif not isinstance(policy, SameTag):
             try:
@@ -237,103 +230,15 @@ class Sweeper:
             yield Dated(tag, LONG_AGO)
 
 
-@dataclass(frozen=True, slots=True)
-class Followed:
-    """What a container follows, what it runs (every digest by which that is known), and what failed on it.
-
-    `since` is the time of the push that it runs.
-    """
-
-    image: ImageReference
-    tag: str | None
-    policy: Policy
-    failures: tuple[FailedPush, ...]
-    running: frozenset[str]
-    since: datetime
-
-    def failed(self, tag: str, digest: str) -> bool:
-        """Whether exactly this image failed."""
-        return any(
-            failure.tag == tag and failure.digest in {None, digest}
-            for failure in self.failures
-        )
-
-    def may_be_tried(self, tag: str) -> bool:
-        """Whether the policy admits another tag and none of its images is known to have failed."""
-        failed = {failure.tag for failure in self.failures}
-        # A record remembers only the newest failures. Any tag lower than one of them may have failed earlier.
-        forgets = len(self.failures) >= FAILURES_KEPT
-        may_have_failed = tag in failed or (
-            forgets and any(self.policy.outranks(other, tag) for other in failed)
-        )
-        return not may_have_failed and isinstance(
-            self.policy.decide(self.tag, tag), Update
-        )
+def _is_being_decided(record: Record, name: str, following: Following) -> bool:
+    """Whether the record has something for the container already, so that nothing has to be found."""
+    container = record.containers.get(name)
+    # What waits is already being worked on, and a pinned container gets nothing before it is released.
+    if container is not None and (container.candidates or container.pin):
+        return True
+    # What was received but not admitted yet may be the very push that would be found here.
+    return any(message.push.image.name == following.name for message in record.inbox)
 
 
 def _tell(problems: list[str], name: str, problem: str) -> None:
     problems.append(f"{name}: {problem}")
-
-
-def _failures(
-    container: ContainerRecord | None, now: datetime, pause: timedelta
-) -> tuple[FailedPush, ...]:
-    """The failures that must not be tried again now. After a circumstance, a push may be tried again."""
-    failures = container.failures if container else ()
-
-    def counts(failure: FailedPush) -> bool:
-        return not failure.circumstance or _is_tried_later(
-            failure, failures, now, pause
-        )
-
-    return tuple(failure for failure in failures if counts(failure))
-
-
-def _is_tried_later(
-    failure: FailedPush,
-    failures: tuple[FailedPush, ...],
-    now: datetime,
-    pause: timedelta,
-) -> bool:
-    """Whether its image was on the group and could not be pulled only recently.
-
-    Each try takes the group down until the previous image is back. A registry's limit of six hours must not be tried
-    with each sweep, so the pause doubles with every try.
-    """
-    if failure.code not in PULLED_ON_THE_GROUP:
-        return False
-    passing = (other for other in failures if other.circumstance)
-    tries = [
-        other.at
-        for other in passing
-        if (other.code, other.tag) == (failure.code, failure.tag)
-    ]
-    doubled: timedelta = pause * 2 ** (len(tries) - 1)
-    return now < max(tries) + min(LONGEST_PAUSE, doubled)
-
-
-def _followed_tag(running: str, container: ContainerRecord | None) -> str | None:
-    """The tag of the running image, as written or as the record knows it."""
-    reference = parsed(running)
-    if reference and reference.followed_tag:
-        return reference.followed_tag
-    goods = container.goods if container else ()
-    return next(
-        (good.tag for good in goods if running in {good.image, good.by_digest}), None
-    )
-
-
-def _running_digests(
-    group: ContainerGroup, name: str, container: ContainerRecord | None
-) -> frozenset[str]:
-    """Every digest of the running image: an index and the manifest that was pulled have different ones."""
-    reference = parsed(group.images[name])
-    if reference and reference.digest:
-        return frozenset({reference.digest})
-    known = (
-        container.good.digest
-        if container and group.images[name] in container.good.spellings
-        else None
-    )
-    pulled = group.running_digest(name)
-    return frozenset(digest for digest in (pulled, known) if digest)

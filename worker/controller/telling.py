@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -25,7 +26,7 @@ from worker.failures.retrying import call_with_retries
 from worker.ports import Ports
 from worker.record.record import Record, is_dead
 from worker.record.trace import End
-from worker.record.values import AddressChange, Ending, Outcome
+from worker.record.values import AddressChange, Ending, Outcome, Result
 
 log = structlog.get_logger()
 
@@ -39,6 +40,7 @@ class Telling:
     def tell(self, record: Record) -> None:
         """Tell everything in the record's outbox. Raises RemoteError if a dead letter could not be sent."""
         for ending in record.outbox:
+            # The letter and the log first. Notifications may be lost, and nobody waits for them.
             self._end(record.target, ending)
             self._ports.tell(notice_of(record, ending))
         for address in record.address_changes:
@@ -72,13 +74,7 @@ class Telling:
         ended(ending.result, (ending.at - message.received_at).total_seconds())
         code = {"code": ending.code} if ending.code else {}
         with structlog.contextvars.bound_contextvars(**context_of(message, target)):
-            say = (
-                log.error
-                if ending.result == "failed"
-                else log.warning
-                if is_dead(ending.result)
-                else log.info
-            )
+            say = _level_of(ending.result)
             say("ended", outcome=ending.result, detail=ending.detail, **code)
             if is_dead(ending.result):
                 log.error(
@@ -126,6 +122,13 @@ def log_new_failures(before: Record, decided: Record) -> None:
                 code=undone.code,
                 detail=undone.detail,
             )
+
+
+def _level_of(result: Result) -> Any:
+    """The method of the log that tells an end. After a rollback the group runs well; after a failure it may not."""
+    if result == "failed":
+        return log.error
+    return log.warning if is_dead(result) else log.info
 
 
 def _letter(ending: Ending) -> str:

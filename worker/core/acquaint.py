@@ -71,6 +71,7 @@ def _meet(
 ) -> Record:
     """Make sure that the record knows a container by the repository that it follows, or else runs."""
     running = group.images[name]
+    # A text that is no image reference stands for itself, so that a change of it is noticed all the same.
     repository = follows.name if follows else (repository_of(running) or running)
     is_followed = follows is not None
     container = record.containers.get(name)
@@ -86,6 +87,7 @@ def _meet(
         record = drop_everything(
             record, name, "the container is no longer kept up to date", now
         )
+        # Read again: dropping what waited has changed it.
         container = record.containers[name].but(followed=is_followed)
     return record.but(containers={**record.containers, name: container})
 

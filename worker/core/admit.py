@@ -50,6 +50,8 @@ def admit(
     for message in sorted(record.inbox, key=lambda message: message.order):
         considered, rulings = consider(record, followed, message)
         is_wanted = any(ruling.verdict == "wanted" for ruling in rulings)
+        # It stays in the inbox: as a candidate it would be looked up and put at once. What is in the inbox also keeps
+        # the group's timer going (worker.core.reconcile.at_rest).
         if is_wanted and too_young(followed, message, now):
             record = _with_its_tag_moved(record, considered)
             continue
@@ -139,6 +141,8 @@ def _consider(
 ) -> tuple[ContainerRecord, Ruling]:
     if failure := repeated(container, message, message.push.digest):
         return container, Ruling(name, "ignored", failed_before(failure))
+    # It ends, instead of being merged with that candidate: every message that was received has an end of its own in the
+    # history.
     if any(_is_candidate(message, other) for other in container.candidates):
         return container, Ruling(
             name,
@@ -179,6 +183,8 @@ def _newer_before_the_owner(
         time_decides = (
             good.tag is None or policy.outranks(message.push.tag, good.tag) is None
         )
+        # By the time of the push alone. The time of receipt, which the order holds as well, is late for the very
+        # webhook that this is about.
         if good.order and time_decides and message.order[0] <= good.order[0]:
             return good
     return None
@@ -192,6 +198,8 @@ def _good_image_is_newer(
     skipped: bool,
 ) -> bool:
     """Whether the last good image is certainly newer than the push. `skipped`: the policy does not admit the push."""
+    # Nobody knows when such an image was pushed: its owner deployed it, or it ran when the group was met. Taking it for
+    # the newer one would keep out every push from then on.
     if not good.tag or not good.order:
         return False
     # The policy may skip a tag that it can't compare with the good one (another variant, for instance). Then neither
@@ -228,6 +236,8 @@ def _pushed_again(good: Good, message: UpdateMessage) -> Good:
     """
     if good.tag != message.push.tag:
         return good
+    # An unknown digest counts as another image. Trusting the tag is tempting, but it would bring back whatever was
+    # pushed.
     is_same_image = good.digest is not None and good.digest == message.push.digest
     return good if is_same_image else good.but(pushed_again=True)
 
@@ -273,6 +283,7 @@ def too_young(
         message.received_at if message.push.sender == SWEEP else message.order[0]
     )
     name = message.push.image.name
+    # One container that wants it older is enough: a push leaves the inbox once, for all containers together.
     conditions = (
         following.policy.conditions
         for following in followed.values()
@@ -285,4 +296,5 @@ def too_young(
 
 def _is_candidate(message: UpdateMessage, other: Candidate) -> bool:
     push = other.message.push
+    # What the registry has told counts before what the sender said.
     return is_same_push(message, push.tag, push.pushed_at, other.digest or push.digest)

@@ -28,6 +28,7 @@ def begin(
 ) -> tuple[Record, Action | None]:
     """Bring the desired images onto the group. Without an action, something stood in the way and pushes have failed."""
     asked = {name: wish.id for name, wish in wishes.items() if wish.id}
+    # Before the secrets: nobody should configure secrets for a group that is left alone anyway.
     if why := group.not_ours:
         return _blocked(record, asked.values(), "NotOurs", why, rules, now)
     # A PUT without a secret that Azure withholds either fails or, worse, silently removes the secret.
@@ -41,6 +42,8 @@ def begin(
         # Only a rollback is refused for good and kept: where a push asks for a change, the push fails instead.
         record = conclude(record, f"the rollback failed: {again.refused}", now)
         return record, Wait(rules.slow, again.refused, owner=True)
+    # Azure takes a PUT that changes nothing, and restarts every container with it. So a change that never shows must
+    # not be sent without end. https://learn.microsoft.com/azure/container-instances/container-instances-update
     if again and again.tries >= MOST_TRIES:
         what = evidence(
             group, f"the change was sent {again.tries} times and never took effect"
@@ -164,6 +167,8 @@ def _taken_over(record: Record, asked: Mapping[str, str], now: datetime) -> Reco
         askers = (
             waiting.get(asked[name]) for name in undone.containers if name in asked
         )
+        # Only a newer one. An older candidate that has its turn again is the way back from the failed push, and is told
+        # as that once it has run well.
         return any(
             asker is not None and asker.order > undone.message.order for asker in askers
         )

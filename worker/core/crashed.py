@@ -43,6 +43,7 @@ def crashed(
             name for name in watched if isinstance(group.health(name, since), Broken)
         }
         have_run = {name for name in broken if _has_run(group, name, since)}
+        # A container that never started has written nothing, so the logs of those that ran come first.
         crashed_ones = (have_run & own) or have_run
         at_fault = crashed_ones if broken else own & watched
         found[message_id] = sorted({group.culprit(name, since) for name in at_fault})
@@ -57,6 +58,7 @@ def _new_failures(before: Record, decided: Record) -> Iterator[tuple[str, set[st
     for undone in decided.undone:
         if undone.message.id not in known and undone.code in _SEEN_ON_THE_GROUP:
             yield undone.message.id, set(undone.containers)
+    # With ACI_HOOKS_ROLLBACK off, a push fails and ends in one look, so that it is in the outbox alone.
     for ending in decided.outbox:
         is_new = is_dead(ending.result) and ending.message.id not in known
         if is_new and ending.code in _SEEN_ON_THE_GROUP:

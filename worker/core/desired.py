@@ -40,11 +40,13 @@ def desired(
     later = _containers_whose_turn_comes_later(record)
     is_broken = rollback and _must_be_brought_back(record, images)
     for name, container in record.containers.items():
+        # A look drops what is gone from the group, but the patrol asks before that, with the images of a list.
         if name not in images:
             continue
         considered = (
             _only_what_runs(container, images[name]) if name in later else container
         )
+        # Without a wish a container keeps the image that it has, because a PUT changes those of the wishes alone.
         if considered is None:
             continue
         if is_broken:
@@ -91,6 +93,7 @@ def _desired(
     *,
     rollback: bool,
 ) -> Desired | None:
+    # Before the hold: a rollback by hand sets both, and the hold must not keep the pinned image away.
     if container.pin:
         image = container.pin.good.restored
         return (
@@ -171,6 +174,7 @@ def _last_good(
     # under its tag.
     if not container.followed and not good.moved:
         return None
+    # With ACI_HOOKS_ROLLBACK off, what failed stays on the group until something newer replaces it.
     failed_stays = not rollback and container.runs_failed(running)
     if good.restored is None or failed_stays:
         return None

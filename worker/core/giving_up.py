@@ -28,6 +28,7 @@ def given_up(record: Record, failure: Failure, attempts: int, now: datetime) -> 
     if is_gone:
         record = _without_others_pushes(record, failure, now)
     failing = record.waiting().keys() - _still_to_be_watched(record, failure)
+    # A rollback by hand is no candidate and so is not among what waits. Nothing will ever show how it ended.
     if is_gone:
         failing |= _rollbacks(record)
     # A circumstance whatever its code: the failure says nothing about an image that nobody has seen.

@@ -39,6 +39,8 @@ def not_made(
         return record  # another change has taken its place
     # `tries` counts the changes that Azure accepted and never showed, and this one was not accepted.
     change = change.but(tries=max(0, change.tries - 1))
+    # After an answer that proves nothing, such as a 5xx, the change may be on the group soon. So the group is still
+    # judged by it.
     on_group = change if _may_take_effect(record, sent) else _change_before(change)
     if not over:
         return _put_behind(record.but(change=on_group), sent, failure)
@@ -85,6 +87,7 @@ def _put_behind(record: Record, sent: Change, failure: Failure) -> Record:
 
     Otherwise the other containers' pushes would wait for that image, perhaps for hours.
     """
+    # Throttling, a quota or an outage holds up any image, so that another order would not help.
     if failure.code not in ABOUT_ONE_IMAGE or not sent.asked:
         return record
     refused = _named_pushes(sent, failure) or set(sent.asked.values())
@@ -139,6 +142,8 @@ def _held_up_as_well(
 
 def _names(detail: str, image: str) -> bool:
     """Whether Azure's answer names this image, and not one whose name merely begins or ends like it."""
+    # `acme/shop:v1` must not be found in `acme/shop:v12`, nor in `acme.azurecr.io/acme/shop:v1`. A full stop behind it
+    # may be the end of Azure's sentence.
     return (
         re.search(rf"(?<![\w./:@-]){re.escape(image)}(?![\w-]|\.\w)", detail)
         is not None

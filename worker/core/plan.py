@@ -196,6 +196,7 @@ def difference(
 
     Secrets are masked.
     """
+    # Protected settings are an object, every other secret is a text (worker.groups.withheld): a mask for each.
     secrets: dict[str, Secret] = {
         path: "{}" if is_object(path) else MASK for path in secret_paths
     }

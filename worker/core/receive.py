@@ -20,6 +20,7 @@ def receive(
     waiting = Counter(message.push.image.name for message in record.waiting().values())
     no_room = set()
     for message in messages:
+        # The queue delivers at least once, and a message whose deletion failed comes again.
         if record.knows(message.id):
             continue
         # A share for each repository: pushes that wait for their min_age must not hold up the group's other containers.

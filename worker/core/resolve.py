@@ -189,6 +189,8 @@ def _resolved(
         if moves and digest
         else rewrite(written, tag=candidate.tag)
     )
+    # A PUT by digest is certain to bring the image in. Whether a restart pulls a tag again is not
+    # (worker.core.proving), so it is left to pushes without any digest.
     return candidate.but(
         image=image, digest=digest, restart=image == running and not digest
     )
@@ -224,11 +226,13 @@ def _runs_already(
     of the platform's manifest and the registry that of the index: both are one image.
     """
     good, change = record.containers[name].good, record.change
+    # A change that concerns this container is under way. What the container shows now may not be what it keeps.
     if change and (
         name in change.asked
         or not _is_spelling_of(good.spellings, change.images.get(name))
     ):
         return False
+    # The same image under another tag is an update all the same: the container is to follow the pushed tag.
     if good.tag != candidate.tag or group.images[name] not in good.spellings:
         return False
     if found is None:

@@ -76,6 +76,7 @@ def _trouble(record: Record, sight: Sight) -> _Turn | None:
         return _failed(
             record, sight, ids, first.code, what, circumstance=first.circumstance
         )
+    # Some trouble shows on no container. A file share that can't be mounted, for instance, is an event of the group.
     if sight.operation_failed:
         what = evidence(sight.group, "the operation failed")
         return _failed(record, sight, suspects.values(), "ProvisioningFailed", what)
@@ -101,6 +102,7 @@ def _failed(
         record = conclude(record, f"the rollback failed: {code}: {detail}", sight.now)
         return _over(record), None
     record = fail(record, set(ids), code, detail, sight.now, circumstance=circumstance)
+    # Its end is told at once, because nothing will be brought back that it would have to wait for.
     if not sight.rules.rollback:
         record = conclude(
             record, "not rolled back: ACI_HOOKS_ROLLBACK is off", sight.now
@@ -160,12 +162,14 @@ def _pinned_back(
 def _not_yet(record: Record, sight: Sight, wishes: Mapping[str, Desired]) -> _Turn:
     """Wait, unless the change was lost or has been watched for too long."""
     group, pending, rules = sight.group, sight.pending, sight.rules
+    # Before the patience is looked at: a change that never arrived says nothing about its images.
     if _is_lost(sight):
         return begin(record, group, wishes, rules, sight.now)
     reasons = ["the group is in transition"] if group.in_transition else []
     reasons += [f"{name} {health.reason}" for name, health in sorted(pending.items())]
     waited = sight.change.patience.waited
     if waited > rules.timeout.total_seconds():
+        # If only neighbours are not up yet, the change as a whole is to blame, and so are all of its pushes.
         blamed = sight.unproven.keys() & pending.keys() or sight.unproven.keys()
         ids = [sight.unproven[name] for name in blamed]
         longest = how_long_exactly(rules.timeout.total_seconds())

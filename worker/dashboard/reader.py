@@ -12,8 +12,9 @@ from dataclasses import replace
 
 import structlog
 
+from shared.dead_letter import DeadLetter, decode_letter
 from shared.errors import RemoteError
-from shared.message import DeadLetter, TargetId, Undecodable, decode_letter
+from shared.message import TargetId, Undecodable
 from worker.dashboard.board import Board, Shown
 from worker.dashboard.daemons import side_by_side
 from worker.dashboard.pace import TICK, Turn, next_turns

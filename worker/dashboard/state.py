@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.message import DeadLetter, TargetId
+from shared.dead_letter import DeadLetter
+from shared.message import TargetId
 from worker.core.desired import desired
 from worker.core.status import Status, status_of
 from worker.groups.group import ContainerGroup

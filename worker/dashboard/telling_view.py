@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from shared.dead_letter import DeadLetter
 from shared.durations import how_long
-from shared.message import DeadLetter, TargetId, UpdateMessage
+from shared.message import TargetId, UpdateMessage
 from shared.printable import printable_json
 from worker.dashboard.words import Image, Moment, image_of, moment_of, shown
 from worker.failures.advice import what_to_do

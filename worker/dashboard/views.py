@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.message import DeadLetter, TargetId, UpdateMessage
+from shared.dead_letter import DeadLetter
+from shared.message import TargetId, UpdateMessage
 from worker.core.names import names_of
 from worker.dashboard.groups_view import (
     GroupRow,

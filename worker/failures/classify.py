@@ -109,8 +109,10 @@ def _classified(code: str, error: RemoteError) -> Failure:
         return Transient(
             code, detail, error.retry_after, circumstance=True, pause=TRANSITION_PAUSE
         )
+    # Before the status is asked: none of these passes, whatever status Azure sends with it.
     if code in _NEVER:
         return Permanent(code, detail)
+    # Every resource provider names its quotas in its own way, so the word within the code counts.
     if code in _SLOW or _QUOTA.search(code):
         return Transient(
             code, detail, error.retry_after, circumstance=True, pause=SLOWLY

@@ -74,6 +74,7 @@ def pull_failure(
     # Azure lists events in no order. Of two with the same time, the text decides, so that each look names the same one.
     newest = max(ours, key=lambda event: (_last(event), _text(event)))
     pulls = (event for event in events if event.get("name") == "Pulled")
+    # Azure goes on pulling after a failure, and a pull that worked in the end outweighs the failures before it.
     succeeded_later = any(_last(event) > _last(newest) for event in pulls)
     if succeeded_later:
         return None

@@ -1,21 +1,23 @@
 """ContainerGroup: a lens on the JSON of one container group as Azure Resource Manager gives it.
 
-It reads images, addresses and health, finds the secrets that ARM withholds, and writes the body of a PUT. Whatever it
+It reads images, addresses and health, finds the secrets that ARM withholds, and gives the body of a PUT. Whatever it
 does not know stays as it came. Shapes: learn.microsoft.com/rest/api/container-instances/container-groups/get.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from shared.message import TargetId
+from worker.groups.definition import copied, definition_of
 from worker.groups.events import pulled_digest
 from worker.groups.health import Broken, Health, container_health, with_inits
+from worker.groups.instance_view import events_in, instance_view, redacted
 from worker.groups.ownership import not_ours
-from worker.groups.withheld import Secret, every_container, put_secrets, withheld_places
+from worker.groups.withheld import Secret, every_container, withheld_places
 
 Json = dict[str, Any]
 
@@ -25,16 +27,6 @@ _SETTLED = frozenset({"succeeded", "failed", "canceled", ""})
 _UNDER_REPAIR = frozenset({"unhealthy", "repairing"})
 _MOST_WARNINGS = 5
 _UNASSIGNED = "0.0.0.0"  # noqa: S104 - what Azure shows of a group in transition, and nothing to listen on
-# What a GET returns and a PUT must not send. The last ones are in Azure's answers but in no specification.
-_READ_ONLY = ("id", "name", "type", "systemData")
-_READ_ONLY_PROPERTIES = (
-    "provisioningState",
-    "instanceView",
-    "isCreatedFromStandbyPool",
-    "provisioningTimeoutInSeconds",
-    "isCustomProvisioningTimeout",
-    "orchestratorId",
-)
 
 
 class ContainerGroup:
@@ -94,7 +86,7 @@ class ContainerGroup:
         """Whether its owner stopped it. A PUT would start it again."""
         # The provisioning state of a stopped group is "Succeeded"; only the instance view shows that it was stopped
         # (learn.microsoft.com/azure/container-instances/container-instances-stop-start).
-        state = str(_view(self._properties).get("state", ""))
+        state = str(instance_view(self._properties).get("state", ""))
         return state.lower() == "stopped"
 
     @property
@@ -128,21 +120,21 @@ class ContainerGroup:
 
     def redacted(self, redact: Callable[[str], str]) -> ContainerGroup:
         """The same group with its instance views redacted. This must happen before anything of them is cut."""
-        raw = _copied(self.raw)
+        raw = copied(self.raw)
         properties = raw.get("properties") or {}
         of_containers = [
             container["properties"] for container in every_container(properties)
         ]
         for holder in (properties, *of_containers):
             if holder.get("instanceView"):
-                holder["instanceView"] = _redacted(holder["instanceView"], redact)
+                holder["instanceView"] = redacted(holder["instanceView"], redact)
         return ContainerGroup(raw, self._ahead)
 
     @property
     def says_something(self) -> bool:
         """Whether its instance views report any trouble, so that parts of them may be kept as evidence."""
         views = [
-            _view(container["properties"])
+            instance_view(container["properties"])
             for container in every_container(self._properties)
         ]
         states = [view.get("currentState") or {} for view in views]
@@ -161,22 +153,18 @@ class ContainerGroup:
 
         It is the digest of the platform's manifest, which a registry's index lists among others.
         """
-        return pulled_digest(_events(self._view_of(container)), since)
+        return pulled_digest(events_in(self._view_of(container)), since)
 
     def warnings(self) -> list[str]:
         """The newest Warning events of the group and its containers, as `name: message`, at most five."""
         views = [
-            _view(container["properties"])
+            instance_view(container["properties"])
             for container in every_container(self._properties)
         ]
         # Some trouble, such as a file share that can't be mounted, is an event of the group and of no container.
-        views.append(_view(self._properties))
-        warnings = [
-            event
-            for view in views
-            for event in _events(view)
-            if event.get("type") == "Warning"
-        ]
+        views.append(instance_view(self._properties))
+        events = chain.from_iterable(events_in(view) for view in views)
+        warnings = [event for event in events if event.get("type") == "Warning"]
         # ARM writes all times in one format and zone, so they can be sorted as texts.
         warnings.sort(key=lambda event: str(event.get("lastTimestamp")), reverse=True)
         return [
@@ -195,21 +183,7 @@ class ContainerGroup:
 
         Read-only properties are omitted; everything else is sent unchanged, whether it is known here or not.
         """
-        # A property that a PUT omits goes back to its default, so the whole definition is sent, with members that are
-        # unknown here: learn.microsoft.com/azure/container-instances/container-instances-update.
-        body = _copied(self.raw)
-        for name in _READ_ONLY:
-            body.pop(name, None)
-        properties = body.get("properties") or {}
-        _drop_read_only(body, properties)
-        for container in properties.get("containers") or []:
-            name = container["name"]
-            if name in images:
-                container["properties"]["image"] = images[name]
-        put_secrets(properties, secrets)
-        # As bytes: the SDK would read a dictionary into its models, which drop the properties that its API version does
-        # not know.
-        return json.dumps(body, ensure_ascii=False).encode()
+        return definition_of(self.raw, images, secrets)
 
     @property
     def _provisioning_state(self) -> str:
@@ -225,7 +199,7 @@ class ContainerGroup:
 
     def _health_alone(self, container: str, since: datetime) -> Health:
         """The health of a container, as if the group had no init containers."""
-        group_events = _events(_view(self._properties))
+        group_events = events_in(instance_view(self._properties))
         image = self.images.get(container)
         return container_health(
             self._view_of(container), group_events, self._restart_policy, since, image
@@ -235,7 +209,7 @@ class ContainerGroup:
         inits: list[Json] = self._properties.get("initContainers") or []
         return {
             init["name"]: container_health(
-                _view(init["properties"]),
+                instance_view(init["properties"]),
                 [],
                 self._restart_policy,
                 since,
@@ -248,69 +222,5 @@ class ContainerGroup:
         """The instance view of one container, empty if it has none."""
         for container in self._containers():
             if container["name"] == name:
-                return _view(container["properties"])
+                return instance_view(container["properties"])
         return {}
-
-
-def _copied(raw: Mapping[str, Any]) -> Json:
-    """A deep copy. What Azure gave was JSON, and by way of JSON it is copied several times as fast as by `deepcopy`."""
-    copy: Json = json.loads(json.dumps(raw))
-    return copy
-
-
-def _view(properties: Mapping[str, Any]) -> Json:
-    """The parts of the instance view that have the expected shape: no answer from Azure may abort a look."""
-    view = properties.get("instanceView")
-    if not isinstance(view, dict):
-        return {}
-    states = {
-        name: view[name]
-        for name in ("currentState", "previousState")
-        if isinstance(view.get(name), dict)
-    }
-    rest = {
-        name: value
-        for name, value in view.items()
-        if name not in {"events", "currentState", "previousState"}
-    }
-    return {**rest, **states, "events": _events(view)}
-
-
-def _events(view: Mapping[str, Any]) -> list[Json]:
-    events = view.get("events")
-    return (
-        [event for event in events if isinstance(event, dict)]
-        if isinstance(events, list)
-        else []
-    )
-
-
-def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, dict):
-        return {name: _redacted(member, redact) for name, member in value.items()}
-    if isinstance(value, list):
-        return [_redacted(element, redact) for element in value]
-    return value
-
-
-def _drop_read_only(body: Json, properties: Json) -> None:
-    for name in _READ_ONLY_PROPERTIES:
-        properties.pop(name, None)
-    for container in every_container(properties):
-        container["properties"].pop("instanceView", None)
-    # In Azure's answers, and in no specification.
-    for credential in properties.get("imageRegistryCredentials") or []:
-        credential.pop("isDelegatedIdentity", None)
-    # The `ip` may be sent back. The full name is Azure's own, made from the DNS label, which stays.
-    address = properties.get("ipAddress") or {}
-    address.pop("fqdn", None)
-    # Only the ids go. The identities themselves must be sent, because what a PUT omits goes back to its default.
-    identity = body.get("identity") or {}
-    for name in ("principalId", "tenantId"):
-        identity.pop(name, None)
-    user_assigned = identity.get("userAssignedIdentities") or {}
-    for assigned in user_assigned.values():
-        for name in ("principalId", "clientId"):
-            (assigned or {}).pop(name, None)

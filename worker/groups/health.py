@@ -119,6 +119,7 @@ def _by_state(
     if state == "Terminated":
         return _terminated(current, restart_policy, since)
     # A crash loop that Azure shows may be that of the previous image, until the new one has been started.
+    # The state of such a container is "Waiting", as that of one that is starting. Only this detail tells them apart.
     is_in_crash_loop = "CrashLoopBackOff" in str(current.get("detailStatus"))
     if is_in_crash_loop and _crashed_since(view, since):
         return Broken("CrashLoop", _crash_evidence(view))
@@ -139,6 +140,7 @@ def _running(
         if event.get("type") == "Warning" and not is_pull_failure(event)
     )
     warned_at = [time_of(event.get("lastTimestamp")) for event in warnings]
+    # Not from the change on: a container that crashes slowly would then be proven by the sum of its short lives.
     return Healthy(max([started, since, *warned_at]))
 
 
@@ -152,8 +154,10 @@ def _terminated(
     # What ended before the change was the previous image; the new one has not been started yet.
     if time_of(current.get("finishTime")) < since - CLOCK_TOLERANCE:
         return Pending("has not been restarted yet", started=False)
+    # Without "Always", a container may end by itself, as a job does.
     if exit_code == 0:
         return Healthy(since, ended=True)
+    # Azure starts it again, so this is no end. If it goes on failing, the crash loop shows.
     if restart_policy == "OnFailure":
         return Pending(f"failed with exit code {exit_code} and will be restarted")
     return Broken(

@@ -133,9 +133,9 @@ def _volumes(properties: Mapping[str, Any]) -> Iterator[Place | SecretVolume]:
 def _workspace_key(properties: Mapping[str, Any]) -> Iterator[Place]:
     diagnostics = properties.get("diagnostics") or {}
     analytics = diagnostics.get("logAnalytics")
-    if analytics is None or _has_any(
-        analytics, "workspaceKey", "workspaceKeyReference"
-    ):
+    if analytics is None:
+        return
+    if _has_any(analytics, "workspaceKey", "workspaceKeyReference"):
         return
     yield Place(secret_paths.WORKSPACE_KEY, holder=analytics, key="workspaceKey")
 
@@ -144,9 +144,9 @@ def _protected_settings(properties: Mapping[str, Any]) -> Iterator[Place]:
     for extension in properties.get("extensions") or []:
         settings = extension["properties"]
         kind = str(settings.get("extensionType")).lower()
-        if kind in _WITHOUT_PROTECTED_SETTINGS or _has_any(
-            settings, "protectedSettings"
-        ):
+        if kind in _WITHOUT_PROTECTED_SETTINGS:
+            continue
+        if _has_any(settings, "protectedSettings"):
             continue
         yield Place(
             secret_paths.protected_settings(extension["name"]),

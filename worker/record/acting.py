@@ -9,7 +9,7 @@ from typing import Literal
 
 from shared.message import UpdateMessage
 from worker.record.record import Record
-from worker.record.values import Change, Result
+from worker.record.values import Change, Ending, Result
 
 
 def acts_for(record: Record) -> list[UpdateMessage]:
@@ -76,36 +76,27 @@ def stretches(before: Record, after: Record, now: datetime) -> list[Stretch]:
     for ending in after.outbox:
         if ending in before.outbox:
             continue
-        message = ending.message
-        if message.id in asked:
-            found.append(
-                _stretch(
-                    "rollout",
-                    change,
-                    message,
-                    ending.at,
-                    ending.result,
-                    ending.detail,
-                    ending.code,
-                )
-            )
-        elif message.id in undone:
-            found.append(
-                _stretch(
-                    "rollback",
-                    change,
-                    message,
-                    ending.at,
-                    ending.result,
-                    ending.detail,
-                    None,
-                )
-            )
+        if ending.message.id in asked:
+            found.append(_until(ending, "rollout", change, ending.code))
+        elif ending.message.id in undone:
+            # The code is that of the failure, which the span of the rollout before has told.
+            found.append(_until(ending, "rollback", change, None))
     failed = [one for one in after.undone if one not in before.undone]
     return found + [
         _stretch("rollout", change, one.message, now, "failed", one.detail, one.code)
         for one in failed
     ]
+
+
+def _until(
+    ending: Ending,
+    name: Literal["rollout", "rollback"],
+    change: Change,
+    code: str | None,
+) -> Stretch:
+    """The stretch of a change that a push's end has ended."""
+    message, at = ending.message, ending.at
+    return _stretch(name, change, message, at, ending.result, ending.detail, code)
 
 
 def _stretch(

@@ -146,6 +146,7 @@ class ContainerRecord(Value):
         A registry that is down for hours must not keep an older image, of which Azure has the layers already, from
         running: after a few refusals the next best candidate has its turn, and then the best one again.
         """
+        # The sort is stable, so that candidates with equally many refusals stay in the policy's order.
         return tuple(
             sorted(self.candidates, key=lambda candidate: candidate.refusals // TURN)
         )
@@ -161,13 +162,9 @@ class ContainerRecord(Value):
     @property
     def images(self) -> frozenset[str]:
         """Every image that the container may run because of us, or ran before."""
-        goods = {
-            spelling
-            for good in self.goods
-            for spelling in (good.image, good.by_digest)
-            if spelling
-        }
-        return self._pushed | goods
+        written = {good.image for good in self.goods}
+        by_digest = {good.by_digest for good in self.goods if good.by_digest}
+        return self._pushed | written | by_digest
 
     @property
     def brought(self) -> frozenset[str]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
-from shared.message import last_lines
+from shared.dead_letter import last_lines
 from worker.record.record import Record, is_dead
+from worker.record.values import Ending, Undone
+
+_Failure = TypeVar("_Failure", Ending, Undone)
 
 LONGEST_LOG = 8 * 1024
 """Bytes kept for a push. With its message and the evidence they have to fit into a dead letter."""
@@ -15,19 +19,18 @@ MOST_LOGS = 64 * 1024
 
 def with_logs(record: Record, logs: Mapping[str, str]) -> Record:
     """The record with the last lines (message id → text) for the failed pushes that are not told yet and have none."""
-    undone = tuple(
-        failure.but(log=_kept(logs, failure.message.id))
-        if failure.log is None
-        else failure
-        for failure in record.undone
-    )
-    outbox = tuple(
-        ending.but(log=_kept(logs, ending.message.id))
-        if ending.log is None and is_dead(ending.result)
-        else ending
+    undone = [_with_log(failure, logs) for failure in record.undone]
+    outbox = [
+        _with_log(ending, logs) if is_dead(ending.result) else ending
         for ending in record.outbox
-    )
-    return _within_bounds(record.but(undone=undone, outbox=outbox))
+    ]
+    return _within_bounds(record.but(undone=tuple(undone), outbox=tuple(outbox)))
+
+
+def _with_log(failure: _Failure, logs: Mapping[str, str]) -> _Failure:
+    if failure.log is not None:
+        return failure
+    return failure.but(log=_kept(logs, failure.message.id))
 
 
 def _kept(logs: Mapping[str, str], message_id: str) -> str | None:
@@ -38,6 +41,7 @@ def _within_bounds(record: Record) -> Record:
     """The record without the oldest logs, if all of them are too much."""
     room = MOST_LOGS
     outbox = []
+    # The newest first, so that the room goes to them.
     for ending in reversed(record.outbox):
         room -= _size(ending.log)
         outbox.append(ending if room >= 0 else ending.but(log=None))

@@ -14,11 +14,9 @@ from worker.record.values import Outcome
 
 def all_ends(records: Iterable[Record], trace: Trace) -> list[End]:
     """Every end in these records and in the trace, the newest first."""
-    ends = [
-        End(target=record.target, outcome=outcome)
-        for record in records
-        for outcome in record.outcomes
-    ]
+    ends: list[End] = []
+    for record in records:
+        ends += [End(target=record.target, outcome=each) for each in record.outcomes]
     return sorted([*ends, *trace.ends], key=lambda end: end.outcome.at, reverse=True)
 
 

@@ -51,6 +51,7 @@ def overview(
     for target, record in known.items():
         pushes = _not_ended(record)
         if target in by_hand | by_owner | too_young:
+            # Not under way, so that an alert on the oldest push does not ring for what somebody keeps back on purpose.
             held += len(pushes)
         else:
             under_way |= {

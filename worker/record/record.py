@@ -36,6 +36,7 @@ ENDED_KEPT = 200
 GOODS_KEPT, FAILURES_KEPT, PAST_KEPT, DEEDS_KEPT = 5, 20, 30, 20
 MOST_WAITING, MOST_OF_ALL = 200, 250
 """How many pushes of one repository, and of all together, may wait in a record. Further messages wait on the queue."""
+_CUT = " […]"
 LONGEST_DETAIL = 2000
 """Characters of evidence kept for each failure and outcome. Every look reads and writes the whole record."""
 
@@ -86,6 +87,7 @@ class Record(Value):
         untold = {undone.message.id for undone in self.undone} | {
             ending.message.id for ending in self.outbox
         }
+        # Before `ended` is asked: what failed by circumstance and has come again is in both.
         if message_id in untold or message_id in self.waiting():
             return True
         failures = self.failures_of(message_id).values()
@@ -215,12 +217,12 @@ class Record(Value):
 
     def failures_of(self, message_id: str) -> dict[str, FailedPush]:
         """The containers on which this push failed, each with its failure."""
-        return {
-            name: failure
-            for name, container in self.containers.items()
-            for failure in container.failures
-            if failure.id == message_id
-        }
+        found = {}
+        for name, container in self.containers.items():
+            for failure in container.failures:
+                if failure.id == message_id:
+                    found[name] = failure
+        return found
 
     def redacted(self, redact: Callable[[str], str]) -> Record:
         """The record with secrets redacted from everything that an outside system has said about an end."""
@@ -267,11 +269,9 @@ def _displaced(good: Good, tag: str, digest: str | None) -> Good:
 
 def cut(detail: str) -> str:
     """The detail, cut to the length that a record keeps."""
-    return (
-        detail
-        if len(detail) <= LONGEST_DETAIL
-        else f"{detail[: LONGEST_DETAIL - 4]} […]"
-    )
+    if len(detail) <= LONGEST_DETAIL:
+        return detail
+    return f"{detail[: LONGEST_DETAIL - len(_CUT)]}{_CUT}"
 
 
 def _folded(outcome: Outcome, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:

@@ -8,7 +8,8 @@ from typing import Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from shared.message import Log, UpdateMessage
+from shared.dead_letter import Log
+from shared.message import UpdateMessage
 
 MANUAL, ROLLBACK, SWEEP = "manual", "rollback", "sweep"
 """The senders of what an operator does, a push by hand and a rollback, and of what the sweep has found."""
@@ -201,6 +202,7 @@ class Outcome(Value):
         now: datetime,
     ) -> Outcome:
         """The outcome of a push that has ended now."""
+        # Such a push has no sender outside: its `pusher` is the operator.
         by_hand = message.push.sender in {MANUAL, ROLLBACK}
         return cls(
             at=now,

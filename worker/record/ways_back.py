@@ -28,6 +28,7 @@ def goods_before(record: Record, running: Mapping[str, str]) -> dict[str, Good]:
     """The good image that each container can go back to. Containers without a rule are left alone."""
     found = {}
     for name, container in record.containers.items():
+        # It is the owner's: what runs there was never ours to choose.
         if not container.followed:
             continue
         good = _before(record, name, container, running.get(name))
@@ -85,9 +86,8 @@ def _before(
     if container.pin:
         is_on_group = asked == container.pin.message.id
         if not is_on_group:
-            return (
-                container.pin.good
-            )  # the same image again, so that a timer that was lost is started again
+            # The same image again, so that a timer that was lost is started again.
+            return container.pin.good
         return _next_older(container, container.pin.good)
     if candidate := container.candidate(asked):
         # The push may have moved the last good image's own tag. Then only the digest leads back to it.

@@ -52,13 +52,7 @@ def content_of(
     clean = _Cleaning(hide)
     portal = portal_link(portal_host, notice.group) if notice.group else ""
     log = _last(printable(hide(notice.log or "")))
-    advice = (
-        what_to_do(notice.code)
-        if notice.code
-        else MOVED
-        if notice.outcome == "address changed"
-        else ""
-    )
+    advice = _advice(notice)
     return Content(
         outcome=notice.outcome,
         title=_title(notice, clean, repeats),
@@ -72,6 +66,12 @@ def content_of(
         fields=_fields(notice, clean, repeats)
         | {"log": log, "to_do": advice or None, "portal": portal or None},
     )
+
+
+def _advice(notice: Notice) -> str:
+    if notice.code:
+        return what_to_do(notice.code)
+    return MOVED if notice.outcome == "address changed" else ""
 
 
 def portal_link(host: str, group: TargetId) -> str:

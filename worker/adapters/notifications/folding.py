@@ -54,11 +54,7 @@ class Folding:
         group = notice.group.key if notice.group else notice.target.lower()
         key = (group, notice.outcome, notice.code or notice.image)
         if series := self._series.get(key):
-            # An end is told at least once: what comes a second time is the same one, and no repetition of it.
-            if not notice.id or (notice.id, notice.at) != (
-                series.last.id,
-                series.last.at,
-            ):
+            if not _is_told_again(notice, series.last):
                 series.count += 1
                 series.last = notice
             return []
@@ -72,6 +68,7 @@ class Folding:
         for key, series in list(self._series.items()):
             if series.until > now:
                 continue
+            # Nothing came for a whole pause, so the trouble counts as over, and the next notice is told at once again.
             if not series.count:
                 del self._series[key]
                 continue
@@ -88,13 +85,21 @@ class Folding:
         """Everything that is held back, which is forgotten."""
         series = list(self._series.values())
         self._series.clear()
-        return [told for one in series for told in _rest(one)]
+        told: list[Told] = []
+        for one in series:
+            told += _rest(one)
+        return told
 
     def _make_room(self) -> list[Told]:
         if len(self._series) < self._most:
             return []
         soonest = min(self._series, key=lambda key: self._series[key].until)
         return _rest(self._series.pop(soonest))
+
+
+def _is_told_again(notice: Notice, last: Notice) -> bool:
+    """Whether this is the end that was told last, and no repetition of it: an end is told at least once."""
+    return bool(notice.id) and (notice.id, notice.at) == (last.id, last.at)
 
 
 def _rest(series: _Series) -> list[Told]:

@@ -51,6 +51,7 @@ class Delivery:
         self._left_behind = [
             thread for thread in self._left_behind if thread.is_alive()
         ]
+        # Without a limit, a recipient that never answers would cost a thread for each notification.
         if len(self._left_behind) >= _LEFT_BEHIND:
             return f"{len(self._left_behind)} deliveries before it still wait for an answer"
         troubles: list[str | None] = []

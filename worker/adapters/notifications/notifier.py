@@ -127,11 +127,9 @@ class Notifier:
         while going_on:
             notices, going_on = self._next()
             now, at = time.monotonic(), datetime.now(UTC)
-            to_tell = [
-                told
-                for notice in notices
-                for told in self._folding.take(notice, now, at)
-            ]
+            to_tell: list[Told] = []
+            for notice in notices:
+                to_tell += self._folding.take(notice, now, at)
             # At the end, repeats that were only counted so far are told early: nobody would tell them later.
             to_tell += self._folding.due(now, at) if going_on else self._folding.all()
             if to_tell:

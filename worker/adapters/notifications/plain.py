@@ -27,6 +27,7 @@ def is_acceptable(url: str) -> bool:
 
 def post_json(url: str, body: Mapping[str, Any]) -> int:
     """Post it and return the status; the answer is not read, redirects are not followed. Raises httpx.HTTPError."""
+    # Streamed, because an answer of any size may come, and nobody reads it.
     with _client().stream("POST", url, json=body) as response:
         return response.status_code
 

@@ -110,9 +110,8 @@ class Service:
             # Apprise cuts the body itself at this length, so its own limit has to be raised as well.
             self._plugin.body_maxlen = longest = _LONGEST_CARD
             return escaped(title), as_card, longest
-        if (
-            self._plugin.schema == "discord"
-        ):  # which formats whatever it is sent, and has no title of its own
+        if self._plugin.schema == "discord":
+            # It formats whatever it is sent, and has no title of its own.
             return f"**{escaped(title)}**", as_markdown, longest
         if form == "markdown":
             return escaped(title), as_markdown, longest
@@ -180,11 +179,9 @@ def _check_encrypted(plugin: NotifyBase) -> None:
 def _names(schemas: object) -> list[str]:
     if isinstance(schemas, str):
         return [schemas]
-    return (
-        [str(schema) for schema in schemas]
-        if isinstance(schemas, list | tuple | set | frozenset)
-        else []
-    )
+    if isinstance(schemas, list | tuple | set | frozenset):
+        return [str(schema) for schema in schemas]
+    return []
 
 
 @cache

@@ -49,6 +49,7 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 def digest_of(answer: Answer, like: str) -> str:
     """The digest of a manifest's bytes, by the algorithm of the digest `like`. Raises RemoteError for anything else."""
+    # A page of a proxy has a digest, too. Rolled out, it would be an image that no registry has.
     if json_object(answer.body).get("schemaVersion") not in (1, 2):
         raise bad_answer("its answer is not an image manifest")
     algorithm = like.split(":")[0]

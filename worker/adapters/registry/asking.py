@@ -45,6 +45,7 @@ class Asking:
         if is_own_challenge:  # and not that of a server that we were redirected to
             granted = self._granting.authorise(image, kind, access, answer, deadline)
             answer = self._wire.follow(method, url, granted, deadline)
+        # 404 is an answer and no error here: the callers differ in what it means.
         if answer.status not in {200, 404}:
             raise refusal(answer)
         return answer

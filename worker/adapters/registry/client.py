@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -29,20 +28,17 @@ from worker.adapters.registry.answers import (
     told_digest,
 )
 from worker.adapters.registry.asking import Asking
-from worker.adapters.registry.dates import created_in, platform_in
+from worker.adapters.registry.behind_digests import BehindDigests
 from worker.adapters.registry.granting import Access, Granting
 from worker.adapters.registry.listing import list_tags, recent_tags
-from worker.adapters.registry.manifests import Contents, contents_of
-from worker.adapters.registry.memory import Memory
+from worker.adapters.registry.manifests import Contents
+from worker.adapters.registry.pauses import Pauses
 from worker.adapters.registry.wire import Resolve, Wire, addresses_of, why_unreachable
 from worker.ports import Absent, Dated, Found, Lookup, Unknown
 
 Result = TypeVar("Result")
 
 LOOKUP_SECONDS, TAGS_SECONDS = 8.0, 120.0
-PAUSE = 30.0
-"""Seconds for which a registry that could not be reached is left alone."""
-CONTENTS_KEPT = 4096
 _HEAD_IS_FINAL = frozenset({401, 429})
 log = structlog.get_logger()
 
@@ -64,14 +60,12 @@ class Registry:
         transport: httpx.BaseTransport | None = None,
         resolve: Resolve = addresses_of,
     ) -> None:
-        self._clock = clock
         self._wire = Wire(transport, resolve)
         self._asking = Asking(
             self._wire, Granting(self._wire, clock, credential or _no_identity), access
         )
-        self._pauses: dict[tuple[str, str], tuple[float, RemoteError]] = {}
-        self._contents: Memory[tuple[str, str, bool], Contents] = Memory(CONTENTS_KEPT)
-        self._made: Memory[tuple[str, str], datetime] = Memory(CONTENTS_KEPT)
+        self._pauses = Pauses(clock)
+        self._behind = BehindDigests(self._asking)
 
     def lookup(
         self, image: ImageReference, running: frozenset[str] = frozenset()
@@ -113,6 +107,8 @@ class Registry:
                 "times",
             )
         except RemoteError as error:
+            # Its limit is told, so that the caller does not go on to read the configs of many images, which counts
+            # against it as well.
             if error.status == 429:
                 raise
             log.info(
@@ -139,10 +135,7 @@ class Registry:
     ) -> Result:
         """What `ask` gives in time. The interfaces of one registry may have hosts and limits of their own."""
         place = image.registry, interface
-        until, pause = self._pauses.get(place, (0.0, None))
-        if pause and self._clock() < until:
-            what = f"{pause.message} a moment ago, and left alone for a while"
-            raise RemoteError(SERVICE, pause.status, pause.code, what)
+        self._pauses.check(place)
         deadline = time.monotonic() + seconds
         try:
             # In a thread: no timeout of a socket covers the resolver, or a server that sends a byte a second.
@@ -152,11 +145,11 @@ class Registry:
             ):
                 return within(seconds, lambda: ask(deadline), SERVICE)
         except RemoteError as error:
-            self._leave_alone(place, error)
+            self._pauses.after(place, error)
             raise
+        # UnicodeError: a label of the host's name is longer than IDNA allows.
         except (httpx.TransportError, TimeoutError, UnicodeError) as error:
-            unreachable = RemoteError(SERVICE, None, "Unreachable", "unreachable")
-            self._pauses[place] = self._clock() + PAUSE, unreachable
+            self._pauses.after_silence(place)
             late = isinstance(error, TimeoutError)
             why = (
                 f"unreachable (no answer within {seconds:g} s)"
@@ -165,29 +158,19 @@ class Registry:
             )
             raise RemoteError(SERVICE, None, "Unreachable", why) from error
 
-    def _leave_alone(self, place: tuple[str, str], error: RemoteError) -> None:
-        """Pause as long as a registry asks for: whoever goes on asking is let in later still."""
-        wants_pause = error.status == 429 or (
-            error.status == 503 and error.retry_after is not None
-        )
-        if wants_pause:
-            pause = PAUSE if error.retry_after is None else error.retry_after
-            # Not the error itself, which would keep its frames and what they hold.
-            told = RemoteError(SERVICE, error.status, error.code, error.message)
-            self._pauses[place] = self._clock() + pause, told
-
     def _look_up(
         self, image: ImageReference, running: frozenset[str], deadline: float
     ) -> Lookup:
         place = f"manifests/{image.digest or image.followed_tag}"
         told = self._head(image, place, deadline)
-        if told and (known := self._known(image, told)):
+        if told and (known := self._behind.known(image, told)):
             return _found(image, told, known)
         # It runs already, so what is in it makes no difference, and reading its manifest would count as a pull.
         if told and told in running:
             return _found(image, told, Contents())
         try:
             answer = self._asking.ask("GET", image, place, "manifests", deadline)
+            # After a HEAD that found it, a 404 is that of a proxy or of a cache, and no word of the registry.
             if answer.status == 404 and not told:
                 return Absent(f"{image} is not in its registry ({absence(answer)})")
             digest = digest_of(answer, image.digest or "sha256:")
@@ -195,12 +178,14 @@ class Registry:
             if not told:
                 raise
             # The digest is known, and it is all that a rollout needs.
-            self._leave_alone((image.registry, ""), error)
+            self._pauses.after((image.registry, ""), error)
             log.info("manifest not read", image=str(image), why=error.message)
             return _found(image, told, Contents())
         # What a registry calls its manifest is what containers are pulled by; the rest of them names none.
         digest = told_digest(answer) or digest
-        return _found(image, digest, self._read(image, digest, answer.body, deadline))
+        return _found(
+            image, digest, self._behind.read(image, digest, answer.body, deadline)
+        )
 
     def _head(self, image: ImageReference, place: str, deadline: float) -> str | None:
         """The digest by a request that transfers nothing and counts as no pull; None where a GET has to tell.
@@ -216,77 +201,11 @@ class Registry:
             return None
         return told_digest(answer) if answer.status == 200 else None
 
-    def _read(
-        self, image: ImageReference, digest: str, body: bytes, deadline: float
-    ) -> Contents:
-        """What is behind a digest, remembered: it never changes."""
-        contents, platforms = contents_of(body), self._asking.access(image).platforms
-        try:
-            if contents.child:
-                answer = self._asking.ask(
-                    "GET", image, f"manifests/{contents.child}", "manifests", deadline
-                )
-                # Not remembered, so that the next lookup asks again.
-                if answer.status != 200:
-                    return contents
-                contents = replace(
-                    contents, artifact=contents_of(answer.body).artifact, child=None
-                )
-        except RemoteError as error:
-            log.info("manifest not read", image=str(image), why=error.message)
-            return contents
-        if contents.config and platforms:
-            platform = platform_in(self._config(image, contents.config, deadline))
-            contents = replace(
-                contents, built_for=frozenset({platform}) if platform else None
-            )
-        self._contents.keep((image.name, digest, platforms), contents)
-        return contents
-
-    def _known(self, image: ImageReference, digest: str) -> Contents | None:
-        return self._contents.get(
-            (image.name, digest, self._asking.access(image).platforms)
-        )
-
     def _created(self, image: ImageReference, deadline: float) -> datetime | None:
         found = self._look_up(image, frozenset(), deadline)
         if not isinstance(found, Found) or found.artifact:
             return None
-        made = self._made.get((image.name, found.digest))
-        if made is None and (contents := self._known(image, found.digest)):
-            made = created_in(
-                self._config(
-                    image, self._config_of(image, contents, deadline), deadline
-                )
-            )
-            if made:
-                self._made.keep((image.name, found.digest), made)
-        return made
-
-    def _config_of(
-        self, image: ImageReference, contents: Contents, deadline: float
-    ) -> str | None:
-        """The digest of an image's config; of an index that of the image that Azure would run."""
-        if contents.main is None:
-            return contents.config
-        answer = self._asking.ask(
-            "GET", image, f"manifests/{contents.main}", "manifests", deadline
-        )
-        return contents_of(answer.body).config
-
-    def _config(
-        self, image: ImageReference, digest: str | None, deadline: float
-    ) -> bytes:
-        """The config of an image; nothing if it can't be had."""
-        if digest is None:
-            return b""
-        try:
-            return self._asking.ask(
-                "GET", image, f"blobs/{digest}", "manifests", deadline
-            ).body
-        except RemoteError as error:
-            log.info("config not read", image=str(image), why=error.message)
-            return b""
+        return self._behind.created(image, found.digest, deadline)
 
 
 def _found(image: ImageReference, digest: str, contents: Contents) -> Found:

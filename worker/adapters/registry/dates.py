@@ -47,6 +47,7 @@ def azure_path(image: ImageReference) -> str:
 def dated_tags(body: bytes) -> list[Dated]:
     """The tags with their times in any of these answers, newest first; what has none is left out."""
     answer = json_object(body)
+    # Docker Hub says `results`, Quay and Azure say `tags`.
     entries = answer.get("results") if "results" in answer else answer.get("tags")
     dated = _dated(entries) if isinstance(entries, list) else iter(())
     return sorted(dated, key=lambda one: one.pushed_at, reverse=True)
@@ -89,6 +90,7 @@ def _time(value: object) -> datetime | None:
         at = datetime.fromisoformat(value) if isinstance(value, str) else None
     except (ValueError, OverflowError, OSError):
         return None
+    # Without an offset it could not be compared with our times. These services give theirs in UTC.
     return at.replace(tzinfo=at.tzinfo or UTC) if at else None
 
 

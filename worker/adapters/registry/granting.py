@@ -120,9 +120,10 @@ class Granting:
         self._wire.insist_on_reach(registry, url)
         # The challenge is whatever the registry's answer says. Without this check, it could have the credentials sent
         # to any server of its choice.
-        if not ours.anonymous and not is_own_realm(
+        may_see_ours = ours.anonymous or is_own_realm(
             url.host, registry.host, access.realms
-        ):
+        )
+        if not may_see_ours:
             ours = Authorisation(why_anonymous=_kept_back(url.host, image.registry))
         # Azure's token server takes its refresh token in a form, any other the credentials in a header.
         if ours.header and access.identity != "never":
@@ -159,6 +160,7 @@ class Granting:
         https://azure.github.io/acr/AAD-OAuth.html. Raises RemoteError.
         """
         key = (image.registry, "identity")
+        # Kept for the registry as a whole, because its refresh token is good for every repository.
         if remembered := self._granted.find(key):
             return remembered
         try:
@@ -188,9 +190,8 @@ class Granting:
     ) -> Authorisation:
         url = token_url(challenge, image, registry)
         # Never to where a challenge leads: whoever gets this token may pull whatever the worker may.
-        if url.host != registry.host or (
-            registry.scheme == "http" and not is_local(registry.host)
-        ):
+        is_in_the_clear = registry.scheme == "http" and not is_local(registry.host)
+        if url.host != registry.host or is_in_the_clear:
             raise bad_answer(
                 "the worker's own identity is not shown to another host, or in plain http"
             )

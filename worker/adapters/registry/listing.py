@@ -52,6 +52,8 @@ def _first_page(
         try:
             return _page(asking, image, f"tags/list?n={size}", deadline), size
         except RemoteError as error:
+            # Some registries refuse a page of this size with a status that usually means something else, so the next
+            # smaller one is tried.
             if error.status not in _SIZE_REFUSED:
                 raise
     return _page(asking, image, "tags/list", deadline), None

@@ -72,6 +72,7 @@ def contents_of(body: bytes) -> Contents:
 def _of_manifest(manifest: Json) -> Contents:
     config = _object(manifest.get("config"))
     kind, own_kind = config.get("mediaType"), manifest.get("mediaType")
+    # The config decides first: an artifact may borrow an image's manifest type, as charts do.
     if isinstance(kind, str) and kind not in IMAGE_CONFIGS:
         return Contents(artifact=f"its config is {_shown(kind)}")
     if isinstance(own_kind, str) and own_kind not in IMAGE_MANIFESTS | INDEXES:

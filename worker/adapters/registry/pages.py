@@ -46,6 +46,7 @@ def next_query(answer: Answer, wanted: int | None, page: Sequence[str]) -> str |
         return query
     if page and _may_be_cut(len(page), wanted):
         size = f"n={wanted}&" if wanted else ""
+        # `last` is the specification's own way to go on, for registries that send no link.
         return f"{size}last={quote(page[-1], safe='')}"
     return None
 

@@ -46,13 +46,7 @@ def safe_url(
     Raises RemoteError, which does not repeat the URL: its query may be as good as a secret.
     """
     url = _parsed(text, base)
-    if (
-        registry
-        and url.scheme == "http"
-        and registry.scheme == "https"
-        and url.host == registry.host
-    ):
-        # A registry behind a proxy that does TLS for it, and of which it has not been told.
+    if registry and _is_behind_tls_proxy(url, registry):
         url = url.copy_with(scheme="https", port=registry.port)
     # The registry itself is asked in plain text, so nothing is lost if it sends us to its own host or to a local one.
     may_be_plain = (
@@ -66,6 +60,12 @@ def safe_url(
     return _asked(url)
 
 
+def _is_behind_tls_proxy(url: httpx.URL, registry: httpx.URL) -> bool:
+    """Whether the registry names itself in plain http: a proxy does TLS for it, and nobody has told the registry."""
+    is_itself = url.host == registry.host
+    return is_itself and (url.scheme, registry.scheme) == ("http", "https")
+
+
 def _parsed(text: str, base: httpx.URL | None) -> httpx.URL:
     try:
         return base.join(text) if base else httpx.URL(text)
@@ -74,6 +74,7 @@ def _parsed(text: str, base: httpx.URL | None) -> httpx.URL:
 
 
 def _asked(url: httpx.URL) -> httpx.URL:
+    # A URL with a user and a password would have the client send them as our own.
     can_be_asked = bool(url.host) and not url.userinfo and (url.port or 0) <= 65535
     if not can_be_asked:
         raise bad_answer(_NOT_ASKED)
@@ -97,9 +98,8 @@ def is_own_realm(realm: str, registry: str, listed: Collection[str] = ()) -> boo
 
     A registry names its token server itself; whoever can change that answer must not get the password with it.
     """
-    if realm == registry or realm in {
-        host_of(one) for one in listed
-    } | _KNOWN_REALMS.get(registry, set()):
+    known = {host_of(one) for one in listed} | _KNOWN_REALMS.get(registry, set())
+    if realm == registry or realm in known:
         return True
     domain = registrable_domain(registry)
     return domain is not None and domain == registrable_domain(realm)
@@ -111,6 +111,7 @@ def registrable_domain(host: str) -> str | None:
     Rather too long than too short: what is not certain to be of one owner counts as two.
     """
     labels = host.lower().rstrip(".").split(".")
+    # An address belongs to whoever has it today, and a name of one label to the network that resolves it.
     if len(labels) < 2 or labels[-1].isdecimal() or ":" in host:
         return None
     for count in range(2, len(labels) + 1):

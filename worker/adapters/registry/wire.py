@@ -24,6 +24,8 @@ LARGEST_BODY = 4 * 1024 * 1024
 """Bytes: what the distribution specification asks every registry to take as a manifest."""
 LARGEST_ERROR = 64 * 1024
 REDIRECTS = 3
+_GZIP_MAGIC = b"\x1f\x8b"
+"""The first bytes of gzip (RFC 1952 §2.3.1)."""
 _REDIRECTED = frozenset({301, 302, 303, 307, 308})
 # Not version 1 of Docker's manifests: a registry would convert newer ones to it, with another digest.
 _MANIFESTS = ", ".join(
@@ -43,10 +45,8 @@ def addresses_of(host: str) -> frozenset[str]:
             str(info[4][0])
             for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         )
-    except (
-        OSError,
-        UnicodeError,
-    ):  # the latter for a name with a label that is too long
+    # UnicodeError: a label of the name is longer than IDNA allows.
+    except (OSError, UnicodeError):
         return frozenset()
 
 
@@ -89,6 +89,7 @@ class Wire:
         """Send, and follow redirects; the authorisation stays with the origin that it was granted by."""
         here = url
         for _ in range(REDIRECTS + 1):
+            # A registry may redirect to a store elsewhere, which must not see the registry's token.
             shown = granted if same_origin(here, url) else Authorisation()
             answer = self.send(method, here, shown, deadline)
             location = answer.headers.get("Location")
@@ -158,6 +159,8 @@ def why_unreachable(error: BaseException) -> str:
     """Why a connection could not be made, in words that say what to mend."""
     cause: BaseException | None = error
     while cause is not None:
+        # httpx hides the reason behind errors of its own, so the chain of causes is followed to the one that says what
+        # to mend.
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
                 f"its certificate can't be trusted: {cause.verify_message}; add its authority to the system's store, "
@@ -174,9 +177,8 @@ def why_unreachable(error: BaseException) -> str:
 
 def _decoded(body: bytes, encoding: str) -> bytes:
     """The body without the compression that was asked not to be there, if it is. Raises RemoteError."""
-    if encoding.strip().lower() not in {"gzip", "x-gzip"} or not body.startswith(
-        b"\x1f\x8b"
-    ):
+    is_called_gzip = encoding.strip().lower() in {"gzip", "x-gzip"}
+    if not (is_called_gzip and body.startswith(_GZIP_MAGIC)):
         return body
     # Unpacked only up to the limit: a few kilobytes may stand for gigabytes.
     unpacker = zlib.decompressobj(wbits=31)

@@ -1,4 +1,4 @@
-"""Wiring: the adapters and the worker that a set of settings asks for. Opens clients; calls nothing yet."""
+"""The deployment: everything that the commands work with, made of the adapters that worker.wiring.wire has opened."""
 
 from __future__ import annotations
 
@@ -7,27 +7,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
-from pathlib import Path
-from typing import Literal
 
 import structlog
 
-from shared.credential import azure_credential
-from shared.image import ImageReference
 from shared.message import TargetId, UpdateMessage
-from shared.metrics import TARGETS_FILE_VALID
 from shared.push import Push
-from shared.queue import Queue, open_queues
+from shared.queue import Queue
 from shared.settings import WorkerSettings
 from shared.telemetry import Redaction
-from worker.adapters.arm.client import Arm, open_arm
+from worker.adapters.arm.client import Arm
 from worker.adapters.notifications.notifier import Notifier
-from worker.adapters.notifications.url_secrets import secrets_in
-from worker.adapters.record_blobs.client import Records, open_records
+from worker.adapters.record_blobs.client import Records
 from worker.adapters.registry.client import Registry
-from worker.adapters.registry.granting import Access
 from worker.adapters.secret_sources import Secrets
-from worker.adapters.targets_source import TargetsSource
 from worker.adapters.transitions import Watch
 from worker.controller.digest import digest_of
 from worker.controller.gauging import Gauging
@@ -38,12 +30,9 @@ from worker.controller.sweep import Sweeper
 from worker.controller.timers import waiting_for_owners
 from worker.core.rules import RolloutRules
 from worker.discovery.catalogue import Catalogue
-from worker.discovery.scopes import scopes_of
 from worker.failures.classify import Retry
 from worker.ports import Found, Ports
-from worker.targets.file import TargetsError, TargetsFile
-from worker.targets.registries import RegistryEntry, entry_for, shows_identity
-from worker.targets.target import single_target
+from worker.targets.registries import RegistryEntry, entry_for
 
 SLOW = timedelta(seconds=60)
 """The longest time between two looks at a group that is waited for."""
@@ -153,7 +142,7 @@ class Deployment:
 
     def gauging(self) -> Gauging:
         """What reads all that the workers share, for the metrics."""
-        return Gauging(self.ports, partial(self.records.noted_time, SWEPT))
+        return Gauging(self.ports, partial(self.records.turns.noted_time, SWEPT))
 
     def send(self, message: UpdateMessage) -> None:
         """Put a message onto the updates queue."""
@@ -168,13 +157,13 @@ class Deployment:
         """Renew the list of groups; compare all records with it if no other worker has lately. Raises RemoteError."""
         self.catalogue.renew()
         # Claimed before the round, so that a round that fails is made again only when the next one is due.
-        if self.records.claim("patrol", datetime.now(UTC), PATROL):
+        if self.records.turns.claim("patrol", datetime.now(UTC), PATROL):
             self.patrol.look_round()
 
     def sweep_if_due(self) -> None:
         """Sweep every target, the results in the log alone, if no other worker has lately. Raises RemoteError."""
         pause = timedelta(seconds=self.settings.sweep_interval)
-        if not self.records.claim("sweep", datetime.now(UTC), pause):
+        if not self.records.turns.claim("sweep", datetime.now(UTC), pause):
             return
         for swept in self.sweeper(pause).sweep(self.catalogue.known()):
             log.info(
@@ -184,7 +173,7 @@ class Deployment:
                 woken=swept.woken,
                 problem=swept.problem,
             )
-        self.records.note_time(SWEPT, datetime.now(UTC))
+        self.records.turns.note_time(SWEPT, datetime.now(UTC))
 
 
 def flight_of(settings: WorkerSettings) -> timedelta:
@@ -195,112 +184,3 @@ def flight_of(settings: WorkerSettings) -> timedelta:
     """
     longest_answer = max(90.0, 3.0 * settings.visibility_timeout)
     return timedelta(seconds=min(longest_answer, settings.rollout_timeout / 2))
-
-
-def wire(
-    settings: WorkerSettings, environment: Mapping[str, str], redaction: Redaction
-) -> Deployment:
-    """The deployment of these settings. Raises TargetsError if the targets file is broken."""
-    updates, poison = open_queues(
-        settings, visibility_timeout=settings.visibility_timeout
-    )
-    arm = open_arm(settings)
-    file = _targets_file(settings)
-    secrets = Secrets(environment, lambda: azure_credential(settings), redaction.learn)
-    return Deployment(
-        settings=settings,
-        updates=updates,
-        poison=poison,
-        records=open_records(settings),
-        arm=arm,
-        catalogue=Catalogue(lambda: file().targets, lambda: scopes_of(file()), arm),
-        secrets=secrets,
-        registry=Registry(
-            lambda image: _access(file(), secrets, image),
-            lambda: azure_credential(settings),
-        ),
-        registries=lambda: file().registries,
-        redaction=redaction,
-        notifier=Notifier(
-            lambda: file().notify,
-            read=partial(_recipient_url, secrets, redaction),
-            hide=redaction.text,
-            portal=settings.cloud.portal,
-        ),
-    )
-
-
-def _targets_file(settings: WorkerSettings) -> Callable[[], TargetsFile]:
-    """What the targets file says by now; without one, the one target of the environment."""
-    if settings.targets_file:
-        path = settings.targets_file
-        # Read now, so that a broken file keeps the worker from starting; later versions only replace a valid one.
-        source = TargetsSource(
-            Path(path), settings.subscription, partial(_report, path)
-        )
-        TARGETS_FILE_VALID.labels(path).set(1)
-        return source.current
-    group = TargetId.model_validate(
-        {
-            "subscription": settings.subscription,
-            "resource_group": settings.resource_group,
-            "container_group": settings.container_group,
-        }
-    )
-    file = TargetsFile(
-        targets=(single_target(group),), discover=None, registries={}, notify=()
-    )
-    return lambda: file
-
-
-def _recipient_url(secrets: Secrets, redaction: Redaction, source: str) -> str:
-    """The URL of a recipient; what is secret in it is hidden from now on."""
-    url = secrets.read(source, "notify")
-    for secret in secrets_in(url):
-        redaction.learn(secret)
-    return url
-
-
-def _access(file: TargetsFile, secrets: Secrets, image: ImageReference) -> Access:
-    """How a repository's registry is to be asked, by the targets file as it is now."""
-    entry = entry_for(file.registries, image)
-    where = f"registries/{image.registry}"
-    username, password = entry.username, entry.password
-    identity: Literal["always", "default", "never"] = "never"
-    if shows_identity(entry, image.registry):
-        identity = "always" if entry.identity else "default"
-
-    def login() -> tuple[str, str] | None:
-        # Read with every challenge, because passwords are replaced while a worker runs.
-        if not (username and password):
-            return None
-        return secrets.read(username, where), secrets.read(password, where)
-
-    return Access(
-        login=login,
-        identity=identity,
-        scheme=entry.scheme,
-        realms=entry.realms,
-        platforms=_wants_platforms(file),
-    )
-
-
-def _wants_platforms(file: TargetsFile) -> bool:
-    """Does any policy depend on what an image is built for?"""
-    rules = (rule for target in file.targets for rule in target.containers.values())
-    return any(rule.policy.conditions.platform for rule in rules)
-
-
-def _report(path: str, version: TargetsFile | TargetsError) -> None:
-    TARGETS_FILE_VALID.labels(path).set(isinstance(version, TargetsFile))
-    if isinstance(version, TargetsError):
-        log.error(
-            "the targets file is invalid, keeping the previous version",
-            problems=str(version).splitlines(),
-        )
-    else:
-        log.info(
-            "the targets file has changed",
-            targets=len(version.targets),
-            discovers=version.discover is not None,
-        )
