@@ -111,7 +111,7 @@ def _row(
 ) -> GroupRow:
     status = seen.status
     wanted = seen.wanted(rollback=rollback)
-    # Nothing is called well before Azure has answered once.
+    # Nothing is called well before Azure has answered once: the record alone knows nothing of the group's health.
     word = "reading" if status.word == "ok" and not seen.is_read else status.word
     rollout, last = status.rollout, status.last
     # Whoever asks why it failed reads the detail. Of a push that went well nobody does, and the page stays small.

@@ -143,7 +143,8 @@ class State:
 
     def fingerprint(self, *, rollback: bool) -> tuple[object, ...]:
         """Equal for two states in which a viewer would see the same, but for the times of reading."""
-        # With the times of reading, which change with every round, each viewer would get a new page each time.
+        # With the times of reading, which change with every round, each viewer would get a new page each time. Ages are
+        # left out for the same reason: the page's own script counts them on.
         return (
             tuple(
                 self._of_group(seen, rollback=rollback) for seen in self.seen.values()

@@ -1,4 +1,7 @@
-"""The best tag of a repository, as the sweep finds it."""
+"""The best tag of a repository, as the sweep finds it.
+
+A push is compared with one running tag. A sweep has all tags at once and no times, so it needs a rule for ties as well.
+"""
 
 from __future__ import annotations
 
