@@ -83,8 +83,8 @@ class Outgoing(SpanExporter):
             resource=span.resource,
             attributes=self._attributes(span.attributes),
             events=[
-                Event(one.name, self._attributes(one.attributes), one.timestamp)
-                for one in span.events
+                Event(event.name, self._attributes(event.attributes), event.timestamp)
+                for event in span.events
             ],
             links=span.links,
             kind=span.kind,

@@ -47,7 +47,9 @@ def _why_no_image(target: Node) -> Ignored | None:
     # Sent only with the registry's setting `notifications.events.includereferences`.
     references = target["references"]
     if isinstance(references.value, list):
-        media_types = [one["mediaType"].label() for one in references.items()]
+        media_types = [
+            reference["mediaType"].label() for reference in references.items()
+        ]
     return why_no_image_of_references(target["mediaType"].label(), media_types)
 
 

@@ -53,7 +53,9 @@ class Watch:
             oldest = now - 10 * self._interval
             # A copy, because `waits` adds to it without the lock.
             waited_for = list(subscription.waiting.items())
-            subscription.waiting = {one: at for one, at in waited_for if at > oldest}
+            subscription.waiting = {
+                group: at for group, at in waited_for if at > oldest
+            }
             if (
                 target not in subscription.waiting
                 or len(subscription.waiting) < WORTH_A_LIST

@@ -50,7 +50,8 @@ def _as_json(finding: Finding) -> dict[str, object]:
 def _print(findings: list[Finding], *, short: bool) -> None:
     shown = [finding for finding in findings if finding.state != "ok" or not short]
     rows = [
-        (text(one.state, _STYLES[one.state]), one.what, one.detail) for one in shown
+        (text(finding.state, _STYLES[finding.state]), finding.what, finding.detail)
+        for finding in shown
     ]
     empty = "everything is ok" if findings else "nothing to check"
     print_table(("", "checked", "result"), rows, empty=empty)

@@ -62,15 +62,15 @@ def list_(
         return
     rows = [
         (
-            one["id"],
-            one["code"],
+            summary["id"],
+            summary["code"],
             date,
-            one["image"] or "",
-            short_target(one["target"]),
-            one["detail"],
-            one["attempts"],
+            summary["image"] or "",
+            short_target(summary["target"]),
+            summary["detail"],
+            summary["attempts"],
         )
-        for one, date in zip(summaries, dates, strict=True)
+        for summary, date in zip(summaries, dates, strict=True)
     ]
     columns = ("id", "code", "at (UTC)", "image", "target", "detail", "attempts")
     print_table(columns, rows, empty="no dead letters", titled=3)
@@ -221,9 +221,9 @@ def purge(
 
 def _ask(chosen: list[Letter]) -> None:
     for letter in chosen:
-        one = letter.summary()
+        summary = letter.summary()
         print_line(
-            f"{one['id']}  {one['code']}  {one['image'] or ''}  {short_target(one['target'])}",
+            f"{summary['id']}  {summary['code']}  {summary['image'] or ''}  {short_target(summary['target'])}",
             err=True,
         )
     question = f"Delete {count_of(len(chosen), 'dead letter')} for good?"

@@ -102,8 +102,8 @@ def _read(
             return str(error)
 
     found = side_by_side(read, targets, "reading the records")
-    records = [one for one in found if not isinstance(one, str)]
-    problems = [one for one in found if isinstance(one, str)]
+    records = [answer for answer in found if not isinstance(answer, str)]
+    problems = [answer for answer in found if isinstance(answer, str)]
     return records, problems
 
 

@@ -234,13 +234,13 @@ def _report(
 ) -> None:
     told = [_told(target, done, say) for target, done in changes]
     if as_json:
-        print_json([one.as_json() for one in told])
+        print_json([answer.as_json() for answer in told])
     elif not told:
         print_line("no targets")
     else:
-        for one in told:
-            print_line(one.line, err=one.has_failed)
-    failures = sum(one.has_failed for one in told)
+        for answer in told:
+            print_line(answer.line, err=answer.has_failed)
+    failures = sum(answer.has_failed for answer in told)
     if failures:
         print_line(f"{count_of(failures, 'group')} could not be changed", err=True)
     sys.exit(1 if failures else 0)

@@ -90,6 +90,6 @@ def _read(
 
     listed = list(arm.list(subscription, resource_group))
     found = side_by_side(read, listed, "reading the groups")
-    groups = [one for one in found if not isinstance(one, str)]
-    problems = [one for one in found if isinstance(one, str)]
+    groups = [answer for answer in found if not isinstance(answer, str)]
+    problems = [answer for answer in found if isinstance(answer, str)]
     return groups, problems

@@ -29,9 +29,11 @@ def notify_test(context: click.Context, *, as_json: bool) -> None:
     # Each recipient gets it, whatever outcomes and groups its entry names: the way there is what is tested.
     results = deployment.notifier.try_each(_sample())
     if as_json:
-        print_json([_as_json(one) for one in results])
+        print_json([_as_json(result) for result in results])
     else:
-        rows = [(one.place, one.service or "", _what(one)) for one in results]
+        rows = [
+            (result.place, result.service or "", _what(result)) for result in results
+        ]
         print_table(
             ("notify", "service", "result"),
             rows,
@@ -66,9 +68,13 @@ def _sample() -> Notice:
     )
 
 
-def _as_json(one: Result) -> dict[str, object]:
-    is_delivered = one.problem is None
-    return {"notify": one.place, "delivered": is_delivered, "problem": one.problem}
+def _as_json(result: Result) -> dict[str, object]:
+    is_delivered = result.problem is None
+    return {
+        "notify": result.place,
+        "delivered": is_delivered,
+        "problem": result.problem,
+    }
 
 
 def _what(result: Result) -> str:

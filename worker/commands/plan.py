@@ -69,7 +69,7 @@ def plan(context: click.Context, *, image: str, short: bool, as_json: bool) -> N
     unseen = deployment.catalogue.problems()
     if as_json:
         # A place that could not be looked at is an entry, too, so that no program takes the array for complete.
-        entries = [_as_json(one) for one in plans]
+        entries = [_as_json(planned) for planned in plans]
         entries += [_unseen_as_json(problem) for problem in unseen]
         print_json(entries)
     else:
@@ -77,7 +77,7 @@ def plan(context: click.Context, *, image: str, short: bool, as_json: bool) -> N
         for problem in unseen:
             console().print(text(f"not looked at: {problem}", style="bold red"))
         print_line(_summary(plans, message))
-    would_fail = any(one.action == "fail" for one in plans)
+    would_fail = any(planned.action == "fail" for planned in plans)
     sys.exit(1 if unseen or would_fail else 0)
 
 
@@ -109,24 +109,26 @@ def _plan(
         group = deployment.arm.get(target.id)
         record, _ = deployment.records.load(target.id)
         followed = followings(group.images, target).values()
-        is_followed = any(one.name == message.push.image.name for one in followed)
+        is_followed = any(
+            repository.name == message.push.image.name for repository in followed
+        )
         digest = ask_once() if is_followed else None
         rules = replace(deployment.rules(), secrets=frozenset(target.secrets))
         known = None if isinstance(digest, Absence) else digest
         # By Azure's clock, as a worker would: this machine's may be wrong.
         now = group.azure_time(datetime.now(UTC))
-        one = plan_target(target, group, record, message, known, rules, now)
+        planned = plan_target(target, group, record, message, known, rules, now)
         # People plan before they push, so a missing image is planned as if it were there, with a word of warning.
         if isinstance(digest, Absence):
-            one = replace(one, reasons=(*one.reasons, NOT_THERE))
+            planned = replace(planned, reasons=(*planned.reasons, NOT_THERE))
         # The rollout would read the secrets that Azure withholds. Only reading them shows that it could. Their values
         # are not used: the differences show *** for each.
-        if one.changes and group.withheld():
+        if planned.changes and group.withheld():
             deployment.secrets.resolve(dict(target.secrets))
     except RemoteError as error:
         # One group that can't be read must not hide what would become of the others.
         return Plan(target, "fail", (str(error),))
-    return one
+    return planned
 
 
 def _digest(deployment: Deployment, message: UpdateMessage) -> Digest:
@@ -142,17 +144,17 @@ def _digest(deployment: Deployment, message: UpdateMessage) -> Digest:
         return Absence(error.code, error.message)
 
 
-def _as_json(one: Plan) -> dict[str, Any]:
+def _as_json(planned: Plan) -> dict[str, Any]:
     return {
-        "target": one.target.id.model_dump(),
-        "action": one.action,
-        "reasons": one.reasons,
+        "target": planned.target.id.model_dump(),
+        "action": planned.action,
+        "reasons": planned.reasons,
         "changes": [
             {"container": each.container, "from": each.before, "to": each.after}
-            for each in one.changes
+            for each in planned.changes
         ],
-        "restarts": one.restarts,
-        "diff": "\n".join(one.diff),
+        "restarts": planned.restarts,
+        "diff": "\n".join(planned.diff),
     }
 
 
@@ -168,14 +170,16 @@ def _unseen_as_json(problem: str) -> dict[str, Any]:
 
 
 def _print_all(plans: list[Plan], *, short: bool) -> None:
-    name_of = names_of(one.target.id for one in plans)
+    name_of = names_of(planned.target.id for planned in plans)
     if not short:
-        for one in plans:
-            _print(one, name_of)
+        for planned in plans:
+            _print(planned, name_of)
         return
     alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for one in plans:
-        alike.setdefault((one.action, one.reasons), []).append(name_of(one.target.id))
+    for planned in plans:
+        alike.setdefault((planned.action, planned.reasons), []).append(
+            name_of(planned.target.id)
+        )
     for (action, reasons), names in alike.items():
         why = f": {'; '.join(reasons)}" if reasons else ""
         console().print(_line(", ".join(names), action).append(text(why)))
@@ -187,20 +191,20 @@ def _line(names: str, action: str) -> Text:
     return text(f"{names}: ", "bold").append(would)
 
 
-def _print(one: Plan, name_of: Callable[[TargetId], str]) -> None:
+def _print(planned: Plan, name_of: Callable[[TargetId], str]) -> None:
     out = console()
-    out.print(_line(name_of(one.target.id), one.action))
-    for reason in one.reasons:
+    out.print(_line(name_of(planned.target.id), planned.action))
+    for reason in planned.reasons:
         out.print(text(f"  {reason}"))
-    if one.restarts:
-        out.print(text(f"  restarts: {', '.join(one.restarts)}"))
-    for line in one.diff:
+    if planned.restarts:
+        out.print(text(f"  restarts: {', '.join(planned.restarts)}"))
+    for line in planned.diff:
         out.print(text(f"  {line}", style=_LINES.get(line[:1], "")))
 
 
 def _summary(plans: list[Plan], message: UpdateMessage) -> str:
     if not plans:
         return f"no target runs {message.push.image.name}: a push of it is ignored"
-    counted = Counter(one.action for one in plans)
+    counted = Counter(planned.action for planned in plans)
     counts = [f"{count} {_WOULD[action]}" for action, count in counted.most_common()]
     return f"total: {', '.join(counts)}"

@@ -65,13 +65,15 @@ def status(
 
     found = look(deployment, targets)
     if as_json:
-        print_json([as_entry(one) for one in found])
+        print_json([as_entry(seen) for seen in found])
     else:
         console().print(groups_shown(found) if found else "no targets")
         print_line(_queues(deployment))
         _say_unlisted(deployment)
     # Trouble in a group is no failure of this command. That something could not be looked at is one.
-    is_incomplete = any(one.unread for one in found) or deployment.catalogue.problems()
+    is_incomplete = (
+        any(seen.unread for seen in found) or deployment.catalogue.problems()
+    )
     sys.exit(1 if is_incomplete else 0)
 
 
@@ -83,7 +85,7 @@ def look(
     """The status of these groups, or of every target, trouble first."""
     chosen = list(targets) or known_targets(deployment)
     found = side_by_side(lambda target: _status(deployment, target), chosen, doing)
-    return sorted(found, key=lambda one: (one.rank, one.target.key))
+    return sorted(found, key=lambda seen: (seen.rank, seen.target.key))
 
 
 def _status(deployment: Deployment, target: TargetId) -> Status:
@@ -133,7 +135,7 @@ def _watch(
         while True:
             found = look(deployment, targets, doing=None)
             if as_json:
-                print_json([as_entry(one) for one in found], in_a_line=True)
+                print_json([as_entry(seen) for seen in found], in_a_line=True)
             else:
                 out.print(_view(deployment, found))
             time.sleep(_pause(found))

@@ -35,11 +35,11 @@ def groups_shown(found: Sequence[Status]) -> Group:
     """The groups, and beneath them why those at the top are there: that is too long for a column."""
     from rich.console import Group
 
-    name_of = names_of(one.target for one in found)
+    name_of = names_of(status.target for status in found)
     reasons = []
-    for one in found:
-        name = text(name_of(one.target), "bold")
-        reasons += [name.copy().append(text(f": {why}")) for why in _why(one)]
+    for status in found:
+        name = text(name_of(status.target), "bold")
+        reasons += [name.copy().append(text(f": {why}")) for why in _why(status)]
     is_roomy = console().width >= ROOMY
     shown = _table(found, name_of) if is_roomy else _blocks(found, name_of)
     if not reasons:
@@ -47,13 +47,13 @@ def groups_shown(found: Sequence[Status]) -> Group:
     return Group(shown, text(""), *reasons, text(""))
 
 
-def _why(one: Status) -> Iterator[str]:
+def _why(status: Status) -> Iterator[str]:
     from worker.record.record import is_dead
 
-    if one.problem:
-        yield one.problem
-    if one.last and is_dead(one.last.result) and one.last.detail:
-        yield f"{one.last.image} {one.last.result}: {one.last.detail}"
+    if status.problem:
+        yield status.problem
+    if status.last and is_dead(status.last.result) and status.last.detail:
+        yield f"{status.last.image} {status.last.result}: {status.last.detail}"
 
 
 def _table(found: Sequence[Status], name_of: Callable[[TargetId], str]) -> Table:
@@ -63,8 +63,8 @@ def _table(found: Sequence[Status], name_of: Callable[[TargetId], str]) -> Table
     for column in table.columns:
         column.overflow = "fold"
     table.columns[0].no_wrap = table.columns[1].no_wrap = True
-    for one in found:
-        table.add_row(*_row(one, name_of))
+    for status in found:
+        table.add_row(*_row(status, name_of))
     return table
 
 
@@ -74,8 +74,8 @@ def _blocks(found: Sequence[Status], name_of: Callable[[TargetId], str]) -> Grou
     from rich.padding import Padding
 
     lines: list[Any] = []
-    for one in found:
-        cells = _row(one, name_of)
+    for status in found:
+        cells = _row(status, name_of)
         lines.append(text("  ").join(cell for cell in cells[:TITLED] if cell))
         for column, cell in zip(COLUMNS[TITLED:], cells[TITLED:], strict=True):
             if cell:
@@ -85,22 +85,22 @@ def _blocks(found: Sequence[Status], name_of: Callable[[TargetId], str]) -> Grou
     return Group(*lines)
 
 
-def _row(one: Status, name_of: Callable[[TargetId], str]) -> list[Any]:
+def _row(status: Status, name_of: Callable[[TargetId], str]) -> list[Any]:
     rollout = last = ""
-    if one.rollout:
-        age = _age(one.rollout.since)
-        rollout = f"{one.rollout.image}, {one.rollout.phase}, since {age}"
-    if one.last:
+    if status.rollout:
+        age = _age(status.rollout.since)
+        rollout = f"{status.rollout.image}, {status.rollout.phase}, since {age}"
+    if status.last:
         # Without registry and namespace, which most groups share and the column has no room for.
-        image = one.last.image.rpartition("/")[2]
-        last = f"{one.last.result} {image}, {_age(one.last.at)} ago"
-    waiting = f"waiting: {', '.join(one.waiting)}" if one.waiting else ""
-    kept_back = "; ".join(filter(None, (one.held, waiting)))
+        image = status.last.image.rpartition("/")[2]
+        last = f"{status.last.result} {image}, {_age(status.last.at)} ago"
+    waiting = f"waiting: {', '.join(status.waiting)}" if status.waiting else ""
+    kept_back = "; ".join(filter(None, (status.held, waiting)))
     return [
-        text(name_of(one.target), "bold"),
-        text(one.word, _STYLES[one.word]),
-        _runs(one),
-        text(one.address or ""),
+        text(name_of(status.target), "bold"),
+        text(status.word, _STYLES[status.word]),
+        _runs(status),
+        text(status.address or ""),
         text(rollout),
         text(kept_back),
         text(last),
@@ -112,9 +112,9 @@ def _age(at: datetime) -> str:
     return how_long(max(0.0, (datetime.now(UTC) - at).total_seconds()))
 
 
-def _runs(one: Status) -> Any:
+def _runs(status: Status) -> Any:
     runs = text("")
-    for number, each in enumerate(one.containers):
+    for number, each in enumerate(status.containers):
         restarts = f" ({count_of(each.restarts, 'restart')})" if each.restarts else ""
         runs.append(", " if number else "").append(text(f"{each.name} {each.image} "))
         runs.append(text(f"{each.health}{restarts}", _HEALTH.get(each.health, "green")))

@@ -68,7 +68,9 @@ def _outcome(record: Record, ending: Ending) -> Outcome:
     """The end as the history has it; what has fallen out of the history is gathered from the message."""
     message, result = ending.message, ending.result
     kept = (
-        one for one in record.outcomes if (one.id, one.result) == (message.id, result)
+        outcome
+        for outcome in record.outcomes
+        if (outcome.id, outcome.result) == (message.id, result)
     )
     # The history keeps 50 outcomes, and folds superseded ones. After a long outage more than that may wait to be told.
     outcome = next(kept, None) or Outcome.of(

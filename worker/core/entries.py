@@ -8,11 +8,11 @@ from worker.core.status import Status
 from worker.record.history import entry
 
 
-def as_entry(one: Status) -> dict[str, Any]:
+def as_entry(status: Status) -> dict[str, Any]:
     """A status as programs get it."""
-    rollout = one.rollout
+    rollout = status.rollout
     return {
-        "target": one.target.model_dump(),
+        "target": status.target.model_dump(),
         "containers": [
             {
                 "name": each.name,
@@ -21,17 +21,17 @@ def as_entry(one: Status) -> dict[str, Any]:
                 "health": each.health,
             }
             | {"restarts": each.restarts}
-            for each in one.containers
+            for each in status.containers
         ],
-        "address": one.address,
+        "address": status.address,
         "rollout": rollout
         and {
             "image": rollout.image,
             "since": rollout.since.isoformat(),
             "phase": rollout.phase,
         },
-        "held": one.reason,
-        "waiting": list(one.waiting),
-        "last": entry(one.target, one.last) if one.last else None,
-        "problem": one.problem,
+        "held": status.reason,
+        "waiting": list(status.waiting),
+        "last": entry(status.target, status.last) if status.last else None,
+        "problem": status.problem,
     }

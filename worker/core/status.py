@@ -220,7 +220,7 @@ def _waiting(record: Record) -> tuple[str, ...]:
     """The images of the pushes that wait and are not on the group."""
     on_group = set(record.change.asked.values()) if record.change else set()
     return tuple(
-        str(one.push.image)
-        for one in record.waiting().values()
-        if one.id not in on_group
+        str(message.push.image)
+        for message in record.waiting().values()
+        if message.id not in on_group
     )

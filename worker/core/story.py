@@ -71,8 +71,9 @@ def siblings(wanted: str, seen: Collection[str]) -> frozenset[str]:
     """
     numbers = [
         int(suffix)
-        for one in seen
-        if (suffix := one.removeprefix(f"{wanted}.")).isdecimal() and one != suffix
+        for message_id in seen
+        if (suffix := message_id.removeprefix(f"{wanted}.")).isdecimal()
+        and message_id != suffix
     ]
     if not numbers:
         return frozenset(seen)

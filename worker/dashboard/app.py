@@ -89,7 +89,9 @@ class _Pages:
         if not state.is_read:
             return _text(503, "the groups have not been read yet", {"Retry-After": "5"})
         text = printable_json(
-            json.dumps([as_entry(one) for one in state.statuses], ensure_ascii=False)
+            json.dumps(
+                [as_entry(status) for status in state.statuses], ensure_ascii=False
+            )
         )
         return Response(f"{text}\n", content_type="application/json")
 

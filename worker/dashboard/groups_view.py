@@ -132,7 +132,8 @@ def _row(
         word=word,
         label=LABELS[word],
         containers=tuple(
-            _container(one, seen, wanted.get(one.name)) for one in status.containers
+            _container(container, seen, wanted.get(container.name))
+            for container in status.containers
         ),
         address=shown_if_any(status.address, 200),
         problem=shown_if_any(status.problem, most),
@@ -149,15 +150,17 @@ def _row(
     )
 
 
-def _container(one: ContainerStatus, seen: Seen, wanted: str | None) -> ContainerRow:
+def _container(
+    container: ContainerStatus, seen: Seen, wanted: str | None
+) -> ContainerRow:
     return ContainerRow(
-        name=shown(one.name, 100),
-        image=image_of(one.image),
-        digest=shown_if_any(one.digest, 100),
-        health=one.health,
-        restarts=count_of(one.restarts, "restart") if one.restarts else "",
+        name=shown(container.name, 100),
+        image=image_of(container.image),
+        digest=shown_if_any(container.digest, 100),
+        health=container.health,
+        restarts=count_of(container.restarts, "restart") if container.restarts else "",
         wanted=image_of(wanted) if wanted else None,
-        policy=shown_if_any(seen.policy(one.name), 100),
+        policy=shown_if_any(seen.policy(container.name), 100),
     )
 
 

@@ -122,7 +122,7 @@ class State:
         """The status of every group, trouble first."""
         return sorted(
             (seen.status for seen in self.seen.values()),
-            key=lambda one: (one.rank, one.target.key),
+            key=lambda status: (status.rank, status.target.key),
         )
 
     @property

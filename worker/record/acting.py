@@ -71,7 +71,7 @@ def stretches(before: Record, after: Record, now: datetime) -> list[Stretch]:
         return []
     asked = set(change.asked.values())
     # What failed before this look is being rolled back by the change, so its end is that of the rollback.
-    undone = {one.message.id for one in before.undone}
+    undone = {undone_push.message.id for undone_push in before.undone}
     found = []
     for ending in after.outbox:
         if ending in before.outbox:
@@ -81,10 +81,20 @@ def stretches(before: Record, after: Record, now: datetime) -> list[Stretch]:
         elif ending.message.id in undone:
             # The code is that of the failure, which the span of the rollout before has told.
             found.append(_until(ending, "rollback", change, None))
-    failed = [one for one in after.undone if one not in before.undone]
+    failed = [
+        undone_push for undone_push in after.undone if undone_push not in before.undone
+    ]
     return found + [
-        _stretch("rollout", change, one.message, now, "failed", one.detail, one.code)
-        for one in failed
+        _stretch(
+            "rollout",
+            change,
+            undone_push.message,
+            now,
+            "failed",
+            undone_push.detail,
+            undone_push.code,
+        )
+        for undone_push in failed
     ]
 
 

@@ -78,11 +78,13 @@ def parse_targets(
 
 
 def _build(model: TargetsModel, default_subscription: str) -> TargetsFile:
-    targets = [_build_target(one, default_subscription) for one in model.targets]
+    targets = [_build_target(target, default_subscription) for target in model.targets]
     discover = None
     if model.discover:
         discover = _build_discover(model.discover, default_subscription)
-    registries = {key: _build_registry(one) for key, one in model.registries.items()}
+    registries = {
+        key: _build_registry(registry) for key, registry in model.registries.items()
+    }
     recipients = [build_recipient(recipient) for recipient in model.notify]
     return TargetsFile(tuple(targets), discover, registries, tuple(recipients))
 

@@ -86,8 +86,8 @@ class Folding:
         series = list(self._series.values())
         self._series.clear()
         told: list[Told] = []
-        for one in series:
-            told += _rest(one)
+        for held_back in series:
+            told += _rest(held_back)
         return told
 
     def _make_room(self) -> list[Told]:

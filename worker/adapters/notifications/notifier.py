@@ -173,8 +173,8 @@ class Notifier:
     ) -> None:
         wanting = [
             key
-            for key, one in recipients.items()
-            if one.wants(notice.outcome, notice.target)
+            for key, recipient in recipients.items()
+            if recipient.wants(notice.outcome, notice.target)
         ]
         if wanting:
             content = content_of(notice, self._hide, self._portal, repeats)

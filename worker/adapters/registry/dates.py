@@ -50,7 +50,7 @@ def dated_tags(body: bytes) -> list[Dated]:
     # Docker Hub says `results`, Quay and Azure say `tags`.
     entries = answer.get("results") if "results" in answer else answer.get("tags")
     dated = _dated(entries) if isinstance(entries, list) else iter(())
-    return sorted(dated, key=lambda one: one.pushed_at, reverse=True)
+    return sorted(dated, key=lambda tag: tag.pushed_at, reverse=True)
 
 
 def created_in(config: bytes) -> datetime | None:

@@ -64,7 +64,8 @@ def contents_of(body: bytes) -> Contents:
     manifest = json_object(body)
     if isinstance(manifest.get("manifests"), list):
         return _of_index(
-            [one for one in manifest["manifests"] if isinstance(one, dict)], manifest
+            [entry for entry in manifest["manifests"] if isinstance(entry, dict)],
+            manifest,
         )
     return _of_manifest(manifest)
 

@@ -98,7 +98,7 @@ def is_own_realm(realm: str, registry: str, listed: Collection[str] = ()) -> boo
 
     A registry names its token server itself; whoever can change that answer must not get the password with it.
     """
-    known = {host_of(one) for one in listed} | _KNOWN_REALMS.get(registry, set())
+    known = {host_of(host) for host in listed} | _KNOWN_REALMS.get(registry, set())
     if realm == registry or realm in known:
         return True
     domain = registrable_domain(registry)
