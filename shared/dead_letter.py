@@ -78,6 +78,7 @@ class DeadLetter(BaseModel):
             return text
         if self.log:
             # Its end tells most, so that is what stays.
+            # Halved until it fits: how many bytes a text takes in JSON and base64 depends on its characters.
             return self.model_copy(
                 update={
                     "log": last_lines(self.log, len(self.log.encode()) // 2) or None

@@ -56,6 +56,7 @@ def read_settings(model: type[Model], environment: Mapping[str, str]) -> Model:
 
     given, problems = _resolve_files(environment, is_setting)
     settings, found = _validate(model, {**given, "sender_secrets": _by_sender(given)})
+    # A file that can't be read leaves its setting without a value, which must not be told as a second problem.
     problems += _without_named(found, {_name_in(problem) for problem in problems})
     if settings is None or problems:
         raise SettingsError(problems)

@@ -90,7 +90,12 @@ class UpdateMessage(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True
+        # A later version may add fields. Refusing them would make a dead letter of each of its messages while the
+        # programs are upgraded one by one.
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        serialize_by_alias=True,
     )
 
     schema_: Literal["aci-hooks/1"] = Field("aci-hooks/1", alias="schema")
@@ -129,6 +134,7 @@ class UpdateMessage(BaseModel):
 
     def for_target(self, target: TargetId) -> UpdateMessage:
         """The rollout message of this push for one target."""
+        # The counts are those of the message that was fanned out. The new one has yet to be received.
         return self.model_copy(
             update={"kind": "rollout", "target": target, "attempts": 0, "dequeued": 0}
         )

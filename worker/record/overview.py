@@ -45,7 +45,10 @@ def overview(
     }
     # What waits for nothing but its min_age is kept back by the owner's rule, but nobody holds the group.
     too_young = {target for target, timer in waiting.items() if timer.wakes}
-    by_owner = (waiting.keys() - too_young | set(held_by_tag) & set(targets)) - by_hand
+    by_timer = waiting.keys() - too_young
+    by_tag = set(held_by_tag) & set(targets)
+    # What both hold counts once, as held by hand.
+    by_owner = (by_timer | by_tag) - by_hand
     under_way: dict[tuple[TargetId, str], datetime] = {}
     held = 0
     for target, record in known.items():

@@ -51,6 +51,7 @@ class Record(Value):
     with its registry when it was first seen. `ran`: the repositories that it ran then, or before it was deleted.
     """
 
+    # A record of another schema can't be read, and is never overwritten: somebody has to decide what becomes of it.
     schema_: Literal["aci-hooks/record/2"] = Field("aci-hooks/record/2", alias="schema")
     target: TargetId
     swept: bool = False
@@ -186,6 +187,7 @@ class Record(Value):
         forgotten = self.but(
             containers={}, change=None, flights=(), apart=False, stuck=None, undone=()
         )
+        # A group that is created under this name one day is met as a new one.
         return forgotten.but(swept=False, ran=self.repositories())
 
     def told(

@@ -34,6 +34,7 @@ class Value(BaseModel):
 
     def but(self, **changes: object) -> Self:
         """A copy of this value with some fields changed."""
+        # Without validation, which would go through the whole record with each small change. What is changed is typed.
         return self.model_copy(update=changes)
 
 
