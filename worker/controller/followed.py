@@ -1,4 +1,4 @@
-"""What a container follows, as the sweep needs it: its tag, its policy, what runs in it, and what failed on it."""
+"""What a container follows, as the sweep needs it: tag, policy, what runs in it, and what failed on it. Pure."""
 
 from __future__ import annotations
 
