@@ -122,6 +122,7 @@ class Connection(H11Protocol):
             self.transport.close()
 
     def _wait_no_longer_than(self, seconds: float) -> None:
+        # A wait is only ever shortened: what was due earlier stays so.
         if self._waiting and not self._waiting.expired():
             self._waiting.reschedule(
                 min(self._waiting.when() or math.inf, self.loop.time() + seconds)

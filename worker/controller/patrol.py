@@ -202,6 +202,7 @@ class Patrol:
             if error.code not in GONE:
                 raise
             return None
+        # A stopped group is left alone as one in transition is: a change would start it.
         return Listed(
             group.images, held=False, in_transition=group.in_transition or group.stopped
         )
@@ -246,6 +247,7 @@ class Patrol:
         seen = self.ports.targets.listed().get(target)
         ran = repositories_of(seen.images) if seen else ()
         for _ in range(CONFLICTS):
+            # A list that lacks the group says nothing of what it ran, so what was noted before stays.
             record, etag = self.ports.load(target)
             noted = record.but(swept=swept or record.swept, ran=ran or record.ran)
             if noted == record:

@@ -225,6 +225,7 @@ class Retry:
         """Has it been tried often enough: `attempts` tries have failed, between which `waited` seconds were spent?"""
         if isinstance(failure, Permanent):
             return True
+        # By time and not by tries: eight tries, the default, are over within minutes.
         if failure.circumstance:
             return waited >= self.outage_patience
         return attempts >= min(self.max_attempts, failure.limit or self.max_attempts)

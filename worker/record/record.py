@@ -209,6 +209,8 @@ class Record(Value):
         record = self.but(
             ended=tuple(ended for ended in self.ended if ended != message_id)
         )
+        # With its failures: as long as one is known, the same push counts as repeated and is ignored
+        # (worker.core.repeats).
         for name, container in self.containers.items():
             kept = tuple(
                 failure for failure in container.failures if failure.id != message_id
