@@ -113,7 +113,7 @@ def _resolve_files(
         if not names_a_file:
             values[setting] = text
             continue
-        # Neither wins silently: whoever changed the one that does not count would wonder why nothing happened.
+        # Letting one of them win is tempting, but whoever changes the other one would wonder why nothing happens.
         if environment.get(setting):
             problems.append(
                 f"{setting}: given twice, as {setting} and as {name}; keep one of them"

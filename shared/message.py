@@ -204,7 +204,7 @@ def decode(text: str, inserted_at: datetime | None = None) -> UpdateMessage | Lo
     `inserted_at` is when the queue got it: no time in it may be more than a day later. Old times are fine, as
     redrive, holds and long waits keep them.
     """
-    # Before anything is parsed. A larger message is none of ours, and would not fit into a dead letter of ours.
+    # This is checked before anything is parsed. A larger message is none of ours, and would fit into no dead letter.
     if len(text) > MAX_MESSAGE:
         raise Undecodable(
             f"{len(text)} bytes, more than the {MAX_MESSAGE} that a message may have"
@@ -223,7 +223,7 @@ def decode(text: str, inserted_at: datetime | None = None) -> UpdateMessage | Lo
             ("received_at", message.received_at),
             ("push.pushed_at", message.push.pushed_at),
         ):
-            # By storage's clock, which no sender and no worker can set.
+            # The time of insertion is by storage's clock, which no sender and no worker can set.
             if at and at - inserted_at > LATEST:
                 raise Undecodable(
                     f"{name}: {at} is more than a day after the message came onto the queue"

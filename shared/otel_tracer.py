@@ -153,7 +153,7 @@ def open_tracer(
         "opentelemetry.exporter", "azure.monitor.opentelemetry.exporter"
     )
     outside = list(exporters(settings, redaction))
-    # Not at the interpreter's exit, which has no limit of time: `close` ends it.
+    # `close` ends the provider. The interpreter's exit would do so without a limit of time.
     provider = TracerProvider(
         resource=_resource(settings, service), shutdown_on_exit=False
     )

@@ -47,7 +47,7 @@ class Queue:
             with _translated(storage_actions.WRITE_QUEUE):
                 self._client.create_queue()
         except RemoteError as error:
-            # Only where it has metadata that somebody has given it; else Azure answers 204 to another creation.
+            # Azure answers this only if the queue has metadata that somebody has given it; otherwise it answers 204.
             # https://learn.microsoft.com/rest/api/storageservices/create-queue4
             if error.code != "QueueAlreadyExists":
                 raise
@@ -230,5 +230,5 @@ def open_queues(
 
 
 def _seconds(delay: float) -> int:
-    # Azure takes whole seconds. Rounded up, because a look before its time would find nothing to do.
+    # Azure takes whole seconds. They are rounded up, because a look before its time would find nothing to do.
     return max(0, math.ceil(delay))

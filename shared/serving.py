@@ -131,7 +131,8 @@ class Connection(H11Protocol):
     def _has(self, seconds: float) -> None:
         if self._deadline:
             self._deadline.cancel()
-        # Aborted and not closed: closing waits until the client has taken what is left to send, which may be never.
+        # The connection is aborted and not closed: closing waits until the client has taken all data, which may be
+        # never.
         self._deadline = self.loop.call_later(seconds, self.transport.abort)
 
 

@@ -69,7 +69,7 @@ class Patrol:
         self._seen = {
             target: seen for target, seen in self._seen.items() if target in versions
         }
-        # After the records, because a target whose record says `swept` was met before.
+        # This comes after the records, because a target whose record says `swept` was met before.
         new = [target for target in targets if not self._is_swept(target)]
         for target in _in_turn(new, self._met, MOST_MET):
             self._guarded(target, partial(self._meet, targets[target]))
@@ -100,7 +100,7 @@ class Patrol:
         except Conflict:
             pass  # another worker is working on it
         except RemoteError as error:
-            # A record that somebody has to repair would fill the log with a line every 45 seconds.
+            # Without this, a record that somebody has to repair would fill the log with a line every 45 seconds.
             if target not in self._unreadable:
                 log.warning("group not checked", target=str(target), error=str(error))
             self._unreadable.add(target)
@@ -124,7 +124,7 @@ class Patrol:
                 target=str(target),
                 reason=record.hold.reason,
             )
-            # Decided on the record as it is now: an operator may have set another hold since it was read.
+            # The hold ends in the record as it is now, because an operator may have set another one since it was read.
             change(self.ports, target, lambda current: end_hold(current, now))
             return
         if record.timer:

@@ -40,7 +40,7 @@ class Telling:
     def tell(self, record: Record) -> None:
         """Tell everything in the record's outbox. Raises RemoteError if a dead letter could not be sent."""
         for ending in record.outbox:
-            # The letter and the log first. Notifications may be lost, and nobody waits for them.
+            # The letter and the log come first. Notifications may be lost, and nobody waits for them.
             self._end(record.target, ending)
             self._ports.tell(notice_of(record, ending))
         for address in record.address_changes:

@@ -47,14 +47,15 @@ def overview(
     too_young = {target for target, timer in waiting.items() if timer.wakes}
     by_timer = waiting.keys() - too_young
     by_tag = set(held_by_tag) & set(targets)
-    # What both hold counts once, as held by hand.
+    # A target that both hold counts once, as held by hand.
     by_owner = (by_timer | by_tag) - by_hand
     under_way: dict[tuple[TargetId, str], datetime] = {}
     held = 0
     for target, record in known.items():
         pushes = _not_ended(record)
         if target in by_hand | by_owner | too_young:
-            # Not under way, so that an alert on the oldest push does not ring for what somebody keeps back on purpose.
+            # These are not under way, so that an alert on the oldest push does not ring for what is kept back on
+            # purpose.
             held += len(pushes)
         else:
             under_way |= {

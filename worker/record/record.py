@@ -88,7 +88,7 @@ class Record(Value):
         untold = {undone.message.id for undone in self.undone} | {
             ending.message.id for ending in self.outbox
         }
-        # Before `ended` is asked: what failed by circumstance and has come again is in both.
+        # This is asked before `ended`: what failed by circumstance and has come again is in both.
         if message_id in untold or message_id in self.waiting():
             return True
         failures = self.failures_of(message_id).values()

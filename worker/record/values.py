@@ -34,7 +34,7 @@ class Value(BaseModel):
 
     def but(self, **changes: object) -> Self:
         """A copy of this value with some fields changed."""
-        # Without validation, which would go through the whole record with each small change. What is changed is typed.
+        # Nothing is validated here. Validation would go through the whole record with each small change.
         return self.model_copy(update=changes)
 
 

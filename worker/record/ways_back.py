@@ -28,7 +28,7 @@ def goods_before(record: Record, running: Mapping[str, str]) -> dict[str, Good]:
     """The good image that each container can go back to. Containers without a rule are left alone."""
     found = {}
     for name, container in record.containers.items():
-        # It is the owner's: what runs there was never ours to choose.
+        # Such a container is the owner's: what runs there was never ours to choose.
         if not container.followed:
             continue
         good = _before(record, name, container, running.get(name))

@@ -173,7 +173,7 @@ class Deployment:
                 woken=swept.woken,
                 problem=swept.problem,
             )
-        # Once the last target is done: an alert asks when a sweep has ended, not when one began.
+        # The time is noted when the last target is done: an alert asks when a sweep has ended, not when one began.
         self.records.turns.note_time(SWEPT, datetime.now(UTC))
 
 

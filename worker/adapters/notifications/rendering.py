@@ -101,7 +101,7 @@ def fitted(content: Content, render: Body, limit: int) -> str:
         body = render(replace(content, log="\n".join(lines)))
         if len(body) <= limit or not lines:
             break
-        # The first half goes: the last lines tell the most.
+        # The first half of the lines goes, because the last ones tell the most.
         lines = lines[len(lines) // 2 + 1 :]
     return body if len(body) <= limit else f"{body[: max(limit, _SMALLEST) - 2]} …"
 

@@ -40,7 +40,8 @@ def may_lead(registry: Iterable[str], to: Iterable[str]) -> bool:
 def reach_of(text: str) -> Reach:
     """How close the address is; one that is none is never to be reached."""
     try:
-        # Behind the percent sign stands the zone of an IPv6 address (RFC 4007 §11), which tells nothing of its reach.
+        # What follows the percent sign is the zone of an IPv6 address (RFC 4007 §11), which says nothing about its
+        # reach.
         address = _embedded(ip_address(text.partition("%")[0]))
     except ValueError:
         return Reach.NEVER

@@ -107,8 +107,8 @@ class Registry:
                 "times",
             )
         except RemoteError as error:
-            # Its limit is told, so that the caller does not go on to read the configs of many images, which counts
-            # against it as well.
+            # A limit is told to the caller, who would otherwise go on to read the configs of many images, and those
+            # count against the limit, too.
             if error.status == 429:
                 raise
             log.info(
