@@ -30,9 +30,12 @@ MAX_LETTER = 64 * 1024
 _CUT = "[…]\n"
 """Stands in front of lines of which the earlier ones were cut off."""
 
-Log = Annotated[
-    str | None, BeforeValidator(lambda value: value if isinstance(value, str) else None)
-]
+
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+Log = Annotated[str | None, BeforeValidator(_text_or_none)]
 """The last lines of a container. A record or letter that holds anything else in its place can be read all the same."""
 
 

@@ -142,10 +142,7 @@ class Patrol:
                 target=str(target),
                 gone=is_gone,
             )
-            # Somebody else may have started a timer while the group was read.
-            change(
-                self.ports, target, lambda current: None if current.timer else current
-            )
+            change(self.ports, target, _unless_it_has_a_timer)
 
     def _restart_if_overdue(self, target: TargetId, timer: Timer) -> None:
         now = self.ports.now()
@@ -156,11 +153,7 @@ class Patrol:
                 due=str(timer.due),
             )
             # Decided again by the record as it is now: what was read may be older than another worker's restart.
-            change(
-                self.ports,
-                target,
-                lambda current: current if _is_overdue(current, now) else None,
-            )
+            change(self.ports, target, partial(_if_overdue, now))
 
     def _seems_wrong(
         self,
@@ -269,5 +262,11 @@ def _in_turn(
     return chosen
 
 
-def _is_overdue(record: Record, now: datetime) -> bool:
-    return record.timer is not None and is_overdue(record.timer, now)
+def _unless_it_has_a_timer(record: Record) -> Record | None:
+    # Somebody else may have started one while the group was read.
+    return None if record.timer else record
+
+
+def _if_overdue(now: datetime, record: Record) -> Record | None:
+    has_overdue_timer = record.timer is not None and is_overdue(record.timer, now)
+    return record if has_overdue_timer else None
