@@ -64,6 +64,7 @@ def main(host: str, port: int | None) -> None:
         **os.environ,
         **({"PORT": str(port), "PORT_FILE": ""} if port else {}),
     }
+    # Both programs may be given the same environment: the worker's settings are not misspelt ones of the ingress.
     hints = misspelt(
         environment, {*variables(IngressSettings), *variables(WorkerSettings)}
     )
@@ -97,17 +98,14 @@ def _configuration(
         redaction = Redaction(settings.secret_values())
     except SettingsError as error:
         problems += error.problems
-    path = (
-        settings.receivers_file if settings else environment.get("ACI_HOOKS_RECEIVERS")
-    )
+    # The file is read even if the settings are wrong, so that the person who sets it up sees all mistakes at once.
+    if settings:
+        path, served = settings.receivers_file, settings.senders
+    else:
+        path, served = environment.get("ACI_HOOKS_RECEIVERS"), SENDERS
     try:
         if path:
-            limits = read_receivers(
-                path,
-                environment,
-                settings.senders if settings else SENDERS,
-                redaction.learn,
-            )
+            limits = read_receivers(path, environment, served, redaction.learn)
     except SettingsError as error:
         problems += error.problems
     if settings is None or problems:

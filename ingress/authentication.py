@@ -98,15 +98,17 @@ class Hmac:
 
     def may_prove(self, head: Delivery, secrets: Secrets) -> bool:
         """Whether there is a signature of the right length, and a key that could have made it."""
+        # Only then is the body read: a stranger who leaves the header out can't have the ingress take a megabyte.
         length = len(self.prefix) + 2 * hashlib.new(self.algorithm).digest_size
         return bool(secrets) and len(self.signature(head) or b"") == length
 
     def proves(self, delivery: Delivery, secrets: Secrets) -> bool:
+        # Over the bytes as they came: JSON that was parsed and written again has other spaces and other escapes.
         digest = getattr(hashlib, self.algorithm)
+        signatures = [hmac.new(secret, delivery.body, digest) for secret in secrets]
         expected = [
-            self.prefix
-            + hmac.new(secret, delivery.body, digest).hexdigest().encode("ascii")
-            for secret in secrets
+            self.prefix + signature.hexdigest().encode("ascii")
+            for signature in signatures
         ]
         return _is_one_of(self.signature(delivery), expected)
 
@@ -118,13 +120,14 @@ class BasicPassword:
     label: str = "the password of Authorization: Basic"
 
     def proves(self, delivery: Delivery, secrets: Secrets) -> bool:
-        encoded = _credentials(delivery, b"basic")
+        encoded = _credentials(delivery, b"basic") or b""
         try:
-            _, colon, password = base64.b64decode(
-                encoded or b"", validate=True
-            ).partition(b":")
+            # Without `validate` characters outside the alphabet would be skipped: one password, many spellings.
+            pair = base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError):
             return False
+        # At the first colon: a user name can't contain one, a password can (RFC 7617 §2).
+        _, colon, password = pair.partition(b":")
         return _is_one_of(password if colon else None, secrets)
 
     may_prove = proves
@@ -166,12 +169,11 @@ class Oidc:
             return False
 
     def _verified(self, token: bytes, key: jwt.PyJWK) -> dict[str, Any]:
+        # The algorithms are a list of ours: the token's own `alg` could name `none` (RFC 8725 §3.1).
         return jwt.decode(
             token,
             key,
-            algorithms=[
-                "RS256"
-            ],  # a list of ours: the token's own `alg` could name `none` (RFC 8725 §3.1)
+            algorithms=["RS256"],
             audience=self.audiences,
             issuer=self.issuers,
             leeway=_CLOCK_LEEWAY,
@@ -194,6 +196,7 @@ def _credentials(delivery: Delivery, scheme: bytes) -> bytes | None:
     header = delivery.header("Authorization")
     if header is None:
         return None
+    # A scheme's name is case-insensitive (RFC 9110 §11.1): some senders write `bearer`.
     name, _, credentials = header.partition(b" ")
     return credentials.strip() if name.lower() == scheme else None
 
@@ -201,4 +204,5 @@ def _credentials(delivery: Delivery, scheme: bytes) -> bytes | None:
 def _is_one_of(given: bytes | None, secrets: Secrets) -> bool:
     # A list, not a generator: any() must not stop at the first match, or its time would show which secret matched.
     matches = [hmac.compare_digest(given or b"", secret) for secret in secrets]
+    # An empty secret, if one ever got past the settings, must not let in whoever gives none.
     return bool(given) and any(matches)

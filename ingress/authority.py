@@ -33,6 +33,7 @@ _OF_A_CLOUD: Mapping[str, tuple[str, ...]] = {
     "gcr": ("gcr.io", "*.gcr.io", "*.pkg.dev"),
     "ecr": ("*.dkr.ecr.*", "*.dkr-ecr.*", "public.ecr.aws"),
 }
+# Some ends are open because a cloud's other partitions have other ones, such as azurecr.cn and amazonaws.com.cn.
 _IN_CLOUDS_ONLY = frozenset({"dockerhub", "acr", "gcr", "ecr"})
 """Senders that users can't host: they may name only these registries."""
 
@@ -45,6 +46,7 @@ class ImageGlob:
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
+        # Not fnmatch, whose `*` crosses slashes: docker.io/acme/* would then cover docker.io/acme/team-b/shop.
         parts = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
         pieces = re.split(r"(\*\*|\*|\?)", self.text)
         return re.compile(
@@ -64,18 +66,12 @@ _CLOUDS = {
 
 def speaker_for(registry: str) -> str | None:
     """The only sender that may name this registry of a cloud; None for a registry that users host."""
-    # Another port of the same host is not another registry.
-    host = check_registry(
-        registry.rpartition(":")[0] if re.search(r":\d+\Z", registry) else registry
-    )
-    return next(
-        (
-            sender
-            for sender, globs in _CLOUDS.items()
-            if any(glob.matches(host) for glob in globs)
-        ),
-        None,
-    )
+    # Another port of the same host is not another registry: ghcr.io:8443 must not open GitHub's name to any sender.
+    host = check_registry(re.sub(r":\d+\Z", "", registry))
+    for sender, globs in _CLOUDS.items():
+        if any(glob.matches(host) for glob in globs):
+            return sender
+    return None
 
 
 def why_not(sender: str, registry: str) -> str | None:
@@ -113,6 +109,7 @@ class Authority:
 
     def may_be_used(self, head: Delivery) -> bool:
         """Whether the head may prove the delivery."""
+        # Lists, here and below: any() over a generator stops at the first match, and its time would show which it was.
         by_token = [scheme.may_prove(head, self.tokens) for scheme in FOR_EVERY_SENDER]
         by_own = [scheme.may_prove(head, self.keys) for scheme in self.accepts]
         return any(by_token + by_own)
@@ -144,25 +141,18 @@ class Standing:
         """How far the push is proven, None if these secrets may not report it."""
         if any(authority.covers(push) for authority in self.own):
             return "own"
-        return (
-            "token" if any(authority.covers(push) for authority in self.token) else None
-        )
+        if any(authority.covers(push) for authority in self.token):
+            return "token"
+        return None
 
     def signature(self, delivery: Delivery) -> bytes | None:
         """The signature of the delivery's bytes, if one proves it."""
-        schemes = {
-            scheme
-            for authority in self.own
-            for scheme in authority.accepts
-            if isinstance(scheme, Hmac)
-        }
-        keys = [key for authority in self.own for key in authority.keys]
-        signed = [
-            scheme.signature(delivery)
-            for scheme in schemes
-            if scheme.proves(delivery, keys)
-        ]
-        return next(iter(signed), None)
+        for authority in self.own:
+            for scheme in authority.accepts:
+                # The other schemes prove who sent the delivery, but not which bytes.
+                if isinstance(scheme, Hmac) and scheme.proves(delivery, authority.keys):
+                    return scheme.signature(delivery)
+        return None
 
 
 def standing_of(
@@ -177,6 +167,7 @@ def standing_of(
             authority for authority in authorities if authority.is_key_of(delivery)
         )
     except RemoteError:
+        # A token is enough by itself: while the key server is down, only deliveries that need it must wait.
         if not by_token:
             raise
         by_own = ()
@@ -194,7 +185,9 @@ def authorities_of(
     A secret in the file may report only what the file allows, wherever else it is set. The same is true for
     a proof without a shared secret, such as Google's signature, once the file has an entry for the sender.
     """
-    named = {secret for entry in limited for secret in entry.secrets}
+    named = set[bytes]()
+    for entry in limited:
+        named.update(entry.secrets)
     by_file = tuple(
         Authority(
             tokens=() if entry.own_proof_only else entry.secrets,
@@ -206,11 +199,11 @@ def authorities_of(
     )
     # The tokens that all senders share are not enough for a sender that must prove itself.
     own_proof_only = any(entry.own_proof_only for entry in limited)
+    other_tokens = tuple(token for token in tokens if token not in named)
+    # Google's signature has no key here that could be in the file, so the scheme itself is left to the file's entries.
     needs_keys = tuple(scheme for scheme in accepts if not isinstance(scheme, Oidc))
     by_settings = Authority(
-        tokens=()
-        if own_proof_only
-        else tuple(token for token in tokens if token not in named),
+        tokens=() if own_proof_only else other_tokens,
         keys=tuple(key for key in keys if key not in named),
         accepts=needs_keys if limited else accepts,
     )

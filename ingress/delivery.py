@@ -63,5 +63,6 @@ class Delivery:
 
     def header(self, name: str) -> bytes | None:
         """The header's only value, stripped; None if it is missing, or repeated and so ambiguous."""
+        # A proxy in front may check one of two values, and a program behind it use the other one.
         values = self.headers.get(name.lower(), ())
         return values[0].strip() if len(values) == 1 else None

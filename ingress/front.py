@@ -99,8 +99,11 @@ class Front:
         """The application's answer. A bug is answered with a 503, so that the sender tries again."""
         try:
             environ = environ_of(scope)
+            # On the event loop, which serves every connection: hence the application must answer this without blocking.
             if self._app.wants_body(environ):
                 environ["wsgi.input"] = await self._body(receive, line)
+            # The five seconds count from the acceptance, since that is when a sender starts its own clock. But a body
+            # may arrive for ten: without this the queue would have no time left, and the push could never be taken.
             environ[ARRIVED] = max(started, time.monotonic() - _IN_GOOD_TIME)
             return await asyncio.get_running_loop().run_in_executor(
                 self._threads, answer_of, self._app, environ
@@ -119,8 +122,11 @@ class Front:
                 with line.waiting(timeout):
                     await self._fill(body, receive)
         except TimeoutError as error:
-            return _Broken(error if timeout in self._unfinished else NoRoom())
+            # Either the time is over, or `_make_room` has ended it, and has removed the body by then.
+            was_dropped = timeout not in self._unfinished
+            return _Broken(NoRoom() if was_dropped else error)
         except ConnectionError as error:
+            # The application is still called, so that the delivery is logged and counted like every other one.
             return _Broken(error)
         finally:
             self._unfinished.pop(timeout, None)
@@ -129,6 +135,7 @@ class Front:
 
     async def _fill(self, body: bytearray, receive: Receive) -> None:
         more = True
+        # One byte too many is enough to know that a body without a Content-Length is too large.
         while more and len(body) <= self._max_body:
             event = await receive()
             if event["type"] == "http.disconnect":
@@ -145,6 +152,8 @@ class Front:
             largest = max(
                 self._unfinished, key=lambda timeout: len(self._unfinished[timeout])
             )
+            # Its bytes are given back in `_body`, once its task has run. Removing it now keeps the next call from
+            # choosing the same one again meanwhile.
             del self._unfinished[largest]
             largest.reschedule(asyncio.get_running_loop().time())
 

@@ -52,6 +52,7 @@ def reach(host: str) -> int:
     """
     if not is_written_as_host(host):
         return 0
+    # Only a guess, as a registry may well be used within its own network. So it ranks hosts, and refuses none.
     return 1 if _is_inner(_name_in(host)) else 2
 
 
@@ -68,6 +69,7 @@ def _name_in(host: str) -> str:
 
 def _split(text: str) -> tuple[str, str]:
     """The host as written, and the rest after its slash; raises Malformed."""
+    # Not urllib: without a scheme it takes `host:5000/name` for a URL of the scheme `host`.
     authority, _, path = _SCHEME.sub("", text.strip(), count=1).partition("/")
     host = re.split(r"[?#]", authority)[0]
     if "@" in host:

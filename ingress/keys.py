@@ -16,8 +16,18 @@ from shared.time_limit import TimeLimit
 _TIME_LIMIT = 3.0
 _LIFESPAN = 3600.0
 _LARGEST_DOCUMENT, _MOST_KEYS = 256 * 1024, 100
-# Seconds between fetches for unknown key ids: keys rotate, but forged tokens must not cause a flood of fetches.
+# Seconds between fetches for unknown key ids. Keys rotate, so an unknown id may be new; but anybody can invent one, and
+# forged tokens must not cause a flood of fetches.
 _PAUSE, _PAUSE_AFTER_FAILURE = 30.0, 5.0
+_FAILURES = (
+    jwt.PyJWTError,
+    httpx.HTTPError,
+    RemoteError,
+    ValueError,
+    TypeError,
+    RecursionError,
+)
+"""What a key server that is down, or a document that holds anything at all, may raise."""
 
 
 class KeyServer:
@@ -59,14 +69,8 @@ class KeyServer:
             keys = self._limit.run(
                 lambda: signing_keys(self._url), self._clock() + _TIME_LIMIT
             )
-        except (
-            jwt.PyJWTError,
-            httpx.HTTPError,
-            RemoteError,
-            ValueError,
-            TypeError,
-            RecursionError,
-        ) as error:
+        except _FAILURES as error:
+            # The keys that are there stay valid: an issuer that is down has not withdrawn them.
             self._failure = RemoteError(
                 "key server", None, "Unreachable", str(error)[:200]
             )
@@ -99,11 +103,9 @@ def signing_keys(url: str) -> list[jwt.PyJWK]:
     entries = found.get("keys") if isinstance(found, dict) else None
     if not isinstance(entries, list) or len(entries) > _MOST_KEYS:
         raise ValueError(f"the key document is not a list of at most {_MOST_KEYS} keys")
-    keys = [
-        key
-        for key in jwt.PyJWKSet.from_dict({"keys": entries}).keys
-        if key.public_key_use in {"sig", None}
-    ]
+    published = jwt.PyJWKSet.from_dict({"keys": entries}).keys
+    # `use` is optional (RFC 7517 §4.2). Where it is there, a key for encryption must not verify a signature.
+    keys = [key for key in published if key.public_key_use in {"sig", None}]
     if not any(key.key_id for key in keys):
         raise ValueError("the key document contains no key for signatures")
     return keys

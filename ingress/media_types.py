@@ -40,9 +40,10 @@ def why_no_image(manifest: str | None, config: str | None = None) -> Ignored | N
     manifest, config = _essence(manifest), _essence(config)
     if manifest is not None and manifest not in _MANIFESTS:
         return _no_image(manifest)
-    if config is None or config in _CONFIGS or manifest in _WITHOUT_CONFIG:
-        return None
-    return _no_image(config)
+    # Not every sender tells both types. An artifact that is taken for an image here is found out by the worker, which
+    # reads the manifest itself. An image that is taken for an artifact would be lost.
+    is_untold = config is None or manifest in _WITHOUT_CONFIG
+    return None if is_untold or config in _CONFIGS else _no_image(config)
 
 
 def why_no_image_of_either(media_type: str | None) -> Ignored | None:

@@ -48,6 +48,7 @@ class Metrics:
         )
 
         tell_build(self._registry)
+        # A label from a request's path would let a stranger create series without end.
         for sender in senders:
             self.pushes.labels(sender)
             for outcome in OUTCOMES:

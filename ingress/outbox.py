@@ -19,7 +19,7 @@ more, except for Distribution, which gives up after one and tries again."""
 CLIENT_TIMEOUTS = (1.0, 1.6)
 """Seconds for the queue's client to connect and to read: two attempts fit into the time limit."""
 
-_SLOTS = 10  # the size of the client's connection pool
+_SLOTS = 10  # the size of the client's connection pool: more calls would only wait for a connection
 _PROBES = 2
 _PAUSE = 0.1
 _FORBIDDEN_TO_READ = "AuthorizationPermissionMismatch"
@@ -51,14 +51,13 @@ class Outbox:
         Some of the messages may be on the queue then. The sender's next try repeats them, which workers tolerate.
         """
         deadline = arrived + TIME_LIMIT
+        texts = [message.encode() for message in messages]
         try:
-            self._sends.run(
-                lambda: self._send_all(
-                    [message.encode() for message in messages], deadline
-                ),
-                deadline,
-            )
+            # In a thread that can be left behind. The client's own timeouts bound each read, not the whole call: an
+            # answer that comes a byte at a time could outlast the sender.
+            self._sends.run(lambda: self._send_all(texts, deadline), deadline)
         except RemoteError:
+            # /readyz must not call a queue ready that has just refused a push.
             self.readiness.used(works=False)
             raise
         self.readiness.used(works=True)
@@ -66,8 +65,11 @@ class Outbox:
     def check(self) -> None:
         """Raises RemoteError unless the queue can be reached. The credentials may allow only sending."""
         try:
+            # With slots of their own, so that probes of a queue that hangs take none from deliveries.
             self._probes.run(self._queue.count, self._clock() + TIME_LIMIT)
         except RemoteError as error:
+            # The recommended role, Storage Queue Data Message Sender, may add messages and nothing else. A queue that
+            # refuses by that code has been reached, and has accepted the credentials.
             if error.code != _FORBIDDEN_TO_READ:
                 raise
 
@@ -80,7 +82,8 @@ class Outbox:
             reraise=True,
         )
         for text in texts:
-            if self._clock() > deadline:  # the sender has given up waiting
+            # The sender has its 503 already, and will repeat all of them: the rest would be there twice.
+            if self._clock() > deadline:
                 raise RemoteError(
                     "queue",
                     None,

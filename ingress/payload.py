@@ -67,12 +67,11 @@ class Node:
         try:
             if isinstance(self.value, str):
                 time = datetime.fromisoformat(self.value)
-            elif isinstance(self.value, int | float) and not isinstance(
-                self.value, bool
-            ):
+            elif _is_number(self.value):
                 time = datetime.fromtimestamp(self.value, UTC)
             else:
                 return None
+        # For a number that is out of range fromtimestamp raises any of these, depending on the platform's C library.
         except (ValueError, OverflowError, OSError):
             return None
         has_zone = time.tzinfo is not None  # without a time zone the time is ambiguous
@@ -111,6 +110,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _is_number(value: object) -> bool:
+    # To Python, True is an int: it would be one second after midnight on 1 January 1970.
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_unicode(text: str) -> bool:

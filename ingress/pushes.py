@@ -36,7 +36,8 @@ def push_of_tag(
     pusher: str | None = None,
 ) -> Push | Ignored:
     """The push of one tag, or why it is ignored; raises Malformed if a part violates the OCI grammar."""
-    # Harbor puts the digest in the place of a tag that is missing.
+    # An image for several platforms arrives as one push by tag and one by digest for each platform. The latter concern
+    # nobody: a missing tag must never become `latest`. Harbor puts the digest in the place of the missing tag.
     if tag is None or tag == digest or _DIGEST.fullmatch(tag):
         return Ignored(
             "untagged: a manifest that was pushed by its digest, such as one platform of an image"
@@ -46,6 +47,9 @@ def push_of_tag(
             "a signature, attestation or other artifact that belongs to an image"
         )
     host = host_of(registry)
+    # To every container tool the first part of a name is a host only if it has a dot or a port, or is localhost
+    # (github.com/distribution/reference/blob/main/normalize.go, splitDockerDomain). harbor/shop is a repository of
+    # Docker Hub, so such a push would be taken for somebody else's image.
     if not is_written_as_host(host):
         raise Malformed(
             f"registry {host[:80]!r} can't be told from a repository in an image's name: configure the registry with "
@@ -69,7 +73,7 @@ def settled(results: Iterable[Push | Ignored]) -> list[Push] | Ignored:
     Unless both have a time, the later one in the list counts as newer.
     """
     pushes: dict[ImageReference, Push] = {}
-    reasons: dict[str, None] = {}
+    reasons: dict[str, None] = {}  # an ordered set
     for result in results:
         if isinstance(result, Ignored):
             reasons[result.reason] = None
@@ -97,9 +101,8 @@ def settled_batch(
     nothing else meanwhile: the same is then ignored, with its reason.
     """
     results: list[Push | Ignored] = []
-    malformed: list[
-        str
-    ] = []  # texts, because a kept exception keeps its frames alive, and with them the body
+    # Texts, because a kept exception keeps its frames alive, and with them the body.
+    malformed: list[str] = []
     for event in events:
         try:
             results.append(read(event))

@@ -1,4 +1,7 @@
-"""Whether the queue can be reached: checked at most once a second, however often clients ask."""
+"""Whether the queue can be reached: checked at most once a second, however often clients ask.
+
+/readyz needs no secret. Without a memory, anybody could have the ingress ask the storage account as often as they like.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,7 @@ class Readiness:
 
     def trouble(self) -> str | None:
         """The code of the problem, None if there is none. The queue's address and answer appear only in the log."""
+        # Held during the check: whoever asks meanwhile waits for its result instead of starting another one.
         with self._lock:
             if self._clock() >= self._good_until:
                 self._trouble = self._look()
@@ -37,6 +41,8 @@ class Readiness:
 
     def used(self, *, works: bool) -> None:
         """The queue was just used, so the last result is outdated. Does not wait for a running check."""
+        # Without the lock, which a check that hangs may hold: no delivery should wait for it. A failure only ends the
+        # last result's time, as one delivery may fail for a reason of its own; the next question has the queue checked.
         if works:
             self._trouble = None
         self._good_until = self._clock() + (_LIFESPAN if works else 0.0)

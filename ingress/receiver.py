@@ -29,6 +29,7 @@ from shared.push import Push
 from shared.tracing import Span
 
 _MAX_REASONS = 3
+_ID_LENGTH = 32  # as many characters as a uuid4 has in hexadecimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Receiver:
 
     def refusal(self, head: Delivery) -> Problem | None:
         """Why the head alone is enough to refuse a delivery, None if its body must be read. Needs no other server."""
+        # A list, so that every authority is asked: the time must not show which of them has a similar secret.
         may_be_proven = [
             authority.may_be_used(head) for authority in self.authorities[head.sender]
         ]
@@ -68,6 +70,7 @@ class Receiver:
 
         `begin_trace` is called once the sender is proven, and gives the traceparent of what follows.
         """
+        # The order is a matter of trust: nothing that a stranger sends reaches a parser.
         try:
             standing = standing_of(delivery, self.authorities[delivery.sender])
             if standing is None:
@@ -82,6 +85,7 @@ class Receiver:
         except Malformed as error:
             return problems.malformed(str(error))
         except RemoteError as error:
+            # The queue, or the server of the keys that a signed token needs. Nothing was lost if the sender repeats it.
             return problems.unavailable(
                 f"the {error.service} cannot be reached now ({error.code}); send it again"
             )
@@ -104,24 +108,16 @@ class Receiver:
     ) -> Reply:
         """Enqueue the pushes that these secrets may report."""
         taken: list[Push] = []
-        reasons: dict[str, None] = {}
+        reasons: dict[str, None] = {}  # an ordered set
         for push in pushes:
-            proof, reason = (
-                standing.proof_of(push),
-                why_not(delivery.sender, push.registry),
-            )
             # What a secret may not report is passed over, not refused: the delivery's other pushes are valid, and the
             # sender would repeat a refused delivery in vain.
-            if reason is None and proof is None:
-                reason = f"{push.image.name} is not among the images that this secret may report"
-            if reason is None:
-                taken.append(
-                    push.not_after(delivery.received_at).model_copy(
-                        update={"proof": proof}
-                    )
-                )
-            else:
+            if reason := _why_not_reported(push, delivery, standing):
                 reasons[reason] = None
+                continue
+            # A sender's clock that is ahead would let its push outrank all others until that time has come.
+            push = push.not_after(delivery.received_at)
+            taken.append(push.model_copy(update={"proof": standing.proof_of(push)}))
         if not taken:
             return _ignored(list(reasons))
         delivery_id = _id_of_replays(delivery, standing, taken) or self.new_id()
@@ -138,22 +134,18 @@ class Receiver:
         arrived: float,
         traceparent: str,
     ) -> Reply:
-        ids = (
-            [delivery_id]
-            if len(pushes) == 1
-            else [f"{delivery_id}.{n}" for n in range(1, len(pushes) + 1)]
-        )
         with self._sending(delivery_id, len(pushes)) as span:
-            parent = span.traceparent or traceparent
             messages = [
                 UpdateMessage(
                     id=message_id,
                     kind="push",
                     push=push,
                     received_at=delivery.received_at,
-                    traceparent=parent,
+                    traceparent=span.traceparent or traceparent,
                 )
-                for message_id, push in zip(ids, pushes, strict=True)
+                for message_id, push in zip(
+                    _ids(delivery_id, len(pushes)), pushes, strict=True
+                )
             ]
             with self.metrics.enqueue_seconds.time():
                 self.outbox.send(messages, arrived)
@@ -181,11 +173,25 @@ class Receiver:
 
 
 def _ignored(reasons: list[str]) -> Reply:
-    return Reply(
-        200,
-        "ignored",
-        {"status": "ignored", "reason": "; ".join(reasons[:_MAX_REASONS])},
-    )
+    """The reply to what was understood. A 4xx would make some senders repeat it, and others switch the webhook off."""
+    reason = "; ".join(reasons[:_MAX_REASONS])
+    return Reply(200, "ignored", {"status": "ignored", "reason": reason})
+
+
+def _why_not_reported(push: Push, delivery: Delivery, standing: Standing) -> str | None:
+    """Why this sender, or the secret that proves the delivery, may not report the push; None if it may."""
+    if reason := why_not(delivery.sender, push.registry):
+        return reason
+    if standing.proof_of(push) is None:
+        return f"{push.image.name} is not among the images that this secret may report"
+    return None
+
+
+def _ids(delivery_id: str, pushes: int) -> list[str]:
+    """An id for each push. `follow` finds all of them by the delivery's own, which the 202 gives."""
+    if pushes == 1:
+        return [delivery_id]
+    return [f"{delivery_id}.{number}" for number in range(1, pushes + 1)]
 
 
 def _id_of_replays(
@@ -201,6 +207,6 @@ def _id_of_replays(
     tells_time = all(push.pushed_at is not None for push in pushes)
     if signature is None or tells_time:
         return None
-    return hashlib.sha256(
-        b"\0".join((delivery.sender.encode(), signature, delivery.body))
-    ).hexdigest()[:32]
+    # The zero bytes keep the parts apart: without them the end of one could be taken for the beginning of the next.
+    signed = b"\0".join((delivery.sender.encode(), signature, delivery.body))
+    return hashlib.sha256(signed).hexdigest()[:_ID_LENGTH]

@@ -1,4 +1,8 @@
-"""The receivers file: secrets of senders that may report only some images. Read once, at the start."""
+"""The receivers file: secrets of senders that may report only some images. Read once, at the start.
+
+Its form is in docs/senders.md ("What a secret may say"); ingress.authority gives its entries their meaning. All
+mistakes are reported at once, and none of the messages contains a secret.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +39,9 @@ Limits = dict[str, tuple[LimitedSecrets, ...]]
 
 def _check_glob(text: str) -> str:
     host, slash, _ = text.partition("/")
-    if not slash or not (is_written_as_host(host) or "*" in host):
+    # acme/* would never match: pushes are compared by their full names, docker.io/acme/shop.
+    begins_with_registry = slash and (is_written_as_host(host) or "*" in host)
+    if not begins_with_registry:
         raise ValueError(
             f"{text[:80]!r} must begin with a registry, as in docker.io/acme/*"
         )
@@ -43,6 +49,7 @@ def _check_glob(text: str) -> str:
 
 
 class _Entry(BaseModel):
+    # Whoever mistakes the format may write the secret itself where its source belongs, so no error shows an input.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     sender: Literal[SENDERS]  # type: ignore[valid-type]
@@ -76,7 +83,7 @@ def read_receivers(
             _told(_place(mistake["loc"]), _words(mistake["msg"]))
             for mistake in error.errors()
         ]
-        raise SettingsError(mistakes) from None
+        raise SettingsError(mistakes) from None  # pydantic's error keeps the input
     problems: list[str] = []
     limits = Limits()
     for number, entry in enumerate(entries):
@@ -84,6 +91,7 @@ def read_receivers(
         problems += [_told(place, problem) for problem in _problems(entry, served)]
         secrets, unreadable = _secrets(entry, place, environment)
         problems += unreadable
+        # Even if the file is refused: what is logged about that must not show them.
         for secret in secrets:
             learn(secret)
         limits[entry.sender] = (*limits.get(entry.sender, ()), _limited(entry, secrets))
@@ -93,11 +101,10 @@ def read_receivers(
 
 
 def _limited(entry: _Entry, secrets: list[str]) -> LimitedSecrets:
+    globs = tuple(ImageGlob(image) for image in entry.images or ())
     return LimitedSecrets(
         secrets=tuple(secret.encode() for secret in secrets),
-        images=tuple(ImageGlob(image) for image in entry.images)
-        if entry.images
-        else None,
+        images=globs or None,
         own_proof_only=entry.proof == "own",
     )
 
@@ -124,16 +131,11 @@ def _load(path: str) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError([_told(path, f"cannot be read: {error}")]) from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
+        # PyYAML lets other errors through as well: a ValueError for a date such as 2026-13-01, for instance.
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
-        raise SettingsError(
-            [
-                _told(
-                    path,
-                    f"is not YAML{where}: {getattr(error, 'problem', None) or error}",
-                )
-            ]
-        ) from error
+        problem = getattr(error, "problem", None) or error
+        raise SettingsError([_told(path, f"is not YAML{where}: {problem}")]) from error
 
 
 def _problems(entry: _Entry, served: Collection[str]) -> Iterator[str]:
@@ -164,6 +166,7 @@ def _secret(source: str, entry: _Entry, environment: Mapping[str, str]) -> str:
         raise ValueError(
             "is neither env:NAME nor file:PATH; don't write the secret itself into the file"
         )
+    # A secret that only a URL can carry must consist of characters that a URL can carry.
     check = check_token if entry.sender in _WITHOUT_PROOF else check_length
     try:
         check(SecretStr(text))

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 import click
 
-# Not shared.settings.SENDERS: importing the settings would slow down each completion in a shell.
+# Not shared.settings.SENDERS: importing the settings would slow down each completion in a shell. For the same reason
+# the functions below import what they need.
 SENDERS = tuple(
     "dockerhub acr ghcr quay harbor distribution gitlab artifactory nexus gcr ecr generic".split()  # noqa: SIM905
 )
@@ -87,11 +88,11 @@ def test_webhook(
         }
         click.echo(printable_json(json.dumps(told, ensure_ascii=False)))
     else:
-        click.echo(
-            printable(
-                f"{sender} {pushed.image}, proven by {proof}: {status} {json.dumps(answer)}"
-            )
+        said = (
+            f"{sender} {pushed.image}, proven by {proof}: {status} {json.dumps(answer)}"
         )
+        click.echo(printable(said))
+    # A 200 is a failure of this test: it says that the push was understood and ignored.
     sys.exit(0 if status == _ACCEPTED else 1)
 
 
@@ -102,6 +103,7 @@ def _known(opening: Opening) -> Known:
     from shared.setting_kinds import Port, Secrets, Tokens
     from shared.settings import variable
 
+    # Not all of IngressSettings: whoever tests an ingress from elsewhere has no storage account to name.
     class Settings(BaseModel):
         model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
@@ -146,6 +148,7 @@ def _proof(sender: str, known: Known, body: bytes) -> tuple[str, dict[str, str],
     from ingress.specimens import own_proof
 
     path = f"/webhooks/{sender}"
+    # The first of several secrets, as the others are there for a rotation.
     for secret in known.secrets.get(sender, ())[:1]:
         if headers := own_proof(sender, secret, body):
             return path, headers, f"its own proof, {', '.join(headers)}"

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ingress.front import Application
+from ingress.heads import WEBHOOKS
 from shared import tracing
 from shared.telemetry import trace_id
 from shared.tracing import Attributes, Span
 
-_PREFIX = "/webhooks/"
-
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 
 PROVEN = "aci_hooks.proven"
 """The environ's key for what the application calls once the sender is proven: the span then begins, in that thread."""
@@ -44,10 +44,11 @@ class Traced:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         """Answer a request."""
         path = str(environ["PATH_INFO"])
-        if not path.startswith(_PREFIX) or not tracing.is_on():
+        if not path.startswith(WEBHOOKS) or not tracing.is_on():
             return self._app(environ, start_response)
-        sender = path.removeprefix(_PREFIX).partition("/")[0]
-        route = f"{_PREFIX}{sender if sender in self._senders else '{sender}'}"
+        sender = path.removeprefix(WEBHOOKS).partition("/")[0]
+        # Of few values, as the conventions want a route, and without the token that may follow.
+        route = f"{WEBHOOKS}{sender if sender in self._senders else '{sender}'}"
         with ExitStack() as open_spans:
             request = _Request(environ, route, self._now(), open_spans)
             return self._app(
@@ -74,6 +75,7 @@ class _Request:
 
     def begin_span(self) -> None:
         """The sender is proven."""
+        # An invalid traceparent is left out, as W3C Trace Context §3.2 asks for: the span then begins a new trace.
         received = self._environ.get("HTTP_TRACEPARENT")
         self.span = self._open_spans.enter_context(
             tracing.span(
@@ -117,9 +119,5 @@ def _attributes(environ: dict[str, Any], route: str) -> Attributes:
 
 
 def _known_method(method: str) -> str:
-    # Anybody may send any word as a method; each would be another name of a span.
-    return (
-        method
-        if method in {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
-        else "_OTHER"
-    )
+    # Anybody may send any word as a method; each would be another name of a span. `_OTHER` is the conventions' word.
+    return method if method in _METHODS else "_OTHER"

@@ -1,4 +1,7 @@
-"""aci-hooks-worker: brings pushed images onto container groups. Composition root and command line."""
+"""aci-hooks-worker: brings pushed images onto container groups. The command line; it alone reads the environment.
+
+The commands are named here by place and imported when they are needed, so that `--help` and completion are quick.
+"""
 
 from __future__ import annotations
 
@@ -67,6 +70,7 @@ class Commands(LazyGroup):
 
     def invoke(self, context: click.Context) -> object:
         """Run a command."""
+        # Not above: a shell that completes a word imports this module, too, and should not wait for more.
         from shared.errors import RemoteError
         from shared.printable import printable
 

@@ -21,6 +21,7 @@ from ingress.payload import Node, read_json
 from ingress.pushes import push_of_tag, settled, settled_batch
 from shared.push import Push
 
+# The registry's webhook sends whatever custom headers its owner has set: `Bearer <secret>`, or the secret alone.
 ACCEPTS = (Bearer(), FixedHeader("Authorization"))
 
 _VALIDATION = "Microsoft.EventGrid.SubscriptionValidationEvent"
@@ -61,19 +62,22 @@ def consent(delivery: Delivery) -> Mapping[str, str]:
 def _is_event(body: Node) -> bool:
     """Whether it is a single event in an Event Grid envelope. The registry's own webhook has an action and a target."""
     envelope = body.value if isinstance(body.value, dict) else {}
-    return "action" not in envelope and ("eventType" in envelope or "type" in envelope)
+    has_event_type = "eventType" in envelope or "type" in envelope
+    return has_event_type and "action" not in envelope
 
 
 def _event_grid(sender: str, events: list[Node]) -> Outcome:
     for event in events:
-        if (
-            isinstance(event.value, dict)
-            and event.value.get("eventType") == _VALIDATION
-        ):
-            return Handshake(
-                {"validationResponse": event["data"]["validationCode"].text()}
-            )
+        if _is_validation(event):
+            code = event["data"]["validationCode"].text()
+            return Handshake({"validationResponse": code})
+    # Event Grid does not send a batch again that was answered 400, but drops it
+    # (learn.microsoft.com/azure/event-grid/delivery-and-retry), so one odd event must not take the others with it.
     return settled_batch(events, partial(_event, sender))
+
+
+def _is_validation(event: Node) -> bool:
+    return isinstance(event.value, dict) and event.value.get("eventType") == _VALIDATION
 
 
 def _event(sender: str, event: Node) -> Push | Ignored:

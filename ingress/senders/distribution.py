@@ -43,14 +43,11 @@ def _event(sender: str, event: Node) -> Push | Ignored:
 
 
 def _why_no_image(target: Node) -> Ignored | None:
+    media_types: list[str | None] = []
     # Sent only with the registry's setting `notifications.events.includereferences`.
     references = target["references"]
-    is_told = isinstance(references.value, list)
-    media_types = (
-        [reference["mediaType"].label() for reference in references.items()]
-        if is_told
-        else []
-    )
+    if isinstance(references.value, list):
+        media_types = [one["mediaType"].label() for one in references.items()]
     return why_no_image_of_references(target["mediaType"].label(), media_types)
 
 

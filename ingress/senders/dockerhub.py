@@ -35,9 +35,7 @@ def _repository(repository: Node) -> str:
     name = repository["repo_name"].optional_text()
     if name:
         return name
+    # Official images, such as `nginx`, have no namespace.
     namespace = repository["namespace"].optional_text()
-    return (
-        f"{namespace}/{repository['name'].text()}"
-        if namespace
-        else repository["name"].text()
-    )
+    name = repository["name"].text()
+    return f"{namespace}/{name}" if namespace else name

@@ -62,8 +62,11 @@ def _registry(event: Node) -> str:
         raise Malformed(
             f"{account[:40]!r} in {region[:40]!r} do not name an AWS account and region"
         )
-    domain = next(
-        (domain for start, domain in _DOMAINS.items() if region.startswith(start)),
-        _DOMAIN,
-    )
-    return f"{account}.dkr.ecr.{region}.{domain}"
+    return f"{account}.dkr.ecr.{region}.{_domain_of(region)}"
+
+
+def _domain_of(region: str) -> str:
+    for start, domain in _DOMAINS.items():
+        if region.startswith(start):
+            return domain
+    return _DOMAIN

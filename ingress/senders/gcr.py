@@ -67,11 +67,13 @@ def _published(sender: str, data: bytes, published_at: datetime | None) -> Outco
 
 
 def _push(sender: str, event: Node, pushed_at: datetime | None) -> Push | Ignored:
+    # Both are whole names: `tag` is host/path:tag, `digest` is host/path@sha256:…. Either may be missing.
     image, digest = event["tag"].optional_text(), event["digest"].optional_text()
     name = image or (digest or "").partition("@")[0]
     if not name:
         raise Malformed("it names neither a tag nor a digest")
     registry, path = split_host(name)
+    # Behind the first slash a colon can only begin the tag; before it, the host's port.
     repository, colon, tag = path.partition(":")
     return push_of_tag(
         sender,

@@ -27,9 +27,9 @@ _GITHUB = "ghcr.io"
 def parse(delivery: Delivery) -> Outcome:
     """The push of the tag that a package's version now has."""
     event = (delivery.header("X-GitHub-Event") or b"").decode("ascii", "replace")
-    if (
-        not event or "," in event
-    ):  # a server joins the values of a repeated header with commas
+    # A server joins the values of a repeated header with commas (RFC 9110 §5.3). A missing one is not taken for an
+    # event that concerns nobody: the answer 200 would hide that a proxy removes it.
+    if not event or "," in event:
         raise Malformed("the header X-GitHub-Event is missing or repeated")
     if event not in _EVENTS:
         return Ignored(f"event {event[:40]!r} is not a package")

@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 from shared.errors import RemoteError
 from shared.image import ImageReference
 from shared.message import TargetId
-from worker.discovery.catalogue import KEPT, REFRESH, REFRESH_ON_MISS, RENEW, Catalogue
+from worker.discovery.catalogue import REFRESH, REFRESH_ON_MISS, RENEW, Catalogue
+from worker.discovery.listing import KEPT
 from worker.discovery.scopes import Scope
 from worker.groups.group import ContainerGroup
 from worker.policies.parse import AnyTag

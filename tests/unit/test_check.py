@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.builders import SHOP, Json, group
-from worker.commands.check import _promised
+from worker.commands.check_targets import _promised
 from worker.policies.parse import parse_policy
 from worker.targets.target import ContainerRule, Target
 

@@ -41,7 +41,7 @@ def text_of(client: FlaskClient, path: str) -> str:
 
 
 def shows(outside: Outside, state: State) -> None:
-    outside.reader._state = state
+    outside.reader._board.update(lambda _before: state)
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/nothing"])

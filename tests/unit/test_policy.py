@@ -19,7 +19,8 @@ from worker.policies.parse import (
     parse_policy,
 )
 from worker.policies.ranges import Range, parse_range
-from worker.policies.versions import Version, parse_version
+from worker.policies.version_grammar import parse_version
+from worker.policies.versions import Version
 
 TABLE = read_table()
 

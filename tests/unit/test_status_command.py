@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.builders import SHOP, at, candidate, container, group, message, record, timer
 from worker.commands.output import ROOMY, console
-from worker.commands.status import _groups
+from worker.commands.status_view import groups_shown
 from worker.core.status import Status, status_of
 from worker.record.values import Hold
 
@@ -15,7 +15,7 @@ IMAGE = "registry.internal.example/acme/shop:1"
 
 def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int, *found: Status) -> str:
     monkeypatch.setenv("COLUMNS", str(columns))
-    console().print(_groups(found))
+    console().print(groups_shown(found))
     return capsys.readouterr().out
 
 

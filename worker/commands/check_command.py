@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from worker.commands.output import example, print_json, print_line, print_table, text
+
+if TYPE_CHECKING:
+    from worker.commands.finding import Finding
 
 _STYLES = {
     "ok": "green",
@@ -32,27 +36,31 @@ def check(context: click.Context, *, short: bool, as_json: bool) -> None:
 
     findings = list(looking.check(context.obj))
     if as_json:
-        print_json(
-            [
-                {
-                    "check": finding.what,
-                    "ok": finding.state != "FAILED",
-                    "detail": finding.detail,
-                }
-                for finding in findings
-            ]
-        )
+        print_json([_as_json(finding) for finding in findings])
     else:
-        shown = [finding for finding in findings if finding.state != "ok" or not short]
-        rows = [
-            (text(one.state, _STYLES[one.state]), one.what, one.detail) for one in shown
-        ]
-        print_table(
-            ("", "checked", "result"),
-            rows,
-            empty="everything is ok" if findings else "nothing to check",
-        )
-        if short:
-            print_line(f"{len(findings) - len(shown)} of {len(findings)} are ok")
+        _print(findings, short=short)
+    sys.exit(_exit_code(findings))
+
+
+def _as_json(finding: Finding) -> dict[str, object]:
+    is_ok = finding.state != "FAILED"
+    return {"check": finding.what, "ok": is_ok, "detail": finding.detail}
+
+
+def _print(findings: list[Finding], *, short: bool) -> None:
+    shown = [finding for finding in findings if finding.state != "ok" or not short]
+    rows = [
+        (text(one.state, _STYLES[one.state]), one.what, one.detail) for one in shown
+    ]
+    empty = "everything is ok" if findings else "nothing to check"
+    print_table(("", "checked", "result"), rows, empty=empty)
+    if short:
+        print_line(f"{len(findings) - len(shown)} of {len(findings)} are ok")
+
+
+def _exit_code(findings: list[Finding]) -> int:
     failed = {finding.what for finding in findings if finding.state == "FAILED"}
-    sys.exit(2 if "settings" in failed else 1 if failed else 0)
+    # Wrong settings are 2 in every command, so that a script can tell them from a failure of Azure or storage.
+    if "settings" in failed:
+        return 2
+    return 1 if failed else 0

@@ -61,7 +61,7 @@ def dashboard(context: click.Context, *, host: str, port: int) -> None:
     structlog.get_logger().info(
         "serving", url=f"http://{host}:{port}/", tokens=len(tokens)
     )
-    serve(Front(create_app(reader, tokens), reader), listener)
+    serve(Front(create_app(reader, tokens), reader), listener)  # until SIGTERM
     stopping.set()
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from textwrap import indent
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from shared.printable import printable_json
-from worker.commands.naming import GROUP_HELP, complete_group, find_group
+from worker.commands.letters import (
+    ID_HELP,
+    Choice,
+    by_ids,
+    filters,
+    leased,
+    short_target,
+)
 from worker.commands.output import (
     console,
     count_of,
@@ -24,26 +29,10 @@ from worker.commands.output import (
 )
 
 if TYPE_CHECKING:
+    from shared.dead_letter import DeadLetter
     from shared.message import UpdateMessage
     from worker.controller.dead_letters import Letter
     from worker.wiring.deployment import Deployment
-
-ID_HELP = "An ID may be shortened as long as it is unambiguous; the id of the push works as well."
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def filters(command: Command) -> Command:
-    """The options that say which letters are meant."""
-    of_group = click.option(
-        "--group",
-        metavar="GROUP",
-        shell_complete=complete_group,
-        help=f"Only letters of this group. {GROUP_HELP}",
-    )
-    of_code = click.option(
-        "--code", metavar="CODE", help="Only letters with this code, as CrashLoop."
-    )
-    return of_code(of_group(command))
 
 
 @click.group("dead-letters", short_help="Failed messages: list, show, redrive, purge.")
@@ -60,8 +49,8 @@ def list_(
 ) -> None:
     """List the dead letters, oldest first."""
     deployment: Deployment = context.obj()
-    is_meant = _meant(deployment, code, group)
-    with _leased(deployment) as letters:
+    is_meant = Choice(code=code, group=group).filter(deployment)
+    with leased(deployment) as letters:
         chosen = [letter for letter in letters if is_meant(letter)]
         summaries = [letter.summary() for letter in chosen]
         dates = [when(letter.dead_lettered_at) for letter in chosen]
@@ -74,7 +63,7 @@ def list_(
             one["code"],
             date,
             one["image"] or "",
-            _short(one["target"]),
+            short_target(one["target"]),
             one["detail"],
             one["attempts"],
         )
@@ -99,28 +88,34 @@ def list_(
 @click.pass_context
 def show(context: click.Context, *, letter_id: str, as_json: bool) -> None:
     """`aci-hooks dead-letters show ID`."""
-    from worker.failures.advice import what_to_do
-
-    with _leased(context.obj()) as letters:
-        letter, *others = _chosen(letters, (letter_id,))
+    with leased(context.obj()) as letters:
+        letter, *others = by_ids(letters, (letter_id,))
     if others:
         print_line(
             f"{len(others)} more of this push, on other groups: see `dead-letters list`",
             err=True,
         )
-    content = letter.content
-    if isinstance(content, str):
-        print_line(
-            json.dumps(content)
-            if as_json
-            else f"not a dead letter of aci-hooks; its raw text:\n{content}"
-        )
-        if not as_json:
-            print_line(f"what to do: {what_to_do('Undecodable')}")
-        return
+    if isinstance(letter.content, str):
+        _print_raw(letter.content, as_json=as_json)
+    elif as_json:
+        click.echo(printable_json(letter.content.model_dump_json()))
+    else:
+        _print_letter(letter.content)
+
+
+def _print_raw(content: str, *, as_json: bool) -> None:
+    from worker.failures.advice import what_to_do
+
     if as_json:
-        click.echo(printable_json(content.model_dump_json()))
+        print_line(json.dumps(content))
         return
+    print_line(f"not a dead letter of aci-hooks; its raw text:\n{content}")
+    print_line(f"what to do: {what_to_do('Undecodable')}")
+
+
+def _print_letter(content: DeadLetter) -> None:
+    from worker.failures.advice import what_to_do
+
     print_line(
         f"{content.reason} ({content.code}), at {when(content.dead_lettered_at)} UTC: {content.detail}"
     )
@@ -131,7 +126,8 @@ def show(context: click.Context, *, letter_id: str, as_json: bool) -> None:
         )
     rest = content.model_copy(update={"log": None}).model_dump_json()
     document = printable_json(rest)
-    # Its own writer would bring back what was escaped.
+    # rich reads the document and writes it again. Without ensure_ascii, control characters, which are escapes by now,
+    # would be characters again. Where nothing was escaped, other alphabets stay readable.
     console().print_json(document, ensure_ascii=document != rest)
 
 
@@ -163,16 +159,10 @@ def redrive(
     """`aci-hooks dead-letters redrive ID…`."""
     from worker.controller.dead_letters import redrive as redrive_letters
 
+    choice = Choice(letter_ids, everything, code, group)
     deployment: Deployment = context.obj()
-    with _leased(deployment) as letters:
-        chosen = _meant_by(
-            deployment,
-            letters,
-            letter_ids,
-            everything=everything,
-            code=code,
-            group=group,
-        )
+    with leased(deployment) as letters:
+        chosen = choice.of(deployment, letters)
         left = redrive_letters(
             chosen,
             deployment.updates,
@@ -211,20 +201,15 @@ def purge(
     """`aci-hooks dead-letters purge ID…`."""
     from worker.controller.dead_letters import purge as purge_letters
 
+    choice = Choice(letter_ids, everything, code, group)
     deployment: Deployment = context.obj()
-    with _leased(deployment) as letters:
-        chosen = _meant_by(
-            deployment,
-            letters,
-            letter_ids,
-            everything=everything,
-            code=code,
-            group=group,
-        )
+    with leased(deployment) as letters:
+        chosen = choice.of(deployment, letters)
     if chosen and not yes:
         _ask(chosen)
-    # Nobody keeps letters leased while a person thinks: they are taken again, as far as they are still there.
-    with _leased(deployment) as letters:
+    # No letter stays leased while a person thinks. The lease would run out, and then the deletion would fail; so they
+    # are leased again, as far as they are still there. What has come meanwhile is not among the ids, and is kept.
+    with leased(deployment) as letters:
         ids = {letter.id for letter in chosen}
         still = [letter for letter in letters if letter.id in ids]
         left = purge_letters(still, deployment.poison)
@@ -235,34 +220,18 @@ def _ask(chosen: list[Letter]) -> None:
     for letter in chosen:
         one = letter.summary()
         print_line(
-            f"{one['id']}  {one['code']}  {one['image'] or ''}  {_short(one['target'])}",
+            f"{one['id']}  {one['code']}  {one['image'] or ''}  {short_target(one['target'])}",
             err=True,
         )
     question = f"Delete {count_of(len(chosen), 'dead letter')} for good?"
     try:
         sure = click.confirm(question, err=True)
-    except click.Abort:  # nobody is there to answer
+    except click.Abort:  # nobody is there to answer: a script, or Ctrl-C
         raise click.ClickException(
             "nothing was deleted; say --yes to delete without a question"
         ) from None
     if not sure:
         raise click.ClickException("nothing was deleted")
-
-
-@contextmanager
-def _leased(deployment: Deployment) -> Iterator[list[Letter]]:
-    """All dead letters that are free; says so if another command has leased some."""
-    from worker.controller.dead_letters import leased_letters
-
-    with leased_letters(deployment.poison) as letters:
-        if (more := deployment.poison.count() - len(letters)) > 0:
-            are = "dead letter is" if more == 1 else "dead letters are"
-            again = deployment.settings.visibility_timeout
-            print_line(
-                f"{more} more {are} being processed by another command; try again in {again} s",
-                err=True,
-            )
-        yield letters
 
 
 def _report(
@@ -282,58 +251,11 @@ def _report(
     sys.exit(1 if left else 0)
 
 
-def _short(target: dict[str, str] | None) -> str:
-    return f"{target['resource_group']}/{target['container_group']}" if target else ""
-
-
-def _meant(
-    deployment: Deployment, code: str | None, group: str | None
-) -> Callable[[Letter], bool]:
-    """Which letters the filters leave."""
-    target = find_group(deployment, group) if group else None
-
-    def is_meant(letter: Letter) -> bool:
-        of_code = code is None or str(letter.summary()["code"]).lower() == code.lower()
-        of_group = target is None or (
-            letter.message is not None and letter.message.target == target
-        )
-        return of_code and of_group
-
-    return is_meant
-
-
-def _meant_by(
-    deployment: Deployment,
-    letters: list[Letter],
-    letter_ids: tuple[str, ...],
-    *,
-    everything: bool,
-    code: str | None,
-    group: str | None,
-) -> list[Letter]:
-    filtered = bool(code or group)
-    if (everything and letter_ids) or not (everything or letter_ids or filtered):
-        raise click.UsageError(
-            "Give the ids of dead letters, --code or --group, or --all."
-        )
-    named = _chosen(letters, letter_ids) if letter_ids else letters
-    is_meant = _meant(deployment, code, group)
-    return [letter for letter in named if is_meant(letter)]
-
-
-def _chosen(letters: list[Letter], letter_ids: tuple[str, ...]) -> list[Letter]:
-    from worker.controller.dead_letters import find
-
-    try:
-        return find(letters, letter_ids)
-    except LookupError as error:
-        raise click.ClickException(f"{error}; see `dead-letters list`") from error
-
-
 def _forgive(deployment: Deployment, message: UpdateMessage) -> None:
     from worker.ports import Conflict
 
-    # Until nobody has written the record in between. A push that never reached a target has failed in no record.
+    # Until nobody has written the record in between: a worker may be writing it all the time. A push that never reached
+    # a target has failed in no record.
     while message.target:
         record, etag = deployment.records.load(message.target)
         forgiven = record.forgive(message.id)

@@ -1,4 +1,7 @@
-"""Following a push, or a group, until it has ended: the records are looked at again and again, as they change."""
+"""Following a push, or a group, until it has ended: the records are looked at again and again, as they change.
+
+Nothing tells a command line what happens: the workers write records, and the queue's messages are theirs alone.
+"""
 
 from __future__ import annotations
 
@@ -70,6 +73,7 @@ class Tail:
 
     def changed(self, only: TargetId | None = None) -> list[Record]:
         """Read them. A record that can't be read now is read at the next look."""
+        # A list of the blobs tells all ETags in one request, where a read of each record would be one for each.
         news = [
             (target, etag)
             for target, etag in self._records.versions()
@@ -82,7 +86,8 @@ class Tail:
         from shared.errors import RemoteError
 
         with contextlib.suppress(RemoteError):
-            # The record may be newer than the list that named its ETag.
+            # The record may be newer than the list that named its ETag. With the ETag of the list, the next look would
+            # read it once more.
             record, loaded = self._records.load(target)
             self._seen[target] = loaded or etag
             return record
@@ -105,47 +110,75 @@ def follow_group(
     deployment: Deployment, target: TargetId, screen: Screen, timeout: float | None
 ) -> int:
     """Follow a group until nothing is under way in it; the exit code."""
-    from worker.core.status import phase_of
-    from worker.core.story import is_over, place_of, told
+    from worker.core.story import is_over
+
+    first = deployment.records.load(target)[0]
+    if is_over(first):
+        return _show_rest(target, first, screen)
+    follower = _GroupFollower(deployment, target, first, screen)
+    return _until(follower.look, timeout)
+
+
+def _show_rest(target: TargetId, record: Record, screen: Screen) -> int:
+    """Nothing is under way, so the last push decides about the exit code."""
+    from worker.core.story import told
     from worker.record.record import is_dead
 
-    tail = Tail(deployment)
-    first = deployment.records.load(target)[0]
-    known = {outcome.id for outcome in first.outcomes}
-    failed = False
-    if is_over(first):
-        newest = first.outcomes[0] if first.outcomes else None
-        last = f"; the last push: {newest.image} {told(newest)}" if newest else ""
-        held = f"; held by hand: {first.hold.reason}" if first.hold else ""
-        screen.show(target, f"nothing is under way{held}{last}")
-        return FAILED if newest and is_dead(newest.result) else DONE
+    newest = record.outcomes[0] if record.outcomes else None
+    last = f"; the last push: {newest.image} {told(newest)}" if newest else ""
+    held = f"; held by hand: {record.hold.reason}" if record.hold else ""
+    screen.show(target, f"nothing is under way{held}{last}")
+    return FAILED if newest and is_dead(newest.result) else DONE
 
-    def look() -> int | None:
-        nonlocal failed
-        for record in tail.changed(target):
-            for message in record.waiting().values():
-                if place := place_of(record, message.id):
-                    screen.show(
-                        target, f"{message.push.image} {place.text}", of=message.id
-                    )
-            # The record has the newest first, and people read the oldest first.
-            for outcome in reversed(record.outcomes):
-                if outcome.id not in known:
-                    known.add(outcome.id)
-                    failed = failed or is_dead(outcome.result)
-                    screen.show(
-                        target,
-                        f"{outcome.image} {told(outcome)}",
-                        outcome.result,
-                        outcome.id,
-                    )
+
+class _GroupFollower:
+    """One group, with everything that is under way in it."""
+
+    def __init__(
+        self, deployment: Deployment, target: TargetId, first: Record, screen: Screen
+    ) -> None:
+        self._target = target
+        self._screen = screen
+        self._tail = Tail(deployment)
+        # What ended before somebody began to look is not told, and does not count.
+        self._known = {outcome.id for outcome in first.outcomes}
+        self._has_failed = False
+
+    def look(self) -> int | None:
+        """One look; the exit code once nothing is under way."""
+        from worker.core.status import phase_of
+        from worker.core.story import is_over
+
+        for record in self._tail.changed(self._target):
+            self._show_places(record)
+            self._show_ends(record)
             if is_over(record):
-                return FAILED if failed else DONE
+                return FAILED if self._has_failed else DONE
+            # No push is left that could tell of it, as while the last good images are brought back.
             if not record.waiting():
-                screen.show(target, phase_of(record))
+                self._screen.show(self._target, phase_of(record))
         return None
 
-    return _until(look, timeout)
+    def _show_places(self, record: Record) -> None:
+        from worker.core.story import place_of
+
+        for message in record.waiting().values():
+            if place := place_of(record, message.id):
+                said = f"{message.push.image} {place.text}"
+                self._screen.show(self._target, said, of=message.id)
+
+    def _show_ends(self, record: Record) -> None:
+        from worker.core.story import told
+        from worker.record.record import is_dead
+
+        # The record has the newest first, and people read the oldest first.
+        for outcome in reversed(record.outcomes):
+            if outcome.id in self._known:
+                continue
+            self._known.add(outcome.id)
+            self._has_failed = self._has_failed or is_dead(outcome.result)
+            said = f"{outcome.image} {told(outcome)}"
+            self._screen.show(self._target, said, outcome.result, outcome.id)
 
 
 class _Follower:
@@ -170,6 +203,7 @@ class _Follower:
         """One look; the exit code once everything has ended everywhere."""
         for record in self._tail.changed():
             self._note(record)
+        # Only then, as it is one more request for each look.
         if not self._all_seen():
             self._look_elsewhere()
         if self._all_seen() and None not in self._results.values():
@@ -207,14 +241,19 @@ class _Follower:
         from worker.core.story import siblings
 
         seen = {message_id for message_id, _ in self._results}
+        # One webhook may have brought several pushes, whose messages are received one after the other.
         if not seen or not seen >= siblings(self._wanted, seen):
             return False
+        return all(self._is_everywhere(message_id) for message_id in seen)
+
+    def _is_everywhere(self, message_id: str) -> bool:
+        # A worker found no target for it, and that is how it ended. What this machine's targets file says then does not
+        # matter: it may be newer than the worker's, or older.
+        if (message_id, None) in self._results:
+            return True
         return all(
             (message_id, target) in self._results
-            for message_id in seen
             for target in self._targets(message_id)
-            # What no target runs here may be run by one that another worker knows, and the other way round.
-            if (message_id, None) not in self._results
         )
 
     def _targets(self, message_id: str) -> Collection[TargetId]:

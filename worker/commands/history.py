@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shared.message import TargetId
     from worker.record.record import Record
     from worker.record.trace import End
+    from worker.record.values import Hold
     from worker.wiring.deployment import Deployment
 
 NOWHERE = "(no target)"
@@ -52,12 +53,14 @@ def history(
 
     earliest = _earliest(since)
     deployment: Deployment = context.obj()
+    # Without arguments the records decide, not the targets: what was rolled out to a former target is history, too.
     targets = [find_group(deployment, group) for group in groups] or list(
         deployment.records.all()
     )
     records, unreadable = _read(
         deployment, sorted(set(targets), key=lambda target: target.key)
     )
+    # Pushes that no target runs are of no group.
     trace = Trace() if groups else deployment.records.trace()
     ends = chosen(all_ends(records, trace), failed=failed, since=earliest, limit=limit)
     if as_json:
@@ -93,35 +96,19 @@ def _read(
         try:
             return deployment.records.load(target)[0]
         except RemoteError as error:
+            # Storage that is down would say the same of every record: then the command ends with that one error.
             if error.code != UNREADABLE:
                 raise
             return str(error)
 
     found = side_by_side(read, targets, "reading the records")
-    return [history for history in found if not isinstance(history, str)], [
-        history for history in found if isinstance(history, str)
-    ]
+    records = [one for one in found if not isinstance(one, str)]
+    problems = [one for one in found if isinstance(one, str)]
+    return records, problems
 
 
 def _print(ends: Sequence[End], name_of: Callable[[TargetId], str]) -> None:
-    rows = []
-    for end in ends:
-        outcome = end.outcome
-        before = ", ".join(sorted(set(outcome.before.values())))
-        rows.append(
-            (
-                when(outcome.at),
-                name_of(end.target) if end.target else NOWHERE,
-                outcome.result
-                if outcome.count == 1
-                else f"{outcome.result}, {outcome.count} in a row",
-                f"{outcome.image} (from {before})" if before else outcome.image,
-                ", ".join(outcome.containers),
-                "" if outcome.seconds is None else how_long(outcome.seconds),
-                outcome.by or outcome.pusher or "",
-                outcome.detail,
-            )
-        )
+    rows = [_row(end, name_of) for end in ends]
     columns = (
         "at (UTC)",
         "target",
@@ -135,29 +122,47 @@ def _print(ends: Sequence[End], name_of: Callable[[TargetId], str]) -> None:
     print_table(columns, rows, empty="nothing has been rolled out yet", titled=3)
 
 
+def _row(end: End, name_of: Callable[[TargetId], str]) -> tuple[str, ...]:
+    outcome = end.outcome
+    # Pushes that were superseded in a row are one entry.
+    in_a_row = f", {outcome.count} in a row" if outcome.count != 1 else ""
+    before = ", ".join(sorted(set(outcome.before.values())))
+    return (
+        when(outcome.at),
+        name_of(end.target) if end.target else NOWHERE,
+        f"{outcome.result}{in_a_row}",
+        f"{outcome.image} (from {before})" if before else outcome.image,
+        ", ".join(outcome.containers),
+        "" if outcome.seconds is None else how_long(outcome.seconds),
+        outcome.by or outcome.pusher or "",
+        outcome.detail,
+    )
+
+
 def _print_now(records: Sequence[Record], name_of: Callable[[TargetId], str]) -> None:
     """What is held, what waits, and what was last done by hand."""
     from worker.core.status import trouble_of
 
     for record in records:
         name = name_of(record.target)
-        if hold := record.hold:
-            more = [
-                f"by {hold.by}" if hold.by else "",
-                f"until {when(hold.until)} UTC" if hold.until else "",
-            ]
-            who = ", ".join(filter(None, more))
-            print_line(
-                f"{name} is held since {when(hold.since)} UTC: {hold.reason}{f' ({who})' if who else ''}"
-            )
+        if record.hold:
+            print_line(f"{name} {_told_hold(record.hold)}")
         elif record.deeds:
             last = record.deeds[0]
-            print_line(
-                f"{name}: {last.what}, at {when(last.at)} UTC{f' by {last.by}' if last.by else ''}"
-            )
+            by = f" by {last.by}" if last.by else ""
+            print_line(f"{name}: {last.what}, at {when(last.at)} UTC{by}")
         trouble = trouble_of(record)
+        why = f": {trouble}" if trouble else ""
         for message in record.waiting().values():
-            why = f": {trouble}" if trouble else ""
+            received = when(message.received_at)
             print_line(
-                f"{name}: {message.push.image} waits (received {when(message.received_at)} UTC){why}"
+                f"{name}: {message.push.image} waits (received {received} UTC){why}"
             )
+
+
+def _told_hold(hold: Hold) -> str:
+    by = f"by {hold.by}" if hold.by else ""
+    until = f"until {when(hold.until)} UTC" if hold.until else ""
+    more = ", ".join(filter(None, (by, until)))
+    told = f"is held since {when(hold.since)} UTC: {hold.reason}"
+    return f"{told} ({more})" if more else told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -62,26 +63,16 @@ def hold(
     end = _end(until, now)
     how_long = f" until {when(end)} UTC" if end else ""
 
-    def held(record: Record) -> Record:
-        return hold_record(record, reason, now, by, end).with_deed(
-            f"held{how_long}: {reason}", by, now
-        )
-
     def write(deployment: Deployment, target: TargetId) -> Changed:
         record, etag = deployment.records.load(target)
-        changed = held(record)
-        deployment.records.save(
-            changed, etag
-        )  # nothing needs to look at the group for it
+        held = hold_record(record, reason, now, by, end)
+        changed = held.with_deed(f"held{how_long}: {reason}", by, now)
+        # Without starting the timer, as `release` does: a hold asks for nothing, and the next look finds it.
+        deployment.records.save(changed, etag)
         return record, changed
 
     def say(before: Record, _after: Record) -> str:
-        earlier = (
-            f" (before, since {when(before.hold.since)} UTC: {before.hold.reason})"
-            if before.hold
-            else ""
-        )
-        return f"{before.target} is held{how_long}: {reason}{earlier}"
+        return f"{before.target} is held{how_long}: {reason}{_replaced(before)}"
 
     deployment: Deployment = context.obj()
     targets = _targets(deployment, groups, everything=everything)
@@ -135,7 +126,10 @@ def release(
 
 
 def until_written(write: Callable[[], Changed]) -> Changed:
-    """The record before and after, however often others write it first."""
+    """The record before and after, however often others write it first.
+
+    A worker may write a record several times within a second, so an operator must not lose against it after some tries.
+    """
     from worker.ports import Conflict
 
     while True:
@@ -148,6 +142,13 @@ def until_written(write: Callable[[], Changed]) -> Changed:
 def waiting_images(record: Record) -> set[str]:
     """The images of the pushes that wait."""
     return {str(message.push.image) for message in record.waiting().values()}
+
+
+def _replaced(before: Record) -> str:
+    """The hold that this one takes the place of, as that of somebody else may have had a better reason."""
+    if before.hold is None:
+        return ""
+    return f" (before, since {when(before.hold.since)} UTC: {before.hold.reason})"
 
 
 def _end(until: str | None, now: datetime) -> datetime | None:
@@ -168,7 +169,8 @@ def _end(until: str | None, now: datetime) -> datetime | None:
 def _targets(
     deployment: Deployment, groups: Sequence[str], *, everything: bool
 ) -> list[TargetId]:
-    if everything == bool(groups):
+    names_groups = bool(groups)
+    if everything == names_groups:  # both, or neither
         raise click.UsageError("Name the groups, or say --all.")
     if not everything:
         return list(dict.fromkeys(find_group(deployment, group) for group in groups))
@@ -197,36 +199,58 @@ def _change_all(
     return list(zip(targets, side_by_side(one, targets, doing), strict=True))
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What became of one group, in words."""
+
+    target: TargetId
+    detail: str
+    has_failed: bool
+
+    @property
+    def line(self) -> str:
+        """For people. An error does not name the group by itself."""
+        return f"{self.target}: {self.detail}" if self.has_failed else self.detail
+
+    def as_json(self) -> dict[str, object]:
+        """For programs."""
+        done = not self.has_failed
+        return {"target": self.target.model_dump(), "done": done, "detail": self.detail}
+
+
+def _told(
+    target: TargetId, done: Changed | str, say: Callable[[Record, Record], str]
+) -> _Told:
+    if isinstance(done, str):
+        return _Told(target, done, has_failed=True)
+    return _Told(target, say(*done), has_failed=False)
+
+
 def _report(
     changes: Sequence[tuple[TargetId, Changed | str]],
     say: Callable[[Record, Record], str],
     *,
     as_json: bool,
 ) -> None:
-    told = [
-        (target, done if isinstance(done, str) else say(*done), isinstance(done, str))
-        for target, done in changes
-    ]
+    told = [_told(target, done, say) for target, done in changes]
     if as_json:
-        print_json(
-            [
-                {"target": target.model_dump(), "done": not bad, "detail": text}
-                for target, text, bad in told
-            ]
-        )
+        print_json([one.as_json() for one in told])
+    elif not told:
+        print_line("no targets")
     else:
-        for target, text, bad in told:
-            print_line(f"{target}: {text}" if bad else text, err=bad)
-        if not told:
-            print_line("no targets")
-    failures = sum(bad for _, _, bad in told)
+        for one in told:
+            print_line(one.line, err=one.has_failed)
+    failures = sum(one.has_failed for one in told)
     if failures:
         print_line(f"{count_of(failures, 'group')} could not be changed", err=True)
     sys.exit(1 if failures else 0)
 
 
 def _still_held(deployment: Deployment, record: Record) -> str:
-    """What keeps the group's updates back though no record does; nothing if that can't be told."""
+    """What keeps the group's updates back though no record does; nothing if that can't be told.
+
+    The record is written by then. So Azure being down is told, but is no failure of the command.
+    """
     from shared.errors import RemoteError
 
     try:

@@ -54,28 +54,32 @@ def init(
         )
     groups, problems = _read(arm, where, resource_group)
     if as_json:
-        print_json(
-            [
-                {
-                    "target": one.id.model_dump(),
-                    "images": one.images,
-                    "secrets": one.withheld(),
-                }
-                for one in sorted(groups, key=lambda group: group.id.key)
-            ]
-        )
+        ordered = sorted(groups, key=lambda group: group.id.key)
+        print_json([_as_json(group) for group in ordered])
     else:
         click.echo(starter(groups, settings.subscription), nl=False)
+    # On stderr, since stdout is most likely a file by now.
     for problem in problems:
         print_line(problem, err=True)
     print_line(f"{count_of(len(groups), 'group')} found", err=True)
     sys.exit(1 if problems else 0)
 
 
+def _as_json(group: ContainerGroup) -> dict[str, object]:
+    return {
+        "target": group.id.model_dump(),
+        "images": group.images,
+        "secrets": group.withheld(),
+    }
+
+
 def _read(
     arm: Arm, subscription: str, resource_group: str | None
 ) -> tuple[list[ContainerGroup], list[str]]:
-    """The groups, each read by itself as a rollout would read it; and why some can't be."""
+    """The groups, each read by itself as a rollout would read it; and why some can't be.
+
+    A role may allow the list and not the reads, and whoever sets everything up should hear of that now.
+    """
     from shared.errors import RemoteError
 
     def read(group: ContainerGroup) -> ContainerGroup | str:
@@ -84,9 +88,8 @@ def _read(
         except RemoteError as error:
             return f"{group.id}: {error}"
 
-    found = side_by_side(
-        read, list(arm.list(subscription, resource_group)), "reading the groups"
-    )
-    return [history for history in found if not isinstance(history, str)], [
-        history for history in found if isinstance(history, str)
-    ]
+    listed = list(arm.list(subscription, resource_group))
+    found = side_by_side(read, listed, "reading the groups")
+    groups = [one for one in found if not isinstance(one, str)]
+    problems = [one for one in found if isinstance(one, str)]
+    return groups, problems

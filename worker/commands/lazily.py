@@ -48,7 +48,7 @@ class LazyGroup(click.Group):
 
     @commands.setter
     def commands(self, _commands: Mapping[str, click.Command]) -> None:
-        """Nothing: the places are what there is."""
+        """Nothing: the places are what there is. click's own __init__ assigns a dictionary."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """The names of the commands."""

@@ -27,15 +27,13 @@ class LogsRight:
 
     def missing(self, group: ContainerGroup) -> str | None:
         """A sentence if the right is missing; None if it is there, is not needed, or was asked for already."""
-        container = next(iter(group.images), None)
-        if (
-            self._last_lines is None
-            or container is None
-            or not self._is_first(group.id)
-        ):
+        last_lines, container = self._last_lines, next(iter(group.images), None)
+        if last_lines is None or container is None:
+            return None
+        if not self._is_first(group.id):
             return None
         try:
-            self._last_lines(group.id, container, time.monotonic() + _PATIENCE)
+            last_lines(group.id, container, time.monotonic() + _PATIENCE)
         except RemoteError as error:
             # Any other error says nothing about the role.
             if error.status == 403:

@@ -51,11 +51,10 @@ def find_group(deployment: Deployment, text: str) -> TargetId:
     sentence = "; ".join(
         [_unknown(text, known), *(f"not looked at: {problem}" for problem in unseen)]
     )
-    raise (
-        click.ClickException(sentence)
-        if unseen or listed is None
-        else click.UsageError(sentence)
-    )
+    # Exit code 1, as for every trouble with an outside system: in a place that nobody could list, the group may exist.
+    if unseen or listed is None:
+        raise click.ClickException(sentence)
+    raise click.UsageError(sentence)
 
 
 def known_targets(deployment: Deployment) -> list[TargetId]:
@@ -70,14 +69,17 @@ def is_group(deployment: Deployment, text: str) -> bool:
     """Does it name a group, or several? An id of a push has no slash in it, and is hexadecimal."""
     if "/" in text:
         return True
+    wanted = f"/{text.lower()}"
     known = set(deployment.records.all()) | {
         target.id for target in deployment.catalogue.all()
     }
-    if _named(f"/{text.lower()}", known):
+    if _named(wanted, known):
         return True
-    return not _ID.fullmatch(text) or bool(
-        _named(f"/{text.lower()}", _listed(deployment) or ())
-    )
+    # What can't be an id is the name of a group, which find_group then explains if it is unknown.
+    if not _ID.fullmatch(text):
+        return True
+    # A group may be called `deadbeef`. Azure is asked last, as an id must be followed while it is down.
+    return bool(_named(wanted, _listed(deployment) or ()))
 
 
 def complete_group(
@@ -94,6 +96,7 @@ def complete_group(
         )
     except (SettingsError, TargetsError, RemoteError):
         return []  # the command itself says what is wrong, not the middle of a line that is being typed
+    # A group's own name alone, where it means one group.
     alone = Counter(target.container_group for target in known)
     names = {
         *map(names_of(known), known),
@@ -106,13 +109,14 @@ def held_back(record: Record, group: ContainerGroup) -> list[str]:
     """Everything that keeps a group's updates back, a phrase each: what a rollout is told is only the first of it."""
     from worker.targets.tags import hold_reason
 
-    by_hand = f"held by hand: {record.hold.reason}" if record.hold else ""
-    by_tag = hold_reason(group.tags)
-    reasons = (by_hand, f"held by a resource tag: {by_tag}" if by_tag else "")
-    return [
-        *filter(None, reasons),
-        *(["stopped by its owner"] if group.stopped else []),
-    ]
+    reasons = []
+    if record.hold:
+        reasons.append(f"held by hand: {record.hold.reason}")
+    if by_tag := hold_reason(group.tags):
+        reasons.append(f"held by a resource tag: {by_tag}")
+    if group.stopped:
+        reasons.append("stopped by its owner")
+    return reasons
 
 
 def _listed(deployment: Deployment) -> set[TargetId] | None:
@@ -131,12 +135,8 @@ def _named(wanted: str, known: Collection[TargetId]) -> list[TargetId]:
 def _unknown(text: str, known: Collection[TargetId]) -> str:
     name_of = names_of(known)
     names_known = sorted(name_of(target) for target in known)
-    near = difflib.get_close_matches(
-        text, [*names_known, *(name.rpartition("/")[2] for name in names_known)], n=1
-    )
-    hint = (
-        f"; did you mean {near[0]}?"
-        if near
-        else f"; known are {', '.join(names_known) or 'none'}"
-    )
-    return f"no target and no record is named {text}{hint}"
+    names_alone = [name.rpartition("/")[2] for name in names_known]
+    near = difflib.get_close_matches(text, [*names_known, *names_alone], n=1)
+    known_are = f"known are {', '.join(names_known) or 'none'}"
+    hint = f"did you mean {near[0]}?" if near else known_are
+    return f"no target and no record is named {text}; {hint}"

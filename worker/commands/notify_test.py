@@ -12,6 +12,7 @@ from worker.commands.people import somebody
 
 if TYPE_CHECKING:
     from worker.adapters.notifications.notifier import Result
+    from worker.ports import Notice
     from worker.wiring.deployment import Deployment
 
 
@@ -24,18 +25,34 @@ if TYPE_CHECKING:
 @click.pass_context
 def notify_test(context: click.Context, *, as_json: bool) -> None:
     """`aci-hooks notify-test`."""
+    deployment: Deployment = context.obj()
+    # Each recipient gets it, whatever outcomes and groups its entry names: the way there is what is tested.
+    results = deployment.notifier.try_each(_sample())
+    if as_json:
+        print_json([_as_json(one) for one in results])
+    else:
+        rows = [(one.place, one.service or "", _what(one)) for one in results]
+        print_table(
+            ("notify", "service", "result"),
+            rows,
+            empty="nobody is notified: the targets file has no `notify`",
+        )
+    sys.exit(1 if any(result.problem for result in results) else 0)
+
+
+def _sample() -> Notice:
+    """A notice with everything in it that a service may show, of a group that can't exist."""
     from datetime import UTC, datetime
 
     from shared.message import TargetId
     from worker.ports import Notice
 
-    deployment: Deployment = context.obj()
     group = TargetId(
         subscription="00000000-0000-0000-0000-000000000000",
         resource_group="test",
         container_group="notify-test",
     )
-    notice = Notice(
+    return Notice(
         "updated",
         "example.com/aci-hooks/test:v2",
         str(group),
@@ -47,26 +64,11 @@ def notify_test(context: click.Context, *, as_json: bool) -> None:
         by=somebody(None),
         seconds=0,
     )
-    results = deployment.notifier.try_each(notice)
-    if as_json:
-        print_json(
-            [
-                {
-                    "notify": one.place,
-                    "delivered": one.problem is None,
-                    "problem": one.problem,
-                }
-                for one in results
-            ]
-        )
-    else:
-        rows = [(one.place, one.service or "", _what(one)) for one in results]
-        print_table(
-            ("notify", "service", "result"),
-            rows,
-            empty="nobody is notified: the targets file has no `notify`",
-        )
-    sys.exit(1 if any(result.problem for result in results) else 0)
+
+
+def _as_json(one: Result) -> dict[str, object]:
+    is_delivered = one.problem is None
+    return {"notify": one.place, "delivered": is_delivered, "problem": one.problem}
 
 
 def _what(result: Result) -> str:

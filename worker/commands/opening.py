@@ -41,6 +41,7 @@ class Opening:
     @cached_property
     def settings(self) -> WorkerSettings:
         """The settings; reading them sets up the logs. Raises SettingsError, with a hint at each misspelt variable."""
+        # Cached, as `check` asks for the settings first and for the deployment later: the hints are logged once.
         return self._read(self._environment)
 
     def deployment(self) -> Deployment:
@@ -90,6 +91,7 @@ class Opening:
             settings = read_settings(WorkerSettings, environment)
         except SettingsError as error:
             raise SettingsError([*error.problems, *hints]) from error
+        # Before the first line is logged, which may repeat what an outside system says of a connection string.
         for secret in settings.secret_values():
             self._redaction.learn(secret)
         configure_logging(settings.log_format, self._redaction)

@@ -39,6 +39,7 @@ def print_table(
     out = console()
     rows = list(rows)
     if not rows:
+        # rich takes [brackets] in a plain string for markup.
         out.print(printable(empty), markup=False)
     elif titled and out.width < ROOMY:
         for row in rows:
@@ -81,6 +82,7 @@ def console() -> Console:
     """The console of stdout, as wide as COLUMNS or the terminal says, else WIDE."""
     from rich.console import Console
 
+    # Where stdout is a file or a pipe, rich takes it to have 80 columns, which would break up ids and names.
     return Console(width=shutil.get_terminal_size((WIDE, 0)).columns, highlight=False)
 
 

@@ -29,11 +29,9 @@ def somebody(name: str | None) -> str | None:
     if name is None:
         try:
             name = getpass.getuser()
-        except (
-            OSError,
-            KeyError,
-            ImportError,
-        ):  # a container that runs under a number has no name
+        # A container that runs under a number has no name; which error that is depends on the version of Python
+        # (https://docs.python.org/3/library/getpass.html#getpass.getuser).
+        except (OSError, KeyError, ImportError):
             return None
     name = " ".join(in_unicode(name).split())
     return name[:MOST] or None
@@ -41,4 +39,6 @@ def somebody(name: str | None) -> str | None:
 
 def in_unicode(text: str) -> str:
     """What was typed, with U+FFFD for each byte that is no text in this machine's locale: no record can hold those."""
+    # Python keeps such bytes as lone surrogates (PEP 383). As UTF-16 they are units without a partner, each of which
+    # `replace` takes for one character.
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +18,8 @@ from worker.commands.push import pushed
 from worker.commands.side_by_side import Once, side_by_side
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from shared.message import TargetId, UpdateMessage
     from worker.core.look import Digest
     from worker.core.plan import Plan
@@ -66,52 +69,35 @@ def plan(context: click.Context, *, image: str, short: bool, as_json: bool) -> N
     unseen = deployment.catalogue.problems()
     if as_json:
         # A place that could not be looked at is an entry, too, so that no program takes the array for complete.
-        failed: dict[str, Any] = {
-            "target": None,
-            "action": "fail",
-            "changes": [],
-            "restarts": [],
-            "diff": "",
-        }
-        print_json(
-            [
-                *map(_as_json, plans),
-                *({**failed, "reasons": [problem]} for problem in unseen),
-            ]
-        )
+        entries = [_as_json(one) for one in plans]
+        entries += [_unseen_as_json(problem) for problem in unseen]
+        print_json(entries)
     else:
         _print_all(plans, short=short)
         for problem in unseen:
             console().print(text(f"not looked at: {problem}", style="bold red"))
-        print_line(
-            _summary(plans)
-            if plans
-            else f"no target runs {message.push.image.name}: a push of it is ignored"
-        )
-    sys.exit(1 if unseen or any(one.action == "fail" for one in plans) else 0)
+        print_line(_summary(plans, message))
+    would_fail = any(one.action == "fail" for one in plans)
+    sys.exit(1 if unseen or would_fail else 0)
 
 
 def _plans(deployment: Deployment, message: UpdateMessage) -> list[Plan]:
+    concerned = deployment.catalogue.concerned(message.push.image)
+    # A group with invalid tags is among the concerned, as its pushes wait; but it is no target, and there are no rules
+    # to plan by. `problems` names it.
     known = {target.id for target in deployment.catalogue.all()}
-    targets = [
-        target
-        for target in deployment.catalogue.concerned(message.push.image)
-        if target.id in known
-    ]
+    targets = [target for target in concerned if target.id in known]
     # Asked for once, and only if a group runs that repository: whoever names an image does not say where we connect to.
     ask_once = Once(lambda: _digest(deployment, message))
-    return side_by_side(
-        lambda target: _plan(deployment, target, message, ask_once),
-        targets,
-        "reading the targets",
-    )
+    plan_one = partial(_plan, deployment, message, ask_once)
+    return side_by_side(plan_one, targets, "reading the targets")
 
 
 def _plan(
     deployment: Deployment,
-    target: Target,
     message: UpdateMessage,
     ask_once: Callable[[], Digest],
+    target: Target,
 ) -> Plan:
     from shared.errors import RemoteError
     from worker.core.following import followings
@@ -127,22 +113,18 @@ def _plan(
         digest = ask_once() if is_followed else None
         rules = replace(deployment.rules(), secrets=frozenset(target.secrets))
         known = None if isinstance(digest, Absence) else digest
-        one = plan_target(
-            target,
-            group,
-            record,
-            message,
-            known,
-            rules,
-            group.azure_time(datetime.now(UTC)),
-        )
+        # By Azure's clock, as a worker would: this machine's may be wrong.
+        now = group.azure_time(datetime.now(UTC))
+        one = plan_target(target, group, record, message, known, rules, now)
         # People plan before they push, so a missing image is planned as if it were there, with a word of warning.
         if isinstance(digest, Absence):
             one = replace(one, reasons=(*one.reasons, NOT_THERE))
-        # The rollout would read the secrets that Azure withholds. Only reading them shows that it could.
+        # The rollout would read the secrets that Azure withholds. Only reading them shows that it could. Their values
+        # are not used: the differences show *** for each.
         if one.changes and group.withheld():
             deployment.secrets.resolve(dict(target.secrets))
     except RemoteError as error:
+        # One group that can't be read must not hide what would become of the others.
         return Plan(target, "fail", (str(error),))
     return one
 
@@ -174,6 +156,17 @@ def _as_json(one: Plan) -> dict[str, Any]:
     }
 
 
+def _unseen_as_json(problem: str) -> dict[str, Any]:
+    return {
+        "target": None,
+        "action": "fail",
+        "changes": [],
+        "restarts": [],
+        "diff": "",
+        "reasons": [problem],
+    }
+
+
 def _print_all(plans: list[Plan], *, short: bool) -> None:
     name_of = names_of(one.target.id for one in plans)
     if not short:
@@ -184,16 +177,19 @@ def _print_all(plans: list[Plan], *, short: bool) -> None:
     for one in plans:
         alike.setdefault((one.action, one.reasons), []).append(name_of(one.target.id))
     for (action, reasons), names in alike.items():
-        line = text(f"{', '.join(names)}: ", "bold").append(
-            text(_WOULD[action], _ACTIONS.get(action, "bold"))
-        )
-        console().print(line.append(text(f": {'; '.join(reasons)}" if reasons else "")))
+        why = f": {'; '.join(reasons)}" if reasons else ""
+        console().print(_line(", ".join(names), action).append(text(why)))
+
+
+def _line(names: str, action: str) -> Text:
+    """What would become of these groups."""
+    would = text(_WOULD[action], _ACTIONS.get(action, "bold"))
+    return text(f"{names}: ", "bold").append(would)
 
 
 def _print(one: Plan, name_of: Callable[[TargetId], str]) -> None:
     out = console()
-    action = text(_WOULD[one.action], _ACTIONS.get(one.action, "bold"))
-    out.print(text(f"{name_of(one.target.id)}: ", style="bold").append(action))
+    out.print(_line(name_of(one.target.id), one.action))
     for reason in one.reasons:
         out.print(text(f"  {reason}"))
     if one.restarts:
@@ -202,6 +198,9 @@ def _print(one: Plan, name_of: Callable[[TargetId], str]) -> None:
         out.print(text(f"  {line}", style=_LINES.get(line[:1], "")))
 
 
-def _summary(plans: list[Plan]) -> str:
+def _summary(plans: list[Plan], message: UpdateMessage) -> str:
+    if not plans:
+        return f"no target runs {message.push.image.name}: a push of it is ignored"
     counted = Counter(one.action for one in plans)
-    return f"total: {', '.join(f'{count} {_WOULD[action]}' for action, count in counted.most_common())}"
+    counts = [f"{count} {_WOULD[action]}" for action, count in counted.most_common()]
+    return f"total: {', '.join(counts)}"

@@ -56,46 +56,45 @@ def push(
     as_json: bool,
 ) -> None:
     """`aci-hooks push IMAGE`."""
-    from shared import tracing
     from shared.errors import RemoteError
     from worker.commands.following import Screen, follow_push
 
     message = pushed(image, by)
     deployment: Deployment = context.obj()
+    _send(deployment, message)
+    pushed_image = message.push.image
+    if as_json:
+        print_json({"id": message.id, "image": str(pushed_image)}, in_a_line=wait)
+    else:
+        print_line(f"queued {pushed_image} as {message.id}")
+    # Only a hint: if the targets can't be listed now, the worker will find them later. After sending, since a push must
+    # not wait for Azure.
+    with contextlib.suppress(RemoteError):
+        if nobody_runs(deployment, pushed_image):
+            print_line(
+                f"no target runs {pushed_image.name} at present, so the push will be ignored",
+                err=True,
+            )
+    if wait:
+        screen = Screen(as_json=as_json)
+        sys.exit(follow_push(deployment, message.id, screen, timeout, pushed_image))
+
+
+def _send(deployment: Deployment, message: UpdateMessage) -> None:
+    """Put the message onto the queue, in a span that all spans of this push descend from."""
+    from shared import tracing
+
     about = {
         "aci_hooks.push.id": message.id,
         "aci_hooks.image": str(message.push.image),
     }
+    # The block ends before anything is followed, which may take half an hour: the span is sent at its end.
     with (
         tracing.traced(deployment.settings, "aci-hooks", deployment.redaction),
         tracing.span("push by hand", "producer", about) as span,
     ):
-        deployment.send(
-            message.model_copy(
-                update={"traceparent": span.traceparent or message.traceparent}
-            )
-        )
-    if as_json:
-        print_json({"id": message.id, "image": str(message.push.image)}, in_a_line=wait)
-    else:
-        print_line(f"queued {message.push.image} as {message.id}")
-    # Only a hint: if the targets can't be listed now, the worker will find them later.
-    with contextlib.suppress(RemoteError):
-        if nobody_runs(deployment, message.push.image):
-            print_line(
-                f"no target runs {message.push.image.name} at present, so the push will be ignored",
-                err=True,
-            )
-    if wait:
-        sys.exit(
-            follow_push(
-                deployment,
-                message.id,
-                Screen(as_json=as_json),
-                timeout,
-                message.push.image,
-            )
-        )
+        traceparent = span.traceparent or message.traceparent
+        deployment.send(message.model_copy(update={"traceparent": traceparent}))
 
 
 def pushed(image: str, by: str | None = None) -> UpdateMessage:
@@ -133,11 +132,9 @@ def nobody_runs(deployment: Deployment, image: ImageReference) -> bool:
     concerned = deployment.catalogue.concerned(image)
     listed = deployment.catalogue.listed()
     for target in concerned:
-        images = (
-            listed[target.id].images
-            if target.id in listed
-            else deployment.arm.get(target.id).images
-        )
+        # A target that names every repository it follows is in no list: nothing but a read tells what it runs.
+        shown = listed.get(target.id) or deployment.arm.get(target.id)
+        images = shown.images
         if find_targets(image.name, [target], {target.id: images}):
             return False
     return True

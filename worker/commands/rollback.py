@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from worker.commands.people import by_option, in_unicode
 
 if TYPE_CHECKING:
     from shared.image import ImageReference
+    from shared.message import TargetId
     from worker.record.record import Record
     from worker.wiring.deployment import Deployment
 
@@ -51,7 +51,6 @@ def rollback(
     as_json: bool,
 ) -> None:
     """`aci-hooks rollback GROUP`."""
-    from shared.errors import RemoteError
     from worker.controller.timers import change
     from worker.record.overrides import (
         NothingToRollBackTo,
@@ -64,20 +63,17 @@ def rollback(
     deployment: Deployment = context.obj()
     target = find_group(deployment, group)
     message_id, now = uuid.uuid4().hex, datetime.now(UTC)
-    running: Mapping[str, str] = {}
-    with contextlib.suppress(
-        RemoteError
-    ):  # what the record knows is enough, unless a failed push was left there
-        running = deployment.arm.get(target).images
+    running = _running(deployment, target)
 
+    # May be called again with a newer record. The id and the time stay, so that what was done is one deed.
     def went_back(record: Record) -> Record:
         changed = roll_back(record, message_id, now, running, wish)
+        # The group is on its way back already.
         if changed == record:
             return record
+        images = ", ".join(what_comes_back(changed))
         why = f": {wish.reason}" if wish.reason else ""
-        return changed.with_deed(
-            f"rolled back to {', '.join(what_comes_back(changed))}{why}", by, now
-        )
+        return changed.with_deed(f"rolled back to {images}{why}", by, now)
 
     try:
         before, record = until_written(
@@ -88,20 +84,29 @@ def rollback(
     images = what_comes_back(record)
     dropped = sorted(waiting_images(before) - waiting_images(record))
     if as_json:
-        print_json(
-            {
-                "id": message_id,
-                "target": target.model_dump(),
-                "images": images,
-                "dropped": dropped,
-            }
-        )
-        return
-    print_line(
-        f"{target} goes back to {', '.join(images)}, and is held there until `aci-hooks release {group}`"
-    )
+        told = {"images": images, "dropped": dropped}
+        print_json({"id": message_id, "target": target.model_dump(), **told})
+    else:
+        _print(f"{target} goes back to {', '.join(images)}", group, dropped)
+
+
+def _print(what: str, group: str, dropped: list[str]) -> None:
+    print_line(f"{what}, and is held there until `aci-hooks release {group}`")
     if dropped:
         print_line(f"not rolled out any more: {', '.join(dropped)}")
+
+
+def _running(deployment: Deployment, target: TargetId) -> Mapping[str, str]:
+    """The images that run; none if Azure does not answer, as a rollback may be needed just then.
+
+    What the record knows is enough, unless a failed push was left on the group.
+    """
+    from shared.errors import RemoteError
+
+    try:
+        return deployment.arm.get(target).images
+    except RemoteError:
+        return {}
 
 
 def _image(to: str | None) -> ImageReference | None:

@@ -50,10 +50,7 @@ def run(context: click.Context, *, drain: bool) -> None:
     import structlog
 
     from shared import tracing
-    from shared.errors import RemoteError
     from shared.metrics import SWEEP_INTERVAL, tell_build
-    from worker.adapters.monitoring import RENEWAL, serve_monitoring
-    from worker.controller.background import run_every
 
     log = structlog.get_logger()
     deployment: Deployment = context.obj()
@@ -66,52 +63,85 @@ def run(context: click.Context, *, drain: bool) -> None:
     tell_build()
     SWEEP_INTERVAL.set(settings.sweep_interval)
     turn = _turn_of(deployment)
+    # Before storage is asked for: a probe of the platform must be answered although storage may take its time.
     if settings.worker_port:
-        try:
-            serve_monitoring(settings.worker_port, lambda: _not_ready(deployment))
-        except OSError as error:
-            fail(
-                [
-                    f"ACI_HOOKS_WORKER_PORT: cannot listen on {settings.worker_port}: {error.strerror}"
-                ]
-            )
+        _serve_monitoring(deployment)
+    _ensure_storage(deployment)
+    _start_background(deployment, worker, turn)
+    log.info("worker started", queue=deployment.updates.name, drain=drain)
+    finished = worker.run(drain=drain)
+    if finished:
+        turn.end()
+    _tell_the_rest(deployment, is_drained=drain and not worker.stopping.is_set())
+    tracing.stop()
+    log.info("worker stopped")
+    if not finished:
+        # Steps that hang in a call to storage or Azure would keep the interpreter from exiting: it joins every thread
+        # that is no daemon. Their messages become visible again when their leases end.
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def _serve_monitoring(deployment: Deployment) -> None:
+    from worker.adapters.monitoring import serve_monitoring
+
+    port = deployment.settings.worker_port
+    try:
+        serve_monitoring(port, lambda: _not_ready(deployment))
+    except OSError as error:
+        fail([f"ACI_HOOKS_WORKER_PORT: cannot listen on {port}: {error.strerror}"])
+
+
+def _ensure_storage(deployment: Deployment) -> None:
+    import structlog
+
+    from shared.errors import RemoteError
+
     try:
         deployment.ensure_storage()
     except RemoteError as error:
         # The loop tries again for as long as it takes. Ending here would only have the platform start us again.
-        log.warning("storage is not ready yet, continuing", error=str(error))
+        structlog.get_logger().warning(
+            "storage is not ready yet, continuing", error=str(error)
+        )
+
+
+def _start_background(deployment: Deployment, worker: Worker, turn: Turn) -> None:
+    """Start the threads that do something now and then, until the worker stops."""
+    from worker.adapters.monitoring import RENEWAL
+    from worker.controller.background import run_every
+
+    settings = deployment.settings
     if settings.worker_port:
         # At once, so that the first scrape has all there is.
         turn.try_to_renew()
         run_every("turn", worker.stopping, lambda: RENEWAL, turn.renew)
     run_every("patrol", worker.stopping, lambda: LOOK, deployment.patrol_if_due)
     if settings.sweep_interval:
+        # With jitter: workers that were started together would otherwise all ask for the turn at the same moment.
         jittered = partial(
             random.uniform, settings.sweep_interval / 2, settings.sweep_interval
         )
         run_every("sweep", worker.stopping, jittered, deployment.sweep_if_due)
-    log.info("worker started", queue=deployment.updates.name, drain=drain)
-    finished = worker.run(drain=drain)
-    if finished:
-        turn.end()
-    if drain and not worker.stopping.is_set():
+
+
+def _tell_the_rest(deployment: Deployment, *, is_drained: bool) -> None:
+    """Send the notifications that are under way, as far as there is time."""
+    if is_drained:
         # Nobody waits for the exit, and a service may take no more than a message a second.
         deployment.notifier.close(DRAIN_PATIENCE)
     else:
+        # A platform kills what is still there ten seconds after its signal.
         deployment.notifier.close()
-    tracing.stop()
-    log.info("worker stopped")
-    if not finished:
-        # Steps that hang in a call to storage or Azure would keep the interpreter from exiting.
-        sys.stderr.flush()
-        os._exit(0)
 
 
 def _stop(worker: Worker) -> None:
     """Stop soon, even if the main thread hangs in a call to storage. Messages in progress are delivered again."""
     worker.stop()
-    # Not from here: the handler may have interrupted the main thread in the middle of a line of the log.
+    # Not from here: the handler may have interrupted the main thread in the middle of a line of the log, and would wait
+    # without end for the lock that this very thread holds.
     threading.Thread(target=_say_stopping, name="say stopping", daemon=True).start()
+    # os._exit, as sys.exit would only end the timer's own thread.
     last_resort = threading.Timer(LATEST_EXIT, os._exit, (0,))
     last_resort.daemon = True
     last_resort.start()

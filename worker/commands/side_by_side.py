@@ -32,12 +32,15 @@ def side_by_side(
         looks = [pool.submit(look, thing) for thing in things]
         return [each.result() for each in _with_a_bar(looks, doing)]
     finally:
-        # After a Ctrl-C or an error nobody waits for the rest.
+        # After a Ctrl-C or an error nobody waits for the rest. What has been begun goes on in its thread.
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 class Once(Generic[Result]):
-    """What a call gives, or raises: it is made once, by whichever thread asks first, and the others wait for it."""
+    """What a call gives, or raises: it is made once, by whichever thread asks first, and the others wait for it.
+
+    functools.cache would make it once for each thread that asks before it has ended, and again after each error.
+    """
 
     def __init__(self, call: Callable[[], Result]) -> None:
         self._call = call

@@ -11,6 +11,8 @@ from worker.commands.naming import names_of
 from worker.commands.output import console, example, print_json, print_table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from worker.controller.sweep import Swept
     from worker.wiring.deployment import Deployment
 
@@ -30,31 +32,33 @@ def sweep(context: click.Context, *, as_json: bool) -> None:
         results = list(deployment.sweeper().sweep(deployment.catalogue.known()))
     unseen = deployment.catalogue.problems()
     if as_json:
+        # A place that could not be listed is an entry, too, so that no program takes the array for complete.
         places: list[dict[str, object]] = [
             {"target": None, "missed": [], "woken": 0, "problem": problem}
             for problem in unseen
         ]
         print_json([*map(_as_json, results), *places])
     else:
-        name_of = names_of(swept.target for swept in results)
-        rows = [
-            (
-                name_of(swept.target),
-                ", ".join(str(push.image) for push in swept.missed),
-                swept.woken,
-                swept.problem or "",
-            )
-            for swept in results
-        ]
-        rows += [("", "", 0, problem) for problem in unseen]
-        print_table(
-            ("target", "missed pushes enqueued", "woken", "problem"),
-            rows,
-            empty="no targets",
+        _print(results, unseen)
+    # That a group is held is told as its problem, but is intended.
+    has_failed = any(swept.problem and not swept.held for swept in results)
+    sys.exit(1 if unseen or has_failed else 0)
+
+
+def _print(results: list[Swept], unseen: Iterable[str]) -> None:
+    name_of = names_of(swept.target for swept in results)
+    rows = [
+        (
+            name_of(swept.target),
+            ", ".join(str(push.image) for push in swept.missed),
+            swept.woken,
+            swept.problem or "",
         )
-    sys.exit(
-        1 if unseen or any(swept.problem and not swept.held for swept in results) else 0
-    )
+        for swept in results
+    ]
+    rows += [("", "", 0, problem) for problem in unseen]
+    columns = ("target", "missed pushes enqueued", "woken", "problem")
+    print_table(columns, rows, empty="no targets")
 
 
 def _as_json(swept: Swept) -> dict[str, object]:

@@ -18,7 +18,8 @@ HOW = "as 90s, 30m, 2h, 3d, 1w or 1h30m, or a time as 2026-11-27T08:00, in UTC u
 def duration(text: str) -> timedelta | None:
     """The duration that is written there, None if it is none."""
     parts = _PART.findall(text.strip().lower())
-    if not parts or _PART.sub("", text.strip().lower()).strip():
+    left_over = _PART.sub("", text.strip().lower()).strip()
+    if not parts or left_over:
         return None
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     return timedelta(seconds=seconds) if seconds <= _LONGEST.total_seconds() else None

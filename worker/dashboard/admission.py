@@ -32,6 +32,7 @@ def names_loopback(host: str | None) -> bool:
     if not host:
         return False
     name, colon, port = host.rpartition(":")
+    # An IPv6 address stands in brackets (RFC 3986 §3.2.2), and its own colons begin no port.
     if host.endswith("]") or not colon:
         name = host
     elif not (port.isascii() and port.isdigit()):

@@ -38,6 +38,7 @@ def create_app(reader: Reader, tokens: Sequence[str] = ()) -> Flask:
     """The WSGI application. Without tokens it answers nobody who asks for another host than this machine."""
     app = Flask("worker.dashboard")
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    # Without this a request for //x would be answered by a redirect that repeats what was asked for.
     app.url_map.merge_slashes = False
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.before_request(lambda: _refusal(tokens))
@@ -110,7 +111,7 @@ class _Pages:
 
 
 def _refusal(tokens: Sequence[str]) -> Response | None:
-    """Why a request is not answered; None if it is."""
+    """Why a request is not answered; None if it is. Checked before the path, so that strangers learn of no page."""
     # A platform's probe has no token, and learns nothing but that the process is there.
     if request.path == _HEALTH:
         return None
@@ -120,6 +121,7 @@ def _refusal(tokens: Sequence[str]) -> Response | None:
             "a token is needed, as the password or as Bearer",
             {"WWW-Authenticate": CHALLENGE},
         )
+    # The server listens on loopback alone, but a page of somebody else may point its own name there: DNS rebinding.
     if not tokens and not names_loopback(request.headers.get("Host")):
         return _text(
             403,

@@ -92,6 +92,7 @@ class Front:
         try:
             await send(_start(200, without_length))
             async for event in self._events(line):
+                # A viewer that takes nothing any more, such as a laptop that sleeps, must not keep its place.
                 line.allow(_PATIENCE)
                 await send(
                     {"type": "http.response.body", "body": event, "more_body": True}
@@ -102,6 +103,7 @@ class Front:
 
     async def _events(self, line: Connection) -> AsyncIterator[bytes]:
         told, heard_at = 0, float("-inf")
+        # Milliseconds after which a browser connects again (html.spec.whatwg.org/multipage/server-sent-events.html).
         yield b"retry: 5000\n\n"
         while not (line.is_leaving or line.transport.is_closing()):
             # A page that stays open counts as somebody who looks, so that reading goes on.
@@ -109,6 +111,8 @@ class Front:
             if told != self._reader.version:
                 told = self._reader.version
                 yield _event("state", {"version": told})
+            # Also where nothing changes: proxies close connections on which nothing is sent, and a viewer must be able
+            # to tell a quiet fleet from a page that is no longer read.
             if time.monotonic() - heard_at >= _HEARTBEAT:
                 heard_at = time.monotonic()
                 read_at = self._reader.state.last_read()

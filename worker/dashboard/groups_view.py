@@ -94,12 +94,11 @@ def sentence_of(counts: dict[str, int]) -> str:
 
 def matches(row: GroupRow, query: str) -> bool:
     """Does the row have this text in its names, images or words?"""
-    images = (text for one in row.containers for text in (one.name, one.image.whole))
+    texts = [row.key, row.label, row.address or ""]
+    for container in row.containers:
+        texts += (container.name, container.image.whole)
     wanted = query.lower()
-    return any(
-        wanted in text.lower()
-        for text in (row.key, row.label, row.address or "", *images)
-    )
+    return any(wanted in text.lower() for text in texts)
 
 
 def _row(

@@ -31,11 +31,9 @@ class Turn:
     @property
     def due(self) -> float:
         """When it is to be read again."""
-        return (
-            float("-inf")
-            if self.read_at is None
-            else self.read_at + (LIVELY if self.lively else CALM)
-        )
+        if self.read_at is None:
+            return float("-inf")
+        return self.read_at + (LIVELY if self.lively else CALM)
 
 
 def next_turns(turns: Iterable[Turn], now: float) -> list[TargetId]:

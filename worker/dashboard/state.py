@@ -77,9 +77,8 @@ class Seen:
     def is_lively(self) -> bool:
         """Is anything under way that may look different in a few seconds?"""
         in_transition = self.group is not None and self.group.in_transition
-        return in_transition or (
-            self.record is not None and self.record.change is not None
-        )
+        has_change = self.record is not None and self.record.change is not None
+        return in_transition or has_change
 
     def wanted(self, *, rollback: bool) -> dict[str, str]:
         """What should run and does not yet, by container."""
@@ -87,13 +86,12 @@ class Seen:
             return {}
         images = self.group.images
         wishes = desired(self.record, images, rollback=rollback)
-        # After a restart the container has the same image as before, as far as its name goes.
-        open_wishes = {
-            name: wish
-            for name, wish in wishes.items()
-            if wish.restart or images[name] not in wish.spellings
-        }
-        return {name: wish.image for name, wish in open_wishes.items()}
+        wanted = {}
+        for name, wish in wishes.items():
+            # A restart brings in what a tag points at now. Only its digest differs, so no name tells it from what runs.
+            if wish.restart or images[name] not in wish.spellings:
+                wanted[name] = wish.image
+        return wanted
 
     def policy(self, container: str) -> str | None:
         """How a container is kept up to date; None if it is left alone, or if nobody knows yet."""
@@ -167,11 +165,8 @@ class State:
         return bool(times) and not has_failed and now - max(times) > OLD
 
     def _of_group(self, seen: Seen, *, rollback: bool) -> tuple[object, ...]:
-        policies = (
-            tuple((name, seen.policy(name)) for name in seen.group.images)
-            if seen.group
-            else ()
-        )
+        containers = seen.group.images if seen.group else ()
+        policies = tuple((name, seen.policy(name)) for name in containers)
         return (
             seen.status,
             tuple(seen.wanted(rollback=rollback).items()),

@@ -92,23 +92,7 @@ def letter_row(
 ) -> LetterRow:
     """A letter with the last `lines` of its log."""
     if isinstance(letter, str):
-        advice = what_to_do(UNDECODABLE)
-        text = shown(letter, most)
-        return LetterRow(
-            key_of(letter),
-            None,
-            UNDECODABLE,
-            "undecodable",
-            NOWHERE,
-            None,
-            None,
-            None,
-            text,
-            advice,
-            "",
-            0,
-            text,
-        )
+        return _undecodable(letter, most)
     message = letter.message if isinstance(letter.message, UpdateMessage) else None
     target = message.target if message else None
     log, left_out = _last_lines(getattr(letter, "log", None) or "", lines)
@@ -129,8 +113,29 @@ def letter_row(
     )
 
 
+def _undecodable(text: str, most: int) -> LetterRow:
+    """A message of the poison queue that is no dead letter of ours: there is nothing to tell but what it says."""
+    said = shown(text, most)
+    return LetterRow(
+        key=key_of(text),
+        id=None,
+        code=UNDECODABLE,
+        reason="undecodable",
+        name=NOWHERE,
+        group=None,
+        image=None,
+        at=None,
+        detail=said,
+        advice=what_to_do(UNDECODABLE),
+        log="",
+        lines_left_out=0,
+        document=said,
+    )
+
+
 def key_of(letter: DeadLetter | str) -> str:
     """By which the page's links name it: two letters with the same content are one."""
+    # Made of the content, as a peek gives the texts alone.
     content = letter if isinstance(letter, str) else letter.model_dump_json()
     return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()[:16]
 
@@ -174,6 +179,5 @@ def _end(
 def _last_lines(log: str, lines: int) -> tuple[str, int]:
     """The last lines of a log, and how many are left out."""
     every = log.splitlines()
-    return "\n".join(shown(line, 400) for line in every[-lines:]), max(
-        0, len(every) - lines
-    )
+    last = "\n".join(shown(line, 400) for line in every[-lines:])
+    return last, max(0, len(every) - lines)

@@ -47,11 +47,10 @@ class Versions:
     def failed(self, target: TargetId, etag: str, now: float) -> None:
         """This version could not be read, and is read again only after a while."""
         unread = self._unread.get(target)
-        pause = (
-            min(2 * unread.pause, LONGEST_PAUSE)
-            if unread and unread.etag == etag
-            else SHORTEST_PAUSE
-        )
+        pause = SHORTEST_PAUSE
+        # The same version again: it will most likely stay unreadable until somebody deletes it.
+        if unread and unread.etag == etag:
+            pause = min(2 * unread.pause, LONGEST_PAUSE)
         self._unread[target] = _Unread(etag, pause, now + pause)
 
     def forget(self, target: TargetId) -> None:

@@ -39,6 +39,7 @@ def shown(text: str, most: int | None = None) -> str:
 
 def image_of(text: str) -> Image:
     """An image as it is written; a digest is shortened."""
+    # Not ImageReference: a record or a dead letter may hold a text that is no image, which must be shown all the same.
     match = _TAG.fullmatch(text)
     name, rest = (match["name"], match["rest"]) if match else (text, "")
     tag, at, digest = rest.partition("@")

@@ -10,20 +10,23 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 
 import structlog
 
-from shared.durations import how_long_exactly
 from shared.errors import RemoteError
 from shared.image import ImageReference
 from shared.message import TargetId
+from worker.discovery.listing import (
+    NOT_FOUND,
+    Listing,
+    listing_of,
+    listing_without_list,
+)
 from worker.discovery.scopes import Scope
 from worker.failures.classify import classify, passes
 from worker.groups.group import ContainerGroup
-from worker.policies.policy import AnyTag
 from worker.ports import Listed, Lister
-from worker.targets.tags import BadTags, hold_reason, target_from_tags
+from worker.targets.tags import BadTags, target_from_tags
 from worker.targets.target import Target, find_targets, merge
 
 REFRESH = 60.0
@@ -33,36 +36,9 @@ RENEW = 45.0
 REFRESH_ON_MISS = 5.0
 """Seconds for which the list may be used if it has no target for a push."""
 
-KEPT = 6 * 3600.0
-"""Seconds for which what was discovered stays known where the list is refused.
-
-Azure takes minutes to hours to make a change of roles known
-(https://learn.microsoft.com/azure/role-based-access-control/troubleshooting). So a refusal may soon be over, and no
-target must have been missing meanwhile. But a role that was taken away is a decision, and must not be ignored until a
-restart. This is as long as a push is retried by default (ACI_HOOKS_OUTAGE_PATIENCE).
-"""
-
-_FORBIDDEN, _NOT_FOUND = 403, 404
+_FORBIDDEN = 403
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What one scope contains: the targets that its groups' tags make, all its groups, and the problems found there.
-
-    `unknown` is why the scope can't be listed, although it may contain targets. `to_be_mended` are the groups whose
-    tags are invalid. `complete`: a group that is not among `groups` does not exist. `refused_since` is when (monotonic)
-    the list began to be refused.
-    """
-
-    targets: tuple[Target, ...] = ()
-    groups: dict[TargetId, Listed] = field(default_factory=dict)
-    problems: tuple[str, ...] = ()
-    unknown: RemoteError | None = None
-    to_be_mended: tuple[Target, ...] = ()
-    complete: bool = True
-    refused_since: float | None = None
 
 
 class Catalogue:
@@ -101,21 +77,21 @@ class Catalogue:
         """The same by the list as it is, however old."""
         images = {target: group.images for target, group in self.listed().items()}
         # A group with invalid tags receives its pushes all the same: they wait until somebody corrects the tags.
-        to_be_mended = [
-            target for listing in self._listed() for target in listing.to_be_mended
-        ]
+        to_be_mended: list[Target] = []
+        for listing in self._listed():
+            to_be_mended += listing.to_be_mended
         return find_targets(image.name, merge(self.all(), to_be_mended), images)
 
     def listed(self) -> dict[TargetId, Listed]:
         """The groups of the last list."""
-        return {
-            target: group
-            for listing in self._listed()
-            for target, group in listing.groups.items()
-        }
+        groups: dict[TargetId, Listed] = {}
+        for listing in self._listed():
+            groups |= listing.groups
+        return groups
 
     def is_gone(self, target: TargetId) -> bool:
         """Is this group missing from the last list of every scope that covers it? Incomplete lists prove nothing."""
+        # Taken once: another thread may put a newer dictionary in its place.
         listings = self._listings
         covering = [
             listings[scope]
@@ -152,16 +128,17 @@ class Catalogue:
 
     def all(self) -> tuple[Target, ...]:
         """Every target that is known now."""
-        discovered = [
-            target for listing in self._listed() for target in listing.targets
-        ]
+        discovered: list[Target] = []
+        for listing in self._listed():
+            discovered += listing.targets
         return merge(self._configured(), discovered)
 
     def problems(self) -> tuple[str, ...]:
         """Why groups are not targets, a sentence each: invalid tags, and scopes that can't be listed."""
-        return tuple(
-            problem for listing in self._listed() for problem in listing.problems
-        )
+        problems: list[str] = []
+        for listing in self._listed():
+            problems += listing.problems
+        return tuple(problems)
 
     def _listed(self) -> list[Listing]:
         """The listings of the present scopes, as far as there are any."""
@@ -178,6 +155,7 @@ class Catalogue:
 
     def _renew(self, good_for: float) -> None:
         """List the groups if the list is older than that, unless another thread does: then wait for that one."""
+        # Read each time: a newer targets file may name other places, whose groups must not be missing for a minute.
         scopes, since = self._scopes(), self._monotonic() - good_for
         if self._is_current(scopes, since):
             return
@@ -185,6 +163,7 @@ class Catalogue:
             # Checked again: another thread may have listed the groups while this one waited.
             if self._is_current(scopes, since):
                 return
+            # The time of the beginning: what happens while the groups are listed may not be in the list.
             begun_at = self._monotonic()
             self._listings = {scope: self._list(scope) for scope in scopes}
             self._listed_at = begun_at
@@ -202,77 +181,18 @@ class Catalogue:
             if scope.group:
                 # Its pushes are received all the same, and wait in its record until it can be looked at.
                 log.debug("group not read", group=str(scope), error=str(error))
-                return Listing(complete=error.status == _NOT_FOUND)
+                return Listing(complete=error.status == NOT_FOUND)
             # A passing error is raised, as the caller comes again and then gets a complete list. But a scope that is
             # gone, or that the worker has no role for, must not hold up all the others.
             is_passing = passes(classify(error)) and error.status != _FORBIDDEN
             if is_passing:
                 raise
             log.warning("groups not listed", scope=str(scope), error=str(error))
-            return self._not_listed(scope, error)
-        return _listing(groups, discover=scope.discover)
+            before = self._listings.get(scope, Listing())
+            return listing_without_list(scope, before, error, self._monotonic())
+        return listing_of(groups, discover=scope.discover)
 
     def _groups(self, scope: Scope) -> list[ContainerGroup]:
         if scope.group:
             return [self._lister.get(scope.group)]
         return list(self._lister.list(scope.subscription, scope.resource_group))
-
-    def _not_listed(self, scope: Scope, error: RemoteError) -> Listing:
-        """The listing to use for a scope that can't be listed."""
-        problems = (f"{scope} can't be listed: {error}",)
-        # Without discovery nothing depends on the list: a target of the file is read on its own.
-        is_gone = error.status == _NOT_FOUND
-        if is_gone or not scope.discover:
-            return Listing(problems=problems, complete=is_gone)
-        before, now = self._listings.get(scope, Listing()), self._monotonic()
-        since = now if before.refused_since is None else before.refused_since
-        if now - since < KEPT:
-            kept = f"{problems[0]}; what was found there before is kept up to date for {how_long_exactly(KEPT)}"
-            return replace(
-                before,
-                problems=(kept,) if before.targets else problems,
-                unknown=error,
-                complete=False,
-                refused_since=since,
-            )
-        if before.targets:
-            lost = [str(target.id) for target in before.targets]
-            log.error(
-                "groups are not kept up to date any more",
-                scope=str(scope),
-                targets=lost,
-                error=str(error),
-            )
-        dropped = (
-            f"{scope} has not been listed for {how_long_exactly(KEPT)}, "
-            f"so its groups are not kept up to date: {error}"
-        )
-        return Listing(
-            problems=(dropped,), unknown=error, complete=False, refused_since=since
-        )
-
-
-def _listing(groups: list[ContainerGroup], *, discover: bool) -> Listing:
-    targets: list[Target] = []
-    problems: list[str] = []
-    to_be_mended: list[Target] = []
-    for group in groups if discover else ():
-        target = target_from_tags(group.id, group.tags)
-        if isinstance(target, Target):
-            targets.append(target)
-        elif isinstance(target, BadTags):
-            problems += [f"{group.id}: {problem}" for problem in target.problems]
-            to_be_mended.append(Target(group.id, everything=AnyTag(), source="tags"))
-    for problem in problems:
-        log.error("resource tags are not a valid policy", problem=problem)
-    return Listing(
-        targets=tuple(targets),
-        groups={group.id: _listed(group) for group in groups},
-        problems=tuple(problems),
-        to_be_mended=tuple(to_be_mended),
-    )
-
-
-def _listed(group: ContainerGroup) -> Listed:
-    is_held = hold_reason(group.tags) is not None
-    return Listed(group.images, held=is_held, in_transition=group.in_transition)

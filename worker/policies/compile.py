@@ -72,10 +72,10 @@ def _compile(pattern: str) -> Any:
         return re2.compile(pattern, options)
     except re2.error as error:
         said = error.args[0].decode(errors="replace")
+        # A pattern that was written for another engine. RE2's own words do not say that it lacks this altogether.
+        is_lacking = _LACKING.search(said)
         lacking = (
-            "; RE2 has neither look-around nor back-references"
-            if _LACKING.search(said)
-            else ""
+            "; RE2 has neither look-around nor back-references" if is_lacking else ""
         )
         raise ValueError(f"RE2 says: {said}{lacking}") from error
 

@@ -73,4 +73,5 @@ def spell_age(age: timedelta) -> str:
 
 def _includes(wanted: str, offered: str) -> bool:
     """An image for linux/arm64/v8 satisfies linux/arm64, but one for linux/arm/v6 does not satisfy linux/arm/v7."""
+    # containerd would run linux/arm/v6 on v7 as well (github.com/containerd/platforms). A policy is taken literally.
     return offered == wanted or offered.startswith(f"{wanted}/")

@@ -21,6 +21,7 @@ class Extract:
     only: str | None = None
 
     def __post_init__(self) -> None:
+        # For its ValueError: a value of this class has a pattern that compiles. The result is cached in compile.
         compile_regex(self.pattern)
 
     def parts(self, tag: str) -> tuple[str | None, ...] | None:

@@ -82,11 +82,8 @@ class ByKey(Ordered):
 
     def prefers(self, running: str | None, first: str, second: str) -> bool | None:
         """As `outranks`; then by the running tag's spelling, where time does not decide."""
-        if (
-            self.extract is None
-            and first != second
-            and self._key(first) == self._key(second)
-        ):
+        is_same_place = first != second and self._key(first) == self._key(second)
+        if self.extract is None and is_same_place:
             return is_closer(running, first, second)
         return self.outranks(first, second)
 
@@ -98,6 +95,7 @@ class ByKey(Ordered):
         parts = self.extract.parts(tag)
         if parts is None:
             return None
+        # Of the first part alone: what the other groups capture may be a word, and is compared as one.
         begins_with_number = _NUMBER.fullmatch(parts[0] or "") is not None
         if self.kind == "number" and not begins_with_number:
             return None

@@ -54,11 +54,9 @@ class LongForm:
         if problem := self._does_not_count(pushed):
             return Skip(problem)
         if isinstance(self.order, AnyTag):
-            return (
-                moved(pushed)
-                if pushed == running
-                else Update(f"{pushed} counts, and the latest push wins")
-            )
+            if pushed == running:
+                return moved(pushed)
+            return Update(f"{pushed} counts, and the latest push wins")
         if self.start and running is not None and not self.places(running):
             return self.order.start(running, pushed)
         return self.order.decide(running, pushed)
@@ -76,10 +74,10 @@ class LongForm:
     def _does_not_count(self, tag: str) -> str | None:
         if self.match and not any(matcher.matches(tag) for matcher in self.match):
             return f"{tag} matches none of {_listed(self.match)}"
-        excluding = next(
-            (matcher for matcher in self.exclude if matcher.matches(tag)), None
-        )
-        return f"{tag} is excluded by {excluding}" if excluding else None
+        for matcher in self.exclude:
+            if matcher.matches(tag):
+                return f"{tag} is excluded by {matcher}"
+        return None
 
     def __str__(self) -> str:
         return f"{{{', '.join(self._parts())}}}"

@@ -58,6 +58,7 @@ def parse_policy(text: str) -> Policy:
 
 def _read(text: str) -> Policy:
     """The policy; raises ValueError with what is wrong with the text."""
+    # A resource tag on Azure may hold any text, and everything below costs in proportion to its length, or more.
     if len(text) > LONGEST_POLICY or not (text.isascii() and text.isprintable()):
         raise ValueError(
             f"tags are printable ASCII, and a policy has at most {LONGEST_POLICY} characters"
@@ -85,6 +86,7 @@ def _read(text: str) -> Policy:
 
 def _read_semver(text: str) -> SemVer:
     """`semver` or `semver:<bound>`, with or without `+pre` at its end."""
+    # At the end of the whole text, since a range may contain several comparators: semver:>=1.4 <2+pre.
     without_pre = text.removesuffix("+pre")
     pre_releases = without_pre != text
     _, colon, bound = without_pre.partition(":")
@@ -96,9 +98,10 @@ def _read_semver(text: str) -> SemVer:
 def _nearest(text: str) -> str | None:
     """A valid spelling near `text`; never one that admits more than the bound after its colon."""
     text = text[:LONGEST_POLICY].strip()
-    return next(
-        (guess for guess in _guesses(text) if guess != text and _is_policy(guess)), None
-    )
+    for guess in _guesses(text):
+        if guess != text and _is_policy(guess):
+            return guess
+    return None
 
 
 def _guesses(text: str) -> Iterator[str]:

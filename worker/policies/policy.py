@@ -12,7 +12,8 @@ from typing import Protocol
 
 from worker.policies.conditions import UNCONDITIONAL, Conditions
 
-# A tag as the OCI distribution specification defines it, plus `+`, which some registries accept for build metadata.
+# A tag as the OCI distribution specification defines it, plus `+`, which some registries accept for build metadata:
+# github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
 
 

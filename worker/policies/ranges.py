@@ -21,8 +21,10 @@ class Range:
     def __contains__(self, version: Version) -> bool:
         """Whether every image that the tag may stand for is inside. 1.9 means any 1.9.x, so it is not in <1.9.5."""
         numbers = significant(version.numbers)
-        if numbers < self.low or (numbers == self.low and version.pre_release):
+        is_before_low = numbers == self.low and bool(version.pre_release)
+        if numbers < self.low or is_before_low:
             return False
+        # 2.0.0-rc.1 comes before 2, but nobody who writes <2 wants it. By its numbers alone it is not below.
         return self.high is None or after(version.numbers) <= self.high
 
 
@@ -43,9 +45,9 @@ def parse_range(text: str) -> Range:
             raise ValueError(
                 f"{comparator!r} is not a comparator such as >=1.4, <2, ^1.4 or ~1.4.2"
             )
-        first, beyond = _bounds(
-            match[1], tuple(int(number) for number in match[2].split("."))
-        )
+        operator, numbers = match.groups()
+        version = tuple(int(number) for number in numbers.split("."))
+        first, beyond = _bounds(operator, version)
         lows.append(significant(first))
         if beyond is not None:
             highs.append(significant(beyond))

@@ -26,7 +26,8 @@ from worker.policies.policy import (
 )
 from worker.policies.ranges import Range, parse_range
 from worker.policies.spelling import is_closer
-from worker.policies.versions import Version, parse_version
+from worker.policies.version_grammar import parse_version
+from worker.policies.versions import Version
 
 Level = Literal["major", "minor", "patch"]
 _FLOATING = frozenset(
@@ -104,6 +105,7 @@ class SemVer(Ordered):
         new, old = self._version(first), self._version(second)
         if new is None or old is None or first == second:
             return None
+        # latest-alpine is followed by 1.4.2-alpine rather than by a 1.5.0 of the plain image.
         if running and self.extract is None and not self.places(running):
             meant = _variants(running)[0]
             if (new.variant == meant) != (old.variant == meant):
@@ -117,9 +119,8 @@ class SemVer(Ordered):
             return None
         text = self.extract.version(tag) if self.extract else tag
         version = parse_version(text) if text else None
-        return (
-            replace(version, text=tag) if version else None
-        )  # messages show the whole tag
+        # Messages show the whole tag, and not what was extracted from it.
+        return replace(version, text=tag) if version else None
 
     def _not_a_version(self, pushed: str) -> Skip:
         if not is_tag(pushed):
@@ -132,7 +133,8 @@ class SemVer(Ordered):
 
     def _why_not(self, new: Version, old: Version) -> str | None:
         """Why `new` may not follow `old`; None if it may. The same tag may."""
-        # The line is compared before the order: neither of two lines is higher, whatever their numbers suggest.
+        # The line is compared before the order: neither of two lines is higher, whatever their numbers suggest. And a
+        # stray is told as that: `higher` would let it pass, and `too far` would not say what is odd about it.
         return (
             self._outside(new)
             or why_not_of_line(new, old, str(self))
@@ -186,15 +188,14 @@ class SemVer(Ordered):
         problem = self._outside(new) or self._pre_release_unasked(new, None)
         if problem:
             return Skip(problem)
-        if (
-            self.extract is None
-            and not self._has_upper_end
-            and new.may_be_a_build(below)
-        ):
+        # Whoever wrote a pattern knows what it captures: it is taken for what it says.
+        is_whole_tag = self.extract is None
+        is_bounded = self._has_upper_end
+        if is_whole_tag and not is_bounded and new.may_be_a_build(below):
             return Skip(
                 f"{new} may be a build or a date: deploy such a number once if it is meant as a version"
             )
-        if self.extract is None and new.variant not in variants:
+        if is_whole_tag and new.variant not in variants:
             return Skip(
                 f"{new} is {spell_variant(new)}, and {why}: deploy a tag of its variant once"
             )
@@ -207,11 +208,9 @@ class SemVer(Ordered):
         return isinstance(self.bound, Range) and self.bound.high is not None
 
     def _with_pre_releases(self) -> str:
-        return (
-            "pre_releases: true"
-            if self.named
-            else str(replace(self, pre_releases=True))
-        )
+        if self.named:  # the long form
+            return "pre_releases: true"
+        return str(replace(self, pre_releases=True))
 
     def __str__(self) -> str:
         if self.named:

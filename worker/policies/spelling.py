@@ -1,4 +1,7 @@
-"""How tags are spelt, which decides between two that are equal in a policy's order."""
+"""How tags are spelt, which decides between two that are equal in a policy's order.
+
+A registry lists tags in an order of its own. Without a rule for equal ones, two workers could choose differently.
+"""
 
 from __future__ import annotations
 

@@ -15,9 +15,8 @@ import yaml
 
 LONGEST_FILE = 1024 * 1024
 """Characters of a targets file."""
-_MOST_NODES = (
-    200_000  # with aliases expanded: a few of them can stand for billions of nodes
-)
+# With aliases expanded: a few of them can stand for billions of nodes.
+_MOST_NODES = 200_000
 _DEEPEST = 20
 _PLAIN_TAGS = frozenset(
     f"tag:yaml.org,2002:{name}"
@@ -50,9 +49,8 @@ class Problem:
 
     def __str__(self) -> str:
         hint = f"; did you mean `{self.nearest}`?" if self.nearest else ""
-        return (
-            f"{self.where}: {self.what}{hint}" if self.where else f"{self.what}{hint}"
-        )
+        where = f"{self.where}: " if self.where else ""
+        return f"{where}{self.what}{hint}"
 
 
 class TargetsError(ValueError):
@@ -99,6 +97,7 @@ def read_yaml(text: str) -> Document:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         said = " ".join(part for part in (error.context, error.problem) if part)
+        # PyYAML says no more than that '\t' cannot start any token.
         if "'\\t'" in said:
             said += "; indent with spaces"
         document.problems.append(Problem(line, "", f"not YAML: {said}"))
@@ -106,16 +105,10 @@ def read_yaml(text: str) -> Document:
         document.problems.append(Problem(None, "", str(error)))
     except RecursionError:
         document.problems.append(Problem(None, "", "nested too deeply"))
-    except (
-        yaml.YAMLError,
-        ValueError,
-        OverflowError,
-    ):  # PyYAML leaks errors: chr() fails on "\\UFFFFFFFF"
-        document.problems.append(
-            Problem(
-                None, "", "not YAML: it contains a character that YAML does not allow"
-            )
-        )
+    # PyYAML leaks errors of other kinds: chr() fails on "\\UFFFFFFFF".
+    except (yaml.YAMLError, ValueError, OverflowError):
+        what = "not YAML: it contains a character that YAML does not allow"
+        document.problems.append(Problem(None, "", what))
     return document
 
 
@@ -187,8 +180,6 @@ def spell(path: Path) -> str:
 def _spell_part(part: str | int) -> str:
     if isinstance(part, int):
         return f"[{part}]"
-    return (
-        f".{part}"
-        if re.fullmatch(r"[\w<-]+", part, re.ASCII)
-        else f"[{json.dumps(part[:80])}]"
-    )
+    # `<<` is a merge key, which this file's reader does not merge: it is told as any unknown key.
+    is_plain = re.fullmatch(r"[\w<-]+", part, re.ASCII)
+    return f".{part}" if is_plain else f"[{json.dumps(part[:80])}]"

@@ -1,128 +1,32 @@
-"""The model of the targets file, from which its JSON Schema is made. Every text in it is checked on its own."""
+"""The model of the targets file, from which its JSON Schema is made, and the rules that join several keys of it."""
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    ValidationInfo,
-    WithJsonSchema,
-    field_validator,
-    model_validator,
-)
-from pydantic import Strict as Strictly
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from shared.image import ImageReference, InvalidImage, check_registry
 from shared.message import Segment
 from shared.settings import is_local
-from worker.groups import secret_paths
 from worker.targets.notify_model import AnyRecipient
 from worker.targets.policy_model import AnyPolicy
-from worker.targets.registry_keys import (
-    check_registry_key,
-    host_of,
-    nearest_host,
-    nearest_key,
-)
+from worker.targets.registry_keys import host_of
 from worker.targets.sources import SourceText
-from worker.targets.strict import Strict
-from worker.targets.strict import mistake as _mistake
-
-
-def _check_image(text: str) -> str:
-    try:
-        image = ImageReference.parse(text)
-    except InvalidImage as error:
-        in_lower_case = text.lower()  # which is most often all that it takes
-        raise _mistake(
-            str(error), in_lower_case if _is_image(in_lower_case) else None
-        ) from None
-    if image.tag or image.digest:
-        raise _mistake(
-            "name the repository alone: the policy chooses the tag", image.name
-        )
-    return text
-
-
-def _is_image(text: str) -> bool:
-    try:
-        ImageReference.parse(text)
-    except InvalidImage:
-        return False
-    return True
-
-
-def _check_registry_key(text: str) -> str:
-    try:
-        return check_registry_key(text)
-    except InvalidImage as error:
-        raise _mistake(str(error), nearest_key(text)) from None
-
-
-def _check_host(text: str) -> str:
-    try:
-        return check_registry(text)
-    except InvalidImage as error:
-        raise _mistake(str(error), nearest_host(text)) from None
-
-
-def _check_container(text: str) -> str:
-    if not re.fullmatch(secret_paths.CONTAINER, text) or len(text) > 63:
-        nearest = text.lower().replace("_", "-")
-        what = f"{text[:80]!r} can't be a container: lower-case letters, digits and -, at most 63"
-        raise _mistake(
-            what, nearest if re.fullmatch(secret_paths.CONTAINER, nearest) else None
-        )
-    return text
-
-
-def _check_secret_path(text: str) -> str:
-    if not re.fullmatch(secret_paths.PATTERN, text):
-        raise _mistake(
-            f"not the path of a secret: {secret_paths.FORMS}",
-            secret_paths.nearest_path(text),
-        )
-    return text
-
-
-def _schema(**keywords: Any) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", **keywords})
-
-
-ImageText = Annotated[
-    str,
-    AfterValidator(_check_image),
-    _schema(examples=["acme/shop-worker", "ghcr.io/acme/shop"]),
-]
-# Scalars of the file are read as texts. Data that a YAML library has loaded already contains booleans.
-Switch = Annotated[
-    bool,
-    BeforeValidator(lambda text: {"true": True, "false": False}.get(str(text), text)),
-    Strictly(),
-    WithJsonSchema({"enum": [True, False, "true", "false"]}),
-]
-RegistryKeyText = Annotated[
-    str, AfterValidator(_check_registry_key), _schema(pattern=r"^[^/\s]+(/[^/\s]+)*$")
-]
-HostText = Annotated[str, AfterValidator(_check_host), _schema(pattern=r"^[^/\s]+$")]
-ContainerText = Annotated[
-    str,
-    AfterValidator(_check_container),
-    _schema(pattern=f"^{secret_paths.CONTAINER}$"),
-]
-SecretPathText = Annotated[
-    str, AfterValidator(_check_secret_path), _schema(pattern=secret_paths.PATTERN)
-]
+from worker.targets.strict import Strict, mistake
+from worker.targets.texts import (
+    ContainerText,
+    HostText,
+    ImageText,
+    RegistryKeyText,
+    SecretPathText,
+    Switch,
+)
 
 
 def _needs_default(value: object, info: ValidationInfo) -> object:
     """A missing subscription: an error unless the validation's context has a default."""
     if value is None and not (info.context or {}).get("default_subscription"):
-        raise _mistake("missing; set it here or in AZURE_SUBSCRIPTION_ID")
+        raise mistake("missing; set it here or in AZURE_SUBSCRIPTION_ID")
     return value
 
 
@@ -208,9 +112,9 @@ class RegistryModel(Strict):
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         if (self.username is None) != (self.password is None):
-            raise _mistake("username and password must be given together")
+            raise mistake("username and password must be given together")
         if self.identity and self.username is not None:
-            raise _mistake(
+            raise mistake(
                 "identity replaces username and password: give one or the other"
             )
         return self
@@ -242,15 +146,12 @@ class TargetsModel(Strict):
         for key, registry in value.items():
             host, slash, _ = key.partition("/")
             if slash and registry.scheme:
-                raise _mistake(
+                raise mistake(
                     f"the scheme of {key} is that of the whole host: write it under {host}"
                 )
-            if (
-                registry.identity
-                and registry.scheme == "http"
-                and not is_local(host_of(host))
-            ):
-                raise _mistake(
+            is_unencrypted = registry.scheme == "http" and not is_local(host_of(host))
+            if registry.identity and is_unencrypted:
+                raise mistake(
                     f"{key}: identity needs https, as a token would cross the network unencrypted"
                 )
         return value
@@ -260,7 +161,7 @@ class TargetsModel(Strict):
     def _says_where(cls, value: DiscoverModel | None) -> DiscoverModel:
         """Only written keys are validated: `discover:` without a value could mean everything or nothing."""
         if value is None:
-            raise _mistake(
+            raise mistake(
                 "empty: name resource_groups, or write {} for the whole subscription"
             )
         return value

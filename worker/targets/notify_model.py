@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from typing import Annotated
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, WithJsonSchema
+from pydantic import AfterValidator, Field, Tag
 
-from worker.targets.policy_model import LONG, SHORT
+from worker.targets.kinds import LONG, SHORT, one_of, short_or_long, text_schema
 from worker.targets.recipients import OUTCOMES, TOLD, Recipient
 from worker.targets.sources import SourceText
 from worker.targets.strict import Strict, mistake
 
+# What a name may not contain, rather than \w for what it may: to a JSON Schema \w is ASCII, and editors would mark the
+# letters of other alphabets, which Azure allows in the names of resource groups.
 _GROUPS = r"^[^/\\\s]+/[^/\\\s]+$"
-
-
-def _check_outcome(text: str) -> str:
-    if text not in OUTCOMES:
-        near = get_close_matches(text.lower(), OUTCOMES, 1)
-        raise mistake(
-            f"{text[:80]!r} is not an outcome: {', '.join(OUTCOMES)}",
-            near[0] if near else None,
-        )
-    return text
 
 
 def _check_groups(text: str) -> str:
     if re.fullmatch(_GROUPS, text):
         return text
+    # A name alone is most likely a resource group's.
     nearest = f"{text}/*" if text.strip("*") else "*/*"
     what = f"{text[:80]!r} does not name groups: write resource group/container group, where * and ? stand for any"
     raise mistake(what, nearest if re.fullmatch(_GROUPS, nearest) else None)
@@ -36,15 +28,13 @@ def _check_groups(text: str) -> str:
 
 OutcomeText = Annotated[
     str,
-    AfterValidator(_check_outcome),
-    WithJsonSchema({"type": "string", "enum": list(OUTCOMES)}),
+    one_of(OUTCOMES, "an outcome"),
+    text_schema(enum=list(OUTCOMES)),
 ]
 GroupsText = Annotated[
     str,
     AfterValidator(_check_groups),
-    WithJsonSchema(
-        {"type": "string", "pattern": _GROUPS, "examples": ["web/*", "web/shop"]}
-    ),
+    text_schema(pattern=_GROUPS, examples=["web/*", "web/shop"]),
 ]
 
 
@@ -64,13 +54,9 @@ class RecipientModel(Strict):
     )
 
 
-def _form(value: object) -> str:
-    return LONG if isinstance(value, dict | RecipientModel) else SHORT
-
-
 AnyRecipient = Annotated[
     Annotated[SourceText, Tag(SHORT)] | Annotated[RecipientModel, Tag(LONG)],
-    Discriminator(_form),
+    short_or_long(RecipientModel),
 ]
 
 
@@ -78,6 +64,5 @@ def build_recipient(model: str | RecipientModel) -> Recipient:
     """The recipient that a valid model stands for."""
     if isinstance(model, str):
         return Recipient(model)
-    return Recipient(
-        model.url, frozenset(model.on) if model.on else TOLD, tuple(model.groups or ())
-    )
+    on = frozenset(model.on) if model.on else TOLD
+    return Recipient(model.url, on, tuple(model.groups or ()))

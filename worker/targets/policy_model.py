@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import (
     AfterValidator,
-    Discriminator,
     Field,
     Tag,
     ValidationInfo,
@@ -22,9 +20,8 @@ from worker.policies.longform import ORDERS, LongForm, order_of
 from worker.policies.parse import InvalidPolicy, Policy, parse_policy
 from worker.policies.patterns import parse_matcher
 from worker.policies.semver import LEVELS, parse_bound
+from worker.targets.kinds import LONG, SHORT, one_of, short_or_long, text_schema
 from worker.targets.strict import Strict, mistake
-
-SHORT, LONG = "short form", "long form"
 
 
 def _check_policy(text: str) -> str:
@@ -61,30 +58,16 @@ def _check_matcher(text: str) -> str:
     return text
 
 
-def _check_order(text: str) -> str:
-    if text not in ORDERS:
-        near = get_close_matches(text.lower(), ORDERS, 1)
-        raise mistake(
-            f"{text[:80]!r} is not an order: {', '.join(ORDERS)}",
-            near[0] if near else None,
-        )
-    return text
-
-
 def _check_yes_or_no(text: str) -> str:
     if text.lower() not in ("true", "false"):
         raise mistake("must be true or false")
     return text.lower()
 
 
-def _schema(**keywords: Any) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", **keywords})
-
-
 PolicyText = Annotated[
     str,
     AfterValidator(_check_policy),
-    _schema(
+    text_schema(
         pattern=r"^(any|same-tag|semver(\+pre)?|semver:(major|minor|patch)(\+pre)?|semver:[<>=^~].*|glob:.+|regex:.+)$",
         examples=[
             "any",
@@ -99,24 +82,24 @@ PolicyText = Annotated[
 MatcherText = Annotated[
     str,
     AfterValidator(_check_matcher),
-    _schema(examples=["glob:1.*", r"regex:^v\d", "1.5.3"]),
+    text_schema(examples=["glob:1.*", r"regex:^v\d", "1.5.3"]),
 ]
-OrderText = Annotated[str, AfterValidator(_check_order), _schema(enum=list(ORDERS))]
+OrderText = Annotated[str, one_of(ORDERS, "an order"), text_schema(enum=list(ORDERS))]
 BoundText = Annotated[
-    str, _checked_by(parse_bound), _schema(examples=[*LEVELS, ">=1.4 <2"])
+    str, _checked_by(parse_bound), text_schema(examples=[*LEVELS, ">=1.4 <2"])
 ]
 ExtractText = Annotated[
-    str, _checked_by(Extract), _schema(examples=[r"(\d+)\.(\d+)-r(\d+)"])
+    str, _checked_by(Extract), text_schema(examples=[r"(\d+)\.(\d+)-r(\d+)"])
 ]
 PlatformText = Annotated[
     str,
     _checked_by(parse_platform),
-    _schema(examples=["linux/amd64", "linux/arm64/v8"]),
+    text_schema(examples=["linux/amd64", "linux/arm64/v8"]),
 ]
 AgeText = Annotated[
     str,
     _checked_by(parse_age),
-    _schema(pattern="^([0-9]+[dhms])+$", examples=["30m", "2h", "1d"]),
+    text_schema(pattern="^([0-9]+[dhms])+$", examples=["30m", "2h", "1d"]),
 ]
 # The file is read as texts, but editors read YAML's booleans: the schema allows both.
 YesOrNo = Annotated[
@@ -168,13 +151,12 @@ class PolicyModel(Strict):
         description="Whether a running tag without a place in the order is replaced by the best tag.",
     )
 
+    # `order` is the first field, since pydantic validates in this order and shows a validator only what came before.
     @field_validator("within", "extract", "pre_releases", "start")
     @classmethod
     def _fits_the_order(cls, value: str, info: ValidationInfo) -> str:
         """These keys have no effect under some orders; whoever writes one there meant something else."""
-        order = info.data.get(
-            "order"
-        )  # None: the order itself is invalid, which is reported already
+        order = info.data.get("order")  # None: it is invalid, which is reported already
         only_semver = info.field_name in ("within", "pre_releases")
         # A written "false" changes nothing under any order, so it is no mistake.
         if value != "false" and order == "pushed":
@@ -185,13 +167,9 @@ class PolicyModel(Strict):
         return value
 
 
-def _form(value: object) -> str:
-    return LONG if isinstance(value, dict | PolicyModel) else SHORT
-
-
 AnyPolicy = Annotated[
     Annotated[PolicyText, Tag(SHORT)] | Annotated[PolicyModel, Tag(LONG)],
-    Discriminator(_form),
+    short_or_long(PolicyModel),
 ]
 
 
@@ -199,17 +177,14 @@ def build_policy(model: str | PolicyModel) -> Policy:
     """The policy that a valid model stands for."""
     if isinstance(model, str):
         return parse_policy(model)
+    bound = parse_bound(model.within) if model.within else None
+    extract = Extract(model.extract) if model.extract else None
+    pre_releases = model.pre_releases == "true"
+    min_age = parse_age(model.min_age) if model.min_age else None
     return LongForm(
-        order=order_of(
-            model.order,
-            parse_bound(model.within) if model.within else None,
-            Extract(model.extract) if model.extract else None,
-            pre_releases=model.pre_releases == "true",
-        ),
+        order=order_of(model.order, bound, extract, pre_releases=pre_releases),
         match=tuple(parse_matcher(text) for text in model.match or ()),
         exclude=tuple(parse_matcher(text) for text in model.exclude),
         start=model.start == "true",
-        conditions=Conditions(
-            model.platform, parse_age(model.min_age) if model.min_age else None
-        ),
+        conditions=Conditions(model.platform, min_age),
     )

@@ -30,10 +30,12 @@ class Recipient:
 
     def wants(self, outcome: str, group: str) -> bool:
         """Is this recipient told of such an outcome? `group` is `resource group/container group`, empty if none."""
-        return outcome in self.on and (
-            not self.groups
-            or any(_pattern(glob).fullmatch(group) for glob in self.groups)
-        )
+        if outcome not in self.on:
+            return False
+        # A push that no target runs is of no group, so only a recipient without `groups` is told of it.
+        if not self.groups:
+            return True
+        return any(_pattern(glob).fullmatch(group) for glob in self.groups)
 
 
 @cache

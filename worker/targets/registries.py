@@ -41,9 +41,8 @@ def entry_for(
     the identity.
     """
     entry = RegistryEntry()
-    for key in sorted(
-        (key for key in entries if _covers(key, image)), key=len, reverse=True
-    ):
+    covering = [key for key in entries if _covers(key, image)]
+    for key in sorted(covering, key=len, reverse=True):
         shorter = entries[key]
         # The longer path decides on all three together: a user name must not be sent with the password of another
         # entry, and login and identity exclude each other.
@@ -72,6 +71,6 @@ def is_azure_registry(registry: str) -> bool:
 
 
 def _covers(key: str, image: ImageReference) -> bool:
-    return (
-        key == image.registry or image.name == key or image.name.startswith(f"{key}/")
-    )
+    # With the slash: ghcr.io/acme is no beginning of ghcr.io/acme-labs/shop.
+    is_below = image.name.startswith(f"{key}/")
+    return key == image.registry or image.name == key or is_below

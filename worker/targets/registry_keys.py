@@ -33,13 +33,11 @@ def host_of(registry: str) -> str:
 
 def nearest_key(text: str) -> str | None:
     """What was probably meant by an invalid key: the same without a scheme, the API's path and wildcards."""
+    # https://index.docker.io/v1/ is how Docker's own configuration file names Docker Hub.
     bare = re.sub(r"^https?://|(?:/v[12])?(?:/\*{0,2})?$", "", text)
-    for guess in (
-        bare,
-        bare.lower(),
-        f"docker.io/{bare.lower()}",
-        nearest_host(text) or "",
-    ):
+    in_lower_case = bare.lower()
+    on_docker_hub = f"docker.io/{in_lower_case}"
+    for guess in (bare, in_lower_case, on_docker_hub, nearest_host(text) or ""):
         if guess != text and _is_key(guess):
             return guess
     return None

@@ -6,8 +6,9 @@ import re
 from difflib import get_close_matches
 from typing import Annotated
 
-from pydantic import AfterValidator, WithJsonSchema
+from pydantic import AfterValidator
 
+from worker.targets.kinds import text_schema
 from worker.targets.strict import mistake
 
 _SOURCE = (
@@ -37,7 +38,5 @@ def _check_source(text: str) -> str:
 SourceText = Annotated[
     str,
     AfterValidator(_check_source),
-    WithJsonSchema(
-        {"type": "string", "pattern": _SOURCE, "examples": list(_FORMS.values())}
-    ),
+    text_schema(pattern=_SOURCE, examples=list(_FORMS.values())),
 ]

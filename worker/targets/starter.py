@@ -22,10 +22,11 @@ def starter(groups: Sequence[ContainerGroup], default_subscription: str | None) 
     """The text of a targets file with every one of these groups."""
     if not groups:
         return "# No container group was found.\ntargets: []\n"
-    ordered = sorted(groups, key=lambda group: group.id.key)
-    return _HEAD + "".join(
-        line + "\n" for group in ordered for line in _lines(group, default_subscription)
-    )
+    lines: list[str] = []
+    for group in sorted(groups, key=lambda group: group.id.key):
+        lines += _lines(group, default_subscription)
+    # Not yaml.dump, which can't write comments.
+    return _HEAD + "".join(f"{line}\n" for line in lines)
 
 
 def _lines(group: ContainerGroup, default_subscription: str | None) -> Iterator[str]:
@@ -56,11 +57,10 @@ def _policy(image: str) -> str:
 def _source(path: str) -> str:
     """Where the secret may be: a file for the content of a volume, else a variable named after it."""
     if path.startswith("volume/") or path.endswith("protectedSettings"):
-        return f"file:/run/secrets/{re.sub(r'[^A-Za-z0-9.-]+', '-', path.removeprefix('volume/')).strip('-.')}"
-    name = (
-        re.sub(r"[^A-Za-z0-9]+", "_", path.partition("/")[2] or path).strip("_").upper()
-    )
-    return f"env:{name}"
+        name = re.sub(r"[^A-Za-z0-9.-]+", "-", path.removeprefix("volume/"))
+        return f"file:/run/secrets/{name.strip('-.')}"
+    name = re.sub(r"[^A-Za-z0-9]+", "_", path.partition("/")[2] or path)
+    return f"env:{name.strip('_').upper()}"
 
 
 def _text(text: str) -> str:
@@ -72,4 +72,5 @@ def _text(text: str) -> str:
 
 
 def _comment(text: str) -> str:
+    # A line break in what Azure says would end the comment, and the rest would be YAML.
     return "".join(character for character in text if character.isprintable())

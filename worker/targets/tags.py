@@ -96,9 +96,8 @@ def hold_reason(tags: Mapping[str, str] | None) -> str | None:
 
 def _explain(unknown: str) -> str:
     # Without the prefix, which all of them share and which would make every tag look alike.
-    near = get_close_matches(
-        unknown.removeprefix(PREFIX), ("policy", "hold", "fleet"), 1
-    )
+    bare = unknown.removeprefix(PREFIX)
+    near = get_close_matches(bare, ("policy", "hold", "fleet"), 1)
     if near:
         hint = f"did you mean {PREFIX}{near[0]}?"
     else:

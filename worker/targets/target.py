@@ -71,9 +71,9 @@ def _concerns(target: Target, push_name: str, images: Mapping[str, str] | None) 
     if is_named:
         return True
     if images is None:
-        return target.everything is not None or any(
-            rule.image is None for rule in rules
-        )
+        # What it runs is not known, so any repository may be followed by a rule that names none.
+        names_all = all(rule.image is not None for rule in rules)
+        return target.everything is not None or not names_all
     return any(
         _follows(target, container, image, push_name)
         for container, image in images.items()
