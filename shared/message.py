@@ -211,11 +211,8 @@ def decode(text: str, inserted_at: datetime | None = None) -> UpdateMessage | Lo
         )
     raw = from_base64(text)
     try:
-        message = (
-            Look.model_validate_json(raw)
-            if _is_look(raw)
-            else UpdateMessage.model_validate_json(raw)
-        )
+        schema = Look if _is_look(raw) else UpdateMessage
+        message = schema.model_validate_json(raw)
     except ValidationError as error:
         raise Undecodable(explained(error)) from error
     if inserted_at and isinstance(message, UpdateMessage):

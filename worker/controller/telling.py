@@ -94,11 +94,9 @@ class Telling:
 
     def _address(self, target: TargetId, address: AddressChange) -> None:
         ADDRESS_CHANGES.inc()
-        context = (
-            context_of(address.message, target)
-            if address.message
-            else {"target": str(target)}
-        )
+        context = {"target": str(target)}
+        if address.message:
+            context = context_of(address.message, target)
         with structlog.contextvars.bound_contextvars(**context):
             log.error(
                 "THE ADDRESS OF THE GROUP CHANGED",

@@ -150,12 +150,9 @@ class Registry:
         # UnicodeError: a label of the host's name is longer than IDNA allows.
         except (httpx.TransportError, TimeoutError, UnicodeError) as error:
             self._pauses.after_silence(place)
-            late = isinstance(error, TimeoutError)
-            why = (
-                f"unreachable (no answer within {seconds:g} s)"
-                if late
-                else why_unreachable(error)
-            )
+            why = why_unreachable(error)
+            if isinstance(error, TimeoutError):
+                why = f"unreachable (no answer within {seconds:g} s)"
             raise RemoteError(SERVICE, None, "Unreachable", why) from error
 
     def _look_up(
