@@ -79,6 +79,7 @@ def variable(name: str, default: Any = ..., **constraints: Any) -> Any:
 class Settings(TracingSettings):
     """What both programs need: the queue, the credential, the cloud and the logs' format."""
 
+    # An invalid value may be a secret, so no error quotes one.
     model_config = ConfigDict(
         frozen=True,
         extra="ignore",

@@ -193,6 +193,7 @@ class Registry:
         try:
             answer = self._asking.ask("HEAD", image, place, "manifests", deadline)
         except RemoteError as error:
+            # A GET would be refused in the same way, and count against the limit once more.
             if error.status is None or error.status in _HEAD_IS_FINAL:
                 raise
             return None
