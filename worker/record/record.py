@@ -14,6 +14,7 @@ from pydantic import Field
 
 from shared.message import TargetId, UpdateMessage
 from worker.record.container import Candidate, ContainerRecord, FailedPush, Good
+from worker.record.folding import folded
 from worker.record.values import (
     DEAD,
     AddressChange,
@@ -174,7 +175,7 @@ class Record(Value):
         )
         return self.but(
             outbox=(*self.outbox, ending),
-            outcomes=_folded(outcome, self.outcomes)[:OUTCOMES_KEPT],
+            outcomes=folded(outcome, self.outcomes)[:OUTCOMES_KEPT],
             # A push that was redriven may end a second time. Its id moves to the front then.
             ended=(message.id, *(other for other in self.ended if other != message.id))[
                 :ENDED_KEPT
@@ -276,19 +277,6 @@ def cut(detail: str) -> str:
     if len(detail) <= LONGEST_DETAIL:
         return detail
     return f"{detail[: LONGEST_DETAIL - len(_CUT)]}{_CUT}"
-
-
-def _folded(outcome: Outcome, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
-    """The history with one more outcome. Of several superseded pushes in a row, the newest stands for all."""
-    # Without this, a burst of pushes would drive everything else out of the history.
-    if outcomes and _may_be_folded(outcome, outcomes[0]):
-        return (outcome.but(count=outcomes[0].count + outcome.count), *outcomes[1:])
-    return (outcome, *outcomes)
-
-
-def _may_be_folded(outcome: Outcome, before: Outcome) -> bool:
-    both_superseded = outcome.result == before.result == "superseded"
-    return both_superseded and outcome.containers == before.containers
 
 
 def is_dead(result: Result) -> bool:
