@@ -95,8 +95,8 @@ def create_app(
 
 def _webhooks(receiver: Receiver, max_body: int) -> Blueprint:
     routes = Blueprint("webhooks", __name__)
-    # A `path`, because a token may contain slashes.
     path = f"{WEBHOOKS}<any({','.join(receiver.senders)}):sender>"
+    # Of the converter `path`, because a token may contain slashes.
     path_with_token = f"{path}/<path:token>"
 
     # Flask would answer OPTIONS for each of these routes itself, before `consent` is asked.

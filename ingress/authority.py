@@ -16,6 +16,7 @@ from typing import Literal
 from ingress.authentication import Bearer, Hmac, Oidc, Scheme, Secrets, UrlToken
 from ingress.delivery import Delivery
 from shared.errors import RemoteError
+from shared.globs import glob_pattern
 from shared.image import check_registry
 from shared.push import Push
 
@@ -46,12 +47,7 @@ class ImageGlob:
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        # Not fnmatch, whose `*` crosses slashes: docker.io/acme/* would then cover docker.io/acme/team-b/shop.
-        parts = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
-        pieces = re.split(r"(\*\*|\*|\?)", self.text)
-        return re.compile(
-            "".join(parts.get(piece) or re.escape(piece) for piece in pieces)
-        )
+        return glob_pattern(self.text)
 
     def matches(self, name: str) -> bool:
         """Whether it matches the whole name."""
@@ -188,15 +184,7 @@ def authorities_of(
     named = set[bytes]()
     for entry in limited:
         named.update(entry.secrets)
-    by_file = tuple(
-        Authority(
-            tokens=() if entry.own_proof_only else entry.secrets,
-            keys=entry.secrets,
-            accepts=accepts,
-            images=entry.images,
-        )
-        for entry in limited
-    )
+    by_file = [_authority_of(entry, accepts) for entry in limited]
     # The tokens that all senders share are not enough for a sender that must prove itself.
     own_proof_only = any(entry.own_proof_only for entry in limited)
     other_tokens = tuple(token for token in tokens if token not in named)
@@ -208,3 +196,13 @@ def authorities_of(
         accepts=needs_keys if limited else accepts,
     )
     return (*by_file, by_settings)
+
+
+def _authority_of(entry: LimitedSecrets, accepts: tuple[Scheme, ...]) -> Authority:
+    """What the secrets of one entry of the receivers file may do: as tokens, unless the sender must prove itself."""
+    return Authority(
+        tokens=() if entry.own_proof_only else entry.secrets,
+        keys=entry.secrets,
+        accepts=accepts,
+        images=entry.images,
+    )

@@ -46,6 +46,20 @@ def push_of_tag(
         return Ignored(
             "a signature, attestation or other artifact that belongs to an image"
         )
+    try:
+        return Push.of(
+            sender,
+            ImageReference(_host(registry), repository, tag, digest),
+            pushed_at=pushed_at,
+            pusher=pusher[:_MAX_PUSHER] if pusher else None,
+        )
+    except ValidationError as error:
+        problems = [_explain(detail["loc"], detail["msg"]) for detail in error.errors()]
+        raise Malformed("; ".join(problems)) from error
+
+
+def _host(registry: str) -> str:
+    """The registry's host, as an image's name can begin with it; raises Malformed."""
     host = host_of(registry)
     # To every container tool the first part of a name is a host only if it has a dot or a port, or is localhost
     # (github.com/distribution/reference/blob/main/normalize.go, splitDockerDomain). harbor/shop is a repository of
@@ -55,16 +69,7 @@ def push_of_tag(
             f"registry {host[:80]!r} can't be told from a repository in an image's name: configure the registry with "
             "the name that images are pulled by, which has a dot or a port"
         )
-    try:
-        return Push.of(
-            sender,
-            ImageReference(host, repository, tag, digest),
-            pushed_at=pushed_at,
-            pusher=pusher[:_MAX_PUSHER] if pusher else None,
-        )
-    except ValidationError as error:
-        problems = [_explain(detail["loc"], detail["msg"]) for detail in error.errors()]
-        raise Malformed("; ".join(problems)) from error
+    return host
 
 
 def settled(results: Iterable[Push | Ignored]) -> list[Push] | Ignored:

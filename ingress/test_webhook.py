@@ -62,11 +62,9 @@ def test_webhook(
     as_json: bool,
 ) -> None:
     """`aci-hooks test-webhook SENDER`."""
-    import json
     import uuid
 
     from ingress.specimens import Pushed, example_image, specimen
-    from shared.printable import printable, printable_json
 
     known = _known(context.obj)
     pushed = Pushed(
@@ -79,21 +77,30 @@ def test_webhook(
     path, proof_headers, proof = _proof(sender, known, body)
     base = (url or f"http://127.0.0.1:{known.port}").rstrip("/")
     status, answer = _post(f"{base}{path}", {**headers, **proof_headers}, body)
+    image_name = str(pushed.image)
     if as_json:
-        told = {
-            "status": status,
-            "answer": answer,
-            "proof": proof,
-            "image": str(pushed.image),
-        }
-        click.echo(printable_json(json.dumps(told, ensure_ascii=False)))
+        told = {"status": status, "answer": answer, "proof": proof, "image": image_name}
+        _print_json(told)
     else:
-        said = (
-            f"{sender} {pushed.image}, proven by {proof}: {status} {json.dumps(answer)}"
-        )
-        click.echo(printable(said))
+        _print(f"{sender} {image_name}, proven by {proof}: {status}", answer)
     # A 200 is a failure of this test: it says that the push was understood and ignored.
     sys.exit(0 if status == _ACCEPTED else 1)
+
+
+def _print_json(told: dict[str, Any]) -> None:
+    import json
+
+    from shared.printable import printable_json
+
+    click.echo(printable_json(json.dumps(told, ensure_ascii=False)))
+
+
+def _print(said: str, answer: Any) -> None:
+    import json
+
+    from shared.printable import printable
+
+    click.echo(printable(f"{said} {json.dumps(answer)}"))
 
 
 def _known(opening: Opening) -> Known:

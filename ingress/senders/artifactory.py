@@ -46,6 +46,7 @@ def parse(delivery: Delivery, hosts: RegistryHosts = ()) -> Outcome:
             f"the body has no jpd_origin, and ACI_HOOKS_ARTIFACTORY_REGISTRY has no entry for {repository[:80]!r}: set "
             "it to the host that images are pulled from, or set Artifactory's Custom Base URL"
         )
+    # The vendor's examples have it without a prefix. One that has it would otherwise be doubled, and refused.
     sha256 = data["sha256"].optional_text()
     push = push_of_tag(
         delivery.sender,

@@ -1,4 +1,7 @@
-"""`aci-hooks dashboard`: the status page, until SIGTERM. Reads only."""
+"""`aci-hooks dashboard`: the status page, until SIGTERM. Reads only.
+
+The page itself is in worker.dashboard. Here it gets the deployment's adapters, and a host that it may listen on.
+"""
 
 from __future__ import annotations
 

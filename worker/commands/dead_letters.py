@@ -1,4 +1,7 @@
-"""`aci-hooks dead-letters`: list, show, redrive and purge failed messages."""
+"""`aci-hooks dead-letters`: list, show, redrive and purge failed messages.
+
+What happens on the queue is in worker.controller.dead_letters, which letters are meant in worker.commands.letters.
+"""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def hold(
         record, etag = deployment.records.load(target)
         held = hold_record(record, reason, now, by, end)
         changed = held.with_deed(f"held{how_long}: {reason}", by, now)
-        # Without starting the timer, as `release` does: a hold asks for nothing, and the next look finds it.
+        # Unlike `release`, this starts no timer: a hold asks for nothing, and the next look finds it.
         deployment.records.save(changed, etag)
         return record, changed
 

@@ -35,10 +35,13 @@ def find_group(deployment: Deployment, text: str) -> TargetId:
     near_by = set(deployment.records.all()) | {
         target.id for target in deployment.catalogue.all()
     }
-    # With a slash in front, `shop` means no group that is called `workshop`.
+    # Names are compared by their ends, so that one, two or three parts may be given. With a slash in front, `shop`
+    # means no group that is called `workshop`.
     wanted = f"/{text.lower().strip('/')}"
     if wanted.count("/") == _WHOLE and (found := _named(wanted, near_by)):
         return found[0]
+    # Also where a short name fits one group that is known already: another one of that name may be in the list, and the
+    # wrong group would be held.
     listed = _listed(deployment)
     known = near_by | (listed or set())
     found = _named(wanted, known)

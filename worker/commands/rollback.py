@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from worker.commands.hold import until_written, waiting_images
+from worker.commands.hold import Changed, until_written, waiting_images
 from worker.commands.naming import GROUP_HELP, complete_group, find_group
 from worker.commands.output import example, print_json, print_line
 from worker.commands.people import by_option, in_unicode
@@ -17,6 +17,7 @@ from worker.commands.people import by_option, in_unicode
 if TYPE_CHECKING:
     from shared.image import ImageReference
     from shared.message import TargetId
+    from worker.record.overrides import Wish
     from worker.record.record import Record
     from worker.wiring.deployment import Deployment
 
@@ -51,34 +52,14 @@ def rollback(
     as_json: bool,
 ) -> None:
     """`aci-hooks rollback GROUP`."""
-    from worker.controller.timers import change
-    from worker.record.overrides import (
-        NothingToRollBackTo,
-        Wish,
-        roll_back,
-        what_comes_back,
-    )
+    from worker.record.overrides import NothingToRollBackTo, Wish, what_comes_back
 
     wish = Wish(_image(to), in_unicode(reason or "").strip() or None, by)
     deployment: Deployment = context.obj()
     target = find_group(deployment, group)
-    message_id, now = uuid.uuid4().hex, datetime.now(UTC)
-    running = _running(deployment, target)
-
-    # May be called again with a newer record. The id and the time stay, so that what was done is one deed.
-    def went_back(record: Record) -> Record:
-        changed = roll_back(record, message_id, now, running, wish)
-        # The group is on its way back already.
-        if changed == record:
-            return record
-        images = ", ".join(what_comes_back(changed))
-        why = f": {wish.reason}" if wish.reason else ""
-        return changed.with_deed(f"rolled back to {images}{why}", by, now)
-
+    message_id = uuid.uuid4().hex
     try:
-        before, record = until_written(
-            lambda: change(deployment.ports, target, went_back)
-        )
+        before, record = _roll_back(deployment, target, message_id, wish)
     except NothingToRollBackTo as error:
         raise click.ClickException(str(error)) from error
     images = what_comes_back(record)
@@ -88,6 +69,28 @@ def rollback(
         print_json({"id": message_id, "target": target.model_dump(), **told})
     else:
         _print(f"{target} goes back to {', '.join(images)}", group, dropped)
+
+
+def _roll_back(
+    deployment: Deployment, target: TargetId, message_id: str, wish: Wish
+) -> Changed:
+    """Pin the earlier images in the record, and have the group looked at. Raises NothingToRollBackTo."""
+    from worker.controller.timers import change
+    from worker.record.overrides import roll_back, what_comes_back
+
+    now, running = datetime.now(UTC), _running(deployment, target)
+
+    # May be called again with a newer record. The id and the time stay, so that what was done is one deed.
+    def went_back(record: Record) -> Record:
+        changed = roll_back(record, message_id, now, running, wish)
+        # The group is on its way back already.
+        if changed == record:
+            return record
+        images = ", ".join(what_comes_back(changed))
+        why = f": {wish.reason}" if wish.reason else ""
+        return changed.with_deed(f"rolled back to {images}{why}", wish.by, now)
+
+    return until_written(lambda: change(deployment.ports, target, went_back))
 
 
 def _print(what: str, group: str, dropped: list[str]) -> None:

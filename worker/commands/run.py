@@ -1,4 +1,8 @@
-"""`aci-hooks run`: work until SIGTERM."""
+"""`aci-hooks run`: work until SIGTERM.
+
+The work is in worker.controller.loop. This command starts what surrounds it (signals, traces, metrics, the threads for
+patrol and sweep), and sees to it that the process is over in time, whatever hangs.
+"""
 
 from __future__ import annotations
 

@@ -69,8 +69,7 @@ def _with_a_bar(
 
     out = Console(stderr=True)
     # A terminal that can't go back in a line (TERM=dumb) would show a bar a step.
-    yield from (
-        looks
-        if out.is_dumb_terminal
-        else track(looks, doing, console=out, transient=True)
-    )
+    if out.is_dumb_terminal:
+        yield from looks
+    else:
+        yield from track(looks, doing, console=out, transient=True)

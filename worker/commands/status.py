@@ -91,7 +91,8 @@ def _status(deployment: Deployment, target: TargetId) -> Status:
     from worker.core.status import status_of
 
     record = group = None
-    # The record and the group come from different systems. One that can't be read must not hide what the other says.
+    # The record and the group come from different systems. One that can't be read must not hide what the other says: it
+    # is in an outage of one of them that somebody looks here.
     problems = []
     try:
         record = deployment.records.load(target)[0]

@@ -1,4 +1,7 @@
-"""`aci-hooks sweep`: compare every target with its registry once."""
+"""`aci-hooks sweep`: compare every target with its registry once.
+
+The same as a running worker does now and then (ACI_HOOKS_SWEEP_INTERVAL), for whoever does not want to wait for it.
+"""
 
 from __future__ import annotations
 

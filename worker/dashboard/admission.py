@@ -1,4 +1,4 @@
-"""Who may look at the status page. Pure."""
+"""Who may look at the status page: with tokens whoever has one, without any this machine alone. Pure."""
 
 from __future__ import annotations
 

@@ -43,10 +43,7 @@ def create_app(reader: Reader, tokens: Sequence[str] = ()) -> Flask:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.before_request(lambda: _refusal(tokens))
     app.after_request(_protected)
-    app.register_error_handler(
-        HTTPException,
-        lambda error: _text(error.code or 500, error.description or error.name),
-    )
+    app.register_error_handler(HTTPException, _told)
     pages = _Pages(reader)
     app.get("/")(pages.overview)
     app.get("/groups/<subscription>/<resource_group>/<container_group>")(pages.group)
@@ -134,6 +131,11 @@ def _refusal(tokens: Sequence[str]) -> Response | None:
             {"Allow": ", ".join(_READS)},
         )
     return None
+
+
+def _told(error: HTTPException) -> Response:
+    # As text, like every other answer that is not a page. werkzeug's own would be HTML.
+    return _text(error.code or 500, error.description or error.name)
 
 
 def _protected(response: Response) -> Response:

@@ -10,7 +10,15 @@ from shared.message import TargetId
 from worker.core.names import names_of
 from worker.core.status import ContainerStatus, Status
 from worker.dashboard.state import OLD, Seen, State
-from worker.dashboard.words import Image, Moment, count_of, image_of, moment_of, shown
+from worker.dashboard.words import (
+    Image,
+    Moment,
+    count_of,
+    image_of,
+    moment_of,
+    shown,
+    shown_if_any,
+)
 from worker.record.record import is_dead
 
 LABELS = {
@@ -111,12 +119,12 @@ def _row(
 ) -> GroupRow:
     status = seen.status
     wanted = seen.wanted(rollback=rollback)
-    # Nothing is called well before Azure has answered once.
+    # Nothing is called well before Azure has answered once: the record alone knows nothing of the group's health.
     word = "reading" if status.word == "ok" and not seen.is_read else status.word
     rollout, last = status.rollout, status.last
-    # Whoever asks why it failed reads the detail. Of a push that went well nobody does.
+    # Whoever asks why it failed reads the detail. Of a push that went well nobody does, and the page stays small.
     has_failed = last is not None and is_dead(last.result)
-    last_detail = last.detail if last and has_failed else ""
+    last_detail = last.detail if last and has_failed else None
     return GroupRow(
         target=seen.target,
         name=shown(name_of(seen.target)),
@@ -126,31 +134,30 @@ def _row(
         containers=tuple(
             _container(one, seen, wanted.get(one.name)) for one in status.containers
         ),
-        address=shown(status.address, 200) if status.address else None,
-        problem=shown(status.problem, most) if status.problem else None,
+        address=shown_if_any(status.address, 200),
+        problem=shown_if_any(status.problem, most),
         rollout=shown(rollout.image, most) if rollout else None,
         phase=shown(rollout.phase, most) if rollout else None,
         since=moment_of(rollout.since, now) if rollout else None,
-        held=shown(status.held, most) if status.held else None,
+        held=shown_if_any(status.held, most),
         waiting="; ".join(_waiting(status)) or None,
         last=shown(last.result) if last else None,
         last_image=image_of(last.image) if last else None,
         last_at=moment_of(last.at, now) if last else None,
-        last_detail=shown(last_detail, most) if last_detail else None,
+        last_detail=shown_if_any(last_detail, most),
         as_of=_as_of(seen, now),
     )
 
 
 def _container(one: ContainerStatus, seen: Seen, wanted: str | None) -> ContainerRow:
-    policy = seen.policy(one.name)
     return ContainerRow(
         name=shown(one.name, 100),
         image=image_of(one.image),
-        digest=shown(one.digest, 100) if one.digest else None,
+        digest=shown_if_any(one.digest, 100),
         health=one.health,
         restarts=count_of(one.restarts, "restart") if one.restarts else "",
         wanted=image_of(wanted) if wanted else None,
-        policy=shown(policy, 100) if policy else None,
+        policy=shown_if_any(seen.policy(one.name), 100),
     )
 
 

@@ -70,7 +70,7 @@ class Seen:
 
     @property
     def is_read(self) -> bool:
-        """Has Azure answered yet, whatever it was?"""
+        """Has Azure answered yet, whatever it was? An error is an answer: nobody should wait for a better one."""
         return self.of_group.at is not None or self.of_group.error is not None
 
     @property
@@ -128,6 +128,7 @@ class State:
     @property
     def is_read(self) -> bool:
         """Is it known which groups there are, and has each of them been asked for?"""
+        # An empty Reading is one that has never been tried. One that has failed says so.
         return self.reading(TARGETS) != Reading() and all(
             seen.is_read for seen in self.seen.values()
         )
@@ -142,7 +143,8 @@ class State:
 
     def fingerprint(self, *, rollback: bool) -> tuple[object, ...]:
         """Equal for two states in which a viewer would see the same, but for the times of reading."""
-        # With the times of reading, which change with every round, each viewer would get a new page each time.
+        # With the times of reading, which change with every round, each viewer would get a new page each time. Ages are
+        # left out for the same reason: the page's own script counts them on.
         return (
             tuple(
                 self._of_group(seen, rollback=rollback) for seen in self.seen.values()

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from shared.dead_letter import DeadLetter
 from shared.durations import how_long
@@ -71,16 +71,16 @@ def days_of(
     ends: Iterable[End], now: datetime, name_of: Callable[[TargetId], str], most: int
 ) -> tuple[Day, ...]:
     """The ends by day, the newest first."""
-    by_day = itertools.groupby(
-        ends, key=lambda end: end.outcome.at.astimezone(UTC).date()
-    )
-    return tuple(
-        Day(
-            f"{date:%A} {date.isoformat()}",
-            tuple(_end(end, now, name_of, most) for end in day),
-        )
-        for date, day in by_day
-    )
+    days = []
+    # The ends are sorted by time already, which groupby relies on. A day is one of UTC, as all times on the page are.
+    for day, of_day in itertools.groupby(ends, key=_date_of):
+        rows = tuple(_end(end, now, name_of, most) for end in of_day)
+        days.append(Day(f"{day:%A} {day.isoformat()}", rows))
+    return tuple(days)
+
+
+def _date_of(end: End) -> date:
+    return end.outcome.at.astimezone(UTC).date()
 
 
 def letter_row(
@@ -141,7 +141,7 @@ def key_of(letter: DeadLetter | str) -> str:
 
 
 def newest_first(letters: Iterable[DeadLetter | str]) -> Iterator[DeadLetter | str]:
-    """The letters, what can't be decoded last."""
+    """The letters, what can't be decoded last, as a text alone does not tell when it came."""
     known = sorted(
         (letter for letter in letters if isinstance(letter, DeadLetter)),
         key=lambda letter: letter.dead_lettered_at,

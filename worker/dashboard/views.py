@@ -168,10 +168,10 @@ def _needs_somebody(
 
 def letter_of(state: State, now: datetime, key: str) -> LetterRow | None:
     """One letter with everything in it; None if it is not there any more."""
-    for letter in state.letters:
-        if key_of(letter) == key:
-            return letter_row(letter, now, _name_of(state), ALL_MOST, ALL_LINES)
-    return None
+    found = [letter for letter in state.letters if key_of(letter) == key]
+    if not found:
+        return None
+    return letter_row(found[0], now, _name_of(state), ALL_MOST, ALL_LINES)
 
 
 def _headline(state: State, counts: dict[str, int], *, is_complete: bool) -> str:

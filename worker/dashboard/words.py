@@ -37,6 +37,11 @@ def shown(text: str, most: int | None = None) -> str:
     return printable(cut)
 
 
+def shown_if_any(text: str | None, most: int) -> str | None:
+    """The same; None where there is nothing to show."""
+    return shown(text, most) if text else None
+
+
 def image_of(text: str) -> Image:
     """An image as it is written; a digest is shortened."""
     # Not ImageReference: a record or a dead letter may hold a text that is no image, which must be shown all the same.

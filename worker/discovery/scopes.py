@@ -1,4 +1,4 @@
-"""Where container groups are listed."""
+"""Where container groups are listed: as few places as show all targets, so that a list costs few calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How one version relates to another, in words for people."""
+"""How one version relates to another, in words for people: the reasons that `semver` gives for what it decides."""
 
 from __future__ import annotations
 

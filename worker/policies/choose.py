@@ -1,4 +1,7 @@
-"""The best tag of a repository, as the sweep finds it."""
+"""The best tag of a repository, as the sweep finds it.
+
+A push is compared with one running tag. A sweep has all tags at once and no times, so it needs a rule for ties as well.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,8 @@ def best_tag(policy: Policy, running: str, tags: Iterable[str]) -> str | None:
         # A policy admits the running tag itself, since its image may have moved. But no other tag is better for that.
         if tag == running or not isinstance(policy.decide(running, tag), Update):
             return False
-        # Where the running tag has a place in the order, only a higher one is certainly newer.
+        # Where the running tag has a place in the order, only a higher one is certainly newer. With any other one, the
+        # next sweep could go back to the first, as neither of two builds of one version is the higher one.
         return not may_stay or policy.outranks(tag, running) is True
 
     admitted = {tag for tag in tags if may_replace(tag)}

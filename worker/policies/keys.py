@@ -19,6 +19,8 @@ from worker.policies.policy import (
 )
 from worker.policies.spelling import is_closer
 
+# What kind of part it is, its numbers, its text. Only one of the last two is in use, but both are there, since Python
+# can't compare a number with a text.
 Key = tuple[int, tuple[int, ...], str]
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _MISSING: Key = (-1, (), "")
@@ -59,6 +61,7 @@ class ByKey(Ordered):
             return Skip(f"{pushed} is lower than {running}, and {self} never goes down")
         if new > old:
             return Update(f"{pushed} is higher than {running}, by {self}")
+        # What was not captured, such as the build's own number or a commit, is what makes it another build.
         if self.extract:
             return Update(
                 f"{pushed} is another build of the place of {running}, by {self}"

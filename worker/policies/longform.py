@@ -63,6 +63,7 @@ class LongForm:
 
     def outranks(self, pushed: str, wanted: str) -> bool | None:
         """As its order says; with `start`, a tag that has a place is higher than one that has none."""
+        # The order itself has no answer then, and time would decide between 1.4.2 and a `latest` that waits beside it.
         if self.start and not self.places(wanted):
             return self.places(pushed)
         return self.order.outranks(pushed, wanted)
@@ -111,7 +112,8 @@ def order_of(
 ) -> Order:
     """The order of this name. Options that only semver has are ignored for the others."""
     if name == "semver":
-        # Its reasons must hold for the whole policy, so they name it rather than a short form.
+        # Its reasons must hold for the whole policy, so they name it rather than a short form, which says nothing of
+        # the pattern that made the difference.
         named = "" if extract is None else "order: semver"
         return SemVer(bound or "major", pre_releases, extract, named)
     if name == "number":

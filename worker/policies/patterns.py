@@ -1,4 +1,8 @@
-"""The policies that match tags against a pattern, `glob` and `regex`, and the matchers of the long form."""
+"""The policies that match tags against a pattern, `glob` and `regex`, and the matchers of the long form.
+
+A pattern is compiled when its policy is made, for the error alone, and again at each use: worker.policies.compile keeps
+what it has compiled. So a policy stays a plain value, which can be compared and hashed.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +45,8 @@ class Matcher:
         """Whether the tag matches."""
         if self.kind == "glob":
             return bool(compile_glob(self.pattern).fullmatch(tag))
+        # Anywhere, unlike the policy `regex:`. `exclude` mostly names a part of a tag, such as -rc, and whoever forgets
+        # the anchors there excludes too much. The policy would admit too much.
         if self.kind == "regex":
             return bool(compile_regex(self.pattern).search(tag))
         return tag == self.pattern
@@ -93,6 +99,7 @@ class Regex:
     pattern: str
 
     def __post_init__(self) -> None:
+        # A group named Version would be any group: the tags would have no order, and an update could go down.
         for name in compile_regex(self.pattern).groupindex:
             if name != "version" and name.lower() == "version":
                 raise ValueError(

@@ -44,6 +44,7 @@ class Version:
     def precedence(self) -> Precedence:
         """Orders the versions of one line. A pre-release comes before its release, no revision before the first."""
         identifiers = tuple(_rank(identifier) for identifier in self.pre_release)
+        # `not pre_release`: False sorts before True, and so every pre-release before its release.
         return (
             self.numbers,
             self.build,
@@ -65,6 +66,7 @@ class Version:
 
     def shares(self, parts: int, other: Version) -> bool:
         """Whether the first `parts` numbers are equal; numbers not written count as 0."""
+        # Only ever asked of two versions with as many numbers, so what counts as 0 is missing in both.
         return _padded(self.numbers, parts) == _padded(other.numbers, parts)
 
     def is_stray(self, running: Version) -> bool:

@@ -25,6 +25,7 @@ from worker.targets.texts import (
 
 def _needs_default(value: object, info: ValidationInfo) -> object:
     """A missing subscription: an error unless the validation's context has a default."""
+    # With `validate_default` at the fields, as pydantic would not validate a key that is missing.
     if value is None and not (info.context or {}).get("default_subscription"):
         raise mistake("missing; set it here or in AZURE_SUBSCRIPTION_ID")
     return value
@@ -144,6 +145,7 @@ class TargetsModel(Strict):
     @classmethod
     def _schemes_fit(cls, value: dict[str, RegistryModel]) -> dict[str, RegistryModel]:
         for key, registry in value.items():
+            # A connection is to a host, so two paths of one host can't be asked in two ways.
             host, slash, _ = key.partition("/")
             if slash and registry.scheme:
                 raise mistake(

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
+from shared.globs import glob_pattern
+
 OUTCOMES = (
     "updated",
     "rolled-back",
@@ -40,10 +42,5 @@ class Recipient:
 
 @cache
 def _pattern(glob: str) -> re.Pattern[str]:
-    """A glob over `resource group/container group`: `*` and `?` stay on their side of the slash, `**` crosses it."""
-    parts = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
-    pieces = re.split(r"(\*\*|\*|\?)", glob)
     # Azure's names are equal in every spelling.
-    return re.compile(
-        "".join(parts.get(piece) or re.escape(piece) for piece in pieces), re.IGNORECASE
-    )
+    return glob_pattern(glob, ignore_case=True)

@@ -30,6 +30,7 @@ def _check_source(text: str) -> str:
     scheme, colon, _ = text.partition(":")
     if colon and scheme in _FORMS:
         raise mistake(f"not a source of a secret: write it as {_FORMS[scheme]}")
+    # Only the scheme is ever repeated. Without a colon the whole text may be the secret.
     near = get_close_matches(scheme, _FORMS, 1) if colon else []
     what = "not a source of a secret, which begins with env:, file:, base64file: or keyvault:"
     raise mistake(what, f"{near[0]}:" if near else None)

@@ -1,4 +1,7 @@
-"""The base of the targets file's models."""
+"""The base of the targets file's models, and the errors that their validators raise.
+
+worker.targets.mistakes turns every error into a line for the person who wrote the file.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ MISTAKE = "mistake"
 class Strict(BaseModel):
     """A mapping of the file that allows only known keys."""
 
+    # An unknown key is a mistake: a misspelt `secrets` would otherwise show only when a rollout fails. Inputs are
+    # hidden because a secret may have been written where its source belongs.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 

@@ -44,7 +44,7 @@ def target_from_tags(
     everything: Policy | None = None
     rules: dict[str, ContainerRule] = {}
     problems = unknown_tags(tags)
-    # Sorted, so that the problems are told in the same order by every worker.
+    # Sorted, so that the problems are told in the same order by every worker: ARM gives tags in any.
     for name, value in sorted(_in_lower_case(tags).items()):
         if not _is_policy_tag(name):
             continue
@@ -88,6 +88,7 @@ def tags_for_later(tags: Mapping[str, str] | None) -> list[str]:
 
 def hold_reason(tags: Mapping[str, str] | None) -> str | None:
     """Why a group's resource tags hold its updates; None if they don't. The tag holds whatever its value is."""
+    # Whatever its value is, also `false` or nothing: who sets this tag in a hurry must not have to know what to write.
     value = _in_lower_case(tags).get(HOLD_TAG)
     if value is None:
         return None

@@ -99,6 +99,7 @@ def merge(
     from_file: Iterable[Target], discovered: Iterable[Target]
 ) -> tuple[Target, ...]:
     """All targets, each once: if both define a group, the file wins."""
+    # The file's target counts as a whole, and the group's tags not at all: only the file can name secrets.
     by_id = {target.id: target for target in discovered}
     by_id |= {target.id: target for target in from_file}
     return tuple(by_id.values())
