@@ -30,7 +30,7 @@ def translated(service: str) -> Iterator[None]:
         raise RemoteError(
             service, error.status_code, code, message, asked, inner
         ) from error
-    # Nothing answered: no connection came about, or it broke.
+    # There is no answer: the connection could not be made, or it broke.
     except AzureError as error:
         raise RemoteError(
             service, None, "Unreachable", str(error.message or type(error).__name__)

@@ -16,8 +16,8 @@ _MENDS = "set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, use a ma
 
 def azure_credential(settings: Settings) -> TokenCredential:
     """A service principal if all of its three settings are there, else DefaultAzureCredential (managed identity, …)."""
-    # All three or none: a managed identity is chosen by AZURE_CLIENT_ID alone, which must not be taken for half of a
-    # principal.
+    # The three settings count only together. AZURE_CLIENT_ID alone chooses a managed identity, and is not half of a
+    # service principal.
     if settings.tenant_id and settings.client_id and settings.client_secret:
         return Brief(
             ClientSecretCredential(

@@ -30,9 +30,12 @@ MAX_LETTER = 64 * 1024
 _CUT = "[…]\n"
 """Stands in front of lines of which the earlier ones were cut off."""
 
-Log = Annotated[
-    str | None, BeforeValidator(lambda value: value if isinstance(value, str) else None)
-]
+
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+Log = Annotated[str | None, BeforeValidator(_text_or_none)]
 """The last lines of a container. A record or letter that holds anything else in its place can be read all the same."""
 
 
@@ -78,6 +81,7 @@ class DeadLetter(BaseModel):
             return text
         if self.log:
             # Its end tells most, so that is what stays.
+            # Halved until it fits: how many bytes a text takes in JSON and base64 depends on its characters.
             return self.model_copy(
                 update={
                     "log": last_lines(self.log, len(self.log.encode()) // 2) or None

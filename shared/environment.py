@@ -56,6 +56,7 @@ def read_settings(model: type[Model], environment: Mapping[str, str]) -> Model:
 
     given, problems = _resolve_files(environment, is_setting)
     settings, found = _validate(model, {**given, "sender_secrets": _by_sender(given)})
+    # A file that can't be read leaves its setting without a value, which must not be told as a second problem.
     problems += _without_named(found, {_name_in(problem) for problem in problems})
     if settings is None or problems:
         raise SettingsError(problems)
@@ -112,7 +113,7 @@ def _resolve_files(
         if not names_a_file:
             values[setting] = text
             continue
-        # Neither wins silently: whoever changed the one that does not count would wonder why nothing happened.
+        # Letting one of them win is tempting, but whoever changes the other one would wonder why nothing happens.
         if environment.get(setting):
             problems.append(
                 f"{setting}: given twice, as {setting} and as {name}; keep one of them"

@@ -51,5 +51,5 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
         at = parsedate_to_datetime(value).timestamp()
     except ValueError:
         return None
-    # Bounded on both sides: a clock that is wrong must neither stop a registry for days nor make a pause negative.
+    # The pause is bounded on both sides: a wrong clock must make it neither negative nor days long.
     return None if now is None else min(max(0.0, at - now), LONGEST_RETRY_AFTER)

@@ -160,8 +160,11 @@ def _split(text: str) -> tuple[str, str | None, str | None]:
 
 def _split_name(name: str) -> tuple[str, str]:
     first, slash, rest = name.partition("/")
-    if slash and first != first.lower() and not is_written_as_host(first.lower()):
-        # To container tools that is a host, but not once it is spelt in lower case, as hosts may be.
+    # To container tools such a name is a host, but not once it is spelt in lower case, as hosts may be.
+    is_host_by_capitals_alone = first != first.lower() and not is_written_as_host(
+        first.lower()
+    )
+    if slash and is_host_by_capitals_alone:
         raise InvalidImage(
             f"{first[:80]!r} is neither: a repository is lower-case, a registry has a dot or a port"
         )

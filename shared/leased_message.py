@@ -63,7 +63,7 @@ class LeasedMessage:
             except RemoteError as error:
                 if error.code not in _LOST:
                     raise
-                # Once and for all: no renewal brings back a lease that another worker has by now.
+                # A lost lease stays lost: another worker may have the message by now, and no renewal brings it back.
                 self.lost = True
                 raise LeaseLost(self.id) from error
             self.settled = settles

@@ -73,6 +73,7 @@ class Masks:
             for spelling in self._starts[few]:
                 yield from _beginnings(text, spelling, _part(spelling))
         if ends := self._ends.keys() & fews:
+            # The end of a secret is found as its beginning is, in the text and the secret read backwards.
             backwards, size = text[::-1], len(text)
             for few in ends:
                 for spelling in self._ends[few]:
@@ -96,6 +97,8 @@ def spellings(secret: str | bytes) -> Iterator[str]:
         secret.encode(errors="surrogatepass") if isinstance(secret, str) else secret
     )
     for text in _texts(content):
+        # As it is; as JSON with and without escapes for other scripts; within JSON that is itself a text; as Python
+        # quotes it in an exception; in a URL and in a form; in an HTML page.
         found = (
             text,
             json.dumps(text)[1:-1],

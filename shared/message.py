@@ -90,7 +90,12 @@ class UpdateMessage(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True
+        # A later version may add fields. Refusing them would make a dead letter of each of its messages while the
+        # programs are upgraded one by one.
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        serialize_by_alias=True,
     )
 
     schema_: Literal["aci-hooks/1"] = Field("aci-hooks/1", alias="schema")
@@ -129,6 +134,7 @@ class UpdateMessage(BaseModel):
 
     def for_target(self, target: TargetId) -> UpdateMessage:
         """The rollout message of this push for one target."""
+        # The counts are those of the message that was fanned out. The new one has yet to be received.
         return self.model_copy(
             update={"kind": "rollout", "target": target, "attempts": 0, "dequeued": 0}
         )
@@ -198,18 +204,15 @@ def decode(text: str, inserted_at: datetime | None = None) -> UpdateMessage | Lo
     `inserted_at` is when the queue got it: no time in it may be more than a day later. Old times are fine, as
     redrive, holds and long waits keep them.
     """
-    # Before anything is parsed. A larger message is none of ours, and would not fit into a dead letter of ours.
+    # This is checked before anything is parsed. A larger message is none of ours, and would fit into no dead letter.
     if len(text) > MAX_MESSAGE:
         raise Undecodable(
             f"{len(text)} bytes, more than the {MAX_MESSAGE} that a message may have"
         )
     raw = from_base64(text)
     try:
-        message = (
-            Look.model_validate_json(raw)
-            if _is_look(raw)
-            else UpdateMessage.model_validate_json(raw)
-        )
+        schema = Look if _is_look(raw) else UpdateMessage
+        message = schema.model_validate_json(raw)
     except ValidationError as error:
         raise Undecodable(explained(error)) from error
     if inserted_at and isinstance(message, UpdateMessage):
@@ -217,7 +220,7 @@ def decode(text: str, inserted_at: datetime | None = None) -> UpdateMessage | Lo
             ("received_at", message.received_at),
             ("push.pushed_at", message.push.pushed_at),
         ):
-            # By storage's clock, which no sender and no worker can set.
+            # The time of insertion is by storage's clock, which no sender and no worker can set.
             if at and at - inserted_at > LATEST:
                 raise Undecodable(
                     f"{name}: {at} is more than a day after the message came onto the queue"

@@ -110,7 +110,7 @@ class WritesRemaining(Collector):
         """Remember what the headers of an answer say; `headers` gives the value of a header, None without it."""
         for header, (quota, lifetime) in _QUOTAS.items():
             value = headers(header) or ""
-            # `isdigit` alone takes the digits of every script, and even `²`, of which `float` makes nothing.
+            # `isdigit` alone accepts the digits of every script, and even `²`, which `float` can't read.
             if value.isascii() and value.isdigit():
                 with self._lock:
                     self._seen[subscription.lower(), quota] = (

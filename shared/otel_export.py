@@ -33,7 +33,7 @@ class LastWord(logging.Handler):
         super().__init__()
         for name in names:
             logger = logging.getLogger(name)
-            # Otherwise each line would go to the program's own log as well.
+            # If its lines were passed on, each would appear in the program's own log as well.
             logger.propagate = False
             logger.addHandler(self)
 

@@ -153,6 +153,7 @@ def open_tracer(
         "opentelemetry.exporter", "azure.monitor.opentelemetry.exporter"
     )
     outside = list(exporters(settings, redaction))
+    # `close` ends the provider. The interpreter's exit would do so without a limit of time.
     provider = TracerProvider(
         resource=_resource(settings, service), shutdown_on_exit=False
     )

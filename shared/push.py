@@ -51,6 +51,7 @@ class Push(BaseModel):
     @field_validator("repository")
     @classmethod
     def _in_full(cls, repository: str, others: ValidationInfo) -> str:
+        # An invalid registry is not among the other fields. Its own error is told then.
         return check_repository_at(others.data.get("registry", ""), repository)
 
     @classmethod

@@ -47,6 +47,8 @@ class Queue:
             with _translated(storage_actions.WRITE_QUEUE):
                 self._client.create_queue()
         except RemoteError as error:
+            # Azure answers this only if the queue has metadata that somebody has given it; otherwise it answers 204.
+            # https://learn.microsoft.com/rest/api/storageservices/create-queue4
             if error.code != "QueueAlreadyExists":
                 raise
 
@@ -228,4 +230,5 @@ def open_queues(
 
 
 def _seconds(delay: float) -> int:
+    # Azure takes whole seconds. They are rounded up, because a look before its time would find nothing to do.
     return max(0, math.ceil(delay))

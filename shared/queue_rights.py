@@ -59,8 +59,7 @@ def _is_allowed(request: Callable[[], object]) -> bool:
         with translated("queue"):
             request()
     except RemoteError as error:
-        # No answer, or one that says nothing of the role: an outage, a limit, a credential that is not accepted at all.
-        if error.status is None or error.status >= 500 or error.status in {401, 429}:
+        if not _says_something_of_the_role(error.status):
             raise
         is_role_missing = storage_actions.lacks_role(error)
         # Some 403 are about a firewall or the account, which no role would mend.
@@ -68,3 +67,8 @@ def _is_allowed(request: Callable[[], object]) -> bool:
             raise
         return not is_role_missing
     return True
+
+
+def _says_something_of_the_role(status: int | None) -> bool:
+    """Whether it is no outage, no limit, and no credential that is not accepted at all."""
+    return status is not None and status < 500 and status not in {401, 429}

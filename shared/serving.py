@@ -122,6 +122,7 @@ class Connection(H11Protocol):
             self.transport.close()
 
     def _wait_no_longer_than(self, seconds: float) -> None:
+        # A wait is only ever shortened: what was due earlier stays so.
         if self._waiting and not self._waiting.expired():
             self._waiting.reschedule(
                 min(self._waiting.when() or math.inf, self.loop.time() + seconds)
@@ -130,7 +131,8 @@ class Connection(H11Protocol):
     def _has(self, seconds: float) -> None:
         if self._deadline:
             self._deadline.cancel()
-        # Aborted and not closed: closing waits until the client has taken what is left to send, which may be never.
+        # The connection is aborted and not closed: closing waits until the client has taken all data, which may be
+        # never.
         self._deadline = self.loop.call_later(seconds, self.transport.abort)
 
 

@@ -56,9 +56,14 @@ SENDERS = (
 )
 """Every sender that a webhook may name in its path."""
 
+
+def _names_of_senders(value: object) -> object:
+    return SENDERS if value == "all" else split_commas(value)
+
+
 SenderNames = Annotated[
     tuple[Literal[SENDERS], ...],  # type: ignore[valid-type]
-    BeforeValidator(lambda value: SENDERS if value == "all" else split_commas(value)),
+    BeforeValidator(_names_of_senders),
 ]
 
 SENDERS_WITHOUT_SECRETS = frozenset({"dockerhub", "quay", "gcr"})
@@ -74,6 +79,7 @@ def variable(name: str, default: Any = ..., **constraints: Any) -> Any:
 class Settings(TracingSettings):
     """What both programs need: the queue, the credential, the cloud and the logs' format."""
 
+    # An invalid value may be a secret, so no error quotes one.
     model_config = ConfigDict(
         frozen=True,
         extra="ignore",

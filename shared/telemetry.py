@@ -34,6 +34,7 @@ class Redaction:
         """Hide this value from now on, in every spelling."""
         with self._lock:
             if secret not in self._hidden:
+                # A new value takes the place of the old one, which other threads may be using at this moment.
                 self._hidden |= {secret}
                 self._mask = Masks(self._hidden)
 

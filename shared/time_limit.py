@@ -77,8 +77,7 @@ class TimeLimit:
         while not is_mine:
             now = self._clock()
             all_hang = now - self._last_moved > _STUCK
-            # Waiting until the deadline for a service of which every call hangs would block all steps of the worker,
-            # one after the other.
+            # Waiting for a service whose every call hangs would block one step of the worker after the other.
             if now > deadline or all_hang:
                 raise RemoteError(
                     self._service,

@@ -51,8 +51,11 @@ class TracingSettings(BaseModel):
     @property
     def otlp_url(self) -> str | None:
         """The URL that spans are sent to by OTLP, if any: the one for traces as it is, the common one with its path."""
-        if self.otlp_traces_endpoint or self.speaks_grpc or not self.otlp_endpoint:
-            return self.otlp_traces_endpoint or self.otlp_endpoint
+        if self.otlp_traces_endpoint:
+            return self.otlp_traces_endpoint
+        # The path of a signal belongs to HTTP alone: opentelemetry.io/docs/specs/otel/protocol/exporter.
+        if self.speaks_grpc or not self.otlp_endpoint:
+            return self.otlp_endpoint
         return f"{self.otlp_endpoint.rstrip('/')}/{_SIGNAL}"
 
     @property

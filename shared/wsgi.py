@@ -37,6 +37,7 @@ def unacceptable(scope: Scope) -> Problem | None:
     if any(
         name == b"expect" and value.lower() != b"100-continue" for name, value in fields
     ):
+        # A server may refuse an expectation that it can't meet (RFC 9110 §10.1.1).
         return Problem(417, "the only supported expectation is 100-continue")
     return None
 

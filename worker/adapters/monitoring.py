@@ -52,7 +52,7 @@ class Turn:
 
     def renew(self) -> None:
         """Take the turn, or keep it. Raises RemoteError."""
-        # Counted from before the request, so that a worker gives up its turn no later than storage does.
+        # The turn counts from before the request, so that a worker gives it up no later than storage does.
         asked_at = self._clock()
         self._until = asked_at + TURN if self._take() else float("-inf")
 
@@ -157,7 +157,7 @@ def _families(gauges: Gauges, now: datetime) -> Iterator[Metric]:
         age,
     )
     yield _plain("unreadable_records", "Records that can't be read", gauges.unreadable)
-    # A series that does not exist yet tells an alert more than a sweep in 1970 would.
+    # Before the first sweep there is no time to report. A 0 would stand for a sweep in 1970.
     if gauges.last_sweep:
         yield _plain(
             "last_sweep_timestamp_seconds",

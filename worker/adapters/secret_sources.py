@@ -79,7 +79,7 @@ class Secrets:
         }
         try:
             content = readers[kind](place)
-        # Path and source are told, which are names. The value never is.
+        # The text names the path and the source, never the value.
         except RemoteError as error:
             why = f"the secret for {path} can't be read from {source}: {error.message}"
             raise RemoteError(

@@ -61,13 +61,13 @@ class Watch:
                 or len(subscription.waiting) < WORTH_A_LIST
             ):
                 return None
-            # Within the lock, so that of many looks at once only one makes the list, and the others use it.
+            # The lock is held meanwhile, so that of many looks at once only one makes the list, and the others use it.
             if now - subscription.listed_at > self._interval:
                 self._list(target.subscription, subscription, now)
             return subscription.in_transition.get(target)
 
     def _list(self, name: str, subscription: _Subscription, now: float) -> None:
-        # Noted before the call: a list that is refused must not be asked for again by the next look.
+        # This is noted before the call, because a list that is refused must not be asked for again by the next look.
         subscription.listed_at = now
         try:
             groups = {

@@ -26,7 +26,8 @@ class Cleaning:
         # change: if they were rotated since the change before, their new values are what is on the group now.
         learnt = (frozenset(target.secrets.items()), generation)
         is_known = self._learnt.get(target.id.key) == learnt
-        if group.says_something and group.withheld() and not is_known:
+        may_quote_a_secret = group.says_something and group.withheld()
+        if may_quote_a_secret and not is_known:
             # A source that can't be read now does not stop the look. What is known already is masked, and the next look
             # tries again.
             with contextlib.suppress(RemoteError):

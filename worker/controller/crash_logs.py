@@ -77,7 +77,7 @@ class CrashLogs:
         # Nobody knows what a container prints, so all secrets of its group must be known to be masked, as they are now:
         # this worker may never have read them, or they may have been rotated since.
         self._limit.run(lambda: self._ports.resolve(dict(target.secrets)), deadline)
-        # Each once and in order, since several pushes may have failed by one container.
+        # Each name appears once, because several pushes may have failed because of one container.
         names = dict.fromkeys(chain.from_iterable(at_fault.values()))
         lines = self._lines(target, list(names)[:MOST_CONTAINERS], read, deadline)
         return with_logs(

@@ -81,8 +81,8 @@ def leased_letters(poison: Queue) -> Iterator[list[Letter]]:
     letters: dict[str, Letter] = {}
     try:
         known = -1
-        # A lease may run out meanwhile, and its letter be received again. Only letters that are new count, or this
-        # would not end.
+        # A lease may run out meanwhile, and its letter be received again. So the loop ends when no new letter comes,
+        # not when none comes.
         while len(letters) > known:
             known = len(letters)
             for leased in poison.receive(MAX_BATCH):

@@ -24,7 +24,8 @@ def digest_of(
     """
     match registry.lookup(push.image):
         case Found() as found:
-            # Only told: the tag may have moved again since the webhook, and the registry's answer counts in any case.
+            # This is only logged. The tag may have moved again since the webhook, and the registry's answer counts
+            # anyway.
             if push.digest and push.digest not in found.digests:
                 log.warning(
                     "the tag points at another image than the push says",

@@ -67,7 +67,7 @@ class FailedLooks:
     def give_up(self, look: Look, failure: Failure, crashes: int = 1) -> Settlement:
         """Nobody can look at the group, so what waits for it fails. Raises RemoteError and Conflict."""
         record, etag = self._ports.load(look.target)
-        # Another look has taken its place meanwhile, which goes on with whatever waits.
+        # Another look has taken its place meanwhile, and goes on with whatever waits.
         if not is_named(record, look):
             return Complete()
         now = self._ports.now()

@@ -1,4 +1,4 @@
-"""What a container follows, as the sweep needs it: its tag, its policy, what runs in it, and what failed on it."""
+"""What a container follows, as the sweep needs it: tag, policy, what runs in it, and what failed on it. Pure."""
 
 from __future__ import annotations
 
@@ -140,6 +140,7 @@ def _running_digests(
     """Every digest of the running image: an index and the manifest that was pulled have different ones."""
     running = group.images[name]
     reference = parsed(running)
+    # A digest in the group's own definition names the image for certain, and no other is needed.
     if reference and reference.digest:
         return frozenset({reference.digest})
     is_known_good = container is not None and running in container.good.spellings

@@ -25,7 +25,7 @@ class Gauging:
         """Everything as it is now. Raises RemoteError."""
         ports = self.ports
         versions = dict(ports.records.versions())
-        # Replaced and not added to, so that records that were deleted are forgotten.
+        # The whole is replaced, so that deleted records are forgotten.
         self._seen = {
             target: self._record(target, etag) for target, etag in versions.items()
         }

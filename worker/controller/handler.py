@@ -161,7 +161,7 @@ class Handler:
     ) -> dict[str, Settlement]:
         """What becomes of each push, by its id."""
         try:
-            # Such a push is alone (see `handle`), so the first one is the only one.
+            # Such a push is alone (see `handle`), so the first message is the only one.
             if self._is_crashing(crashes) and not self._is_known(target, messages[0]):
                 return {
                     messages[0].id: self._failed.dead(
@@ -210,7 +210,7 @@ class Handler:
                 failure = Permanent("WorkerCrash", _crashed(crashes))
                 return self._looking.give_up(message, failure, crashes)
             return self._looking.look(message, lambda: leased.lease_holds(self._clock))
-        # Checked before the message is carried out. Afterwards it would be too late: the worker might be gone.
+        # This is checked before the message is carried out. Afterwards the worker might be gone.
         if self._is_crashing(crashes):
             return self._failed.dead(
                 message, "WorkerCrash", _crashed(crashes), message.attempts + crashes
@@ -222,8 +222,8 @@ class Handler:
 
     def _undecodable(self, leased: LeasedMessage, detail: str) -> Settlement:
         log.error("undecodable message", detail=detail)
-        # Not tried again: what can't be decoded now never can be. The letter holds it as it came, for somebody to look
-        # at.
+        # A retry would be pointless, because what can't be decoded now never can be. The letter holds it as it came,
+        # for somebody to look at.
         letter = dead_letter_of(
             leased.text,
             "Undecodable",

@@ -178,7 +178,7 @@ class Looking:
     ) -> Situation:
         """Everything that the decision depends on."""
         group = self._cleaning.cleaned(group, target, record.generation)
-        # By Azure's clock, which wrote every time that the group shows. Workers' clocks differ, and may be wrong.
+        # The time is by Azure's clock, which also wrote every time that the group shows. Workers' clocks may be wrong.
         now = group.azure_time(self._ports.now())
         # The names of the secrets that could be had; their values are read only once a PUT needs them.
         rules = replace(self._rules, secrets=frozenset(target.secrets))
@@ -195,7 +195,7 @@ class Looking:
         record, group, target = situation.record, situation.group, situation.target
         now = situation.now
         decided, action = situation.reconciled(all_looked_up(self._ports, situation))
-        # Before the record is written: an image in its change would count as one of ours from then on.
+        # This is checked before the record is written, because an image in its change counts as ours from then on.
         if isinstance(action, Put):
             _refuse_foreign_images(action, situation)
         decided = decided.redacted(self._ports.redact)

@@ -208,6 +208,7 @@ class Worker:
 
     def _is_drained(self) -> bool:
         """Whether the only messages left are timers of groups that wait for their owner."""
+        # What is in hand may lead to more messages, as a push leads to its rollouts.
         if self._in_hand:
             return False
         try:

@@ -69,7 +69,7 @@ class Patrol:
         self._seen = {
             target: seen for target, seen in self._seen.items() if target in versions
         }
-        # After the records, because a target whose record says `swept` was met before.
+        # This comes after the records, because a target whose record says `swept` was met before.
         new = [target for target in targets if not self._is_swept(target)]
         for target in _in_turn(new, self._met, MOST_MET):
             self._guarded(target, partial(self._meet, targets[target]))
@@ -100,7 +100,7 @@ class Patrol:
         except Conflict:
             pass  # another worker is working on it
         except RemoteError as error:
-            # A record that somebody has to repair would fill the log with a line every 45 seconds.
+            # Without this, a record that somebody has to repair would fill the log with a line every 45 seconds.
             if target not in self._unreadable:
                 log.warning("group not checked", target=str(target), error=str(error))
             self._unreadable.add(target)
@@ -124,7 +124,7 @@ class Patrol:
                 target=str(target),
                 reason=record.hold.reason,
             )
-            # Decided on the record as it is now: an operator may have set another hold since it was read.
+            # The hold ends in the record as it is now, because an operator may have set another one since it was read.
             change(self.ports, target, lambda current: end_hold(current, now))
             return
         if record.timer:
@@ -142,10 +142,7 @@ class Patrol:
                 target=str(target),
                 gone=is_gone,
             )
-            # Somebody else may have started a timer while the group was read.
-            change(
-                self.ports, target, lambda current: None if current.timer else current
-            )
+            change(self.ports, target, _unless_it_has_a_timer)
 
     def _restart_if_overdue(self, target: TargetId, timer: Timer) -> None:
         now = self.ports.now()
@@ -156,11 +153,7 @@ class Patrol:
                 due=str(timer.due),
             )
             # Decided again by the record as it is now: what was read may be older than another worker's restart.
-            change(
-                self.ports,
-                target,
-                lambda current: current if _is_overdue(current, now) else None,
-            )
+            change(self.ports, target, partial(_if_overdue, now))
 
     def _seems_wrong(
         self,
@@ -202,6 +195,7 @@ class Patrol:
             if error.code not in GONE:
                 raise
             return None
+        # A stopped group is left alone as one in transition is: a change would start it.
         return Listed(
             group.images, held=False, in_transition=group.in_transition or group.stopped
         )
@@ -246,6 +240,7 @@ class Patrol:
         seen = self.ports.targets.listed().get(target)
         ran = repositories_of(seen.images) if seen else ()
         for _ in range(CONFLICTS):
+            # A list that lacks the group says nothing of what it ran, so what was noted before stays.
             record, etag = self.ports.load(target)
             noted = record.but(swept=swept or record.swept, ran=ran or record.ran)
             if noted == record:
@@ -267,5 +262,11 @@ def _in_turn(
     return chosen
 
 
-def _is_overdue(record: Record, now: datetime) -> bool:
-    return record.timer is not None and is_overdue(record.timer, now)
+def _unless_it_has_a_timer(record: Record) -> Record | None:
+    # Somebody else may have started one while the group was read.
+    return None if record.timer else record
+
+
+def _if_overdue(now: datetime, record: Record) -> Record | None:
+    has_overdue_timer = record.timer is not None and is_overdue(record.timer, now)
+    return record if has_overdue_timer else None

@@ -143,7 +143,7 @@ class Putting:
         over: bool,
     ) -> Reschedule:
         """The next look: after a pause if it tries the change again, else at once."""
-        # At once, because the failed pushes make another image the desired one.
+        # The next look comes at once, because the failed pushes make another image the desired one.
         if over or not isinstance(failure, Transient):
             return look_again(look, 0.0)
         delay = self._retry.delay(failure, attempts, self._chance)

@@ -60,7 +60,7 @@ class Receiving:
 
         def decide(record: Record) -> Record | None:
             nonlocal no_room
-            # Decided again after a conflict, so `no_room` must be that of the last try.
+            # This runs again after a conflict, so `no_room` must be that of the last try.
             received, no_room = receive(record, messages)
             return None if received == record else received
 

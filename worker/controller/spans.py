@@ -26,7 +26,7 @@ def parent_of(message: UpdateMessage) -> str:
     if message.traceparent and trace_id(message.traceparent):
         return message.traceparent
     digest = hashlib.sha256(message.id.encode()).hexdigest()
-    # Made of the push's id, because no worker knows which other workers act for it.
+    # The traceparent is made from the push's id, because no worker knows which others act for the push.
     return f"00-{digest[:32]}-{digest[32:48]}-01"
 
 

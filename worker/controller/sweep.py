@@ -109,7 +109,7 @@ class Sweeper:
         return Swept(target.id, missed, woken, "; ".join(problems) or None)
 
     def _enqueue(self, push: Push, target: Target) -> None:
-        # A rollout for this target alone, and no push for all: each target is compared with its registry by itself.
+        # A rollout goes to this target alone, and no push to all: each target is compared with its registry by itself.
         message = UpdateMessage(
             id=self.ports.new_id(),
             kind="rollout",

@@ -40,7 +40,7 @@ class Telling:
     def tell(self, record: Record) -> None:
         """Tell everything in the record's outbox. Raises RemoteError if a dead letter could not be sent."""
         for ending in record.outbox:
-            # The letter and the log first. Notifications may be lost, and nobody waits for them.
+            # The letter and the log come first. Notifications may be lost, and nobody waits for them.
             self._end(record.target, ending)
             self._ports.tell(notice_of(record, ending))
         for address in record.address_changes:
@@ -94,11 +94,9 @@ class Telling:
 
     def _address(self, target: TargetId, address: AddressChange) -> None:
         ADDRESS_CHANGES.inc()
-        context = (
-            context_of(address.message, target)
-            if address.message
-            else {"target": str(target)}
-        )
+        context = {"target": str(target)}
+        if address.message:
+            context = context_of(address.message, target)
         with structlog.contextvars.bound_contextvars(**context):
             log.error(
                 "THE ADDRESS OF THE GROUP CHANGED",

@@ -91,6 +91,7 @@ def _must_wait(record: Record, now: datetime) -> bool:
     timer = record.timer
     if timer is None or is_overdue(timer, now):
         return False
+    # A timer that `wakes` waits for a push to be old enough, and another push may be that already.
     return (timer.owner and not timer.wakes) or timer.throttled
 
 

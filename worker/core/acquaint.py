@@ -87,7 +87,7 @@ def _meet(
         record = drop_everything(
             record, name, "the container is no longer kept up to date", now
         )
-        # Read again: dropping what waited has changed it.
+        # The container is read again, because dropping what waited has changed it.
         container = record.containers[name].but(followed=is_followed)
     return record.but(containers={**record.containers, name: container})
 

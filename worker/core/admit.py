@@ -183,8 +183,8 @@ def _newer_before_the_owner(
         time_decides = (
             good.tag is None or policy.outranks(message.push.tag, good.tag) is None
         )
-        # By the time of the push alone. The time of receipt, which the order holds as well, is late for the very
-        # webhook that this is about.
+        # This compares only the times of the pushes. The time of receipt, which an order holds as well, is late for the
+        # very webhook that this is about.
         if good.order and time_decides and message.order[0] <= good.order[0]:
             return good
     return None

@@ -28,7 +28,7 @@ def begin(
 ) -> tuple[Record, Action | None]:
     """Bring the desired images onto the group. Without an action, something stood in the way and pushes have failed."""
     asked = {name: wish.id for name, wish in wishes.items() if wish.id}
-    # Before the secrets: nobody should configure secrets for a group that is left alone anyway.
+    # This comes before the secrets: nobody should configure secrets for a group that is left alone anyway.
     if why := group.not_ours:
         return _blocked(record, asked.values(), "NotOurs", why, rules, now)
     # A PUT without a secret that Azure withholds either fails or, worse, silently removes the secret.
@@ -167,8 +167,8 @@ def _taken_over(record: Record, asked: Mapping[str, str], now: datetime) -> Reco
         askers = (
             waiting.get(asked[name]) for name in undone.containers if name in asked
         )
-        # Only a newer one. An older candidate that has its turn again is the way back from the failed push, and is told
-        # as that once it has run well.
+        # Only a newer push takes over. An older candidate that has its turn again is part of the way back, and the
+        # failed push is told as rolled back once that has run well.
         return any(
             asker is not None and asker.order > undone.message.order for asker in askers
         )

@@ -93,7 +93,7 @@ def _desired(
     *,
     rollback: bool,
 ) -> Desired | None:
-    # Before the hold: a rollback by hand sets both, and the hold must not keep the pinned image away.
+    # The pin comes before the hold: a rollback by hand sets both, and the hold must not keep the pinned image away.
     if container.pin:
         image = container.pin.good.restored
         return (

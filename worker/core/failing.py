@@ -74,7 +74,7 @@ def _fail(record: Record, message_id: str, failed: Failed) -> Record:
     asked = record.change.asked if record.change else {}
     on_group = [name for name, asker in asked.items() if asker == message_id]
     record, concerned = _remember_failure(record, message_id, failed)
-    # While its candidates are still there, since they know the tag and the digest.
+    # This happens while its candidates are still there, because they know the tag and the digest.
     record = _moved_tags(record, on_group, message_id)
     record = record.but(
         inbox=tuple(other for other in record.inbox if other.id != message_id)

@@ -25,8 +25,8 @@ def prove(
     if change is None:
         raise ValueError("the record has no change to prove")
     moved = _address_change(change.address, group.address)
-    # Read first: once the change is proven, the record knows its images as the good ones, and nobody could say what ran
-    # before.
+    # This is read before anything is proven. Afterwards the record knows only the new images as the good ones, and
+    # nobody could say what ran before.
     before = record.good_images()
     record = brought_back(record, group.images, now)
     messages = record.waiting()
@@ -83,8 +83,8 @@ def _proven(
     """The candidate becomes the last good image. Older candidates end; better ones go on waiting."""
     container = record.containers[name]
     place = container.candidates.index(won)
-    # Those in front of it are better, and had to let it pass because Azure could not pull them or a registry had yet to
-    # answer. They have their turn again.
+    # Those in front of it are better. They had to let it pass, because Azure could not pull them or a registry had yet
+    # to answer, and have their turn again.
     for older in container.candidates[place + 1 :]:
         record = leave(
             record,

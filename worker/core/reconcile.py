@@ -58,7 +58,7 @@ def _turn(
     all_there = all(
         runs(name, wish, images, record.change) for name, wish in wishes.items()
     )
-    # Whether a wait for the owner needs a timer: a stopped group that lacks nothing can rest.
+    # `unmet` says whether a wait for the owner needs a timer: a stopped group that lacks nothing can rest.
     unmet = not all_there or any(wish.id for wish in wishes.values())
     if group.stopped:
         return _wait_for_owner(
@@ -149,7 +149,7 @@ def _wait_for_owner(
     unmet: bool,
 ) -> tuple[Record, Action]:
     """Wait for something that only the group's owner can do; rest if nothing is waiting for it."""
-    # Told now and not once the owner has acted, which may be in weeks.
+    # The failed pushes are told now and not once the owner has acted, which may be in weeks.
     record = conclude(record, f"not rolled back: {why}", now)
     if record.change:
         # Nobody can judge the change meanwhile, so this time counts neither for it nor against it.

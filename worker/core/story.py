@@ -31,7 +31,7 @@ def place_of(record: Record, message_id: str) -> Place | None:
         return Place(
             f"failed on the group ({failed.code}): {failed.detail}; what ran before is brought back"
         )
-    # A rollback by hand is no candidate. Its pin is the only place where it is before its end.
+    # A rollback by hand is no candidate. Before its end, only its pin shows it.
     pins = [container.pin for container in record.containers.values() if container.pin]
     if message_id in record.waiting() or any(
         pin.message.id == message_id for pin in pins

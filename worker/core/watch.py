@@ -162,7 +162,7 @@ def _pinned_back(
 def _not_yet(record: Record, sight: Sight, wishes: Mapping[str, Desired]) -> _Turn:
     """Wait, unless the change was lost or has been watched for too long."""
     group, pending, rules = sight.group, sight.pending, sight.rules
-    # Before the patience is looked at: a change that never arrived says nothing about its images.
+    # This comes before the patience: a change that never arrived says nothing about its images.
     if _is_lost(sight):
         return begin(record, group, wishes, rules, sight.now)
     reasons = ["the group is in transition"] if group.in_transition else []

@@ -109,7 +109,7 @@ def _classified(code: str, error: RemoteError) -> Failure:
         return Transient(
             code, detail, error.retry_after, circumstance=True, pause=TRANSITION_PAUSE
         )
-    # Before the status is asked: none of these passes, whatever status Azure sends with it.
+    # This is asked before the status: none of these passes, whatever status Azure sends with it.
     if code in _NEVER:
         return Permanent(code, detail)
     # Every resource provider names its quotas in its own way, so the word within the code counts.
@@ -225,6 +225,7 @@ class Retry:
         """Has it been tried often enough: `attempts` tries have failed, between which `waited` seconds were spent?"""
         if isinstance(failure, Permanent):
             return True
+        # A circumstance is limited by time and not by tries: eight tries, the default, are over within minutes.
         if failure.circumstance:
             return waited >= self.outage_patience
         return attempts >= min(self.max_attempts, failure.limit or self.max_attempts)

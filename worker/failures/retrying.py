@@ -37,7 +37,7 @@ def call_with_retries_if_untouched(call: Callable[[], T]) -> T:
     """Make a call that changes something, and repeat it only after an answer that proves that nothing was changed."""
     # Repeating it after any passing error is tempting. But without an answer, or after a 5xx, the change may be under
     # way, and a second try would start it twice. Throttling is the one answer that passes soon and proves the opposite.
-    return _retrying(lambda error: _is_throttled(error) and _passes_soon(error))(call)
+    return _retrying(_is_throttled_for_a_moment)(call)
 
 
 def _retrying(worth_it: Callable[[BaseException], bool]) -> Retrying:
@@ -49,8 +49,9 @@ def _retrying(worth_it: Callable[[BaseException], bool]) -> Retrying:
     )
 
 
-def _is_throttled(error: BaseException) -> bool:
-    return isinstance(error, RemoteError) and error.status == 429
+def _is_throttled_for_a_moment(error: BaseException) -> bool:
+    is_throttled = isinstance(error, RemoteError) and error.status == 429
+    return is_throttled and _passes_soon(error)
 
 
 def _passes_soon(error: BaseException) -> bool:

@@ -140,7 +140,8 @@ def _running(
         if event.get("type") == "Warning" and not is_pull_failure(event)
     )
     warned_at = [time_of(event.get("lastTimestamp")) for event in warnings]
-    # Not from the change on: a container that crashes slowly would then be proven by the sum of its short lives.
+    # Counting from the change on is tempting, but would prove a slowly crashing container by the sum of its short
+    # lives.
     return Healthy(max([started, since, *warned_at]))
 
 

@@ -41,7 +41,7 @@ def _within_bounds(record: Record) -> Record:
     """The record without the oldest logs, if all of them are too much."""
     room = MOST_LOGS
     outbox = []
-    # The newest first, so that the room goes to them.
+    # The newest come first, so that the room goes to them.
     for ending in reversed(record.outbox):
         room -= _size(ending.log)
         outbox.append(ending if room >= 0 else ending.but(log=None))

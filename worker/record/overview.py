@@ -45,13 +45,17 @@ def overview(
     }
     # What waits for nothing but its min_age is kept back by the owner's rule, but nobody holds the group.
     too_young = {target for target, timer in waiting.items() if timer.wakes}
-    by_owner = (waiting.keys() - too_young | set(held_by_tag) & set(targets)) - by_hand
+    by_timer = waiting.keys() - too_young
+    by_tag = set(held_by_tag) & set(targets)
+    # A target that both hold counts once, as held by hand.
+    by_owner = (by_timer | by_tag) - by_hand
     under_way: dict[tuple[TargetId, str], datetime] = {}
     held = 0
     for target, record in known.items():
         pushes = _not_ended(record)
         if target in by_hand | by_owner | too_young:
-            # Not under way, so that an alert on the oldest push does not ring for what somebody keeps back on purpose.
+            # These are not under way, so that an alert on the oldest push does not ring for what is kept back on
+            # purpose.
             held += len(pushes)
         else:
             under_way |= {

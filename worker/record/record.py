@@ -14,6 +14,7 @@ from pydantic import Field
 
 from shared.message import TargetId, UpdateMessage
 from worker.record.container import Candidate, ContainerRecord, FailedPush, Good
+from worker.record.folding import folded
 from worker.record.values import (
     DEAD,
     AddressChange,
@@ -51,6 +52,7 @@ class Record(Value):
     with its registry when it was first seen. `ran`: the repositories that it ran then, or before it was deleted.
     """
 
+    # A record of another schema can't be read, and is never overwritten: somebody has to decide what becomes of it.
     schema_: Literal["aci-hooks/record/2"] = Field("aci-hooks/record/2", alias="schema")
     target: TargetId
     swept: bool = False
@@ -87,7 +89,7 @@ class Record(Value):
         untold = {undone.message.id for undone in self.undone} | {
             ending.message.id for ending in self.outbox
         }
-        # Before `ended` is asked: what failed by circumstance and has come again is in both.
+        # This is asked before `ended`: what failed by circumstance and has come again is in both.
         if message_id in untold or message_id in self.waiting():
             return True
         failures = self.failures_of(message_id).values()
@@ -173,7 +175,7 @@ class Record(Value):
         )
         return self.but(
             outbox=(*self.outbox, ending),
-            outcomes=_folded(outcome, self.outcomes)[:OUTCOMES_KEPT],
+            outcomes=folded(outcome, self.outcomes)[:OUTCOMES_KEPT],
             # A push that was redriven may end a second time. Its id moves to the front then.
             ended=(message.id, *(other for other in self.ended if other != message.id))[
                 :ENDED_KEPT
@@ -186,6 +188,7 @@ class Record(Value):
         forgotten = self.but(
             containers={}, change=None, flights=(), apart=False, stuck=None, undone=()
         )
+        # A group that is created under this name one day is met as a new one.
         return forgotten.but(swept=False, ran=self.repositories())
 
     def told(
@@ -207,6 +210,8 @@ class Record(Value):
         record = self.but(
             ended=tuple(ended for ended in self.ended if ended != message_id)
         )
+        # With its failures: as long as one is known, the same push counts as repeated and is ignored
+        # (worker.core.repeats).
         for name, container in self.containers.items():
             kept = tuple(
                 failure for failure in container.failures if failure.id != message_id
@@ -272,19 +277,6 @@ def cut(detail: str) -> str:
     if len(detail) <= LONGEST_DETAIL:
         return detail
     return f"{detail[: LONGEST_DETAIL - len(_CUT)]}{_CUT}"
-
-
-def _folded(outcome: Outcome, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
-    """The history with one more outcome. Of several superseded pushes in a row, the newest stands for all."""
-    # Without this, a burst of pushes would drive everything else out of the history.
-    if outcomes and _may_be_folded(outcome, outcomes[0]):
-        return (outcome.but(count=outcomes[0].count + outcome.count), *outcomes[1:])
-    return (outcome, *outcomes)
-
-
-def _may_be_folded(outcome: Outcome, before: Outcome) -> bool:
-    both_superseded = outcome.result == before.result == "superseded"
-    return both_superseded and outcome.containers == before.containers
 
 
 def is_dead(result: Result) -> bool:

@@ -34,6 +34,7 @@ class Value(BaseModel):
 
     def but(self, **changes: object) -> Self:
         """A copy of this value with some fields changed."""
+        # Nothing is validated here. Validation would go through the whole record with each small change.
         return self.model_copy(update=changes)
 
 

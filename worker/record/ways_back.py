@@ -28,7 +28,7 @@ def goods_before(record: Record, running: Mapping[str, str]) -> dict[str, Good]:
     """The good image that each container can go back to. Containers without a rule are left alone."""
     found = {}
     for name, container in record.containers.items():
-        # It is the owner's: what runs there was never ours to choose.
+        # Such a container is the owner's: what runs there was never ours to choose.
         if not container.followed:
             continue
         good = _before(record, name, container, running.get(name))
@@ -61,17 +61,13 @@ def _name(image: str) -> str | None:
 
 
 def _by_name(container: ContainerRecord, to: ImageReference) -> Good:
+    written = container.good.image
     # A rule may name another repository than the one that the container ran until now.
-    written = (
-        container.good.image
-        if _name(container.good.image) == container.repository
-        else container.repository
-    )
-    image = (
-        rewrite(written, digest=to.digest)
-        if to.digest
-        else rewrite(written, tag=to.tag)
-    )
+    if _name(written) != container.repository:
+        written = container.repository
+    # A digest stands alone, and a tag beside it would say nothing more.
+    tag = None if to.digest else to.tag
+    image = rewrite(written, tag=tag, digest=to.digest)
     return Good(image=image, tag=to.tag, digest=to.digest)
 
 

@@ -93,6 +93,7 @@ class Deployment:
     @cached_property
     def ports(self) -> Ports:
         """The outside systems, as the controller needs them."""
+        # They are made once: `watch` remembers which groups are waited for, and the clients keep their connections.
         return Ports(
             groups=self.arm,
             records=self.records,
@@ -138,6 +139,7 @@ class Deployment:
     @cached_property
     def patrol(self) -> Patrol:
         """What compares all records with the list of groups."""
+        # It is made once, because it remembers what it saw in its last round.
         return Patrol(self.ports, self.sweeper(), self.settings.rollback)
 
     def gauging(self) -> Gauging:
@@ -173,6 +175,7 @@ class Deployment:
                 woken=swept.woken,
                 problem=swept.problem,
             )
+        # The time is noted when the last target is done: an alert asks when a sweep has ended, not when one began.
         self.records.turns.note_time(SWEPT, datetime.now(UTC))
 
 

@@ -44,7 +44,9 @@ def wire(
     )
     arm = open_arm(settings)
     file = _targets_file(settings)
+    # The credential is made when it is first needed: whoever keeps no secret in a vault needs no identity for them.
     secrets = Secrets(environment, lambda: azure_credential(settings), redaction.learn)
+    # The targets file is asked each time, as it may change while the worker runs.
     return Deployment(
         settings=settings,
         updates=updates,

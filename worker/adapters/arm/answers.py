@@ -61,8 +61,8 @@ def log_of(response: HttpResponse) -> str:
                 )
     try:
         content = json.loads(body)["content"]
-    # Without its cause: a JSONDecodeError holds the whole text that it could not read, and so whatever the container
-    # wrote.
+    # The cause is left out, because a JSONDecodeError holds the whole text that it could not read, and so whatever the
+    # container wrote.
     except (ValueError, TypeError, LookupError):
         raise RemoteError("arm", 200, "BadGateway", "the answer holds no log") from None
     return content if isinstance(content, str) else ""

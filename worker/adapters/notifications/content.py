@@ -102,11 +102,9 @@ class _Cleaning:
 
 
 def _title(notice: Notice, clean: _Cleaning, repeats: Repeats | None) -> str:
-    again = (
-        f", {repeats.count} more {'time' if repeats.count == 1 else 'times'}"
-        if repeats
-        else ""
-    )
+    again = ""
+    if repeats:
+        again = f", {repeats.count} more {'time' if repeats.count == 1 else 'times'}"
     where = f" on {clean(notice.target)}" if notice.target else ""
     icon = ICONS.get(notice.outcome, DEFAULT_ICON)
     return f"{icon} {notice.outcome}{again}: {clean(notice.image)}{where}"
@@ -115,29 +113,25 @@ def _title(notice: Notice, clean: _Cleaning, repeats: Repeats | None) -> str:
 def _rows(
     notice: Notice, clean: _Cleaning, advice: str, repeats: Repeats | None
 ) -> list[tuple[str, str]]:
-    containers = ", ".join(clean(name) for name in notice.containers)
+    group = clean(notice.target)
+    if group and notice.containers:
+        group += f" ({', '.join(clean(name) for name in notice.containers)})"
     before = ", ".join(
         sorted({short(clean(image)) for image in notice.before.values()})
     )
     came_back = notice.outcome == "rolled-back"
-    folded = (
-        f"{repeats.count} since {repeats.since:%Y-%m-%d %H:%M} UTC; this is the last one"
-        if repeats
-        else ""
-    )
+    why = clean(notice.detail)[:LONGEST_DETAIL]
+    if notice.code:
+        why += f" ({clean(notice.code)})"
+    folded = ""
+    if repeats:
+        since = f"{repeats.since:%Y-%m-%d %H:%M} UTC"
+        folded = f"{repeats.count} since {since}; this is the last one"
     return [
-        (
-            "Group",
-            f"{clean(notice.target)}{f' ({containers})' if containers else ''}"
-            if notice.target
-            else "",
-        ),
+        ("Group", group),
         ("Image", short(clean(notice.image), clean(notice.digest) or None)),
         ("Runs again" if came_back else "Before", before),
-        (
-            "Why",
-            f"{clean(notice.detail)[:LONGEST_DETAIL]}{f' ({clean(notice.code)})' if notice.code else ''}",
-        ),
+        ("Why", why),
         ("Pushed by", clean(notice.pusher)),
         ("By hand", clean(notice.by)),
         ("Took", "" if notice.seconds is None else how_long_exactly(notice.seconds)),

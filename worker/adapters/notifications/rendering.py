@@ -62,17 +62,12 @@ def as_html(content: Content) -> str:
         f"<b>{label}:</b> {html.escape(_unaddressed(value))}"
         for label, value in content.rows
     ]
-    link = (
-        [f'<a href="{html.escape(content.portal)}">Azure portal</a>']
-        if content.portal
-        else []
-    )
-    log = (
-        f"<br/>\n<b>Last lines of the log:</b>\n<pre>{html.escape(_unaddressed(content.log))}</pre>"
-        if content.log
-        else ""
-    )
-    return "<br/>\n".join([*rows, *link]) + log
+    if content.portal:
+        rows.append(f'<a href="{html.escape(content.portal)}">Azure portal</a>')
+    if content.log:
+        lines = html.escape(_unaddressed(content.log))
+        rows.append(f"<b>Last lines of the log:</b>\n<pre>{lines}</pre>")
+    return "<br/>\n".join(rows)
 
 
 def as_json(content: Content) -> dict[str, Any]:
@@ -101,7 +96,7 @@ def fitted(content: Content, render: Body, limit: int) -> str:
         body = render(replace(content, log="\n".join(lines)))
         if len(body) <= limit or not lines:
             break
-        # The first half goes: the last lines tell the most.
+        # The first half of the lines goes, because the last ones tell the most.
         lines = lines[len(lines) // 2 + 1 :]
     return body if len(body) <= limit else f"{body[: max(limit, _SMALLEST) - 2]} …"
 

@@ -55,6 +55,7 @@ class Records(BlobContainer):
             if error.code not in NOT_THERE:
                 raise
             return Record(target=target), None
+        # The ETag is that of this very download. Asking for it by another request could give that of a newer record.
         return read_record(text, target), blob.properties.etag
 
     def save(self, record: Record, etag: str | None) -> str:
@@ -70,6 +71,7 @@ class Records(BlobContainer):
         try:
             return self.written(upload)
         except RemoteError as error:
+            # A write that took effect without an answer is a conflict when it is tried again (worker.ports.Ports.save).
             if error.code in CHANGED:
                 raise Conflict(str(record.target)) from error
             raise

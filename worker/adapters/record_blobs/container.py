@@ -54,6 +54,7 @@ class BlobContainer:
             with translated("records"):
                 self.client.create_container()
         except RemoteError as error:
+            # Several workers may find at once that it is missing.
             if error.code != "ContainerAlreadyExists":
                 raise
 

@@ -40,11 +40,15 @@ def may_lead(registry: Iterable[str], to: Iterable[str]) -> bool:
 def reach_of(text: str) -> Reach:
     """How close the address is; one that is none is never to be reached."""
     try:
+        # What follows the percent sign is the zone of an IPv6 address (RFC 4007 §11), which says nothing about its
+        # reach.
         address = _embedded(ip_address(text.partition("%")[0]))
     except ValueError:
         return Reach.NEVER
     if address.is_loopback:
         return Reach.LOOPBACK
+    # At the link-local address 169.254.169.254, machines of Azure have the service that hands out the tokens of their
+    # identity. https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service
     unusual = (
         address.is_link_local
         or address.is_multicast

@@ -54,7 +54,8 @@ class BehindDigests:
         except RemoteError as error:
             log.info("manifest not read", image=str(image), why=error.message)
             return contents
-        # One request more, so only where a policy asks for a platform. An index names them without it.
+        # This takes one more request, so it is made only where a policy asks for a platform. An index names its
+        # platforms.
         if contents.config and platforms:
             platform = platform_in(self._config(image, contents.config, deadline))
             contents = replace(

@@ -107,8 +107,8 @@ class Registry:
                 "times",
             )
         except RemoteError as error:
-            # Its limit is told, so that the caller does not go on to read the configs of many images, which counts
-            # against it as well.
+            # A limit is told to the caller, who would otherwise go on to read the configs of many images, and those
+            # count against the limit, too.
             if error.status == 429:
                 raise
             log.info(
@@ -150,12 +150,9 @@ class Registry:
         # UnicodeError: a label of the host's name is longer than IDNA allows.
         except (httpx.TransportError, TimeoutError, UnicodeError) as error:
             self._pauses.after_silence(place)
-            late = isinstance(error, TimeoutError)
-            why = (
-                f"unreachable (no answer within {seconds:g} s)"
-                if late
-                else why_unreachable(error)
-            )
+            why = why_unreachable(error)
+            if isinstance(error, TimeoutError):
+                why = f"unreachable (no answer within {seconds:g} s)"
             raise RemoteError(SERVICE, None, "Unreachable", why) from error
 
     def _look_up(
@@ -196,6 +193,7 @@ class Registry:
         try:
             answer = self._asking.ask("HEAD", image, place, "manifests", deadline)
         except RemoteError as error:
+            # A GET would be refused in the same way, and count against the limit once more.
             if error.status is None or error.status in _HEAD_IS_FINAL:
                 raise
             return None

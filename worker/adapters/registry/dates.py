@@ -67,9 +67,10 @@ def platform_of(value: Any) -> str | None:
     """The same of a platform as an index or a config writes it; None if it says none."""
     if not isinstance(value, dict):
         return None
+    system, architecture = value.get("os"), value.get("architecture")
+    parts = [system, architecture, value.get("variant")]
     # BuildKit lists an image's attestations as built for unknown/unknown: docs.docker.com/build/metadata/attestations.
-    parts = [value.get("os"), value.get("architecture"), value.get("variant")]
-    if not (parts[0] and parts[1]) or "unknown" in parts:
+    if not system or not architecture or "unknown" in parts:
         return None
     return "/".join(str(part) for part in parts if part)[:100]
 

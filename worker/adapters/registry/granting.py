@@ -169,6 +169,7 @@ class Granting:
                 LONGEST_LIFE,
             )
         except RemoteError as error:
+            # An outage says nothing about the identity's role. So nobody asks as a stranger for a while because of one.
             is_passing = error.status == 429 or (error.status or 0) >= 500
             if access.identity == "always" or is_passing:
                 raise

@@ -30,8 +30,9 @@ def list_tags(asking: Asking, image: ImageReference, deadline: float) -> list[st
         query = next_query(answer, size, page)
         # Without a link, that there is a next page is a guess from this one's length. A registry that ignores `last`
         # gives the same page each time: then nothing new came, and this is the whole list.
-        has_link = "Link" in answer.headers
-        if query is None or (not has_link and len(tags) == known_before):
+        is_guess = "Link" not in answer.headers
+        is_nothing_new = len(tags) == known_before
+        if query is None or (is_guess and is_nothing_new):
             return list(tags)
         if query in asked:
             raise _not_whole("its pages form a loop", len(tags))

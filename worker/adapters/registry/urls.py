@@ -112,7 +112,8 @@ def registrable_domain(host: str) -> str | None:
     """
     labels = host.lower().rstrip(".").split(".")
     # An address belongs to whoever has it today, and a name of one label to the network that resolves it.
-    if len(labels) < 2 or labels[-1].isdecimal() or ":" in host:
+    is_address = labels[-1].isdecimal() or ":" in host
+    if is_address or len(labels) < 2:
         return None
     for count in range(2, len(labels) + 1):
         domain = ".".join(labels[-count:])

@@ -196,6 +196,7 @@ def _decoded(body: bytes, encoding: str) -> bytes:
 def _system_trust() -> ssl.SSLContext:
     """The authorities of this machine, to which a company adds its own; certifi's where the machine has none."""
     paths = ssl.get_default_verify_paths()
+    # The folder may be there and empty, as in images without the package ca-certificates.
     has_store = bool(
         paths.cafile or (paths.capath and any(Path(paths.capath).iterdir()))
     )
