@@ -34,7 +34,7 @@ _OF_A_CLOUD: Mapping[str, tuple[str, ...]] = {
     "gcr": ("gcr.io", "*.gcr.io", "*.pkg.dev"),
     "ecr": ("*.dkr.ecr.*", "*.dkr-ecr.*", "public.ecr.aws"),
 }
-# Some ends are open because a cloud's other partitions have other ones, such as azurecr.cn and amazonaws.com.cn.
+# Some globs end in `*`, as other partitions of a cloud have other domains, such as azurecr.cn and amazonaws.com.cn.
 _IN_CLOUDS_ONLY = frozenset({"dockerhub", "acr", "gcr", "ecr"})
 """Senders that users can't host: they may name only these registries."""
 
@@ -142,7 +142,10 @@ class Standing:
         return None
 
     def signature(self, delivery: Delivery) -> bytes | None:
-        """The signature of the delivery's bytes, if one proves it."""
+        """The signature of the delivery's bytes, if one proves it.
+
+        The delivery is proven by now, so how long this takes tells nothing.
+        """
         for authority in self.own:
             for scheme in authority.accepts:
                 # The other schemes prove who sent the delivery, but not which bytes.

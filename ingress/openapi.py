@@ -1,6 +1,7 @@
 """The ingress's HTTP interface as an OpenAPI 3.1 description, served at /openapi.json.
 
-Written by hand, as Flask has no model of its answers. Schemathesis holds it against a real ingress (`make test`).
+Written by hand, as Flask has no model of its answers. Schemathesis checks a real ingress against it
+(`make test`).
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def without_credentials(text: str) -> str:
 
 def spellings(secret: str | bytes) -> Iterator[str]:
     """Every text that stands for a secret. Those that are too short to be hidden are left out."""
-    # A secret may be half of a surrogate pair or any bytes, and is hidden all the same.
+    # A secret may contain a lone surrogate, or be any bytes. It is hidden all the same.
     content = (
         secret.encode(errors="surrogatepass") if isinstance(secret, str) else secret
     )

@@ -70,5 +70,5 @@ def _is_allowed(request: Callable[[], object]) -> bool:
 
 
 def _says_something_of_the_role(status: int | None) -> bool:
-    """Whether it is no outage, no limit, and no credential that is not accepted at all."""
+    """Whether the answer tells of the role, and not of an outage, a limit or a rejected credential."""
     return status is not None and status < 500 and status not in {401, 429}

@@ -1,4 +1,6 @@
-"""aci-hooks-worker: brings pushed images onto container groups. The command line; it alone reads the environment.
+"""aci-hooks-worker: brings pushed images onto container groups.
+
+The command line, which alone reads settings from the environment.
 
 The commands are named here by place and imported when they are needed, so that `--help` and completion are quick.
 """

@@ -289,6 +289,16 @@ def test_what_could_not_be_looked_at_is_said(site: Site, tmp_path: Path) -> None
     assert "resource group wbe can't be listed" in place["problem"]
 
 
+def test_a_group_that_only_its_tags_name_is_planned_for(site: Site, tmp_path: Path) -> None:
+    # Regression: targets were looked up before the groups had been listed, so plan said that nobody runs the image.
+    tagged = definition({"web": "acme/shop:v1"}) | {"tags": {"aci-hooks.policy": "any"}}
+    site.arm.put_group(SUBSCRIPTION, "web", "tagged", tagged)
+    file = tmp_path / "targets.yaml"
+    file.write_text("discover: {resource_groups: [web]}\n")
+    (plan,) = site.json_of("plan", "acme/shop:v2", ACI_HOOKS_TARGETS=str(file))
+    assert (plan["target"]["container_group"], plan["action"]) == ("tagged", "update")
+
+
 def test_plan_says_that_a_secret_could_not_be_read(site: Site, tmp_path: Path) -> None:
     containers = definition({"web": "acme/shop:v1"})["properties"]["containers"]
     containers[0]["properties"]["environmentVariables"] = [{"name": "TOKEN", "secureValue": "hunter22hunter22"}]

@@ -18,7 +18,7 @@ from worker.commands.side_by_side import side_by_side
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A queue or a blob container that the worker needs. `kind` is its word in `az storage`; it holds `noun`s."""
+    """A queue or a blob container that the worker needs. `kind` is its word in `az storage`, `noun` what it holds."""
 
     what: str
     kind: str

@@ -257,8 +257,8 @@ def _report(
 def _forgive(deployment: Deployment, message: UpdateMessage) -> None:
     from worker.ports import Conflict
 
-    # Until nobody has written the record in between: a worker may be writing it all the time. A push that never reached
-    # a target has failed in no record.
+    # Tried again as long as somebody else writes the record in between, which a worker may do all the time. A push that
+    # never reached a target has failed in no record.
     while message.target:
         record, etag = deployment.records.load(message.target)
         forgiven = record.forgive(message.id)

@@ -154,7 +154,7 @@ class _GroupFollower:
             self._show_ends(record)
             if is_over(record):
                 return FAILED if self._has_failed else DONE
-            # No push is left that could tell of it, as while the last good images are brought back.
+            # No push waits, but something is still under way: the last good images are brought back, for example.
             if not record.waiting():
                 self._screen.show(self._target, phase_of(record))
         return None

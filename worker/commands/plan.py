@@ -83,8 +83,9 @@ def plan(context: click.Context, *, image: str, short: bool, as_json: bool) -> N
 
 def _plans(deployment: Deployment, message: UpdateMessage) -> list[Plan]:
     concerned = deployment.catalogue.concerned(message.push.image)
-    # A group with invalid tags is among the concerned, as its pushes wait; but it is no target, and there are no rules
-    # to plan by. `problems` names it.
+    # After `concerned`, which lists the groups: before that, no tag has made a target. A group with invalid tags is
+    # among the concerned, as its pushes wait; but it is no target, and there are no rules to plan by. `problems` names
+    # it.
     known = {target.id for target in deployment.catalogue.all()}
     targets = [target for target in concerned if target.id in known]
     # Asked for once, and only if a group runs that repository: whoever names an image does not say where we connect to.

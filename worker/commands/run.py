@@ -32,7 +32,7 @@ DRAIN_PATIENCE = 60.0
 """Seconds that `--drain` waits at most for notifications, once everything else is done."""
 
 LATEST_EXIT = 9.0
-"""Seconds after a signal at which the program is over, whatever hangs: platforms kill what is there after ten."""
+"""Seconds after a signal at which the program is over, whatever hangs: Docker kills what is there after ten."""
 
 GAUGES = "gauges"
 """The blob whose lease is the turn to report what all workers share."""
@@ -135,7 +135,7 @@ def _tell_the_rest(deployment: Deployment, *, is_drained: bool) -> None:
         # Nobody waits for the exit, and a service may take no more than a message a second.
         deployment.notifier.close(DRAIN_PATIENCE)
     else:
-        # A platform kills what is still there ten seconds after its signal.
+        # Docker kills what is still there ten seconds after its signal; other platforms wait longer.
         deployment.notifier.close()
 
 

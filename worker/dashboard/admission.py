@@ -1,4 +1,4 @@
-"""Who may look at the status page: with tokens whoever has one, without any this machine alone. Pure."""
+"""Who may look at the status page: whoever has a token; if there are no tokens, this machine alone. Pure."""
 
 from __future__ import annotations
 

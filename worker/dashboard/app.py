@@ -110,7 +110,7 @@ class _Pages:
 
 
 def _refusal(tokens: Sequence[str]) -> Response | None:
-    """Why a request is not answered; None if it is. Checked before the path, so that strangers learn of no page."""
+    """Why a request is not answered; None if it is. Asked before a page is looked for, so strangers learn of none."""
     # A platform's probe has no token, and learns nothing but that the process is there.
     if request.path == _HEALTH:
         return None

@@ -93,7 +93,7 @@ def listing_without_list(
             complete=False,
             refused_since=since,
         )
-    # Once: the listing that follows has no targets, and is the one before at the next refusal.
+    # Logged once: the listing that is returned here has no targets, and it is `before` at the next refusal.
     if before.targets:
         lost = [str(target.id) for target in before.targets]
         log.error(

@@ -162,7 +162,7 @@ class ContainerRecord(Value):
     @property
     def images(self) -> frozenset[str]:
         """Every image that the container may run because of us, or ran before."""
-        written = {good.image for good in self.goods}
+        written = {good.image for good in self.goods if good.image}
         by_digest = {good.by_digest for good in self.goods if good.by_digest}
         return self._pushed | written | by_digest
 

@@ -15,7 +15,7 @@ SHORT, LONG = "short form", "long form"
 
 
 def text_schema(**keywords: Any) -> WithJsonSchema:
-    """What the JSON Schema says of a text. Without it, it would say nothing of what a validator checks."""
+    """What the JSON Schema says of a text. pydantic itself would say nothing of what a validator checks."""
     return WithJsonSchema({"type": "string", **keywords})
 
 

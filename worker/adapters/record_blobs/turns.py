@@ -23,7 +23,7 @@ from worker.adapters.record_blobs.texts import is_recent
 
 
 class Turns:
-    """The turns of all workers, one blob each kind. Every method raises RemoteError."""
+    """The turns of all workers, one blob for each kind. Every method raises RemoteError."""
 
     def __init__(self, container: BlobContainer) -> None:
         self._container = container
