@@ -35,7 +35,7 @@ targets:
 _ENDS_WELL = frozenset({"updated", "unchanged", "superseded"})
 _SENDERS = 8
 _PAUSE = 0.5
-_PATIENCE = 120.0
+_PATIENCE = 300.0
 """Seconds in which the queue does not get shorter, after which it never will."""
 
 
@@ -59,7 +59,7 @@ def messages(azurite: Azurite, total: int, seed: int, seconds: float = inf) -> B
         for group, images in _IMAGES.items():
             site.group(group, images)
         # Azurite takes a second for a message once thousands lie in the poison queue; leases have to last longer.
-        patient = {"ACI_HOOKS_VISIBILITY_TIMEOUT": "30", "ACI_HOOKS_RETRY_MAX": "2", "ACI_HOOKS_MAX_ATTEMPTS": "3"}
+        patient = {"ACI_HOOKS_VISIBILITY_TIMEOUT": "10", "ACI_HOOKS_RETRY_MAX": "2", "ACI_HOOKS_MAX_ATTEMPTS": "3"}
         worker = site.worker(name="fuzzed", **patient)
         worker.wait_for_log("worker started", 60)
         sent, good = dict[int, str](), list[str]()

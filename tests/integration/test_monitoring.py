@@ -109,6 +109,8 @@ def whole_night(azurite: Azurite, folder: Path) -> Iterator[Night]:
     settings = {
         "ACI_HOOKS_TARGETS": str(targets),
         "ACI_HOOKS_WEBHOOK_TOKENS": TOKEN,
+        # The update of `slow` must still be under way at the end of the night, however long that takes here.
+        "ACI_HOOKS_ROLLOUT_TIMEOUT": "900",
         "ACI_HOOKS_SWEEP_INTERVAL": "600",
         "PORT": str(ports[0]),
     }
