@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Self
 
 from tests.http_server import LoopbackServer, QuietHandler
@@ -13,13 +14,8 @@ class Registry:
 
     def __init__(self, host: str) -> None:
         self._tags: dict[tuple[str, str], str] = {}
-        tags = self._tags
-
-        class Handler(_Handler):
-            def known(self, repository: str) -> dict[str, str]:
-                return {tag: digest for (name, tag), digest in list(tags.items()) if name == repository}
-
-        self._server = LoopbackServer(Handler, int(host.rpartition(":")[2]))
+        handler = type("Handler", (_Handler,), {"tags": self._tags})
+        self._server = LoopbackServer(handler, int(host.rpartition(":")[2]))
 
     def push(self, repository: str, tag: str, digest: str) -> None:
         """From now on the tag points at this digest."""
@@ -34,9 +30,13 @@ class Registry:
 
 
 class _Handler(QuietHandler):
+    tags: Mapping[tuple[str, str], str]
+    """What each tag of each repository points at."""
+
     def known(self, repository: str) -> dict[str, str]:
         """The tags of a repository, each with what it points at."""
-        raise NotImplementedError
+        # A copy first, because a push may add a tag meanwhile.
+        return {tag: digest for (name, tag), digest in list(self.tags.items()) if name == repository}
 
     def serve(self) -> None:
         """Answer /v2/acme/shop/manifests/v1 and /v2/acme/shop/tags/list."""

@@ -58,9 +58,7 @@ def messages(azurite: Azurite, total: int, seed: int, seconds: float = inf) -> B
         site.environment["ACI_HOOKS_TARGETS"] = str(file)
         for group, images in _IMAGES.items():
             site.group(group, images)
-        # Azurite takes a second for a message once thousands lie in the poison queue; leases have to last longer.
-        patient = {"ACI_HOOKS_VISIBILITY_TIMEOUT": "10", "ACI_HOOKS_RETRY_MAX": "2", "ACI_HOOKS_MAX_ATTEMPTS": "3"}
-        worker = site.worker(name="fuzzed", **patient)
+        worker = site.worker(name="fuzzed", ACI_HOOKS_RETRY_MAX="2", ACI_HOOKS_MAX_ATTEMPTS="3")
         worker.wait_for_log("worker started", 60)
         sent, good = dict[int, str](), list[str]()
         while len(sent) < total and time.monotonic() < deadline and not done.violations:
