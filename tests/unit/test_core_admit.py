@@ -29,9 +29,10 @@ from tests.unit.builders import (
 )
 from tests.unit.policy_table import policy_of
 from worker.core.acquaint import acquaint, is_redeployed
-from worker.core.admit import Ruling, admit, consider, newer
+from worker.core.admit import Ruling, admit, consider
 from worker.core.following import followings
 from worker.core.leaving import leave
+from worker.core.precedence import newer
 from worker.core.repeats import repeated
 from worker.groups.group import ContainerGroup
 from worker.policies.parse import parse_policy

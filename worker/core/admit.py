@@ -13,6 +13,7 @@ from typing import Literal
 from shared.message import UpdateMessage
 from worker.core.acquaint import acquaint
 from worker.core.following import Following, followings
+from worker.core.precedence import better, newer
 from worker.core.repeats import failed_before, is_same_push, repeated
 from worker.groups.group import ContainerGroup
 from worker.policies.policy import Policy, Skip
@@ -240,38 +241,6 @@ def _pushed_again(good: Good, message: UpdateMessage) -> Good:
     # pushed.
     is_same_image = good.digest is not None and good.digest == message.push.digest
     return good if is_same_image else good.but(pushed_again=True)
-
-
-def newer(
-    policy: Policy,
-    message: UpdateMessage,
-    tag: str,
-    order: tuple[datetime, datetime],
-) -> bool:
-    """Whether a push is newer than another one with this tag and order: by the policy's order of tags, else by time."""
-    # Two pushes of one tag differ only in their times.
-    ranked = policy.outranks(message.push.tag, tag) if message.push.tag != tag else None
-    if ranked is not None:
-        return ranked
-    return message.order > order
-
-
-def better(
-    policy: Policy,
-    running: str | None,
-    message: UpdateMessage,
-    other: Candidate,
-) -> bool:
-    """Whether a push is better than a candidate that may follow `running`, too: by the policy, else by time."""
-    # Two pushes of one tag differ only in their times.
-    preferred = (
-        policy.prefers(running, message.push.tag, other.tag)
-        if message.push.tag != other.tag
-        else None
-    )
-    if preferred is not None:
-        return preferred
-    return message.order > other.message.order
 
 
 def too_young(
