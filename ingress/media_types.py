@@ -42,15 +42,17 @@ def why_no_image(manifest: str | None, config: str | None = None) -> Ignored | N
         return _no_image(manifest)
     # Not every sender tells both types. An artifact that is taken for an image here is found out by the worker, which
     # reads the manifest itself. An image that is taken for an artifact would be lost.
-    is_untold = config is None or manifest in _WITHOUT_CONFIG
-    return None if is_untold or config in _CONFIGS else _no_image(config)
+    if config is None or manifest in _WITHOUT_CONFIG or config in _CONFIGS:
+        return None
+    return _no_image(config)
 
 
 def why_no_image_of_either(media_type: str | None) -> Ignored | None:
     """The same for a single media type, of a manifest or a config."""
     essence = _essence(media_type)
-    is_image = essence is None or essence in _MANIFESTS or essence in _CONFIGS
-    return None if is_image else _no_image(essence)
+    if essence is None or essence in _MANIFESTS or essence in _CONFIGS:
+        return None
+    return _no_image(essence)
 
 
 def why_no_image_of_references(
@@ -77,11 +79,11 @@ def is_chart(kind: str | None) -> bool:
     return kind is not None and "helm" in kind.lower()
 
 
-def _no_image(media_type: str | None) -> Ignored:
+def _no_image(media_type: str) -> Ignored:
     for part, name in _NAMES_OF_ARTIFACTS.items():
-        if part in (media_type or ""):
+        if part in media_type:
             return Ignored(f"{name}, which no container can run")
-    what = f"media type {(media_type or '')[:80]!r} is not an image"
+    what = f"media type {media_type[:80]!r} is not an image"
     return Ignored(f"{what}, but an artifact such as a signature or an attestation")
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from tests.unit.policy_table import PAGE, Row, policy_of, read_table, render
 from worker.policies.changes import describe_change
 from worker.policies.parse import (
+    LONGEST_POLICY,
     AnyTag,
     Glob,
     InvalidPolicy,
@@ -79,6 +82,7 @@ def test_versions_and_numbers_have_an_order_and_not_every_tag_a_place_in_it(poli
         ("semver", "v1.5.0", "1.4.2", False),
         ("semver", "1.5.0-alpine", "1.4.2", False),
         ("semver", "1.5.0-alpine", "1.4.2-alpine", True),
+        ("semver", "17.0.10_1", "17.0.9", False),
         (r"regex:b-(?P<version>\d+)", "b-10", "b-9", True),
         (r"regex:b-(?P<version>\d+)", "b-9", "b-10", False),
         (r"regex:b-(?P<version>\d+)", "b-9", "b-9", None),
@@ -96,6 +100,9 @@ def test_versions_and_numbers_have_an_order_and_not_every_tag_a_place_in_it(poli
         ("{order: number, start: true}", "9", "main", True),
         ("{order: number, start: true}", "dev", "main", False),
         ("{order: number, start: true}", "9", "10", False),
+        # Numbers come before texts.
+        (r"{order: number, extract: '(\d+)-(\w+)'}", "1-a", "1-2", True),
+        (r"{order: number, extract: '(\d+)-(\w+)'}", "1-2", "1-a", False),
     ],
 )
 def test_outranks(policy: str, pushed: str, wanted: str, expected: bool | None) -> None:
@@ -121,6 +128,11 @@ def test_outranks(policy: str, pushed: str, wanted: str, expected: bool | None) 
         ("{order: semver, start: true}", "latest", "1.5.0", "v1.5.0"),
         ("{order: semver, start: true}", "alpine", "1.4.2-alpine", "1.5.0"),
         ("{order: semver, start: true}", "alpine", "1.5.0-alpine", "1.4.2-alpine"),
+        ("{order: semver, start: true}", "latest-debian-slim", "1.4.2-debian-slim", "1.5.0"),
+        # Only a tag without a version can mean a variant, and with a pattern nobody has to guess.
+        ("semver", "1.4.2-x", "1.6.0", "1.5.0-1.4.2-x"),
+        ("{order: semver, start: true, extract: 'b-(.*)'}", "latest-alpine", "b-1.5.0", "b-1.4.2-alpine"),
+        (r"regex:b-(?P<version>\d+)", "b-8", "b-10", "b-9"),
     ],
 )
 def test_of_two_admitted_tags_one_is_preferred_whichever_comes_first(
@@ -167,6 +179,8 @@ def test_where_the_policy_has_no_preference_time_decides(policy: str, one: str, 
         ("semver:^1.4+pre", SemVer(Range("^1.4", (1, 4), (2,)), pre_releases=True), "semver:^1.4+pre"),
         ("glob:v1.*", Glob("v1.*"), "glob:v1.*"),
         ("regex:a:b", Regex("a:b"), "regex:a:b"),
+        (r"regex:(?P<build>\d+)", Regex(r"(?P<build>\d+)"), r"regex:(?P<build>\d+)"),
+        ("any".ljust(LONGEST_POLICY), AnyTag(), "any"),
     ],
 )
 def test_policies_are_values_with_one_spelling(text: str, policy: Policy, spelling: str) -> None:
@@ -186,6 +200,10 @@ NONE = "nothing is near"
         ("Any", "write any, same-tag", "any"),
         ("any:x", "write any, same-tag", "any"),
         ("same_tag", "write any, same-tag", "same-tag"),
+        ("same-tag:x", "write any, same-tag", "same-tag"),
+        ("minro", "write any, same-tag", "semver:minor"),
+        ("Regex:minor", "write any, same-tag", "regex:minor"),
+        ("semver:1:minor", "'1:minor' is not a comparator", "semver:minor"),
         ("smever:patch", "write any, same-tag", "semver:patch"),
         ("minor", "write any, same-tag", "semver:minor"),
         ("^1.4", "write any, same-tag", "semver:^1.4"),
@@ -228,7 +246,10 @@ NONE = "nothing is near"
         ("regex:((a{100}){100}){100}", "RE2 says", None),
         ("regex:" + "a" * 513, "at most", None),
         ("glob:é", "printable ASCII", None),
-        ("any\n", "printable ASCII", None),
+        ("any\n", "printable ASCII", "any"),
+        ("any" + " " * LONGEST_POLICY, "at most", NONE),
+        # Regression: the pattern was suggested, but cut.
+        ("Glob:" + "a" * 600, "at most", NONE),
         ("\ud800", "printable ASCII", None),
     ],
 )
@@ -242,6 +263,22 @@ def test_what_is_wrong_and_what_was_meant(text: str, problem: str, suggestion: s
         assert caught.value.suggestion == suggestion
         assert f"did you mean `{suggestion}`?" in str(caught.value)
     assert "is not a policy" in str(caught.value)
+
+
+def test_the_message_is_whole_and_shows_no_more_than_the_beginning_of_the_text() -> None:
+    with pytest.raises(InvalidPolicy) as caught:
+        parse_policy("?" * 100)
+    forms = "any, same-tag, semver, semver:<bound>, glob:<pattern> or regex:<pattern>"
+    assert str(caught.value) == f"'{'?' * 80}' is not a policy: write {forms}"
+    with pytest.raises(InvalidPolicy) as caught:
+        parse_policy("é")
+    assert caught.value.problem == f"tags are printable ASCII, and a policy has at most {LONGEST_POLICY} characters"
+
+
+def test_the_error_is_the_same_after_its_way_through_another_process() -> None:
+    error = InvalidPolicy("minro", "it is none", "minor")
+    copied = pickle.loads(pickle.dumps(error))
+    assert (copied.text, copied.problem, copied.suggestion) == ("minro", "it is none", "minor")
 
 
 @pytest.mark.parametrize("make", [Glob, Regex])
@@ -295,6 +332,9 @@ def test_a_hostile_tag_answers(tag: str) -> None:
         ("1.5.0-debian-20230512", Version((1, 5, 0), variant="debian", revision=(20230512,))),
         ("1.5.0-slim-7", Version((1, 5, 0), variant="slim", revision=(7,))),
         ("1.5.0-amazoncorretto-17", Version((1, 5, 0), variant="amazoncorretto-17")),
+        ("1.5.0-slim-amazoncorretto-17", Version((1, 5, 0), variant="slim-amazoncorretto-17")),
+        ("1.5.0-otp25.3-1", Version((1, 5, 0), variant="otp25.3", revision=(1,))),
+        ("1.5.0-alpine3-1", Version((1, 5, 0), variant="alpine3", revision=(1,))),
         ("1.5.0-nanoserver-1809", Version((1, 5, 0), variant="nanoserver-1809")),
         ("1.5.0-main-45211", Version((1, 5, 0), variant="main", revision=(45211,))),
         ("1.5.0-build-7", Version((1, 5, 0), variant="build", revision=(7,))),
@@ -302,6 +342,10 @@ def test_a_hostile_tag_answers(tag: str) -> None:
         ("1.5.0-7-8", Version((1, 5, 0), variant="7", revision=(8,))),
         ("1.5.0-7.1", Version((1, 5, 0), revision=(7, 1))),
         ("1.5.0-2023-05-12", Version((1, 5, 0), revision=(2023, 5, 12))),
+        ("1.5.0-2023-05-12-1330", Version((1, 5, 0), revision=(2023, 5, 12, 1330))),
+        ("1.5.0-2023-05", Version((1, 5, 0), variant="2023", revision=(5,))),
+        ("1.5.0-7-05-12", Version((1, 5, 0), variant="7-05", revision=(12,))),
+        ("1.5.0-20230512-slim", Version((1, 5, 0), variant="20230512-slim")),
         ("1.5.0-2023-5-12", Version((1, 5, 0), variant="2023-5", revision=(12,))),
         ("1.5.0-20230512-1330", Version((1, 5, 0), revision=(20230512, 1330))),
         ("1.5.0-build.7", Version((1, 5, 0), revision=(7,))),
@@ -327,7 +371,9 @@ def test_a_hostile_tag_answers(tag: str) -> None:
     ],
 )
 def test_versions(text: str, version: Version | None) -> None:
-    assert parse_version(text) == version
+    parsed = parse_version(text)
+    assert parsed == version
+    assert parsed is None or str(parsed) == text
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from worker.policies.patterns import Matcher, parse_matcher
 from worker.policies.policy import AnyTag
 from worker.policies.ranges import Range
 from worker.policies.semver import SemVer
+from worker.policies.spelling import is_closer, natural, shape
 from worker.targets.file import TargetsError, json_schema, parse_targets
 
 EVERYTHING = r"""{
@@ -164,6 +165,7 @@ def test_it_stands_beside_the_short_forms() -> None:
         ("regex:^1.4", "v1.4.2", False),
         ("1.4", "1.4", True),
         ("1.4", "1x4", False),
+        ("regex:^(?:1|2)$", "2", True),
     ],
 )
 def test_a_glob_matches_the_whole_tag_and_a_regex_any_part_of_it(matcher: str, tag: str, *, matches: bool) -> None:
@@ -228,13 +230,14 @@ def test_without_a_condition_nothing_has_to_wait_and_every_platform_will_do() ->
         ("linux/arm/v7", ["linux/arm/v6"], False),
         ("linux/arm", ["linux/arm64"], False),
         ("windows/amd64", ["linux/amd64"], False),
+        ("windows/amd64", ["linux/arm64", "linux/amd64"], False),
     ],
 )
 def test_an_image_is_built_for_a_platform_or_not(wanted: str, offered: list[str], *, fits: bool) -> None:
     problem = Conditions(platform=parse_platform(wanted)).not_built_for(offered)
     assert (problem is None) == fits
     if problem:
-        assert problem == f"built for {', '.join(offered) or 'no platform'}, and not for {wanted}"
+        assert problem == f"built for {', '.join(sorted(offered)) or 'no platform'}, and not for {wanted}"
 
 
 @pytest.mark.parametrize(
@@ -254,6 +257,7 @@ def test_an_image_is_built_for_a_platform_or_not(wanted: str, offered: list[str]
         # Of builds that only time tells apart, the last one by its spelling is the likeliest.
         (r"regex:(?P<version>.+)-x-r\d+", "3.4.6-x-r24", "3.4.7-x-r9 3.4.7-x-r10", "3.4.7-x-r10"),
         (r"regex:(?P<version>.+)-x-r\d+", "3.4.6-x-r24", "3.4.6-x-r25", None),
+        (r"regex:(?P<version>[0-9.]+)-[xy]-r\d+", "3.4.6-x-r24", "3.4.7-x-r9 3.4.7-y-r10", "3.4.7-x-r9"),
         (r"regex:main-[0-9a-f]+-(?P<version>\d+)", "main-3e32dc8a-2", "main-845d3a80-100", "main-845d3a80-100"),
         ("{order: semver, start: true}", "latest", "1 1.4 1.4.2 v1.4.2 1.4.2-alpine 2026-01-01 latest", "1.4.2"),
         ("{order: semver, start: true}", "stable-alpine", "1.4.2 1.4.1-alpine", "1.4.1-alpine"),
@@ -266,3 +270,17 @@ def test_the_best_tag_of_a_list(policy: str, running: str, listed: str, best: st
     tags = listed.split()
     for order in (tags, tags[::-1], sorted(tags)):
         assert best_tag(policy_of(policy), running, order) == best
+
+
+def test_tags_are_sorted_as_people_do() -> None:
+    assert sorted(["10", "x", "9", "1"], key=natural) == ["x", "1", "9", "10"]
+    assert sorted(["r10", "r9", "r"], key=natural) == ["r", "r9", "r10"]
+
+
+def test_the_shape_of_a_tag_keeps_the_leading_zeros_of_its_numbers() -> None:
+    assert shape("24.04_alpine3") == "#.0#_alpine#"
+
+
+def test_no_tag_is_spelt_more_like_another_one_than_itself() -> None:
+    assert not is_closer("1.4", "1.5", "1.5")
+    assert is_closer("1.4", "1.5", "1.5-x")

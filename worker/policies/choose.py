@@ -17,15 +17,12 @@ def best_tag(policy: Policy, running: str, tags: Iterable[str]) -> str | None:
     Tags between which only time decides, such as the builds of the running version, are left to the webhooks: a list
     of tags does not say when they were pushed.
     """
-    may_stay = policy.places(running)
 
     def may_replace(tag: str) -> bool:
-        # A policy admits the running tag itself, since its image may have moved. But no other tag is better for that.
-        if tag == running or not isinstance(policy.decide(running, tag), Update):
-            return False
-        # Where the running tag has a place in the order, only a higher one is certainly newer. With any other one, the
-        # next sweep could go back to the first, as neither of two builds of one version is the higher one.
-        return not may_stay or policy.outranks(tag, running) is True
+        is_admitted = isinstance(policy.decide(running, tag), Update)
+        # Only a higher tag is certainly newer. With any other one, the next sweep could go back to the first, as
+        # neither of two builds of one version is the higher one. The running tag itself is no higher than itself.
+        return is_admitted and policy.outranks(tag, running) is True
 
     admitted = {tag for tag in tags if may_replace(tag)}
     # Only a push's time would say which build of one version is the newest, and a list has none. The last one by its

@@ -97,11 +97,10 @@ def _read_semver(text: str) -> SemVer:
 
 def _nearest(text: str) -> str | None:
     """A valid spelling near `text`; never one that admits more than the bound after its colon."""
-    text = text[:LONGEST_POLICY].strip()
-    for guess in _guesses(text):
-        if guess != text and _is_policy(guess):
-            return guess
-    return None
+    # What is cut from a pattern that is too long may be a pattern, but not the one that was meant.
+    if len(text) > LONGEST_POLICY:
+        return None
+    return next((guess for guess in _guesses(text.strip()) if _is_policy(guess)), None)
 
 
 def _guesses(text: str) -> Iterator[str]:
