@@ -12,7 +12,7 @@ from collections.abc import Collection
 import httpx
 
 from shared.image import DOCKER_HUB, ImageReference
-from shared.settings import is_local
+from shared.local_hosts import is_local
 from worker.adapters.registry.answers import bad_answer
 from worker.targets.registry_keys import host_of
 
