@@ -249,3 +249,12 @@ def test_what_repeats_itself_is_found_as_if_compared_at_every_place(secret: str,
 )
 def test_what_is_plainly_a_credential_is_hidden_although_nobody_named_it(said: str, shown: str) -> None:
     assert without_credentials(said) == shown
+
+
+@pytest.mark.parametrize(("layers", "hidden"), [(1, True), (3, True), (9, False)])
+def test_only_so_many_layers_of_escapes_are_looked_behind(layers: int, hidden: bool) -> None:
+    said = "/".join(KEY[:20])
+    secret = said
+    for _ in range(layers):
+        said = quote(said, safe="")
+    assert (Masks([secret])(said) == MASK) is hidden
