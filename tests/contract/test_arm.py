@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -17,6 +17,7 @@ from shared.leased_message import LeaseLost
 from shared.message import TargetId
 from tests.arm_simulator import ArmSimulator
 from tests.site import RESOURCE_GROUP, SUBSCRIPTION, definition
+from tests.stub_server import StubServer
 from worker.adapters.arm.client import Arm, PlaceholderCredential
 
 SHOP = TargetId(subscription=SUBSCRIPTION, resource_group=RESOURCE_GROUP, container_group="shop")
@@ -91,6 +92,24 @@ def test_a_list_goes_on_at_azures_own_host_alone_and_never_twice(
     with pytest.raises(RemoteError, match="the list of groups goes on at"):
         list(arm.list(SUBSCRIPTION))
     assert simulator.client.stats()["lists"] == lists
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("call", ["get", "list", "put", "restart", "last_lines"])
+def test_no_answer_leads_elsewhere_with_what_is_sent(call: str, status: int) -> None:
+    with StubServer(lambda *_: (200, {}, b'{"value": []}')) as elsewhere:
+        with StubServer(lambda *_: (status, {"Location": f"{elsewhere.url}/there"}, b"")) as azure:
+            arm = Arm(PlaceholderCredential(), azure.url, "2025-09-01", SCOPE, (5, 20))
+            calls: dict[str, Callable[[], object]] = {
+                "get": lambda: arm.get(SHOP),
+                "list": lambda: list(arm.list(SUBSCRIPTION)),
+                "put": lambda: arm.put(SHOP, b'{"secureValue": "hunter2"}', lambda: None),
+                "restart": lambda: arm.restart(SHOP, lambda: None),
+                "last_lines": lambda: arm.last_lines(SHOP, "web", 50, time.monotonic() + 5),
+            }
+            with pytest.raises(RemoteError):
+                calls[call]()
+        assert elsewhere.asked == []
 
 
 def test_a_list_of_several_pages_is_read_to_its_end(simulator: ArmSimulator) -> None:

@@ -18,7 +18,7 @@ _LARGEST_LOG = 4 * 1024 * 1024
 """Bytes of an answer with the last lines of a container. A line may be of any length, and these are read in a hurry."""
 
 
-def group_of(response: HttpResponse) -> tuple[dict[str, Any], timedelta]:
+def object_of(response: HttpResponse) -> tuple[dict[str, Any], timedelta]:
     """The answer's JSON as it is, and how far ARM's clock is ahead of ours."""
     try:
         raw = json.loads(response.content)

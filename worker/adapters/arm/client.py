@@ -31,10 +31,9 @@ from shared.metrics import ARM_CALLS, WRITES_REMAINING
 from shared.settings import WorkerSettings
 from shared.time_limit import TimeLimit
 from worker.adapters.arm.answers import (
-    ahead_of_ours,
-    group_of,
     log_of,
     note_answer,
+    object_of,
     origin,
 )
 from worker.failures.retrying import call_with_retries, call_with_retries_if_untouched
@@ -86,6 +85,8 @@ class Arm:
             "connection_timeout": timeouts[0],
             "read_timeout": timeouts[1],
             "credential_scopes": [scope],
+            # A PUT holds every secret of its group, and the SDK would send it again to wherever an answer points.
+            "permit_redirects": False,
         }
         # Per call: azure-core refuses to send a token over plain http unless it is told to.
         self._call: dict[str, Any] = (
@@ -109,7 +110,7 @@ class Arm:
                     HttpRequest("GET", url), **self._call
                 )
                 response.raise_for_status()
-                return ContainerGroup(*group_of(response))
+                return ContainerGroup(*object_of(response))
 
         ARM_CALLS.labels("get").inc()
         return call_with_retries(get)
@@ -221,7 +222,7 @@ class Arm:
                 HttpRequest("GET", url), **self._call
             )
             response.raise_for_status()
-            return dict(response.json()), ahead_of_ours(response.headers.get("Date"))
+            return object_of(response)
 
     @contextmanager
     def _asked(
