@@ -56,6 +56,19 @@ class Undecodable(ValueError):
     """The text on the queue is not a message of aci-hooks: not base64, not JSON, or of another schema."""
 
 
+def _lowered(name: str) -> str:
+    """The name in lower case, but for capitals that are not those of their small letter.
+
+    To Python the Kelvin sign is a capital k. With it, a forged message of another name would name a group's record.
+    """
+    if name.isascii():
+        return name.lower()
+    return "".join(
+        letter.lower() if letter.lower().upper() == letter else letter
+        for letter in name
+    )
+
+
 class TargetId(BaseModel):
     """Which container group. ARM's names are case-insensitive, so two spellings of one group are equal."""
 
@@ -68,9 +81,8 @@ class TargetId(BaseModel):
     @property
     def key(self) -> str:
         """`subscription/resource group/container group` in lower case: equal for every spelling, and a blob's name."""
-        return (
-            f"{self.subscription}/{self.resource_group}/{self.container_group}".lower()
-        )
+        names = (self.subscription, self.resource_group, self.container_group)
+        return "/".join(_lowered(name) for name in names)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TargetId) and self.key == other.key

@@ -42,6 +42,16 @@ class TestTargetId:
         assert other != SHOP
         assert SHOP != "sub/web/shop"
 
+    @pytest.mark.parametrize(("name", "other"), [("kube", "\u212aube"), ("\u00e5", "\u212b"), ("i\u0307", "\u0130")])
+    def test_a_name_that_only_python_takes_for_another_spelling_is_another_one(self, name: str, other: str) -> None:
+        assert other.lower() == name
+        one, two = (TargetId(subscription="sub", resource_group=each, container_group="shop") for each in (name, other))
+        assert one != two
+        assert one.key != two.key
+        assert (
+            TargetId(subscription="sub", resource_group="STR\u00d6ME", container_group="a").key == "sub/str\u00f6me/a"
+        )
+
     @pytest.mark.parametrize("name", ["web", "Web_1.2-(old)", "k\u00f6ln", "0000-01", "..a"])
     def test_a_name_is_one_that_azure_gives(self, name: str) -> None:
         assert TargetId(subscription="sub", resource_group=name, container_group="shop").resource_group == name
