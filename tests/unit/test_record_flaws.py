@@ -14,16 +14,18 @@ from worker.adapters.record_blobs.flaws import flaw_of
 from worker.adapters.record_blobs.texts import read_record
 from worker.ports import UNREADABLE
 from worker.record.record import Record
-from worker.record.values import Flight, Patience
+from worker.record.values import Flight, Outcome, Patience
 
 END = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+OUTCOME = Outcome.of(message("3"), "updated", "", ("web",), at(0))
 FULL = record(
     {"web": container(candidate(message("1"), looked_up_at=at(0)), candidate(message("2")), goods=(good(),))},
     timer=timer(),
     flights=(Flight(generation=1, sent_at=at(0)),),
     change=change(before=change()),
     stuck=Patience(looked_at=at(0)),
+    outcomes=(OUTCOME, OUTCOME.but(seconds=None)),
 )
 
 
@@ -49,6 +51,7 @@ def test_what_workers_write_has_no_flaw() -> None:
         ),
         ({"stuck": Patience(looked_at=at(0), waited=float("nan"))}, "stuck.waited: nan"),
         ({"stuck": Patience(looked_at=END)}, "stuck.looked_at: 9999"),
+        ({"outcomes": (OUTCOME.but(seconds=float("nan")),)}, "outcomes.seconds: nan"),
         ({"containers": {"web": container(goods=())}}, "containers.web.goods: there is no good image"),
         ({"containers": {"web": container(repository="acme/shop:1")}}, "containers.web.repository: is no repository"),
         ({"containers": {"web": container(repository="%%%")}}, "containers.web.repository: is no repository"),

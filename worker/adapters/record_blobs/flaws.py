@@ -36,6 +36,9 @@ def _flaws(record: Record) -> Iterator[str]:
     for where, patience in _patiences(record):
         if not math.isfinite(patience.waited):
             yield f"{where}.waited: {patience.waited} is no number of seconds"
+    for outcome in record.outcomes:
+        if not math.isfinite(outcome.seconds or 0.0):
+            yield f"outcomes.seconds: {outcome.seconds} is no number of seconds"
 
 
 def _is_repository(container: ContainerRecord) -> bool:
