@@ -32,8 +32,8 @@ class Opened:
             return 0
         # The queue never resets its dequeue count. `dequeued` is what that count was at the last settlement.
         settled = self.message.dequeued
-        # A count that the queue has yet to reach can't be of any settlement. Believed, it would have the message go on
-        # for ever.
+        # A count that the queue has yet to reach can't be of any settlement. If it were believed, the message would
+        # never be given up.
         if settled >= self.leased.dequeue_count:
             settled = 0
         return self.leased.dequeue_count - 1 - settled
