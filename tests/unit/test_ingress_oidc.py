@@ -195,7 +195,8 @@ def test_a_key_document_is_bounded(issuer: KeyIssuer, document: bytes) -> None:
 
 ODD_KEYS: list[object] = [
     "x", None, 5, [], {}, {"kty": "RSA"}, {"kid": ["a"]}, {"kid": {"a": 1}}, {"use": ["sig"]},
-    {"kty": "RSA", "kid": "a", "n": "!", "e": 5}, {"kty": "oct", "kid": "b", "k": 5}, {"kty": "EC", "kid": "c", "crv": "P-256", "x": "", "y": ""},
+    {"kty": "RSA", "kid": "a", "n": "!", "e": 5}, {"kty": "oct", "kid": "b", "k": 5},
+    {"kty": "EC", "kid": "c", "crv": "P-256", "x": "", "y": ""},
 ]  # fmt: skip
 
 
