@@ -11,6 +11,8 @@ from azure.core.exceptions import AzureError, HttpResponseError, ODataV4Format
 from shared.errors import RemoteError, retry_after
 
 _MOST_DETAILS, _DEEPEST = 20, 3
+_LONGEST_CODE = 128
+"""Characters: codes are words, which records, letters and the history keep as they are."""
 
 
 @contextmanager
@@ -43,7 +45,8 @@ def _details(error: ODataV4Format | None, depth: int = 0) -> Iterator[tuple[str,
         # An error may wrap errors that wrap others. The innermost ones say what happened, and nobody bounds how deep
         # they lie.
         inner = list(_details(detail, depth + 1)) if depth < _DEEPEST else []
-        yield from inner or [(str(detail.code or ""), str(detail.message or ""))]
+        code = str(detail.code or "")[:_LONGEST_CODE]
+        yield from inner or [(code, str(detail.message or ""))]
 
 
 def _code_and_message(error: HttpResponseError) -> tuple[str, str]:
@@ -58,4 +61,4 @@ def _code_and_message(error: HttpResponseError) -> tuple[str, str]:
     # Storage appends the request's id and time, which would make each error differ from the one before.
     text = str(message).partition("\nRequestId:")[0]
     # Some of the SDKs' codes are enumerations.
-    return str(getattr(code, "value", code)), text
+    return str(getattr(code, "value", code))[:_LONGEST_CODE], text

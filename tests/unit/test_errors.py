@@ -76,6 +76,15 @@ def test_what_an_error_wraps_is_told_with_it(details: list[Any], inner: tuple[st
     assert (caught.value.code, caught.value.inner, caught.value.message) == ("MultipleErrorsOccurred", inner, told)
 
 
+def test_codes_are_words_and_are_cut_where_they_are_none() -> None:
+    long = "x" * 50_000
+    body = json.dumps({"error": {"code": long, "message": "m", "details": [{"code": long, "message": "n"}]}})
+    response = SimpleNamespace(status_code=400, reason="", headers={}, text=lambda *_: body)
+    with pytest.raises(RemoteError) as caught, translated("arm"):
+        raise HttpResponseError("no", response=response)
+    assert (caught.value.code, caught.value.inner) == ("x" * 128, ("x" * 128,))
+
+
 @pytest.mark.parametrize(("status", "text"), [(409, "arm: Busy (409): try later"), (None, "arm: Busy: try later")])
 def test_an_error_says_who_and_what(status: int | None, text: str) -> None:
     assert str(RemoteError("arm", status, "Busy", "try later")) == text

@@ -246,6 +246,12 @@ class TestDeadLetter:
         assert cut.message == FULL
         assert cut.detail.endswith("\x01 […]")
 
+    def test_a_code_of_any_length_is_cut_as_well(self) -> None:
+        # Regression: cut in its detail alone, it was cut without end.
+        text = letter(code="x" * MAX_LETTER, detail="why").encode()
+        assert len(text) <= MAX_LETTER
+        assert decode_letter(text).code == "x" * 128
+
     def test_a_detail_that_fits_stays_whole(self) -> None:
         room = MAX_LETTER // 4 * 3 - len(letter(detail="").model_dump_json())
         whole = letter(detail="x" * room)
