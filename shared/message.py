@@ -15,8 +15,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    NonNegativeFloat,
-    NonNegativeInt,
     SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationError,
@@ -50,6 +48,11 @@ Segment = Annotated[
         }
     ),
 ]
+
+
+# Far more than any message gets to. Beyond them numbers of Python's can't be reckoned with, or not be written as JSON.
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Seconds = Annotated[float, Field(ge=0, le=2**53)]
 
 
 class Undecodable(ValueError):
@@ -117,8 +120,8 @@ class UpdateMessage(BaseModel):
     received_at: AwareDatetime
     traceparent: Annotated[str, StringConstraints(max_length=128)] | None = None
     target: TargetId | None = None
-    attempts: NonNegativeInt = 0
-    dequeued: NonNegativeInt = 0
+    attempts: Count = 0
+    dequeued: Count = 0
 
     @model_validator(mode="after")
     def _rollout_has_target(self) -> Self:
@@ -176,11 +179,11 @@ class Look(BaseModel):
     kind: Literal["look"] = "look"
     target: TargetId
     token: Annotated[str, StringConstraints(min_length=1, max_length=128)]
-    count: NonNegativeInt
-    attempts: NonNegativeInt = 0
+    count: Count
+    attempts: Count = 0
     trouble: Annotated[str, StringConstraints(max_length=128)] = ""
-    waited: NonNegativeFloat = 0.0
-    dequeued: NonNegativeInt = 0
+    waited: Seconds = 0.0
+    dequeued: Count = 0
 
     def tries(self, trouble: str) -> int:
         """How often in a row this same trouble occurred. Other troubles in between start the count again."""

@@ -203,6 +203,18 @@ class TestUndecodable:
         with pytest.raises(Undecodable, match=r"push\.tag: Value error, '-x' is not a tag"):
             decode(to_base64(json.dumps(shape)))
 
+    @pytest.mark.parametrize("name", ["attempts", "dequeued", "count", "waited"])
+    @pytest.mark.parametrize("number", ["-1", "1e400", "Infinity", "NaN", "1" + "0" * 400, "9007199254740994"])
+    def test_a_number_that_no_message_gets_to_is_refused(self, name: str, number: str) -> None:
+        raw = (
+            Look(target=SHOP, token="t", count=1).model_dump()
+            if name in {"count", "waited"}
+            else json.loads(from_base64(FULL.encode()))
+        )
+        text = json.dumps(raw | {name: 0}).replace(f'"{name}": 0', f'"{name}": {number}')
+        with pytest.raises(Undecodable, match=f"{name}: "):
+            decode(to_base64(text))
+
     def test_what_is_too_large_for_a_message_is_none_of_ours(self) -> None:
         # Regression: it did not fit into its own dead letter, whose detail was cut without end.
         assert decode(to_base64(FULL.model_dump_json() + " " * 100)) == FULL
