@@ -50,7 +50,7 @@ Segment = Annotated[
 ]
 
 
-# Far more than any message gets to. Python calculates with larger numbers only in part, and writes some of them as null.
+# Far more than any message gets to. Larger numbers don't fit into a float, and an infinite one is written as null.
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Seconds = Annotated[float, Field(ge=0, le=2**53)]
 
