@@ -248,6 +248,7 @@ NONE = "nothing is near"
         ("glob:é", "printable ASCII", None),
         ("any\n", "printable ASCII", "any"),
         ("any" + " " * LONGEST_POLICY, "at most", NONE),
+        ("Regex:" + "a" * 512, "write any, same-tag", "regex:" + "a" * 512),
         # Regression: the pattern was suggested, but cut.
         ("Glob:" + "a" * 600, "at most", NONE),
         ("\ud800", "printable ASCII", None),
@@ -279,6 +280,7 @@ def test_the_error_is_the_same_after_its_way_through_another_process() -> None:
     error = InvalidPolicy("minro", "it is none", "minor")
     copied = pickle.loads(pickle.dumps(error))
     assert (copied.text, copied.problem, copied.suggestion) == ("minro", "it is none", "minor")
+    assert repr(copied) == "InvalidPolicy('minro', 'it is none', 'minor')"
 
 
 @pytest.mark.parametrize("make", [Glob, Regex])
