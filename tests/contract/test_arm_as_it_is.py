@@ -110,6 +110,8 @@ class TestTrouble:
         assert seen[0] == ("Unhealthy", "Running")
         assert ("Repairing", "Waiting") in seen
         assert current_state(body)["startTime"] > started
+        (killed,) = events(body, "Killing")
+        assert "(platform initiated)" in killed["message"]
 
     @pytest.mark.parametrize(("shown", "ip"), [("missing", None), ("0.0.0.0", "0.0.0.0")])
     def test_an_address_that_is_not_there_for_a_while(

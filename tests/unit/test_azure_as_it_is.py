@@ -80,6 +80,17 @@ def test_a_bad_image_is_brought_back_from_within_a_minute(behaviour: str, code: 
     assert scene.codes == [code]
 
 
+def test_what_cannot_be_started_is_at_fault_whatever_its_container_is_called() -> None:
+    # Regression: "pull-worker" made a failed pull of it, and "denied" a registry's trouble, to be tried once more.
+    scene = Rollout(images={"pull-worker": OLD})
+    scene.azure.image(NEW, "unstartable")
+    scene.go_on()
+    scene.push_again(message("2", name="again"))
+    scene.go_on()
+    assert scene.results == [("2", "rolled-back"), ("again", "ignored")]
+    assert scene.codes == ["ContainerStartFailed"]
+
+
 @pytest.mark.parametrize("by_digest", [True, False])
 def test_the_failed_pull_of_an_index_is_recognised(*, by_digest: bool) -> None:
     scene = Rollout(message("1", digest=INDEX))

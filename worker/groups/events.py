@@ -25,6 +25,9 @@ CLOCK_TOLERANCE = timedelta(seconds=2)
 LATE = timedelta(seconds=60)
 """How long the previous containers may go on failing after a change, until Azure has carried it out."""
 
+_GRACE = timedelta(seconds=60)
+"""How long after the platform began to kill a container its end may come: it is asked to end by itself first."""
+
 _DIGEST = re.compile(r"@(sha256:[0-9a-f]{64})")
 _NAMED_IMAGE = re.compile(r'image "([^"\s]+)"')
 _START = re.compile(
@@ -43,11 +46,15 @@ _NO_SUCH_IMAGE = re.compile(
 # A limit, an outage, or a missing role. The wordings of registries are documented in
 # learn.microsoft.com/azure/container-registry/container-registry-faq and docs.docker.com/docker-hub/usage.
 _REGISTRY_TROUBLE = re.compile(
-    r"toomanyrequests|too many requests|rate limit|unavailable|time(?:d )?out|deadline exceeded|no such host"
-    r"|connection (?:refused|reset)|unexpected eof|bad gateway|server error|status(?: code)?:? (?:401|403|429|5\d\d)"
-    r"|unauthorized|authentication required|denied",
+    r"toomanyrequests|too many requests|rate limit|quota|unavailable|overloaded|time(?:d )?out|deadline exceeded"
+    r"|no such host|server misbehaving|name resolution|no route to host|network is (?:unreachable|down)|broken pipe"
+    r"|connection (?:refused|reset|closed|lost)|\beof\b|context canceled|\btls: |x509: |bad gateway|server error"
+    r"|\bstatus\b.{0,80}?\b(?:401|403|408|429|5\d\d)\b|forbidden|not allowed access"
+    r"|unauthorized|authentication required|authorization failed|no basic auth|denied",
     re.IGNORECASE,
 )
+# An image may be called acme/timeout, and an address may hold any word. They say nothing of what went wrong.
+_NAMES = re.compile(r'"[^"\s]*"|(?<!\S)[^\s/]*/\S*')
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +89,8 @@ def pull_failure(
     return PullFailure(message, circumstance=_is_registrys_trouble(message))
 
 
-def start_failure(events: Iterable[Event], since: datetime) -> str | None:
-    """The message of the newest failed start of a container after `since`, None if there is none."""
+def start_failure(events: Collection[Event], since: datetime) -> str | None:
+    """The message of the newest failed start of a container after `since`, unless a later start succeeded."""
     failures = [
         event
         for event in events
@@ -95,7 +102,24 @@ def start_failure(events: Iterable[Event], since: datetime) -> str | None:
         for event in recent
         if _is_of_the_change(event, since)
     ]
-    return max(ours)[1] if ours else None
+    if not ours:
+        return None
+    newest_at, message = max(ours)
+    # Azure goes on trying. An init container that was started in the end, and has done its work, is not broken.
+    starts = (event for event in events if event.get("name") == "Started")
+    started_later = any(_last(event) > newest_at for event in starts)
+    return None if started_later else message
+
+
+def killed_by_platform(events: Iterable[Event], ended: datetime) -> bool:
+    """Whether the platform itself killed the container that ended at that time, as for its maintenance."""
+    kills = (
+        _last(event)
+        for event in events
+        if event.get("name") == "Killing"
+        and "platform initiated" in _text(event).lower()
+    )
+    return any(ended - _GRACE <= at <= ended + CLOCK_TOLERANCE for at in kills)
 
 
 def pulled_digest(events: Iterable[Event], since: datetime | None = None) -> str | None:
@@ -116,7 +140,9 @@ def pulled_digest(events: Iterable[Event], since: datetime | None = None) -> str
 
 def is_pull_failure(event: Event) -> bool:
     """Whether the event says that an image could not be pulled."""
-    return event.get("name") == "Failed" and "pull" in _text(event).lower()
+    # What could not be started has been pulled, and its message names the container, which may be called `pull-worker`.
+    says_so = event.get("name") == "Failed" and "pull" in _text(event).lower()
+    return says_so and not _is_start_failure(event)
 
 
 def _is_start_failure(event: Event) -> bool:
@@ -148,8 +174,11 @@ def _is_of_another(
     Found by chaos, seed 42.
     """
     named, ours = _named_image(failed), _parsed(image)
-    if named is None or ours is None:
+    if ours is None:
         return False
+    # An event such as "Error: ErrImagePull" names no image, so that only its times tell whose it is.
+    if named is None:
+        return not _is_of_the_change(failed, since)
     if named.name != ours.name:
         return True
     # Without a digest, the event names the image as the group spells it, so the two can be compared as they are.
@@ -173,10 +202,11 @@ def _another_is_pulled_since(
 
 
 def _is_registrys_trouble(message: str) -> bool:
+    said = _NAMES.sub("", message)
     # That there is no such image counts first, whatever else the text says: waiting would not bring it.
-    if _NO_SUCH_IMAGE.search(message):
+    if _NO_SUCH_IMAGE.search(said):
         return False
-    return _REGISTRY_TROUBLE.search(message) is not None
+    return _REGISTRY_TROUBLE.search(said) is not None
 
 
 def _is_platforms(event: Event) -> bool:
