@@ -125,11 +125,13 @@ class TestTrouble:
         assert azure.settled()["properties"]["ipAddress"]["ip"] == before
 
     def test_codes_in_the_details_alone(self, arm: ArmSimulator, azure: Azure) -> None:
-        arm.client.fault("refuse", status=400, code="MultipleErrorsOccurred", details="RegistryErrorResponse,Other")
+        arm.client.fault("refuse", status=400, code="MultipleErrorsOccurred", details="RegistryErrorResponse,A/B")
         with pytest.raises(HttpResponseError) as caught:
             azure.get()
         assert caught.value.error is not None
-        assert [detail.code for detail in caught.value.error.details] == ["RegistryErrorResponse", "Other"]
+        registry, wrapper = caught.value.error.details
+        assert (registry.code, registry.details) == ("RegistryErrorResponse", [])
+        assert (wrapper.code, [detail.code for detail in wrapper.details]) == ("A", ["B"])
 
 
 class TestProperties:

@@ -147,6 +147,8 @@ class TestCircumstances:
             (400, "InaccessibleImage", None),
             (409, "RegistryErrorResponse", None),
             (400, "MultipleErrorsOccurred", "RegistryErrorResponse,InaccessibleImage"),
+            (400, "MultipleErrorsOccurred", "InaccessibleImage/DockerRegistryError"),
+            (400, "BadRequest", "Conflict/ContainerGroupTransitioning"),
             (403, "AuthorizationFailed", None),
             (409, "ContainerGroupQuotaReached", None),
         ],
