@@ -143,6 +143,8 @@ WITH_EXTENSIONS: Json = {
             {"name": "kube-proxy", "properties": {"extensionType": "kube-proxy", "settings": {"clusterCidr": "c"}}},
             {"name": "metrics", "properties": {"extensionType": "realtime-metrics", "version": "1.0"}},
             {"name": "given", "properties": {"extensionType": "other", "protectedSettings": {}}},
+            {"name": "bare"},
+            {"name": "bare-too", "properties": None},
         ]
     }
 }
