@@ -72,10 +72,17 @@ def _code_and_message(error: HttpResponseError) -> tuple[str, str]:
     code = (
         getattr(error, "error_code", None)
         or getattr(inner, "code", None)
-        or (f"Http{error.status_code}" if error.status_code else "Unreachable")
+        or _code_of_status(error.status_code)
     )
     message = getattr(inner, "message", None) or error.message or error.reason or ""
     # Storage appends the request's id and time, which would make each error differ from the one before.
     text = str(message).partition("\nRequestId:")[0]
     # Some of the SDKs' codes are enumerations.
     return str(getattr(code, "value", code)), text
+
+
+def _code_of_status(status: int | None) -> str:
+    if status is None:
+        return "Unreachable"
+    # Nothing was refused, but the answer is not the service's own: the page of a proxy, say.
+    return f"Http{status}" if status >= 400 else "BadGateway"

@@ -166,9 +166,10 @@ def passes(failure: Failure) -> bool:
 
 def nothing_done(error: RemoteError) -> bool:
     """After this answer to a change of a group, is it certain that the group was not changed?"""
-    # Other services are asked before anything is sent. A 408 or a 5xx may come after Azure has accepted the change.
+    # Other services are asked before anything is sent. A 408 or a 5xx may come after Azure has accepted the change, and
+    # what is no refusal at all, but no answer of Azure's either, may hide one that did.
     return error.service != "arm" or (
-        error.status is not None and error.status < 500 and error.status != 408
+        error.status is not None and 400 <= error.status < 500 and error.status != 408
     )
 
 
