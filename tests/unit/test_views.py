@@ -157,6 +157,13 @@ UPDATED: dict[str, list[Moment]] = {
         Moment(0.4, "Unhealthy"),
         Moment(30, "Succeeded", running(30, *pull(29.8))),
     ],
+    "the node goes down, and what it ran ends with an error": [
+        PENDING,
+        Moment(0.4, "Succeeded", BEGUN),
+        Moment(0.8, "Unhealthy", crashed(0.7, exit_code=255)),
+        Moment(3, "Repairing", waiting(*failed_pull(2.8, 2.9, "connection refused"))),
+        Moment(5, "Succeeded", running(5, *pull(4.7))),
+    ],
     "the platform restarts it": [
         PENDING,
         Moment(0.4, "Succeeded", crashed(0.5, exit_code=7148)),
@@ -198,6 +205,10 @@ ROLLED_BACK: dict[str, tuple[str, list[Moment]]] = {
         ],
     ),
     "it crashes": ("CrashLoop", [PENDING, Moment(0.4, "Succeeded", crashed(0.5))]),
+    "it crashes while its node is down, and afterwards": (
+        "CrashLoop",
+        [PENDING, Moment(0.4, "Unhealthy", crashed(0.5)), Moment(5, "Succeeded", crashed(4.5))],
+    ),
     "an init container crashes": (
         "CrashLoop",
         [PENDING, Moment(0.4, "Succeeded", waiting(), crashed(0.7))],
