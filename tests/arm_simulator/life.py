@@ -41,6 +41,11 @@ class Run:
         return self.conduct.pullable and self.conduct.startable
 
     @property
+    def does_its_work(self) -> bool:
+        """As an init container: whether it ends, and ends well."""
+        return self.runs and self.conduct.exit_code == 0
+
+    @property
     def pulled(self) -> str:
         """The image as events name it."""
         return f"{repository(self.image)}@{self.digest}"

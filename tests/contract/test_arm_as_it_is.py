@@ -87,6 +87,30 @@ class TestTrouble:
             if event["firstTimestamp"] > events(body, "Failed")[0]["firstTimestamp"]
         ]
 
+    @pytest.mark.parametrize(
+        ("behaviour", "policy", "state", "detail"),
+        [
+            ("exits-1", "Always", "Waiting", "CrashLoopBackOff"),
+            ("exits-1", "OnFailure", "Waiting", "CrashLoopBackOff"),
+            ("exits-1", "Never", "Terminated", "Error"),
+            ("unpullable", "Always", "Waiting", "ImagePullBackOff"),
+            ("unstartable", "Always", "Waiting", ""),
+        ],
+    )
+    def test_an_init_container_that_fails_keeps_the_others_waiting(
+        self, arm: ArmSimulator, azure: Azure, behaviour: str, policy: str, state: str, detail: str
+    ) -> None:
+        arm.client.image("acme/init:1", behaviour)
+        init = {"name": "init", "properties": {"image": "acme/init:1"}}
+        place(arm, definition(initContainers=[init], restartPolicy=policy))
+        azure.put_image("acme/shop:v2")
+        body = azure.settled()
+        shown = body["properties"]["initContainers"][0]["properties"]["instanceView"]["currentState"]
+        assert shown["state"] == state
+        assert shown["detailStatus"].startswith(detail)
+        assert current_state(body)["state"] == "Waiting"
+        assert body["properties"]["instanceView"]["state"] == "Pending"
+
     def test_a_hiccup_of_the_platform_beside_a_container_that_runs(self, arm: ArmSimulator, azure: Azure) -> None:
         arm.client.image("acme/shop:v2", "hiccup")
         azure.put_image("acme/shop:v2")
