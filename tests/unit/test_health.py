@@ -291,7 +291,12 @@ class TestStartFailure:
         assert isinstance(health(ended), Broken) is broken
 
     @pytest.mark.parametrize(
-        "text", ["Error: cannot mount", "Failed to start container: CriContainerActivator is getting initialized"]
+        "text",
+        [
+            "Error: cannot mount",
+            'Error: cannot mount a volume of container pull-worker, image "pull.acme.io/pull:2"',
+            "Failed to start container: CriContainerActivator is getting initialized",
+        ],
     )
     def test_other_failures_are_waited_for(self, text: str) -> None:
         assert health(waiting() | {"events": [event("Failed", 5, text, "Warning")]}) == Pending("is waiting")

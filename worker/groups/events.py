@@ -30,6 +30,7 @@ _GRACE = timedelta(seconds=60)
 
 _DIGEST = re.compile(r"@(sha256:[0-9a-f]{64})")
 _NAMED_IMAGE = re.compile(r'image "([^"\s]+)"')
+_PULL = re.compile(r"\bpull(?:ing|ed)?\b(?!-)|ImagePull", re.IGNORECASE)
 _START = re.compile(
     r"(?:start|create|run)\w* container|containerd task|(?:create|run)containererror",
     re.IGNORECASE,
@@ -140,9 +141,10 @@ def pulled_digest(events: Iterable[Event], since: datetime | None = None) -> str
 
 def is_pull_failure(event: Event) -> bool:
     """Whether the event says that an image could not be pulled."""
-    # What could not be started has been pulled, and its message names the container, which may be called `pull-worker`.
-    says_so = event.get("name") == "Failed" and "pull" in _text(event).lower()
-    return says_so and not _is_start_failure(event)
+    # What could not be started has been pulled. Its message names the container, which may be called `pull-worker`, and
+    # its image may be of pull.acme.io.
+    says_so = _PULL.search(_NAMES.sub("", _text(event))) is not None
+    return event.get("name") == "Failed" and says_so and not _is_start_failure(event)
 
 
 def _is_start_failure(event: Event) -> bool:
