@@ -429,6 +429,29 @@ def test_a_failed_pull_by_a_digest_is_told_from_those_before_by_its_times(
     assert isinstance(container_health(view, [], "Always", at(0), "acme/shop:2"), Broken) is broken
 
 
+@pytest.mark.parametrize(
+    ("others", "broken"),
+    [
+        ([], True),
+        ([event("Failed", -20, f'Failed to pull image "acme/shop@{PLATFORM}": another reason')], False),
+        ([event("Failed", -600, f'Failed to pull image "acme/shop@{PLATFORM}": no')], False),
+        ([event("Failed", -600.1, f'Failed to pull image "acme/shop@{PLATFORM}": no')], True),
+        ([event("Failed", -20, f'Failed to pull image "acme/shop@{OTHER}": no')], True),
+        ([event("Failed", -20, f'Failed to pull image "acme/shop@{PLATFORM}": no'), event("Started", -9)], True),
+        ([event("Failed", -20, f'Failed to pull image "acme/shop@{PLATFORM}": no'), event("Started", -29)], False),
+        ([event("Failed", -20, f'Failed to pull image "acme/shop@{PLATFORM}": no'), event("Started", 3)], False),
+        ([event("BackOff", -20, f'Back-off pulling image "acme/shop@{PLATFORM}"')], True),
+    ],
+)
+def test_failures_that_are_told_one_by_one_began_with_the_first(others: list[Json], *, broken: bool) -> None:
+    failed = event("Failed", 6, f'Failed to pull image "acme/shop@{PLATFORM}": no')
+    view = waiting() | {"events": [*others, failed]}
+    assert isinstance(container_health(view, [], "Always", at(0), "acme/shop:2"), Broken) is broken
+    late = [failed, event("Failed", 60, f'Failed to pull image "acme/shop@{PLATFORM}": no')]
+    view = waiting() | {"events": [*others, *late]}
+    assert isinstance(container_health(view, [], "Always", at(0), "acme/shop:2"), Broken)
+
+
 def test_a_failed_pull_of_the_very_digest_is_its_own_however_early_it_began() -> None:
     text = f'Failed to pull image "acme/shop@{PLATFORM}": no'
     failed = event("Failed", 6, text) | {"firstTimestamp": at(-1).isoformat()}

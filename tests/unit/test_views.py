@@ -98,6 +98,12 @@ PENDING = Moment(0, "Pending", {})
 BEGUN = running(0.4, *pull(0.2))
 GETTING_READY = "CriContainerActivator is getting initialized and not ready for use."
 LIMIT = "toomanyrequests: You have reached your unauthenticated pull rate limit."
+FAILED_BEFORE = [
+    event
+    for at_ in (-30.0, -20.0, 0.1)
+    for event in failed_pull(at_, at_, f"rpc error {at_}", image=f"acme/shop@{BEFORE}")
+]
+"""Pulls of the image before, each an entry of its own; the last one fails after the PUT."""
 
 UPDATED: dict[str, list[Moment]] = {
     "it comes up": [PENDING, Moment(0.4, "Succeeded", BEGUN)],
@@ -140,6 +146,16 @@ UPDATED: dict[str, list[Moment]] = {
         ),
         Moment(1, "Succeeded", running(0.9, *pull(0.3), *failed_pull(-30, 0.1, image=f"acme/shop@{BEFORE}"))),
     ],
+    "the same, each failure told by itself": [
+        PENDING,
+        Moment(0.2, "Pending", waiting(*FAILED_BEFORE)),
+        Moment(1, "Succeeded", running(0.9, *pull(0.3), *FAILED_BEFORE)),
+    ],
+    "the last start of the image before fails after the PUT, each failure told by itself": [
+        PENDING,
+        Moment(0.2, "Pending", waiting(failed_start(-30, -30), failed_start(0.1, 0.1))),
+        Moment(1, "Succeeded", running(0.9, *pull(0.3), failed_start(-30, -30), failed_start(0.1, 0.1))),
+    ],
     "the last start of the image before fails after the PUT": [
         PENDING,
         Moment(0.2, "Pending", waiting(failed_start(-30, 0.1))),
@@ -181,6 +197,10 @@ UPDATED: dict[str, list[Moment]] = {
 
 ROLLED_BACK: dict[str, tuple[str, list[Moment]]] = {
     "the pull fails": ("ImagePullFailed", [PENDING, Moment(0.4, "Succeeded", waiting(*failed_pull(0.3, 1)))]),
+    "the pull fails, each failure told by itself": (
+        "ImagePullFailed",
+        [PENDING, Moment(0.4, "Succeeded", waiting(*failed_pull(0.3, 0.3), *failed_pull(0.9, 0.9)))],
+    ),
     "the pull fails while the container of before goes on": (
         "ImagePullFailed",
         [

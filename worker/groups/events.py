@@ -15,6 +15,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.image import ImageReference, InvalidImage
+from worker.groups.wording import (
+    is_platforms_trouble,
+    is_registrys_trouble,
+    tells_of_pull,
+    tells_of_start,
+)
 
 Event = Mapping[str, Any]
 
@@ -27,35 +33,11 @@ LATE = timedelta(seconds=60)
 
 _GRACE = timedelta(seconds=60)
 """How long after the platform began to kill a container its end may come: it is asked to end by itself first."""
+_RHYTHM = timedelta(minutes=10)
+"""What failed longer ago than that is another matter: Azure tries again within five minutes at the latest."""
 
 _DIGEST = re.compile(r"@(sha256:[0-9a-f]{64})")
 _NAMED_IMAGE = re.compile(r'image "([^"\s]+)"')
-_PULL = re.compile(r"\bpull(?:ing|ed)?\b(?!-)|ImagePull", re.IGNORECASE)
-_START = re.compile(
-    r"(?:start|create|run)\w* container|containerd task|(?:create|run)containererror",
-    re.IGNORECASE,
-)
-# The platform's own trouble while a node gets ready. Recorded with a count of 20 on containers that run.
-_PLATFORM = re.compile(
-    r"CriContainerActivator|is getting initialized|not ready for use", re.IGNORECASE
-)
-# The registry answers that it has no such image: waiting does not help.
-_NO_SUCH_IMAGE = re.compile(
-    r"code = NotFound|not found|manifest unknown|name unknown|no match(?:ing manifest)? for|invalid reference",
-    re.IGNORECASE,
-)
-# A limit, an outage, or a missing role. The wordings of registries are documented in
-# learn.microsoft.com/azure/container-registry/container-registry-faq and docs.docker.com/docker-hub/usage.
-_REGISTRY_TROUBLE = re.compile(
-    r"toomanyrequests|too many requests|rate limit|quota|unavailable|overloaded|time(?:d )?out|deadline exceeded"
-    r"|no such host|server misbehaving|name resolution|no route to host|network is (?:unreachable|down)|broken pipe"
-    r"|connection (?:refused|reset|closed|lost)|\beof\b|context canceled|\btls: |x509: |bad gateway|server error"
-    r"|\bstatus\b.{0,80}?\b(?:401|403|408|429|5\d\d)\b|forbidden|not allowed access"
-    r"|unauthorized|authentication required|authorization failed|no basic auth|denied",
-    re.IGNORECASE,
-)
-# An image may be called acme/timeout, and an address may hold any word. They say nothing of what went wrong.
-_NAMES = re.compile(r'"[^"\s]*"|(?<!\S)[^\s/]*/\S*')
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +69,7 @@ def pull_failure(
     if succeeded_later:
         return None
     message = _text(newest)
-    return PullFailure(message, circumstance=_is_registrys_trouble(message))
+    return PullFailure(message, circumstance=is_registrys_trouble(message))
 
 
 def start_failure(events: Collection[Event], since: datetime) -> str | None:
@@ -101,7 +83,7 @@ def start_failure(events: Collection[Event], since: datetime) -> str | None:
     ours = [
         (_last(event), _text(event))
         for event in recent
-        if _is_of_the_change(event, since)
+        if _is_of_the_change(event, events, since)
     ]
     if not ours:
         return None
@@ -141,14 +123,11 @@ def pulled_digest(events: Iterable[Event], since: datetime | None = None) -> str
 
 def is_pull_failure(event: Event) -> bool:
     """Whether the event says that an image could not be pulled."""
-    # What could not be started has been pulled. Its message names the container, which may be called `pull-worker`, and
-    # its image may be of pull.acme.io.
-    says_so = _PULL.search(_NAMES.sub("", _text(event))) is not None
-    return event.get("name") == "Failed" and says_so and not _is_start_failure(event)
+    return event.get("name") == "Failed" and tells_of_pull(_text(event))
 
 
 def _is_start_failure(event: Event) -> bool:
-    return event.get("name") == "Failed" and _START.search(_text(event)) is not None
+    return event.get("name") == "Failed" and tells_of_start(_text(event))
 
 
 def named_digest(message: str) -> str | None:
@@ -180,7 +159,7 @@ def _is_of_another(
         return False
     # An event such as "Error: ErrImagePull" names no image, so that only its times tell whose it is.
     if named is None:
-        return not _is_of_the_change(failed, since)
+        return not _is_of_the_change(failed, events, since)
     if named.name != ours.name:
         return True
     # Without a digest, the event names the image as the group spells it, so the two can be compared as they are.
@@ -191,7 +170,7 @@ def _is_of_another(
     # The event names the platform's manifest, which can't be compared with the tag or the index in the group.
     if _another_is_pulled_since(failed, named.digest, events):
         return True
-    return not _is_of_the_change(failed, since)
+    return not _is_of_the_change(failed, events, since)
 
 
 def _another_is_pulled_since(
@@ -203,24 +182,26 @@ def _another_is_pulled_since(
     return any(named_digest(_text(event)) not in {None, digest} for event in later)
 
 
-def _is_registrys_trouble(message: str) -> bool:
-    said = _NAMES.sub("", message)
-    # That there is no such image counts first, whatever else the text says: waiting would not bring it.
-    if _NO_SUCH_IMAGE.search(said):
-        return False
-    return _REGISTRY_TROUBLE.search(said) is not None
-
-
 def _is_platforms(event: Event) -> bool:
-    return _PLATFORM.search(_text(event)) is not None
+    return is_platforms_trouble(_text(event))
 
 
-def _is_of_the_change(failed: Event, since: datetime) -> bool:
+def _is_of_the_change(failed: Event, events: Iterable[Event], since: datetime) -> bool:
     """Whether a failure is that of the new containers: it began after the change, or it still goes on after LATE.
 
     The previous containers may fail once more until Azure has carried the change out.
     """
-    return _began_after(failed, since) or _last(failed) >= since + LATE
+    # Azure counts repeats in one entry, or tells each by itself. Where a container was started in between, or where it
+    # is too long ago, the failures before were of an earlier try.
+    started = (_last(event) for event in events if event.get("name") == "Started")
+    earliest = max([since - _RHYTHM, *(at for at in started if at < since)])
+    repeats = (
+        event
+        for event in events
+        if _what_failed(event) == _what_failed(failed) and _last(event) >= earliest
+    )
+    began = all(_began_after(event, since) for event in repeats)
+    return began or _last(failed) >= since + LATE
 
 
 def _began_after(event: Event, since: datetime) -> bool:
@@ -231,6 +212,12 @@ def _began_after(event: Event, since: datetime) -> bool:
     """
     first = time_of(event.get("firstTimestamp") or event.get("lastTimestamp"))
     return first >= (since if first.microsecond else since.replace(microsecond=0))
+
+
+def _what_failed(event: Event) -> tuple[object, str]:
+    """The same for each repeat of one failure: why an image could not be pulled may be told in other words."""
+    named = _NAMED_IMAGE.search(_text(event))
+    return event.get("name"), named[1] if named else _text(event)
 
 
 def _named_image(event: Event) -> ImageReference | None:
