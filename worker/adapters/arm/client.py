@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
-from datetime import timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -31,10 +30,12 @@ from shared.metrics import ARM_CALLS, WRITES_REMAINING
 from shared.settings import WorkerSettings
 from shared.time_limit import TimeLimit
 from worker.adapters.arm.answers import (
+    Page,
+    group_of,
     log_of,
     note_answer,
-    object_of,
     origin,
+    page_of,
 )
 from worker.failures.retrying import call_with_retries, call_with_retries_if_untouched
 from worker.groups.group import ContainerGroup
@@ -110,7 +111,7 @@ class Arm:
                     HttpRequest("GET", url), **self._call
                 )
                 response.raise_for_status()
-                return ContainerGroup(*object_of(response))
+                return ContainerGroup(*group_of(response))
 
         ARM_CALLS.labels("get").inc()
         return call_with_retries(get)
@@ -178,9 +179,11 @@ class Arm:
                     f"the list of groups goes on at {url[:200]}",
                 )
             seen.add(url)
-            page, ahead = call_with_retries(partial(self._page, subscription, url))
-            yield from (ContainerGroup(raw, ahead) for raw in page.get("value") or [])
-            url = str(page.get("nextLink") or "")
+            groups, following, ahead = call_with_retries(
+                partial(self._page, subscription, url)
+            )
+            yield from (ContainerGroup(raw, ahead) for raw in groups)
+            url = following
 
     def last_lines(
         self, target: TargetId, container: str, lines: int, deadline: float
@@ -214,7 +217,7 @@ class Arm:
             f"/providers/Microsoft.ContainerInstance/containerGroups/{name}{path}?api-version={self._api_version}"
         )
 
-    def _page(self, subscription: str, url: str) -> tuple[dict[str, Any], timedelta]:
+    def _page(self, subscription: str, url: str) -> Page:
         # The SDK's own list deserialises every group into its models; its pipeline gives the page as it is.
         ARM_CALLS.labels("list").inc()
         with self._asked("list", "GET", subscription):
@@ -222,7 +225,7 @@ class Arm:
                 HttpRequest("GET", url), **self._call
             )
             response.raise_for_status()
-            return object_of(response)
+            return page_of(response)
 
     @contextmanager
     def _asked(
