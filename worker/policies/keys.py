@@ -63,9 +63,7 @@ class ByKey(Ordered):
             return Update(f"{pushed} is higher than {running}, by {self}")
         # What was not captured, such as the build's own number or a commit, is what makes it another build.
         if self.extract:
-            return Update(
-                f"{pushed} is another build of the place of {running}, by {self}"
-            )
+            return Update(f"{pushed} ranks the same as {running}, by {self}")
         return Skip(f"{pushed} is the same number as {running}, in another spelling")
 
     def start(self, running: str, pushed: str) -> Decision:

@@ -162,8 +162,8 @@ def not_a_tag(text: str) -> Skip:
 def not_comparable(running: str, pushed: str, policy: object) -> str:
     """Why a policy with an order skips every push: the running tag has no place in it."""
     return (
-        f"the running tag {shown(running)} has no place in the order of {policy}, so nothing can be compared with it: "
-        f"deploy a tag such as {pushed} once, or say start: true in the long form of the policy"
+        f"the running tag {shown(running)} has no place in the order ({policy}), so nothing can be compared with it: "
+        f"deploy a tag such as {pushed} once, or write start: true in the long form of the policy"
     )
 
 

@@ -73,7 +73,7 @@ class SemVer(Ordered):
             return moved(pushed)
         if new.precedence == old.precedence:
             return Update(
-                f"{pushed} is another build of the version of {running}, by {self}"
+                f"{pushed} is another build of the same version as {running}, by {self}"
             )
         if self.extract:
             return Update(f"{pushed} is higher than {running}, by {self}")
