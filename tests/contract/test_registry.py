@@ -234,7 +234,9 @@ def test_a_registry_that_comes_back_is_asked_again(registry: Registry, clock: Cl
         server.stop()
         assert registry.lookup(image) == Unknown(f"{server.host}: unreachable (ConnectError)")
         server.start()
-        assert registry.lookup(image) == Unknown(f"{server.host}: unreachable a moment ago, and left alone for a while")
+        assert registry.lookup(image) == Unknown(
+            f"{server.host}: unreachable a moment ago, and is not asked again for a while"
+        )
         clock.now += PAUSE
         assert registry.lookup(image) == Found(digest)
 
@@ -329,13 +331,19 @@ def challenge(text: str) -> Answer:
         ((200, {}, b"x" * 5_000_000), "its answer is larger than 4194304 bytes"),
         ((200, {"Content-Encoding": "gzip"}, MANIFEST), None),
         ((200, {"Content-Length": "10"}, b""), "unreachable (ReadTimeout)"),
-        (challenge('Bearer realm="http://registry.example.com/token"'), "a URL of it is not https, or can't be asked"),
-        (challenge('Bearer realm="nowhere"'), "a URL of it is not https, or can't be asked"),
+        (
+            challenge('Bearer realm="http://registry.example.com/token"'),
+            "one of its URLs is not https, or can't be requested",
+        ),
+        (challenge('Bearer realm="nowhere"'), "one of its URLs is not https, or can't be requested"),
         (challenge("Negotiate"), "it requires an unknown kind of authorisation"),
         (challenge('"",=,Bearer'), "it requires an unknown kind of authorisation"),
         (challenge(""), "it requires an unknown kind of authorisation"),
         ((401, {}, b""), "it requires an unknown kind of authorisation"),
-        ((302, {"Location": "http://registry.example.com/x"}, b""), "a URL of it is not https, or can't be asked"),
+        (
+            (302, {"Location": "http://registry.example.com/x"}, b""),
+            "one of its URLs is not https, or can't be requested",
+        ),
     ],
 )
 def test_whatever_is_answered_is_survived(

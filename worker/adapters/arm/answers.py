@@ -64,7 +64,9 @@ def log_of(response: HttpResponse) -> str:
     # The cause is left out, because a JSONDecodeError holds the whole text that it could not read, and so whatever the
     # container wrote.
     except (ValueError, TypeError, LookupError):
-        raise RemoteError("arm", 200, "BadGateway", "the answer holds no log") from None
+        raise RemoteError(
+            "arm", 200, "BadGateway", "the answer contains no log"
+        ) from None
     return content if isinstance(content, str) else ""
 
 

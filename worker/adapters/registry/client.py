@@ -211,7 +211,7 @@ def _found(image: ImageReference, digest: str, contents: Contents) -> Found:
         # Digests by different algorithms can't be compared; the one that was asked for stands then.
         is_comparable = image.digest.split(":")[0] == digest.split(":")[0]
         if is_comparable and image.digest != digest:
-            raise bad_answer("it answered with another image than the one asked for")
+            raise bad_answer("it answered with an image other than the one requested")
         digest = image.digest
     return Found(digest, contents.platforms, contents.artifact, contents.built_for)
 
