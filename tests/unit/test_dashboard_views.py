@@ -131,7 +131,7 @@ class TestGroups:
         ("groups", "heading"),
         [
             ((), "No groups yet"),
-            ((seen(),), "Nothing needs you"),
+            ((seen(),), "Nothing needs attention"),
             ((seen(record().end(TWO, "failed", "", (), at(0))),), "1 failed"),
         ],
     )
@@ -292,8 +292,8 @@ class TestWhatCouldNotBeRead:
         assert page(state(silent)).alerts == ("Azure has not answered since 12:55:00 UTC, 5 min ago.",)
 
     def test_groups_that_are_no_targets(self) -> None:
-        assert page(state(unlisted=("web/x: the tag aci-hooks.polcy means nothing",))).notes == (
-            "web/x: the tag aci-hooks.polcy means nothing",
+        assert page(state(unlisted=("web/x: the tag aci-hooks.polcy is unknown",))).notes == (
+            "web/x: the tag aci-hooks.polcy is unknown",
         )
 
     def test_nothing_is_read_yet(self) -> None:

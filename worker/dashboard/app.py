@@ -79,7 +79,7 @@ class _Pages:
         """One dead letter with everything in it."""
         letter = letter_of(self._reader.fresh().state, self._reader.sources.now(), key)
         if letter is None:
-            abort(404, "the letter is not among the dead letters any more")
+            abort(404, "the letter is no longer among the dead letters")
         return render_template("letter.html", letter=letter)
 
     def status(self) -> Response:
@@ -129,7 +129,7 @@ def _refusal(tokens: Sequence[str]) -> Response | None:
     if request.method not in _READS:
         return _text(
             405,
-            "this page only shows things: GET and HEAD alone",
+            "this page is read-only: only GET and HEAD are allowed",
             {"Allow": ", ".join(_READS)},
         )
     return None
@@ -153,7 +153,7 @@ def _target(subscription: str, resource_group: str, container_group: str) -> Tar
             container_group=container_group,
         )
     except ValueError:
-        abort(404, "that names no group")
+        abort(404, "this is not the name of a group")
 
 
 def _text(status: int, text: str, headers: dict[str, str] | None = None) -> Response:

@@ -102,8 +102,8 @@ def _explain(unknown: str) -> str:
     if near:
         hint = f"did you mean {PREFIX}{near[0]}?"
     else:
-        hint = f"there are {POLICY_TAG}, {POLICY_TAG}.<container> and {HOLD_TAG}"
-    return f"the tag {unknown} means nothing; {hint}"
+        hint = f"known are {POLICY_TAG}, {POLICY_TAG}.<container> and {HOLD_TAG}"
+    return f"the tag {unknown} is unknown; {hint}"
 
 
 def _is_policy_tag(name: str) -> bool:
