@@ -76,9 +76,9 @@ def why_not(sender: str, registry: str) -> str | None:
     if sender in {speaker, _ANY_HOST}:
         return None
     if speaker:
-        return f"{registry} is spoken for by {speaker} and {_ANY_HOST} alone, not by {sender}"
+        return f"only {speaker} and {_ANY_HOST} may report images of {registry}, not {sender}"
     if sender in _IN_CLOUDS_ONLY:
-        return f"{registry} is none of {sender}'s registries ({', '.join(_OF_A_CLOUD[sender])})"
+        return f"{registry} is not one of {sender}'s registries ({', '.join(_OF_A_CLOUD[sender])})"
     return None
 
 

@@ -38,7 +38,7 @@ class Known:
 
 @click.command(
     help="Send a sample webhook of SENDER to an ingress, with the sender's own proof if ACI_HOOKS_SECRET_<SENDER> is "
-    "set, else with one of ACI_HOOKS_WEBHOOK_TOKENS. The push in it is acted upon: by default it is of an image that "
+    "set, else with one of ACI_HOOKS_WEBHOOK_TOKENS. The push is real; by default it names an image that "
     "nobody runs. Exit 1 if it was not accepted.",
     short_help="Send a sample webhook to an ingress.",
     epilog="Example: aci-hooks test-webhook ghcr --url https://hooks.example.com --image ghcr.io/acme/shop:v2",

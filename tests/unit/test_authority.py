@@ -73,9 +73,9 @@ def test_a_registry_of_a_cloud_has_one_speaker(registry: str, speaker: str | Non
 
 
 def test_the_reason_says_who_may() -> None:
-    assert why_not("harbor", "docker.io") == "docker.io is spoken for by dockerhub and generic alone, not by harbor"
-    assert why_not("acr", "evil.test") == "evil.test is none of acr's registries (*.azurecr.*)"
-    assert why_not("gcr", "evil.test") == "evil.test is none of gcr's registries (gcr.io, *.gcr.io, *.pkg.dev)"
+    assert why_not("harbor", "docker.io") == "only dockerhub and generic may report images of docker.io, not harbor"
+    assert why_not("acr", "evil.test") == "evil.test is not one of acr's registries (*.azurecr.*)"
+    assert why_not("gcr", "evil.test") == "evil.test is not one of gcr's registries (gcr.io, *.gcr.io, *.pkg.dev)"
 
 
 @pytest.mark.parametrize(
