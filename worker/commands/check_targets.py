@@ -86,7 +86,8 @@ def _promised(target: Target, group: ContainerGroup) -> Iterator[str]:
         if files:
             names = ", ".join(name.rpartition("/")[2] for name in files)
             volume = path.split("/")[1]
-            yield f"volume {volume} gets the files {names} alone: Azure does not say whether it has more, so name all"
+            only = f"volume {volume} will have only the files {names}"
+            yield f"{only}: Azure does not say whether it has more, so name all"
 
 
 def _problems(

@@ -58,7 +58,7 @@ def _sample() -> Notice:
         "updated",
         "example.com/aci-hooks/test:v2",
         str(group),
-        "this is a test of notifications by `aci-hooks notify-test`; nothing was changed",
+        "this is a test notification from `aci-hooks notify-test`; nothing was changed",
         group=group,
         at=datetime.now(UTC),
         containers=("test",),

@@ -57,7 +57,7 @@ _WOULD = {
 @click.option(
     "--short",
     is_flag=True,
-    help="A line a group, without the differences. Several alike are one line.",
+    help="One line for each group, without the diff; groups with the same result share a line.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_context

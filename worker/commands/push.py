@@ -24,7 +24,7 @@ PATIENCE = 1800.0
 
 @click.command(
     help="Enqueue a push of IMAGE by hand, as if its registry had sent a webhook. With --wait, follow it until it has "
-    "ended everywhere: exit 0 if every target was updated or runs it already, 1 if not, 3 if that takes too long.",
+    "ended everywhere: exit 0 if every target was updated or runs it already, 1 if not, 3 if it has not ended in time.",
     short_help="Enqueue a push of IMAGE by hand.",
     epilog=example("push acme/shop:v2 --wait --timeout 600"),
 )

@@ -42,11 +42,11 @@ READS = 10
 
 @click.command(
     help=f"Show every group, or these GROUPs, one line each and trouble first. {GROUP_HELP}",
-    short_help="What runs, what is under way, and what needs somebody?",
+    short_help="What runs, what is under way, and what needs attention?",
     epilog=example("status --watch"),
 )
 @click.argument("groups", metavar="[GROUP]…", nargs=-1, shell_complete=complete_group)
-@click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Refresh every few seconds, until Ctrl-C.")
 @click.option(
     "--json", "as_json", is_flag=True, help="One JSON array; with --watch, one a line."
 )

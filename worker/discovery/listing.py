@@ -97,7 +97,7 @@ def listing_without_list(
     if before.targets:
         lost = [str(target.id) for target in before.targets]
         log.error(
-            "groups are not kept up to date any more",
+            "groups are no longer kept up to date",
             scope=str(scope),
             targets=lost,
             error=str(error),
