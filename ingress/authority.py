@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from ingress.authentication import Bearer, Hmac, Oidc, Scheme, Secrets, UrlToken
+from ingress.authentication import AcceptedSecrets, Bearer, Hmac, Oidc, Scheme, UrlToken
 from ingress.delivery import Delivery
 from shared.errors import RemoteError
 from shared.globs import glob_pattern
@@ -98,8 +98,8 @@ class Authority:
     `tokens` are accepted in the URL or as bearer, `keys` by the sender's own schemes, `accepts`.
     """
 
-    tokens: Secrets = ()
-    keys: Secrets = ()
+    tokens: AcceptedSecrets = ()
+    keys: AcceptedSecrets = ()
     accepts: tuple[Scheme, ...] = ()
     images: tuple[ImageGlob, ...] | None = None
 
@@ -175,8 +175,8 @@ def standing_of(
 
 def authorities_of(
     accepts: tuple[Scheme, ...],
-    tokens: Secrets,
-    keys: Secrets,
+    tokens: AcceptedSecrets,
+    keys: AcceptedSecrets,
     limited: Sequence[LimitedSecrets],
 ) -> tuple[Authority, ...]:
     """Everything that may prove a delivery of one sender: entries of the receivers file, then the settings.

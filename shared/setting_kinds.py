@@ -39,7 +39,7 @@ def check_length(secret: SecretStr) -> SecretStr:
     return secret
 
 
-Secrets = Annotated[
+SecretList = Annotated[
     tuple[Annotated[SecretStr, AfterValidator(check_length)], ...],
     BeforeValidator(split_commas),
 ]

@@ -234,7 +234,7 @@ def test_it_is_shown_to_nobody_else(begin: Begin) -> None:
             identity = Identity()
             said = begin(identity).lookup(shop(registry))
     assert isinstance(said, Unknown)
-    assert "is not shown to another host" in said.detail
+    assert "is not sent to another host" in said.detail
     assert (asked, identity.scopes) == ([], [])
 
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ingress.delivery import Delivery, Handshake, Ignored, Malformed, Outcome
+from ingress.delivery import Delivery, Handshake, Ignored, Malformed, Parsed
 from ingress.hosts import host_if_any, host_of
-from ingress.pushes import settled
+from ingress.pushes import pushes_or_reason
 from shared.image import ImageReference, check_registry
 from shared.push import Push
 from shared.settings import SENDERS
@@ -75,7 +75,7 @@ def near_misses(draw: st.DrawFn, sender: str) -> tuple[dict[str, str], bytes]:
     return sample.headers, json.dumps(document[""]).encode()
 
 
-def parsed(sender: str, headers: dict[str, str], body: bytes) -> Outcome | None:
+def parsed(sender: str, headers: dict[str, str], body: bytes) -> Parsed | None:
     fields = [(name, value.encode("latin-1", "replace")) for name, value in headers.items()]
     try:
         return PARSERS[sender].parse(Delivery.of(sender, fields, body, NOW))
@@ -90,7 +90,7 @@ def check_text(text: str) -> None:
     text.encode()
 
 
-def check(sender: str, outcome: Outcome | None, body: bytes) -> None:
+def check(sender: str, outcome: Parsed | None, body: bytes) -> None:
     if outcome is None:
         return
     if isinstance(outcome, Ignored):
@@ -200,7 +200,7 @@ def test_settling_keeps_the_newest_push_of_every_tag(results: list[Push | Ignore
 
 
 def check_settled(results: list[Push | Ignored], expected: dict[ImageReference, Push]) -> None:
-    outcome = settled(results)
+    outcome = pushes_or_reason(results)
     if not expected:
         assert isinstance(outcome, Ignored)
         assert outcome.reason

@@ -26,7 +26,7 @@ _TIMEOUTS = {"connection_timeout": 5, "read_timeout": 20}
 """Seconds; azure-core's own are 300."""
 
 
-class Secrets:
+class SecretReader:
     """Reads secrets from their sources; every value read is told to `learn`, so that the logs can hide it."""
 
     def __init__(

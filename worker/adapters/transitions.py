@@ -61,7 +61,7 @@ class Watch:
                 or len(subscription.waiting) < WORTH_A_LIST
             ):
                 return None
-            # The lock is held meanwhile, so that of many looks at once only one makes the list, and the others use it.
+            # The lock is kept while listing: of many looks at once, only one makes the list, and the others use it.
             if now - subscription.listed_at > self._interval:
                 self._list(target.subscription, subscription, now)
             return subscription.in_transition.get(target)

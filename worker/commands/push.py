@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shared.message import UpdateMessage
     from worker.wiring.deployment import Deployment
 
-PATIENCE = 1800.0
+DEFAULT_TIMEOUT = 1800.0
 """Seconds for which `--wait` waits: twice what a rollout may take by default."""
 
 
@@ -34,7 +34,7 @@ PATIENCE = 1800.0
     "--timeout",
     metavar="SECONDS",
     type=click.FloatRange(0),
-    default=PATIENCE,
+    default=DEFAULT_TIMEOUT,
     show_default=True,
     help="With --wait.",
 )

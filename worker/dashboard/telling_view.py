@@ -24,14 +24,14 @@ UNDECODABLE = "Undecodable"
 
 @dataclass(frozen=True, slots=True)
 class EndRow:
-    """How a push ended. `is_moved`: the group has got another address with it."""
+    """How a push ended. `address_changed`: the group has got another address with it."""
 
     at: Moment
     name: str
     key: str | None
     result: str
     is_dead: bool
-    is_moved: bool
+    address_changed: bool
     image: Image
     before: str
     detail: str
@@ -166,7 +166,7 @@ def _end(
         key=end.target.key if end.target else None,
         result=outcome.result,
         is_dead=is_dead(outcome.result),
-        is_moved=ADDRESS_CHANGED in outcome.detail,
+        address_changed=ADDRESS_CHANGED in outcome.detail,
         image=image_of(outcome.image),
         before=shown(", ".join(before), 160),
         detail=shown(outcome.detail, most),

@@ -55,7 +55,9 @@ ADVICE = {
     "Undecodable": "look at it with `show`, find out who sent it, and purge it",
 }
 
-MOVED = "update DNS records, firewall rules and all clients that use the old address"
+AFTER_ADDRESS_CHANGE = (
+    "update DNS records, firewall rules and all clients that use the old address"
+)
 """What to do where a group's address has changed."""
 
 

@@ -13,9 +13,9 @@ from worker.policies.policy import (
     Skip,
     Update,
     is_tag,
-    moved,
     not_comparable,
     shown,
+    tag_moved,
 )
 from worker.policies.spelling import is_closer
 
@@ -56,7 +56,7 @@ class ByKey(Ordered):
         if old is None:
             return Skip(not_comparable(running, pushed, self))
         if pushed == running:
-            return moved(pushed)
+            return tag_moved(pushed)
         if new < old:
             return Skip(f"{pushed} is lower than {running}, and {self} never goes down")
         if new > old:

@@ -115,7 +115,7 @@ class AnyTag(Unordered):
         if not is_tag(pushed):
             return not_a_tag(pushed)
         if pushed == running:
-            return moved(pushed)
+            return tag_moved(pushed)
         return Update(f"{pushed} was pushed, and any follows every tag")
 
     def __str__(self) -> str:
@@ -131,7 +131,7 @@ class SameTag(Unordered):
         if not is_tag(pushed):
             return not_a_tag(pushed)
         if pushed == running:
-            return moved(pushed)
+            return tag_moved(pushed)
         if running is None:
             return Skip(
                 "the image runs by digest and its tag is not known: deploy the tag to follow once"
@@ -149,7 +149,7 @@ def is_tag(text: str) -> bool:
     return bool(_TAG.fullmatch(text))
 
 
-def moved(tag: str) -> Update:
+def tag_moved(tag: str) -> Update:
     """The running tag was pushed again."""
     return Update(f"the tag {tag} moved")
 

@@ -48,7 +48,7 @@ def log_of(response: HttpResponse) -> str:
         if response.status_code >= 400:
             response.read()  # its error says what is wrong
             response.raise_for_status()
-        # Piece by piece, so that a log that is too large is not held as a whole before that is noticed.
+        # Read piece by piece, so that a log that is too large is noticed before all of it is in memory.
         body = bytearray()
         for chunk in response.iter_bytes():
             body += chunk

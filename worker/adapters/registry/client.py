@@ -36,7 +36,7 @@ from worker.adapters.registry.pauses import Pauses
 from worker.adapters.registry.wire import Resolve, Wire, addresses_of, why_unreachable
 from worker.ports import Absent, Dated, Found, Lookup, Unknown
 
-Result = TypeVar("Result")
+Returned = TypeVar("Returned")
 
 LOOKUP_SECONDS, TAGS_SECONDS = 8.0, 120.0
 _HEAD_IS_FINAL = frozenset({401, 429})
@@ -130,9 +130,9 @@ class Registry:
         self,
         image: ImageReference,
         seconds: float,
-        ask: Callable[[float], Result],
+        ask: Callable[[float], Returned],
         interface: str = "",
-    ) -> Result:
+    ) -> Returned:
         """What `ask` gives in time. The interfaces of one registry may have hosts and limits of their own."""
         place = image.registry, interface
         self._pauses.check(place)
