@@ -126,7 +126,7 @@ class TestDelivery:
         assert posted["detail"] == "it said ***"
         assert "hunter2" not in str(posted)
 
-    def test_each_is_told_what_they_want_to_be_told(self, chat: Chat) -> None:
+    def test_each_recipient_gets_only_the_outcomes_that_it_asked_for(self, chat: Chat) -> None:
         failures = Recipient(f"{chat.url}/failures", frozenset({"failed"}))
         batch = Recipient(f"{chat.url}/batch", groups=("batch/*",))
         notifier = notifier_of(failures, batch)

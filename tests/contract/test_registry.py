@@ -372,7 +372,7 @@ def test_a_token_server_that_talks_nonsense(known: Registry, body: bytes) -> Non
         )
 
 
-def test_a_redirect_within_and_beyond_the_host(known: Registry) -> None:
+def test_credentials_follow_a_redirect_only_within_the_host(known: Registry) -> None:
     digest = sha256(MANIFEST)
 
     def elsewhere(method: str, path: str, headers: Headers) -> Answer:
@@ -416,7 +416,7 @@ def test_a_server_that_drips_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch
         registry.close()
 
 
-def test_nobody_listens(registry: Registry) -> None:
+def test_a_registry_at_which_nobody_listens_is_unreachable(registry: Registry) -> None:
     (port,) = free_ports(1)
     assert registry.lookup(reference(f"127.0.0.1:{port}", "acme/shop:v1")) == Unknown(
         f"127.0.0.1:{port}: unreachable (ConnectError)"

@@ -113,14 +113,14 @@ def check(sender: str, outcome: Parsed | None, body: bytes) -> None:
 @pytest.mark.parametrize("sender", SENDERS)
 @BOUNDED
 @given(body=st.binary(max_size=200))
-def test_any_bytes(sender: str, body: bytes) -> None:
+def test_any_bytes_are_parsed_or_refused(sender: str, body: bytes) -> None:
     check(sender, parsed(sender, {"X-GitHub-Event": "package"}, body), body)
 
 
 @pytest.mark.parametrize("sender", SENDERS)
 @BOUNDED
 @given(document=documents)
-def test_any_json(sender: str, document: Any) -> None:
+def test_any_json_is_parsed_or_refused(sender: str, document: Any) -> None:
     body = json.dumps(document).encode()
     check(sender, parsed(sender, {"X-GitHub-Event": "package"}, body), body)
 
@@ -128,7 +128,7 @@ def test_any_json(sender: str, document: Any) -> None:
 @pytest.mark.parametrize("sender", SENDERS)
 @BOUNDED
 @given(data=st.data())
-def test_near_misses(sender: str, data: st.DataObject) -> None:
+def test_a_sample_that_was_changed_a_little_is_parsed_or_refused(sender: str, data: st.DataObject) -> None:
     headers, body = data.draw(near_misses(sender))
     check(sender, parsed(sender, headers, body), body)
 

@@ -150,7 +150,7 @@ def test_an_entry_with_several_images_says_each_of_them() -> None:
     assert proofs == {"acme": "token", "base": "token", "other": None}
 
 
-def test_what_is_limited_is_limited_wherever_else_it_is_set() -> None:
+def test_a_secret_of_the_receivers_file_stays_limited_if_a_setting_contains_it_too() -> None:
     limits = [LimitedSecrets((TOKEN, KEY), (ImageGlob("ghcr.io/acme/*"),))]
     authorities = authorities_of((HMAC,), (TOKEN,), (KEY,), limits)
     for given in (delivery(token=TOKEN), delivery(signature(KEY))):

@@ -87,5 +87,5 @@ def test_the_tag_of_a_fleet_has_its_place_and_holds_nothing_back(name: str) -> N
 
 
 @pytest.mark.parametrize("tags", [None, {}, {"aci-hooks.policy": "any"}, {"fleet": "shop/1"}])
-def test_other_tags_are_not_for_later(tags: dict[str, str] | None) -> None:
+def test_only_the_fleet_tag_is_reported_as_having_no_effect_yet(tags: dict[str, str] | None) -> None:
     assert tags_for_later(tags) == []
