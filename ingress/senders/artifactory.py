@@ -70,7 +70,7 @@ def _why_no_image(data: Node) -> Ignored | None:
 def _host(
     hosts: RegistryHosts, repository: str, origin: str | None
 ) -> RegistryHost | None:
-    """Where the images of `repository` are pulled from: as the user says for this one, as the server says, or as the
+    """Where images of `repository` are pulled from: the user's entry for it, else what the server says, else the
     user says for every one."""
     if own := named(hosts, repository):
         return own

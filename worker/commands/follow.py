@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(0),
     help="Wait no longer than this.  [default: forever]",
 )
-@click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 @click.pass_context
 def follow(
     context: click.Context, *, what: str, timeout: float | None, as_json: bool

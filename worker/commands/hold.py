@@ -176,7 +176,7 @@ def _targets(
         raise click.UsageError("Name the groups, or use --all.")
     if not everything:
         return list(dict.fromkeys(find_group(deployment, group) for group in groups))
-    # Groups that are no targets now, as nobody can list them, may have a record.
+    # Groups that can't be listed now, and so are not targets, may have a record.
     known = {*known_targets(deployment), *deployment.records.all()}
     return sorted(known, key=lambda target: target.key)
 
@@ -251,7 +251,7 @@ def _report(
 def _still_held(deployment: Deployment, record: Record) -> str:
     """What keeps the group's updates back though no record does; nothing if that can't be told.
 
-    The record is written by then. So Azure being down is told, but is no failure of the command.
+    The record is written by then. So it is reported if Azure is down, but that is not a failure of the command.
     """
     from shared.errors import RemoteError
 

@@ -98,7 +98,7 @@ def _send(deployment: Deployment, message: UpdateMessage) -> None:
 
 
 def pushed(image: str, by: str | None = None) -> UpdateMessage:
-    """The message of a push of `image`; raises BadParameter if it is no image with a tag."""
+    """The message of a push of `image`; raises BadParameter if it is not an image with a tag."""
     from shared.image import ImageReference, InvalidImage
     from shared.message import UpdateMessage
     from shared.push import Push

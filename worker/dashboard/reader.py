@@ -142,7 +142,7 @@ class Reader:
         side_by_side(
             "record", lambda target: self._read_record(target, versions[target]), news
         )
-        # Also what was there and could never be read: deleting such a record is how it is mended.
+        # Also what was there and could never be read: deleting such a record is one way to repair it.
         unread = {
             target
             for target, seen in self._board.state.seen.items()

@@ -114,7 +114,7 @@ def letter_row(
 
 
 def _undecodable(text: str, most: int) -> LetterRow:
-    """A message of the poison queue that is no dead letter of ours: there is nothing to tell but what it says."""
+    """A message of the poison queue that is not one of our dead letters: only its own text can be shown."""
     said = shown(text, most)
     return LetterRow(
         key=key_of(text),

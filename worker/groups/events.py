@@ -173,7 +173,7 @@ def _another_is_pulled_since(
 
 
 def _is_registrys_trouble(message: str) -> bool:
-    # That there is no such image counts first, whatever else the text says: waiting would not bring it.
+    # A missing image counts first, whatever else the text says: waiting would not make it appear.
     if _NO_SUCH_IMAGE.search(message):
         return False
     return _REGISTRY_TROUBLE.search(message) is not None

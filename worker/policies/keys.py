@@ -44,7 +44,7 @@ class ByKey(Ordered):
         return self._key(tag) is not None
 
     def decide(self, running: str | None, pushed: str) -> Decision:
-        """Update if `pushed` is higher than `running`, another build of its place, or the same tag."""
+        """Update if `pushed` is higher than `running`, equal to it in what is ordered, or the same tag."""
         new = self._key(pushed)
         if new is None:
             return self._without_place(pushed)

@@ -96,7 +96,7 @@ def hold_reason(tags: Mapping[str, str] | None) -> str | None:
 
 
 def _explain(unknown: str) -> str:
-    # Without the prefix, which all of them share and which would make every tag look alike.
+    # The names are compared without the prefix, which all of them share and which would make every tag look alike.
     bare = unknown.removeprefix(PREFIX)
     near = get_close_matches(bare, ("policy", "hold", "fleet"), 1)
     if near:

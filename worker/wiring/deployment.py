@@ -87,7 +87,7 @@ class Deployment:
             self.updates,
             handler,
             pace,
-            lambda: waiting_for_owners(self.ports, handler.to_be_mended),
+            lambda: waiting_for_owners(self.ports, handler.awaiting_repair),
         )
 
     @cached_property

@@ -71,7 +71,7 @@ def log_of(response: HttpResponse) -> str:
 
 
 def origin(url: str) -> tuple[str, str | None, int | None]:
-    """Scheme, host and port of a URL; none of them of what is no URL."""
+    """Scheme, host and port of a URL; all of them empty for a text that is not a URL."""
     # A URL with its scheme's own port and one without it are of one origin.
     try:
         parts = urlsplit(url)

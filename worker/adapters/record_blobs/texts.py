@@ -24,7 +24,7 @@ def is_recent(text: bytes, now: datetime, interval: timedelta) -> bool:
 
 
 def read_record(text: bytes | str, target: TargetId) -> Record:
-    """The record in a blob's text; raises RemoteError with the code UnreadableRecord, which says how to mend it."""
+    """The record in a blob's text; raises RemoteError with the code UnreadableRecord, which says how to repair it."""
     try:
         record = Record.model_validate_json(text)
     except ValidationError as error:
@@ -40,9 +40,12 @@ def read_record(text: bytes | str, target: TargetId) -> Record:
 
 def _unreadable(target: TargetId, why: str) -> RemoteError:
     name = blob_name(target)
-    mend = "another version of aci-hooks may have written it; restore it, or delete the blob to start afresh"
+    remedy = "another version of aci-hooks may have written it; restore it, or delete the blob to start afresh"
     return RemoteError(
-        "records", None, UNREADABLE, f"the record {name} can't be read ({why}): {mend}"
+        "records",
+        None,
+        UNREADABLE,
+        f"the record {name} can't be read ({why}): {remedy}",
     )
 
 

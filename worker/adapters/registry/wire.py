@@ -159,8 +159,8 @@ def why_unreachable(error: BaseException) -> str:
     """Why a connection could not be made, in words that say what to mend."""
     cause: BaseException | None = error
     while cause is not None:
-        # httpx hides the reason behind errors of its own, so the chain of causes is followed to the one that says what
-        # to mend.
+        # httpx hides the reason behind errors of its own, so the chain of causes is followed to the error that says
+        # what to correct.
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
                 f"its certificate can't be trusted: {cause.verify_message}; add its authority to the system's store, "
@@ -194,7 +194,7 @@ def _decoded(body: bytes, encoding: str) -> bytes:
 
 
 def _system_trust() -> ssl.SSLContext:
-    """The authorities of this machine, to which a company adds its own; certifi's where the machine has none."""
+    """The machine's certificate authorities, to which a company adds its own; certifi's if the machine has none."""
     paths = ssl.get_default_verify_paths()
     # The folder may be there and empty, as in images without the package ca-certificates.
     has_store = bool(
