@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup node demo test unit versions check house docs pictures hooks format bench chaos search fuzz lock clean
 
-help: ## What there is
+help: ## List the targets
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1 \2/p' Makefile | while read -r make name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
 
 setup: node $(AZURITE) ## Install everything into .venv and node_modules (all the others do it first)
@@ -81,7 +81,7 @@ pictures: setup ## Take the pictures of the status page that are in docs/
 hooks: setup ## Run the quick checks before every commit (pre-commit)
 	pre-commit install
 
-format: setup ## Mend what ruff can mend, and break long lines of the documentation
+format: setup ## Fix what ruff can fix, and break long lines of the documentation
 	ruff check --fix
 	ruff format
 	python -m tools.prose --wrap
@@ -90,7 +90,7 @@ bench: setup ## Measure throughput, latency and costs (PUSHES=, ROLLOUTS=, AGAIN
 	python -m tests.bench $(if $(PUSHES),--pushes $(PUSHES)) $(if $(ROLLOUTS),--rollouts $(ROLLOUTS)) \
 		$(if $(AGAINST),--against $(AGAINST))
 
-chaos: setup ## Kill, stall and fail everything for a while; nothing may be lost (PUSHES=, SECONDS=, SEED=)
+chaos: setup ## Kill, stall and disturb everything for a while; nothing may be lost (PUSHES=, SECONDS=, SEED=)
 	python -m tests.chaos $(if $(PUSHES),--pushes $(PUSHES)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 search: setup ## Random schedules over the real controller, in memory; nothing may break (SECONDS=, SEED=)

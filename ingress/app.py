@@ -96,7 +96,7 @@ def create_app(
 def _webhooks(receiver: Receiver, max_body: int) -> Blueprint:
     routes = Blueprint("webhooks", __name__)
     path = f"{WEBHOOKS}<any({','.join(receiver.senders)}):sender>"
-    # Of the converter `path`, because a token may contain slashes.
+    # The token has the converter `path`, because it may contain slashes.
     path_with_token = f"{path}/<path:token>"
 
     # Flask would answer OPTIONS for each of these routes itself, before `consent` is asked.
@@ -198,7 +198,7 @@ def _begin() -> None:
 
 
 def _begin_trace() -> str:
-    """The sender is proven, so the request is worth a span, if anything is traced; gives the traceparent of both."""
+    """Begin a span, if anything is traced: the sender is proven, so the request is worth one. Gives the traceparent."""
     if begin_span := request.environ.get(PROVEN):
         begin_span()
         # Made again: from now on it continues the span that has just begun.

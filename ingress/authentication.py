@@ -19,7 +19,7 @@ import jwt
 
 from ingress.delivery import Delivery
 
-Secrets = Sequence[bytes]
+AcceptedSecrets = Sequence[bytes]
 
 _BAD_TOKEN = (jwt.PyJWTError, ValueError, TypeError, RecursionError, OverflowError)
 
@@ -33,10 +33,10 @@ class Scheme(Protocol):
     @property
     def label(self) -> str: ...
 
-    def may_prove(self, head: Delivery, secrets: Secrets) -> bool:
+    def may_prove(self, head: Delivery, secrets: AcceptedSecrets) -> bool:
         """Whether the head may prove the delivery. If not, its body is not read. Needs no other server."""
 
-    def proves(self, delivery: Delivery, secrets: Secrets) -> bool:
+    def proves(self, delivery: Delivery, secrets: AcceptedSecrets) -> bool:
         """Whether the delivery is proven."""
 
 
@@ -46,7 +46,7 @@ class UrlToken:
 
     label: str = "the token in the URL"
 
-    def proves(self, delivery: Delivery, secrets: Secrets) -> bool:
+    def proves(self, delivery: Delivery, secrets: AcceptedSecrets) -> bool:
         return _is_one_of(delivery.url_token, secrets)
 
     may_prove = proves
@@ -58,7 +58,7 @@ class Bearer:
 
     label: str = "Authorization: Bearer"
 
-    def proves(self, delivery: Delivery, secrets: Secrets) -> bool:
+    def proves(self, delivery: Delivery, secrets: AcceptedSecrets) -> bool:
         return _is_one_of(_credentials(delivery, b"bearer"), secrets)
 
     may_prove = proves
@@ -74,7 +74,7 @@ class FixedHeader:
     def label(self) -> str:
         return self.name
 
-    def proves(self, delivery: Delivery, secrets: Secrets) -> bool:
+    def proves(self, delivery: Delivery, secrets: AcceptedSecrets) -> bool:
         return _is_one_of(delivery.header(self.name), secrets)
 
     may_prove = proves
@@ -96,13 +96,13 @@ class Hmac:
         """The signature in the head, None if there is none."""
         return head.header(self.header)
 
-    def may_prove(self, head: Delivery, secrets: Secrets) -> bool:
+    def may_prove(self, head: Delivery, secrets: AcceptedSecrets) -> bool:
         """Whether there is a signature of the right length, and a key that could have made it."""
         # Only then is the body read: a stranger who leaves the header out can't have the ingress take a megabyte.
         length = len(self.prefix) + 2 * hashlib.new(self.algorithm).digest_size
         return bool(secrets) and len(self.signature(head) or b"") == length
 
-    def proves(self, delivery: Delivery, secrets: Secrets) -> bool:
+    def proves(self, delivery: Delivery, secrets: AcceptedSecrets) -> bool:
         # Over the bytes as they came: JSON that was parsed and written again has other spaces and other escapes.
         digest = getattr(hashlib, self.algorithm)
         signatures = [hmac.new(secret, delivery.body, digest) for secret in secrets]
@@ -119,7 +119,7 @@ class BasicPassword:
 
     label: str = "the password of Authorization: Basic"
 
-    def proves(self, delivery: Delivery, secrets: Secrets) -> bool:
+    def proves(self, delivery: Delivery, secrets: AcceptedSecrets) -> bool:
         encoded = _credentials(delivery, b"basic") or b""
         try:
             # Without `validate` characters outside the alphabet would be skipped: one password, many spellings.
@@ -148,7 +148,7 @@ class Oidc:
     find_key: Callable[[str], jwt.PyJWK | None] = field(repr=False)
     label: str = "a signed OpenID Connect token"
 
-    def may_prove(self, head: Delivery, secrets: Secrets) -> bool:  # noqa: ARG002 - its secret is the issuer's
+    def may_prove(self, head: Delivery, secrets: AcceptedSecrets) -> bool:  # noqa: ARG002 - its secret is the issuer's
         """Whether it claims to be for us. No key is fetched for a token that is meant for somebody else."""
         token = _credentials(head, b"bearer")
         if token is None or not self.audiences or not self.emails:
@@ -158,7 +158,7 @@ class Oidc:
         except _BAD_TOKEN:
             return False
 
-    def proves(self, delivery: Delivery, secrets: Secrets) -> bool:
+    def proves(self, delivery: Delivery, secrets: AcceptedSecrets) -> bool:
         token = _credentials(delivery, b"bearer")
         if token is None or not self.may_prove(delivery, secrets):
             return False
@@ -201,7 +201,7 @@ def _credentials(delivery: Delivery, scheme: bytes) -> bytes | None:
     return credentials.strip() if name.lower() == scheme else None
 
 
-def _is_one_of(given: bytes | None, secrets: Secrets) -> bool:
+def _is_one_of(given: bytes | None, secrets: AcceptedSecrets) -> bool:
     # A list, not a generator: any() must not stop at the first match, or its time would show which secret matched.
     matches = [hmac.compare_digest(given or b"", secret) for secret in secrets]
     # An empty secret, if one ever got past the settings, must not let in whoever gives none.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from ingress.authentication import Bearer, Hmac, Oidc, Scheme, Secrets, UrlToken
+from ingress.authentication import AcceptedSecrets, Bearer, Hmac, Oidc, Scheme, UrlToken
 from ingress.delivery import Delivery
 from shared.errors import RemoteError
 from shared.globs import glob_pattern
@@ -76,9 +76,9 @@ def why_not(sender: str, registry: str) -> str | None:
     if sender in {speaker, _ANY_HOST}:
         return None
     if speaker:
-        return f"{registry} is spoken for by {speaker} and {_ANY_HOST} alone, not by {sender}"
+        return f"only {speaker} and {_ANY_HOST} may report images of {registry}, not {sender}"
     if sender in _IN_CLOUDS_ONLY:
-        return f"{registry} is none of {sender}'s registries ({', '.join(_OF_A_CLOUD[sender])})"
+        return f"{registry} is not one of {sender}'s registries ({', '.join(_OF_A_CLOUD[sender])})"
     return None
 
 
@@ -98,8 +98,8 @@ class Authority:
     `tokens` are accepted in the URL or as bearer, `keys` by the sender's own schemes, `accepts`.
     """
 
-    tokens: Secrets = ()
-    keys: Secrets = ()
+    tokens: AcceptedSecrets = ()
+    keys: AcceptedSecrets = ()
     accepts: tuple[Scheme, ...] = ()
     images: tuple[ImageGlob, ...] | None = None
 
@@ -175,8 +175,8 @@ def standing_of(
 
 def authorities_of(
     accepts: tuple[Scheme, ...],
-    tokens: Secrets,
-    keys: Secrets,
+    tokens: AcceptedSecrets,
+    keys: AcceptedSecrets,
     limited: Sequence[LimitedSecrets],
 ) -> tuple[Authority, ...]:
     """Everything that may prove a delivery of one sender: entries of the receivers file, then the settings.

@@ -28,7 +28,7 @@ class Handshake:
     answer: Mapping[str, Any]
 
 
-Outcome = list[Push] | Ignored | Handshake
+Parsed = list[Push] | Ignored | Handshake
 """What `parse(delivery)` gives; a list holds at least one push. It raises Malformed for anything else."""
 
 

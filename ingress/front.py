@@ -72,7 +72,7 @@ class Front:
         self._max_body = max_body
         self._threads = ThreadPoolExecutor(_THREADS, "request")
         self._unfinished: dict[asyncio.Timeout, bytearray] = {}
-        self._held = 0
+        self._unfinished_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -130,7 +130,7 @@ class Front:
             return _Broken(error)
         finally:
             self._unfinished.pop(timeout, None)
-            self._held -= len(body)
+            self._unfinished_bytes -= len(body)
         return io.BytesIO(body)
 
     async def _fill(self, body: bytearray, receive: Receive) -> None:
@@ -141,9 +141,9 @@ class Front:
             if event["type"] == "http.disconnect":
                 raise ConnectionError("the client is gone")
             body += event["body"]
-            self._held += len(event["body"])
+            self._unfinished_bytes += len(event["body"])
             more = event["more_body"]
-            if self._held > _ROOM:
+            if self._unfinished_bytes > _ROOM:
                 self._make_room()
 
     def _make_room(self) -> None:

@@ -72,7 +72,7 @@ def _host(registry: str) -> str:
     return host
 
 
-def settled(results: Iterable[Push | Ignored]) -> list[Push] | Ignored:
+def pushes_or_reason(results: Iterable[Push | Ignored]) -> list[Push] | Ignored:
     """The newest push of each tag; or why there is none. Raises Malformed if there are too many.
 
     Unless both have a time, the later one in the list counts as newer.
@@ -93,7 +93,7 @@ def settled(results: Iterable[Push | Ignored]) -> list[Push] | Ignored:
     )
 
 
-def settled_batch(
+def pushes_of_events(
     events: Iterable[Node],
     read: Callable[[Node], Push | Ignored],
     *,
@@ -118,7 +118,7 @@ def settled_batch(
     if malformed and all_malformed and may_refuse:
         raise Malformed(malformed[0])
     try:
-        return settled(results)
+        return pushes_or_reason(results)
     except Malformed as error:
         if may_refuse:
             raise

@@ -19,7 +19,7 @@ TIMEOUT = 15.0
 _ACCEPTED = 202
 
 
-class Opening(Protocol):
+class HasEnvironment(Protocol):
     """Gives the environment; worker.commands.opening has the real one."""
 
     @property
@@ -38,7 +38,7 @@ class Known:
 
 @click.command(
     help="Send a sample webhook of SENDER to an ingress, with the sender's own proof if ACI_HOOKS_SECRET_<SENDER> is "
-    "set, else with one of ACI_HOOKS_WEBHOOK_TOKENS. The push in it is acted upon: by default it is of an image that "
+    "set, else with one of ACI_HOOKS_WEBHOOK_TOKENS. The push is real; by default it names an image that "
     "nobody runs. Exit 1 if it was not accepted.",
     short_help="Send a sample webhook to an ingress.",
     epilog="Example: aci-hooks test-webhook ghcr --url https://hooks.example.com --image ghcr.io/acme/shop:v2",
@@ -103,11 +103,11 @@ def _print(said: str, answer: Any) -> None:
     click.echo(printable(f"{said} {json.dumps(answer)}"))
 
 
-def _known(opening: Opening) -> Known:
+def _known(opening: HasEnvironment) -> Known:
     from pydantic import BaseModel, ConfigDict, Field
 
     from shared.environment import SettingsError, read_settings
-    from shared.setting_kinds import Port, Secrets, Tokens
+    from shared.setting_kinds import Port, SecretList, Tokens
     from shared.settings import variable
 
     # Not all of IngressSettings: whoever tests an ingress from elsewhere has no storage account to name.
@@ -115,7 +115,7 @@ def _known(opening: Opening) -> Known:
         model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
         webhook_tokens: Tokens = variable("ACI_HOOKS_WEBHOOK_TOKENS", ())
-        sender_secrets: dict[str, Secrets] = Field(default_factory=dict)
+        sender_secrets: dict[str, SecretList] = Field(default_factory=dict)
         port: Port = variable("PORT", 8080)
 
     try:

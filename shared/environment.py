@@ -64,7 +64,7 @@ def read_settings(model: type[Model], environment: Mapping[str, str]) -> Model:
 
 
 def misspelt(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """A warning for each variable that looks like a setting of ours and is none, with the nearest name that is one."""
+    """A warning for each variable that resembles a setting but is not one, with the nearest setting's name."""
     known = set(known)
     warnings = []
     for name in sorted(names):

@@ -126,7 +126,7 @@ class UpdateMessage(BaseModel):
     @model_validator(mode="after")
     def _rollout_has_target(self) -> Self:
         if self.kind == "rollout" and self.target is None:
-            raise ValueError("a rollout message names its target")
+            raise ValueError("a rollout message must name its target")
         return self
 
     @model_serializer(mode="wrap")

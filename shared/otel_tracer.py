@@ -189,7 +189,7 @@ def _of(traceparent: str) -> SpanContext:
 
 
 def _known(attributes: Attributes) -> dict[str, str | int | float | bool]:
-    # Half a surrogate pair, which JSON can hold, is no UTF-8: the exporter would lose every span that it sends with it.
+    # Half a surrogate pair, which JSON can contain, is not valid UTF-8: the exporter would lose the whole batch.
     known = {name: value for name, value in attributes.items() if value is not None}
     return {
         name: printable(value) if isinstance(value, str) else value

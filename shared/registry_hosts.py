@@ -38,9 +38,9 @@ class RegistryHost:
         name, equals, place = (part.strip() for part in text.rpartition("="))
         host, _, path = place.partition("/")
         if "://" in text:
-            raise ValueError(f"has no https:// in front; {_FORM}")
+            raise ValueError(f"must not begin with a scheme such as https://; {_FORM}")
         if equals and not name:
-            raise ValueError(f"has no name before the =; {_FORM}")
+            raise ValueError(f"lacks a name before the =; {_FORM}")
         return cls(_check_host(host), _check_path(path.rstrip("/")), name or None)
 
     def image_name(self, repository: str, image: str) -> str:
@@ -73,7 +73,7 @@ def _check_host(text: str) -> str:
         raise ValueError(f"{error}; {_FORM}") from None
     if not is_written_as_host(host):
         raise ValueError(
-            f"{text!r} has neither a dot nor a port, so that no image's name can begin with it"
+            f"{text!r} has neither a dot nor a port, so no image's name can begin with it"
         )
     return host
 

@@ -181,7 +181,7 @@ def serve(app: Any, listener: socket.socket) -> None:
 
 class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # Not in the signal handler: it may run in the middle of another log line.
+        # This is not logged in the signal handler, which may run in the middle of another log line.
         _log.info("stopping")
         await super().shutdown(sockets)
 

@@ -39,7 +39,7 @@ def check_length(secret: SecretStr) -> SecretStr:
     return secret
 
 
-Secrets = Annotated[
+SecretList = Annotated[
     tuple[Annotated[SecretStr, AfterValidator(check_length)], ...],
     BeforeValidator(split_commas),
 ]
@@ -52,8 +52,8 @@ def check_token(token: SecretStr) -> SecretStr:
     fragile_segments = {"", ".", ".."}.intersection(text.split("/"))
     if fragile_segments:
         raise ValueError(
-            "must not begin or end with a slash, nor hold two in a row or a dot or two alone between slashes: "
-            "clients and proxies change such a path, and so the token in it"
+            "must not begin or end with a slash, or contain //, /./ or /../: "
+            "clients and proxies rewrite such a path, and so the token in it"
         )
     return token
 

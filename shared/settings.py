@@ -29,7 +29,7 @@ from shared.setting_kinds import (
     Names,
     Port,
     QueueName,
-    Secrets,
+    SecretList,
     Tokens,
     Url,
     split_commas,
@@ -135,7 +135,7 @@ class IngressSettings(Settings):
     """What the ingress needs in addition. `max_body` is in bytes."""
 
     webhook_tokens: Tokens = variable("ACI_HOOKS_WEBHOOK_TOKENS", ())
-    sender_secrets: dict[Literal[SENDERS], Secrets] = Field(default_factory=dict)  # type: ignore[valid-type]
+    sender_secrets: dict[Literal[SENDERS], SecretList] = Field(default_factory=dict)  # type: ignore[valid-type]
     senders: SenderNames = variable("ACI_HOOKS_SENDERS", SENDERS)
     receivers_file: str | None = variable("ACI_HOOKS_RECEIVERS", None)
     gcr_audience: Names = variable("ACI_HOOKS_GCR_AUDIENCE", ())
@@ -219,7 +219,7 @@ class WorkerSettings(Settings):
     rollout_timeout: float = variable("ACI_HOOKS_ROLLOUT_TIMEOUT", 900.0, gt=0)
     rollback: bool = variable("ACI_HOOKS_ROLLBACK", True)
     crash_log_lines: int = variable("ACI_HOOKS_CRASH_LOG_LINES", 50, ge=0, le=1000)
-    dashboard_tokens: Secrets = variable("ACI_HOOKS_DASHBOARD_TOKENS", ())
+    dashboard_tokens: SecretList = variable("ACI_HOOKS_DASHBOARD_TOKENS", ())
     sweep_interval: float = variable("ACI_HOOKS_SWEEP_INTERVAL", 0.0, ge=0)
 
     def problems(self) -> Iterator[str]:

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from shared.errors import RemoteError
 
-Result = TypeVar("Result")
+Returned = TypeVar("Returned")
 
 _STUCK = 1.0
 """Seconds without any slot changing hands after which waiting for one is pointless."""
@@ -32,7 +32,7 @@ class NoThread(RuntimeError):
     """The call did not begin, as the machine has no thread or no memory left for it."""
 
 
-def within(seconds: float, call: Callable[[], Result], name: str) -> Result:
+def within(seconds: float, call: Callable[[], Returned], name: str) -> Returned:
     """Run `call` in a thread called `name` and pass its result on; raises OutOfTime if it takes longer than `seconds`.
 
     Raises NoThread if the call could not even begin. An abandoned call goes on until it ends by itself. Use TimeLimit
@@ -56,7 +56,7 @@ class TimeLimit:
         self._free = threading.BoundedSemaphore(slots)
         self._last_moved = clock()
 
-    def run(self, call: Callable[[], Result], deadline: float) -> Result:
+    def run(self, call: Callable[[], Returned], deadline: float) -> Returned:
         """Run `call` and pass its result on; raises RemoteError if it has not ended by `deadline` (monotonic)."""
         self._take_slot(deadline)
         try:
@@ -88,7 +88,7 @@ class TimeLimit:
             is_mine = self._free.acquire(timeout=_GLANCE)
         self._last_moved = self._clock()
 
-    def _in_slot(self, call: Callable[[], Result]) -> Result:
+    def _in_slot(self, call: Callable[[], Returned]) -> Returned:
         try:
             return call()
         finally:
@@ -96,9 +96,9 @@ class TimeLimit:
             self._free.release()
 
 
-def _start(call: Callable[[], Result], name: str) -> Future[Result]:
+def _start(call: Callable[[], Returned], name: str) -> Future[Returned]:
     """Run `call` in a thread; raises NoThread if the machine has none left."""
-    future: Future[Result] = Future()
+    future: Future[Returned] = Future()
 
     def carry_out() -> None:
         try:
@@ -118,7 +118,7 @@ def _start(call: Callable[[], Result], name: str) -> Future[Result]:
     return future
 
 
-def _result(future: Future[Result], seconds: float) -> Result:
+def _result(future: Future[Returned], seconds: float) -> Returned:
     # Not future.result(seconds): its TimeoutError could not be told from one that the call raised.
     wait([future], seconds)
     if not future.done():

@@ -6,7 +6,7 @@ and every function here does next to nothing.
     with tracing.span("look", parent=message.traceparent) as span:
         span.note({"aci_hooks.result": "updated"})
 
-A span ends within its process. What takes longer, such as the wait between two looks, is no open span: every later
+A span ends within its process. What takes longer, such as the wait between two looks, keeps no span open: every later
 step names the push's traceparent (www.w3.org/TR/trace-context), which its message carries, as its parent.
 """
 
@@ -115,7 +115,7 @@ def start(settings: TracingSettings, service: str, redaction: Redaction) -> None
 
         use(open_tracer(settings, service, redaction))
     except ImportError as error:
-        # Platforms set these variables by themselves, so a program without the packages is no mistake of anybody's.
+        # Platforms set these variables by themselves, so it is nobody's mistake if the packages are missing.
         package = GRPC if "grpc" in str(error) else EXTRA
         _log.warning(
             "traces are off: a package is missing",

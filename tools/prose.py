@@ -28,6 +28,8 @@ CODE = ("ingress/**/*.py", "worker/**/*.py", "shared/**/*.py", "tools/**/*.py")
 RIDDLES = {
     r"\banew\b": "again, or afresh",
     r"\bmade good\b": "corrected, or retried",
+    r"\bmend(s|ed|ing)?\b": "correct, repair or restore",
+    r"\bis none of (its|their|ours)\b": "is not one of",
     r"\bin somebody else's hands\b": "being processed by another worker",
     r"\bthat (it|they) ha(s|ve) not\b": "unknown, or missing",
     r"\blies in the\b": "is in the",

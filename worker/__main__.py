@@ -59,7 +59,7 @@ COMMANDS: Mapping[str, Place] = {
     ),
     "status": Place(
         "worker.commands.status:status",
-        "What runs, what is under way, and what needs somebody?",
+        "What runs, what is under way, and what needs attention?",
     ),
     "sweep": Place(
         "worker.commands.sweep:sweep", "Enqueue pushes that no webhook reported."
@@ -111,7 +111,7 @@ def command_line(places: Mapping[str, Place]) -> click.Group:
           aci-hooks check                  is everything in place for a rollout?
           aci-hooks plan acme/shop:v2      what would a push of this image do?
           aci-hooks run                    work until SIGTERM
-          aci-hooks status                 what runs, what is under way, and what needs somebody?
+          aci-hooks status                 what runs, what is under way, and what needs attention?
           aci-hooks dead-letters list      which messages failed, and why?
 
         \b

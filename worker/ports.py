@@ -125,7 +125,7 @@ class TargetCatalogue(Protocol):
     """The targets; worker.discovery.catalogue.Catalogue."""
 
     def concerned(self, image: ImageReference) -> tuple[Target, ...]:
-        """The targets that a push may concern. Raises RemoteError if none can be known."""
+        """The targets that a push may concern. Raises RemoteError if they can't be found out."""
 
     def target_of(self, group: ContainerGroup) -> Target | BadTags | None:
         """The target that the group is, by the targets file or else by its resource tags as they are now."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ingress.authentication import Oidc, Scheme
-from ingress.delivery import Delivery, Outcome
+from ingress.delivery import Delivery, Parsed
 from ingress.senders import (
     acr,
     artifactory,
@@ -29,7 +29,7 @@ from shared.registry_hosts import RegistryHosts
 class Sender:
     """`parse` is pure, and raises Malformed; `accepts` are the schemes for the secrets of only this sender."""
 
-    parse: Callable[[Delivery], Outcome]
+    parse: Callable[[Delivery], Parsed]
     accepts: tuple[Scheme, ...] = ()
 
 

@@ -15,10 +15,10 @@ from datetime import datetime
 from functools import partial
 
 from ingress.authentication import Bearer, FixedHeader
-from ingress.delivery import Delivery, Handshake, Ignored, Outcome
+from ingress.delivery import Delivery, Handshake, Ignored, Parsed
 from ingress.media_types import why_no_image
 from ingress.payload import Node, read_json
-from ingress.pushes import push_of_tag, settled, settled_batch
+from ingress.pushes import push_of_tag, pushes_of_events, pushes_or_reason
 from shared.push import Push
 
 # The registry's webhook sends whatever custom headers its owner has set: `Bearer <secret>`, or the secret alone.
@@ -31,7 +31,7 @@ _PUSHED = "ImagePushed"
 _HOST_NAME = re.compile(rb"[A-Za-z0-9][A-Za-z0-9.-]{0,252}")
 
 
-def parse(delivery: Delivery) -> Outcome:
+def parse(delivery: Delivery) -> Parsed:
     """The push of `request.host`/`target.repository`:`target.tag`, or those of Event Grid's events."""
     body = read_json(delivery.body)
     if isinstance(body.value, list):
@@ -41,7 +41,7 @@ def parse(delivery: Delivery) -> Outcome:
     action = body["action"].text()
     if action != "push":
         return Ignored(f"action {action[:40]!r} is not an image push")
-    return settled([_push(delivery.sender, body, body["timestamp"].time())])
+    return pushes_or_reason([_push(delivery.sender, body, body["timestamp"].time())])
 
 
 def consent(delivery: Delivery) -> Mapping[str, str]:
@@ -66,14 +66,14 @@ def _is_event(body: Node) -> bool:
     return has_event_type and "action" not in envelope
 
 
-def _event_grid(sender: str, events: list[Node]) -> Outcome:
+def _event_grid(sender: str, events: list[Node]) -> Parsed:
     for event in events:
         if _is_validation(event):
             code = event["data"]["validationCode"].text()
             return Handshake({"validationResponse": code})
     # Event Grid does not send a batch again that was answered 400, but drops it
     # (learn.microsoft.com/azure/event-grid/delivery-and-retry), so one odd event must not take the others with it.
-    return settled_batch(events, partial(_event, sender))
+    return pushes_of_events(events, partial(_event, sender))
 
 
 def _is_validation(event: Node) -> bool:

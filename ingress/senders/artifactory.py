@@ -10,10 +10,10 @@ one that keeps them.
 from __future__ import annotations
 
 from ingress.authentication import Bearer, FixedHeader, Hmac
-from ingress.delivery import Delivery, Ignored, Outcome
+from ingress.delivery import Delivery, Ignored, Parsed
 from ingress.media_types import is_chart
 from ingress.payload import Node, read_json
-from ingress.pushes import push_of_tag, settled
+from ingress.pushes import push_of_tag, pushes_or_reason
 from shared.registry_hosts import RegistryHost, RegistryHosts, named, unnamed
 
 # One header in two forms: the secret itself, or with "use secret for payload signing" the body's HMAC.
@@ -30,7 +30,7 @@ _TEST_CHECKSUM = "sample_checksum"
 _REPOSITORY_PATH = "{repository}"
 
 
-def parse(delivery: Delivery, hosts: RegistryHosts = ()) -> Outcome:
+def parse(delivery: Delivery, hosts: RegistryHosts = ()) -> Parsed:
     """The push of `data.tag` to the repository that `data.path` is in, at its place among `hosts` or at the origin."""
     body = read_json(delivery.body)
     domain, kind = body["domain"].text(), body["event_type"].text()
@@ -55,7 +55,7 @@ def parse(delivery: Delivery, hosts: RegistryHosts = ()) -> Outcome:
         data["tag"].optional_text(),
         digest=sha256 and f"sha256:{sha256.removeprefix('sha256:')}",
     )
-    return settled([push])
+    return pushes_or_reason([push])
 
 
 def _why_no_image(data: Node) -> Ignored | None:
@@ -70,7 +70,7 @@ def _why_no_image(data: Node) -> Ignored | None:
 def _host(
     hosts: RegistryHosts, repository: str, origin: str | None
 ) -> RegistryHost | None:
-    """Where the images of `repository` are pulled from: as the user says for this one, as the server says, or as the
+    """Where images of `repository` are pulled from: the user's entry for it, else what the server says, else the
     user says for every one."""
     if own := named(hosts, repository):
         return own

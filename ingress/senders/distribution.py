@@ -10,20 +10,20 @@ from __future__ import annotations
 from functools import partial
 
 from ingress.authentication import Bearer, FixedHeader
-from ingress.delivery import Delivery, Ignored, Malformed, Outcome
+from ingress.delivery import Delivery, Ignored, Malformed, Parsed
 from ingress.hosts import host_if_any, reach
 from ingress.media_types import why_no_image_of_references
 from ingress.payload import Node, read_json
-from ingress.pushes import push_of_tag, settled_batch
+from ingress.pushes import push_of_tag, pushes_of_events
 from shared.push import Push
 
 ACCEPTS = (Bearer(), FixedHeader("Authorization"))
 
 
-def parse(delivery: Delivery) -> Outcome:
+def parse(delivery: Delivery) -> Parsed:
     """The pushes among the envelope's `events`."""
     events = read_json(delivery.body)["events"].items()
-    return settled_batch(events, partial(_event, delivery.sender), may_refuse=False)
+    return pushes_of_events(events, partial(_event, delivery.sender), may_refuse=False)
 
 
 def _event(sender: str, event: Node) -> Push | Ignored:

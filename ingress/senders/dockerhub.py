@@ -6,14 +6,14 @@ and an unsigned body that names a URL to fetch is an invitation to request forge
 
 from __future__ import annotations
 
-from ingress.delivery import Delivery, Outcome
+from ingress.delivery import Delivery, Parsed
 from ingress.media_types import why_no_image_of_either
 from ingress.payload import Node, read_json
-from ingress.pushes import push_of_tag, settled
+from ingress.pushes import push_of_tag, pushes_or_reason
 from shared.image import DOCKER_HUB
 
 
-def parse(delivery: Delivery) -> Outcome:
+def parse(delivery: Delivery) -> Parsed:
     """The push of `push_data.tag` to `repository.repo_name`."""
     body = read_json(delivery.body)
     pushed = body["push_data"]
@@ -28,7 +28,7 @@ def parse(delivery: Delivery) -> Outcome:
         pushed_at=pushed["pushed_at"].time(),
         pusher=pushed["pusher"].label(),
     )
-    return settled([push])
+    return pushes_or_reason([push])
 
 
 def _repository(repository: Node) -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 
 from ingress.authentication import BasicPassword, FixedHeader
-from ingress.delivery import Delivery, Ignored, Malformed, Outcome
+from ingress.delivery import Delivery, Ignored, Malformed, Parsed
 from ingress.media_types import why_no_image
 from ingress.payload import Node, read_json
-from ingress.pushes import push_of_tag, settled
+from ingress.pushes import push_of_tag, pushes_or_reason
 
 ACCEPTS = (FixedHeader("X-Api-Key"), BasicPassword())
 
@@ -29,7 +29,7 @@ _DOMAINS = {
 }
 
 
-def parse(delivery: Delivery) -> Outcome:
+def parse(delivery: Delivery) -> Parsed:
     """The push of `detail.image-tag` to the registry of the event's account and region."""
     event = read_json(delivery.body)
     kind = event["detail-type"].text()
@@ -52,7 +52,7 @@ def parse(delivery: Delivery) -> Outcome:
         digest=detail["image-digest"].optional_text(),
         pushed_at=event["time"].time(),
     )
-    return settled([push])
+    return pushes_or_reason([push])
 
 
 def _registry(event: Node) -> str:

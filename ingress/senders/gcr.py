@@ -12,10 +12,10 @@ import base64
 import binascii
 from datetime import datetime
 
-from ingress.delivery import Delivery, Ignored, Malformed, Outcome
+from ingress.delivery import Delivery, Ignored, Malformed, Parsed
 from ingress.hosts import split_host
 from ingress.payload import Node, read_json
-from ingress.pushes import push_of_tag, settled
+from ingress.pushes import push_of_tag, pushes_or_reason
 from shared.push import Push
 
 _NO_EVENT = "the message contains no event of the registry"
@@ -25,7 +25,7 @@ _MESSAGE_ID = "X-Goog-Pubsub-Message-Id"
 _USER_AGENTS = (b"APIs-Google", b"CloudPubSub-Google")
 
 
-def parse(delivery: Delivery) -> Outcome:
+def parse(delivery: Delivery) -> Parsed:
     """The push of `tag`, a whole image name, in the Pub/Sub message's data, or in the body if that is unwrapped."""
     is_unwrapped = delivery.header(_MESSAGE_ID) is not None
     if is_unwrapped:
@@ -43,7 +43,7 @@ def parse(delivery: Delivery) -> Outcome:
     return _published(delivery.sender, delivery.body, None)
 
 
-def _wrapped(sender: str, message: Node) -> Outcome:
+def _wrapped(sender: str, message: Node) -> Parsed:
     encoded = message["data"].optional_text()
     if encoded is None:
         return Ignored(f"{_NO_EVENT}, only attributes")
@@ -54,14 +54,14 @@ def _wrapped(sender: str, message: Node) -> Outcome:
     return _published(sender, data, message["publishTime"].time())
 
 
-def _published(sender: str, data: bytes, published_at: datetime | None) -> Outcome:
+def _published(sender: str, data: bytes, published_at: datetime | None) -> Parsed:
     """The published text: the registry's event, or a word with which a person tests the subscription."""
     try:
         event = read_json(data)
         action = event["action"].text()
         if action != "INSERT":
             return Ignored(f"action {action[:40]!r} is not a push")
-        return settled([_push(sender, event, published_at)])
+        return pushes_or_reason([_push(sender, event, published_at)])
     except Malformed as error:
         return Ignored(f"{_NO_EVENT}: {error}")
 

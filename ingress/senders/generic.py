@@ -6,15 +6,15 @@ A CI job can send it with one curl. A person wrote the request, so mistakes in i
 from __future__ import annotations
 
 from ingress.authentication import Hmac
-from ingress.delivery import Delivery, Malformed, Outcome
+from ingress.delivery import Delivery, Malformed, Parsed
 from ingress.payload import read_json
-from ingress.pushes import push_of_tag, settled
+from ingress.pushes import push_of_tag, pushes_or_reason
 from shared.image import ImageReference, InvalidImage
 
 ACCEPTS = (Hmac("X-Hub-Signature-256", "sha256", prefix=b"sha256="),)
 
 
-def parse(delivery: Delivery) -> Outcome:
+def parse(delivery: Delivery) -> Parsed:
     """The push of `image`."""
     body = read_json(delivery.body)
     try:
@@ -37,4 +37,4 @@ def parse(delivery: Delivery) -> Outcome:
         pushed_at=pushed_at,
         pusher=body["pusher"].optional_text(),
     )
-    return settled([push])
+    return pushes_or_reason([push])

@@ -9,11 +9,11 @@ from __future__ import annotations
 from urllib.parse import parse_qs
 
 from ingress.authentication import Hmac
-from ingress.delivery import Delivery, Ignored, Malformed, Outcome
+from ingress.delivery import Delivery, Ignored, Malformed, Parsed
 from ingress.hosts import host_of
 from ingress.media_types import why_no_image
 from ingress.payload import Node, read_json
-from ingress.pushes import push_of_tag, settled
+from ingress.pushes import push_of_tag, pushes_or_reason
 
 ACCEPTS = (Hmac("X-Hub-Signature-256", "sha256", prefix=b"sha256="),)
 
@@ -24,7 +24,7 @@ _FORM = b"payload="
 _GITHUB = "ghcr.io"
 
 
-def parse(delivery: Delivery) -> Outcome:
+def parse(delivery: Delivery) -> Parsed:
     """The push of the tag that a package's version now has."""
     event = (delivery.header("X-GitHub-Event") or b"").decode("ascii", "replace")
     # A server joins the values of a repeated header with commas (RFC 9110 §5.3). A missing one is not taken for an
@@ -44,7 +44,7 @@ def parse(delivery: Delivery) -> Outcome:
     return _push(delivery.sender, package, body["sender"]["login"].label())
 
 
-def _push(sender: str, package: Node, pusher: str | None) -> Outcome:
+def _push(sender: str, package: Node, pusher: str | None) -> Parsed:
     version = package["package_version"]
     metadata = version["container_metadata"]
     tag, manifest = metadata["tag"], metadata["manifest"]
@@ -61,7 +61,7 @@ def _push(sender: str, package: Node, pusher: str | None) -> Outcome:
         pushed_at=version["updated_at"].time(),
         pusher=pusher,
     )
-    return settled([push])
+    return pushes_or_reason([push])
 
 
 def _body(delivery: Delivery) -> Node:

@@ -6,9 +6,9 @@ goharbor.io/docs/main/working-with-projects/project-configuration/configure-webh
 from __future__ import annotations
 
 from ingress.authentication import FixedHeader
-from ingress.delivery import Delivery, Ignored, Outcome
+from ingress.delivery import Delivery, Ignored, Parsed
 from ingress.payload import Node, read_json
-from ingress.pushes import push_of_tag, settled_batch
+from ingress.pushes import push_of_tag, pushes_of_events
 from shared.push import Push
 
 ACCEPTS = (FixedHeader("Authorization"),)
@@ -16,7 +16,7 @@ ACCEPTS = (FixedHeader("Authorization"),)
 _PUSHES = frozenset({"PUSH_ARTIFACT", "pushImage", "harbor.artifact.pushed"})
 
 
-def parse(delivery: Delivery) -> Outcome:
+def parse(delivery: Delivery) -> Parsed:
     """A push of each of the event's `resources` that has a tag."""
     body = read_json(delivery.body)
     kind = body["type"].text()
@@ -38,7 +38,7 @@ def parse(delivery: Delivery) -> Outcome:
             pusher=pusher,
         )
 
-    return settled_batch(event["resources"].items(), push)
+    return pushes_of_events(event["resources"].items(), push)
 
 
 def _repository(repository: Node) -> str:

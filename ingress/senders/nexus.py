@@ -8,9 +8,9 @@ routing the repository's name follows it, with connectors each repository has a 
 from __future__ import annotations
 
 from ingress.authentication import Hmac
-from ingress.delivery import Delivery, Ignored, Outcome
+from ingress.delivery import Delivery, Ignored, Parsed
 from ingress.payload import read_json
-from ingress.pushes import push_of_tag, settled
+from ingress.pushes import push_of_tag, pushes_or_reason
 from shared.registry_hosts import RegistryHosts, named, unnamed
 
 ACCEPTS = (Hmac("X-Nexus-Webhook-Signature", "sha1"),)
@@ -23,7 +23,7 @@ _NO_PUSHES = {
 }
 
 
-def parse(delivery: Delivery, hosts: RegistryHosts = ()) -> Outcome:
+def parse(delivery: Delivery, hosts: RegistryHosts = ()) -> Parsed:
     """The push of `component.name`:`component.version` at the repository's place among `hosts`."""
     body = read_json(delivery.body)
     component = body["component"]
@@ -51,4 +51,4 @@ def parse(delivery: Delivery, hosts: RegistryHosts = ()) -> Outcome:
         pushed_at=body["timestamp"].time(),
         pusher=body["initiator"].label(),
     )
-    return settled([push])
+    return pushes_or_reason([push])

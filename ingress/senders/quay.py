@@ -5,10 +5,10 @@ docs.quay.io/guides/notifications.html. Quay switches a notification off after t
 
 from __future__ import annotations
 
-from ingress.delivery import Delivery, Ignored, Malformed, Outcome
+from ingress.delivery import Delivery, Ignored, Malformed, Parsed
 from ingress.hosts import split_host
 from ingress.payload import Node, read_json
-from ingress.pushes import push_of_tag, settled_batch
+from ingress.pushes import push_of_tag, pushes_of_events
 
 # Every event from Quay has one of these: events of a repository, and of an organisation, such as of its quota.
 _MARKS = ("docker_url", "repository", "namespace")
@@ -16,7 +16,7 @@ _MARKS = ("docker_url", "repository", "namespace")
 _TEST_TAGS = ["latest", "foo"]
 
 
-def parse(delivery: Delivery) -> Outcome:
+def parse(delivery: Delivery) -> Parsed:
     """A push of each of `updated_tags` to `docker_url`."""
     body = read_json(delivery.body)
     tags = _tags(body["updated_tags"])
@@ -33,7 +33,7 @@ def parse(delivery: Delivery) -> Outcome:
     if _is_test(tags, body["pruned_image_count"]):
         return Ignored("Quay's test notification")
     registry, repository = split_host(body["docker_url"].text())
-    return settled_batch(
+    return pushes_of_events(
         tags, lambda tag: push_of_tag(delivery.sender, registry, repository, tag.text())
     )
 

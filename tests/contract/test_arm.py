@@ -90,7 +90,7 @@ def test_a_list_goes_on_at_azures_own_host_alone_and_never_twice(
 ) -> None:
     arm = Arm(PlaceholderCredential(), simulator.url, "2025-09-01", SCOPE, (5, 20))
     simulator.client.options(next_link=next_link)
-    with pytest.raises(RemoteError, match="the list of groups goes on at"):
+    with pytest.raises(RemoteError, match="the next page of the list of groups"):
         list(arm.list(SUBSCRIPTION))
     assert simulator.client.stats()["lists"] == lists
 
@@ -174,7 +174,7 @@ class TestLastLines:
         arm = Arm(PlaceholderCredential(), url, "2025-09-01", SCOPE, (5, 20))
         return arm.last_lines(SHOP, container, 2, time.monotonic() + seconds)
 
-    def test_they_are_read(self, simulator: ArmSimulator) -> None:
+    def test_the_last_lines_of_a_log_are_read(self, simulator: ArmSimulator) -> None:
         simulator.client.image("acme/shop:1", output="one\ntwo\nthrée\n")
         simulator.client.put_group(SUBSCRIPTION, RESOURCE_GROUP, "shop", definition({"web": "acme/shop:1"}))
         assert self.read(simulator.url) == "two\nthrée\n"
@@ -225,10 +225,10 @@ class TestLastLines:
             if content is not None:
                 assert self.read(url) == content
                 return
-            with pytest.raises(RemoteError, match=r"the log has more than|the answer holds no log"):
+            with pytest.raises(RemoteError, match=r"the log has more than|the answer contains no log"):
                 self.read(url)
 
-    def test_an_answer_that_trickles_in_is_left(self) -> None:
+    def test_an_answer_that_trickles_in_is_given_up_in_time(self) -> None:
         with answering(b'{"content": "' + b"x" * 600 + b'"}', pause=0.1) as url, pytest.raises(RemoteError) as error:
             self.read(url, seconds=0.3)
         assert error.value.code == "Timeout"

@@ -68,7 +68,7 @@ class TestDigests:
 
 @pytest.mark.usefixtures("group")
 class TestTrouble:
-    def test_a_registrys_limit(self, arm: ArmSimulator, azure: Azure) -> None:
+    def test_a_pull_over_the_limit_of_a_registry(self, arm: ArmSimulator, azure: Azure) -> None:
         arm.client.image("acme/shop:v2", "over-limit")
         azure.put_image("acme/shop:v2")
         failed = events(until(azure.get, lambda body: bool(events(body, "Failed"))), "Failed")[0]

@@ -24,7 +24,7 @@ from worker.adapters.notifications.content import Content, content_of
 from worker.adapters.notifications.destination import destination_of
 from worker.adapters.notifications.folding import Folding
 from worker.adapters.notifications.lane import Delivery
-from worker.adapters.notifications.notifier import MOST_WAITING, Notifier, Result
+from worker.adapters.notifications.notifier import MOST_WAITING, Attempt, Notifier
 from worker.adapters.notifications.plain import is_acceptable, post_json
 from worker.adapters.notifications.rendering import as_json
 from worker.adapters.notifications.services import Unfit
@@ -126,7 +126,7 @@ class TestDelivery:
         assert posted["detail"] == "it said ***"
         assert "hunter2" not in str(posted)
 
-    def test_each_is_told_what_they_want_to_be_told(self, chat: Chat) -> None:
+    def test_each_recipient_gets_only_the_outcomes_that_it_asked_for(self, chat: Chat) -> None:
         failures = Recipient(f"{chat.url}/failures", frozenset({"failed"}))
         batch = Recipient(f"{chat.url}/batch", groups=("batch/*",))
         notifier = notifier_of(failures, batch)
@@ -245,10 +245,10 @@ class TestUrls:
             ("json+http://ops.example.com/s3cret", "not https"),
             ("slak://s3cret/b/c", "did you mean slack://?"),
             ("s3cret://a/b/c", "no service has such a URL"),
-            ("slack://s3cret", "no complete URL of Slack"),
+            ("slack://s3cret", "not a complete URL of Slack"),
             ("ntfy://ntfy.example.com/s3cret", "write ntfys://"),
             ("mailto://user:s3cret@smtp.example.com?to=b@example.com", "write mailtos://"),
-            ("discord://", "no complete URL of Discord"),
+            ("discord://", "not a complete URL of Discord"),
         ],
     )
     def test_a_url_that_leads_nowhere_says_why_and_is_not_repeated(self, url: str, why: str) -> None:
@@ -528,9 +528,9 @@ class TestTryingEach:
         failures = Recipient(chat.url, frozenset({"failed"}), ("batch/*",))
         results = notifier_of(failures, "slak://s3cret", nobody_listens()).try_each(NOTICE)
         assert results == [
-            Result("notify[0]", "plain JSON", None),
-            Result("notify[1]", None, "no service has such a URL; did you mean slack://?"),
-            Result("notify[2]", "plain JSON", "ConnectError"),
+            Attempt("notify[0]", "plain JSON", None),
+            Attempt("notify[1]", None, "no service has such a URL; did you mean slack://?"),
+            Attempt("notify[2]", "plain JSON", "ConnectError"),
         ]
         assert chat.next()["outcome"] == "updated"
 

@@ -210,7 +210,7 @@ class TestNtfy:
         says_all(body["message"])
 
     @pytest.mark.parametrize("url", ["https://ntfy.sh/alerts", "ntfys://alerts"])
-    def test_the_public_server(self, hosts: ServiceHosts, url: str) -> None:
+    def test_a_topic_of_the_public_server_gets_json(self, hosts: ServiceHosts, url: str) -> None:
         request = got(hosts, url)
         assert request.host == "ntfy.sh"
         self.check(request.json)
@@ -286,7 +286,7 @@ class TestMail:
 
 
 class TestPlainJson:
-    def test_everything_for_programs(self, hosts: ServiceHosts) -> None:
+    def test_plain_json_has_everything_for_programs(self, hosts: ServiceHosts) -> None:
         request = got(hosts, "https://ops.example.com/hook?key=k")
         assert (request.host, request.path, request.query) == ("ops.example.com", "/hook", {"key": ["k"]})
         assert request.json["text"].startswith(f"{TITLE}: last exit code 1 &lt;!channel&gt;")

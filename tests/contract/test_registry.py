@@ -245,7 +245,9 @@ def test_a_registry_that_comes_back_is_asked_again(registry: Registry, clock: Cl
         server.stop()
         assert registry.lookup(image) == Unknown(f"{server.host}: unreachable (ConnectError)")
         server.start()
-        assert registry.lookup(image) == Unknown(f"{server.host}: unreachable a moment ago, and left alone for a while")
+        assert registry.lookup(image) == Unknown(
+            f"{server.host}: unreachable a moment ago, and is not asked again for a while"
+        )
         clock.now += PAUSE
         assert registry.lookup(image) == Found(digest)
 
@@ -340,13 +342,19 @@ def challenge(text: str) -> Answer:
         ((200, {}, b"x" * 5_000_000), "its answer is larger than 4194304 bytes"),
         ((200, {"Content-Encoding": "gzip"}, MANIFEST), None),
         ((200, {"Content-Length": "10"}, b""), "unreachable (ReadTimeout)"),
-        (challenge('Bearer realm="http://registry.example.com/token"'), "a URL of it is not https, or can't be asked"),
-        (challenge('Bearer realm="nowhere"'), "a URL of it is not https, or can't be asked"),
+        (
+            challenge('Bearer realm="http://registry.example.com/token"'),
+            "one of its URLs is not https, or can't be requested",
+        ),
+        (challenge('Bearer realm="nowhere"'), "one of its URLs is not https, or can't be requested"),
         (challenge("Negotiate"), "it requires an unknown kind of authorisation"),
         (challenge('"",=,Bearer'), "it requires an unknown kind of authorisation"),
         (challenge(""), "it requires an unknown kind of authorisation"),
         ((401, {}, b""), "it requires an unknown kind of authorisation"),
-        ((302, {"Location": "http://registry.example.com/x"}, b""), "a URL of it is not https, or can't be asked"),
+        (
+            (302, {"Location": "http://registry.example.com/x"}, b""),
+            "one of its URLs is not https, or can't be requested",
+        ),
     ],
 )
 def test_whatever_is_answered_is_survived(
@@ -375,7 +383,7 @@ def test_a_token_server_that_talks_nonsense(known: Registry, body: bytes) -> Non
         )
 
 
-def test_a_redirect_within_and_beyond_the_host(known: Registry) -> None:
+def test_credentials_follow_a_redirect_only_within_the_host(known: Registry) -> None:
     digest = sha256(MANIFEST)
 
     def elsewhere(method: str, path: str, headers: Headers) -> Answer:
@@ -419,7 +427,7 @@ def test_a_server_that_drips_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch
         registry.close()
 
 
-def test_nobody_listens(registry: Registry) -> None:
+def test_a_registry_at_which_nobody_listens_is_unreachable(registry: Registry) -> None:
     (port,) = free_ports(1)
     assert registry.lookup(reference(f"127.0.0.1:{port}", "acme/shop:v1")) == Unknown(
         f"127.0.0.1:{port}: unreachable (ConnectError)"

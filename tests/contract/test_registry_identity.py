@@ -177,7 +177,7 @@ def test_an_identity_without_the_role_is_told_which_one(azure: FakeAzure, stub: 
 def test_without_an_identity_it_is_said_why(stub: StubServer, begin: Begin) -> None:
     said = begin(Identity(ClientAuthenticationError("no credential found: run az login"))).lookup(shop(stub))
     assert isinstance(said, Unknown)
-    assert "the worker's own identity gave no token for it: no credential found: run az login" in said.detail
+    assert "the worker's own identity got no token for it: no credential found: run az login" in said.detail
 
 
 @pytest.mark.parametrize("identity", [Identity(), Identity(ClientAuthenticationError("no credential found"))])
@@ -234,7 +234,7 @@ def test_it_is_shown_to_nobody_else(begin: Begin) -> None:
             identity = Identity()
             said = begin(identity).lookup(shop(registry))
     assert isinstance(said, Unknown)
-    assert "is not shown to another host" in said.detail
+    assert "is not sent to another host" in said.detail
     assert (asked, identity.scopes) == ([], [])
 
 

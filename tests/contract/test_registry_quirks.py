@@ -173,7 +173,7 @@ LOOKUPS: dict[str, tuple[Serve, Outcome]] = {
     "said to be compressed, and not": (always((200, GZIPPED, IMAGE)), Found(D)),
     "compressed and broken": (
         always((200, GZIPPED, gzip.compress(IMAGE)[:-9] + b"x" * 9)),
-        "not compressed as it says",
+        "not compressed as its headers say",
     ),
     "compressed without an end": (always((200, GZIPPED, gzip.compress(b" " * 2**23))), "larger than"),
     "too large": (always((200, {}, b" " * 2**23)), "larger than"),
@@ -260,7 +260,7 @@ LOOKUPS: dict[str, tuple[Serve, Outcome]] = {
     "a body that breaks off": (always((200, {"Content-Length": "9999", "Connection": "close"}, IMAGE)), "unreachable"),
     "a server that wants TLS": (
         always((400, {}, b"Client sent an HTTP request to an HTTPS server.\n")),
-        "say `scheme: https`",
+        "write `scheme: https`",
     ),
 }
 
@@ -421,7 +421,7 @@ def test_a_registry_that_is_asked_too_often_is_left_alone_for_as_long_as_it_says
         assert "answered 429" in answer()
         assert len(stub.asked) == 1, "a GET after it would only count as another one"
         clock.now += pause - 1
-        assert "answered 429 a moment ago, and left alone for a while" in answer()
+        assert "answered 429 a moment ago, and is not asked again for a while" in answer()
         assert len(stub.asked) == 1
         clock.now += 1
         answer()
@@ -477,7 +477,7 @@ def test_credentials_stay_with_the_registrys_own_token_server() -> None:
         with StubServer(foreign) as stub, asked() as registry:
             said = registry.lookup(reference(stub.host))
             assert isinstance(said, Unknown)
-            assert "were not shown to its token server localhost" in said.detail
+            assert "were not sent to its token server localhost" in said.detail
             assert {headers.get("authorization") for _, _, headers, _ in elsewhere.asked} == {None}
         open_to_all = guarded(f'Bearer realm="http://localhost:{port}/token"')
         with StubServer(open_to_all) as stub, asked() as registry:
@@ -505,5 +505,5 @@ def test_a_server_that_speaks_no_tls() -> None:
     with StubServer(always(GOOD)) as stub, asked(scheme="https") as registry:
         said = registry.lookup(reference(stub.host))
         assert isinstance(said, Unknown)
-        assert "it does not answer in TLS" in said.detail
-        assert "say `scheme: http`" in said.detail
+        assert "it does not answer over TLS" in said.detail
+        assert "write `scheme: http`" in said.detail

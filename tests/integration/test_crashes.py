@@ -114,7 +114,7 @@ def kill_at(site: Site, request: Request, place: Place) -> None:
         pytest.param(Request("queue", "DELETE", r"/messages/", once=has_ended), id="completing the timer"),
     ],
 )
-def test_killed_at(site: Site, request_: Request, place: Place) -> None:
+def test_a_worker_that_is_killed_at_this_point_loses_nothing(site: Site, request_: Request, place: Place) -> None:
     site.push("acme/shop:v2")
     kill_at(site, request_, place)
     site.drain()

@@ -73,7 +73,7 @@ def test_a_signed_push_and_a_signed_token(azurite: Any) -> None:
         assert [message.push.sender for message in process.received()] == ["ghcr", "gcr"]
 
 
-def test_a_burst_is_taken_whole(ingress: IngressProcess) -> None:
+def test_every_push_of_a_burst_is_queued(ingress: IngressProcess) -> None:
     with ThreadPoolExecutor(48) as pool:
         answers = list(pool.map(lambda _: ingress.ask("POST", PATH, PUSH), range(150)))
     assert {answer.status for answer in answers} == {202}
@@ -217,7 +217,7 @@ RAW = {
 
 
 @pytest.mark.parametrize("what", RAW)
-def test_broken_http(ingress: IngressProcess, what: str) -> None:
+def test_broken_http_is_refused_and_does_no_harm(ingress: IngressProcess, what: str) -> None:
     status, request = RAW[what]
     answer = ingress.exchange(request)
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -310,7 +310,7 @@ def a_thousand_slow_clients(port: int) -> Iterator[None]:
             client.close()
 
 
-def test_a_webhook_is_taken_while_a_thousand_slow_clients_are_there(azurite: Any) -> None:
+def test_a_webhook_is_queued_while_a_thousand_slow_clients_are_connected(azurite: Any) -> None:
     with ingress_process(environment(), azurite.connection_string, command=PATIENT) as process:
         with a_thousand_slow_clients(process.port), ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda _: process.ask("POST", PATH, PUSH), range(80)))

@@ -247,7 +247,7 @@ def test_release_says_what_still_holds_a_group(site: Site) -> None:
     assert f"web/shop is released, but its updates still wait: {still}" in out
 
 
-def test_dead_letters_by_the_beginnings_of_their_ids(site: Site) -> None:
+def test_dead_letters_are_found_by_the_beginning_of_their_ids(site: Site) -> None:
     for text in ("not ours", "not ours either"):
         site.poison.send(text)
     first, second = site.dead_letters()
@@ -333,7 +333,7 @@ def test_schema_prints_what_is_shipped(site: Site) -> None:
     assert json.loads(site.command("schema")) == json.loads(shipped)
 
 
-def test_push_by_hand(site: Site) -> None:
+def test_a_push_by_hand_is_rolled_out(site: Site) -> None:
     assert "queued docker.io/acme/shop:v2" in site.command("push", "acme/shop:v2")
     queued = json.loads(site.command("push", "acme/shop:v2", "--json"))
     assert (len(queued["id"]), queued["image"]) == (32, "docker.io/acme/shop:v2")

@@ -136,7 +136,7 @@ def check(answer: tuple[int, dict[str, str], bytes], method: str = "POST") -> in
 @BOUNDED
 @given(method=methods, path=paths, query=octets, fields=headers, kind=content_types, length=lengths, body=st.binary())
 @example("POST", "/webhooks/dockerhub/\xff\xfe", "\xff", {"HOST": "\xff"}, "\xff", "\xb2", b"\xff")
-def test_any_request(
+def test_any_request_gets_a_proper_answer(
     app: Flask,
     queue: RecordingQueue,
     method: str,

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ingress.delivery import Delivery, Handshake, Ignored, Malformed, Outcome
+from ingress.delivery import Delivery, Handshake, Ignored, Malformed, Parsed
 from ingress.hosts import host_if_any, host_of
-from ingress.pushes import settled
+from ingress.pushes import pushes_or_reason
 from shared.image import ImageReference, check_registry
 from shared.push import Push
 from shared.settings import SENDERS
@@ -75,7 +75,7 @@ def near_misses(draw: st.DrawFn, sender: str) -> tuple[dict[str, str], bytes]:
     return sample.headers, json.dumps(document[""]).encode()
 
 
-def parsed(sender: str, headers: dict[str, str], body: bytes) -> Outcome | None:
+def parsed(sender: str, headers: dict[str, str], body: bytes) -> Parsed | None:
     fields = [(name, value.encode("latin-1", "replace")) for name, value in headers.items()]
     try:
         return PARSERS[sender].parse(Delivery.of(sender, fields, body, NOW))
@@ -90,7 +90,7 @@ def check_text(text: str) -> None:
     text.encode()
 
 
-def check(sender: str, outcome: Outcome | None, body: bytes) -> None:
+def check(sender: str, outcome: Parsed | None, body: bytes) -> None:
     if outcome is None:
         return
     if isinstance(outcome, Ignored):
@@ -113,14 +113,14 @@ def check(sender: str, outcome: Outcome | None, body: bytes) -> None:
 @pytest.mark.parametrize("sender", SENDERS)
 @BOUNDED
 @given(body=st.binary(max_size=200))
-def test_any_bytes(sender: str, body: bytes) -> None:
+def test_any_bytes_are_parsed_or_refused(sender: str, body: bytes) -> None:
     check(sender, parsed(sender, {"X-GitHub-Event": "package"}, body), body)
 
 
 @pytest.mark.parametrize("sender", SENDERS)
 @BOUNDED
 @given(document=documents)
-def test_any_json(sender: str, document: Any) -> None:
+def test_any_json_is_parsed_or_refused(sender: str, document: Any) -> None:
     body = json.dumps(document).encode()
     check(sender, parsed(sender, {"X-GitHub-Event": "package"}, body), body)
 
@@ -128,7 +128,7 @@ def test_any_json(sender: str, document: Any) -> None:
 @pytest.mark.parametrize("sender", SENDERS)
 @BOUNDED
 @given(data=st.data())
-def test_near_misses(sender: str, data: st.DataObject) -> None:
+def test_a_sample_that_was_changed_a_little_is_parsed_or_refused(sender: str, data: st.DataObject) -> None:
     headers, body = data.draw(near_misses(sender))
     check(sender, parsed(sender, headers, body), body)
 
@@ -200,7 +200,7 @@ def test_settling_keeps_the_newest_push_of_every_tag(results: list[Push | Ignore
 
 
 def check_settled(results: list[Push | Ignored], expected: dict[ImageReference, Push]) -> None:
-    outcome = settled(results)
+    outcome = pushes_or_reason(results)
     if not expected:
         assert isinstance(outcome, Ignored)
         assert outcome.reason

@@ -35,7 +35,7 @@ def delivery(*fields: tuple[str, bytes], token: bytes | None = None, body: bytes
         (BasicPassword(), delivery(("Authorization", basic("a", OLD_SECRET)(b"")["Authorization"].encode()))),
     ],
 )
-def test_proves(scheme: Scheme, given: Delivery) -> None:
+def test_a_valid_proof_is_accepted(scheme: Scheme, given: Delivery) -> None:
     assert scheme.proves(given, SECRETS)
     assert not scheme.proves(given, ())
     assert not scheme.proves(given, (b"another-secret",))
@@ -71,7 +71,7 @@ def test_proves(scheme: Scheme, given: Delivery) -> None:
         (BasicPassword(), delivery(("Authorization", basic(SECRET, "")(b"")["Authorization"].encode()))),
     ],
 )
-def test_proves_nothing(scheme: Scheme, given: Delivery) -> None:
+def test_any_other_proof_is_refused(scheme: Scheme, given: Delivery) -> None:
     assert not scheme.proves(given, SECRETS)
 
 

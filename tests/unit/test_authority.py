@@ -73,9 +73,9 @@ def test_a_registry_of_a_cloud_has_one_speaker(registry: str, speaker: str | Non
 
 
 def test_the_reason_says_who_may() -> None:
-    assert why_not("harbor", "docker.io") == "docker.io is spoken for by dockerhub and generic alone, not by harbor"
-    assert why_not("acr", "evil.test") == "evil.test is none of acr's registries (*.azurecr.*)"
-    assert why_not("gcr", "evil.test") == "evil.test is none of gcr's registries (gcr.io, *.gcr.io, *.pkg.dev)"
+    assert why_not("harbor", "docker.io") == "only dockerhub and generic may report images of docker.io, not harbor"
+    assert why_not("acr", "evil.test") == "evil.test is not one of acr's registries (*.azurecr.*)"
+    assert why_not("gcr", "evil.test") == "evil.test is not one of gcr's registries (gcr.io, *.gcr.io, *.pkg.dev)"
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_an_entry_with_several_images_says_each_of_them() -> None:
     assert proofs == {"acme": "token", "base": "token", "other": None}
 
 
-def test_what_is_limited_is_limited_wherever_else_it_is_set() -> None:
+def test_a_secret_of_the_receivers_file_stays_limited_if_a_setting_contains_it_too() -> None:
     limits = [LimitedSecrets((TOKEN, KEY), (ImageGlob("ghcr.io/acme/*"),))]
     authorities = authorities_of((HMAC,), (TOKEN,), (KEY,), limits)
     for given in (delivery(token=TOKEN), delivery(signature(KEY))):

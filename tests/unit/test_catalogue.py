@@ -315,7 +315,7 @@ def test_of_a_place_of_the_file_that_nobody_may_list_every_target_may_be_concern
 
 def test_a_group_whose_tags_are_no_policy_is_no_target_and_a_problem() -> None:
     catalogue = made(Azure(web=["bad", "shop"]), Seconds(), "web")
-    assert set(names(catalogue.concerned(SHOP))) == {"shop", "bad"}, "its pushes wait until the tags are mended"
+    assert set(names(catalogue.concerned(SHOP))) == {"shop", "bad"}, "its pushes wait until the tags are corrected"
     assert names(catalogue.all()) == ["shop"]
     (problem,) = catalogue.problems()
     assert problem.startswith("web/bad: the tag aci-hooks.policy: ")

@@ -21,7 +21,7 @@ def promised(volumes: list[Json], *paths: str) -> list[str]:
 def test_a_secret_volume_may_have_more_files_than_are_configured() -> None:
     said = promised([CERTS, KEYS], "volume/certs/secret/tls.pem", "volume/certs/secret/ca.pem", "registry/r.io")
     assert said == [
-        "volume certs gets the files ca.pem, tls.pem alone: Azure does not say whether it has more, so name all"
+        "volume certs will have only the files ca.pem, tls.pem: Azure does not say whether it has more, so name all"
     ]
 
 

@@ -479,7 +479,7 @@ class TestLooks:
         assert desk.images == {"web": "acme/shop:2"}
 
 
-class TestToBeMended:
+class TestAwaitingRepair:
     UNREADABLE = RemoteError("records", None, "UnreadableRecord", "foreign", 0)
 
     def test_messages_that_wait_for_the_repair_of_a_record_are_counted_once_each(self) -> None:
@@ -489,12 +489,12 @@ class TestToBeMended:
             desk.on("load", *[self.UNREADABLE] * 3)
             with capture_logs():
                 handler.handle([desk.lease(of)])
-        assert handler.to_be_mended == 3
+        assert handler.awaiting_repair == 3
         desk.clock.advance(9999)
         desk.on("load", *[self.UNREADABLE] * 9)
         with capture_logs():
             handler.handle(desk.updates.receive(32))
-        assert handler.to_be_mended == 3
+        assert handler.awaiting_repair == 3
 
     def test_after_the_repair_none_is_counted(self) -> None:
         desk = Desk()
@@ -504,7 +504,7 @@ class TestToBeMended:
             handler.handle([desk.lease(TWO)])
             desk.clock.advance(9999)
             handler.handle(desk.updates.receive(32))
-        assert (handler.to_be_mended, [each.id for each in desk.record.inbox]) == (0, ["2"])
+        assert (handler.awaiting_repair, [each.id for each in desk.record.inbox]) == (0, ["2"])
 
     def test_messages_that_wait_for_anything_else_are_not_counted(self) -> None:
         desk = Desk()
@@ -512,7 +512,7 @@ class TestToBeMended:
         desk.on("load", *[RECORDS_DOWN] * 3)
         with capture_logs():
             handler.handle([desk.lease(TWO)])
-        assert handler.to_be_mended == 0
+        assert handler.awaiting_repair == 0
 
 
 def test_each_worker_has_its_own_random_numbers_by_default() -> None:

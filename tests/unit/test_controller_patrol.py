@@ -185,7 +185,7 @@ class TestDrift:
         assert beat.looks == ([(SHOP, "id-1")] if drifted else [])
         assert beat.record == (RESTING.but(timer=timer(0, "id-1"), count=1) if drifted else RESTING)
         told = [(line["event"], line["target"], line["gone"]) for line in lines]
-        drift = "a group is not as its record has it, starting a look"
+        drift = "a group differs from its record, starting a look"
         assert told == ([(drift, "web/shop", False)] if drifted else [])
 
     def test_a_list_that_is_older_than_the_last_push_shows_no_drift(self) -> None:
@@ -540,7 +540,7 @@ class TestTrouble:
         beat = Beat(shown=Listed({"web": "acme/shop:0"}))
         beat.on("save", *[conflict()] * CONFLICTS)
         lines = beat.round()
-        assert [line["event"] for line in lines] == ["a group is not as its record has it, starting a look"]
+        assert [line["event"] for line in lines] == ["a group differs from its record, starting a look"]
 
     def test_records_that_can_not_be_listed_end_the_round(self) -> None:
         beat = Beat()

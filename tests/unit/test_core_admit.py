@@ -251,7 +251,7 @@ class TestAge:
         old, young = message("0.1", name="old", pushed=-900), message("0.1", name="young", pushed=0)
         after = admitted(old, young, rule=self.AGED)
         assert {(result, detail) for _, result, detail in ends(after)} == {
-            ("ignored", "0.1 has 2 numbers, and 1 has 1 number: semver stays with as many")
+            ("ignored", "0.1 has 2 numbers, and 1 has 1 number: semver keeps the count")
         }
 
     def test_what_the_sweep_found_counts_from_then_on(self) -> None:
@@ -307,9 +307,9 @@ class TestAgainstTheLastGoodImage:
             ("latest", "latest is not a version, and semver follows only versions"),
             (
                 "1.6-alpine",
-                "1.6-alpine is the variant alpine, and 1.5 is the plain image: semver stays with the variant",
+                "1.6-alpine is the variant alpine, and 1.5 is the plain image: semver keeps the variant",
             ),
-            ("1.5.0", "1.5.0 has 3 numbers, and 1.5 has 2 numbers: semver stays with as many"),
+            ("1.5.0", "1.5.0 has 3 numbers, and 1.5 has 2 numbers: semver keeps the count"),
         ],
     )
     def test_a_push_that_the_policy_refuses_is_ignored_and_not_superseded(

@@ -167,7 +167,7 @@ class TestNothingToDo:
                 record(),
                 "acme/shop:1",
                 "semver",
-                "2-alpine is the variant alpine, and 1 is the plain image: semver stays with the variant",
+                "2-alpine is the variant alpine, and 1 is the plain image: semver keeps the variant",
             ),
             (TWO, container(goods=(good("3", pushed=60),)), "acme/shop:3", "any", "acme/shop:3 is newer"),
             (

@@ -34,7 +34,7 @@ def send(delivery: CorpusDelivery, path: str, **headers: str) -> TestResponse:
 
 
 @pytest.mark.parametrize("delivery", corpus(), ids=str)
-def test_answer(delivery: CorpusDelivery) -> None:
+def test_each_delivery_of_the_corpus_gets_its_answer(delivery: CorpusDelivery) -> None:
     answer = send(delivery, f"/webhooks/{delivery.sender}/{TOKEN}")
     assert answer.status_code == delivery.status, answer.get_data(as_text=True)
     assert [(str(message.push.image), message.push.digest) for message in QUEUE.sent] == delivery.pushes

@@ -46,7 +46,7 @@ def shows(outside: Outside, state: State) -> None:
 
 @pytest.mark.parametrize("path", [*PATHS, "/nothing"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"])
-def test_it_only_shows_things(client: FlaskClient, path: str, method: str) -> None:
+def test_no_path_accepts_a_method_that_could_change_something(client: FlaskClient, path: str, method: str) -> None:
     answer = client.open(path, method=method)
     assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")
 

@@ -72,7 +72,7 @@ def test_a_token_that_could_be_guessed_is_refused(tokens: str) -> None:
     assert TOKEN not in result.output
 
 
-def test_a_port_that_cannot_be_had_is_told() -> None:
+def test_a_port_that_is_taken_is_reported() -> None:
     result = run("--port", "1")
     assert result.exit_code == 1
     assert "cannot listen on 127.0.0.1, port 1: Permission denied" in result.output

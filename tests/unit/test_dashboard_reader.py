@@ -234,10 +234,10 @@ def test_nothing_is_read_while_nobody_looks() -> None:
     outside.reader.start(stopping)
     try:
         assert outside.groups.reads == 0
-        shown = outside.reader.fresh()  # waits for the first round
+        shown = outside.reader.shown()  # waits for the first round
         assert (shown.state.is_read, outside.groups.reads, shown.version) == (True, 2, outside.reader.version)
         outside.clock.advance(WATCHED)
-        again = outside.reader.fresh()
+        again = outside.reader.shown()
         assert (again.state.last_read(), outside.groups.reads) == (at(WATCHED), 4)
     finally:
         stopping.set()
@@ -246,14 +246,14 @@ def test_nothing_is_read_while_nobody_looks() -> None:
 def test_whoever_comes_next_does_not_wait(outside: Outside) -> None:
     outside.look()
     outside.reader.asked()
-    assert outside.reader.fresh().state is outside.reader.state
+    assert outside.reader.shown().state is outside.reader.state
 
 
 def test_fifty_viewers_cost_as_much_as_one(outside: Outside) -> None:
     outside.look()
     outside.reader.asked()
     for _ in range(50):
-        outside.reader.fresh()
+        outside.reader.shown()
         outside.look()
     assert outside.groups.reads == 2
 

@@ -110,7 +110,7 @@ class TestGroups:
         assert row(seen(of_group=Reading(at=at(3000)))).as_of is not None
         assert row(seen(of_group=Reading().failed("arm: down", at(3590)))).as_of is None
 
-    def test_trouble_first_and_counted(self) -> None:
+    def test_groups_in_trouble_come_first_and_are_counted(self) -> None:
         troubled = seen(record().but(target=API), target=API, of_group=Reading().failed("arm: down", at(1)))
         found = page(state(seen(), troubled))
         assert [one.word for one in found.rows] == ["TROUBLE", "ok"]
@@ -131,7 +131,7 @@ class TestGroups:
         ("groups", "heading"),
         [
             ((), "No groups yet"),
-            ((seen(),), "Nothing needs you"),
+            ((seen(),), "Nothing needs attention"),
             ((seen(record().end(TWO, "failed", "", (), at(0))),), "1 failed"),
         ],
     )
@@ -226,7 +226,7 @@ class TestLetters:
         assert (len(whole.log.splitlines()), whole.lines_left_out) == (10, 0)
         assert '"code": "CrashLoop"' in whole.document
 
-    def test_one_that_is_gone(self) -> None:
+    def test_a_letter_that_is_gone_is_not_found(self) -> None:
         assert letter_of(state(), NOW, "0" * 16) is None
 
     def test_what_holds_no_message_we_know(self) -> None:
@@ -292,8 +292,8 @@ class TestWhatCouldNotBeRead:
         assert page(state(silent)).alerts == ("Azure has not answered since 12:55:00 UTC, 5 min ago.",)
 
     def test_groups_that_are_no_targets(self) -> None:
-        assert page(state(unlisted=("web/x: the tag aci-hooks.polcy means nothing",))).notes == (
-            "web/x: the tag aci-hooks.polcy means nothing",
+        assert page(state(unlisted=("web/x: the tag aci-hooks.polcy is unknown",))).notes == (
+            "web/x: the tag aci-hooks.polcy is unknown",
         )
 
     def test_nothing_is_read_yet(self) -> None:

@@ -260,7 +260,7 @@ class TestDelay:
     def test_a_pause_is_the_least_where_the_server_names_none(self, retry_after: float | None, delay: float) -> None:
         assert RETRY.delay(Transient("c", "d", retry_after, pause=10), 1, Highest()) == delay
 
-    def test_after_a_pause_it_goes_on_growing(self) -> None:
+    def test_the_delay_keeps_growing_beyond_the_pause_that_an_error_asks_for(self) -> None:
         # Regression: a group in transition was tried eight times in 80 seconds, and given up.
         assert RETRY.delay(Transient("c", "d", pause=10), 7, Highest()) == 320
 

@@ -255,10 +255,10 @@ class TestDefinition:
         raw = {"location": "westeurope", "identity": None, "properties": properties}
         assert put(raw, {"web": "acme/shop:2"}, SECRETS) == raw
 
-    def test_even_a_group_without_properties_can_be(self) -> None:
+    def test_a_group_without_properties_can_be_sent_back(self) -> None:
         assert put({"location": "westeurope"}, {"web": "acme/shop:2"}) == {"location": "westeurope"}
 
-    def test_an_identity_that_no_user_assigned_can_be(self) -> None:
+    def test_an_identity_that_no_user_assigned_can_be_sent_back(self) -> None:
         raw = but("identity", {"type": "SystemAssigned", "principalId": "p", "userAssignedIdentities": None})
         assert put(raw, {})["identity"] == {"type": "SystemAssigned", "userAssignedIdentities": None}
 

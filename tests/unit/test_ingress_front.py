@@ -136,7 +136,7 @@ def test_where_there_is_no_room_the_largest_body_gives_way(monkeypatch: pytest.M
         front._app = small
         await ask(front, scope(), events(b"2" * 2, b"3" * 2))
         await greedy
-        assert (front._held, front._unfinished) == (0, {})
+        assert (front._unfinished_bytes, front._unfinished) == (0, {})
 
     asyncio.run(both())
     assert small.bodies[0] == b"2233"

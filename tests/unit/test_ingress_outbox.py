@@ -171,7 +171,7 @@ def test_what_hangs_holds_few_threads_and_then_fails_at_once(
     assert len(hanging.sent) == 11
 
 
-def test_what_nobody_waits_for_is_not_sent() -> None:
+def test_messages_are_not_sent_after_the_sender_has_been_answered() -> None:
     clock = Clock()
     queue = SlowQueue(clock)
     error = error_of(lambda: Outbox(queue, clock).send([message(number) for number in range(50)], clock()))

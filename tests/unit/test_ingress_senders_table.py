@@ -13,7 +13,7 @@ TABLE = {row.sender: row for row in rows()}
 
 
 @pytest.mark.parametrize("sender", SENDERS)
-def test_row(sender: str) -> None:
+def test_each_sender_answers_as_the_table_says(sender: str) -> None:
     own = ways(sender, SECRET)
     is_signed = any(name.startswith("HMAC") for name in own)
     expected = Row(

@@ -63,5 +63,5 @@ def test_colours_are_left_out_where_nobody_wants_them(
     assert takes_colours() is coloured
 
 
-def test_a_file_takes_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_in_a_file_has_no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b[" not in written(monkeypatch, io.StringIO(), "console")

@@ -40,7 +40,7 @@ def shown(secret: str | bytes, said: str) -> str:
     ],
     ids=["plain", "json", "json-utf8", "json-twice", "python", "url", "html", "base64"],
 )
-def test_in_every_spelling(secret: str, spelt: object) -> None:
+def test_a_secret_is_masked_in_every_spelling(secret: str, spelt: object) -> None:
     said = shown(secret, spelt(secret))  # type: ignore[operator]
     assert MASK in said
     rest = said.removeprefix("Azure says: ")
@@ -110,7 +110,9 @@ def test_however_an_encoder_escapes_it(secret: str, spelt: object) -> None:
         ('{"kubeConfig": ', '{"kubeConfig": 7', "***7"),
     ],
 )
-def test_cut_and_in_part(secret: str | bytes, said: str, hidden: str) -> None:
+def test_a_secret_is_masked_where_it_is_cut_off_or_only_partly_there(
+    secret: str | bytes, said: str, hidden: str
+) -> None:
     assert Masks([secret])(said) == hidden
 
 

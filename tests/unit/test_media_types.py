@@ -36,7 +36,7 @@ ARTIFACT = "is not an image, but an artifact such as a signature or an attestati
         (FIRST_SCHEMA, BLOB),
     ],
 )
-def test_an_image(manifest: str | None, config: str | None) -> None:
+def test_these_media_types_are_images(manifest: str | None, config: str | None) -> None:
     assert why_no_image(manifest, config) is None
 
 
@@ -52,19 +52,19 @@ def test_an_image(manifest: str | None, config: str | None) -> None:
         ("x" * 500, None, f"media type '{'x' * 80}' {ARTIFACT}"),
     ],
 )
-def test_no_image(manifest: str | None, config: str | None, reason: str) -> None:
+def test_other_media_types_are_ignored_with_the_reason(manifest: str | None, config: str | None, reason: str) -> None:
     ignored = why_no_image(manifest, config)
     assert ignored is not None
     assert ignored.reason == reason
 
 
 @pytest.mark.parametrize("media_type", [None, "", CONFIG, DOCKER_CONFIG, INDEX, DOCKER_LIST, MANIFEST, DOCKER_MANIFEST])
-def test_an_image_by_either_media_type(media_type: str | None) -> None:
+def test_a_type_that_may_be_of_a_manifest_or_a_config_is_an_image(media_type: str | None) -> None:
     assert why_no_image_of_either(media_type) is None
 
 
 @pytest.mark.parametrize("media_type", [CACHE, CHART, EMPTY, COMPOSE, LAYER, "application/vnd.new.kind+json"])
-def test_no_image_by_either_media_type(media_type: str) -> None:
+def test_a_type_of_neither_a_manifest_nor_a_config_is_ignored(media_type: str) -> None:
     assert why_no_image_of_either(media_type) is not None
 
 

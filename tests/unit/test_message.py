@@ -194,7 +194,7 @@ class TestUndecodable:
     def test_a_rollout_names_its_target(self) -> None:
         shape = json.loads(base64.b64decode(FULL.encode()))
         del shape["target"]
-        with pytest.raises(Undecodable, match="message: Value error, a rollout message names its target"):
+        with pytest.raises(Undecodable, match="message: Value error, a rollout message must name its target"):
             decode(to_base64(json.dumps(shape)))
 
     def test_a_bad_part_is_named(self) -> None:

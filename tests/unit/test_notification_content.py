@@ -71,7 +71,7 @@ class TestContent:
         assert (content.portal, content.log) == (PORTAL, "one\ntwo")
 
     def test_where_an_address_has_changed_it_says_what_to_do(self) -> None:
-        assert "point DNS records" in rows(replace(PLAIN, outcome="address changed"))["To do"]
+        assert "update DNS records" in rows(replace(PLAIN, outcome="address changed"))["To do"]
 
     def test_a_notice_with_nothing_more_says_no_more(self) -> None:
         assert rows(PLAIN) == {"Group": "web/shop", "Image": "docker.io/acme/shop:v2", "Why": "healthy for 30 s"}

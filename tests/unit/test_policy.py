@@ -477,7 +477,7 @@ def test_the_precedence_of_semver_org() -> None:
         (">=1 <5 <3 >=2", "2.0.0 2.9.9", "1.9.9 3.0.0"),
     ],
 )
-def test_ranges(text: str, inside: str, outside: str) -> None:
+def test_a_range_contains_exactly_these_versions(text: str, inside: str, outside: str) -> None:
     versions = parse_range(text)
     assert [tag for tag in inside.split() if parse_version(tag) not in versions] == []  # type: ignore[operator]
     assert [tag for tag in outside.split() if parse_version(tag) in versions] == []  # type: ignore[operator]

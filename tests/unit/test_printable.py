@@ -48,7 +48,7 @@ def test_what_commands_print(columns: str, capsys: pytest.CaptureFixture[str], m
         assert all(character.isprintable() or character == "\n" for character in stream)
 
 
-def test_what_the_log_shows_to_people() -> None:
+def test_texts_in_a_log_for_people_are_printable() -> None:
     event: Any = {
         "event": HOSTILE,
         "detail": "a\nb",

@@ -40,7 +40,7 @@ def problems(folder: Path, text: str, **options: Any) -> list[str]:
     return [problem.removeprefix("ACI_HOOKS_RECEIVERS: ") for problem in caught.value.problems]
 
 
-def test_every_entry_by_its_sender(folder: Path) -> None:
+def test_entries_are_grouped_by_their_sender(folder: Path) -> None:
     text = """
 receivers:
   - sender: dockerhub
@@ -143,7 +143,7 @@ def test_a_sender_that_is_not_served(folder: Path) -> None:
         ("targets: []", "receivers: "),
     ],
 )
-def test_what_is_no_receivers_file(folder: Path, text: str, what: str) -> None:
+def test_mistakes_in_the_file_are_named(folder: Path, text: str, what: str) -> None:
     file = str(folder / "receivers.yaml")
     assert any(problem.replace(file, "FILE").startswith(what) for problem in problems(folder, text))
 

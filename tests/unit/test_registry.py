@@ -94,7 +94,7 @@ def test_the_digest_is_asked_for_where_there_is_one_and_latest_where_there_is_no
 def test_another_image_than_the_one_asked_for_is_not_believed() -> None:
     world = World(lambda request: ok(f"sha256:{'cd' * 32}"))
     assert world.lookup(f"ghcr.io/acme/shop@{DIGEST}") == Unknown(
-        "ghcr.io: it answered with another image than the one asked for"
+        "ghcr.io: it answered with an image other than the one requested"
     )
 
 
@@ -130,10 +130,10 @@ def test_a_redirect_to_another_host_takes_no_authorisation_along(status: int) ->
 @pytest.mark.parametrize(
     ("location", "why"),
     [
-        ("http://mirror.example/x", "a URL of it is not https, or can't be asked"),
-        ("http://127.0.0.1:1/x", "a URL of it is not https, or can't be asked"),
-        ("http://localhost/x", "a URL of it is not https, or can't be asked"),
-        ("https://u:p@mirror.example/x", "a URL of it is not https, or can't be asked"),
+        ("http://mirror.example/x", "one of its URLs is not https, or can't be requested"),
+        ("http://127.0.0.1:1/x", "one of its URLs is not https, or can't be requested"),
+        ("http://localhost/x", "one of its URLs is not https, or can't be requested"),
+        ("https://u:p@mirror.example/x", "one of its URLs is not https, or can't be requested"),
         ("https://[::1", "unreachable (RemoteProtocolError)"),
         ("/round", "it redirects too often"),
     ],
@@ -221,7 +221,7 @@ def test_an_unreachable_registry_is_left_alone_for_a_while(error: Exception) -> 
 
     world = World(handler)
     assert world.lookup() == Unknown(f"ghcr.io: unreachable ({type(error).__name__})")
-    assert world.lookup() == Unknown("ghcr.io: unreachable a moment ago, and left alone for a while")
+    assert world.lookup() == Unknown("ghcr.io: unreachable a moment ago, and is not asked again for a while")
     assert len(world.requests) == 1
     assert world.lookup("quay.io/acme/shop:v1") == Found(DIGEST)
     world.clock.now += PAUSE
@@ -260,7 +260,7 @@ def test_a_lookup_ends_in_time_whatever_stalls(monkeypatch: pytest.MonkeyPatch) 
     with stalled() as handler:
         world = World(handler)
         assert world.lookup() == Unknown("ghcr.io: unreachable (no answer within 0.05 s)")
-        assert world.lookup() == Unknown("ghcr.io: unreachable a moment ago, and left alone for a while")
+        assert world.lookup() == Unknown("ghcr.io: unreachable a moment ago, and is not asked again for a while")
 
 
 def paged(request: httpx.Request, pages: int, size: int) -> httpx.Response:
@@ -290,7 +290,7 @@ def test_a_list_without_an_end_is_an_error_and_not_a_part_of_it(
 ) -> None:
     monkeypatch.setattr(listing, limit, value)
     world = World(lambda request: paged(request, 500, 2))
-    with pytest.raises(RemoteError, match="could not be read whole, as it does not end: 6 read"):
+    with pytest.raises(RemoteError, match="could not be read to the end because it does not end; 6 were read"):
         world.registry.tags(SHOP)
 
 
@@ -384,7 +384,7 @@ class TestRecent:
 
     def test_one_that_is_asked_too_often_is_left_alone(self) -> None:
         world = World(lambda request: httpx.Response(429))
-        for why in ("answered 429", "answered 429 a moment ago, and left alone for a while"):
+        for why in ("answered 429", "answered 429 a moment ago, and is not asked again for a while"):
             with pytest.raises(RemoteError, match=why):
                 world.registry.recent(ImageReference.parse("acme/shop"))
         assert len(world.requests) == 1
@@ -410,7 +410,7 @@ def test_a_public_registry_leads_to_no_private_address() -> None:
 
     world = World(handler)
     world.addresses["inside.example"] = "10.0.0.4"
-    where = "it sends us to an address of a private network, where no public registry may lead"
+    where = "it redirects to an address of a private network, which a public registry may not do"
     assert world.lookup() == Unknown(f"ghcr.io: {where}")
     assert not world.sent_to("inside.example")
     world.addresses["ghcr.io"] = "10.0.0.5"

@@ -81,4 +81,4 @@ def test_a_digest_is_of_the_bytes_of_a_manifest() -> None:
 
 def test_a_server_that_wants_https_is_told_apart() -> None:
     error = refusal(answer(400, b"Client sent an HTTP request to an HTTPS server."))
-    assert "say `scheme: https` under `registries`" in error.message
+    assert "write `scheme: https` under `registries`" in error.message

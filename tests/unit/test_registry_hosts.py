@@ -43,9 +43,9 @@ def test_several_entries_are_between_commas() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("https://nexus.example.com", f": has no https:// in front; {FORM}"),
-        ("docker=https://nexus.example.com", "has no https:// in front"),
-        ("=nexus.example.com", f": has no name before the =; {FORM}"),
+        ("https://nexus.example.com", f": must not begin with a scheme such as https://; {FORM}"),
+        ("docker=https://nexus.example.com", "must not begin with a scheme"),
+        ("=nexus.example.com", f": lacks a name before the =; {FORM}"),
         ("docker=", f"'' is not a registry host; {FORM}"),
         ("nexus_1.example.com", "'nexus_1.example.com' is not a registry host"),
         ("nexus", "'nexus' has neither a dot nor a port"),

@@ -146,7 +146,7 @@ def test_plain_http_is_for_local_hosts(image: str, base: str) -> None:
 
 @pytest.mark.parametrize("registry", ["host.example:99999", "[:::::]", "[ffffff::1]:5000"])
 def test_a_registry_that_is_no_host_is_a_remote_error(registry: str) -> None:
-    with pytest.raises(RemoteError, match="URL of it"):
+    with pytest.raises(RemoteError, match="one of its URLs"):
         base_url(ImageReference(registry, "acme/shop"))
 
 

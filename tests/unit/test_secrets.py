@@ -11,13 +11,13 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 
 from shared.errors import RemoteError
-from worker.adapters.secret_sources import Secrets
+from worker.adapters.secret_sources import SecretReader
 
 CREDENTIAL: Any = object()
 
 
-def secrets(learnt: list[str | bytes] | None = None, **environment: str) -> Secrets:
-    return Secrets(environment, lambda: CREDENTIAL, ([] if learnt is None else learnt).append)
+def secrets(learnt: list[str | bytes] | None = None, **environment: str) -> SecretReader:
+    return SecretReader(environment, lambda: CREDENTIAL, ([] if learnt is None else learnt).append)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_one_client_a_vault_and_one_credential_for_all(vaults: list[Vault]) -> N
         credentials.append(object())
         return credentials[-1]
 
-    store = Secrets({}, credential, lambda _: None)
+    store = SecretReader({}, credential, lambda _: None)
     values = store.resolve(
         {
             "a": "keyvault:https://one.vault.azure.net/secrets/db",

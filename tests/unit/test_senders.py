@@ -56,7 +56,7 @@ def test_parser(sample: Sample) -> None:
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=str)
-def test_answer(sample: Sample) -> None:
+def test_each_sample_gets_its_answer(sample: Sample) -> None:
     queue = RecordingQueue()
     answer = client_for(queue).post(f"/webhooks/{sample.sender}/{TOKEN}", data=sample.body, headers=sample.headers)
     assert answer.status_code == sample.expected["status"], answer.get_data(as_text=True)

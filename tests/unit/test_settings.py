@@ -256,7 +256,7 @@ def test_each_cloud_has_its_own_resource_manager(cloud: str) -> None:
 
 
 class TestIngress:
-    def test_the_defaults(self) -> None:
+    def test_the_ingress_has_documented_defaults(self) -> None:
         settings = read_settings(IngressSettings, INGRESS)
         assert (settings.port, settings.max_body) == (8080, 1048576)
         assert [one.get_secret_value() for one in settings.webhook_tokens] == [TOKEN]
@@ -283,7 +283,7 @@ class TestIngress:
     def test_a_token_may_hold_other_characters(self, token: str) -> None:
         read_settings(IngressSettings, INGRESS | {"ACI_HOOKS_WEBHOOK_TOKENS": token.format(TOKEN, TOKEN)})
 
-    def test_somebody_must_be_let_in(self) -> None:
+    def test_at_least_one_token_or_secret_is_required(self) -> None:
         (problem,) = problems(IngressSettings, STORAGE)
         assert problem.startswith("ACI_HOOKS_WEBHOOK_TOKENS: not set")
         read_settings(IngressSettings, STORAGE | {"ACI_HOOKS_SECRET_GHCR": "x" * 16})

@@ -50,7 +50,7 @@ def test_bad_resource_tags_are_told_all_at_once_and_hold_the_group_back() -> Non
         ("ACI-Hooks.Polcy", "did you mean aci-hooks.policy?"),
         ("aci-hooks.policy.", "did you mean aci-hooks.policy?"),
         ("aci-hooks.fleets", "did you mean aci-hooks.fleet?"),
-        ("aci-hooks.x", "there are aci-hooks.policy, aci-hooks.policy.<container> and aci-hooks.hold"),
+        ("aci-hooks.x", "known are aci-hooks.policy, aci-hooks.policy.<container> and aci-hooks.hold"),
     ],
 )
 def test_a_misspelt_tag_holds_the_group_back(name: str, meant: str) -> None:
@@ -58,7 +58,7 @@ def test_a_misspelt_tag_holds_the_group_back(name: str, meant: str) -> None:
     for tags in ({name: "any"}, {name: "any", "aci-hooks.policy": "any"}):
         bad = target_from_tags(SHOP, tags)
         assert isinstance(bad, BadTags)
-        assert bad.problems == (f"the tag {name.lower()} means nothing; {meant}",)
+        assert bad.problems == (f"the tag {name.lower()} is unknown; {meant}",)
 
 
 @pytest.mark.parametrize(
@@ -87,5 +87,5 @@ def test_the_tag_of_a_fleet_has_its_place_and_holds_nothing_back(name: str) -> N
 
 
 @pytest.mark.parametrize("tags", [None, {}, {"aci-hooks.policy": "any"}, {"fleet": "shop/1"}])
-def test_other_tags_are_not_for_later(tags: dict[str, str] | None) -> None:
+def test_only_the_fleet_tag_is_reported_as_having_no_effect_yet(tags: dict[str, str] | None) -> None:
     assert tags_for_later(tags) == []

@@ -113,7 +113,7 @@ def test_a_file_that_vanishes_is_reported_once_and_found_again(bench: Bench) -> 
     bench.path.write_text(ANY % "one")
     bench.now = 4
     assert groups(source) == ("one",)
-    assert bench.reports[1:] == [source.current()], "it is told that it is mended"
+    assert bench.reports[1:] == [source.current()], "it is told that the file is correct again"
 
 
 def test_a_file_that_may_be_read_at_last_is_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

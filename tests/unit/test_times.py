@@ -20,7 +20,7 @@ def test_durations(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "2", "2x", "h", "2h later", "-2h", "999999999999w", "2h3"])
-def test_what_is_none(text: str) -> None:
+def test_other_texts_are_not_durations(text: str) -> None:
     assert duration(text) is None
 
 

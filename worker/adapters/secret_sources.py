@@ -26,7 +26,7 @@ _TIMEOUTS = {"connection_timeout": 5, "read_timeout": 20}
 """Seconds; azure-core's own are 300."""
 
 
-class Secrets:
+class SecretReader:
     """Reads secrets from their sources; every value read is told to `learn`, so that the logs can hide it."""
 
     def __init__(
@@ -47,7 +47,7 @@ class Secrets:
         A file of a secret volume is bytes, every other secret a text.
         """
         values: dict[str, Secret] = {}
-        # All are read before anything is raised, so that somebody who mends one hears of the others at once.
+        # All are read before anything is raised, so that somebody who corrects one learns of the others at once.
         errors = []
         for path, source in sources.items():
             try:
@@ -96,7 +96,7 @@ class Secrets:
     def _from_environment(self, name: str) -> bytes:
         if name not in self._environment:
             raise _Unreadable("is not set")
-        # A variable may hold any bytes but NUL; Python keeps those that are no text in a form of its own.
+        # A variable may hold any bytes but NUL; Python keeps bytes that are not text in a form of its own.
         return os.fsencode(self._environment[name])
 
     def _from_key_vault(self, url: str) -> bytes:
@@ -119,7 +119,7 @@ class Secrets:
 
 
 class _Unreadable(Exception):
-    """There is no such secret. The text goes on after the name of its source: `is not set`."""
+    """There is no such secret. The text follows the name of its source in a message: `is not set`."""
 
 
 def _unavailable(path: str, source: str, why: str) -> RemoteError:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-from worker.targets.file import Problem, TargetsError, TargetsFile, parse_targets
+from worker.targets.file import Mistake, TargetsError, TargetsFile, parse_targets
 
 _Stamp = tuple[int, int, int, int]
 
@@ -93,7 +93,7 @@ class TargetsSource:
             problem = f"not UTF-8 at byte {error.start}"
         except OSError as error:
             problem = f"can't be read: {error.strerror}"
-        raise TargetsError(str(self._path), [Problem(None, "", problem)])
+        raise TargetsError(str(self._path), [Mistake(None, "", problem)])
 
     def _parse(self, text: str) -> TargetsFile:
         return _parsed(text, self._default_subscription, str(self._path))

@@ -71,7 +71,7 @@ class Watch:
             if not (target in subscription.waiting and is_worth_it and was_seen_lately):
                 subscription.read_at[target] = now
                 return None
-            # The lock is held meanwhile, so that of many looks at once only one makes the list, and the others use it.
+            # The lock is kept while listing: of many looks at once, only one makes the list, and the others use it.
             if now - subscription.listed_at > self._interval:
                 self._list(target.subscription, subscription, now)
             return subscription.in_transition.get(target)

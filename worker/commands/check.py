@@ -20,7 +20,7 @@ from worker.targets.file import TargetsError, TargetsFile
 from worker.wiring.deployment import Deployment
 
 
-class Opening(Protocol):
+class OpensInSteps(Protocol):
     """What opens the deployment step by step, so that one mistake hides no other; worker.__main__'s."""
 
     @property
@@ -31,7 +31,7 @@ class Opening(Protocol):
         """Everything; raises TargetsError, too."""
 
 
-def check(opening: Opening) -> Iterator[Finding]:
+def check(opening: OpensInSteps) -> Iterator[Finding]:
     """Everything that a rollout needs, one finding after the other."""
     try:
         settings = opening.settings

@@ -86,7 +86,8 @@ def _promised(target: Target, group: ContainerGroup) -> Iterator[str]:
         if files:
             names = ", ".join(name.rpartition("/")[2] for name in files)
             volume = path.split("/")[1]
-            yield f"volume {volume} gets the files {names} alone: Azure does not say whether it has more, so name all"
+            only = f"volume {volume} will have only the files {names}"
+            yield f"{only}: Azure does not say whether it has more, so name all"
 
 
 def _problems(
@@ -100,8 +101,8 @@ def _problems(
     missing = missing_secrets(group.withheld(), target.secrets.keys())
     if missing:
         yield f"Azure withholds secrets that are not configured: {', '.join(missing)}"
-    # A configured secret that Azure does not withhold is not used, which is no problem by itself. One that resembles a
-    # missing one is most likely that one, misspelt.
+    # A configured secret that Azure does not withhold is not used, which is harmless. But one that resembles a
+    # missing secret is most likely that secret, misspelt.
     for path in sorted(target.secrets.keys() - group.withheld()):
         if near := get_close_matches(path, missing, 1):
             yield f"{path} is configured but is not a secret of this group; did you mean {near[0]}?"

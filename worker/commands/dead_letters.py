@@ -147,7 +147,7 @@ def _print_letter(content: DeadLetter) -> None:
     "--json",
     "as_json",
     is_flag=True,
-    help="One JSON object: the ids that were put back, and why not others.",
+    help="One JSON object: the ids that were put back, and why others were not.",
 )
 @click.pass_context
 def redrive(
@@ -176,19 +176,21 @@ def redrive(
 
 
 @dead_letters.command(
-    help=f"Delete dead letters for good, after a question. {ID_HELP}",
+    help=f"Delete dead letters for good, after asking for confirmation. {ID_HELP}",
     short_help="Delete dead letters for good.",
     epilog=example("dead-letters purge --code Undecodable --yes"),
 )
 @click.argument("letter_ids", metavar="ID…", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Every dead letter.")
 @filters
-@click.option("--yes", is_flag=True, help="Delete them without a question.")
+@click.option(
+    "--yes", is_flag=True, help="Delete them without asking for confirmation."
+)
 @click.option(
     "--json",
     "as_json",
     is_flag=True,
-    help="One JSON object: the ids that were deleted, and why not others.",
+    help="One JSON object: the ids that were deleted, and why others were not.",
 )
 @click.pass_context
 def purge(
@@ -231,7 +233,7 @@ def _ask(chosen: list[Letter]) -> None:
         sure = click.confirm(question, err=True)
     except click.Abort:  # nobody is there to answer: a script, or Ctrl-C
         raise click.ClickException(
-            "nothing was deleted; say --yes to delete without a question"
+            "nothing was deleted; use --yes to delete without confirmation"
         ) from None
     if not sure:
         raise click.ClickException("nothing was deleted")

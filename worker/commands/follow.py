@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    help="Print what happens to a push, or to a group, as it happens, until it has ended. ID is what `push`, the "
-    f"webhook's 202 and the log call it. {GROUP_HELP} Exit 0 if it was updated or runs already everywhere, 1 if not, "
-    "3 if that takes too long. Where nothing is under way in a group, its last push decides.",
+    help="Print what happens to a push or to a group, as it happens, until it has ended. ID is the push's id: `push`, "
+    f"the webhook's 202 and the log show it. {GROUP_HELP} Exit 0 if every target was updated or runs it already, 1 if "
+    "not, 3 if it has not ended in time. If nothing is under way in a group, its last push decides.",
     short_help="What happens to a push or a group, until it has ended?",
     epilog=example("follow web/shop"),
 )
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     "--timeout",
     metavar="SECONDS",
     type=click.FloatRange(0),
-    help="Wait no longer.  [default: forever]",
+    help="Wait no longer than this.  [default: forever]",
 )
-@click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 @click.pass_context
 def follow(
     context: click.Context, *, what: str, timeout: float | None, as_json: bool

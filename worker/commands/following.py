@@ -232,7 +232,7 @@ class _Follower:
         self._looks_in_vain += not self._results
         if self._looks_in_vain == PATIENT:
             print_line(
-                f"nothing has been seen of {self._wanted} yet; is a worker running? Going on",
+                f"nothing has been seen of {self._wanted} yet; is a worker running? Still waiting",
                 err=True,
             )
 

@@ -32,10 +32,8 @@ NOWHERE = "(no target)"
 )
 @click.argument("groups", metavar="[GROUP]…", nargs=-1, shell_complete=complete_group)
 @click.option("--failed", is_flag=True, help="Only what failed or was rolled back.")
-@click.option("--since", metavar="TIME", help=f"Nothing that ended before that: {HOW}.")
-@click.option(
-    "--limit", metavar="N", type=click.IntRange(1), help="No more than so many."
-)
+@click.option("--since", metavar="TIME", help=f"Only what ended since then: {HOW}.")
+@click.option("--limit", metavar="N", type=click.IntRange(1), help="At most this many.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_context
 def history(
@@ -80,7 +78,7 @@ def _earliest(since: str | None) -> datetime | None:
     earliest = ago(since, datetime.now(UTC))
     if earliest is None:
         raise click.BadParameter(
-            f"{since!r} is no time; write it {HOW}", param_hint="--since"
+            f"{since!r} is not a time; write it {HOW}", param_hint="--since"
         )
     return earliest
 

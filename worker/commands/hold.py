@@ -37,9 +37,11 @@ Changed = tuple["Record", "Record"]
 )
 @click.argument("groups", metavar="[GROUP]…", nargs=-1, shell_complete=complete_group)
 @click.option("--all", "everything", is_flag=True, help="Every target.")
-@click.option("--reason", required=True, help="Why, for whoever looks at its history.")
+@click.option("--reason", required=True, help="Why; the history shows it.")
 @click.option(
-    "--until", metavar="TIME", help=f"It ends by itself then, within a minute: {HOW}."
+    "--until",
+    metavar="TIME",
+    help=f"When the hold ends by itself (within a minute): {HOW}.",
 )
 @by_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
@@ -157,11 +159,11 @@ def _end(until: str | None, now: datetime) -> datetime | None:
     end = ahead(until, now)
     if end is None:
         raise click.BadParameter(
-            f"{until!r} is no time; write it {HOW}", param_hint="--until"
+            f"{until!r} is not a time; write it {HOW}", param_hint="--until"
         )
     if end <= now:
         raise click.BadParameter(
-            f"{when(end)} UTC is over already", param_hint="--until"
+            f"{when(end)} UTC is in the past", param_hint="--until"
         )
     return end.astimezone(UTC)
 
@@ -171,10 +173,10 @@ def _targets(
 ) -> list[TargetId]:
     names_groups = bool(groups)
     if everything == names_groups:  # both, or neither
-        raise click.UsageError("Name the groups, or say --all.")
+        raise click.UsageError("Name the groups, or use --all.")
     if not everything:
         return list(dict.fromkeys(find_group(deployment, group) for group in groups))
-    # Groups that are no targets now, as nobody can list them, may have a record.
+    # Groups that can't be listed now, and so are not targets, may have a record.
     known = {*known_targets(deployment), *deployment.records.all()}
     return sorted(known, key=lambda target: target.key)
 
@@ -249,7 +251,7 @@ def _report(
 def _still_held(deployment: Deployment, record: Record) -> str:
     """What keeps the group's updates back though no record does; nothing if that can't be told.
 
-    The record is written by then. So Azure being down is told, but is no failure of the command.
+    The record is written by then. So it is reported if Azure is down, but that is not a failure of the command.
     """
     from shared.errors import RemoteError
 

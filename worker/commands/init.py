@@ -17,17 +17,19 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    help="Print a targets file for the container groups that exist, with the secrets that Azure withholds of each. "
-    "It looks in AZURE_SUBSCRIPTION_ID, or in the --subscription; in one resource group alone if that is named.",
+    help="Print a targets file for the container groups that exist, with the secrets that Azure withholds for each. "
+    "It lists the groups of AZURE_SUBSCRIPTION_ID or --subscription, or only those of --resource-group.",
     short_help="Print a targets file for the groups that exist.",
     epilog=example("init --resource-group web > targets.yaml"),
 )
 @click.option(
     "--subscription",
     metavar="ID",
-    help="Where to look.  [default: AZURE_SUBSCRIPTION_ID]",
+    help="The subscription to list.  [default: AZURE_SUBSCRIPTION_ID]",
 )
-@click.option("--resource-group", metavar="NAME", help="Look in this one alone.")
+@click.option(
+    "--resource-group", metavar="NAME", help="Look only in this resource group."
+)
 @click.option(
     "--json",
     "as_json",
@@ -50,7 +52,7 @@ def init(
     where = subscription or settings.subscription
     if not where:
         raise click.UsageError(
-            "Say which subscription: --subscription, or AZURE_SUBSCRIPTION_ID."
+            "Give the subscription: --subscription, or AZURE_SUBSCRIPTION_ID."
         )
     groups, problems = _read(arm, where, resource_group)
     if as_json:

@@ -29,7 +29,7 @@ def filters(command: Command) -> Command:
         help=f"Only letters of this group. {GROUP_HELP}",
     )
     of_code = click.option(
-        "--code", metavar="CODE", help="Only letters with this code, as CrashLoop."
+        "--code", metavar="CODE", help="Only letters with this code, such as CrashLoop."
     )
     return of_code(of_group(command))
 

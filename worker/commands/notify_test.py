@@ -11,7 +11,7 @@ from worker.commands.output import example, print_json, print_table
 from worker.commands.people import somebody
 
 if TYPE_CHECKING:
-    from worker.adapters.notifications.notifier import Result
+    from worker.adapters.notifications.notifier import Attempt
     from worker.ports import Notice
     from worker.wiring.deployment import Deployment
 
@@ -58,7 +58,7 @@ def _sample() -> Notice:
         "updated",
         "example.com/aci-hooks/test:v2",
         str(group),
-        "this is a test of notifications by `aci-hooks notify-test`; nothing was changed",
+        "this is a test notification from `aci-hooks notify-test`; nothing was changed",
         group=group,
         at=datetime.now(UTC),
         containers=("test",),
@@ -68,7 +68,7 @@ def _sample() -> Notice:
     )
 
 
-def _as_json(result: Result) -> dict[str, object]:
+def _as_json(result: Attempt) -> dict[str, object]:
     is_delivered = result.problem is None
     return {
         "notify": result.place,
@@ -77,5 +77,5 @@ def _as_json(result: Result) -> dict[str, object]:
     }
 
 
-def _what(result: Result) -> str:
+def _what(result: Attempt) -> str:
     return f"NOT DELIVERED: {result.problem}" if result.problem else "delivered"

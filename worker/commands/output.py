@@ -29,7 +29,7 @@ def print_table(
     empty: str,
     titled: int = 0,
 ) -> None:
-    """A table on stdout, nothing cut; the sentence `empty` where there are no rows.
+    """A table on stdout in full width; the sentence `empty` if there are no rows.
 
     With `titled`, and in less than ROOMY columns, each row is a block: so many cells as its title, the others beneath.
     """

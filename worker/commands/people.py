@@ -38,7 +38,10 @@ def somebody(name: str | None) -> str | None:
 
 
 def in_unicode(text: str) -> str:
-    """What was typed, with U+FFFD for each byte that is no text in this machine's locale: no record can hold those."""
+    """What was typed, with U+FFFD for each byte that is not text in this machine's locale.
+
+    A record could not hold such bytes.
+    """
     # Python keeps such bytes as lone surrogates (PEP 383). As UTF-16 they are units without a partner, each of which
     # `replace` takes for one character.
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

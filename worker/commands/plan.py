@@ -57,7 +57,7 @@ _WOULD = {
 @click.option(
     "--short",
     is_flag=True,
-    help="A line a group, without the differences. Several alike are one line.",
+    help="One line for each group, without the diff; groups with the same result share a line.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_context
@@ -84,7 +84,7 @@ def plan(context: click.Context, *, image: str, short: bool, as_json: bool) -> N
 def _plans(deployment: Deployment, message: UpdateMessage) -> list[Plan]:
     concerned = deployment.catalogue.concerned(message.push.image)
     # After `concerned`, which lists the groups: before that, no tag has made a target. A group with invalid tags is
-    # among the concerned, as its pushes wait; but it is no target, and there are no rules to plan by. `problems` names
+    # among the concerned, as its pushes wait; but it is not a target, and has no rules to plan by. `problems` names
     # it.
     known = {target.id for target in deployment.catalogue.all()}
     targets = [target for target in concerned if target.id in known]
@@ -133,7 +133,7 @@ def _plan(
 
 
 def _digest(deployment: Deployment, message: UpdateMessage) -> Digest:
-    """What the registry tells of the pushed image."""
+    """What the registry says about the pushed image."""
     from shared.errors import RemoteError
     from worker.core.look import Absence
 

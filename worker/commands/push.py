@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from shared.message import UpdateMessage
     from worker.wiring.deployment import Deployment
 
-PATIENCE = 1800.0
+DEFAULT_TIMEOUT = 1800.0
 """Seconds for which `--wait` waits: twice what a rollout may take by default."""
 
 
 @click.command(
     help="Enqueue a push of IMAGE by hand, as if its registry had sent a webhook. With --wait, follow it until it has "
-    "ended everywhere: exit 0 if every target was updated or runs it already, 1 if not, 3 if that takes too long.",
+    "ended everywhere: exit 0 if every target was updated or runs it already, 1 if not, 3 if it has not ended in time.",
     short_help="Enqueue a push of IMAGE by hand.",
     epilog=example("push acme/shop:v2 --wait --timeout 600"),
 )
@@ -34,7 +34,7 @@ PATIENCE = 1800.0
     "--timeout",
     metavar="SECONDS",
     type=click.FloatRange(0),
-    default=PATIENCE,
+    default=DEFAULT_TIMEOUT,
     show_default=True,
     help="With --wait.",
 )
@@ -98,7 +98,7 @@ def _send(deployment: Deployment, message: UpdateMessage) -> None:
 
 
 def pushed(image: str, by: str | None = None) -> UpdateMessage:
-    """The message of a push of `image`; raises BadParameter if it is no image with a tag."""
+    """The message of a push of `image`; raises BadParameter if it is not an image with a tag."""
     from shared.image import ImageReference, InvalidImage
     from shared.message import UpdateMessage
     from shared.push import Push

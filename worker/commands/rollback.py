@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 @click.option(
     "--to",
     metavar="IMAGE",
-    help="To this image of a container's own repository, by tag or digest, and no other.",
+    help="Go back to this image of a container's own repository, by tag or digest.",
 )
-@click.option("--reason", help="Why, for whoever looks at its history.")
+@click.option("--reason", help="Why; the history shows it.")
 @by_option
 @click.option(
     "--json",
     "as_json",
     is_flag=True,
-    help="One JSON object, with the id of the way back.",
+    help="One JSON object, with the id of the rollback.",
 )
 @click.pass_context
 def rollback(

@@ -14,12 +14,12 @@ BAR_FROM = 8
 """Fewer things are done before anybody has read what a bar says."""
 
 Thing = TypeVar("Thing")
-Result = TypeVar("Result")
+Returned = TypeVar("Returned")
 
 
 def side_by_side(
-    look: Callable[[Thing], Result], things: Iterable[Thing], doing: str | None
-) -> list[Result]:
+    look: Callable[[Thing], Returned], things: Iterable[Thing], doing: str | None
+) -> list[Returned]:
     """What `look` gives for each of the things, in their order. What it raises comes up, and what waits is not begun.
 
     On a terminal a bar says how far it is, with `doing` in front of it; without that there is no bar.
@@ -36,18 +36,18 @@ def side_by_side(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-class Once(Generic[Result]):
+class Once(Generic[Returned]):
     """What a call gives, or raises: it is made once, by whichever thread asks first, and the others wait for it.
 
     functools.cache would make it once for each thread that asks before it has ended, and again after each error.
     """
 
-    def __init__(self, call: Callable[[], Result]) -> None:
+    def __init__(self, call: Callable[[], Returned]) -> None:
         self._call = call
         self._lock = threading.Lock()
-        self._made: Future[Result] = Future()
+        self._made: Future[Returned] = Future()
 
-    def __call__(self) -> Result:
+    def __call__(self) -> Returned:
         """The result, or the error, of the one call."""
         with self._lock:
             if not self._made.done():
@@ -59,8 +59,8 @@ class Once(Generic[Result]):
 
 
 def _with_a_bar(
-    looks: Sequence[Future[Result]], doing: str | None
-) -> Iterator[Future[Result]]:
+    looks: Sequence[Future[Returned]], doing: str | None
+) -> Iterator[Future[Returned]]:
     if doing is None or len(looks) < BAR_FROM or not sys.stderr.isatty():
         yield from looks
         return

@@ -42,11 +42,11 @@ READS = 10
 
 @click.command(
     help=f"Show every group, or these GROUPs, one line each and trouble first. {GROUP_HELP}",
-    short_help="What runs, what is under way, and what needs somebody?",
+    short_help="What runs, what is under way, and what needs attention?",
     epilog=example("status --watch"),
 )
 @click.argument("groups", metavar="[GROUP]…", nargs=-1, shell_complete=complete_group)
-@click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Refresh every few seconds, until Ctrl-C.")
 @click.option(
     "--json", "as_json", is_flag=True, help="One JSON array; with --watch, one a line."
 )
@@ -70,7 +70,7 @@ def status(
         console().print(groups_shown(found) if found else "no targets")
         print_line(_queues(deployment))
         _say_unlisted(deployment)
-    # Trouble in a group is no failure of this command. That something could not be looked at is one.
+    # Trouble in a group is not a failure of this command. Being unable to look at something is one.
     is_incomplete = (
         any(seen.unread for seen in found) or deployment.catalogue.problems()
     )
@@ -129,7 +129,7 @@ def _watch(
     from worker.core.entries import as_entry
 
     out = console()
-    # Whatever is no screen can't be drawn over: a file and a pipe get one view after the other.
+    # Only a screen can be drawn over: a file or a pipe gets one view after the other.
     is_screen = out.is_terminal and not out.is_dumb_terminal
     if as_json or not is_screen:
         while True:

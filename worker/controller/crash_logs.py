@@ -24,7 +24,7 @@ from worker.record.crash_logs import LONGEST_LOG, with_logs
 from worker.record.record import Record
 from worker.targets.target import Target
 
-PATIENCE = 5.0
+LONGEST_WAIT = 5.0
 """Seconds for which a rollback waits for the lines of all its crashed containers together."""
 MOST_CONTAINERS = 5
 LOOKED_THROUGH = 64 * 1024
@@ -73,7 +73,7 @@ class CrashLogs:
         target: Target,
         read: _Read,
     ) -> Record:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + LONGEST_WAIT
         # Nobody knows what a container prints, so all secrets of its group must be known to be masked, as they are now:
         # this worker may never have read them, or they may have been rotated since.
         self._limit.run(lambda: self._ports.resolve(dict(target.secrets)), deadline)

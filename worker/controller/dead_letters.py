@@ -67,7 +67,7 @@ class Letter:
 
 
 UNREADABLE = "can't be redriven because it can't be decoded; print it with `show`, delete it with `purge`"
-TAKEN = "somebody else is working on it; check again with `dead-letters list`"
+TAKEN = "another command is processing it; check again with `dead-letters list`"
 
 
 @contextmanager

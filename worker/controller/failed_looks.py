@@ -98,7 +98,7 @@ class FailedLooks:
         again = look.met(failure.code).model_copy(
             update={"waited": look.waited + delay}
         )
-        return Reschedule(again, delay, to_be_mended=failure.code == UNREADABLE)
+        return Reschedule(again, delay, awaiting_repair=failure.code == UNREADABLE)
 
     def _postpone(self, look: Look, delay: float, trouble: str) -> None:
         """Write when the next look is due, if the record can be written. Otherwise the patrol takes it for overdue."""

@@ -87,4 +87,4 @@ class FailedPushes:
             again_in=again_in,
         )
         again = message.model_copy(update={"attempts": attempts})
-        return Reschedule(again, delay, to_be_mended=failure.code == UNREADABLE)
+        return Reschedule(again, delay, awaiting_repair=failure.code == UNREADABLE)

@@ -67,9 +67,9 @@ class Handler:
         self._settling = Settling(ports, clock)
 
     @property
-    def to_be_mended(self) -> int:
+    def awaiting_repair(self) -> int:
         """How many messages this worker has left on the queue until somebody repairs a record that can't be read."""
-        return self._settling.to_be_mended
+        return self._settling.awaiting_repair
 
     def handle(self, messages: Sequence[LeasedMessage]) -> None:
         """Open, carry out and settle messages. Pushes to one target are received together."""

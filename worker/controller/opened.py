@@ -26,7 +26,7 @@ class Opened:
 
     @property
     def crashes(self) -> int:
-        """How many times in a row it was received and not settled, because its worker crashed or stalled."""
+        """How many times in a row it was received without being settled, because its worker crashed or stalled."""
         # It says nothing of earlier settlements, and becomes a dead letter the first time anyway.
         if isinstance(self.message, Undecodable):
             return 0

@@ -138,7 +138,7 @@ class Patrol:
         is_gone = group is None
         if group is None or self._has_drifted(record, group, rules):
             log.info(
-                "a group is not as its record has it, starting a look",
+                "a group differs from its record, starting a look",
                 target=str(target),
                 gone=is_gone,
             )

@@ -79,7 +79,7 @@ class Receiving:
         return settlements
 
     def _later(self, message: UpdateMessage) -> Settlement:
-        # To wait for room is no failure, so it does not count as an attempt. Jitter keeps the pushes of one burst from
+        # Waiting for room is not a failure and does not count as an attempt. Jitter keeps the pushes of one burst from
         # coming back all at once.
         pause = min(FULL, 2.0 ** min(message.dequeued, 10))
         return Reschedule(

@@ -26,12 +26,12 @@ class Complete:
 class Reschedule:
     """Make this message visible again after `delay` seconds.
 
-    `to_be_mended`: its record can't be read, and somebody must repair it first.
+    `awaiting_repair`: its record can't be read, and somebody must repair it first.
     """
 
     message: UpdateMessage | Look
     delay: float
-    to_be_mended: bool = False
+    awaiting_repair: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class Settling:
         self._to_be_mended: set[str] = set()
 
     @property
-    def to_be_mended(self) -> int:
+    def awaiting_repair(self) -> int:
         """How many messages this worker has left on the queue until somebody repairs a record that can't be read."""
         return len(self._to_be_mended)
 
@@ -60,7 +60,7 @@ class Settling:
         settlement: Settlement,
     ) -> None:
         # These messages wait for a person, so a worker that drains the queue must not wait for them.
-        if isinstance(settlement, Reschedule) and settlement.to_be_mended:
+        if isinstance(settlement, Reschedule) and settlement.awaiting_repair:
             self._to_be_mended.add(leased.id)
         else:
             self._to_be_mended.discard(leased.id)

@@ -121,11 +121,11 @@ def with_timer(
     ), sent
 
 
-def waiting_for_owners(ports: Ports, to_be_mended: int = 0) -> int | None:
+def waiting_for_owners(ports: Ports, awaiting_repair: int = 0) -> int | None:
     """How many messages wait for nothing but a group's owner; None if any message waits for something else.
 
     Each is the timer of a group. A group that is held by hand needs none, because `release` starts it. A record that
-    can't be read may have several messages; `to_be_mended` is how many such messages this worker has seen. Raises
+    can't be read may have several messages; `awaiting_repair` is how many such messages this worker has seen. Raises
     RemoteError.
     """
     waiting = unreadable = 0
@@ -141,4 +141,4 @@ def waiting_for_owners(ports: Ports, to_be_mended: int = 0) -> int | None:
         if record.timer and not record.timer.owner:
             return None
         waiting += record.timer is not None
-    return waiting + (max(unreadable, to_be_mended) if unreadable else 0)
+    return waiting + (max(unreadable, awaiting_repair) if unreadable else 0)

@@ -130,7 +130,7 @@ def _without_refused(container: ContainerRecord, running: str) -> ContainerRecor
 def _must_be_brought_back(record: Record, images: Mapping[str, str]) -> bool:
     """Whether some container is known to be broken, and can be brought back to its last good image."""
     if record.change and record.change.refused:
-        return False  # Azure refuses the way back for good, so only a new push can mend the group.
+        return False  # Azure refuses the way back for good, so only a new push can repair the group.
     runs_failed = any(
         container.good.restored and container.runs_failed(images[name])
         for name, container in record.containers.items()

@@ -24,7 +24,7 @@ def prove(
     change = record.change
     if change is None:
         raise ValueError("the record has no change to prove")
-    moved = _address_change(change.address, group.address)
+    address_change = _address_change(change.address, group.address)
     # This is read before anything is proven. Afterwards the record knows only the new images as the good ones, and
     # nobody could say what ran before.
     before = record.good_images()
@@ -54,7 +54,10 @@ def prove(
                 name, candidate, digest
             )
     for message_id, per_container in details.items():
-        sentences = [*per_container.values(), *([str(moved)] if moved else [])]
+        sentences = [
+            *per_container.values(),
+            *([str(address_change)] if address_change else []),
+        ]
         record = record.end(
             messages[message_id],
             "updated",
@@ -63,10 +66,10 @@ def prove(
             now,
             before=before,
         )
-    if moved:
+    if address_change:
         about = next((messages[message_id] for message_id in details), None)
         record = record.but(
-            address_changes=(*record.address_changes, moved.but(message=about))
+            address_changes=(*record.address_changes, address_change.but(message=about))
         )
     return record
 

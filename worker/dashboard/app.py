@@ -71,20 +71,20 @@ class _Pages:
     ) -> str:
         """One group, with its history and its dead letters."""
         target = _target(subscription, resource_group, container_group)
-        if target not in self._reader.fresh().state.seen:
+        if target not in self._reader.shown().state.seen:
             abort(404, "no such group is among the targets")
         return self._page(Wish(group=target))
 
     def dead_letter(self, key: str) -> str:
         """One dead letter with everything in it."""
-        letter = letter_of(self._reader.fresh().state, self._reader.sources.now(), key)
+        letter = letter_of(self._reader.shown().state, self._reader.sources.now(), key)
         if letter is None:
-            abort(404, "the letter is not among the dead letters any more")
+            abort(404, "the letter is no longer among the dead letters")
         return render_template("letter.html", letter=letter)
 
     def status(self) -> Response:
         """What `aci-hooks status --json` prints."""
-        state = self._reader.fresh().state
+        state = self._reader.shown().state
         # An empty list would say that there are no groups, and a program would believe it.
         if not state.is_read:
             return _text(503, "the groups have not been read yet", {"Retry-After": "5"})
@@ -104,7 +104,7 @@ class _Pages:
         return {"status": "ok"}
 
     def _page(self, wish: Wish) -> str:
-        shown, sources = self._reader.fresh(), self._reader.sources
+        shown, sources = self._reader.shown(), self._reader.sources
         page = page_of(shown.state, sources.now(), wish, rollback=sources.rollback)
         return render_template("page.html", page=page, version=shown.version)
 
@@ -129,7 +129,7 @@ def _refusal(tokens: Sequence[str]) -> Response | None:
     if request.method not in _READS:
         return _text(
             405,
-            "this page only shows things: GET and HEAD alone",
+            "this page is read-only: only GET and HEAD are allowed",
             {"Allow": ", ".join(_READS)},
         )
     return None
@@ -153,7 +153,7 @@ def _target(subscription: str, resource_group: str, container_group: str) -> Tar
             container_group=container_group,
         )
     except ValueError:
-        abort(404, "that names no group")
+        abort(404, "this is not the name of a group")
 
 
 def _text(status: int, text: str, headers: dict[str, str] | None = None) -> Response:

@@ -60,7 +60,7 @@ class Board:
         self.update(change)
 
     def keep_groups(self, targets: Mapping[TargetId, Target]) -> None:
-        """Have exactly these groups; one that is new has its record already, if that was read."""
+        """Keep exactly these groups. A new one gets its record if that has been read already."""
 
         def keep(state: State) -> State:
             seen = {

@@ -62,7 +62,9 @@ class Front:
                     await self._stream(headers, line, send)
                     return
                 status, headers, content = _told(
-                    Problem(503, "too many viewers; come again", {"Retry-After": "30"})
+                    Problem(
+                        503, "too many viewers; try again later", {"Retry-After": "30"}
+                    )
                 )
             await send(_start(status, headers))
             await send({"type": "http.response.body", "body": content})

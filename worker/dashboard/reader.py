@@ -35,7 +35,7 @@ ROUNDS = ("storage", "groups")
 """A thread each."""
 WATCHED = 30.0
 """Seconds after a viewer's last request in which the page goes on being read."""
-PATIENCE = 6.0
+LONGEST_WAIT = 6.0
 """Seconds that a viewer waits for the first round, where nobody has looked for a while."""
 _IDLE = 0.2
 
@@ -71,13 +71,13 @@ class Reader:
         """Somebody looks."""
         self._asked_at = self._sources.monotonic()
 
-    def fresh(self) -> Shown:
+    def shown(self) -> Shown:
         """What a viewer gets: the first one after a while waits for a round, but never long."""
         was_idle = not self._is_watched()
         self.asked()
         if was_idle:
             since = self._sources.monotonic()
-            return self._board.shown_after_rounds(since, PATIENCE)
+            return self._board.shown_after_rounds(since, LONGEST_WAIT)
         return self._board.shown()
 
     def start(self, stopping: threading.Event) -> None:
@@ -142,7 +142,7 @@ class Reader:
         side_by_side(
             "record", lambda target: self._read_record(target, versions[target]), news
         )
-        # Also what was there and could never be read: deleting such a record is how it is mended.
+        # Also what was there and could never be read: deleting such a record is one way to repair it.
         unread = {
             target
             for target, seen in self._board.state.seen.items()

@@ -24,14 +24,14 @@ UNDECODABLE = "Undecodable"
 
 @dataclass(frozen=True, slots=True)
 class EndRow:
-    """How a push ended. `is_moved`: the group has got another address with it."""
+    """How a push ended. `address_changed`: the group has got another address with it."""
 
     at: Moment
     name: str
     key: str | None
     result: str
     is_dead: bool
-    is_moved: bool
+    address_changed: bool
     image: Image
     before: str
     detail: str
@@ -114,7 +114,7 @@ def letter_row(
 
 
 def _undecodable(text: str, most: int) -> LetterRow:
-    """A message of the poison queue that is no dead letter of ours: there is nothing to tell but what it says."""
+    """A message of the poison queue that is not one of our dead letters: only its own text can be shown."""
     said = shown(text, most)
     return LetterRow(
         key=key_of(text),
@@ -166,7 +166,7 @@ def _end(
         key=end.target.key if end.target else None,
         result=outcome.result,
         is_dead=is_dead(outcome.result),
-        is_moved=ADDRESS_CHANGED in outcome.detail,
+        address_changed=ADDRESS_CHANGED in outcome.detail,
         image=image_of(outcome.image),
         before=shown(", ".join(before), 160),
         detail=shown(outcome.detail, most),

@@ -191,7 +191,7 @@ def _headline(state: State, counts: dict[str, int], *, is_complete: bool) -> str
     is_listed = state.reading(TARGETS) != Reading()
     if "reading" in counts or not is_listed:
         return "The groups are being read"
-    return "Nothing needs you" if counts else "No groups yet"
+    return "Nothing needs attention" if counts else "No groups yet"
 
 
 def _alerts(state: State, now: datetime) -> Iterator[str]:

@@ -44,7 +44,7 @@ def shown_if_any(text: str | None, most: int) -> str | None:
 
 def image_of(text: str) -> Image:
     """An image as it is written; a digest is shortened."""
-    # Not ImageReference: a record or a dead letter may hold a text that is no image, which must be shown all the same.
+    # Not ImageReference: a record or a dead letter may hold another text, which must be shown as well.
     match = _TAG.fullmatch(text)
     name, rest = (match["name"], match["rest"]) if match else (text, "")
     tag, at, digest = rest.partition("@")

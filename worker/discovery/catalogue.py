@@ -77,10 +77,10 @@ class Catalogue:
         """The same by the list as it is, however old."""
         images = {target: group.images for target, group in self.listed().items()}
         # A group with invalid tags receives its pushes all the same: they wait until somebody corrects the tags.
-        to_be_mended: list[Target] = []
+        with_broken_tags: list[Target] = []
         for listing in self._listed():
-            to_be_mended += listing.to_be_mended
-        return find_targets(image.name, merge(self.all(), to_be_mended), images)
+            with_broken_tags += listing.with_broken_tags
+        return find_targets(image.name, merge(self.all(), with_broken_tags), images)
 
     def listed(self) -> dict[TargetId, Listed]:
         """The groups of the last list."""
@@ -121,7 +121,7 @@ class Catalogue:
         return target_from_tags(group.id, group.tags) if is_discovered else None
 
     def known(self) -> tuple[Target, ...]:
-        """Every target, with a fresh list if resource tags make some. Raises RemoteError."""
+        """Every target; the groups are listed again if resource tags make some of them targets. Raises RemoteError."""
         if self._discovers():
             self._renew(REFRESH)
         return self.all()

@@ -34,7 +34,7 @@ log = structlog.get_logger()
 class Listing:
     """What one scope contains: the targets that its groups' tags make, all its groups, and the problems found there.
 
-    `unknown` is why the scope can't be listed, although it may contain targets. `to_be_mended` are the groups whose
+    `unknown` is why the scope can't be listed, although it may contain targets. `with_broken_tags` are the groups whose
     tags are invalid. `complete`: a group that is not among `groups` does not exist. `refused_since` is when (monotonic)
     the list began to be refused.
     """
@@ -43,7 +43,7 @@ class Listing:
     groups: dict[TargetId, Listed] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     unknown: RemoteError | None = None
-    to_be_mended: tuple[Target, ...] = ()
+    with_broken_tags: tuple[Target, ...] = ()
     complete: bool = True
     refused_since: float | None = None
 
@@ -52,15 +52,17 @@ def listing_of(groups: list[ContainerGroup], *, discover: bool) -> Listing:
     """The listing of a scope that contains these groups. With `discover`, their tags make targets."""
     targets: list[Target] = []
     problems: list[str] = []
-    to_be_mended: list[Target] = []
+    with_broken_tags: list[Target] = []
     for group in groups if discover else ():
         target = target_from_tags(group.id, group.tags)
         if isinstance(target, Target):
             targets.append(target)
         elif isinstance(target, BadTags):
             problems += [f"{group.id}: {problem}" for problem in target.problems]
-            # With a policy that admits everything: which of its pushes are wanted is decided once the tags are mended.
-            to_be_mended.append(Target(group.id, everything=AnyTag(), source="tags"))
+            # With a policy that admits everything: which of its pushes are wanted is decided once the tags are correct.
+            with_broken_tags.append(
+                Target(group.id, everything=AnyTag(), source="tags")
+            )
     # Logged at each list for as long as it is so, since the group gets no updates meanwhile.
     for problem in problems:
         log.error("resource tags are not a valid policy", problem=problem)
@@ -68,7 +70,7 @@ def listing_of(groups: list[ContainerGroup], *, discover: bool) -> Listing:
         targets=tuple(targets),
         groups={group.id: _listed(group) for group in groups},
         problems=tuple(problems),
-        to_be_mended=tuple(to_be_mended),
+        with_broken_tags=tuple(with_broken_tags),
     )
 
 
@@ -97,7 +99,7 @@ def listing_without_list(
     if before.targets:
         lost = [str(target.id) for target in before.targets]
         log.error(
-            "groups are not kept up to date any more",
+            "groups are no longer kept up to date",
             scope=str(scope),
             targets=lost,
             error=str(error),

@@ -38,7 +38,7 @@ _A_FEW_TIMES = frozenset({"ManifestUnknown"})
 _SLOW = frozenset({"ContainerGroupQuotaReached"})
 _QUOTA = re.compile(r"quota|capacity", re.IGNORECASE)
 _MISCONFIGURED = frozenset({"SecretUnavailable"})
-# A fresh role assignment takes up to half an hour. A record that can't be read waits for somebody to mend it.
+# A new role assignment takes up to half an hour. A record that can't be read waits for somebody to repair it.
 _WAIT_FOR_PEOPLE = frozenset(
     {
         "AuthenticationFailed",
@@ -81,7 +81,7 @@ class Transient:
 
 @dataclass(frozen=True, slots=True)
 class Permanent:
-    """No further try can mend it. A `circumstance` says nothing of the image that is to be brought in."""
+    """No further try can succeed. A `circumstance` says nothing of the image that is to be brought in."""
 
     code: str
     detail: str
@@ -96,7 +96,7 @@ def classify(error: BaseException) -> Failure:
     if not isinstance(error, RemoteError):
         return Transient(type(error).__name__, str(error) or type(error).__name__)
     failures = [_classified(code, error) for code in _codes(error)]
-    # One that no further try can mend is enough; else the one that is tried the least often counts.
+    # One error that no further try can overcome is enough; else the one that is tried the least often counts.
     return min(failures, key=_hope)
 
 
@@ -120,7 +120,7 @@ def _classified(code: str, error: RemoteError) -> Failure:
     # The tag was pushed a moment ago, perhaps, and its registry does not show it everywhere yet.
     if code in _A_FEW_TIMES:
         return Transient(code, detail, error.retry_after, limit=SHORT)
-    # Tried a number of times and not for hours: only somebody who mends the configuration ends it.
+    # Tried a number of times and not for hours: it lasts until somebody corrects the configuration.
     if code in _MISCONFIGURED:
         return Transient(code, detail, error.retry_after)
     if code in _SOON or code in _WAIT_FOR_PEOPLE or _heals(error):
@@ -174,7 +174,7 @@ def nothing_done(error: RemoteError) -> bool:
 
 
 def _heals(error: RemoteError) -> bool:
-    # 401: a token that ran out, or a credential being replaced. 403: a role that is missing, or fresh. 409 on a group:
+    # 401: a token that ran out, or a credential being replaced. 403: a role that is missing, or new. 409 on a group:
     # somebody is at work on it.
     return (
         error.status is None

@@ -162,7 +162,7 @@ def _terminated(
     # Without "Always", a container may end by itself, as a job does.
     if exit_code == 0:
         return Healthy(since, ended=True)
-    # Azure starts it again, so this is no end. If it goes on failing, the crash loop shows.
+    # Azure restarts it, so it has not ended. If it keeps failing, the crash loop shows.
     if restart_policy == "OnFailure":
         return Pending(f"failed with exit code {exit_code} and will be restarted")
     return Broken(

@@ -8,15 +8,13 @@ from worker.policies.versions import Version
 def why_not_of_line(new: Version, old: Version, policy: str) -> str | None:
     """Why `new` and `old` can't be compared, whichever is higher; None if both belong to one line."""
     if new.variant != old.variant:
-        return f"{new} is {spell_variant(new)}, and {old} is {spell_variant(old)}: {policy} stays with the variant"
+        return f"{new} is {spell_variant(new)}, and {old} is {spell_variant(old)}: {policy} keeps the variant"
     has_as_many = len(new.numbers) == len(old.numbers)
     if not has_as_many or bool(new.build) != bool(old.build):
         # The tag 8 stands for the newest 8.x.y, whichever that is. Moving from it to 8.1.27 could be a downgrade.
-        return f"{new} has {_count(new)}, and {old} has {_count(old)}: {policy} stays with as many"
+        return f"{new} has {_count(new)}, and {old} has {_count(old)}: {policy} keeps the count"
     if new.line != old.line:
-        return (
-            f"{new} is spelt differently from {old}: {policy} stays with the spelling"
-        )
+        return f"{new} is spelt differently from {old}: {policy} keeps the spelling"
     return None
 
 

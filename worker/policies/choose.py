@@ -21,7 +21,7 @@ def best_tag(policy: Policy, running: str, tags: Iterable[str]) -> str | None:
     def may_replace(tag: str) -> bool:
         is_admitted = isinstance(policy.decide(running, tag), Update)
         # Only a higher tag is certainly newer. With any other one, the next sweep could go back to the first, as
-        # neither of two builds of one version is the higher one. The running tag itself is no higher than itself.
+        # neither of two builds of one version is the higher one. The running tag is not higher than itself.
         return is_admitted and policy.outranks(tag, running) is True
 
     admitted = {tag for tag in tags if may_replace(tag)}

@@ -13,9 +13,9 @@ from worker.policies.policy import (
     Skip,
     Update,
     is_tag,
-    moved,
     not_comparable,
     shown,
+    tag_moved,
 )
 from worker.policies.spelling import is_closer
 
@@ -44,7 +44,7 @@ class ByKey(Ordered):
         return self._key(tag) is not None
 
     def decide(self, running: str | None, pushed: str) -> Decision:
-        """Update if `pushed` is higher than `running`, another build of its place, or the same tag."""
+        """Update if `pushed` is higher than `running`, equal to it in what is ordered, or the same tag."""
         new = self._key(pushed)
         if new is None:
             return self._without_place(pushed)
@@ -56,16 +56,14 @@ class ByKey(Ordered):
         if old is None:
             return Skip(not_comparable(running, pushed, self))
         if pushed == running:
-            return moved(pushed)
+            return tag_moved(pushed)
         if new < old:
             return Skip(f"{pushed} is lower than {running}, and {self} never goes down")
         if new > old:
             return Update(f"{pushed} is higher than {running}, by {self}")
         # What was not captured, such as the build's own number or a commit, is what makes it another build.
         if self.extract:
-            return Update(
-                f"{pushed} is another build of the place of {running}, by {self}"
-            )
+            return Update(f"{pushed} ranks the same as {running}, by {self}")
         return Skip(f"{pushed} is the same number as {running}, in another spelling")
 
     def start(self, running: str, pushed: str) -> Decision:

@@ -15,8 +15,8 @@ from worker.policies.policy import (
     Skip,
     Update,
     is_tag,
-    moved,
     not_a_tag,
+    tag_moved,
 )
 from worker.policies.ranges import Range
 from worker.policies.semver import Level, SemVer
@@ -55,7 +55,7 @@ class LongForm:
             return Skip(problem)
         if isinstance(self.order, AnyTag):
             if pushed == running:
-                return moved(pushed)
+                return tag_moved(pushed)
             return Update(f"{pushed} counts, and the latest push wins")
         if self.start and running is not None and not self.places(running):
             return self.order.start(running, pushed)

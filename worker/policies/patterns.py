@@ -18,8 +18,8 @@ from worker.policies.policy import (
     Unordered,
     Update,
     is_tag,
-    moved,
     not_a_tag,
+    tag_moved,
 )
 from worker.policies.semver import SemVer
 
@@ -81,7 +81,9 @@ class Glob(Unordered):
         if not compile_glob(self.pattern).fullmatch(pushed):
             return Skip(f"{pushed} does not match {self}")
         return (
-            moved(pushed) if pushed == running else Update(f"{pushed} matches {self}")
+            tag_moved(pushed)
+            if pushed == running
+            else Update(f"{pushed} matches {self}")
         )
 
     def __str__(self) -> str:
@@ -129,7 +131,9 @@ class Regex:
         if self._order:
             return self._order.decide(running, pushed)
         return (
-            moved(pushed) if pushed == running else Update(f"{pushed} matches {self}")
+            tag_moved(pushed)
+            if pushed == running
+            else Update(f"{pushed} matches {self}")
         )
 
     def outranks(self, pushed: str, wanted: str) -> bool | None:

@@ -117,7 +117,7 @@ class AnyTag(Unordered):
         if not is_tag(pushed):
             return not_a_tag(pushed)
         if pushed == running:
-            return moved(pushed)
+            return tag_moved(pushed)
         return Update(f"{pushed} was pushed, and any follows every tag")
 
     def __str__(self) -> str:
@@ -133,7 +133,7 @@ class SameTag(Unordered):
         if not is_tag(pushed):
             return not_a_tag(pushed)
         if pushed == running:
-            return moved(pushed)
+            return tag_moved(pushed)
         if running is None:
             return Skip(
                 "the image runs by digest and its tag is not known: deploy the tag to follow once"
@@ -151,7 +151,7 @@ def is_tag(text: str) -> bool:
     return bool(_TAG.fullmatch(text))
 
 
-def moved(tag: str) -> Update:
+def tag_moved(tag: str) -> Update:
     """The running tag was pushed again."""
     return Update(f"the tag {tag} moved")
 
@@ -164,8 +164,8 @@ def not_a_tag(text: str) -> Skip:
 def not_comparable(running: str, pushed: str, policy: object) -> str:
     """Why a policy with an order skips every push: the running tag has no place in it."""
     return (
-        f"the running tag {shown(running)} has no place in the order of {policy}, so nothing can be compared with it: "
-        f"deploy a tag such as {pushed} once, or say start: true in the long form of the policy"
+        f"the running tag {shown(running)} has no place in the order ({policy}), so nothing can be compared with it: "
+        f"deploy a tag such as {pushed} once, or write start: true in the long form of the policy"
     )
 
 

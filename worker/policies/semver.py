@@ -19,10 +19,10 @@ from worker.policies.policy import (
     Skip,
     Update,
     is_tag,
-    moved,
     not_a_tag,
     not_comparable,
     shown,
+    tag_moved,
 )
 from worker.policies.ranges import Range, parse_range
 from worker.policies.spelling import is_closer
@@ -70,10 +70,10 @@ class SemVer(Ordered):
         if problem := self._why_not(new, old):
             return Skip(problem)
         if pushed == running:
-            return moved(pushed)
+            return tag_moved(pushed)
         if new.precedence == old.precedence:
             return Update(
-                f"{pushed} is another build of the version of {running}, by {self}"
+                f"{pushed} is another build of the same version as {running}, by {self}"
             )
         if self.extract:
             return Update(f"{pushed} is higher than {running}, by {self}")

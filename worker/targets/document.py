@@ -39,7 +39,7 @@ Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Mistake:
     """One mistake in a targets file; `line` counts from 1 and is None for the file as a whole."""
 
     line: int | None
@@ -56,7 +56,7 @@ class Problem:
 class TargetsError(ValueError):
     """A targets file is invalid: all its problems, by line. They never contain the value of a secret."""
 
-    def __init__(self, name: str, problems: Iterable[Problem]) -> None:
+    def __init__(self, name: str, problems: Iterable[Mistake]) -> None:
         self.name = name
         self.problems = tuple(sorted(problems, key=lambda problem: problem.line or 0))
         super().__init__(name, self.problems)
@@ -66,7 +66,7 @@ class TargetsError(ValueError):
             f"{self._place(problem)}: {problem}" for problem in self.problems
         )
 
-    def _place(self, problem: Problem) -> str:
+    def _place(self, problem: Mistake) -> str:
         return f"{self.name}:{problem.line}" if problem.line else self.name
 
 
@@ -76,7 +76,7 @@ class Document:
 
     data: Data = None
     lines: dict[Path, int] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Mistake] = field(default_factory=list)
 
     def report(self, path: Path, what: str, nearest: str | None = None) -> None:
         """Add a problem at `path`, or at the nearest part around it that was written."""
@@ -85,7 +85,7 @@ class Document:
         line = next(
             (self.lines[place] for place in outwards if place in self.lines), None
         )
-        self.problems.append(Problem(line, spell(path), what, nearest))
+        self.problems.append(Mistake(line, spell(path), what, nearest))
 
 
 def read_yaml(text: str) -> Document:
@@ -100,15 +100,15 @@ def read_yaml(text: str) -> Document:
         # PyYAML says no more than that '\t' cannot start any token.
         if "'\\t'" in said:
             said += "; indent with spaces"
-        document.problems.append(Problem(line, "", f"not YAML: {said}"))
+        document.problems.append(Mistake(line, "", f"not YAML: {said}"))
     except _TooMuch as error:
-        document.problems.append(Problem(None, "", str(error)))
+        document.problems.append(Mistake(None, "", str(error)))
     except RecursionError:
-        document.problems.append(Problem(None, "", "nested too deeply"))
+        document.problems.append(Mistake(None, "", "nested too deeply"))
     # PyYAML leaks errors of other kinds: chr() fails on "\\UFFFFFFFF".
     except (yaml.YAMLError, ValueError, OverflowError):
         what = "not YAML: it contains a character that YAML does not allow"
-        document.problems.append(Problem(None, "", what))
+        document.problems.append(Mistake(None, "", what))
     return document
 
 
@@ -156,7 +156,7 @@ class _Reader:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
                 self._document.problems.append(
-                    Problem(line, spell(path), "a key must be a string")
+                    Mistake(line, spell(path), "a key must be a string")
                 )
                 continue
             here = (*path, key.value)
@@ -164,7 +164,7 @@ class _Reader:
             if key.value in data:
                 first = self._document.lines[here]
                 self._document.problems.append(
-                    Problem(line, spell(here), f"given twice, first in line {first}")
+                    Mistake(line, spell(here), f"given twice, first in line {first}")
                 )
                 continue
             self._document.lines[here] = line

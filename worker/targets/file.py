@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from shared.image import ImageReference
 from shared.message import TargetId
-from worker.targets.document import Problem, TargetsError, read_yaml
+from worker.targets.document import Mistake, TargetsError, read_yaml
 from worker.targets.duplicates import report_duplicates
 from worker.targets.json_schema import json_schema
 from worker.targets.mistakes import validate
@@ -31,7 +31,7 @@ from worker.targets.target import ContainerRule, Target
 
 __all__ = [
     "Discover",
-    "Problem",
+    "Mistake",
     "TargetsError",
     "TargetsFile",
     "json_schema",

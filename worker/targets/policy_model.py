@@ -158,7 +158,7 @@ class PolicyModel(Strict):
         """These keys have no effect under some orders; whoever writes one there meant something else."""
         order = info.data.get("order")  # None: it is invalid, which is reported already
         only_semver = info.field_name in ("within", "pre_releases")
-        # A written "false" changes nothing under any order, so it is no mistake.
+        # A written "false" changes nothing under any order, so it is not a mistake.
         if value != "false" and order == "pushed":
             needed = "semver" if only_semver else "semver, number or text"
             raise mistake(f"requires an order of tags, for example order: {needed}")

@@ -71,6 +71,6 @@ def is_azure_registry(registry: str) -> bool:
 
 
 def _covers(key: str, image: ImageReference) -> bool:
-    # With the slash: ghcr.io/acme is no beginning of ghcr.io/acme-labs/shop.
+    # With the slash: ghcr.io/acme must not match ghcr.io/acme-labs/shop.
     is_below = image.name.startswith(f"{key}/")
     return key == image.registry or image.name == key or is_below

@@ -96,14 +96,14 @@ def hold_reason(tags: Mapping[str, str] | None) -> str | None:
 
 
 def _explain(unknown: str) -> str:
-    # Without the prefix, which all of them share and which would make every tag look alike.
+    # The names are compared without the prefix, which all of them share and which would make every tag look alike.
     bare = unknown.removeprefix(PREFIX)
     near = get_close_matches(bare, ("policy", "hold", "fleet"), 1)
     if near:
         hint = f"did you mean {PREFIX}{near[0]}?"
     else:
-        hint = f"there are {POLICY_TAG}, {POLICY_TAG}.<container> and {HOLD_TAG}"
-    return f"the tag {unknown} means nothing; {hint}"
+        hint = f"known are {POLICY_TAG}, {POLICY_TAG}.<container> and {HOLD_TAG}"
+    return f"the tag {unknown} is unknown; {hint}"
 
 
 def _is_policy_tag(name: str) -> bool:

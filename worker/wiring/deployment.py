@@ -19,7 +19,7 @@ from worker.adapters.arm.client import Arm
 from worker.adapters.notifications.notifier import Notifier
 from worker.adapters.record_blobs.client import Records
 from worker.adapters.registry.client import Registry
-from worker.adapters.secret_sources import Secrets
+from worker.adapters.secret_sources import SecretReader
 from worker.adapters.transitions import Watch
 from worker.controller.digest import digest_of
 from worker.controller.gauging import Gauging
@@ -54,7 +54,7 @@ class Deployment:
     records: Records
     arm: Arm
     catalogue: Catalogue
-    secrets: Secrets
+    secrets: SecretReader
     registry: Registry
     registries: Callable[[], Mapping[str, RegistryEntry]]
     redaction: Redaction
@@ -87,7 +87,7 @@ class Deployment:
             self.updates,
             handler,
             pace,
-            lambda: waiting_for_owners(self.ports, handler.to_be_mended),
+            lambda: waiting_for_owners(self.ports, handler.awaiting_repair),
         )
 
     @cached_property

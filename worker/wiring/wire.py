@@ -23,7 +23,7 @@ from worker.adapters.notifications.url_secrets import secrets_in
 from worker.adapters.record_blobs.client import open_records
 from worker.adapters.registry.client import Registry
 from worker.adapters.registry.granting import Access
-from worker.adapters.secret_sources import Secrets
+from worker.adapters.secret_sources import SecretReader
 from worker.adapters.targets_source import TargetsSource
 from worker.discovery.catalogue import Catalogue
 from worker.discovery.scopes import scopes_of
@@ -45,7 +45,9 @@ def wire(
     arm = open_arm(settings)
     file = _targets_file(settings)
     # The credential is made when it is first needed: whoever keeps no secret in a vault needs no identity for them.
-    secrets = Secrets(environment, lambda: azure_credential(settings), redaction.learn)
+    secrets = SecretReader(
+        environment, lambda: azure_credential(settings), redaction.learn
+    )
     # The targets file is asked each time, as it may change while the worker runs.
     return Deployment(
         settings=settings,
@@ -93,7 +95,7 @@ def _targets_file(settings: WorkerSettings) -> Callable[[], TargetsFile]:
     return lambda: file
 
 
-def _recipient_url(secrets: Secrets, redaction: Redaction, source: str) -> str:
+def _recipient_url(secrets: SecretReader, redaction: Redaction, source: str) -> str:
     """The URL of a recipient; what is secret in it is hidden from now on."""
     url = secrets.read(source, "notify")
     for secret in secrets_in(url):
@@ -101,7 +103,7 @@ def _recipient_url(secrets: Secrets, redaction: Redaction, source: str) -> str:
     return url
 
 
-def _access(file: TargetsFile, secrets: Secrets, image: ImageReference) -> Access:
+def _access(file: TargetsFile, secrets: SecretReader, image: ImageReference) -> Access:
     """How a repository's registry is to be asked, by the targets file as it is now."""
     entry = entry_for(file.registries, image)
     where = f"registries/{image.registry}"

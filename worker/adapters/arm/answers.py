@@ -78,7 +78,7 @@ def log_of(response: HttpResponse) -> str:
         if response.status_code >= 400:
             response.read()  # its error says what is wrong
             response.raise_for_status()
-        # Piece by piece, so that a log that is too large is not held as a whole before that is noticed.
+        # Read piece by piece, so that a log that is too large is noticed before all of it is in memory.
         body = bytearray()
         for chunk in response.iter_bytes():
             body += chunk
@@ -94,12 +94,14 @@ def log_of(response: HttpResponse) -> str:
     # The cause is left out, because a JSONDecodeError holds the whole text that it could not read, and so whatever the
     # container wrote.
     except (ValueError, TypeError, LookupError):
-        raise RemoteError("arm", 200, "BadGateway", "the answer holds no log") from None
+        raise RemoteError(
+            "arm", 200, "BadGateway", "the answer contains no log"
+        ) from None
     return content if isinstance(content, str) else ""
 
 
 def origin(url: str) -> tuple[str, str | None, int | None]:
-    """Scheme, host and port of a URL; none of them of what is no URL."""
+    """Scheme, host and port of a URL; all of them empty for a text that is not a URL."""
     # A URL with its scheme's own port and one without it are of one origin.
     try:
         parts = urlsplit(url)

@@ -176,7 +176,7 @@ class Arm:
                     "arm",
                     None,
                     "BadGateway",
-                    f"the list of groups goes on at {url[:200]}",
+                    f"the next page of the list of groups is not at its own host, or was read before: {url[:200]}",
                 )
             seen.add(url)
             groups, following, ahead = call_with_retries(

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from shared.durations import how_long_exactly
 from shared.message import TargetId
 from shared.printable import printable, printable_line
-from worker.failures.advice import MOVED, what_to_do
+from worker.failures.advice import AFTER_ADDRESS_CHANGE, what_to_do
 from worker.ports import Notice
 
 LONGEST_DETAIL = 3000
@@ -71,7 +71,7 @@ def content_of(
 def _advice(notice: Notice) -> str:
     if notice.code:
         return what_to_do(notice.code)
-    return MOVED if notice.outcome == "address changed" else ""
+    return AFTER_ADDRESS_CHANGE if notice.outcome == "address changed" else ""
 
 
 def portal_link(host: str, group: TargetId) -> str:

@@ -16,7 +16,7 @@ from worker.adapters.notifications.content import Repeats
 from worker.ports import Notice
 
 FIRST, LONGEST = 600.0, 21600.0
-"""Seconds for which the same is held back, at first and at most."""
+"""Seconds for which repetitions are folded, at first and at most."""
 MOST = 1000
 """How many different ones are remembered."""
 
@@ -63,7 +63,7 @@ class Folding:
         return [*evicted, (notice, None)]
 
     def due(self, now: float, at: datetime) -> list[Told]:
-        """What is to be told by now of those that were held back."""
+        """The folded notices that are due by now."""
         told: list[Told] = []
         for key, series in list(self._series.items()):
             if series.until > now:
@@ -78,16 +78,16 @@ class Folding:
         return told
 
     def next_due(self) -> float | None:
-        """When to ask again; None if nothing is held back."""
+        """When to ask again; None if nothing is folded."""
         return min((series.until for series in self._series.values()), default=None)
 
     def all(self) -> list[Told]:
-        """Everything that is held back, which is forgotten."""
+        """All folded notices; afterwards none is remembered."""
         series = list(self._series.values())
         self._series.clear()
         told: list[Told] = []
-        for held_back in series:
-            told += _rest(held_back)
+        for folded in series:
+            told += _rest(folded)
         return told
 
     def _make_room(self) -> list[Told]:

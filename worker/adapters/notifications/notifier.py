@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class Attempt:
     """What came of a test: whom it went to (by its place in the file), what that is, and why it did not arrive."""
 
     place: str
@@ -90,14 +90,14 @@ class Notifier:
                 "notification dropped", outcome=notice.outcome, target=notice.target
             )
 
-    def try_each(self, notice: Notice) -> list[Result]:
+    def try_each(self, notice: Notice) -> list[Attempt]:
         """Tell each recipient now, for a person who waits, whichever outcomes they have asked for."""
         content = content_of(notice, self._hide, self._portal)
         results = []
         for number, recipient in enumerate(self._recipients()):
             delivery = self._delivery(recipient)
             problem = delivery.send(content)
-            results.append(Result(f"notify[{number}]", delivery.service, problem))
+            results.append(Attempt(f"notify[{number}]", delivery.service, problem))
         return results
 
     def close(self, seconds: float = DRAIN_SECONDS) -> None:

@@ -153,7 +153,7 @@ def service_of(url: str) -> Service:
         )
     if plugin is None:
         raise Unfit(
-            f"it is no complete URL of {known.service_name}: see {known.setup_url}"
+            f"it is not a complete URL of {known.service_name}: see {known.setup_url}"
         )
     _check_encrypted(plugin)
     return Service(plugin)

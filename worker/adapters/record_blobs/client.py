@@ -133,7 +133,7 @@ class Records(BlobContainer):
         yield from (target for target, _ in self.versions())
 
     def foreign(self) -> list[str]:
-        """The names of the blobs among the records that are no record's."""
+        """The names of the blobs under `groups/` that are not names of records."""
         return [blob.name for blob in self._found() if target_of(blob.name) is None]
 
     def _found(self) -> Iterator[BlobProperties]:

@@ -25,7 +25,7 @@ def is_recent(text: bytes, now: datetime, interval: timedelta) -> bool:
 
 
 def read_record(text: bytes | str, target: TargetId) -> Record:
-    """The record in a blob's text; raises RemoteError with the code UnreadableRecord, which says how to mend it."""
+    """The record in a blob's text; raises RemoteError with the code UnreadableRecord, which says how to repair it."""
     try:
         record = Record.model_validate_json(text)
     except ValidationError as error:
@@ -44,9 +44,12 @@ def read_record(text: bytes | str, target: TargetId) -> Record:
 def unreadable(target: TargetId, why: str) -> RemoteError:
     """The error of a group's record that can't be read; it says why, and how to mend it."""
     name = blob_name(target)
-    mend = "another version of aci-hooks may have written it; restore it, or delete the blob to start afresh"
+    remedy = "another version of aci-hooks may have written it; restore it, or delete the blob to start afresh"
     return RemoteError(
-        "records", None, UNREADABLE, f"the record {name} can't be read ({why}): {mend}"
+        "records",
+        None,
+        UNREADABLE,
+        f"the record {name} can't be read ({why}): {remedy}",
     )
 
 

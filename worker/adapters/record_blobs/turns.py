@@ -74,7 +74,7 @@ class Turns:
         return _is_leased(blob, worker, seconds)
 
     def end(self, name: str, worker: str) -> None:
-        """Let another worker have its turn at once."""
+        """End this worker's turn, so that another worker can begin its own at once."""
         with translated("records"):
             BlobLeaseClient(self._blob(name), worker).release()
 

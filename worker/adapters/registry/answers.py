@@ -85,7 +85,7 @@ def refusal(answer: Answer) -> RemoteError:
     if answer.status not in {401, 403}:
         code, message = f"Http{answer.status}", f"answered {answer.status}"
         if _WANTS_TLS in answer.body:
-            message += ", as it is asked in plain http and wants https: say `scheme: https` under `registries`"
+            message += " over plain http but requires https: write `scheme: https` under `registries`"
         return RemoteError(
             SERVICE,
             answer.status,

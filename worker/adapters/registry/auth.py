@@ -125,7 +125,7 @@ def read_token(body: bytes) -> tuple[str, float]:
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
         raise bad_answer("its token server's answer contains no token")
     life = answer.get("expires_in")
-    # The specification lets a server leave the lifetime out. What is no positive number counts as left out.
+    # The specification lets a server leave the lifetime out. Anything but a positive number counts as left out.
     if isinstance(life, int | float) and life > 0:
         return value, min(life, LONGEST_LIFE)
     return value, DEFAULT_LIFE

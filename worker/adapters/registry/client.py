@@ -36,7 +36,7 @@ from worker.adapters.registry.pauses import Pauses
 from worker.adapters.registry.wire import Resolve, Wire, addresses_of, why_unreachable
 from worker.ports import Absent, Dated, Found, Lookup, Unknown
 
-Result = TypeVar("Result")
+Returned = TypeVar("Returned")
 
 LOOKUP_SECONDS, TAGS_SECONDS = 8.0, 120.0
 _HEAD_IS_FINAL = frozenset({401, 429})
@@ -130,9 +130,9 @@ class Registry:
         self,
         image: ImageReference,
         seconds: float,
-        ask: Callable[[float], Result],
+        ask: Callable[[float], Returned],
         interface: str = "",
-    ) -> Result:
+    ) -> Returned:
         """What `ask` gives in time. The interfaces of one registry may have hosts and limits of their own."""
         place = image.registry, interface
         self._pauses.check(place)
@@ -211,7 +211,7 @@ def _found(image: ImageReference, digest: str, contents: Contents) -> Found:
         # Digests by different algorithms can't be compared; the one that was asked for stands then.
         is_comparable = image.digest.split(":")[0] == digest.split(":")[0]
         if is_comparable and image.digest != digest:
-            raise bad_answer("it answered with another image than the one asked for")
+            raise bad_answer("it answered with an image other than the one requested")
         digest = image.digest
     return Found(digest, contents.platforms, contents.artifact, contents.built_for)
 

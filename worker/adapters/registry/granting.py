@@ -194,7 +194,7 @@ class Granting:
         is_in_the_clear = registry.scheme == "http" and not is_local(registry.host)
         if url.host != registry.host or is_in_the_clear:
             raise bad_answer(
-                "the worker's own identity is not shown to another host, or in plain http"
+                "the worker's own identity is not sent to another host or over plain http"
             )
         exchange = url.copy_with(path="/oauth2/exchange", query=None)
         form = {
@@ -218,7 +218,7 @@ class Granting:
             with translated(SERVICE):
                 return self._credential().get_token(ENTRA_SCOPE).token
         except RemoteError as error:
-            what = f"the worker's own identity gave no token for it: {error.message}"
+            what = f"the worker's own identity got no token for it: {error.message}"
             raise RemoteError(SERVICE, None, "Unauthorized", what) from error
 
 
@@ -228,6 +228,6 @@ def _service(challenge: Challenge, registry: httpx.URL) -> str:
 
 def _kept_back(realm: str, registry: str) -> str:
     return (
-        f"private, and its credentials were not shown to its token server {realm[:100]}, which is of another domain: "
-        f"list that host as `realms` of {registry} if it is meant"
+        f"private, and its credentials were not sent to its token server {realm[:100]}, which is in another domain: "
+        f"list that host under `realms` of {registry} if you trust it"
     )

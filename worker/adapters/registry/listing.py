@@ -97,5 +97,5 @@ def _not_whole(why: str, read: int) -> RemoteError:
         SERVICE,
         None,
         "BadGateway",
-        f"its list of tags could not be read whole, as {why}: {read} read",
+        f"its list of tags could not be read to the end because {why}; {read} were read",
     )

@@ -46,7 +46,7 @@ _LAYERS = ("application/vnd.oci.image.layer.", "application/vnd.docker.image.roo
 class Contents:
     """What a manifest holds.
 
-    `platforms` are the manifests that an index lists, by digest. `artifact` says what it is if it is no image; with
+    `platforms` are the manifests that an index lists, by digest. `artifact` says what it is if it is not an image; with
     `child`, only that manifest tells whether it is one. `config` is the digest of the config; of an index, `main` is
     that of the manifest that Azure would run, and `built_for` are the platforms that it names. `nested` are the
     indexes among the platforms, whose own manifests are yet to be read.

@@ -20,7 +20,7 @@ _RELATION = re.compile(
 
 
 def tags_in(answer: Answer) -> list[str]:
-    """The tags of one page; what can be no tag is passed over. Raises RemoteError for what is no list of tags."""
+    """The tags of one page; texts that can't be tags are skipped. Raises RemoteError if it is not a list of tags."""
     body = json_object(answer.body)
     tags = body.get("tags")
     if tags is None and "name" in body:  # how Distribution writes an empty list

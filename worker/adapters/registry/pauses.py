@@ -25,7 +25,7 @@ class Pauses:
         """Raise RemoteError while a place is to be left alone."""
         until, pause = self._pauses.get(place, (0.0, None))
         if pause and self._clock() < until:
-            what = f"{pause.message} a moment ago, and left alone for a while"
+            what = f"{pause.message} a moment ago, and is not asked again for a while"
             raise RemoteError(SERVICE, pause.status, pause.code, what)
 
     def after_silence(self, place: Place) -> None:

@@ -17,7 +17,7 @@ from worker.adapters.registry.answers import bad_answer
 from worker.targets.registry_keys import host_of
 
 _HUB_HOST = "registry-1.docker.io"
-_NOT_ASKED = "a URL of it is not https, or can't be asked"
+_NOT_ASKED = "one of its URLs is not https, or can't be requested"
 # Registries whose token servers have another domain, by their own documentation.
 _KNOWN_REALMS = {"dhi.io": {"auth.docker.io"}}
 # Domains below which every name belongs to somebody else, at whatever depth: clouds put the region in between, as in
@@ -82,7 +82,7 @@ def _parsed(text: str, base: httpx.URL | None) -> httpx.URL:
     try:
         return base.join(text) if base else httpx.URL(text)
     except (httpx.InvalidURL, ValueError) as error:
-        raise bad_answer("a URL of it is malformed") from error
+        raise bad_answer("one of its URLs is malformed") from error
 
 
 def _asked(url: httpx.URL) -> httpx.URL:

@@ -80,7 +80,7 @@ class Wire:
             return
         if not may_lead(self._addresses(registry), self._addresses(url)):
             raise bad_answer(
-                "it sends us to an address of a private network, where no public registry may lead"
+                "it redirects to an address of a private network, which a public registry may not do"
             )
 
     def _addresses(self, url: httpx.URL) -> frozenset[str]:
@@ -164,17 +164,17 @@ def why_unreachable(error: BaseException) -> str:
     """Why a connection could not be made, in words that say what to mend."""
     cause: BaseException | None = error
     while cause is not None:
-        # httpx hides the reason behind errors of its own, so the chain of causes is followed to the one that says what
-        # to mend.
+        # httpx hides the reason behind errors of its own, so the chain of causes is followed to the error that says
+        # what to correct.
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
                 f"its certificate can't be trusted: {cause.verify_message}; add its authority to the system's store, "
-                "or name a file of authorities in SSL_CERT_FILE"
+                "or set SSL_CERT_FILE to a file that has it"
             )
         if isinstance(cause, ssl.SSLError):
             return (
-                f"it does not answer in TLS ({cause.reason or type(cause).__name__}): say `scheme: http` under "
-                "`registries` if it is asked in plain http"
+                f"it does not answer over TLS ({cause.reason or type(cause).__name__}): write `scheme: http` under "
+                "`registries` if it speaks plain http"
             )
         cause = cause.__cause__ or cause.__context__
     return f"unreachable ({type(error).__name__})"
@@ -190,16 +190,16 @@ def _decoded(body: bytes, encoding: str) -> bytes:
     try:
         content = unpacker.decompress(body, LARGEST_BODY)
     except zlib.error as error:
-        raise bad_answer("its answer is not compressed as it says") from error
+        raise bad_answer("its answer is not compressed as its headers say") from error
     if unpacker.unconsumed_tail:
         raise bad_answer(f"its answer is larger than {LARGEST_BODY} bytes")
     if not unpacker.eof:
-        raise bad_answer("its answer is not compressed as it says")
+        raise bad_answer("its answer is not compressed as its headers say")
     return content
 
 
 def _system_trust() -> ssl.SSLContext:
-    """The authorities of this machine, to which a company adds its own; certifi's where the machine has none."""
+    """The machine's certificate authorities, to which a company adds its own; certifi's if the machine has none."""
     paths = ssl.get_default_verify_paths()
     # The folder may be there and empty, as in images without the package ca-certificates.
     has_store = bool(
