@@ -312,6 +312,9 @@ class TestWithheldSecrets:
         assert ContainerGroup({"properties": {"containers": [{"name": "a", "properties": nothing}]}}).withheld() == []
 
 
+EMPTY = "is empty, and Azure takes no empty password or key"
+
+
 @pytest.mark.parametrize(
     ("path", "value", "why"),
     [
@@ -323,6 +326,13 @@ class TestWithheldSecrets:
             b"ab\xff",
             "is not UTF-8 text at byte 2, and only files of a secret volume may contain other bytes",
         ),
+        ("env/web/PASSWORD", "", None),
+        ("volume/certs/secret/empty", b"", None),
+        ("registry/acme.azurecr.io", "", EMPTY),
+        ("registry/https://acme.io/v1", b"", EMPTY),
+        ("volume/data/storage-account-key", "", EMPTY),
+        ("log-analytics/workspace-key", b"", EMPTY),
+        ("registry/acme.azurecr.io", " ", None),
         (KUBE_PROXY, "{}", None),
         (KUBE_PROXY, "7", "is not a JSON object, which protected settings are; write {} for none"),
         (KUBE_PROXY, "{", "is not a JSON object, which protected settings are; write {} for none"),

@@ -32,6 +32,9 @@ _KINDS = ("env", "registry", "volume", "log-analytics", "extension")
 _ANY_FILE = "<file>"
 _ONE_FILE = re.compile(r"(volume/[^/]+/secret/)[^/]+")
 _PROTECTED_SETTINGS = re.compile(r"extension/[^/]+/protectedSettings")
+_NEVER_EMPTY = re.compile(
+    rf"registry/.+|volume/[^/]+/storage-account-key|{WORKSPACE_KEY}"
+)
 
 
 def variable(container: str, name: str) -> str:
@@ -62,6 +65,11 @@ def is_file(path: str) -> bool:
 def is_object(path: str) -> bool:
     """Whether the secret is a JSON object rather than a text."""
     return _PROTECTED_SETTINGS.fullmatch(path) is not None
+
+
+def may_be_empty(path: str) -> bool:
+    """Whether Azure takes an empty text for this secret, as it does for a variable, and not for a password or a key."""
+    return _NEVER_EMPTY.fullmatch(path) is None
 
 
 def any_file(volume: str) -> str:

@@ -70,6 +70,9 @@ def unfit(path: str, value: Secret) -> str | None:
         text = value if isinstance(value, str) else value.decode()
     except UnicodeDecodeError as error:
         return f"is not UTF-8 text at byte {error.start}, and only files of a secret volume may contain other bytes"
+    # What Compose passes on and nobody has set is empty. Azure's refusal would count as the image's fault.
+    if not text and not secret_paths.may_be_empty(path):
+        return "is empty, and Azure takes no empty password or key"
     if secret_paths.is_object(path) and not isinstance(_json(text), dict):
         return "is not a JSON object, which protected settings are; write {} for none"
     return None
