@@ -212,6 +212,12 @@ def test_an_address_change_reads_as_a_sentence() -> None:
     assert str(moved) == "THE ADDRESS CHANGED: ip from 20.50.0.2 to 20.50.0.3"
 
 
+@pytest.mark.parametrize("after", [{}, {"ip": "0.0.0.0"}])
+def test_an_address_change_names_no_part_that_azure_did_not_show(after: dict[str, str]) -> None:
+    moved = AddressChange(before={"ip": "20.50.0.2", "fqdn": "a.azurecontainer.io"}, after={"fqdn": "b", **after})
+    assert str(moved) == "THE ADDRESS CHANGED: fqdn from a.azurecontainer.io to b"
+
+
 def test_changing_a_value_makes_a_copy() -> None:
     before = good("1")
     assert before.but(moved=True, tag="2") == Good(image="acme/shop:1", tag="2", moved=True)

@@ -164,13 +164,5 @@ def _address_change(
     before: Mapping[str, str], after: Mapping[str, str]
 ) -> AddressChange | None:
     """The change of the public address, if it changed."""
-    # In transition Azure may leave the IP address out, or give 0.0.0.0, so only what both sides know is compared.
-    unknown = "0.0.0.0"  # noqa: S104
-    known = {
-        part
-        for part in before.keys() & after.keys()
-        if unknown not in (before[part], after[part])
-    }
-    if all(before[part] == after[part] for part in known):
-        return None
-    return AddressChange(before=dict(before), after=dict(after))
+    moved = AddressChange(before=dict(before), after=dict(after))
+    return moved if moved.parts else None

@@ -20,6 +20,7 @@ Result = Literal[
 """How a push ended for a target. A push that was `rolled-back` or has `failed` is dead-lettered."""
 ADDRESS_CHANGED = "THE ADDRESS CHANGED"
 """With which an address change begins, wherever it is told."""
+_NO_ADDRESS = "0.0.0.0"  # noqa: S104
 DEAD: frozenset[Result] = frozenset({"rolled-back", "failed"})
 
 
@@ -161,16 +162,24 @@ class AddressChange(Value):
     before: dict[str, str]
     after: dict[str, str]
 
-    def __str__(self) -> str:
-        parts = (
-            (name, self.before.get(name), self.after.get(name))
-            for name in sorted({*self.before, *self.after})
-        )
-        changed = [
-            f"{name} from {old or 'none'} to {new or 'none'}"
-            for name, old, new in parts
-            if old != new
+    @property
+    def parts(self) -> list[str]:
+        """The names of the parts that changed, of those that are known before and after.
+
+        In transition Azure may leave the IP address out, or give 0.0.0.0.
+        """
+        return [
+            name
+            for name in sorted(self.before.keys() & self.after.keys())
+            if self.before[name] != self.after[name]
+            and _NO_ADDRESS not in (self.before[name], self.after[name])
         ]
+
+    def __str__(self) -> str:
+        changed = (
+            f"{name} from {self.before[name]} to {self.after[name]}"
+            for name in self.parts
+        )
         return f"{ADDRESS_CHANGED}: {', '.join(changed)}"
 
 
