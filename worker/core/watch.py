@@ -136,10 +136,11 @@ def _was_moved_by_others(
     if "@" in sight.group.images[name]:
         return False  # an image by its digest does not move
     pulled = sight.group.running_digest(name, sight.change.began_at)
-    pulled_another = pulled is not None and pulled != before
-    # What keeps it from starting may be an init container whose image can't be pulled. Its own image has not moved then.
-    is_its_own = sight.group.culprit(name, sight.change.began_at) == name
-    return pulled_another or (broken.code == "ImagePullFailed" and is_its_own)
+    if pulled is not None and pulled != before:
+        return True
+    # What keeps it from starting may be an init container whose image can't be pulled. Its own has not moved then.
+    culprit = sight.group.culprit(name, sight.change.began_at)
+    return broken.code == "ImagePullFailed" and culprit == name
 
 
 def _pinned_back(
