@@ -156,7 +156,7 @@ class Wire:
 
 
 def why_unreachable(error: BaseException) -> str:
-    """Why a connection could not be made, in words that say what to mend."""
+    """Why a connection could not be made, in words that say what to correct."""
     cause: BaseException | None = error
     while cause is not None:
         # httpx hides the reason behind errors of its own, so the chain of causes is followed to the error that says
