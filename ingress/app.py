@@ -32,13 +32,13 @@ from ingress.keys import KeyServer
 from ingress.metrics import CONTENT_TYPE as METRICS_TYPE
 from ingress.openapi import describe
 from ingress.outbox import Outbox
-from ingress.readiness import Readiness
 from ingress.receiver import Receiver, Reply
 from ingress.receivers import Limits
 from ingress.refusals import problem_of
 from ingress.senders import acr
 from ingress.traced import PROVEN
 from shared.problem import CONTENT_TYPE, Problem
+from shared.readiness import Readiness
 from shared.settings import IngressSettings
 from shared.telemetry import new_traceparent
 

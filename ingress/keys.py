@@ -77,7 +77,7 @@ class KeyServer:
             self._fetch_again_at = self._clock() + _PAUSE_AFTER_FAILURE
             return
         self._failure = None
-        self._keys = {key.key_id: key for key in keys if key.key_id}
+        self._keys = {str(key.key_id): key for key in keys}
         self._fetch_again_at = self._clock() + _PAUSE
         self._stale_at = self._clock() + _LIFESPAN
 
@@ -103,9 +103,22 @@ def signing_keys(url: str) -> list[jwt.PyJWK]:
     entries = found.get("keys") if isinstance(found, dict) else None
     if not isinstance(entries, list) or len(entries) > _MOST_KEYS:
         raise ValueError(f"the key document is not a list of at most {_MOST_KEYS} keys")
-    published = jwt.PyJWKSet.from_dict({"keys": entries}).keys
-    # `use` is optional (RFC 7517 §4.2). Where it is there, a key for encryption must not verify a signature.
-    keys = [key for key in published if key.public_key_use in {"sig", None}]
-    if not any(key.key_id for key in keys):
+    keys = [key for key in map(_signing_key, entries) if key]
+    if not keys:
         raise ValueError("the key document contains no key for signatures")
     return keys
+
+
+def _signing_key(entry: object) -> jwt.PyJWK | None:
+    """The key of one entry, None if that is none for signatures. One that is odd must not take the others with it."""
+    if not isinstance(entry, dict):
+        return None
+    key_id, use = entry.get("kid"), entry.get("use")
+    # `use` is optional (RFC 7517 §4.2). Where it is there, a key for encryption must not verify a signature.
+    is_for_signatures = isinstance(key_id, str) and key_id and use in ("sig", None)
+    if not is_for_signatures:
+        return None
+    try:
+        return jwt.PyJWK(entry)
+    except _FAILURES:
+        return None

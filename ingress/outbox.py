@@ -8,9 +8,9 @@ from typing import Protocol
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixed
 
-from ingress.readiness import Readiness
 from shared.errors import RemoteError
 from shared.message import UpdateMessage
+from shared.readiness import Readiness
 from shared.time_limit import TimeLimit
 
 TIME_LIMIT = 4.0

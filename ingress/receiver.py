@@ -108,6 +108,7 @@ class Receiver:
     ) -> Reply:
         """Enqueue the pushes that these secrets may report."""
         taken: list[Push] = []
+        tells_time = True
         reasons: dict[str, None] = {}  # an ordered set
         for push in pushes:
             # What a secret may not report is passed over, not refused: the delivery's other pushes are valid, and the
@@ -116,11 +117,14 @@ class Receiver:
                 reasons[reason] = None
                 continue
             # A sender's clock that is ahead would let its push outrank all others until that time has come.
+            told = push.pushed_at
             push = push.not_after(delivery.received_at)
+            tells_time = tells_time and told is not None and push.pushed_at == told
             taken.append(push.model_copy(update={"proof": standing.proof_of(push)}))
         if not taken:
             return _ignored(list(reasons))
-        delivery_id = _id_of_replays(delivery, standing, taken) or self.new_id()
+        replayed_id = None if tells_time else _id_of_replays(delivery, standing)
+        delivery_id = replayed_id or self.new_id()
         return self._enqueue(
             delivery, delivery_id, taken, tuple(reasons), arrived, traceparent
         )
@@ -194,18 +198,16 @@ def _ids(delivery_id: str, pushes: int) -> list[str]:
     return [f"{delivery_id}.{number}" for number in range(1, pushes + 1)]
 
 
-def _id_of_replays(
-    delivery: Delivery, standing: Standing, pushes: list[Push]
-) -> str | None:
-    """The id of a signed delivery without the times of its pushes: the same each time it is received.
+def _id_of_replays(delivery: Delivery, standing: Standing) -> str | None:
+    """The id of a signed delivery that does not tell when its pushes were made: the same each time it is received.
 
     Whoever has seen such a delivery can replay it without the key, and it would count as the newest push each time.
-    With the same id it is the push that a record knows. What carries a time keeps its place by that; and a token is
-    no proof of the bytes, while senders that have nothing else (Quay) say the same of every push of one tag.
+    With the same id it is the push that a record knows. What carries a time keeps its place by that, unless the time is
+    yet to come, and so stands for that of each arrival. A token is no proof of the bytes, while senders that have
+    nothing else (Quay) say the same of every push of one tag.
     """
     signature = standing.signature(delivery)
-    tells_time = all(push.pushed_at is not None for push in pushes)
-    if signature is None or tells_time:
+    if signature is None:
         return None
     # The zero bytes keep the parts apart: without them the end of one could be taken for the beginning of the next.
     signed = b"\0".join((delivery.sender.encode(), signature, delivery.body))

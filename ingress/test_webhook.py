@@ -171,7 +171,7 @@ def _post(url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Any]:
     """Post it, and return the answer. A local ingress is called without the environment's proxy."""
     import httpx
 
-    from shared.settings import is_local
+    from shared.local_hosts import is_local
 
     try:
         local = is_local(httpx.URL(url).host)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
 
 from azure.core.exceptions import AzureError, HttpResponseError, ODataV4Format
 
 from shared.errors import RemoteError, retry_after
 
-_MOST_DETAILS, _DEEPEST = 20, 3
+_MOST_DETAILS, _DEEPEST = 20, 8
+_LONGEST_CODE = 128
+"""Characters: codes are words, which records, letters and the history keep as they are."""
 
 
 @contextmanager
@@ -20,13 +24,11 @@ def translated(service: str) -> Iterator[None]:
         yield
     except HttpResponseError as error:
         code, message = _code_and_message(error)
-        details = tuple(_details(getattr(error, "error", None)))
-        message = "; ".join(
-            [message, *(f"{wrapped}: {said}" for wrapped, said in details)]
-        )
+        details = list(islice(_details(getattr(error, "error", None)), _MOST_DETAILS))
+        message = "; ".join([message, *(detail.told for detail in details)])
         headers: Mapping[str, str] = getattr(error.response, "headers", {})
         asked = retry_after(headers, time.time())
-        inner = tuple(wrapped for wrapped, _ in details)
+        inner = tuple("/".join(detail.path) for detail in details if detail.innermost)
         raise RemoteError(
             service, error.status_code, code, message, asked, inner
         ) from error
@@ -37,13 +39,33 @@ def translated(service: str) -> Iterator[None]:
         ) from error
 
 
-def _details(error: ODataV4Format | None, depth: int = 0) -> Iterator[tuple[str, str]]:
-    """Code and message of each error that an error wraps. Some codes of ARM appear only there."""
+@dataclass(frozen=True, slots=True)
+class _Detail:
+    """An error that another one wraps: its code behind those of the errors around it, and its message."""
+
+    path: tuple[str, ...]
+    message: str
+    innermost: bool
+
+    @property
+    def told(self) -> str:
+        return f"{self.path[-1]}: {self.message}"
+
+
+def _details(
+    error: ODataV4Format | None, path: tuple[str, ...] = ()
+) -> Iterator[_Detail]:
+    """Each error that an error wraps, at whatever depth. Some codes of ARM appear only there."""
     for detail in (getattr(error, "details", None) or ())[:_MOST_DETAILS]:
-        # An error may wrap errors that wrap others. The innermost ones say what happened, and nobody bounds how deep
-        # they lie.
-        inner = list(_details(detail, depth + 1)) if depth < _DEEPEST else []
-        yield from inner or [(str(detail.code or ""), str(detail.message or ""))]
+        # An error may wrap errors that wrap others, and nobody bounds how deep. Which of them says what happened, only
+        # somebody who knows the codes can tell, so none is left out.
+        codes = (*path, str(detail.code or "")[:_LONGEST_CODE])
+        inner = _details(detail, codes) if len(codes) < _DEEPEST else iter(())
+        first = next(inner, None)
+        yield _Detail(codes, str(detail.message or ""), innermost=first is None)
+        if first:
+            yield first
+            yield from inner
 
 
 def _code_and_message(error: HttpResponseError) -> tuple[str, str]:
@@ -52,10 +74,17 @@ def _code_and_message(error: HttpResponseError) -> tuple[str, str]:
     code = (
         getattr(error, "error_code", None)
         or getattr(inner, "code", None)
-        or (f"Http{error.status_code}" if error.status_code else "Unreachable")
+        or _code_of_status(error.status_code)
     )
     message = getattr(inner, "message", None) or error.message or error.reason or ""
     # Storage appends the request's id and time, which would make each error differ from the one before.
     text = str(message).partition("\nRequestId:")[0]
     # Some of the SDKs' codes are enumerations.
-    return str(getattr(code, "value", code)), text
+    return str(getattr(code, "value", code))[:_LONGEST_CODE], text
+
+
+def _code_of_status(status: int | None) -> str:
+    if status is None:
+        return "Unreachable"
+    # Nothing was refused, but the answer is not the service's own: the page of a proxy, say.
+    return f"Http{status}" if status >= 400 else "BadGateway"

@@ -27,6 +27,8 @@ from shared.message import (
 MAX_LETTER = 64 * 1024
 """Bytes of an encoded dead letter: what a queue takes (docs: "Scalability targets for Queue Storage")."""
 
+_LONGEST_CODE = 128
+"""Characters of a code where a letter has to be cut."""
 _CUT = "[…]\n"
 """Stands in front of lines of which the earlier ones were cut off."""
 
@@ -90,9 +92,14 @@ class DeadLetter(BaseModel):
         if isinstance(self.message, str):
             return self.message
         # A character may take six bytes in JSON, and a message half of the letter.
-        return self.model_copy(
-            update={"detail": self.detail[: MAX_LETTER // 32] + " […]"}
-        ).encode()
+        return to_base64(
+            self.model_copy(
+                update={
+                    "detail": self.detail[: MAX_LETTER // 32] + " […]",
+                    "code": self.code[:_LONGEST_CODE],
+                }
+            ).model_dump_json()
+        )
 
 
 def decode_letter(text: str) -> DeadLetter:

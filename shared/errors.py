@@ -14,7 +14,7 @@ class RemoteError(Exception):
 
     `service` names it (queue, records, arm, registry, key vault); `status` is the HTTP status, None if there was no
     answer; `code` the service's own error code, or `Unreachable`; `retry_after` is in seconds; `inner` are the codes of
-    the errors that this one wraps.
+    the errors that this one wraps, `Outer/Inner` where one of them wraps another.
     """
 
     def __init__(

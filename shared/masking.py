@@ -1,8 +1,8 @@
 """Masking: secrets are hidden in a text in every spelling that outside systems give them. Pure.
 
 An error quotes what it was sent: escaped for JSON, in base64, percent-encoded, or cut after so many characters. So a
-secret is looked for as it is, in each of these spellings, line by line, and by its beginning and its end: what follows
-or precedes them is hidden as far as it goes on like the secret.
+secret is looked for as it is, in each of these spellings, behind whatever is escaped, line by line, and by its
+beginning and its end: what follows or precedes them is hidden as far as it goes on like the secret.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import quote, quote_plus
 
+from shared.unescaping import unescaped
+
 MASK = "***"
 SHORTEST_SECRET = 4
 """Characters: what is shorter would be hidden in every other word."""
 _CAN_BE_CUT = 8
 """Characters of the shortest secret of which a part is hidden, too."""
+_DEEPEST = 4
+"""Layers of escapes that are looked behind: JSON within JSON within the text of an error, and one more."""
 _LEAST_PART, _LONGEST_PART = 6, 12
 """Characters of its beginning or end by which a cut secret is known: half of it, within these bounds."""
 # What is secret in a connection string, beside the whole of it.
@@ -60,8 +64,20 @@ class Masks:
 
     def __call__(self, text: str) -> str:
         """The text without any known secret, whole or cut."""
-        spans = list(self._spans(text)) if self._few.search(text) else ()
+        spans = list(self._in_every_layer(text))
         return _without(text, spans) if spans else text
+
+    def _in_every_layer(self, text: str) -> Iterator[Span]:
+        """Where secrets are, as they stand in the text, and behind its escapes."""
+        places: Sequence[int] = range(len(text) + 1)
+        for _ in range(_DEEPEST):
+            if self._few.search(text):
+                for start, stop in self._spans(text):
+                    yield places[start], places[stop]
+            layer = unescaped(text)
+            if layer is None:
+                return
+            text, places = layer.text, [places[place] for place in layer.places]
 
     def _spans(self, text: str) -> Iterator[Span]:
         """Where the text goes on like a secret from its beginning, or has gone on like one up to its end."""
@@ -107,6 +123,7 @@ def spellings(secret: str | bytes) -> Iterator[str]:
             repr(text)[1:-1],
             quote(text, safe="", errors="replace"),
             quote_plus(text, errors="replace"),
+            text.replace(" ", "+"),  # the same where nothing else is escaped
             html.escape(text),
         )
         yield from (spelling for spelling in found if len(spelling) >= SHORTEST_SECRET)
@@ -126,6 +143,11 @@ def _texts(content: bytes) -> Iterator[str]:
         line.strip() for line in text.splitlines() if len(line.strip()) >= _CAN_BE_CUT
     )
     yield from _IN_CONNECTION_STRINGS.findall(text)
+    # A secret that has escapes of its own, such as a signature in a URL, loses them as well where a text is looked
+    # behind.
+    layer = unescaped(text)
+    if layer is not None:
+        yield layer.text
     if text.lstrip()[:1] in {"{", "["}:
         yield from _values_in(text)
 

@@ -15,8 +15,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    NonNegativeFloat,
-    NonNegativeInt,
     SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationError,
@@ -52,8 +50,26 @@ Segment = Annotated[
 ]
 
 
+# Far more than any message gets to. Larger numbers don't fit into a float, and an infinite one is written as null.
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Seconds = Annotated[float, Field(ge=0, le=2**53)]
+
+
 class Undecodable(ValueError):
     """The text on the queue is not a message of aci-hooks: not base64, not JSON, or of another schema."""
+
+
+def _lowered(name: str) -> str:
+    """The name in lower case, but for capitals that are not those of their small letter.
+
+    To Python the Kelvin sign is a capital k. With it, a forged message of another name would name a group's record.
+    """
+    if name.isascii():
+        return name.lower()
+    return "".join(
+        letter.lower() if letter.lower().upper() == letter else letter
+        for letter in name
+    )
 
 
 class TargetId(BaseModel):
@@ -68,9 +84,8 @@ class TargetId(BaseModel):
     @property
     def key(self) -> str:
         """`subscription/resource group/container group` in lower case: equal for every spelling, and a blob's name."""
-        return (
-            f"{self.subscription}/{self.resource_group}/{self.container_group}".lower()
-        )
+        names = (self.subscription, self.resource_group, self.container_group)
+        return "/".join(_lowered(name) for name in names)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TargetId) and self.key == other.key
@@ -105,8 +120,8 @@ class UpdateMessage(BaseModel):
     received_at: AwareDatetime
     traceparent: Annotated[str, StringConstraints(max_length=128)] | None = None
     target: TargetId | None = None
-    attempts: NonNegativeInt = 0
-    dequeued: NonNegativeInt = 0
+    attempts: Count = 0
+    dequeued: Count = 0
 
     @model_validator(mode="after")
     def _rollout_has_target(self) -> Self:
@@ -164,11 +179,11 @@ class Look(BaseModel):
     kind: Literal["look"] = "look"
     target: TargetId
     token: Annotated[str, StringConstraints(min_length=1, max_length=128)]
-    count: NonNegativeInt
-    attempts: NonNegativeInt = 0
+    count: Count
+    attempts: Count = 0
     trouble: Annotated[str, StringConstraints(max_length=128)] = ""
-    waited: NonNegativeFloat = 0.0
-    dequeued: NonNegativeInt = 0
+    waited: Seconds = 0.0
+    dequeued: Count = 0
 
     def tries(self, trouble: str) -> int:
         """How often in a row this same trouble occurred. Other troubles in between start the count again."""

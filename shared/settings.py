@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_address
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
@@ -19,6 +17,7 @@ from pydantic import (
 
 from shared.cloud import CLOUDS, Cloud
 from shared.connection_string import connection_problems
+from shared.local_hosts import PLAIN_HTTP, is_local
 from shared.registry_hosts import RegistryHosts
 from shared.setting_kinds import (
     SHORTEST_TOKEN,
@@ -36,9 +35,6 @@ from shared.setting_kinds import (
     split_commas,
 )
 from shared.tracing_settings import TracingSettings
-
-_LABEL = re.compile(r"[A-Za-z](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
-_PLAIN_HTTP = "plain http is allowed only for loopback and single-label hosts"
 
 SENDERS = (
     "dockerhub",
@@ -188,7 +184,7 @@ class IngressSettings(Settings):
             url.scheme == "http" and is_local(url.hostname or "")
         )
         if not is_private:
-            yield f"ACI_HOOKS_GCR_JWKS_URL: must be an https URL; {_PLAIN_HTTP}"
+            yield f"ACI_HOOKS_GCR_JWKS_URL: must be an https URL; {PLAIN_HTTP}"
 
 
 class WorkerSettings(Settings):
@@ -203,6 +199,8 @@ class WorkerSettings(Settings):
     records: ContainerName = variable("ACI_HOOKS_RECORDS", "aci-hooks")
     arm_endpoint_override: str | None = variable("ACI_HOOKS_ARM_ENDPOINT", None)
     arm_api_version: ApiVersion = variable("ACI_HOOKS_ARM_API_VERSION", "2025-09-01")
+    # The default suits a container, whose network is its own.
+    worker_host: str = variable("ACI_HOOKS_WORKER_HOST", "0.0.0.0")  # noqa: S104
     worker_port: Port = variable("ACI_HOOKS_WORKER_PORT", 8081)
     concurrency: int = variable("ACI_HOOKS_CONCURRENCY", 8, ge=1, le=256)
     visibility_timeout: int = variable(
@@ -253,22 +251,12 @@ class WorkerSettings(Settings):
         if url.scheme not in {"http", "https"} or not url.hostname:
             yield "ACI_HOOKS_ARM_ENDPOINT: must be an http or https URL"
         elif url.scheme == "http" and not is_local(url.hostname):
-            yield f"ACI_HOOKS_ARM_ENDPOINT: {_PLAIN_HTTP}: a token would cross the network unencrypted"
+            yield f"ACI_HOOKS_ARM_ENDPOINT: {PLAIN_HTTP}: a token would cross the network unencrypted"
 
     @property
     def arm_endpoint(self) -> str:
         """The Resource Manager's URL, without a slash at its end."""
         return (self.arm_endpoint_override or self.cloud.resource_manager).rstrip("/")
-
-
-def is_local(host: str) -> bool:
-    """Is the host this machine, or one with a single-label name? Plain http is acceptable there."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        # A name of one label is resolved by the network that it is on, such as that of docker-compose. It begins with a
-        # letter: many clients read 134744072 and 0x8080808 as addresses.
-        return bool(_LABEL.fullmatch(host))
 
 
 def variables(model: type[BaseModel]) -> list[str]:

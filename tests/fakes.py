@@ -366,5 +366,11 @@ def _path(target: TargetId) -> str:
 
 def _refusal(answer: Answer) -> RemoteError:
     error = (answer.body or {})["error"]
-    inner = tuple(detail["code"] for detail in error.get("details", ()))
+    inner = tuple(code for detail in error.get("details", ()) for code in _innermost(detail))
     return RemoteError("arm", answer.status, error["code"], error["message"], retry_after(answer.headers), inner)
+
+
+def _innermost(detail: dict[str, Any]) -> list[str]:
+    """The codes of the innermost errors that an error wraps, each behind those around it, as shared.azure_errors."""
+    inner = [code for wrapped in detail.get("details", ()) for code in _innermost(wrapped)]
+    return [f"{detail['code']}/{code}" for code in inner] or [detail["code"]]

@@ -12,6 +12,7 @@ and raises with the end of its log if it is not in time. Leaving the block ends 
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 import secrets
@@ -25,7 +26,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 import httpx
 
@@ -38,6 +39,8 @@ PATIENCE = 300.0
 """Seconds to wait for what is to come, on any machine. A wait ends as soon as it is there, so a long limit is free."""
 
 _PORTS = range(20000, 30000)
+_RESERVED: list[IO[str]] = []
+"""The locks of the ports that this process has been given; they are held as long as they are open."""
 _LINES_SHOWN = 25
 _STEP = 0.02
 
@@ -56,21 +59,38 @@ def wait_until(condition: Callable[[], bool], within: float, what: str) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """So many different TCP ports of the loopback that nobody listens on.
+    """So many different TCP ports that nobody listens on, and that no other call returns while this process lives.
 
     They come from below the range that the system gives to outgoing connections, so that none of those takes a port
     between this call and its use, or while the program that owns it is being started again.
     """
     start = secrets.randbelow(len(_PORTS))
     candidates = itertools.chain(_PORTS[start:], _PORTS[:start])
-    return list(itertools.islice((port for port in candidates if _is_free(port)), count))
+    usable = (port for port in candidates if _reserve(port) and _is_free(port))
+    return list(itertools.islice(usable, count))
+
+
+def _reserve(port: int) -> bool:
+    """Whether the port is this call's from now on: no other one's, of this or of another process, got it before."""
+    # Regression: of two test processes that found the same port free, one could not listen on it seconds later. The
+    # system gives a lock up with the process that has it, however that ends.
+    places = Path(tempfile.gettempdir()) / f"aci-hooks-ports-{os.getuid()}"
+    places.mkdir(exist_ok=True)
+    lock = (places / str(port)).open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return False
+    _RESERVED.append(lock)
+    return True
 
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind(("", port))  # a program may listen on every address, or on that of the loopback alone
         except OSError:
             return False
         return True

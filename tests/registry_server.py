@@ -139,6 +139,15 @@ class RegistryServer:
         index = _json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": children})
         return self._put_manifest(repository, tag, OCI_INDEX, index)
 
+    def push_nested_index(self, repository: str, tag: str, *contents: Mapping[str, bytes]) -> str:
+        """Push an index of multi-arch images, which names no platforms of its own; its digest."""
+        children = []
+        for number, each in enumerate(contents):
+            digest = self.push_index(repository, f"{tag}-{number}", each)
+            children.append({"mediaType": OCI_INDEX, "digest": digest, "size": 1})
+        index = _json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": children})
+        return self._put_manifest(repository, tag, OCI_INDEX, index)
+
     def push_cache(self, repository: str, tag: str, content: bytes) -> str:
         """Push what BuildKit's `cache-to` does beside an image: layers without a container's config; its digest."""
         config, layer, _ = image_of(content)

@@ -39,7 +39,7 @@ class Fault:
     code: str | None = None
     message: str | None = None
     details: str | None = None
-    """Codes of errors that this one wraps, with commas between them."""
+    """Codes of errors that this one wraps, with commas between them; `Outer/Inner` where one wraps another."""
     retry_after: float | None = None
     method: str | None = None
     group: str | None = None

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 
 from .images import Conduct, ImageRules, means
 from .life import Run
@@ -147,13 +148,14 @@ class LaunchPlanner:
     def _runs(self, group: Group, begins: float, ends: float, *, pulls: bool) -> dict[str, Run]:
         initial = set(container_names(group.properties, "initContainers"))
         policy = group.properties.get("restartPolicy", "Always")
-        return {
-            name: replace(
-                self._run(image, begins, ends, "Init" if name in initial else policy, self._kept(group, name, pulls)),
-                name=name,
-            )
-            for name, image in effective_images(group.properties).items()
-        }
+        runs = {}
+        for name, image in effective_images(group.properties).items():
+            run = self._run(image, begins, ends, policy, self._kept(group, name, pulls), initial=name in initial)
+            runs[name] = replace(run, name=name)
+        if all(runs[name].does_its_work for name in initial):
+            return runs
+        # No container is so much as pulled before the init containers have done their work.
+        return {n: run if n in initial else replace(run, pull_at=None, start_at=inf) for n, run in runs.items()}
 
     @staticmethod
     def _kept(group: Group, name: str, pulls: bool) -> Run | None:
@@ -161,14 +163,15 @@ class LaunchPlanner:
         kept = group.launches[-1].runs.get(name) if group.launches and not pulls else None
         return kept if kept and kept.conduct.pullable else None
 
-    def _run(self, image: str, begins: float, ends: float, policy: str, kept: Run | None) -> Run:
+    def _run(self, image: str, begins: float, ends: float, policy: str, kept: Run | None, *, initial: bool) -> Run:
         time = ends - begins
         pulling = 0.0 if kept else min(self.options.pull_seconds, time)
         pull_at = begins + (time - pulling) / 2
         conduct = kept.conduct if kept else self.images.conduct(image)
-        if policy == "Init":
+        if initial:
             conduct = conduct.as_init_container()
-        restarts = policy == "Always" or (policy == "OnFailure" and conduct.exit_code != 0)
+        failing = conduct.exit_code != 0
+        restarts = (policy == "Always" and (failing or not initial)) or (policy == "OnFailure" and failing)
         return Run(
             image=image,
             digest=kept.digest if kept else self.images.digest(image),

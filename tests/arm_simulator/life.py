@@ -41,6 +41,11 @@ class Run:
         return self.conduct.pullable and self.conduct.startable
 
     @property
+    def does_its_work(self) -> bool:
+        """As an init container: whether it ends, and ends well."""
+        return self.runs and self.conduct.exit_code == 0
+
+    @property
     def pulled(self) -> str:
         """The image as events name it."""
         return f"{repository(self.image)}@{self.digest}"
@@ -149,11 +154,16 @@ class _Event:
     count: int = 1
 
 
-def events(run: Run, moment: float, killed: bool, stamp: Stamp) -> list[Json]:
-    """What has happened to a container by `moment`, `killed` if that was its end. Repeats are counted, not listed."""
+def events(run: Run, moment: float, killed: str, stamp: Stamp) -> list[Json]:
+    """What has happened to a container by `moment`. Repeats are counted, not listed.
+
+    `killed`: by whom, if that was its end: the `user`, or the `platform`, which says so.
+    """
     happened = [*_pull_events(run, moment), *_start_events(run, moment)]
     if killed and moment >= run.start_at and _current_state(run, moment, stamp)["state"] == "Running":
-        happened.append(_Event("Killing", "Normal", f"Killing container with id {_container_id(run)}.", moment, moment))
+        why = " (platform initiated)" if killed == "platform" else ""
+        message = f"Killing container with id {_container_id(run)}{why}."
+        happened.append(_Event("Killing", "Normal", message, moment, moment))
     return [
         {
             "count": event.count,

@@ -27,7 +27,7 @@ class ArmError(Exception):
         self.message = message
         self.headers = dict(headers or {})
         self.details = details
-        """Codes of the errors that this one wraps."""
+        """Codes of the errors that this one wraps, `Outer/Inner` where one of them wraps another."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,13 @@ class Answer:
     def of_error(cls, error: ArmError) -> "Answer":
         said: Json = {"code": error.code, "message": error.message}
         if error.details:
-            said["details"] = [{"code": code, "message": f"This is about {code}."} for code in error.details]
+            said["details"] = [_detail(*path.split("/")) for path in error.details]
         return cls(error.status, {"error": said}, error.headers)
+
+
+def _detail(code: str, *inner: str) -> Json:
+    wrapped = {"details": [_detail(*inner)]} if inner else {}
+    return {"code": code, "message": f"This is about {code}.", **wrapped}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import zip_longest
 from uuid import NAMESPACE_URL, uuid5
 
 from . import life
@@ -127,12 +128,12 @@ class GroupView:
     def _events(self, container: str, launches: list[Launch]) -> list[Json]:
         """Events of earlier launches stay for as long as the launch is remembered."""
         events: list[Json] = []
-        ends = [launch.begins for launch in launches[1:]] + [None]
-        for launch, replaced_at in zip(launches, ends, strict=True):
+        for launch, following in zip_longest(launches, launches[1:]):
             if container in launch.runs:
-                end = replaced_at if launch.stopped_at is None else launch.stopped_at
+                end = following.begins if following and launch.stopped_at is None else launch.stopped_at
                 until = self.moment if end is None else end
-                events += life.events(launch.runs[container], until, end is not None, self._stamp)
+                killer = "platform" if following and following.kind == "repair" else "user"
+                events += life.events(launch.runs[container], until, "" if end is None else killer, self._stamp)
         return life.shuffled(events)
 
     def log(self, container: str, *, tail: int | None, timestamps: bool) -> str | None:

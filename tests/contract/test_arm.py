@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -17,7 +17,9 @@ from shared.leased_message import LeaseLost
 from shared.message import TargetId
 from tests.arm_simulator import ArmSimulator
 from tests.site import RESOURCE_GROUP, SUBSCRIPTION, definition
+from tests.stub_server import StubServer
 from worker.adapters.arm.client import Arm, PlaceholderCredential
+from worker.failures.classify import classify, is_circumstance, nothing_done
 
 SHOP = TargetId(subscription=SUBSCRIPTION, resource_group=RESOURCE_GROUP, container_group="shop")
 SCOPE = CLOUDS["AzureCloud"].resource_manager_scope
@@ -93,6 +95,24 @@ def test_a_list_goes_on_at_azures_own_host_alone_and_never_twice(
     assert simulator.client.stats()["lists"] == lists
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("call", ["get", "list", "put", "restart", "last_lines"])
+def test_no_answer_leads_elsewhere_with_what_is_sent(call: str, status: int) -> None:
+    with StubServer(lambda *_: (200, {}, b'{"value": []}')) as elsewhere:
+        with StubServer(lambda *_: (status, {"Location": f"{elsewhere.url}/there"}, b"")) as azure:
+            arm = Arm(PlaceholderCredential(), azure.url, "2025-09-01", SCOPE, (5, 20))
+            calls: dict[str, Callable[[], object]] = {
+                "get": lambda: arm.get(SHOP),
+                "list": lambda: list(arm.list(SUBSCRIPTION)),
+                "put": lambda: arm.put(SHOP, b'{"secureValue": "hunter2"}', lambda: None),
+                "restart": lambda: arm.restart(SHOP, lambda: None),
+                "last_lines": lambda: arm.last_lines(SHOP, "web", 50, time.monotonic() + 5),
+            }
+            with pytest.raises(RemoteError):
+                calls[call]()
+        assert elsewhere.asked == []
+
+
 def test_a_list_of_several_pages_is_read_to_its_end(simulator: ArmSimulator) -> None:
     arm = Arm(PlaceholderCredential(), simulator.url, "2025-09-01", SCOPE, (5, 20))
     simulator.client.put_group(SUBSCRIPTION, RESOURCE_GROUP, "api", definition({"web": "acme/api:1"}))
@@ -100,11 +120,44 @@ def test_a_list_of_several_pages_is_read_to_its_end(simulator: ArmSimulator) -> 
     assert [group.id.container_group for group in arm.list(SUBSCRIPTION)] == ["api", "shop"]
 
 
-@pytest.mark.parametrize("body", [b"[]", b"{", b"", b"<html>", b"\xff"])
-def test_a_group_that_is_no_json_object_is_an_error_of_ours(body: bytes) -> None:
+@pytest.mark.parametrize("body", [b"[]", b"{", b"", b"<html>", b"\xff", b"{}", b'{"id": "/subscriptions/s"}'])
+def test_what_is_no_group_is_an_error_of_ours(body: bytes) -> None:
     with answering(body) as url, pytest.raises(RemoteError) as error:
         Arm(PlaceholderCredential(), url, "2025-09-01", SCOPE, (5, 20)).get(SHOP)
     assert error.value.service == "arm"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b"",
+        b"null",
+        b'"x"',
+        b"<html>",
+        b"{}",
+        b'{"value": null}',
+        b'{"value": {}}',
+        b'{"value": [null]}',
+        b'{"value": [{}]}',
+        b'{"value": [{"id": "/subscriptions/s"}]}',
+    ],
+)
+def test_what_is_no_list_is_no_empty_list(body: bytes) -> None:
+    # Regression: `[]` and `{}`, as a proxy may answer, passed for a complete list, by which every group was gone.
+    with answering(body) as url, pytest.raises(RemoteError) as error:
+        list(Arm(PlaceholderCredential(), url, "2025-09-01", SCOPE, (5, 20)).list(SUBSCRIPTION))
+    assert (error.value.service, error.value.code) == ("arm", "BadGateway")
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, b"<html>"), (202, b"{}")])
+def test_after_an_answer_that_is_not_azures_a_change_may_be_under_way(status: int, body: bytes) -> None:
+    # Regression: such an answer passed for a refusal for good, after which nothing can be on its way.
+    with answering(body, status=status) as url, pytest.raises(RemoteError) as error:
+        Arm(PlaceholderCredential(), url, "2025-09-01", SCOPE, (5, 20)).put(SHOP, b"{}", lambda: None)
+    assert error.value.code == "BadGateway"
+    assert not nothing_done(error.value)
+    assert is_circumstance(classify(error.value))
 
 
 def test_names_are_spelt_as_a_url_needs_it(simulator: ArmSimulator) -> None:
@@ -182,16 +235,20 @@ class TestLastLines:
 
 
 @contextmanager
-def answering(body: bytes, pause: float = 0) -> Iterator[str]:
+def answering(body: bytes, pause: float = 0, status: int = 200) -> Iterator[str]:
     """A server that answers everything with this body, a byte after each `pause` if there is one."""
 
     class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
         def do_GET(self) -> None:
-            self.send_response(200)
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            step = 1 if pause else len(body)
+            step = 1 if pause else max(1, len(body))
             try:
                 for start in range(0, len(body), step):
                     self.wfile.write(body[start : start + step])

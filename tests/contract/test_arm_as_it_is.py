@@ -87,6 +87,30 @@ class TestTrouble:
             if event["firstTimestamp"] > events(body, "Failed")[0]["firstTimestamp"]
         ]
 
+    @pytest.mark.parametrize(
+        ("behaviour", "policy", "state", "detail"),
+        [
+            ("exits-1", "Always", "Waiting", "CrashLoopBackOff"),
+            ("exits-1", "OnFailure", "Waiting", "CrashLoopBackOff"),
+            ("exits-1", "Never", "Terminated", "Error"),
+            ("unpullable", "Always", "Waiting", "ImagePullBackOff"),
+            ("unstartable", "Always", "Waiting", ""),
+        ],
+    )
+    def test_an_init_container_that_fails_keeps_the_others_waiting(
+        self, arm: ArmSimulator, azure: Azure, behaviour: str, policy: str, state: str, detail: str
+    ) -> None:
+        arm.client.image("acme/init:1", behaviour)
+        init = {"name": "init", "properties": {"image": "acme/init:1"}}
+        place(arm, definition(initContainers=[init], restartPolicy=policy))
+        azure.put_image("acme/shop:v2")
+        body = azure.settled()
+        shown = body["properties"]["initContainers"][0]["properties"]["instanceView"]["currentState"]
+        assert shown["state"] == state
+        assert shown["detailStatus"].startswith(detail)
+        assert current_state(body)["state"] == "Waiting"
+        assert body["properties"]["instanceView"]["state"] == "Pending"
+
     def test_a_hiccup_of_the_platform_beside_a_container_that_runs(self, arm: ArmSimulator, azure: Azure) -> None:
         arm.client.image("acme/shop:v2", "hiccup")
         azure.put_image("acme/shop:v2")
@@ -110,6 +134,8 @@ class TestTrouble:
         assert seen[0] == ("Unhealthy", "Running")
         assert ("Repairing", "Waiting") in seen
         assert current_state(body)["startTime"] > started
+        (killed,) = events(body, "Killing")
+        assert "(platform initiated)" in killed["message"]
 
     @pytest.mark.parametrize(("shown", "ip"), [("missing", None), ("0.0.0.0", "0.0.0.0")])
     def test_an_address_that_is_not_there_for_a_while(
@@ -123,11 +149,13 @@ class TestTrouble:
         assert azure.settled()["properties"]["ipAddress"]["ip"] == before
 
     def test_codes_in_the_details_alone(self, arm: ArmSimulator, azure: Azure) -> None:
-        arm.client.fault("refuse", status=400, code="MultipleErrorsOccurred", details="RegistryErrorResponse,Other")
+        arm.client.fault("refuse", status=400, code="MultipleErrorsOccurred", details="RegistryErrorResponse,A/B")
         with pytest.raises(HttpResponseError) as caught:
             azure.get()
         assert caught.value.error is not None
-        assert [detail.code for detail in caught.value.error.details] == ["RegistryErrorResponse", "Other"]
+        registry, wrapper = caught.value.error.details
+        assert (registry.code, registry.details) == ("RegistryErrorResponse", [])
+        assert (wrapper.code, [detail.code for detail in wrapper.details]) == ("A", ["B"])
 
 
 class TestProperties:

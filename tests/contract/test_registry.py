@@ -173,6 +173,17 @@ def test_an_index_is_found_by_its_own_digest_with_those_of_its_platforms(
     second.close()
 
 
+def test_an_index_of_indexes_is_found_with_the_manifests_of_all(server: RegistryServer, registry: Registry) -> None:
+    # Regression: Azure reports a manifest of an inner index, which counted as another image, so that the first sweep
+    # restarted the group.
+    index = server.push_nested_index("acme/nested", "v1", {"arm64": b"one"}, {"amd64": b"two"})
+    found = registry.lookup(reference(server.host, "acme/nested:v1"))
+    assert isinstance(found, Found)
+    assert found.digest == index
+    assert {sha256(image_of(*each)[2]) for each in ((b"one", "arm64"), (b"two", "amd64"))} <= found.platforms
+    assert found.built_for == frozenset({"linux/amd64", "linux/arm64"})
+
+
 def test_when_an_image_was_made_and_what_it_is_built_for(server: RegistryServer, registry: Registry) -> None:
     made = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     server.push("acme/dated", "v1", b"one", created=made)

@@ -6,13 +6,21 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from shared.errors import RemoteError
 from tests.site import RESOURCE_GROUP, Site, target_of
+from worker.adapters.record_blobs.client import LARGEST
+from worker.ports import UNREADABLE
+from worker.record.container import ContainerRecord
 from worker.record.record import Record
+from worker.record.trace import Trace
 
 BAD = {
     "newer": '{"schema": "aci-hooks/record/999"}',
     "swapped": Record(target=target_of("shop")).model_dump_json(exclude_none=True),
     "garbage": "not JSON at all",
+    "flawed": Record(
+        target=target_of("flawed"), containers={"web": ContainerRecord(repository="docker.io/acme/shop", goods=())}
+    ).model_dump_json(exclude_none=True),
 }
 FOREIGN = "groups/notes.txt"
 MEND = "restore it, or delete the blob to start afresh"
@@ -71,7 +79,7 @@ def test_other_groups_are_updated_and_what_an_unreadable_record_missed_comes_by_
     assert [MEND in line for name in BAD for line in lines_about(name, out)] == [True] * len(BAD)
     for name in BAD:
         broken.write_record(name, Record(target=target_of(name)).model_dump_json(exclude_none=True))
-    assert "3 put back onto the queue" in broken.command("dead-letters", "redrive", "--all")
+    assert f"{len(BAD)} put back onto the queue" in broken.command("dead-letters", "redrive", "--all")
     broken.drain()
     assert {name: broken.images(name)["web"] for name in BAD} == dict.fromkeys(BAD, "acme/shop:v2")
 
@@ -82,3 +90,12 @@ def test_a_drain_ends_though_several_pushes_wait_for_a_record_that_nobody_has_me
     broken.drain()
     assert (broken.images()["web"], broken.is_at_rest()) == ("acme/shop:v3", True)
     assert (broken.updates.count(), broken.poison.count()) == (2 * len(BAD), 0)
+
+
+def test_a_record_that_is_too_large_is_not_read(site: Site) -> None:
+    site.write_record("shop", " " * (LARGEST + 1))
+    with pytest.raises(RemoteError, match=f"it has {LARGEST + 1} bytes") as told:
+        site.records.load(target_of("shop"))
+    assert told.value.code == UNREADABLE
+    site.write_blob("trace.json", " " * (LARGEST + 1))
+    assert site.records.trace() == Trace()

@@ -80,6 +80,37 @@ def test_a_bad_image_is_brought_back_from_within_a_minute(behaviour: str, code: 
     assert scene.codes == [code]
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "policy", "code"),
+    [
+        ("exits-1", "Always", "CrashLoop"),
+        ("exits-1", "Never", "ContainerFailed"),
+        ("unpullable", "Always", "ImagePullFailed"),
+        ("unstartable", "OnFailure", "ContainerStartFailed"),
+    ],
+)
+def test_an_init_container_that_fails_is_seen_at_once(behaviour: str, policy: str, code: str) -> None:
+    init = {"name": "prepare", "properties": {"image": "acme/init:1"}}
+    scene = Rollout(initContainers=[init], restartPolicy=policy)
+    scene.azure.image("acme/init:1", behaviour)
+    scene.go_on(60)
+    assert scene.images != {"web": NEW}
+    # Its image is what it was before the push: to go back changes nothing about it.
+    scene.go_on()
+    assert (scene.results, scene.codes) == ([("2", "failed")], [code])
+
+
+def test_what_cannot_be_started_is_at_fault_whatever_its_container_is_called() -> None:
+    # Regression: "pull-worker" made a failed pull of it, and "denied" a registry's trouble, to be tried once more.
+    scene = Rollout(images={"pull-worker": OLD})
+    scene.azure.image(NEW, "unstartable")
+    scene.go_on()
+    scene.push_again(message("2", name="again"))
+    scene.go_on()
+    assert scene.results == [("2", "rolled-back"), ("again", "ignored")]
+    assert scene.codes == ["ContainerStartFailed"]
+
+
 @pytest.mark.parametrize("by_digest", [True, False])
 def test_the_failed_pull_of_an_index_is_recognised(*, by_digest: bool) -> None:
     scene = Rollout(message("1", digest=INDEX))
@@ -136,6 +167,8 @@ class TestCircumstances:
             (400, "InaccessibleImage", None),
             (409, "RegistryErrorResponse", None),
             (400, "MultipleErrorsOccurred", "RegistryErrorResponse,InaccessibleImage"),
+            (400, "MultipleErrorsOccurred", "InaccessibleImage/DockerRegistryError"),
+            (400, "BadRequest", "Conflict/ContainerGroupTransitioning"),
             (403, "AuthorizationFailed", None),
             (409, "ContainerGroupQuotaReached", None),
         ],

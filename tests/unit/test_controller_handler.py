@@ -225,7 +225,7 @@ class TestOpening:
         assert Opened(Desk().lease("x"), of).rollout_of == target
 
     @pytest.mark.parametrize(
-        ("deliveries", "dequeued", "crashes"), [(1, 0, 0), (2, 0, 1), (5, 2, 2), (3, 2, 0), (1, 9, 0)]
+        ("deliveries", "dequeued", "crashes"), [(1, 0, 0), (2, 0, 1), (5, 2, 2), (3, 2, 0), (1, 9, 0), (9, 10**30, 8)]
     )
     def test_a_delivery_that_was_never_settled_counts_as_a_crash(
         self, deliveries: int, dequeued: int, crashes: int

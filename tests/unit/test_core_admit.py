@@ -428,6 +428,11 @@ class TestAmongCandidates:
         order = (at(-1), at(-1)) if later else (at(1), at(1))
         assert newer(parse_policy(policy), message(tag), other, order) is is_newer
 
+    def test_time_decides_between_two_pushes_of_a_tag_without_a_place_in_the_order(self) -> None:
+        starting = policy_of("{order: semver, start: true}")
+        assert newer(starting, message("latest"), "latest", (at(-1), at(-1)))
+        assert not newer(starting, message("latest"), "latest", (at(1), at(1)))
+
     def test_a_push_is_not_newer_than_itself(self) -> None:
         assert not newer(parse_policy("any"), TWO, "2", TWO.order)
 

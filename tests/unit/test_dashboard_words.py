@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -45,6 +45,15 @@ def test_how_long_ago_it_is(back: float, text: str) -> None:
 def test_only_another_days_time_has_a_date() -> None:
     assert moment_of(at(-60), at(0)).clock == "11:59:00"
     assert moment_of(at(0) - timedelta(days=1), at(0)).clock == "2025-12-31 12:00"
+
+
+@pytest.mark.parametrize(
+    ("written", "clock"),
+    [("0001-01-01T00:00:00+14:00", "0001-01-01 00:00"), ("9999-12-31T23:59:59-14:00", "9999-12-31 23:59")],
+)
+def test_a_time_that_utc_has_no_date_for_is_shown_as_it_is_written(written: str, clock: str) -> None:
+    # Without the zeros in front, which not every C library writes.
+    assert moment_of(datetime.fromisoformat(written), at(0)).clock.lstrip("0") == clock.lstrip("0")
 
 
 def test_counts() -> None:

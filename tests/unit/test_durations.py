@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.durations import how_long_exactly
+from shared.durations import how_long, how_long_exactly
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,13 @@ from shared.durations import how_long_exactly
         (7500, "2 h 5 min"),
         (3605, "1 h 5 s"),
         (90000, "1 d 1 h"),
+        (float("inf"), "0 s"),
+        (float("nan"), "0 s"),
     ],
 )
 def test_to_the_second(seconds: float, said: str) -> None:
     assert how_long_exactly(seconds) == said
+
+
+def test_what_is_no_number_of_seconds_is_shown_all_the_same() -> None:
+    assert [how_long(seconds) for seconds in (float("inf"), float("-inf"), float("nan"))] == ["0 s"] * 3

@@ -63,8 +63,14 @@ DETAILS = [
         ([], (), "see details"),
         (
             DETAILS,
-            ("RegistryErrorResponse", "InaccessibleImage"),
-            "see details; RegistryErrorResponse: docker.io answers with an error; InaccessibleImage: ",
+            ("RegistryErrorResponse", "MultipleErrorsOccurred/InaccessibleImage"),
+            "see details; RegistryErrorResponse: docker.io answers with an error; MultipleErrorsOccurred: see details; "
+            "InaccessibleImage: ",
+        ),
+        (
+            [{"code": "InaccessibleImage", "message": "acme/shop:2", "details": [{"message": "why"}, {"code": "B"}]}],
+            ("InaccessibleImage/", "InaccessibleImage/B"),
+            "see details; InaccessibleImage: acme/shop:2; : why; B: ",
         ),
     ],
 )
@@ -74,6 +80,29 @@ def test_what_an_error_wraps_is_told_with_it(details: list[Any], inner: tuple[st
     with pytest.raises(RemoteError) as caught, translated("arm"):
         raise HttpResponseError("no", response=response)
     assert (caught.value.code, caught.value.inner, caught.value.message) == ("MultipleErrorsOccurred", inner, told)
+
+
+def test_codes_are_words_and_are_cut_where_they_are_none() -> None:
+    long = "x" * 50_000
+    body = json.dumps({"error": {"code": long, "message": "m", "details": [{"code": long, "message": "n"}]}})
+    response = SimpleNamespace(status_code=400, reason="", headers={}, text=lambda *_: body)
+    with pytest.raises(RemoteError) as caught, translated("arm"):
+        raise HttpResponseError("no", response=response)
+    assert (caught.value.code, caught.value.inner) == ("x" * 128, ("x" * 128,))
+
+
+def test_as_many_and_as_deep_details_as_anybody_sends_are_read_up_to_a_bound() -> None:
+    deep: dict[str, Any] = {"code": "Innermost"}
+    for _ in range(50):
+        deep = {"code": "C", "details": [deep]}
+    many = {"code": "M", "details": [{"code": "D"}] * 50}
+    for details, most in (([deep], 8), ([many], 20)):
+        body = json.dumps({"error": {"code": "MultipleErrorsOccurred", "message": "m", "details": details}})
+        response = SimpleNamespace(status_code=400, reason="", headers={}, text=lambda *_, body=body: body)
+        with pytest.raises(RemoteError) as caught, translated("arm"):
+            raise HttpResponseError("no", response=response)
+        assert caught.value.message.count(";") == most
+        assert {path.count("/") for path in caught.value.inner} == {7 if details == [deep] else 1}
 
 
 @pytest.mark.parametrize(("status", "text"), [(409, "arm: Busy (409): try later"), (None, "arm: Busy: try later")])

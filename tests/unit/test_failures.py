@@ -130,6 +130,12 @@ def test_of_several_errors_one_for_good_is_enough() -> None:
         ("BadRequest", ("", "ContainerGroupQuotaReached"), "ContainerGroupQuotaReached"),
         ("BadRequest", ("RegistryErrorResponse", "InvalidEnvironmentVariable"), None),
         ("BadRequest", ("RegistryErrorResponse", "SomethingElse"), None),
+        ("BadRequest", ("Conflict/ContainerGroupTransitioning",), "ContainerGroupTransitioning"),
+        ("MultipleErrorsOccurred", ("InaccessibleImage/DockerRegistryError",), "InaccessibleImage"),
+        ("MultipleErrorsOccurred", ("MultipleErrorsOccurred/InaccessibleImage/",), "InaccessibleImage"),
+        ("BadRequest", ("SomeQuotaExceeded/Details",), "SomeQuotaExceeded"),
+        ("BadRequest", ("Conflict/SomethingElse", "RegistryErrorResponse"), None),
+        ("BadRequest", ("InvalidEnvironmentVariable/RegistryErrorResponse",), None),
         ("BadRequest", (), None),
         ("InvalidRequestContent", ("RegistryErrorResponse",), None),
     ],
@@ -157,7 +163,17 @@ def test_what_passes_by_itself(failure: Failure, *, expected: bool) -> None:
 
 @pytest.mark.parametrize(
     ("status", "expected"),
-    [(400, True), (409, True), (429, True), (408, False), (500, False), (503, False), (None, False)],
+    [
+        (400, True),
+        (409, True),
+        (429, True),
+        (408, False),
+        (500, False),
+        (503, False),
+        (None, False),
+        (399, False),
+        (200, False),
+    ],
 )
 def test_after_which_answers_a_group_is_certainly_as_it_was(status: int | None, *, expected: bool) -> None:
     assert nothing_done(error(status, "Any")) is expected

@@ -143,6 +143,8 @@ WITH_EXTENSIONS: Json = {
             {"name": "kube-proxy", "properties": {"extensionType": "kube-proxy", "settings": {"clusterCidr": "c"}}},
             {"name": "metrics", "properties": {"extensionType": "realtime-metrics", "version": "1.0"}},
             {"name": "given", "properties": {"extensionType": "other", "protectedSettings": {}}},
+            {"name": "bare"},
+            {"name": "bare-too", "properties": None},
         ]
     }
 }
@@ -434,6 +436,15 @@ class TestHealth:
         mount = event("FailedMount", 9, "no such share", "Warning")
         warned = group({"web": "a:1"}, {"web": running(5)}, instanceView={"state": "Running", "events": [mount]})
         assert warned.health("web", at(0)) == Healthy(at(9))
+
+    @pytest.mark.parametrize(
+        ("state", "broken"), [("Unhealthy", False), ("Repairing", False), ("Updating", True), ("Succeeded", True)]
+    )
+    def test_nothing_is_certain_to_be_broken_while_its_node_is_down(self, state: str, *, broken: bool) -> None:
+        shown = group({"web": "a:1"}, {"web": crash_loop(5)}, provisioningState=state)
+        what = "CrashLoopBackOff: Back-off 10s restarting failed; 1 restarts; last exit code 1 (Error)"
+        on_its_way = Pending(f"is on a node that is down ({what})")
+        assert shown.health("web", at(0)) == (Broken("CrashLoop", what) if broken else on_its_way)
 
     def test_a_container_that_waits_for_a_broken_init_container_is_broken(self) -> None:
         init = {"name": "prepare", "properties": {"image": "acme/init:1", "instanceView": crash_loop(5)}}

@@ -104,6 +104,30 @@ class TestCrashLoop:
         assert isinstance(health(view), Pending)
 
 
+class TestKilledByThePlatform:
+    """The exit code may be that of the signal. Then only an event tells that the platform sent it."""
+
+    @pytest.mark.parametrize(
+        ("name", "text", "killed", "broken"),
+        [
+            ("Killing", "Killing container with id 0a1b (platform initiated).", 5, False),
+            ("Killing", "Killing container with id 0a1b (Platform Initiated).", 5, False),
+            ("Killing", "Killing container with id 0a1b (platform initiated).", 7, False),
+            ("Killing", "Killing container with id 0a1b (platform initiated).", 7.1, True),
+            ("Killing", "Killing container with id 0a1b (platform initiated).", -55, False),
+            ("Killing", "Killing container with id 0a1b (platform initiated).", -55.1, True),
+            ("Killing", "Killing container with id 0a1b.", 5, True),
+            ("Failed", "platform initiated", 5, True),
+        ],
+    )
+    def test_that_says_nothing_of_the_image(self, name: str, text: str, killed: float, *, broken: bool) -> None:
+        told = {"events": [event(name, killed, text)]}
+        looping = crash_loop(5)
+        looping["previousState"]["exitCode"] = 137
+        for view, policy in ((terminated(137, 5), "Never"), (looping, "Always")):
+            assert isinstance(health(view | told, policy=policy), Broken) is broken
+
+
 class TestOnItsWay:
     @pytest.mark.parametrize(
         ("view", "reason"),
@@ -171,6 +195,18 @@ class TestPullFailure:
             ("read: connection reset by peer", True),
             ("failed to authorize: unauthorized: authentication required", True),
             ("pull access denied, repository does not exist or may require authorization", True),
+            ("unexpected status from HEAD request to https://acme.azurecr.io/v2/shop/manifests/2: 403 Forbidden", True),
+            ("unexpected status code [manifests 2]: 403 Forbidden", True),
+            ("unexpected status from GET request to https://acme.azurecr.io/v2/: 520 <none>", True),
+            ('Error response from daemon: Get "https://registry-1.docker.io/v2/": EOF', True),
+            ('failed to do request: Head "https://acme.io/v2/": lookup acme.io: server misbehaving', True),
+            ("dial tcp 10.0.0.1:443: connect: no route to host", True),
+            ("remote error: tls: internal error", True),
+            ("insufficient_scope: authorization failed", True),
+            ("client with IP '10.0.0.1' is not allowed access", True),
+            ("failed to register layer: no space left on device", False),
+            ("no matching manifest for linux/amd64 in the manifest list entries", False),
+            ("unexpected status 404 Not Found", False),
         ],
     )
     def test_a_registrys_trouble_says_nothing_of_the_image(self, why: str, *, circumstance: bool) -> None:
@@ -178,6 +214,21 @@ class TestPullFailure:
         assert health(waiting() | {"events": [event("Failed", 5, text)]}) == Broken(
             "ImagePullFailed", text, circumstance
         )
+
+    @pytest.mark.parametrize("name", ["acme/timeout-service:2", "acme/denied@" + "sha256:" + "5" * 64, "quota:2"])
+    def test_what_an_image_is_called_says_nothing_of_why_its_pull_failed(self, name: str) -> None:
+        text = f'Failed to pull image "{name}": failed to unpack acme/unauthorized/layer: unexpected header'
+        assert health(waiting() | {"events": [event("Failed", 5, text)]}) == Broken("ImagePullFailed", text)
+
+    @pytest.mark.parametrize(
+        ("first", "last", "broken"), [(1, 5, True), (-300, 1, False), (-300, 60, True), (-9, -5, False)]
+    )
+    def test_a_failure_that_names_no_image_is_told_from_those_before_by_its_times(
+        self, first: float, last: float, *, broken: bool
+    ) -> None:
+        failed = event("Failed", last, "Error: ErrImagePull") | {"firstTimestamp": at(first).isoformat()}
+        view = waiting() | {"events": [failed]}
+        assert isinstance(container_health(view, [], "Always", at(0), "acme/shop:2"), Broken) is broken
 
     @pytest.mark.parametrize(
         "why",
@@ -226,8 +277,26 @@ class TestStartFailure:
             "ContainerStartFailed", "Failed to create containerd task: b"
         )
 
+    def test_a_container_may_be_called_as_a_pull_is(self) -> None:
+        text = 'Error: Failed to start container pull-worker, Error response: exec "/run.sh": permission denied'
+        result = health(waiting() | {"events": [event("Failed", 5, text, "Warning")]})
+        assert result == Broken("ContainerStartFailed", text)
+        ran = health(running(1, event("Failed", 5, text, "Warning")))
+        assert ran == Healthy(at(5))
+
+    @pytest.mark.parametrize(("started", "broken"), [(9, False), (5, True), (1, True), (-9, True)])
+    def test_a_later_start_outweighs_it(self, started: float, *, broken: bool) -> None:
+        events = [event("Started", started, "Started container"), event("Failed", 5, self.REFUSED, "Warning")]
+        ended = terminated(0, 20) | {"events": events}
+        assert isinstance(health(ended), Broken) is broken
+
     @pytest.mark.parametrize(
-        "text", ["Error: cannot mount", "Failed to start container: CriContainerActivator is getting initialized"]
+        "text",
+        [
+            "Error: cannot mount",
+            'Error: cannot mount a volume of container pull-worker, image "pull.acme.io/pull:2"',
+            "Failed to start container: CriContainerActivator is getting initialized",
+        ],
     )
     def test_other_failures_are_waited_for(self, text: str) -> None:
         assert health(waiting() | {"events": [event("Failed", 5, text, "Warning")]}) == Pending("is waiting")
@@ -358,6 +427,29 @@ def test_a_failed_pull_by_a_digest_is_told_from_those_before_by_its_times(
     failed = event("Failed", last, text) | {"firstTimestamp": at(first).isoformat()}
     view = waiting() | {"events": [failed, *others]}
     assert isinstance(container_health(view, [], "Always", at(0), "acme/shop:2"), Broken) is broken
+
+
+@pytest.mark.parametrize(
+    ("others", "broken"),
+    [
+        ([], True),
+        ([event("Failed", -20, f'Failed to pull image "acme/shop@{PLATFORM}": another reason')], False),
+        ([event("Failed", -600, f'Failed to pull image "acme/shop@{PLATFORM}": no')], False),
+        ([event("Failed", -600.1, f'Failed to pull image "acme/shop@{PLATFORM}": no')], True),
+        ([event("Failed", -20, f'Failed to pull image "acme/shop@{OTHER}": no')], True),
+        ([event("Failed", -20, f'Failed to pull image "acme/shop@{PLATFORM}": no'), event("Started", -9)], True),
+        ([event("Failed", -20, f'Failed to pull image "acme/shop@{PLATFORM}": no'), event("Started", -29)], False),
+        ([event("Failed", -20, f'Failed to pull image "acme/shop@{PLATFORM}": no'), event("Started", 3)], False),
+        ([event("BackOff", -20, f'Back-off pulling image "acme/shop@{PLATFORM}"')], True),
+    ],
+)
+def test_failures_that_are_told_one_by_one_began_with_the_first(others: list[Json], *, broken: bool) -> None:
+    failed = event("Failed", 6, f'Failed to pull image "acme/shop@{PLATFORM}": no')
+    view = waiting() | {"events": [*others, failed]}
+    assert isinstance(container_health(view, [], "Always", at(0), "acme/shop:2"), Broken) is broken
+    late = [failed, event("Failed", 60, f'Failed to pull image "acme/shop@{PLATFORM}": no')]
+    view = waiting() | {"events": [*others, *late]}
+    assert isinstance(container_health(view, [], "Always", at(0), "acme/shop:2"), Broken)
 
 
 def test_a_failed_pull_of_the_very_digest_is_its_own_however_early_it_began() -> None:

@@ -14,10 +14,10 @@ from flask import abort
 from ingress.app import create_app
 from ingress.openapi import describe
 from ingress.outbox import Outbox
-from ingress.readiness import Readiness
 from shared.environment import read_settings
 from shared.errors import RemoteError
 from shared.message import UpdateMessage
+from shared.readiness import Readiness
 from shared.settings import SENDERS, IngressSettings
 from tests.ingress_harness import SECRET, TOKEN, RecordingQueue, bearer, client_for, environment
 from tests.samples import load

@@ -193,6 +193,31 @@ def test_a_key_document_is_bounded(issuer: KeyIssuer, document: bytes) -> None:
         KeyServer(issuer.url, Clock()).find("first")
 
 
+ODD_KEYS: list[object] = [
+    "x", None, 5, [], {}, {"kty": "RSA"}, {"kid": ["a"]}, {"kid": {"a": 1}}, {"use": ["sig"]},
+    {"kty": "RSA", "kid": "a", "n": "!", "e": 5}, {"kty": "oct", "kid": "b", "k": 5},
+    {"kty": "EC", "kid": "c", "crv": "P-256", "x": "", "y": ""},
+]  # fmt: skip
+
+
+def test_one_odd_key_does_not_take_the_others_with_it(issuer: KeyIssuer) -> None:
+    (good,) = json.loads(issuer.document())["keys"]
+    for odd in ODD_KEYS:
+        issuer.answer = (200, json.dumps({"keys": [odd, good, {**good, "kid": "enc", "use": "enc"}]}).encode())
+        assert status(issuer, f"Bearer {issuer.token()}") == (202, 1), odd
+        assert status(issuer, f"Bearer {issuer.token(key_id='enc')}") == (401, 0)
+
+
+@pytest.mark.parametrize("odd", ODD_KEYS, ids=str)
+def test_a_document_of_nothing_else_is_fetched_once(issuer: KeyIssuer, odd: object) -> None:
+    issuer.answer = (200, json.dumps({"keys": [odd]}).encode())
+    keys = KeyServer(issuer.url, Clock())
+    for _ in range(3):
+        with pytest.raises(RemoteError, match="no key for signatures"):
+            keys.find("a")
+    assert issuer.fetches == 1
+
+
 @pytest.mark.parametrize(
     "answer", [(500, b""), (200, b"<html>"), (200, b"[]"), (200, b'{"keys": []}'), (302, b"")], ids=str
 )

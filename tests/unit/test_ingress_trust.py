@@ -113,6 +113,17 @@ def test_a_push_from_the_future_was_made_when_it_arrived(queue: RecordingQueue, 
     assert message.push.pushed_at == message.received_at
 
 
+def test_a_replay_of_a_signed_delivery_from_the_future_is_the_same_push(queue: RecordingQueue) -> None:
+    body, proof = (
+        b'{"image": "acme/shop:1", "pushed_at": "2150-01-01T00:00:00Z"}',
+        ways("generic", SECRET)["HMAC-SHA256"],
+    )
+    for _ in range(2):
+        assert post(queue, "generic", body, proof)[0] == 202
+    first, replayed = (one.id for one in queue.sent)
+    assert first == replayed, "or it would be the newest push each time"
+
+
 def resident() -> int:
     """Megabytes of this process in memory."""
     return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * 4096 // 2**20

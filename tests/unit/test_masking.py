@@ -47,6 +47,43 @@ def test_a_secret_is_masked_in_every_spelling(secret: str, spelt: object) -> Non
     assert len(rest) <= len(MASK) + 8, rest
 
 
+KEY = "Eby8vdM02xNOcqFl/qUwJPLlmEtlCDX+1OUzFT50uSRZ6IFsuF+q2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+SAS = "https://acme.blob.core.windows.net/c?sv=2024-01-01&sr=c&sig=abc%2Bdef%2Fghi%2Bjkl%2Fmno%3D&se=2030-01-01"
+
+
+def as_dot_net(text: str) -> str:
+    """System.Text.Json: learn.microsoft.com/dotnet/standard/serialization/system-text-json/character-encoding."""
+    escaped = re.sub("[+&<>'`\"]", lambda found: f"\\u{ord(found[0]):04X}", text.replace("\\", "\\\\"))
+    return json.dumps(escaped)[1:-1].replace("\\\\", "\\")
+
+
+def as_go(text: str) -> str:
+    """encoding/json: pkg.go.dev/encoding/json#HTMLEscape."""
+    return re.sub("[&<>]", lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False)[1:-1])
+
+
+@pytest.mark.parametrize("secret", [PEM, QUOTED, KEY, SAS])
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        as_dot_net,
+        as_go,
+        lambda secret: json.dumps(as_dot_net(secret)),
+        lambda secret: json.dumps(secret).replace("/", "\\/"),
+        lambda secret: re.sub("%..", lambda found: found[0].lower(), quote(secret, safe="")),
+        quote,
+        lambda secret: quote(as_go(secret), safe=""),
+        lambda secret: html.escape(secret).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
+    ],
+    ids=["net", "go", "net-in-json", "php", "url-lower", "url-path", "go-in-url", "html-decimal"],
+)
+def test_however_an_encoder_escapes_it(secret: str, spelt: object) -> None:
+    said = shown(secret, spelt(secret))  # type: ignore[operator]
+    rest = said.removeprefix("Azure says: ")
+    assert MASK in rest
+    assert len(rest) <= len(MASK) + 8, rest
+
+
 @pytest.mark.parametrize(
     ("secret", "said", "hidden"),
     [
@@ -94,6 +131,7 @@ def test_a_secret_is_masked_where_it_is_cut_off_or_only_partly_there(
                 "ä\"\\\\ /&\\'b?>",
                 "%C3%A4%22%5C%20%2F%26%27b%3F%3E",
                 "%C3%A4%22%5C+%2F%26%27b%3F%3E",
+                "ä\"\\+/&'b?>",
                 "ä&quot;\\ /&amp;&#x27;b?&gt;",
                 "w6QiXCAvJidiPz4=",
             },
@@ -213,3 +251,12 @@ def test_what_repeats_itself_is_found_as_if_compared_at_every_place(secret: str,
 )
 def test_what_is_plainly_a_credential_is_hidden_although_nobody_named_it(said: str, shown: str) -> None:
     assert without_credentials(said) == shown
+
+
+@pytest.mark.parametrize(("layers", "hidden"), [(1, True), (3, True), (9, False)])
+def test_only_so_many_layers_of_escapes_are_looked_behind(layers: int, hidden: bool) -> None:
+    said = "/".join(KEY[:20])
+    secret = said
+    for _ in range(layers):
+        said = quote(said, safe="")
+    assert (Masks([secret])(said) == MASK) is hidden

@@ -42,6 +42,16 @@ class TestTargetId:
         assert other != SHOP
         assert SHOP != "sub/web/shop"
 
+    @pytest.mark.parametrize(("name", "other"), [("kube", "\u212aube"), ("\u00e5", "\u212b"), ("i\u0307", "\u0130")])
+    def test_a_name_that_only_python_takes_for_another_spelling_is_another_one(self, name: str, other: str) -> None:
+        assert other.lower() == name
+        one, two = (TargetId(subscription="sub", resource_group=each, container_group="shop") for each in (name, other))
+        assert one != two
+        assert one.key != two.key
+        assert (
+            TargetId(subscription="sub", resource_group="STR\u00d6ME", container_group="a").key == "sub/str\u00f6me/a"
+        )
+
     @pytest.mark.parametrize("name", ["web", "Web_1.2-(old)", "k\u00f6ln", "0000-01", "..a"])
     def test_a_name_is_one_that_azure_gives(self, name: str) -> None:
         assert TargetId(subscription="sub", resource_group=name, container_group="shop").resource_group == name
@@ -193,6 +203,18 @@ class TestUndecodable:
         with pytest.raises(Undecodable, match=r"push\.tag: Value error, '-x' is not a tag"):
             decode(to_base64(json.dumps(shape)))
 
+    @pytest.mark.parametrize("name", ["attempts", "dequeued", "count", "waited"])
+    @pytest.mark.parametrize("number", ["-1", "1e400", "Infinity", "NaN", "1" + "0" * 400, "9007199254740994"])
+    def test_a_number_that_no_message_gets_to_is_refused(self, name: str, number: str) -> None:
+        raw = (
+            Look(target=SHOP, token="t", count=1).model_dump()
+            if name in {"count", "waited"}
+            else json.loads(from_base64(FULL.encode()))
+        )
+        text = json.dumps(raw | {name: 0}).replace(f'"{name}": 0', f'"{name}": {number}')
+        with pytest.raises(Undecodable, match=f"{name}: "):
+            decode(to_base64(text))
+
     def test_what_is_too_large_for_a_message_is_none_of_ours(self) -> None:
         # Regression: it did not fit into its own dead letter, whose detail was cut without end.
         assert decode(to_base64(FULL.model_dump_json() + " " * 100)) == FULL
@@ -235,6 +257,12 @@ class TestDeadLetter:
         cut = decode_letter(letter(detail="\x01" * MAX_LETTER).encode())
         assert cut.message == FULL
         assert cut.detail.endswith("\x01 […]")
+
+    def test_a_code_of_any_length_is_cut_as_well(self) -> None:
+        # Regression: cut in its detail alone, it was cut without end.
+        text = letter(code="x" * MAX_LETTER, detail="why").encode()
+        assert len(text) <= MAX_LETTER
+        assert decode_letter(text).code == "x" * 128
 
     def test_a_detail_that_fits_stays_whole(self) -> None:
         room = MAX_LETTER // 4 * 3 - len(letter(detail="").model_dump_json())

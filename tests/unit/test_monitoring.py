@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +14,8 @@ from structlog.testing import capture_logs
 from shared.errors import RemoteError
 from tests.unit.builders import at
 from worker.adapters import monitoring
-from worker.adapters.monitoring import TURN, SharedGauges, Turn
+from worker.adapters.monitoring import TURN, SharedGauges, Turn, serve_monitoring
+from worker.commands.run import _readiness
 from worker.ports import Gauges
 from worker.record.overview import Overview
 
@@ -230,3 +234,50 @@ class TestSharedGauges:
             raise AssertionError("nothing is to be read")
 
         assert SharedGauges(its_turn(), read).describe() == []
+
+
+def asked(url: str) -> tuple[int, dict[str, str]]:
+    """The status and the JSON of an answer."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=5) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, json.load(refused)
+
+
+class TestReadiness:
+    """/readyz of the worker, which needs no secret."""
+
+    def test_it_asks_the_queue_once_a_second_and_names_no_host(self) -> None:
+        asks = 0
+
+        def count() -> int:
+            nonlocal asks
+            asks += 1
+            raise RemoteError("queue", None, "Unreachable", "host='acme7.queue.core.windows.net', port=443: refused")
+
+        readiness = _readiness(count)
+        readiness._clock = lambda: 0.0  # nothing is forgotten as long as no time passes
+        readiness._good_until = 0.0
+        server = serve_monitoring("127.0.0.1", 0, readiness.trouble)
+        try:
+            url = f"http://127.0.0.1:{server.server_port}/readyz"
+            assert [asked(url) for _ in range(3)] == [(503, {"status": "unavailable", "detail": "Unreachable"})] * 3
+        finally:
+            server.shutdown()
+            server.server_close()
+        assert asks == 1
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "[::1]"])
+    def test_it_listens_where_it_is_told_to(self, host: str) -> None:
+        server = serve_monitoring(host, 0, lambda: None)
+        try:
+            assert server.server_address[0] == host.strip("[]")
+            assert (
+                asked(f"http://{'127.0.0.1' if host == '127.0.0.1' else '[::1]'}:{server.server_port}/readyz")[0] == 200
+            )
+        finally:
+            server.shutdown()
+            server.server_close()

@@ -109,6 +109,11 @@ def test_a_name_may_be_that_of_a_group_that_could_not_be_listed(trouble: dict[st
     assert find_group(of, "shop") == SHOP
 
 
+def test_what_azure_says_of_a_place_controls_no_terminal() -> None:
+    error = refused("shopp", deployment(file=[SHOP], unseen=["s2 can't be listed: arm: \x1b]0;x\x07\u202e"]))
+    assert error.message.endswith(r"s2 can't be listed: arm: \x1b]0;x\x07\u202e")
+
+
 def test_the_known_targets_are_those_of_the_file_where_none_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert known_targets(deployment(file=[SHOP], found=[API])) == [API, SHOP]
     assert capsys.readouterr().err == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -208,6 +209,16 @@ class TestJson:
             "Runs again: docker.io/acme/my_shop:v1 (sha256:bbbbbbbbbbbb)",
             "Pushed by: alice",
         ]
+
+    def test_no_text_of_others_controls_a_terminal_or_shows_a_secret(self) -> None:
+        bad = "\x1b]0;x\x07hunter2\u202e"
+        said = dict.fromkeys(("id", "code", "digest", "pusher", "by", "log"), bad)
+        notice = replace(Notice("failed", bad, bad, bad, containers=(bad,), before={bad: bad}), **said)  # type: ignore[arg-type]
+        content = content_of(notice, lambda text: text.replace("hunter2", "***"))
+        # As it is written here and not as JSON, whose escapes would hide them.
+        texts = json.dumps([as_json(content), content.title, content.rows], ensure_ascii=False)
+        assert r"\\x1b]0;x\\x07***\\u202e" in texts
+        assert not any(unsafe in texts for unsafe in ("\\u001b", "\\u0007", "\u202e", "hunter2"))
 
     def test_in_its_text_nobody_is_called(self) -> None:
         body = as_json(content_of(Notice("failed", "ghcr.io/a/b:v1", "rg/<b>", "<!channel> & co" + "x" * 9000)))

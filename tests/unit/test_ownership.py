@@ -51,6 +51,7 @@ def confidential(rego: str | bytes) -> Json:
         (confidential("package policy"), {}, "confidential"),
         (confidential(b"\xff\xfe"), {}, "confidential"),
         ({"confidentialComputeProperties": {"ccePolicy": "no base64!"}}, {}, "confidential"),
+        ({"confidentialComputeProperties": {"ccePolicy": ["no text"]}}, {}, "confidential"),
         # Read leniently, it would be the policy that lists nothing.
         (
             {"confidentialComputeProperties": {"ccePolicy": f"!{base64.b64encode(DEFAULT_POLICY.encode()).decode()}"}},
@@ -77,6 +78,11 @@ def test_what_is_not_ours_says_why(properties: Json, tags: dict[str, str], words
         {"tags": {"team": "n"}, "properties": {"extensions": [KUBE_PROXY]}},
         {"properties": confidential(DEFAULT_POLICY)},
         {"properties": confidential(DEFAULT_POLICY + "containers := []")},
+        {
+            "properties": {
+                "confidentialComputeProperties": {"ccePolicy": base64.encodebytes(DEFAULT_POLICY.encode()).decode()}
+            }
+        },
         {"properties": {"sku": "Confidential", "confidentialComputeProperties": {}}},
         {"properties": {"confidentialComputeProperties": None}},
     ],

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 
 import pytest
 
 from tests.unit.policy_table import PAGE, Row, policy_of, read_table, render
 from worker.policies.changes import describe_change
+from worker.policies.compile import LONGEST_PATTERN, compile_glob, compile_regex
 from worker.policies.parse import (
     LONGEST_POLICY,
     AnyTag,
@@ -21,6 +23,7 @@ from worker.policies.parse import (
     Update,
     parse_policy,
 )
+from worker.policies.policy import shown
 from worker.policies.ranges import Range, parse_range
 from worker.policies.version_grammar import parse_version
 from worker.policies.versions import Version
@@ -82,6 +85,7 @@ def test_versions_and_numbers_have_an_order_and_not_every_tag_a_place_in_it(poli
         ("semver", "v1.5.0", "1.4.2", False),
         ("semver", "1.5.0-alpine", "1.4.2", False),
         ("semver", "1.5.0-alpine", "1.4.2-alpine", True),
+        (r"regex:b.(?P<version>\d+)", "b 9", "b-8", False),
         ("semver", "17.0.10_1", "17.0.9", False),
         (r"regex:b-(?P<version>\d+)", "b-10", "b-9", True),
         (r"regex:b-(?P<version>\d+)", "b-9", "b-10", False),
@@ -209,7 +213,7 @@ NONE = "nothing is near"
         ("^1.4", "write any, same-tag", "semver:^1.4"),
         ("1.4", "write any, same-tag", "semver:~1.4"),
         ("regexp:v.*", "write any, same-tag", "regex:v.*"),
-        ("semver:", "no range is given after the colon", "semver"),
+        ("semver:", "semver takes major, minor, patch or a range, and no range is given after the colon", "semver"),
         ("semver+pre:minor", "write any, same-tag", "semver:minor"),
         ("semver:minro", "'minro' is not a comparator", "semver:minor"),
         ("semver:1.x", "'1.x' is not a comparator", "semver:~1"),
@@ -248,6 +252,7 @@ NONE = "nothing is near"
         ("glob:é", "printable ASCII", None),
         ("any\n", "printable ASCII", "any"),
         ("any" + " " * LONGEST_POLICY, "at most", NONE),
+        ("Regex:" + "a" * 512, "write any, same-tag", "regex:" + "a" * 512),
         # Regression: the pattern was suggested, but cut.
         ("Glob:" + "a" * 600, "at most", NONE),
         ("\ud800", "printable ASCII", None),
@@ -275,10 +280,65 @@ def test_the_message_is_whole_and_shows_no_more_than_the_beginning_of_the_text()
     assert caught.value.problem == f"tags are printable ASCII, and a policy has at most {LONGEST_POLICY} characters"
 
 
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("glob:", "the pattern is missing"),
+        ("regex:" + "é" * 2, f"tags are printable ASCII, and a policy has at most {LONGEST_POLICY} characters"),
+        ("glob:[^a]*", "write [!abc] for any character except these"),
+        ("semver:", "semver takes major, minor, patch or a range, and no range is given after the colon"),
+        ("regex:a**", "RE2 says: bad repetition operator: **"),
+    ],
+)
+def test_what_is_wrong_is_said_and_nothing_else(text: str, whole: str) -> None:
+    with pytest.raises(InvalidPolicy) as caught:
+        parse_policy(text)
+    assert caught.value.problem == whole
+
+
+@pytest.mark.parametrize(
+    ("pattern", "tags", "others"),
+    [
+        ("v[12].*", "v1.0 v2.0", "v3.0 v[12].0"),
+        ("v[!12].*", "v3.0 vx.0", "v1.0 v2.0 v.0"),
+        ("v[a-c]", "va vc", "vd v-"),
+        ("v?", "v1 v.", "v v12"),
+        ("1.4*", "1.4 1.4.2", "114 11.4"),
+        ("1.4+b", "1.4+b", "1.444b"),
+    ],
+)
+def test_what_a_glob_matches(pattern: str, tags: str, others: str) -> None:
+    glob = compile_glob(pattern)
+    assert [tag for tag in tags.split() if not glob.fullmatch(tag)] == []
+    assert [tag for tag in others.split() if glob.fullmatch(tag)] == []
+
+
+@pytest.mark.parametrize("make", [compile_glob, compile_regex])
+def test_a_pattern_has_a_length_and_a_script(make: Callable[[str], object]) -> None:
+    make("a" * LONGEST_PATTERN)
+    for pattern in ("a" * (LONGEST_PATTERN + 1), "é"):
+        with pytest.raises(ValueError, match=r"^tags are ASCII, and a pattern has at most 512 characters$"):
+            make(pattern)
+
+
+def test_a_pattern_that_takes_too_much_memory_is_refused_and_stderr_stays_clean(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(ValueError, match="RE2 says"):
+        compile_regex("((((a{9}){9}){9}){9}){5}")
+    assert capfd.readouterr().err == ""
+
+
+def test_a_text_that_is_not_a_tag_is_quoted_and_cut() -> None:
+    assert shown("1.4.2") == "1.4.2"
+    assert shown("x y" + "z" * 100) == f"'x y{'z' * 77}'"
+
+
 def test_the_error_is_the_same_after_its_way_through_another_process() -> None:
     error = InvalidPolicy("minro", "it is none", "minor")
     copied = pickle.loads(pickle.dumps(error))
     assert (copied.text, copied.problem, copied.suggestion) == ("minro", "it is none", "minor")
+    assert repr(copied) == "InvalidPolicy('minro', 'it is none', 'minor')"
 
 
 @pytest.mark.parametrize("make", [Glob, Regex])

@@ -256,6 +256,13 @@ def test_an_image_is_built_for_a_platform_or_not(wanted: str, offered: list[str]
         ("semver", "1.4.2_alpine", "1.4.3-alpine 1.4.3_alpine", "1.4.3_alpine"),
         # Of builds that only time tells apart, the last one by its spelling is the likeliest.
         (r"regex:(?P<version>.+)-x-r\d+", "3.4.6-x-r24", "3.4.7-x-r9 3.4.7-x-r10", "3.4.7-x-r10"),
+        (r"regex:(?P<version>.+)-x-r\d+", "3.4.6-x-r24", "3.4.7-x-r8 3.4.7-x-r9", "3.4.7-x-r9"),
+        (
+            r"regex:(?P<version>.+)-x-r\d+",
+            "3.4.6-x-r24",
+            " ".join(f"3.4.7-x-r{number}" for number in range(40)),
+            "3.4.7-x-r39",
+        ),
         (r"regex:(?P<version>.+)-x-r\d+", "3.4.6-x-r24", "3.4.6-x-r25", None),
         (r"regex:(?P<version>[0-9.]+)-[xy]-r\d+", "3.4.6-x-r24", "3.4.7-x-r9 3.4.7-y-r10", "3.4.7-x-r9"),
         (r"regex:main-[0-9a-f]+-(?P<version>\d+)", "main-3e32dc8a-2", "main-845d3a80-100", "main-845d3a80-100"),

@@ -417,6 +417,22 @@ def test_a_public_registry_leads_to_no_private_address() -> None:
     assert world.lookup() == Found(DIGEST), "one of the same private network may"
 
 
+@pytest.mark.parametrize("status", [307, 401])
+def test_a_host_is_judged_by_the_name_that_is_connected_to(status: int) -> None:
+    there = "https://xn--fa-hia.de/token"
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        if request.url.host != "ghcr.io":
+            return ok()
+        return httpx.Response(307, headers={"Location": there}) if status == 307 else challenged(there)
+
+    world = World(handler)
+    # The standard library resolves the same name in its other spelling, faß.de, as fass.de.
+    world.addresses |= {"faß.de": "93.184.216.34", "xn--fa-hia.de": "10.0.0.4"}
+    assert isinstance(world.lookup(), Unknown)
+    assert {request.url.host for request in world.requests} == {"ghcr.io"}
+
+
 def test_a_realm_of_a_private_address_is_not_asked() -> None:
     world = World(lambda request: challenged("https://auth.ghcr.io/token"), CREDENTIALS)
     world.addresses["auth.ghcr.io"] = "127.0.0.1"

@@ -113,7 +113,11 @@ ARM64 = {"os": "linux", "architecture": "arm64", "variant": "v8"}
             Contents(frozenset({A}), main=A, built_for=ON_AMD64),
         ),
         ([entry(B), entry(A, platform=NOWHERE)], Contents(frozenset({A, B}), child=A, main=A)),
-        ([entry(A, INDEX)], Contents(frozenset({A}), child=A, main=A)),
+        ([entry(A, INDEX)], Contents(frozenset({A}), child=A, main=A, nested=frozenset({A}))),
+        (
+            [entry(A, INDEX, platform=ARM64), entry(B, f"{DOCKER}list.v2+json", platform=AMD64)],
+            Contents(frozenset({A, B}), main=B, built_for=ON_ARM, nested=frozenset({A, B})),
+        ),
         ([entry(A, artifactType=CONFIG, platform=AMD64)], Contents(frozenset({A}), main=A, built_for=ON_AMD64)),
         ([entry("nonsense")], Contents()),
     ],
@@ -121,6 +125,37 @@ ARM64 = {"os": "linux", "architecture": "arm64", "variant": "v8"}
 def test_an_index_lists_platforms_or_leaves_it_to_one_of_its_manifests(manifests: Any, contents: Contents) -> None:
     assert read({"mediaType": INDEX, "manifests": manifests}) == contents
     assert read({"mediaType": f"{DOCKER}list.v2+json", "manifests": manifests}) == contents
+
+
+class TestNested:
+    """An index that lists indexes: Azure runs a manifest of an inner one."""
+
+    OUTER = Contents(frozenset({A, B}), child=A, main=A, nested=frozenset({A, B}))
+    ON_AMD = Contents(frozenset({"amd"}), main="amd", built_for=ON_AMD64)
+    ON_BOTH = Contents(frozenset({"arm"}), main="arm", built_for=ON_ARM)
+
+    def test_all_of_them_are_one_image(self) -> None:
+        first = self.OUTER.with_inner(A, self.ON_AMD)
+        assert first == Contents(frozenset({A, B, "amd"}), main="amd", built_for=ON_AMD64, nested=frozenset({B}))
+        assert first.with_inner(B, self.ON_BOTH) == Contents(
+            frozenset({A, B, "amd", "arm"}), main="amd", built_for=ON_ARM
+        )
+
+    def test_the_first_one_tells_whether_it_is_an_image(self) -> None:
+        chart = Contents(artifact="a chart")
+        assert self.OUTER.with_inner(A, chart).artifact == "a chart"
+        assert self.OUTER.with_inner(B, chart).artifact is None
+
+    def test_a_manifest_that_is_no_index_stays_the_one_that_azure_would_run(self) -> None:
+        plain = Contents(frozenset({A, B}), child=A, main=A)
+        assert plain.with_inner(A, Contents(config="c")) == Contents(frozenset({A, B}), main=A)
+
+    def test_what_azure_would_run_is_read_first(self) -> None:
+        assert self.OUTER.to_read == [A, B]
+        named = Contents(frozenset({A, B}), main=B, built_for=ON_ARM, nested=frozenset({A, B}))
+        assert named.to_read == [B, A]
+        assert Contents(frozenset({A}), child=A, main=A).to_read == [A]
+        assert Contents(frozenset({A}), main=A, built_for=ON_ARM).to_read == []
 
 
 KEYS = ["config", "mediaType", "layers", "manifests", "artifactType", "platform", "os", "annotations", "digest"]

@@ -7,13 +7,13 @@ from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueClient
 
 from shared.environment import SettingsError, read_settings
+from shared.local_hosts import is_local
 from shared.settings import (
     SENDERS,
     SENDERS_WITHOUT_SECRETS,
     IngressSettings,
     Settings,
     WorkerSettings,
-    is_local,
     variables,
 )
 
@@ -172,6 +172,7 @@ def test_a_token_never_crosses_a_network_in_the_clear(url: str, problem: str | N
 
 
 KEY = "AccountKey=bm8ga2V5IGF0IGFsbA=="
+CLEAR = "must be an https URL; plain http is allowed only for loopback and single-label hosts"
 
 
 @pytest.mark.parametrize(
@@ -183,6 +184,8 @@ KEY = "AccountKey=bm8ga2V5IGF0IGFsbA=="
         f"\n AccountName=acme7 ;\r\n {KEY} ;\n",
         f"AccountName=acme7;{KEY};BlobEndpoint=http://127.0.0.1:1/acme7;QueueEndpoint=http://127.0.0.1:2/acme7",
         "BlobEndpoint=https://a.example/;QueueEndpoint=https://a.example/;SharedAccessSignature=sv=1&sig=a%3D",
+        f"DefaultEndpointsProtocol=http;AccountName=a;{KEY};BlobEndpoint=http://azurite:1/a;QueueEndpoint=http://[::1]:2/a",
+        f"DefaultEndpointsProtocol=http;AccountName=acme7;{KEY}",
         "UseDevelopmentStorage=true",
     ],
 )
@@ -213,6 +216,17 @@ def test_a_connection_string_that_clients_can_be_made_of(text: str) -> None:
         (f"AccountName=acme7;{KEY};QueueEndpoint=not-shown:1/acme7", "its QueueEndpoint is not an http or https URL"),
         (f"AccountName=acme7;{KEY};QueueEndpoint=http://[not-shown", "its QueueEndpoint is not an http or https URL"),
         (f"AccountName=acme7;{KEY};QueueEndpoint=https://", "its QueueEndpoint is not an http or https URL"),
+        (f"AccountName=acme7;{KEY};QueueEndpoint=http://not-shown.example/", f"its QueueEndpoint {CLEAR}"),
+        (f"AccountName=acme7;{KEY};QueueEndpoint=HTTP://10.0.0.4:10001/not-shown", f"its QueueEndpoint {CLEAR}"),
+        (f"AccountName=acme7;{KEY};QueueEndpoint=http://2130706433/not-shown", f"its QueueEndpoint {CLEAR}"),
+        (
+            "QueueEndpoint=http://not-shown.example;SharedAccessSignature=sv=1&sig=a%3D",
+            f"its QueueEndpoint {CLEAR}",
+        ),
+        (
+            f"DefaultEndpointsProtocol=http;AccountName=not-shown;{KEY};EndpointSuffix=core.windows.net",
+            CLEAR.replace("must be an https URL", "its DefaultEndpointsProtocol must be https"),
+        ),
     ],
 )
 def test_a_broken_connection_string_is_told_and_not_shown(text: str, wrong: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import yaml
+
 from tests.unit.builders import group
 from worker.groups.group import ContainerGroup
 from worker.groups.withheld import missing_secrets
@@ -67,3 +69,11 @@ def test_nothing_that_azure_says_leaves_its_line() -> None:
 
 def test_where_no_group_exists_it_says_so() -> None:
     assert starter([], "sub").startswith("# No container group was found.")
+
+
+def test_what_azure_says_controls_no_terminal_and_is_read_again() -> None:
+    odd = "we\x1b[2Jb\u202e\u2066"
+    text = starter([named(group({odd: "acme/shop:1\x1b[2J\u202e"}), "shop")], "sub")
+    assert not {"\x1b", "\u202e", "\u2066"} & set(text)
+    assert list(yaml.safe_load(text)["targets"][0]["containers"]) == [odd]
+    assert "größe" in starter([named(group({"größe": "acme/shop:1"}), "shop")], "sub")

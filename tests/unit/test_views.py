@@ -98,6 +98,12 @@ PENDING = Moment(0, "Pending", {})
 BEGUN = running(0.4, *pull(0.2))
 GETTING_READY = "CriContainerActivator is getting initialized and not ready for use."
 LIMIT = "toomanyrequests: You have reached your unauthenticated pull rate limit."
+FAILED_BEFORE = [
+    event
+    for at_ in (-30.0, -20.0, 0.1)
+    for event in failed_pull(at_, at_, f"rpc error {at_}", image=f"acme/shop@{BEFORE}")
+]
+"""Pulls of the image before, each an entry of its own; the last one fails after the PUT."""
 
 UPDATED: dict[str, list[Moment]] = {
     "it comes up": [PENDING, Moment(0.4, "Succeeded", BEGUN)],
@@ -140,6 +146,16 @@ UPDATED: dict[str, list[Moment]] = {
         ),
         Moment(1, "Succeeded", running(0.9, *pull(0.3), *failed_pull(-30, 0.1, image=f"acme/shop@{BEFORE}"))),
     ],
+    "the same, each failure told by itself": [
+        PENDING,
+        Moment(0.2, "Pending", waiting(*FAILED_BEFORE)),
+        Moment(1, "Succeeded", running(0.9, *pull(0.3), *FAILED_BEFORE)),
+    ],
+    "the last start of the image before fails after the PUT, each failure told by itself": [
+        PENDING,
+        Moment(0.2, "Pending", waiting(failed_start(-30, -30), failed_start(0.1, 0.1))),
+        Moment(1, "Succeeded", running(0.9, *pull(0.3), failed_start(-30, -30), failed_start(0.1, 0.1))),
+    ],
     "the last start of the image before fails after the PUT": [
         PENDING,
         Moment(0.2, "Pending", waiting(failed_start(-30, 0.1))),
@@ -156,6 +172,13 @@ UPDATED: dict[str, list[Moment]] = {
         PENDING,
         Moment(0.4, "Unhealthy"),
         Moment(30, "Succeeded", running(30, *pull(29.8))),
+    ],
+    "the node goes down, and what it ran ends with an error": [
+        PENDING,
+        Moment(0.4, "Succeeded", BEGUN),
+        Moment(0.8, "Unhealthy", crashed(0.7, exit_code=255)),
+        Moment(3, "Repairing", waiting(*failed_pull(2.8, 2.9, "connection refused"))),
+        Moment(5, "Succeeded", running(5, *pull(4.7))),
     ],
     "the platform restarts it": [
         PENDING,
@@ -174,6 +197,10 @@ UPDATED: dict[str, list[Moment]] = {
 
 ROLLED_BACK: dict[str, tuple[str, list[Moment]]] = {
     "the pull fails": ("ImagePullFailed", [PENDING, Moment(0.4, "Succeeded", waiting(*failed_pull(0.3, 1)))]),
+    "the pull fails, each failure told by itself": (
+        "ImagePullFailed",
+        [PENDING, Moment(0.4, "Succeeded", waiting(*failed_pull(0.3, 0.3), *failed_pull(0.9, 0.9)))],
+    ),
     "the pull fails while the container of before goes on": (
         "ImagePullFailed",
         [
@@ -198,6 +225,10 @@ ROLLED_BACK: dict[str, tuple[str, list[Moment]]] = {
         ],
     ),
     "it crashes": ("CrashLoop", [PENDING, Moment(0.4, "Succeeded", crashed(0.5))]),
+    "it crashes while its node is down, and afterwards": (
+        "CrashLoop",
+        [PENDING, Moment(0.4, "Unhealthy", crashed(0.5)), Moment(5, "Succeeded", crashed(4.5))],
+    ),
     "an init container crashes": (
         "CrashLoop",
         [PENDING, Moment(0.4, "Succeeded", waiting(), crashed(0.7))],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -200,11 +201,17 @@ class _Answering(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def serve_monitoring(port: int, ready: Callable[[], str | None]) -> ThreadingHTTPServer:
+def serve_monitoring(
+    host: str, port: int, ready: Callable[[], str | None]
+) -> ThreadingHTTPServer:
     """Serve in a background thread; `ready` says why the worker is not ready, None if it is. Port 0: any free one.
 
-    Raises OSError if the port is taken.
+    Raises OSError if it can't listen there.
     """
+    bare = host.strip("[]")
+
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in bare else socket.AF_INET
 
     class Handler(_Answering):
         def do_GET(self) -> None:
@@ -220,6 +227,6 @@ def serve_monitoring(port: int, ready: Callable[[], str | None]) -> ThreadingHTT
             else:
                 self.answer_json(200, _OK)
 
-    server = ThreadingHTTPServer(("", port), Handler)
+    server = Server((bare, port), Handler)
     Thread(target=server.serve_forever, name="monitoring", daemon=True).start()
     return server

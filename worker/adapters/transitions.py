@@ -14,11 +14,14 @@ from worker.ports import Lister
 
 WORTH_A_LIST = 5
 """Groups of one subscription that must be waited for before a list call is cheaper than reading each."""
+UNSEEN = 4
+"""For how many intervals at most a group is only listed. No list shows what its containers go through."""
 
 
 @dataclass(slots=True)
 class _Subscription:
     waiting: dict[TargetId, float] = field(default_factory=dict)
+    read_at: dict[TargetId, float] = field(default_factory=dict)
     listed_at: float = float("-inf")
     in_transition: dict[TargetId, ContainerGroup] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -45,7 +48,8 @@ class Watch:
     def glance(self, target: TargetId) -> ContainerGroup | None:
         """The group as listed, without instance views, if it is in transition for certain; None: read it."""
         # A list has no instance views, so it does not show how containers fare. It is enough only for a group in
-        # transition, for which a look does nothing but wait.
+        # transition, for which a look usually does nothing but wait. But an image that can't be pulled keeps its group
+        # in transition for half an hour with nothing running, so each group is read now and then all the same.
         subscription = self._of(target)
         now = self._monotonic()
         with subscription.lock:
@@ -56,10 +60,16 @@ class Watch:
             subscription.waiting = {
                 group: at for group, at in waited_for if at > oldest
             }
-            if (
-                target not in subscription.waiting
-                or len(subscription.waiting) < WORTH_A_LIST
-            ):
+            subscription.read_at = {
+                group: at
+                for group, at in subscription.read_at.items()
+                if group in subscription.waiting
+            }
+            read_at = subscription.read_at.setdefault(target, now)
+            is_worth_it = len(subscription.waiting) >= WORTH_A_LIST
+            was_seen_lately = now < read_at + UNSEEN * self._interval
+            if not (target in subscription.waiting and is_worth_it and was_seen_lately):
+                subscription.read_at[target] = now
                 return None
             # The lock is kept while listing: of many looks at once, only one makes the list, and the others use it.
             if now - subscription.listed_at > self._interval:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shared.errors import RemoteError
+from shared.printable import printable
 from worker.commands.output import print_line
 from worker.core.names import names_of as names_of
 
@@ -51,8 +52,14 @@ def find_group(deployment: Deployment, text: str) -> TargetId:
         names = ", ".join(sorted(target.key for target in found))
         raise click.UsageError(f"{text} is ambiguous: it may be any of {names}")
     unseen = deployment.catalogue.problems()
-    sentence = "; ".join(
-        [_unknown(text, known), *(f"not looked at: {problem}" for problem in unseen)]
+    # click writes it as it is, and the problems hold what Azure says.
+    sentence = printable(
+        "; ".join(
+            [
+                _unknown(text, known),
+                *(f"not looked at: {problem}" for problem in unseen),
+            ]
+        )
     )
     # Exit code 1, as for every trouble with an outside system: in a place that nobody could list, the group may exist.
     if unseen or listed is None:

@@ -11,7 +11,9 @@ import random
 import signal
 import sys
 import threading
+import time
 import uuid
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ from worker.commands.opening import fail
 from worker.commands.output import example
 
 if TYPE_CHECKING:
+    from shared.readiness import Readiness
     from worker.adapters.monitoring import Turn
     from worker.controller.loop import Worker
     from worker.wiring.deployment import Deployment
@@ -33,6 +36,9 @@ DRAIN_PATIENCE = 60.0
 
 LATEST_EXIT = 9.0
 """Seconds after a signal at which the program is over, whatever hangs: Docker kills what is there after ten."""
+
+LONGEST_PROBE = 4.0
+"""Seconds that /readyz waits for the queue: platforms' probes give up after about as long."""
 
 GAUGES = "gauges"
 """The blob whose lease is the turn to report what all workers share."""
@@ -89,11 +95,12 @@ def run(context: click.Context, *, drain: bool) -> None:
 def _serve_monitoring(deployment: Deployment) -> None:
     from worker.adapters.monitoring import serve_monitoring
 
-    port = deployment.settings.worker_port
+    host, port = deployment.settings.worker_host, deployment.settings.worker_port
     try:
-        serve_monitoring(port, lambda: _not_ready(deployment))
+        serve_monitoring(host, port, _readiness(deployment.updates.count).trouble)
     except OSError as error:
-        fail([f"ACI_HOOKS_WORKER_PORT: cannot listen on {port}: {error.strerror}"])
+        where = "ACI_HOOKS_WORKER_HOST, ACI_HOOKS_WORKER_PORT"
+        fail([f"{where}: cannot listen on {host}, port {port}: {error.strerror}"])
 
 
 def _ensure_storage(deployment: Deployment) -> None:
@@ -157,14 +164,17 @@ def _say_stopping() -> None:
     structlog.get_logger().info("stopping")
 
 
-def _not_ready(deployment: Deployment) -> str | None:
-    from shared.errors import RemoteError
+def _readiness(count: Callable[[], int]) -> Readiness:
+    """Whether the queue can be reached: asked at most once a second, and waited for as long as a probe waits."""
+    from shared.readiness import Readiness
+    from shared.time_limit import TimeLimit
 
-    try:
-        deployment.updates.count()
-    except RemoteError as error:
-        return str(error)
-    return None
+    limit = TimeLimit("queue", slots=2)
+
+    def check() -> None:
+        limit.run(count, time.monotonic() + LONGEST_PROBE)
+
+    return Readiness(check)
 
 
 def _turn_of(deployment: Deployment) -> Turn:

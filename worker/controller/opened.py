@@ -31,7 +31,12 @@ class Opened:
         if isinstance(self.message, Undecodable):
             return 0
         # The queue never resets its dequeue count. `dequeued` is what that count was at the last settlement.
-        return max(0, self.leased.dequeue_count - 1 - self.message.dequeued)
+        settled = self.message.dequeued
+        # A count that the queue has yet to reach can't be of any settlement. If it were believed, the message would
+        # never be given up.
+        if settled >= self.leased.dequeue_count:
+            settled = 0
+        return self.leased.dequeue_count - 1 - settled
 
     @property
     def context(self) -> dict[str, str]:

@@ -19,7 +19,7 @@ def newer(
     order: tuple[datetime, datetime],
 ) -> bool:
     """Whether a push is newer than another one with this tag and order: by the policy's order of tags, else by time."""
-    # Two pushes of one tag differ only in their times.
+    # Two pushes of one tag differ only in their times, even where the tag has no place in the policy's order.
     ranked = policy.outranks(message.push.tag, tag) if message.push.tag != tag else None
     if ranked is not None:
         return ranked
@@ -33,12 +33,7 @@ def better(
     other: Candidate,
 ) -> bool:
     """Whether a push is better than a candidate that may follow `running`, too: by the policy, else by time."""
-    # Two pushes of one tag differ only in their times.
-    preferred = (
-        policy.prefers(running, message.push.tag, other.tag)
-        if message.push.tag != other.tag
-        else None
-    )
+    preferred = policy.prefers(running, message.push.tag, other.tag)
     if preferred is not None:
         return preferred
     return message.order > other.message.order

@@ -6,13 +6,13 @@ import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 
 from shared.dead_letter import DeadLetter
 from shared.durations import how_long
 from shared.message import TargetId, UpdateMessage
 from shared.printable import printable_json
-from worker.dashboard.words import Image, Moment, image_of, moment_of, shown
+from worker.dashboard.words import Image, Moment, image_of, in_utc, moment_of, shown
 from worker.failures.advice import what_to_do
 from worker.record.record import is_dead
 from worker.record.trace import End
@@ -80,7 +80,7 @@ def days_of(
 
 
 def _date_of(end: End) -> date:
-    return end.outcome.at.astimezone(UTC).date()
+    return in_utc(end.outcome.at).date()
 
 
 def letter_row(

@@ -54,10 +54,18 @@ def image_of(text: str) -> Image:
 
 def moment_of(at: datetime, now: datetime) -> Moment:
     """A time as seen from `now`: today's without its date."""
-    at = at.astimezone(UTC)
-    is_today = at.date() == now.astimezone(UTC).date()
+    at = in_utc(at)
+    is_today = at.date() == in_utc(now).date()
     clock = f"{at:%H:%M:%S}" if is_today else f"{at:%Y-%m-%d %H:%M}"
     return Moment(at.isoformat(timespec="seconds"), clock, ago(at, now))
+
+
+def in_utc(at: datetime) -> datetime:
+    """The same time in UTC; at the ends of Python's calendar, where that has no date, as it is written."""
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        return at.replace(tzinfo=UTC)
 
 
 def ago(at: datetime, now: datetime) -> str:

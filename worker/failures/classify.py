@@ -166,9 +166,10 @@ def passes(failure: Failure) -> bool:
 
 def nothing_done(error: RemoteError) -> bool:
     """After this answer to a change of a group, is it certain that the group was not changed?"""
-    # Other services are asked before anything is sent. A 408 or a 5xx may come after Azure has accepted the change.
+    # Other services are asked before anything is sent. A 408 or a 5xx may come after Azure has accepted the change, and
+    # what is no refusal at all, but no answer of Azure's either, may hide one that did.
     return error.service != "arm" or (
-        error.status is not None and error.status < 500 and error.status != 408
+        error.status is not None and 400 <= error.status < 500 and error.status != 408
     )
 
 
@@ -186,9 +187,8 @@ def _codes(error: RemoteError) -> tuple[str, ...]:
     """The codes that say what happened: those of the errors that this one wraps, where its own says nothing."""
     if error.code in _KNOWN:
         return (error.code,)
-    inner = tuple(
-        dict.fromkeys(code for code in error.inner if code and code != _WRAPPER)
-    )
+    telling = (_telling_code(path) for path in error.inner)
+    inner = tuple(dict.fromkeys(code for code in telling if code))
     if inner or error.code != _WRAPPER:
         return inner or (error.code,)
     # Some wrap them in their message alone.
@@ -196,6 +196,16 @@ def _codes(error: RemoteError) -> tuple[str, ...]:
         code for code in sorted(_KNOWN) if re.search(rf"\b{code}\b", error.message)
     )
     return named or (error.code,)
+
+
+def _telling_code(path: str) -> str | None:
+    """Of the codes of errors that wrap each other, `Outer/Inner`, the one that says what happened; None if none does.
+
+    That is the first one that is known here, or else the innermost.
+    """
+    codes = [code for code in path.split("/") if code and code != _WRAPPER]
+    known = (code for code in codes if code in _KNOWN or _QUOTA.search(code))
+    return next(known, codes[-1] if codes else None)
 
 
 _KNOWN = frozenset(

@@ -15,6 +15,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.image import ImageReference, InvalidImage
+from worker.groups.wording import (
+    is_platforms_trouble,
+    is_registrys_trouble,
+    tells_of_pull,
+    tells_of_start,
+)
 
 Event = Mapping[str, Any]
 
@@ -25,29 +31,13 @@ CLOCK_TOLERANCE = timedelta(seconds=2)
 LATE = timedelta(seconds=60)
 """How long the previous containers may go on failing after a change, until Azure has carried it out."""
 
+_GRACE = timedelta(seconds=60)
+"""How long after the platform began to kill a container its end may come: it is asked to end by itself first."""
+_RHYTHM = timedelta(minutes=10)
+"""What failed longer ago than that is another matter: Azure tries again within five minutes at the latest."""
+
 _DIGEST = re.compile(r"@(sha256:[0-9a-f]{64})")
 _NAMED_IMAGE = re.compile(r'image "([^"\s]+)"')
-_START = re.compile(
-    r"(?:start|create|run)\w* container|containerd task|(?:create|run)containererror",
-    re.IGNORECASE,
-)
-# The platform's own trouble while a node gets ready. Recorded with a count of 20 on containers that run.
-_PLATFORM = re.compile(
-    r"CriContainerActivator|is getting initialized|not ready for use", re.IGNORECASE
-)
-# The registry answers that it has no such image: waiting does not help.
-_NO_SUCH_IMAGE = re.compile(
-    r"code = NotFound|not found|manifest unknown|name unknown|no match(?:ing manifest)? for|invalid reference",
-    re.IGNORECASE,
-)
-# A limit, an outage, or a missing role. The wordings of registries are documented in
-# learn.microsoft.com/azure/container-registry/container-registry-faq and docs.docker.com/docker-hub/usage.
-_REGISTRY_TROUBLE = re.compile(
-    r"toomanyrequests|too many requests|rate limit|unavailable|time(?:d )?out|deadline exceeded|no such host"
-    r"|connection (?:refused|reset)|unexpected eof|bad gateway|server error|status(?: code)?:? (?:401|403|429|5\d\d)"
-    r"|unauthorized|authentication required|denied",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +69,11 @@ def pull_failure(
     if succeeded_later:
         return None
     message = _text(newest)
-    return PullFailure(message, circumstance=_is_registrys_trouble(message))
+    return PullFailure(message, circumstance=is_registrys_trouble(message))
 
 
-def start_failure(events: Iterable[Event], since: datetime) -> str | None:
-    """The message of the newest failed start of a container after `since`, None if there is none."""
+def start_failure(events: Collection[Event], since: datetime) -> str | None:
+    """The message of the newest failed start of a container after `since`, unless a later start succeeded."""
     failures = [
         event
         for event in events
@@ -93,9 +83,26 @@ def start_failure(events: Iterable[Event], since: datetime) -> str | None:
     ours = [
         (_last(event), _text(event))
         for event in recent
-        if _is_of_the_change(event, since)
+        if _is_of_the_change(event, events, since)
     ]
-    return max(ours)[1] if ours else None
+    if not ours:
+        return None
+    newest_at, message = max(ours)
+    # Azure goes on trying. An init container that was started in the end, and has done its work, is not broken.
+    starts = (event for event in events if event.get("name") == "Started")
+    started_later = any(_last(event) > newest_at for event in starts)
+    return None if started_later else message
+
+
+def killed_by_platform(events: Iterable[Event], ended: datetime) -> bool:
+    """Whether the platform itself killed the container that ended at that time, as for its maintenance."""
+    kills = (
+        _last(event)
+        for event in events
+        if event.get("name") == "Killing"
+        and "platform initiated" in _text(event).lower()
+    )
+    return any(ended - _GRACE <= at <= ended + CLOCK_TOLERANCE for at in kills)
 
 
 def pulled_digest(events: Iterable[Event], since: datetime | None = None) -> str | None:
@@ -116,11 +123,11 @@ def pulled_digest(events: Iterable[Event], since: datetime | None = None) -> str
 
 def is_pull_failure(event: Event) -> bool:
     """Whether the event says that an image could not be pulled."""
-    return event.get("name") == "Failed" and "pull" in _text(event).lower()
+    return event.get("name") == "Failed" and tells_of_pull(_text(event))
 
 
 def _is_start_failure(event: Event) -> bool:
-    return event.get("name") == "Failed" and _START.search(_text(event)) is not None
+    return event.get("name") == "Failed" and tells_of_start(_text(event))
 
 
 def named_digest(message: str) -> str | None:
@@ -148,8 +155,11 @@ def _is_of_another(
     Found by chaos, seed 42.
     """
     named, ours = _named_image(failed), _parsed(image)
-    if named is None or ours is None:
+    if ours is None:
         return False
+    # An event such as "Error: ErrImagePull" names no image, so that only its times tell whose it is.
+    if named is None:
+        return not _is_of_the_change(failed, events, since)
     if named.name != ours.name:
         return True
     # Without a digest, the event names the image as the group spells it, so the two can be compared as they are.
@@ -160,7 +170,7 @@ def _is_of_another(
     # The event names the platform's manifest, which can't be compared with the tag or the index in the group.
     if _another_is_pulled_since(failed, named.digest, events):
         return True
-    return not _is_of_the_change(failed, since)
+    return not _is_of_the_change(failed, events, since)
 
 
 def _another_is_pulled_since(
@@ -172,23 +182,26 @@ def _another_is_pulled_since(
     return any(named_digest(_text(event)) not in {None, digest} for event in later)
 
 
-def _is_registrys_trouble(message: str) -> bool:
-    # A missing image counts first, whatever else the text says: waiting would not make it appear.
-    if _NO_SUCH_IMAGE.search(message):
-        return False
-    return _REGISTRY_TROUBLE.search(message) is not None
-
-
 def _is_platforms(event: Event) -> bool:
-    return _PLATFORM.search(_text(event)) is not None
+    return is_platforms_trouble(_text(event))
 
 
-def _is_of_the_change(failed: Event, since: datetime) -> bool:
+def _is_of_the_change(failed: Event, events: Iterable[Event], since: datetime) -> bool:
     """Whether a failure is that of the new containers: it began after the change, or it still goes on after LATE.
 
     The previous containers may fail once more until Azure has carried the change out.
     """
-    return _began_after(failed, since) or _last(failed) >= since + LATE
+    # Azure counts repeats in one entry, or tells each by itself. Where a container was started in between, or where it
+    # is too long ago, the failures before were of an earlier try.
+    started = (_last(event) for event in events if event.get("name") == "Started")
+    earliest = max([since - _RHYTHM, *(at for at in started if at < since)])
+    repeats = (
+        event
+        for event in events
+        if _what_failed(event) == _what_failed(failed) and _last(event) >= earliest
+    )
+    began = all(_began_after(event, since) for event in repeats)
+    return began or _last(failed) >= since + LATE
 
 
 def _began_after(event: Event, since: datetime) -> bool:
@@ -199,6 +212,12 @@ def _began_after(event: Event, since: datetime) -> bool:
     """
     first = time_of(event.get("firstTimestamp") or event.get("lastTimestamp"))
     return first >= (since if first.microsecond else since.replace(microsecond=0))
+
+
+def _what_failed(event: Event) -> tuple[object, str]:
+    """The same for each repeat of one failure: why an image could not be pulled may be told in other words."""
+    named = _NAMED_IMAGE.search(_text(event))
+    return event.get("name"), named[1] if named else _text(event)
 
 
 def _named_image(event: Event) -> ImageReference | None:

@@ -14,7 +14,13 @@ from typing import Any
 from shared.message import TargetId
 from worker.groups.definition import copied, definition_of
 from worker.groups.events import pulled_digest
-from worker.groups.health import Broken, Health, container_health, with_inits
+from worker.groups.health import (
+    Broken,
+    Health,
+    Pending,
+    container_health,
+    with_inits,
+)
 from worker.groups.instance_view import events_in, instance_view, redacted
 from worker.groups.ownership import not_ours
 from worker.groups.withheld import Secret, every_container, withheld_places
@@ -104,9 +110,14 @@ class ContainerGroup:
 
     def health(self, container: str, since: datetime) -> Health:
         """The health of one container since a change at `since`, by Azure's clock."""
-        return with_inits(
+        health = with_inits(
             self._health_alone(container, since), self._health_of_inits(since)
         )
+        # What ends with its node, or can't be pulled on the way to another one, may be good. What is broken for good
+        # still is once the platform has moved the group.
+        if self.under_repair and isinstance(health, Broken):
+            return Pending(f"is on a node that is down ({health.evidence})")
+        return health
 
     def culprit(self, container: str, since: datetime) -> str:
         """The cause of a broken container: the init container that keeps it from starting, or else itself."""

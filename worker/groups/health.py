@@ -17,6 +17,7 @@ from worker.groups.events import (
     CLOCK_TOLERANCE,
     LONG_AGO,
     is_pull_failure,
+    killed_by_platform,
     pull_failure,
     start_failure,
     time_of,
@@ -117,11 +118,11 @@ def _by_state(
     if state == "Running":
         return _running(current, events, since)
     if state == "Terminated":
-        return _terminated(current, restart_policy, since)
+        return _terminated(current, events, restart_policy, since)
     # A crash loop that Azure shows may be that of the previous image, until the new one has been started.
     # The state of such a container is "Waiting", as that of one that is starting. Only this detail tells them apart.
     is_in_crash_loop = "CrashLoopBackOff" in str(current.get("detailStatus"))
-    if is_in_crash_loop and _crashed_since(view, since):
+    if is_in_crash_loop and _crashed_since(view, events, since):
         return Broken("CrashLoop", _crash_evidence(view))
     return Pending(f"is {state.lower()}{_in_brackets(current.get('detailStatus'))}")
 
@@ -146,11 +147,14 @@ def _running(
 
 
 def _terminated(
-    current: Mapping[str, Any], restart_policy: str, since: datetime
+    current: Mapping[str, Any],
+    events: list[Mapping[str, Any]],
+    restart_policy: str,
+    since: datetime,
 ) -> Health:
     exit_code = current.get("exitCode")
     # A container that Azure restarts is between two runs. If it goes on ending, the crash loop shows in `restartCount`.
-    if restart_policy == "Always" or exit_code in _PLATFORM_EXIT_CODES:
+    if restart_policy == "Always" or _is_platforms_doing(current, events):
         return Pending(f"ended with exit code {exit_code} and will be restarted")
     # What ended before the change was the previous image; the new one has not been started yet.
     if time_of(current.get("finishTime")) < since - CLOCK_TOLERANCE:
@@ -167,13 +171,24 @@ def _terminated(
     )
 
 
-def _crashed_since(view: Mapping[str, Any], since: datetime) -> bool:
+def _crashed_since(
+    view: Mapping[str, Any], events: list[Mapping[str, Any]], since: datetime
+) -> bool:
     previous = view.get("previousState") or {}
-    if previous.get("exitCode") in _PLATFORM_EXIT_CODES:
+    if _is_platforms_doing(previous, events):
         return False
     # Without a time the crash counts: overlooking a crash loop is worse than one more look at a healthy container.
     finished = previous.get("finishTime")
     return finished is None or time_of(finished) >= since - CLOCK_TOLERANCE
+
+
+def _is_platforms_doing(
+    end: Mapping[str, Any], events: list[Mapping[str, Any]]
+) -> bool:
+    """Whether Azure itself ended the container, as told by its exit code or by an event."""
+    if end.get("exitCode") in _PLATFORM_EXIT_CODES:
+        return True
+    return killed_by_platform(events, time_of(end.get("finishTime")))
 
 
 def _crash_evidence(view: Mapping[str, Any]) -> str:

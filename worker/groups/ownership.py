@@ -80,8 +80,9 @@ def _lists_layers(properties: Mapping[str, Any]) -> bool:
     if not policy:
         return False
     try:
-        rego = base64.b64decode(policy, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError, ValueError, TypeError):
+        # Azure ignores white space in it, and tools such as `base64` break the lines.
+        rego = base64.b64decode("".join(policy.split()), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError, AttributeError):
         return True  # an unreadable policy may list anything, and trying could break the group for good
     # A policy that neither names layers nor allows everything is of a kind that is not known here, so it may list any.
     return (

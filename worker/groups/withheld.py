@@ -142,7 +142,10 @@ def _workspace_key(properties: Mapping[str, Any]) -> Iterator[Place]:
 
 def _protected_settings(properties: Mapping[str, Any]) -> Iterator[Place]:
     for extension in properties.get("extensions") or []:
-        settings = extension["properties"]
+        settings = extension.get("properties")
+        # What has no settings at all has no protected ones.
+        if settings is None:
+            continue
         kind = str(settings.get("extensionType")).lower()
         if kind in _WITHOUT_PROTECTED_SETTINGS:
             continue

@@ -85,8 +85,8 @@ def _translate(part: str) -> str:
         return _WILDCARDS[part]
     if not _is_set(part):
         return re.escape(part)
-    # Between brackets these four mean something to RE2 and nothing to a shell.
-    members = re.sub(r"([\\\[\]^])", r"\\\1", _members(part))
+    # Only characters of tags have passed the check, and between brackets those mean the same to RE2 and to a shell.
+    members = _members(part)
     return f"[^{members}]" if part.startswith("[!") else f"[{members}]"
 
 

@@ -55,7 +55,9 @@ class Policy(Protocol):
         """Whether `pushed` is the higher of two tags. None: the policy does not order these two, so time decides."""
 
     def prefers(self, running: str | None, first: str, second: str) -> bool | None:
-        """Whether `first` is the better of two tags that may both replace `running`. None: time decides.
+        """Whether `first` is the better of two tags that may both replace `running`.
+
+        None: time decides, as it does between two pushes of one tag.
 
         The policy's own order comes first, then the running tag's spelling. So the answer depends neither on the order
         of a list nor on which of them came first.

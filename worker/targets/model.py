@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from shared.local_hosts import is_local
 from shared.message import Segment
-from shared.settings import is_local
 from worker.targets.notify_model import AnyRecipient
 from worker.targets.policy_model import AnyPolicy
 from worker.targets.registry_keys import host_of

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import yaml
 
 from shared.image import ImageReference, InvalidImage
+from shared.printable import printable_line
 from worker.groups.group import ContainerGroup
 
 _VERSION = re.compile(r"v?\d+\.\d+\.\d+([.+_-].*)?", re.ASCII)
@@ -65,8 +66,10 @@ def _source(path: str) -> str:
 
 def _text(text: str) -> str:
     """The text as a YAML scalar in one line."""
+    # YAML lets marks of writing direction through; in ASCII they are escapes.
+    is_safe = printable_line(text) == text
     dumped: str = yaml.safe_dump(
-        text, default_style=None, width=10_000, allow_unicode=True
+        text, default_style=None, width=10_000, allow_unicode=is_safe
     )
     return dumped.removesuffix("\n").removesuffix("\n...").strip()
 

@@ -17,18 +17,48 @@ from worker.groups.health import CLOCK_TOLERANCE
 _LARGEST_LOG = 4 * 1024 * 1024
 """Bytes of an answer with the last lines of a container. A line may be of any length, and these are read in a hurry."""
 
+Page = tuple[list[dict[str, Any]], str, timedelta]
+"""The groups of one page of a list, where the list goes on, and how far ARM's clock is ahead of ours."""
+_PARTS_OF_ID = 8
+
 
 def group_of(response: HttpResponse) -> tuple[dict[str, Any], timedelta]:
-    """The answer's JSON as it is, and how far ARM's clock is ahead of ours."""
+    """A group as it is, and how far ARM's clock is ahead of ours."""
+    raw = _object_of(response)
+    # A group without containers would be one that its owner has emptied, so that nothing waits for it any more.
+    if not _is_group(raw):
+        raise _bad_answer(response, "the answer is not a group")
+    return raw, ahead_of_ours(response.headers.get("Date"))
+
+
+def page_of(response: HttpResponse) -> Page:
+    """One page of a list of groups."""
+    page = _object_of(response)
+    groups = page.get("value")
+    # What is no list must not pass for an empty one: a group that no list shows counts as gone.
+    if not isinstance(groups, list) or not all(_is_group(each) for each in groups):
+        raise _bad_answer(response, "the answer is not a list of groups")
+    following = str(page.get("nextLink") or "")
+    return groups, following, ahead_of_ours(response.headers.get("Date"))
+
+
+def _object_of(response: HttpResponse) -> dict[str, Any]:
     try:
         raw = json.loads(response.content)
     except ValueError:
         raw = None
     if not isinstance(raw, dict):
-        raise RemoteError(
-            "arm", response.status_code, "BadGateway", "the answer is not a JSON object"
-        )
-    return raw, ahead_of_ours(response.headers.get("Date"))
+        raise _bad_answer(response, "the answer is not a JSON object")
+    return raw
+
+
+def _is_group(value: object) -> bool:
+    # The id is /subscriptions/…/resourceGroups/…/providers/Microsoft.ContainerInstance/containerGroups/….
+    return isinstance(value, dict) and str(value.get("id")).count("/") >= _PARTS_OF_ID
+
+
+def _bad_answer(response: HttpResponse, what: str) -> RemoteError:
+    return RemoteError("arm", response.status_code, "BadGateway", what)
 
 
 def note_answer(answer: Any) -> None:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
-from datetime import timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -31,11 +30,12 @@ from shared.metrics import ARM_CALLS, WRITES_REMAINING
 from shared.settings import WorkerSettings
 from shared.time_limit import TimeLimit
 from worker.adapters.arm.answers import (
-    ahead_of_ours,
+    Page,
     group_of,
     log_of,
     note_answer,
     origin,
+    page_of,
 )
 from worker.failures.retrying import call_with_retries, call_with_retries_if_untouched
 from worker.groups.group import ContainerGroup
@@ -86,6 +86,8 @@ class Arm:
             "connection_timeout": timeouts[0],
             "read_timeout": timeouts[1],
             "credential_scopes": [scope],
+            # A PUT holds every secret of its group, and the SDK would send it again to wherever an answer points.
+            "permit_redirects": False,
         }
         # Per call: azure-core refuses to send a token over plain http unless it is told to.
         self._call: dict[str, Any] = (
@@ -177,9 +179,11 @@ class Arm:
                     f"the next page of the list of groups is not at its own host, or was read before: {url[:200]}",
                 )
             seen.add(url)
-            page, ahead = call_with_retries(partial(self._page, subscription, url))
-            yield from (ContainerGroup(raw, ahead) for raw in page.get("value") or [])
-            url = str(page.get("nextLink") or "")
+            groups, following, ahead = call_with_retries(
+                partial(self._page, subscription, url)
+            )
+            yield from (ContainerGroup(raw, ahead) for raw in groups)
+            url = following
 
     def last_lines(
         self, target: TargetId, container: str, lines: int, deadline: float
@@ -213,7 +217,7 @@ class Arm:
             f"/providers/Microsoft.ContainerInstance/containerGroups/{name}{path}?api-version={self._api_version}"
         )
 
-    def _page(self, subscription: str, url: str) -> tuple[dict[str, Any], timedelta]:
+    def _page(self, subscription: str, url: str) -> Page:
         # The SDK's own list deserialises every group into its models; its pipeline gives the page as it is.
         ARM_CALLS.labels("list").inc()
         with self._asked("list", "GET", subscription):
@@ -221,7 +225,7 @@ class Arm:
                 HttpRequest("GET", url), **self._call
             )
             response.raise_for_status()
-            return dict(response.json()), ahead_of_ours(response.headers.get("Date"))
+            return page_of(response)
 
     @contextmanager
     def _asked(

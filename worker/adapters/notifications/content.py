@@ -149,7 +149,7 @@ def _fields(
         "image": clean(notice.image),
         "target": clean(notice.target),
         "detail": clean(notice.detail)[:LONGEST_DETAIL],
-        "id": notice.id,
+        "id": clean(notice.id),
         "at": notice.at.isoformat() if notice.at else None,
         "group": notice.group.model_dump() if notice.group else None,
         "containers": [clean(name) for name in notice.containers],

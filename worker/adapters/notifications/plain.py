@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from shared.settings import is_local
+from shared.local_hosts import is_local
 
 _TIMEOUT = httpx.Timeout(5.0, connect=2.0)
 

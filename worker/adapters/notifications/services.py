@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING
 
-from shared.settings import is_local
+from shared.local_hosts import is_local
 from worker.adapters.notifications.content import Content
 from worker.adapters.notifications.rendering import (
     Body,

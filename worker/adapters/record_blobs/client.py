@@ -28,12 +28,15 @@ from worker.adapters.record_blobs.texts import (
     blob_name,
     read_record,
     target_of,
+    unreadable,
 )
 from worker.adapters.record_blobs.turns import Turns
 from worker.ports import Conflict
 from worker.record.record import Record
 from worker.record.trace import End, Trace
 
+LARGEST = 32 * 1024 * 1024
+"""Bytes of a record: several times what a full one has."""
 _TRACE = "trace.json"
 _TRIES, _PAUSE = 20, 0.2
 
@@ -50,6 +53,9 @@ class Records(BlobContainer):
         try:
             with translated("records"):
                 blob = self.client.download_blob(blob_name(target))
+                # Whoever can write there must not end a worker, and with it the updates of all other groups.
+                if blob.size > LARGEST:
+                    raise unreadable(target, f"it has {blob.size} bytes")
                 text = blob.readall()
         except RemoteError as error:
             if error.code not in NOT_THERE:
@@ -103,7 +109,7 @@ class Records(BlobContainer):
         try:
             with translated("records"):
                 blob = self.client.download_blob(_TRACE)
-                text = blob.readall()
+                text = b"" if blob.size > LARGEST else blob.readall()
         except RemoteError as error:
             if error.code not in NOT_THERE:
                 raise

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from shared.errors import RemoteError
 from shared.message import TargetId
+from worker.adapters.record_blobs.flaws import flaw_of
 from worker.ports import UNREADABLE
 from worker.record.record import Record
 
@@ -31,14 +32,17 @@ def read_record(text: bytes | str, target: TargetId) -> Record:
         # The first mistake is enough to find the blob, and never its input, which may hold what somebody else wrote.
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the record"
-        raise _unreadable(target, f"{where}: {first['msg']}") from error
+        raise unreadable(target, f"{where}: {first['msg']}") from error
     # A copy under another name would have this group's images changed by another group's record.
     if record.target != target:
-        raise _unreadable(target, f"it is the record of {record.target.key}")
+        raise unreadable(target, f"it is the record of {record.target.key}")
+    if flaw := flaw_of(record):
+        raise unreadable(target, flaw)
     return record
 
 
-def _unreadable(target: TargetId, why: str) -> RemoteError:
+def unreadable(target: TargetId, why: str) -> RemoteError:
+    """The error of a group's record that can't be read; it says why, and how to mend it."""
     name = blob_name(target)
     remedy = "another version of aci-hooks may have written it; restore it, or delete the blob to start afresh"
     return RemoteError(

@@ -13,7 +13,14 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 _WIRE_SERVER = ip_address("168.63.129.16")
 """Azure's own service for machines, at an address that looks public: learn.microsoft.com/azure/virtual-network,
 "What is IP address 168.63.129.16?"."""
-_NAT64 = IPv6Network("64:ff9b::/96")
+# Prefixes before an IPv4 address: RFC 6052 §2.1 (NAT64), RFC 2765 §2.1 (SIIT), RFC 4291 §2.5.5.1 (deprecated).
+_BEFORE_IPV4 = (
+    IPv6Network("64:ff9b::/96"),
+    IPv6Network("::ffff:0:0:0/96"),
+    IPv6Network("::/96"),
+)
+_LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
+"""Of a network's own, RFC 8215. Not every Python has it in its list of what is not global."""
 
 
 class Reach(IntEnum):
@@ -57,7 +64,15 @@ def reach_of(text: str) -> Reach:
     )
     if unusual:
         return Reach.NEVER
-    return Reach.PUBLIC if address.is_global else Reach.PRIVATE
+    return Reach.PUBLIC if _is_global(address) else Reach.PRIVATE
+
+
+def _is_global(address: IPv4Address | IPv6Address) -> bool:
+    if isinstance(address, IPv6Address) and (
+        address.is_site_local or address in _LOCAL_NAT64
+    ):
+        return False
+    return address.is_global
 
 
 def _embedded(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
@@ -65,6 +80,7 @@ def _embedded(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     if isinstance(address, IPv4Address):
         return address
     # A private address must not get through in another spelling, such as ::ffff:10.0.0.1.
-    if address in _NAT64:
+    # `::` and `::1` are none of these: nothing and this machine.
+    if int(address) > 1 and any(address in prefix for prefix in _BEFORE_IPV4):
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or address

@@ -18,6 +18,8 @@ from worker.adapters.registry.manifests import Contents, contents_of
 from worker.adapters.registry.memory import Memory
 
 CONTENTS_KEPT = 4096
+MOST_READ = 4
+"""Manifests that are read of one index, because only they tell what it holds: each counts as a pull."""
 log = structlog.get_logger()
 
 
@@ -41,16 +43,14 @@ class BehindDigests:
         """What is behind a digest, remembered: it never changes."""
         contents, platforms = contents_of(body), self._asking.access(image).platforms
         try:
-            if contents.child:
+            for inner in contents.to_read[:MOST_READ]:
                 answer = self._asking.ask(
-                    "GET", image, f"manifests/{contents.child}", "manifests", deadline
+                    "GET", image, f"manifests/{inner}", "manifests", deadline
                 )
                 # Not remembered, so that the next lookup asks again.
                 if answer.status != 200:
                     return contents
-                contents = replace(
-                    contents, artifact=contents_of(answer.body).artifact, child=None
-                )
+                contents = contents.with_inner(inner, contents_of(answer.body))
         except RemoteError as error:
             log.info("manifest not read", image=str(image), why=error.message)
             return contents

@@ -13,7 +13,7 @@ from azure.core.credentials import TokenCredential
 from shared.azure_errors import translated
 from shared.errors import RemoteError
 from shared.image import ImageReference
-from shared.settings import is_local
+from shared.local_hosts import is_local
 from worker.adapters.registry.answers import (
     SERVICE,
     Answer,

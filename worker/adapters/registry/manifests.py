@@ -6,7 +6,7 @@ beside every image. github.com/opencontainers/image-spec, manifest.md and image-
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.image import InvalidImage, check_digest
@@ -48,7 +48,8 @@ class Contents:
 
     `platforms` are the manifests that an index lists, by digest. `artifact` says what it is if it is not an image; with
     `child`, only that manifest tells whether it is one. `config` is the digest of the config; of an index, `main` is
-    that of the manifest that Azure would run, and `built_for` are the platforms that it names.
+    that of the manifest that Azure would run, and `built_for` are the platforms that it names. `nested` are the
+    indexes among the platforms, whose own manifests are yet to be read.
     """
 
     platforms: frozenset[str] = frozenset()
@@ -57,6 +58,27 @@ class Contents:
     config: str | None = None
     main: str | None = None
     built_for: frozenset[str] | None = None
+    nested: frozenset[str] = frozenset()
+
+    @property
+    def to_read(self) -> list[str]:
+        """The manifests without which it is not known what an index holds, the most telling one first."""
+        unread = self.nested | ({self.child} if self.child else frozenset())
+        return sorted(unread, key=lambda digest: (digest != self.main, digest))
+
+    def with_inner(self, digest: str, inner: Contents) -> Contents:
+        """The contents of an index with those of one of its manifests."""
+        is_index = digest in self.nested
+        decides = digest == self.child
+        return replace(
+            self,
+            platforms=self.platforms | inner.platforms,
+            artifact=inner.artifact if decides else self.artifact,
+            child=None if decides else self.child,
+            main=inner.main if is_index and digest == self.main else self.main,
+            built_for=_either(self.built_for, inner.built_for),
+            nested=self.nested - {digest},
+        )
 
 
 def contents_of(body: bytes) -> Contents:
@@ -112,6 +134,12 @@ def _of_index(entries: list[Json], index: Json) -> Contents:
         for platform, digest in zip(named, digests, strict=True)
         if platform
     }
+    # An index may list indexes: github.com/opencontainers/image-spec/blob/main/image-index.md.
+    nested = frozenset(
+        digest
+        for entry, digest in zip(manifests, digests, strict=True)
+        if digest and entry.get("mediaType") in INDEXES
+    )
     # Sorted, because the order of a set differs from one process to the next.
     first = next(iter(sorted(platforms)), None)
     if built_for:
@@ -119,9 +147,16 @@ def _of_index(entries: list[Json], index: Json) -> Contents:
             platforms,
             main=built_for.get(AZURES) or first,
             built_for=frozenset(built_for),
+            nested=nested,
         )
     # Charts come as indexes, too; but only images say for which platform they are.
-    return Contents(platforms, child=first, main=first)
+    return Contents(platforms, child=first, main=first, nested=nested)
+
+
+def _either(
+    one: frozenset[str] | None, other: frozenset[str] | None
+) -> frozenset[str] | None:
+    return one | other if one and other else one or other
 
 
 def _may_be_an_image(entry: Json) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Collection
 import httpx
 
 from shared.image import DOCKER_HUB, ImageReference
-from shared.settings import is_local
+from shared.local_hosts import is_local
 from worker.adapters.registry.answers import bad_answer
 from worker.targets.registry_keys import host_of
 
@@ -20,12 +20,24 @@ _HUB_HOST = "registry-1.docker.io"
 _NOT_ASKED = "one of its URLs is not https, or can't be requested"
 # Registries whose token servers have another domain, by their own documentation.
 _KNOWN_REALMS = {"dhi.io": {"auth.docker.io"}}
-# Domains below which every name belongs to somebody else. publicsuffix.org lists thousands; these are those that images
-# are pulled from or that containers are published at. Where this is too strict, `realms` in the targets file says more.
+# Domains below which every name belongs to somebody else, at whatever depth: clouds put the region in between, as in
+# shop.westeurope.azurecontainer.io. publicsuffix.org lists thousands; these are those that images are pulled from, that
+# containers are published at, and that give everybody a name. Where this is too strict, `realms` in the targets file
+# says more.
 _SHARED = re.compile(
-    r"azurecr\.(io|us|cn)|azurecontainer\.io|azurewebsites\.net|azurecontainerapps\.io|cloudapp\.(net|azure\.com)"
-    r"|(.+\.)?amazonaws\.com(\.cn)?|cloudfront\.net|pkg\.dev|gcr\.io|run\.app|web\.app|appspot\.com|github\.io|gitlab\.io"
-    r"|herokuapp\.com|onrender\.com|fly\.dev|workers\.dev|pages\.dev|vercel\.app|netlify\.app|ngrok(-free)?\.(io|app)"
+    r"(.+\.)?("
+    r"azurecr\.(io|us|cn)|azurecontainer\.(io|us|cn)|azurewebsites\.(net|us)|azurecontainerapps\.(io|us|cn)"
+    r"|cloudapp\.(net|azure\.(com|us|cn))|usgovcloudapp\.net|chinacloudapp\.cn|chinacloudsites\.cn"
+    r"|windows\.net|azurefd\.net|azureedge\.net|trafficmanager\.net|azure-api\.net|azurestaticapps\.net"
+    r"|amazonaws\.(com(\.cn)?|eu)|on\.aws|cloudfront\.net|awsapprunner\.com|elasticbeanstalk\.com"
+    r"|pkg\.dev|gcr\.io|run\.app|web\.app|appspot\.com|firebaseapp\.com|cloudfunctions\.net"
+    r"|oss-[a-z0-9-]+\.aliyuncs\.com|obs\.[a-z0-9-]+\.myhuaweicloud\.com|scw\.cloud|ovh\.net|ondigitalocean\.app"
+    r"|jfrog\.io|cloudsmith\.com|sonatype\.app|github\.io|githubusercontent\.com|gitlab\.io"
+    r"|herokuapp\.com|onrender\.com|fly\.dev|workers\.dev|pages\.dev|vercel\.app|netlify\.app|railway\.app|deno\.dev"
+    r"|ngrok(-free)?\.(io|app|dev)|trycloudflare\.com|loca\.lt|ts\.net"
+    r"|nip\.io|sslip\.io|duckdns\.org|ddns\.net|dyndns\.org|no-ip\.(org|biz)|hopto\.org|eu\.org"
+    r"|(br|cn|de|eu|gb|hu|jp|ru|sa|se|uk|us|za)\.com"
+    r")"
 )
 # The second level of national domains that is nobody's own: co.uk, com.au, gov.cn, mi.it …
 _NATIONAL = re.compile(
@@ -115,16 +127,17 @@ def registrable_domain(host: str) -> str | None:
     is_address = labels[-1].isdecimal() or ":" in host
     if is_address or len(labels) < 2:
         return None
+    # Asked of the whole name first: below a domain of one owner, a part may be everybody's, such as a cloud's stores.
+    if _SHARED.fullmatch(".".join(labels)):
+        return ".".join(labels)
     for count in range(2, len(labels) + 1):
         domain = ".".join(labels[-count:])
-        if not _is_shared(domain):
+        if not _is_national(domain):
             return domain
     return host.lower()
 
 
-def _is_shared(domain: str) -> bool:
-    """Does every name below this one belong to somebody else, as far as is known?"""
-    if _SHARED.fullmatch(domain):
-        return True
+def _is_national(domain: str) -> bool:
+    """Is it the second level of a nation's domain, below which everybody registers names?"""
     is_sold_freely = domain.rpartition(".")[2] in _NOT_NATIONAL
     return bool(_NATIONAL.fullmatch(domain)) and not is_sold_freely

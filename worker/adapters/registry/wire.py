@@ -78,10 +78,15 @@ class Wire:
         """Raises RemoteError if the registry must not lead us to that host."""
         if url.host == registry.host:
             return
-        if not may_lead(self._resolve(registry.host), self._resolve(url.host)):
+        if not may_lead(self._addresses(registry), self._addresses(url)):
             raise bad_answer(
                 "it redirects to an address of a private network, which a public registry may not do"
             )
+
+    def _addresses(self, url: httpx.URL) -> frozenset[str]:
+        # By the name that is connected to. `url.host` is the one for people: of xn--fa-hia.de it makes faß.de, which
+        # the standard library resolves as fass.de, another host.
+        return self._resolve(url.raw_host.decode("ascii"))
 
     def follow(
         self, method: str, url: httpx.URL, granted: Authorisation, deadline: float

@@ -1,6 +1,6 @@
 """Whether the queue can be reached: checked at most once a second, however often clients ask.
 
-/readyz needs no secret. Without a memory, anybody could have the ingress ask the storage account as often as they like.
+/readyz needs no secret. Without a memory, anybody could have a program ask the storage account as often as they like.
 """
 
 from __future__ import annotations
