@@ -1,7 +1,7 @@
 """Flaws: what a record of the right form holds although no worker writes it. Pure.
 
 Others may be able to write to the storage account of the records. What a look would stumble over must be told as a
-record that somebody has to mend, and must not end the pushes of its group as an error of ours.
+record that somebody has to repair, and must not end the pushes of its group as an error of ours.
 """
 
 from __future__ import annotations

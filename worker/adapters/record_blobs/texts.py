@@ -42,7 +42,7 @@ def read_record(text: bytes | str, target: TargetId) -> Record:
 
 
 def unreadable(target: TargetId, why: str) -> RemoteError:
-    """The error of a group's record that can't be read; it says why, and how to mend it."""
+    """The error of a group's record that can't be read; it says why, and how to repair it."""
     name = blob_name(target)
     remedy = "another version of aci-hooks may have written it; restore it, or delete the blob to start afresh"
     return RemoteError(
