@@ -83,7 +83,7 @@ def test_a_replay_of_a_signed_delivery_without_a_time_is_the_same_push(queue: Re
     for _ in range(2):
         assert post(queue, sender, body, proof)[0] == 202
     assert post(queue, sender, body + b" ", proof)[0] == 202  # other bytes, which only a holder of the key can sign
-    first, replayed, other = (item.id for item in queue.sent)
+    first, replayed, other = (message.id for message in queue.sent)
     assert first == replayed
     assert first != other
     assert all(item.push.pushed_at is None for item in queue.sent)
@@ -100,7 +100,7 @@ def test_a_replay_of_a_signed_delivery_without_a_time_is_the_same_push(queue: Re
 def test_other_deliveries_are_new_each_time(queue: RecordingQueue, body: bytes, proof: Proof) -> None:
     for _ in range(2):
         assert post(queue, "generic", body, proof)[0] == 202
-    first, second = (item.id for item in queue.sent)
+    first, second = (message.id for message in queue.sent)
     assert first != second
 
 
@@ -120,7 +120,7 @@ def test_a_replay_of_a_signed_delivery_from_the_future_is_the_same_push(queue: R
     )
     for _ in range(2):
         assert post(queue, "generic", body, proof)[0] == 202
-    first, replayed = (one.id for one in queue.sent)
+    first, replayed = (message.id for message in queue.sent)
     assert first == replayed, "or it would be the newest push each time"
 
 
