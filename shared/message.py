@@ -219,7 +219,7 @@ def decode(text: str, inserted_at: datetime | None = None) -> UpdateMessage | Lo
     `inserted_at` is when the queue got it: no time in it may be more than a day later. Old times are fine, as
     redrive, holds and long waits keep them.
     """
-    # Checked before anything is parsed. A larger message is not one of ours, and would not fit into a dead letter.
+    # This is checked before anything is parsed. A larger message can't be ours, and would not fit into a dead letter.
     if len(text) > MAX_MESSAGE:
         raise Undecodable(
             f"{len(text)} bytes, more than the {MAX_MESSAGE} that a message may have"

@@ -62,7 +62,7 @@ def _is_allowed(request: Callable[[], object]) -> bool:
         if not _says_something_of_the_role(error.status):
             raise
         is_role_missing = storage_actions.lacks_role(error)
-        # Some 403 are about a firewall or the account, where no role would help.
+        # Some 403 are about a firewall or the account, and a role would not help.
         if error.status == 403 and not is_role_missing:
             raise
         return not is_role_missing

@@ -225,9 +225,9 @@ class Tab:
         self.run(_AXE.read_text(encoding="utf-8") + ";0")
         found = self.run("axe.run(document, {resultTypes: ['violations']}).then(result => result.violations)")
         return [
-            f"{one['id']} ({one['impact']}): {one['help']}: {node['html'][:200]} {node.get('failureSummary', '')}"
-            for one in found
-            for node in one["nodes"]
+            f"{item['id']} ({item['impact']}): {item['help']}: {node['html'][:200]} {node.get('failureSummary', '')}"
+            for item in found
+            for node in item["nodes"]
         ]
 
     def picture(self, path: Path, *, whole: bool = False) -> None:

@@ -93,7 +93,7 @@ def _predicted(kind: int, left: int, up: int, corner: int) -> int:
     if kind < 4:
         return (0, left, up, (left + up) // 2)[kind]
     guess = left + up - corner
-    return min((left, up, corner), key=lambda one: abs(guess - one))
+    return min((left, up, corner), key=lambda item: abs(guess - item))
 
 
 def _distance(one: bytes, other: bytes) -> int:

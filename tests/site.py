@@ -138,7 +138,7 @@ class Site:
     def images(self, name: str = "shop") -> dict[str, str]:
         """What the group runs, by the simulator."""
         containers = self._truth(name)["definition"]["properties"]["containers"]
-        return {one["name"]: one["properties"]["image"] for one in containers}
+        return {container["name"]: container["properties"]["image"] for container in containers}
 
     def effective_puts(self, name: str = "shop") -> int:
         """PUTs that took effect on the group."""

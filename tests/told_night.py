@@ -122,7 +122,7 @@ def the_status(told: Told) -> None:
 
 def says_it_of_each(statuses: Any) -> None:
     """Do these, as `status --json` and the page give them, tell what became of each group?"""
-    found = {one["target"]["container_group"]: one for one in statuses}
+    found = {status["target"]["container_group"]: status for status in statuses}
     assert len(found) == 12
     for name, (result, _) in ENDS.items():
         one = found[name]

@@ -59,5 +59,5 @@ def _push_and_wait(stage: Stage, http: httpx.Client, image: str) -> float:
     http.post(f"{stage.urls[0]}/webhooks/generic/{TOKEN}", json={"image": image}).raise_for_status()
     answered = time.time()
     wait_until(lambda: worker.output().count('"ended"') > told, _PATIENCE, f"no end of {image}")
-    puts = [one for one in stage.arm.log() if one["method"] == "PUT"]
+    puts = [item for item in stage.arm.log() if item["method"] == "PUT"]
     return datetime.fromisoformat(puts[-1]["time"]).timestamp() - answered

@@ -61,9 +61,9 @@ def _conservation(plan: Plan, evidence: Evidence, verdict: Verdict) -> None:
     told: dict[tuple[str, str | None], list[Ended]] = {}
     for line in evidence.ended:
         told.setdefault((line.id, line.group), []).append(line)
-    ids = {one.id for one in evidence.accepted} | evidence.attacks.keys()
+    ids = {item.id for item in evidence.accepted} | evidence.attacks.keys()
     verdict.notes["deliveries taken though they were not answered 202"] = len(
-        {one for one, _ in told if not one.startswith(FORGED)} - ids
+        {item for item, _ in told if not item.startswith(FORGED)} - ids
     )
     for accepted in evidence.accepted:
         groups: list[str | None] = [*plan.groups_of(accepted.push.repository)]
@@ -84,7 +84,7 @@ def _conservation(plan: Plan, evidence: Evidence, verdict: Verdict) -> None:
                 verdict.violations.append(f"LOST: {where} was answered 202 and never ended")
                 continue
             verdict.outcomes[_final(outcomes)] += 1
-            verdict.violations += [f"{where}: unknown outcome {one}" for one in set(outcomes) - FINAL]
+            verdict.violations += [f"{where}: unknown outcome {item}" for item in set(outcomes) - FINAL]
             for before, after in pairwise(outcomes):
                 _note_change(verdict, where, before, after)
 
@@ -146,10 +146,10 @@ def _few_messages(plan: Plan, evidence: Evidence) -> Iterator[str]:
 
 def _left_alone(evidence: Evidence) -> Iterator[str]:
     """No PUT to a group that is stopped or held by a tag, once every worker can have seen it."""
-    for one in evidence.left_alone:
-        for at in evidence.puts.get(one.group, []):
-            if one.since + GRACE < at < one.until:
-                yield f"NOT LEFT ALONE: {one.group} was {one.why} since {one.since:%T}, and PUT at {at:%T}"
+    for item in evidence.left_alone:
+        for at in evidence.puts.get(item.group, []):
+            if item.since + GRACE < at < item.until:
+                yield f"NOT LEFT ALONE: {item.group} was {item.why} since {item.since:%T}, and PUT at {at:%T}"
 
 
 def _newest_good(plan: Plan, evidence: Evidence) -> Iterator[str]:
@@ -169,8 +169,8 @@ def _newest_good(plan: Plan, evidence: Evidence) -> Iterator[str]:
 def _images(definition: dict[str, object]) -> Iterator[tuple[str, str]]:
     properties = definition["properties"]
     assert isinstance(properties, dict)
-    for one in properties["containers"]:
-        yield one["name"], one["properties"]["image"]
+    for item in properties["containers"]:
+        yield item["name"], item["properties"]["image"]
 
 
 def _not_newest(plan: Plan, repository: Repository, image: str, digest: str) -> str | None:
@@ -199,7 +199,7 @@ def _no_older_over_newer(plan: Plan, evidence: Evidence) -> Iterator[str]:
             for entry in evidence.groups[name]["history"]:
                 at, image = datetime.fromisoformat(entry["time"]), entry["images"][container]
                 push = plan.by_image.get(image)
-                newer = [one for one in seen if _proven_before(proven, one, name, at) and one.rank > _rank(push)]
+                newer = [item for item in seen if _proven_before(proven, item, name, at) and item.rank > _rank(push)]
                 if newer and image != before:
                     yield (
                         f"OLDER OVER NEWER: {name}/{container} went back to {image} at {at:%T.%f}, "
@@ -215,7 +215,7 @@ def _rank(push: Push | None) -> int:
 
 def _proven(evidence: Evidence) -> dict[tuple[int, str | None], datetime]:
     """When each push was first told to be updated: (push, group) → time."""
-    pushes = {one.id: one.push for one in evidence.accepted}
+    pushes = {item.id: item.push for item in evidence.accepted}
     first: dict[tuple[int, str | None], datetime] = {}
     for line in evidence.ended:
         if line.outcome == "updated" and line.id in pushes:
@@ -234,14 +234,14 @@ def _is_gone(line: Ended, evidence: Evidence) -> bool:
         return False
     # A worker that was frozen or killed meanwhile tells it later.
     return any(
-        one.group == line.group and one.why == DELETED and one.since <= line.at <= one.until + TOLD_LATE
-        for one in evidence.left_alone
+        item.group == line.group and item.why == DELETED and item.since <= line.at <= item.until + TOLD_LATE
+        for item in evidence.left_alone
     )
 
 
 def _good_and_bad(plan: Plan, evidence: Evidence) -> Iterator[str]:
     """No good push fails, and no bad one counts as updated."""
-    pushes = {one.id: one.push for one in evidence.accepted}
+    pushes = {item.id: item.push for item in evidence.accepted}
     for line in evidence.ended:
         push = pushes.get(line.id)
         # Its pushes outlast the workers' patience; the sweep brings the newest of them back.
@@ -279,7 +279,7 @@ def _all_quiet(evidence: Evidence) -> Iterator[str]:
     """Nothing is left to be done, no address moved, and the workers ended in order."""
     if evidence.left:
         yield f"LEFT OVER: {evidence.left} messages on the queue"
-    yield from (f"UNREADABLE RECORD: {one}" for one in evidence.unreadable)
+    yield from (f"UNREADABLE RECORD: {item}" for item in evidence.unreadable)
     for name, record in evidence.records.items():
         yield from (f"LEFT OPEN: {name} {why}" for why in unrest(record))
     for name, before in evidence.addresses.items():

@@ -237,14 +237,14 @@ def _groups(dice: Random, registry: str) -> dict[str, dict[str, Repository]]:
 
 
 def _pushes(dice: Random, groups: dict[str, dict[str, Repository]], count: int, seconds: float) -> Iterator[Push]:
-    pushed_to = {one for name, containers in groups.items() for one in containers.values() if name != CALM}
+    pushed_to = {container for name, containers in groups.items() for container in containers.values() if name != CALM}
     repositories = sorted(pushed_to, key=_number)
-    always_good = {one for one in pushed_to if one.kind == "rolling" or one in groups[SHUT].values()}
+    always_good = {item for item in pushed_to if item.kind == "rolling" or item in groups[SHUT].values()}
     nobody = Repository(99, "nobody")
     weights = [5 if number == 1 else 1 for number in range(len(repositories))]
     chosen = dice.choices([*repositories, nobody], [*weights, 0.5], k=count)
     moments = sorted(_moments(dice, count, seconds))
-    versions = {one: _shuffled(dice, chosen.count(one)) for one in repositories}
+    versions = {item: _shuffled(dice, chosen.count(item)) for item in repositories}
     for number, (repository, moment) in enumerate(zip(chosen, moments, strict=True)):
         rank = versions[repository].pop() if repository.kind == "semver" else number
         rolling = repository.kind == "rolling"

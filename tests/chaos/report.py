@@ -35,7 +35,7 @@ def _figures(run: Run) -> Table:
     letters, failed = letters_a_bad_push(evidence)
     table = Table(title=f"chaos, seed {plan.seed}", show_header=False)
     rows: dict[str, object] = {
-        "pushes": f"{len({one.push.number for one in evidence.accepted})} of {len(plan.pushes)}",
+        "pushes": f"{len({item.push.number for item in evidence.accepted})} of {len(plan.pushes)}",
         "deliveries answered 202": deliveries,
         "what the senders were told": _in_a_row(run.answers),
         "groups, containers": f"{len(plan.groups)}, {sum(map(len, plan.groups.values()))}",
@@ -68,11 +68,12 @@ def _messages(run: Run) -> str:
     samples = run.evidence.samples
     if not samples:
         return "not looked at"
-    live = max((count for one in samples for count in one.live.values()), default=0)
-    looks, pushes = usual_looks(run.plan, run.evidence), [one.pushes for one in samples]
+    live = max((count for sample in samples for count in sample.live.values()), default=0)
+    looks, pushes = usual_looks(run.plan, run.evidence), [sample.pushes for sample in samples]
     usual = "never calm enough to tell" if looks is None else f"median {looks:g} where few pushes were under way"
+    void = max(sample.void for sample in samples)
     return (
-        f"looks: {usual}, of one group that count at most {live}, peeked void ones {max(one.void for one in samples)}; "
+        f"looks: {usual}, of one group that count at most {live}, peeked void ones {void}; "
         f"pushes under way: median {median(pushes):g}, at most {max(pushes)}"
     )
 
@@ -90,13 +91,13 @@ def _in_a_row(counts: Mapping[str, int]) -> str:
 
 def _show_violations(run: Run, console: Console) -> None:
     found = run.verdict.violations
-    lost, older, broken = (sum(one.startswith(kinds) for one in found) for kinds in (_LOST, _OLDER, _BROKEN))
+    lost, older, broken = (sum(item.startswith(kinds) for item in found) for kinds in (_LOST, _OLDER, _BROKEN))
     console.print(
         f"violations: {len(found)} ({lost} lost, {older} older over newer, {broken} broken)",
         style="bold red" if found else "bold green",
     )
-    for one in found[:40]:
-        console.print(f"  {one}", markup=False, highlight=False)
+    for item in found[:40]:
+        console.print(f"  {item}", markup=False, highlight=False)
     if not found:
         return
     plan = run.plan

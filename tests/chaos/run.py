@@ -67,7 +67,7 @@ def run(plan: Plan, folder: Path, checkout: Path = PROJECT) -> Run:
         told = ([*senders.accepted, *attackers.replayed], addresses, exit_codes, mischief.left_alone, census.samples)
         evidence = gather(stage, updates, records, *told, attacks=attackers.taken, forged=mischief.forged)
     verdict = judge(plan, evidence)
-    verdict.violations += [*mischief.problems, *(f"REFUSED: {one}" for one in senders.refused), *attackers.problems]
+    verdict.violations += [*mischief.problems, *(f"REFUSED: {item}" for item in senders.refused), *attackers.problems]
     return Run(plan, folder, evidence, verdict, mischief.counts + attackers.counts, senders.answers, quiet)
 
 
@@ -106,7 +106,7 @@ def _set_up(stage: Stage, plan: Plan) -> None:
 
 
 def _delivered(plan: Plan, senders: Senders) -> set[tuple[str, str]]:
-    return {(one.id, group) for one in list(senders.accepted) for group in plan.groups_of(one.push.repository)}
+    return {(item.id, group) for item in list(senders.accepted) for group in plan.groups_of(item.push.repository)}
 
 
 def _move_tag(stage: Stage, registry: Registry, push: Push) -> None:

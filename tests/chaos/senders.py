@@ -59,8 +59,8 @@ class Senders:
                 if number == 0:
                     self._moves(push)
                 pending.append(threads.submit(self._deliver, push, number, began))
-        for one in pending:
-            one.result()
+        for item in pending:
+            item.result()
         self._http.close()
 
     def give_up(self) -> None:

@@ -20,7 +20,7 @@ def story(folder: Path, texts: list[str]) -> Iterator[str]:
         for event in events(log)
         if all(text in json.dumps(event) for text in texts)
     ]
-    for at, worker, event in sorted(told, key=lambda one: one[0]):
+    for at, worker, event in sorted(told, key=lambda item: item[0]):
         rest = {name: value for name, value in event.items() if name not in _CONTEXT}
         what = f"{event.get('id', '')!s:.6} {event.get('image', '')} {event.get('target', '')}"
         yield f"{at[11:23]} {worker} {what} {event.get('event')} {json.dumps(rest)}"

@@ -113,8 +113,8 @@ def values_of(series: str, trouble: Mapping[str, str]) -> str:
 
 def gone(series: list[str]) -> dict[str, str]:
     """Nobody can scrape these any more."""
-    first = {one: values_of(one, {}).partition(" ")[0].partition("x")[0] for one in series}
-    return {one: f"{value}x{TROUBLE_BEGINS - 1} stale" for one, value in first.items()}
+    first = {item: values_of(item, {}).partition(" ")[0].partition("x")[0] for item in series}
+    return {item: f"{value}x{TROUBLE_BEGINS - 1} stale" for item, value in first.items()}
 
 
 # What happens → the alert that must fire so many minutes after the quiet hour, and that does not fire earlier.
@@ -226,8 +226,8 @@ def check(folder: Path, trouble: Mapping[str, str], expected: Mapping[int, set[s
     ]
     file = folder / "rules-test.yaml"
     series = input_series(trouble)
-    for one in series:  # no longer than is looked at, which takes a tenth of the time
-        one["values"] = one["values"].replace(f"x{LONGEST}", f"x{max(expected) + 1}")
+    for item in series:  # no longer than is looked at, which takes a tenth of the time
+        item["values"] = item["values"].replace(f"x{LONGEST}", f"x{max(expected) + 1}")
     case = {"interval": "1m", "input_series": series, "promql_expr_test": tests}
     file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [case]}))
     promtool("test", "rules", str(file))
@@ -250,8 +250,8 @@ def test_every_metric_is_documented_and_no_other_one() -> None:
 
 def families(series: list[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Each metric with its labels, a histogram as one; the order of two labels is that of the documentation."""
-    for one in series:
-        name, _, rest = one.partition("{")
+    for item in series:
+        name, _, rest = item.partition("{")
         labels = set(re.findall(r'(\w+)="', rest)) - {"le"}
         order = ("sender", "outcome", "subscription", "quota")
         ordered = sorted(labels, key=lambda label: order.index(label) if label in order else 0)

@@ -93,7 +93,7 @@ def logged() -> Iterator[list[str]]:
 
 def notifier_of(*recipients: str | Recipient, **more: Any) -> Notifier:
     """A notifier of these recipients; a text is one without any wishes, whose source is the URL itself."""
-    fixed = [Recipient(one) if isinstance(one, str) else one for one in recipients]
+    fixed = [Recipient(recipient) if isinstance(recipient, str) else recipient for recipient in recipients]
     return Notifier(lambda: fixed, **more)
 
 
@@ -111,7 +111,7 @@ class TestDelivery:
         notifier = notifier_of(chat.url, f"{chat.url}-2")
         notifier.tell(NOTICE)
         notifier.close(PATIENCE)
-        posted = {one["path"]: one for one in (chat.next(), chat.next())}
+        posted = {item["path"]: item for item in (chat.next(), chat.next())}
         assert posted.keys() == {SECRET_PATH, f"{SECRET_PATH}-2"}
         first = posted[SECRET_PATH]
         assert first["type"] == "application/json"
@@ -134,7 +134,7 @@ class TestDelivery:
             notifier.tell(Notice(outcome, "a/b:v1", target, ""))  # type: ignore[arg-type]
         notifier.close(PATIENCE)
         posted = [chat.posted.get_nowait() for _ in range(chat.posted.qsize())]
-        got = {(one["path"].rpartition("/")[2], one["outcome"], one["target"]) for one in posted}
+        got = {(item["path"].rpartition("/")[2], item["outcome"], item["target"]) for item in posted}
         assert got == {("failures", "failed", "web/a"), ("failures", "failed", ""), ("batch", "updated", "batch/b")}
         assert len(posted) == 3
 

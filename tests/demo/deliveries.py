@@ -78,9 +78,9 @@ class _Rewriting:
 
     def apply(self, value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: self.apply(one) for key, one in value.items()}
+            return {key: self.apply(item) for key, item in value.items()}
         if isinstance(value, list):
-            return [self.apply(one) for one in value]
+            return [self.apply(item) for item in value]
         if isinstance(value, str):
             return self._text(value)
         return int(self.time.timestamp()) if value == int(_SAMPLED_TIME.timestamp()) else value

@@ -71,14 +71,14 @@ class Stage:
     def glance(self) -> Glance:
         """The container group now."""
         truth = self.arm.group(SUBSCRIPTION, RESOURCE_GROUP, GROUP)
-        images = {one["name"]: one["properties"]["image"] for one in truth["definition"]["properties"]["containers"]}
+        images = {item["name"]: item["properties"]["image"] for item in truth["definition"]["properties"]["containers"]}
         state = truth["state"] if truth["provisioning_state"] == "Succeeded" else truth["provisioning_state"]
         return Glance(images[CONTAINER], str(truth["ip"]), state, truth["effective_puts"])
 
     def outcome(self, push_id: str) -> Outcome | None:
         """How a push ended by the group's record, None while it has not."""
         record, _ = self._records.load(_TARGET)
-        return next((one for one in record.outcomes if one.id == push_id), None)
+        return next((outcome for outcome in record.outcomes if outcome.id == push_id), None)
 
     def dead_letters(self) -> list[dict[str, Any]]:
         """What `aci-hooks dead-letters list --json` prints."""

@@ -42,8 +42,8 @@ def main() -> int:
         _show_messages("messages for a worker on a real queue", backlog, console)
         violations += [*in_memory.violations, *backlog.violations]
     console.print(f"violations: {len(violations)}", style="bold red" if violations else "bold green")
-    for one in violations[:_MOST_SHOWN]:
-        console.print(f"  {one}", markup=False)
+    for violation in violations[:_MOST_SHOWN]:
+        console.print(f"  {violation}", markup=False)
     return 1 if violations else 0
 
 

@@ -30,7 +30,7 @@ def split(data: bytes, *, head_only: bool = False) -> tuple[Answer | None, bytes
     if not end:
         return None, data
     line, *lines = head.decode("latin-1").split("\r\n")
-    fields = {name.strip().lower(): value.strip() for name, _, value in (one.partition(":") for one in lines)}
+    fields = {name.strip().lower(): value.strip() for name, _, value in (item.partition(":") for item in lines)}
     status = int(line.split(" ")[1])
     if status == 100:
         return split(rest, head_only=head_only)

@@ -146,16 +146,16 @@ def _letters(site: Site) -> tuple[set[str], set[str]]:
     """The raw texts among the dead letters, and the ids of the others' messages."""
     raw, ids = set[str](), set[str]()
     while leased := site.poison.receive(32):
-        for one in leased:
+        for item in leased:
             try:
-                message = decode_letter(one.text).message
+                message = decode_letter(item.text).message
             except Undecodable:
-                message = one.text
+                message = item.text
             if isinstance(message, UpdateMessage):
                 ids.add(message.id)
             else:
                 raw.add(message.strip())
-            site.poison.complete(one)
+            site.poison.complete(item)
     return raw, ids
 
 

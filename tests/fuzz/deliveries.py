@@ -82,7 +82,7 @@ def draw(seed: int, number: int, tokens: tuple[str, ...] = ()) -> Fuzzed:
     if throw < 0.97:
         # All by one method, so that it is known which answers have a body.
         several = [_one(dice, number, tokens, "POST") for _ in range(dice.randrange(2, 6))]
-        return Fuzzed(number, "pipelined", b"".join(one.wire for one in several), len(several), "several")
+        return Fuzzed(number, "pipelined", b"".join(item.wire for item in several), len(several), "several")
     whole = _one(dice, number, tokens, "POST")
     head, _, body = whole.wire.partition(b"\r\n\r\n")
     return Fuzzed(number, "spoilt", damaged(dice, head) + b"\r\n\r\n" + body, 1, whole.method)
@@ -185,8 +185,8 @@ def _chunks(dice: Random, body: bytes) -> Iterator[bytes]:
 @cache
 def _bases() -> tuple[_Base, ...]:
     """What is mutated: every delivery of the corpus, every sample, and the hostile requests' bodies."""
-    bases = [_base(one.sender, one.headers, one.body) for one in corpus()]
-    bases += [_base(one.sender, one.headers, one.body) for one in all_samples()]
+    bases = [_base(corpu.sender, corpu.headers, corpu.body) for corpu in corpus()]
+    bases += [_base(all_sample.sender, all_sample.headers, all_sample.body) for all_sample in all_samples()]
     for hostile in REQUESTS:
         sender = hostile.path.split("/")[2] if hostile.path.count("/") > 1 else ""
         if sender in SENDERS and len(hostile.body) < 60_000:

@@ -89,12 +89,12 @@ def _handle(texts: list[str], done: Backlog) -> Iterator[str]:
             handler.handle(messages)
     if left := updates.count():
         yield f"STUCK: {left} messages stay on the queue: {updates.texts[0][:500]}"
-    yield from (f"LOG: {one}" for one in logs if "exc_info" in one)
+    yield from (f"LOG: {log}" for log in logs if "exc_info" in log)
     yield from _lost(texts, poison, logs, done)
 
 
 def _lost(texts: list[str], poison: MemoryQueue, logs: list[EventDict], done: Backlog) -> Iterator[str]:
-    ended = {one["id"]: one["outcome"] for one in logs if one["event"] == "ended"}
+    ended = {log["id"]: log["outcome"] for log in logs if log["event"] == "ended"}
     raw, given_up = set[str](), set[str]()
     for text in poison.texts:
         try:

@@ -30,9 +30,9 @@ def test_a_short_chaos_run_breaks_no_law(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     done = run(draw(SEED, pushes=80, seconds=20, registry=f"127.0.0.1:{port}"), tmp_path)
     # How many messages wait beside the pushes depends on how busy the machine is, so only `make chaos` judges that.
-    broken = [one for one in done.verdict.violations if not one.startswith("MANY MESSAGES")]
+    broken = [violation for violation in done.verdict.violations if not violation.startswith("MANY MESSAGES")]
     assert broken == [], f"logs in {tmp_path}"
-    assert {one.push.number for one in done.evidence.accepted} == set(range(80))
+    assert {item.push.number for item in done.evidence.accepted} == set(range(80))
     kinds = {"kill worker", "freeze worker", "restart azurite", "ARM outage", "ARM read outage", "hold", "stop group"}
     hostile = {*ATTACKS, "tamper with record", "forge record", "forge messages", "recreate group"}
     assert kinds | hostile | {"tag group", "workers away"} <= set(done.mischief)
@@ -98,7 +98,8 @@ def test_a_breach_of_a_law_is_seen(law: str) -> None:
     group: Any = {"state": "Running", "provisioning_state": "Succeeded", "definition": containers}
     well = replace(_NOTHING, groups={"g00": group})
     assert judge(plan, well).violations == []
-    broken = [one for one in judge(plan, replace(well, **_BREACHES[law])).violations if one.startswith(law)]
+    violations = judge(plan, replace(well, **_BREACHES[law])).violations
+    broken = [violation for violation in violations if violation.startswith(law)]
     assert len(broken) == 1
 
 
@@ -123,7 +124,7 @@ def test_a_push_that_nobody_runs_ends_for_all_or_is_ignored_by_every_group(
     push = Push(0, Repository(99, "any"), "v1", rank=0, behaviour="good", pushed_at=0, deliveries=(0,))
     told = [Ended(_NOON, "id", where, outcome, "", "worker") for where, outcome in ends.items()]
     seen = replace(_NOTHING, groups=dict.fromkeys(groups, group), accepted=[Accepted("id", push)], ended=told)
-    assert any(one.startswith("LOST") for one in judge(plan, seen).violations) is lost
+    assert any(violation.startswith("LOST") for violation in judge(plan, seen).violations) is lost
 
 
 @pytest.mark.parametrize("backlog", [False, True], ids=["while the workers run", "before they start"])

@@ -43,7 +43,7 @@ def trouble(url: str) -> str:
     """The groups in trouble, by status.json."""
     answer = get(f"{url}/status.json")
     found = answer.json() if answer.status_code == 200 else []
-    return " ".join(one["target"]["container_group"] for one in found if one["problem"])
+    return " ".join(item["target"]["container_group"] for item in found if item["problem"])
 
 
 def is_clean(tab: Tab) -> bool:
@@ -182,13 +182,13 @@ def test_silent_clients_and_too_many_streams_do_not_stop_it(served: Served) -> N
     silent = [socket.create_connection((parts.hostname, parts.port)) for _ in range(300)]
     slow = [stream(served.url) for _ in range(STREAMS + 1)]
     try:
-        heads = [one.recv(12) for one in slow]
+        heads = [item.recv(12) for item in slow]
         assert set(heads) == {b"HTTP/1.1 200", b"HTTP/1.1 503"}
         assert heads.count(b"HTTP/1.1 200") <= STREAMS
         assert get(f"{served.url}/").status_code == 200
     finally:
-        for one in (*silent, *slow):
-            one.close()
+        for item in (*silent, *slow):
+            item.close()
     # Their places are free again.
     wait_until(lambda: is_streamed(served.url), PATIENCE, "a place for a viewer")
 
@@ -216,8 +216,8 @@ def test_letters_are_only_peeked_at(served: Served) -> None:
     wait_until(lambda: "Conflict" in get(f"{served.url}/").text, PATIENCE, "the letter is shown")
     received = served.site.poison.receive(32)
     assert {message.dequeue_count for message in received} == {1}
-    for one in received:
-        served.site.poison.reschedule(one, one.text, 0)
+    for item in received:
+        served.site.poison.reschedule(item, item.text, 0)
 
 
 def test_an_outage_is_told_with_the_last_state(served: Served, browser: Browser) -> None:

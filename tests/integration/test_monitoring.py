@@ -39,8 +39,8 @@ TARGETS = "\n".join(
         "targets:",
         "  - {container_group: shop, resource_group: web, containers: {web: {policy: any}}}",
         *(
-            f"  - {{container_group: {one}, resource_group: web, containers: {{{one}: {{policy: any}}}}}}"
-            for one in OWN
+            f"  - {{container_group: {item}, resource_group: web, containers: {{{item}: {{policy: any}}}}}}"
+            for item in OWN
         ),
     ]
 )
@@ -251,7 +251,7 @@ def every_metric_and_label_in_an_expression_is_real(night: Night) -> None:
         assert found, f"{expression} asks for no metric"
         for selector in found:
             night.wait_for(selector.text)
-            labels = {label for one in night.watch.query(selector.text) for label in one["metric"]}
+            labels = {label for item in night.watch.query(selector.text) for label in item["metric"]}
             assert selector.labels <= labels, f"{selector.name} has no label {selector.labels - labels}"
 
 
@@ -290,7 +290,7 @@ _FIELD = re.compile(r"Line\.(\w+)")
 
 def meant(query: str, line: dict[str, Any]) -> bool:
     """Does the query's `where` mean this line? Only what the shipped queries use is understood."""
-    (where,) = [one for one in query.splitlines() if one.startswith("| where Line.")]
+    (where,) = [splitline for splitline in query.splitlines() if splitline.startswith("| where Line.")]
     rest = re.sub(r"\band\b|\| where", "", _IS_ONE_OF.sub("", _IS.sub("", where)))
     assert not rest.strip(), f"not understood: {rest}"
     one_of = all(

@@ -126,8 +126,8 @@ def test_plan_says_that_an_image_is_in_no_registry_beside_what_the_policy_says(s
             site.group(name, {"web": f"{host}/acme/shop:v1"})
         plans = site.json_of("plan", f"{host}/acme/shop:v2", ACI_HOOKS_TARGETS=file)
     absent = "not in its registry yet: a push of it now would be a dead letter"
-    assert [one["action"] for one in plans] == ["update"] * 2
-    assert [one["reasons"] for one in plans] == [["web: v2 was pushed, and any follows every tag", absent]] * 2
+    assert [plan["action"] for plan in plans] == ["update"] * 2
+    assert [plan["reasons"] for plan in plans] == [["web: v2 was pushed, and any follows every tag", absent]] * 2
     # Once, not for every target.
     assert asked == ["HEAD", "GET"]
 

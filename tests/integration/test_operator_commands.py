@@ -101,11 +101,11 @@ class TestPushAndWait:
         listed = json_of_lines(run(site, "push", "acme/nothing:v2", "--json"))
         site.drain()
         ends = {end["id"]: end for end in json_of(site, "history")}
-        assert {ends[one]["result"] for one in (single, listed)} == {"ignored"}
+        assert {ends[item]["result"] for item in (single, listed)} == {"ignored"}
         assert ends[listed]["target"] is None
         assert ends[listed]["detail"] == "no target runs docker.io/acme/nothing"
-        for one in (single, listed):
-            run(site, "follow", one, expect=1)
+        for item in (single, listed):
+            run(site, "follow", item, expect=1)
 
     def test_exit_3_where_it_takes_too_long(self, site: Site) -> None:
         run(site, "push", "acme/shop:v2", "--wait", "--timeout", "1", expect=3)
@@ -150,7 +150,7 @@ class TestStatus:
         site.push("acme/shop:v2")  # a dead letter for the group that is gone
         site.drain()
         found = json_of(site, "status", expect=1)
-        assert [one["target"]["container_group"] for one in found] == ["gone", "shop", "fine"]
+        assert [item["target"]["container_group"] for item in found] == ["gone", "shop", "fine"]
         gone, shop, fine = found
         assert "ResourceNotFound" in gone["problem"]
         assert (shop["held"], shop["waiting"]) == ("sale", ["docker.io/acme/shop:v2"])
@@ -201,7 +201,7 @@ class TestDeadLetters:
         site.push("acme/shop:v2")
         site.drain()
         site.poison.send("not ours")
-        codes = [one["code"] for one in json_of(site, "dead-letters", "list", "--group", "shop")]
+        codes = [item["code"] for item in json_of(site, "dead-letters", "list", "--group", "shop")]
         assert codes == ["CrashLoop"]
         (one,) = json_of(site, "dead-letters", "list", "--code", "undecodable")
         assert one["id"] != json_of(site, "dead-letters", "list", "--code", "CrashLoop")[0]["id"]

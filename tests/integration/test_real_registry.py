@@ -104,7 +104,7 @@ def test_a_container_of_latest_is_started_with_the_best_tag_of_its_registry(azur
         rule = "{web: {policy: {order: semver, start: true}}}"
         file.write_text(f"targets: [{{container_group: shop, resource_group: web, containers: {rule}}}]")
         site.environment["ACI_HOOKS_TARGETS"] = str(file)
-        assert [one["tag"] for one in site.json_of("sweep")[0]["missed"]] == ["1.10.0"]
+        assert [item["tag"] for item in site.json_of("sweep")[0]["missed"]] == ["1.10.0"]
         site.drain()
         assert site.images()["web"] == registry.image("acme/shop", "1.10.0")
         assert site.json_of("sweep")[0]["missed"] == []

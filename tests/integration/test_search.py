@@ -52,6 +52,6 @@ def test_a_planted_fault_is_found(fault: str) -> None:
 def test_what_is_found_is_made_as_short_as_it_can_be() -> None:
     fault = PLANTED["the resource tag is ignored"]
     with fault.planted():
-        found = next(one for one in search(fault.mix, SEED, ENOUGH) if one)
+        found = next(item for item in search(fault.mix, SEED, ENOUGH) if item)
         shortest = shrink(found.mix, found.schedule, found.law)
     assert len(shortest) <= 3, shortest

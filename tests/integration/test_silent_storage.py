@@ -41,8 +41,8 @@ class SilentServer:
                 self.clients.append(self._listener.accept()[0])
 
     def close(self) -> None:
-        for one in (self._listener, *self.clients):
-            one.close()
+        for item in (self._listener, *self.clients):
+            item.close()
 
 
 @pytest.fixture

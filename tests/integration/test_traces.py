@@ -44,7 +44,7 @@ def post(url: str, image: str, **headers: str) -> str:
 
 def lineage(spans: list[Received], span: Received) -> list[str]:
     """The names from a span up to the one that began its trace here."""
-    by_id = {one.span_id: one for one in spans}
+    by_id = {item.span_id: item for item in spans}
     names = [span.name]
     while span.parent_id in by_id:
         span = by_id[span.parent_id]
@@ -180,4 +180,4 @@ def test_azure_monitor_gets_the_same_spans(site: Site, collector: Collector) -> 
     tags = [envelope["tags"] for kind in spans.values() for envelope in kind]
     assert {tag["ai.cloud.role"] for tag in tags} == {"aci-hooks-worker"}
     assert len({tag["ai.operation.id"] for tag in tags}) == 1
-    assert {"look", "rollout"} <= {one["data"]["baseData"]["name"] for kind in spans.values() for one in kind}
+    assert {"look", "rollout"} <= {item["data"]["baseData"]["name"] for kind in spans.values() for item in kind}

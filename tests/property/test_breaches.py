@@ -180,7 +180,8 @@ class Stage(World):
         """The containers that do not run, with the state that each is in."""
         group: Any = self.azure.by_owner(SHOP, "GET")
         states = {
-            one["name"]: one["properties"]["instanceView"]["currentState"] for one in group["properties"]["containers"]
+            item["name"]: item["properties"]["instanceView"]["currentState"]
+            for item in group["properties"]["containers"]
         }
         return {
             name: f"{state['state']} {state.get('detailStatus', '')}"
@@ -272,7 +273,7 @@ class OutOfReach(NoTimes):
 
 
 def _images(definition: Mapping[str, Any]) -> dict[str, str]:
-    return {one["name"]: one["properties"]["image"] for one in definition["properties"]["containers"]}
+    return {item["name"]: item["properties"]["image"] for item in definition["properties"]["containers"]}
 
 
 Begin = Callable[..., Stage]
@@ -479,7 +480,7 @@ def test_a_push_whose_put_breaks_a_sidecar_has_failed_and_is_rolled_back(begin: 
     push = stage.push("web")
     stage.let_pass(DAY)
     assert "updated" not in stage.ends_of(push), f"while not running: {stage.unwell}"
-    assert [one for one, _ in stage.dead] == [push]
+    assert [item for item, _ in stage.dead] == [push]
     assert stage.images["web"] == CONTAINERS["web"].image
     assert not stage.unwell
 
@@ -504,7 +505,7 @@ def test_a_worker_with_an_older_targets_file_does_not_drop_a_rollout_in_progress
     stage.file.names = newest
     stage.let_pass(DAY)
     assert stage.ends_of(push) == ({"updated"} if quality == "good" else {"rolled-back"}), f"unwell: {stage.unwell}"
-    assert [one for one, _ in stage.dead] == ([] if quality == "good" else [push])
+    assert [item for item, _ in stage.dead] == ([] if quality == "good" else [push])
     assert not stage.unwell
     assert stage.messages == 0
 

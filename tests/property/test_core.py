@@ -73,7 +73,7 @@ flags = st.booleans()
 IMAGES = {
     name: [
         f"{repository}{written}"
-        for written in (*(f":{tag}" for tag in TAGS), *(f"@{one}" for one in DIGESTS), f":1.4@{DIGESTS[0]}", "")
+        for written in (*(f":{tag}" for tag in TAGS), *(f"@{item}" for item in DIGESTS), f":1.4@{DIGESTS[0]}", "")
     ]
     for name, repository in REPOSITORIES.items()
 }
@@ -144,13 +144,13 @@ def containers(draw: st.DrawFn, name: str, waiting_: tuple[UpdateMessage, ...]) 
     """What is known of a container; what waits for it is some of these pushes."""
     candidates = [
         Candidate(
-            message=one,
+            message=item,
             image=draw(st.one_of(st.none(), images[name])),
             digest=draw(digests),
             restart=draw(flags),
             lookups=draw(st.sampled_from([0, 2])),
         )
-        for one in waiting_
+        for item in waiting_
         if draw(flags)
     ]
     return ContainerRecord(
@@ -191,13 +191,13 @@ def records(draw: st.DrawFn) -> Record:
     known = {name: draw(containers(name, waits)) for name in NAMES if draw(flags)}
     askers = [candidate.id for each in known.values() for candidate in each.candidates] + ["pin0", "pin1", "nobody"]
     undone = [
-        Undone(message=one, code="CrashLoop", detail="crashed", containers=tuple(n for n in NAMES if draw(flags)))
-        for one in draw(OTHERS)
+        Undone(message=item, code="CrashLoop", detail="crashed", containers=tuple(n for n in NAMES if draw(flags)))
+        for item in draw(OTHERS)
         if draw(flags)
     ]
     return record(
         known,
-        inbox=tuple(one for one in draw(INBOX) if draw(flags)),
+        inbox=tuple(item for item in draw(INBOX) if draw(flags)),
         hold=draw(st.sampled_from([None, None, Hold(reason="sale", since=at(0))])),
         change=draw(st.one_of(st.none(), changes(askers))),
         flights=draw(FLIGHTS),
@@ -526,8 +526,8 @@ def test_whatever_happens_no_push_is_lost_and_all_comes_to_rest(
     rule = ContainerRule(parse_policy(policy))
     world = World(Target(SHOP, dict.fromkeys(followed, rule)), replace(RULES, rollback=rollback))
     world.deploy({})
-    for one in story:
-        happen(world, one)
+    for item in story:
+        happen(world, item)
         check(world.record)
         check_told(world)
     comes_to_rest(world)
@@ -535,7 +535,7 @@ def test_whatever_happens_no_push_is_lost_and_all_comes_to_rest(
     assert not world.record.waiting()
     assert not world.record.undone
     is_refused = world.record.change is not None and world.record.change.refused
-    by_owner = {"deploy", "start"} & {one[0] for one in story}
+    by_owner = {"deploy", "start"} & {item[0] for item in story}
     if rollback and not is_refused and not by_owner:
         # What an owner starts may pull an image that crashes, and is the owner's own affair.
         assert not [name for name in world.images if name in followed and world.crashes(name)]

@@ -69,7 +69,7 @@ spelt = st.builds(
     st.one_of(st.none(), st.none(), numbers),
     # A number right behind a pre-release belongs to it.
     revisions,
-).filter(lambda one: not (one.pre and not one.variant and one.revision[0]))
+).filter(lambda item: not (item.pre and not item.variant and item.revision[0]))
 
 
 @st.composite
@@ -94,7 +94,7 @@ def neighbours(draw: st.DrawFn) -> tuple[Spelt, Spelt]:
 @st.composite
 def repositories(draw: st.DrawFn, pre_releases: bool = True) -> tuple[str, list[str]]:
     """The running tag and the tags of its repository, most of which are of its line."""
-    running = draw(spelt.filter(lambda one: pre_releases or one.pre is None))
+    running = draw(spelt.filter(lambda item: pre_releases or item.pre is None))
     listed: list[str] = []
     for _ in range(draw(st.integers(1, 6))):
         changed = list(running.numbers)
@@ -110,7 +110,7 @@ def repositories(draw: st.DrawFn, pre_releases: bool = True) -> tuple[str, list[
 odd = st.sampled_from(
     ["latest", "main", "b-7", "b-12", "16", "20260115", "20260115.1", "2026-01-15", "1.4_b2", "1.4_rc1", "5512.0.0"]
 )
-tags = st.one_of(spelt.map(lambda one: one.tag), odd)
+tags = st.one_of(spelt.map(lambda item: item.tag), odd)
 levels = st.sampled_from(["major", "minor", "patch"])
 ends = st.builds("{}.{}".format, numbers, numbers)
 ranges = st.one_of(
@@ -206,11 +206,11 @@ def _reaches(policy: SemVer, old: Spelt, new: Spelt) -> bool:
     if bound in {"", "minor", "patch"}:
         fixed = {"": 0, "minor": 1, "patch": 2}[bound]
         return new.numbers[:fixed] == old.numbers[:fixed]
-    return all(_holds(one, new) for one in bound.split())
+    return all(_holds(item, new) for item in bound.split())
 
 
 def _holds(comparator: str, new: Spelt) -> bool:
-    major, minor = (int(one) for one in re.findall(r"\d+", comparator))
+    major, minor = (int(item) for item in re.findall(r"\d+", comparator))
     named, beyond = (major, minor), (major, minor + 1)
     low, high = {
         ">=": (named, None),
@@ -283,10 +283,10 @@ choices = st.one_of(
 def test_preferences_lead_in_no_circle(choice: tuple[Policy, str, list[str]]) -> None:
     policy, running, listed = choice
     admitted = [tag for tag in listed if isinstance(policy.decide(running, tag), Update)]
-    for one, two, three in permutations(admitted[:5], 3):
-        assert not (policy.prefers(running, one, two) and policy.prefers(running, two, one))
-        if policy.prefers(running, one, two) and policy.prefers(running, two, three):
-            assert policy.prefers(running, one, three)
+    for item, two, three in permutations(admitted[:5], 3):
+        assert not (policy.prefers(running, item, two) and policy.prefers(running, two, item))
+        if policy.prefers(running, item, two) and policy.prefers(running, two, three):
+            assert policy.prefers(running, item, three)
 
 
 @given(choices, st.randoms(use_true_random=False))

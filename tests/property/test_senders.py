@@ -51,7 +51,7 @@ documents = st.recursive(
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Every place of a JSON document, as the keys and indices that lead there."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(place for key, one in inner for place in places(one, (*path, key)))]
+    return [path, *(place for key, item in inner for place in places(item, (*path, key)))]
 
 
 @st.composite
@@ -180,7 +180,7 @@ images = st.builds(
     digest=st.none() | st.sampled_from(["sha256:" + "1" * 64, "sha256:" + "2" * 64]),
 )
 timed = st.tuples(images, st.integers(0, 3)).map(
-    lambda one: one[0].model_copy(update={"pushed_at": NOW.replace(day=one[1] + 1)})
+    lambda item: item[0].model_copy(update={"pushed_at": NOW.replace(day=item[1] + 1)})
 )
 ignorable = st.builds(Ignored, st.sampled_from(["untagged", "a delete", "a chart", "a pull"]))
 

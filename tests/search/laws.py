@@ -165,11 +165,11 @@ def newest_good_push_runs(trial: Trial) -> Iterator[str]:
         if name in trial.rolled_back or container.policy is None:
             continue
         good = [push for push in trial.pushes if push.quality == "good" and names(push.message.push, container)]
-        certain = [one for one in good if not _is_uncertain(trial, one)]
+        certain = [item for item in good if not _is_uncertain(trial, item)]
         if not certain:
             continue
-        best = max(_place(container, one) for one in certain)
-        fitting = {one.digest: one.id for one in good if _place(container, one) >= best}
+        best = max(_place(container, item) for item in certain)
+        fitting = {item.digest: item.id for item in good if _place(container, item) >= best}
         if running[name] not in fitting and not _is_owners(trial, name, running[name], certain):
             yield f"{name} runs {trial.world.images[name]}, and not {sorted(fitting.values())}"
 
@@ -187,7 +187,7 @@ def _is_owners(trial: Trial, name: str, digest: str, certain: list[Pushed]) -> b
     if deployed is None or deployed.digest != digest:
         return False
     container = trial.container(name)
-    best = max(certain, key=lambda one: _place(container, one))
+    best = max(certain, key=lambda item: _place(container, item))
     return container.ordered or min(best.message.order) <= deployed.at
 
 
@@ -224,10 +224,10 @@ def all_containers_are_well(trial: Trial) -> Iterator[str]:
     group: Any = trial.world.azure.by_owner(SHOP, "GET")
     if group["properties"]["provisioningState"] != "Succeeded":
         yield f"the last operation is {group['properties']['provisioningState']}"
-    for one in group["properties"]["containers"]:
-        current = one["properties"]["instanceView"]["currentState"]
+    for item in group["properties"]["containers"]:
+        current = item["properties"]["instanceView"]["currentState"]
         if current["state"] != "Running":
-            yield f"{one['name']} ({one['properties']['image']}) is {current}"
+            yield f"{item['name']} ({item['properties']['image']}) is {current}"
 
 
 def everything_is_at_rest(trial: Trial) -> Iterator[str]:

@@ -136,7 +136,7 @@ class Operator:
 def _group_with(group: dict[str, object], name: str, image: str) -> bytes:
     """The body of a PUT that changes one image."""
     changed = json.loads(json.dumps(group))
-    for one in changed["properties"]["containers"]:
-        if one["name"] == name:
-            one["properties"]["image"] = image
+    for item in changed["properties"]["containers"]:
+        if item["name"] == name:
+            item["properties"]["image"] = image
     return json.dumps(changed).encode()

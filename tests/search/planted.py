@@ -110,7 +110,7 @@ def _neighbours_not_judged() -> list[Patch]:
     healths = sight.healths
 
     def of_changed(*seen: Any) -> dict[str, Health]:
-        change = next(one for one in seen if isinstance(one, Change))
+        change = next(item for item in seen if isinstance(item, Change))
         return {name: health for name, health in healths(*seen).items() if name in change.asked}
 
     return [(watch, "healths", of_changed)]

@@ -62,17 +62,17 @@ class Scenery:
     def target(self) -> Target:
         """The group as a targets file names it."""
         rules = {
-            name: ContainerRule(parse_policy(one.policy))
-            for name, one in self.containers.items()
-            if one.policy is not None
+            name: ContainerRule(parse_policy(item.policy))
+            for name, item in self.containers.items()
+            if item.policy is not None
         }
         return Target(SHOP, rules)
 
     def definition(self) -> dict[str, object]:
         """The group as its owner deployed it."""
         containers = [
-            {"name": name, "properties": {"image": one.image, "ports": [{"port": 8000 + number}]}}
-            for number, (name, one) in enumerate(self.containers.items())
+            {"name": name, "properties": {"image": item.image, "ports": [{"port": 8000 + number}]}}
+            for number, (name, item) in enumerate(self.containers.items())
         ]
         address = {"type": "Public", "ports": [{"port": 80}]}
         return {"properties": {"containers": containers, "ipAddress": address, "osType": "Linux"}}
@@ -147,4 +147,4 @@ def names(push: Push, container: Container) -> bool:
 
 def images_of(definition: Any) -> dict[str, str]:
     """Container → image, of a definition."""
-    return {one["name"]: one["properties"]["image"] for one in definition["properties"]["containers"]}
+    return {item["name"]: item["properties"]["image"] for item in definition["properties"]["containers"]}

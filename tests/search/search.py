@@ -61,7 +61,7 @@ def shrink(mix: str, schedule: Schedule, law: str) -> Schedule:
     shorter: Schedule | None = schedule
     while shorter is not None:
         schedule = shorter
-        shorter = next((one for one in _simpler(schedule) if _breaks(mix, one, law)), None)
+        shorter = next((item for item in _simpler(schedule) if _breaks(mix, item, law)), None)
     return schedule
 
 

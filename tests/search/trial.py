@@ -69,7 +69,7 @@ class Trial:
     @property
     def made(self) -> list[Pushed]:
         """All pushes, in the order in which their images were made."""
-        return sorted([*self.pushes, *self.late], key=lambda one: one.number)
+        return sorted([*self.pushes, *self.late], key=lambda item: item.number)
 
     def container(self, name: str) -> Container:
         """One of the group's containers."""
@@ -152,12 +152,12 @@ class Trial:
         which %= len(texts)
         message = decode_letter(texts[which]).message
         bad = [push for push in self.pushes if isinstance(message, UpdateMessage) and push.id == message.id]
-        mend = mended and all(not self.container_of(one).moves for one in bad)
-        for one in bad if mend else ():
-            self._mend(one, "good")
+        mend = mended and all(not self.container_of(item).moves for item in bad)
+        for item in bad if mend else ():
+            self._mend(item, "good")
         if not self.world.operator.redrive(which) and mend:
-            for one in bad:  # nobody tries it again
-                self._mend(one, one.quality)
+            for item in bad:  # nobody tries it again
+                self._mend(item, item.quality)
 
     # Workers
 
@@ -214,7 +214,7 @@ class Trial:
         """The quality, unless no law could be stated of such a push."""
         if quality == "good":
             return quality
-        pushes = (one for one in self.made if one.message.push.repository == container.repository)
+        pushes = (item for item in self.made if item.message.push.repository == container.repository)
         bad = [push for push in pushes if push.quality != "good"]
         if len(bad) >= MOST_BAD or self.owner.has_stopped_with(image):
             return "good"

@@ -73,7 +73,7 @@ BEFORE = record({"web": container(candidate(TWO))}, change=change(since=10))
 
 def told(before: Record, after: Record) -> list[tuple[str, str, str, str | None]]:
     found = stretches(before, after, at(90))
-    return [(one.name, one.message.id, one.result, one.code) for one in found]
+    return [(item.name, item.message.id, item.result, item.code) for item in found]
 
 
 def test_a_rollout_from_its_put_to_its_end() -> None:

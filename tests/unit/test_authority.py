@@ -103,7 +103,7 @@ def test_tokens_are_for_the_url_and_bearer_alone() -> None:
 
     def proof(given: Delivery) -> str | None:
         standing = standing_of(given, authorities)
-        assert (standing is not None) == any(one.may_be_used(given) for one in authorities)
+        assert (standing is not None) == any(authority.may_be_used(given) for authority in authorities)
         return standing.proof_of(push()) if standing else None
 
     assert proof(delivery(token=b"common")) == "token"
@@ -180,9 +180,9 @@ def oidc(error: RemoteError | None = None) -> Oidc:
 
 def test_googles_signature_is_limited_by_any_entry_of_its_sender() -> None:
     scheme = oidc()
-    assert [one.accepts for one in authorities_of((scheme,), (), (), ())] == [(scheme,)]
+    assert [item.accepts for item in authorities_of((scheme,), (), (), ())] == [(scheme,)]
     limited = authorities_of((scheme,), (TOKEN,), (), [LimitedSecrets((), own_proof_only=True)])
-    assert [one.accepts for one in limited] == [(scheme,), ()]
+    assert [item.accepts for item in limited] == [(scheme,), ()]
 
 
 def test_keys_that_are_away_matter_only_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,7 +177,7 @@ def test_a_group_is_gone_only_if_every_list_that_would_show_it_does_not() -> Non
     catalogue.known()
     other = TargetId(subscription="sub", resource_group="batch", container_group="job")
     elsewhere = TargetId(subscription="other", resource_group="web", container_group="shop")
-    assert [catalogue.is_gone(one) for one in (id_of("shop"), id_of("none"), other, elsewhere)] == [
+    assert [catalogue.is_gone(item) for item in (id_of("shop"), id_of("none"), other, elsewhere)] == [
         False,
         True,
         False,

@@ -65,7 +65,7 @@ class Clerk(Handler):
         self._lock = threading.Lock()
 
     def receive(self, target: TargetId, together: Sequence[Opened]) -> None:
-        self.batches.append([one.message.id for one in together if not isinstance(one.message, Look | Exception)])
+        self.batches.append([item.message.id for item in together if not isinstance(item.message, Look | Exception)])
         super().receive(target, together)
 
     def carry_out(self, opened: Opened) -> None:

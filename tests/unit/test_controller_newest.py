@@ -41,7 +41,7 @@ class Registry:
 
 
 def later(registry: Registry, running: str = "v1") -> list[str]:
-    return [one.tag for one in pushed_later(registry, SHOP, running, lambda tag: not tag.startswith("x"))]
+    return [item.tag for item in pushed_later(registry, SHOP, running, lambda tag: not tag.startswith("x"))]
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,7 @@ class TestLogAndMetrics:
         (trace,) = traces
         assert (trace.target, trace.outcome.id, trace.outcome.result) == (None, "2", "ignored")
         assert (trace.outcome.detail, trace.outcome.seconds) == ("nobody runs it", 7)
-        assert [(one.outcome, one.target, one.group, one.detail) for one in bench.told] == [
+        assert [(item.outcome, item.target, item.group, item.detail) for item in bench.told] == [
             ("ignored", "", None, "nobody runs it")
         ]
         assert lines == [{"event": "ended", "log_level": "info", "outcome": "ignored", "detail": "nobody runs it"}]
@@ -199,7 +199,9 @@ class TestGivenUp:
         Telling(bench.ports(leave_trace=traces.append)).given_up(message("2"), "WorkerCrash", "so it was")
         (trace,) = traces
         assert (trace.target, trace.outcome.result, trace.outcome.detail) == (SHOP, "failed", "so it was")
-        assert [(one.outcome, one.target, one.code) for one in bench.told] == [("failed", "web/shop", "WorkerCrash")]
+        assert [(item.outcome, item.target, item.code) for item in bench.told] == [
+            ("failed", "web/shop", "WorkerCrash")
+        ]
 
     def test_storage_that_fails_keeps_no_letter_from_being_sent(self) -> None:
         def down(_end: End) -> None:

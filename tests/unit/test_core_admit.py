@@ -109,7 +109,7 @@ class TestNewPush:
 
     def test_every_push_in_the_inbox_becomes_a_candidate_or_ends(self) -> None:
         after = admitted(message("3"), message("latest", name="odd"), message("2", repository="a/b"), rule=SEMVER)
-        assert (after.inbox, queued(after), [one.id for one in after.outcomes]) == ((), ["3"], ["2", "odd"])
+        assert (after.inbox, queued(after), [outcome.id for outcome in after.outcomes]) == ((), ["3"], ["2", "odd"])
 
     def test_pushes_are_told_in_the_order_in_which_they_were_pushed(self) -> None:
         late, early = (
@@ -462,7 +462,7 @@ class TestPushedAgain:
     def test_neither_can_older_good_images_of_that_tag(self) -> None:
         now = container(goods=(good("2"), good("1", digest=FIRST)))
         after = admitted(message("1", pushed=5), now=now, shown=group({"web": "acme/shop:2"}))
-        assert [one.pushed_again for one in after.containers["web"].goods] == [False, True]
+        assert [item.pushed_again for item in after.containers["web"].goods] == [False, True]
 
     def test_a_push_that_is_refused_changes_no_good_image(self) -> None:
         after = admitted(message("1", pushed=-5), now=container(goods=(good("1", digest=FIRST, pushed=0),)))
@@ -712,7 +712,7 @@ class TestAbandoned:
             {"web": container(pin=pin(good("0")))}, change=change({"web": "acme/shop:0"}, asked={"web": "back"})
         )
         after = acquaint(now, group(images), target("any", *names), NOW)
-        assert [one.message.id for one in after.outbox] == ["back"]
+        assert [item.message.id for item in after.outbox] == ["back"]
 
     def test_a_rollback_by_hand_that_is_on_another_container_too_goes_on_there(self) -> None:
         both = dict.fromkeys(("web", "blue"), container(goods=(good("1"), good("0")), pin=pin(good("0"))))
@@ -860,7 +860,7 @@ class TestRedeployed:
         goods = (good("2.1", digest=FIRST), good("2.0"))
         alone = record({"web": container(goods=goods, followed=False, past=("acme/shop:9", "acme/shop:2.0"))})
         after = acquaint(alone, group({"web": running}), target("any", "other"), NOW).containers["web"]
-        by_hand = (good(running.partition(":")[2]), *(one for one in goods if one.image != running))
+        by_hand = (good(running.partition(":")[2]), *(item for item in goods if item.image != running))
         assert after.goods == (by_hand if deployed else goods)
 
     def test_a_container_without_a_rule_has_no_candidates_to_end(self) -> None:

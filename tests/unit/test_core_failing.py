@@ -76,7 +76,7 @@ class TestOffTheGroup:
     def test_several_pushes_fail_in_the_order_of_their_ids(self) -> None:
         after = failed(self.WAITS, "3", "2")
         assert [end[0] for end in ends(after)] == ["3", "2"]
-        assert [one.id for one in web(after).failures] == ["3", "2"]
+        assert [item.id for item in web(after).failures] == ["3", "2"]
 
     def test_its_evidence_is_cut(self) -> None:
         after = failed(self.WAITS, detail="x" * 5000)
@@ -106,7 +106,7 @@ class TestOnTheGroup:
         both = container(candidate(TWO))
         after = failed(record({"web": both, "blue": both, "jobs": container()}, change=change()))
         assert (queued(after), queued(after, "blue")) == ([], [])
-        assert [len(one.failures) for one in after.containers.values()] == [1, 1, 0]
+        assert [len(item.failures) for item in after.containers.values()] == [1, 1, 0]
         assert after.undone == (undone("2", "web", "blue"),)
 
     @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ class TestOnTheGroup:
         again = candidate(message("1", name="2"))
         both = record({"web": container(again), "blue": container(again)}, change=change())
         after = failed(both)
-        assert [one.good.moved for one in after.containers.values()] == [True, False]
+        assert [item.good.moved for item in after.containers.values()] == [True, False]
 
     def test_the_change_may_name_a_container_that_is_gone_or_has_no_candidate(self) -> None:
         asked = change(asked={"gone": "2", "blue": "2", "web": "2"})
@@ -162,7 +162,7 @@ class TestWhatIsRemembered:
     def test_only_a_limited_number_of_failures_is_kept(self) -> None:
         many = tuple(failure(message(f"v{number}")) for number in range(FAILURES_KEPT))
         now = record({"web": container(candidate(TWO), failures=many)})
-        assert [one.id for one in web(failed(now)).failures] == ["2", *(f"v{n}" for n in range(FAILURES_KEPT - 1))]
+        assert [item.id for item in web(failed(now)).failures] == ["2", *(f"v{n}" for n in range(FAILURES_KEPT - 1))]
 
 
 class TestAttempts:
@@ -222,14 +222,14 @@ class TestPinned:
         now = record({"web": self.PINNED, "blue": self.PINNED, "jobs": other}, change=change(asked={"blue": "back"}))
         after = failed(now, "back")
         assert after.undone[0].containers == ("web", "blue")
-        pins = [one.pin for one in after.containers.values()]
-        assert [one and one.reverting for one in pins] == [True, True, False]
+        pins = [item.pin for item in after.containers.values()]
+        assert [item and item.reverting for item in pins] == [True, True, False]
 
     def test_a_rollback_ends_once_although_a_container_is_reverted_already(self) -> None:
         reverting = self.PINNED.but(pin=REVERTING)
         after = failed(record({"web": reverting, "blue": self.PINNED}), "back")
         assert [end[:2] for end in ends(after)] == [("back", "failed")]
-        assert [one.pin and one.pin.reverting for one in after.containers.values()] == [None, True]
+        assert [item.pin and item.pin.reverting for item in after.containers.values()] == [None, True]
 
     @staticmethod
     def message() -> Any:
@@ -253,9 +253,9 @@ class TestConclude:
 
     @pytest.mark.parametrize("concerned", [{"1"}, {"2"}, {"1", "2"}, set()])
     def test_only_the_pushes_that_it_concerns_end(self, concerned: set[str]) -> None:
-        after = conclude(self.NOW, "so", NOW, lambda one: one.message.id in concerned)
+        after = conclude(self.NOW, "so", NOW, lambda item: item.message.id in concerned)
         assert {ending.message.id for ending in after.outbox} == concerned
-        assert [one.message.id for one in after.undone] == [id_ for id_ in ("2", "1") if id_ not in concerned]
+        assert [item.message.id for item in after.undone] == [id_ for id_ in ("2", "1") if id_ not in concerned]
 
     def test_the_last_lines_of_the_containers_are_told_with_it(self) -> None:
         now = record({"web": container()}, undone=(undone().but(log="web: no such table"),))

@@ -218,7 +218,7 @@ def test_of_several_pushes_the_one_that_can_not_be_pulled_for_now_keeps_no_other
     code: str, detail: str, refusals: list[int], *, apart: bool
 ) -> None:
     result = after(sending(BOTH), BOTH, Transient(code, detail, circumstance=True), over=False)
-    assert [one.candidates[0].refusals for one in result.containers.values()] == refusals
+    assert [item.candidates[0].refusals for item in result.containers.values()] == refusals
     assert result.apart is apart
 
 
@@ -226,7 +226,7 @@ def test_a_way_back_that_can_not_be_pulled_for_now_has_no_push_tried_apart() -> 
     back = BOTH.but(asked={})
     now = sending(BOTH).but(change=back)
     result = after(now, back, Transient("InaccessibleImage", LIMIT, circumstance=True), over=False)
-    assert ([one.candidates[0].refusals for one in result.containers.values()], result.apart) == ([0, 0], False)
+    assert ([item.candidates[0].refusals for item in result.containers.values()], result.apart) == ([0, 0], False)
 
 
 def test_a_push_beside_containers_without_one_is_not_tried_apart() -> None:

@@ -73,7 +73,7 @@ class TestUpdate:
     def test_every_container_of_the_group_would_be_restarted(self) -> None:
         seen = planned(shown=group({"web": "acme/shop:1", "proxy": "nginx:1"}))
         assert seen.restarts == ("web", "proxy")
-        assert [one.container for one in seen.changes] == ["web"]
+        assert [item.container for item in seen.changes] == ["web"]
 
     def test_only_what_gets_another_image_counts_as_changed(self) -> None:
         jobs = container(repository="docker.io/acme/jobs", goods=(Good(image="acme/jobs:1", tag="1"),))
@@ -100,7 +100,7 @@ class TestUpdate:
         )
         both = target("any", "web", "jobs")
         seen = plan(both, group(images), record({"web": container(), "jobs": jobs}), TWO, SECOND, RULES, at(120))
-        assert [one.after for one in seen.changes] == ["acme/shop:2", "acme/jobs:9"]
+        assert [item.after for item in seen.changes] == ["acme/shop:2", "acme/jobs:9"]
 
     def test_a_push_that_waits_already_is_planned_with_its_senders_digest(self) -> None:
         # Only the planned push is looked up in its registry.
@@ -109,7 +109,7 @@ class TestUpdate:
         shown = group({"web": "acme/shop:1", "jobs": "acme/jobs:1"})
         now = record({"web": container(), "jobs": jobs})
         seen = plan(target("any", "web", "jobs"), shown, now, TWO, SECOND, RULES, at(120))
-        assert [one.after for one in seen.changes] == ["acme/shop:2", f"acme/jobs@{FIRST}"]
+        assert [item.after for item in seen.changes] == ["acme/shop:2", f"acme/jobs@{FIRST}"]
 
     def test_nothing_is_written(self) -> None:
         now = record({"web": container()})

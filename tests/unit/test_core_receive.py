@@ -23,7 +23,7 @@ def received(now: Record, *messages: UpdateMessage) -> Record:
 
 
 def inbox(of: Record) -> list[str]:
-    return [one.id for one in of.inbox]
+    return [item.id for item in of.inbox]
 
 
 def full(**rest: object) -> Record:
@@ -89,7 +89,7 @@ class TestRoom:
         now = full()
         now = now.but(inbox=now.inbox[2:])
         after, no_room = receive(now, [THREE, ONE, TWO])
-        assert ([one for one in inbox(after) if one in "123"], no_room) == (["1", "3"], frozenset({"2"}))
+        assert ([item for item in inbox(after) if item in "123"], no_room) == (["1", "3"], frozenset({"2"}))
         assert len(after.inbox) == MOST_WAITING
 
     def test_a_push_that_is_in_the_record_already_needs_no_room(self) -> None:
@@ -98,13 +98,13 @@ class TestRoom:
 
     def test_candidates_take_room_too(self) -> None:
         now = full()
-        web = container(*(candidate(one) for one in now.inbox[:9]))
+        web = container(*(candidate(item) for item in now.inbox[:9]))
         crowded = now.but(inbox=now.inbox[9:], containers={"web": web})
         assert receive(crowded, [TWO]) == (crowded, frozenset({"2"}))
 
     def test_a_push_that_two_containers_wait_for_takes_the_room_of_one(self) -> None:
         now = full()
-        both = container(*(candidate(one) for one in now.inbox[:9]))
+        both = container(*(candidate(item) for item in now.inbox[:9]))
         roomy = now.but(inbox=now.inbox[10:], containers={"web": both, "blue": both})
         assert receive(roomy, [TWO])[1] == frozenset()
 

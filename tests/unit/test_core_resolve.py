@@ -437,7 +437,7 @@ class TestNotThere:
 
     def test_what_another_push_has_asked_for_does_not_count(self) -> None:
         now = record({"web": container(open_(THREE, lookups=MOST_LOOKUPS), open_(TWO))})
-        assert [one.lookups for one in self.gone(now).containers["web"].candidates] == [MOST_LOOKUPS, 1]
+        assert [item.lookups for item in self.gone(now).containers["web"].candidates] == [MOST_LOOKUPS, 1]
 
     @pytest.mark.parametrize("lookups", [(2, 0), (0, 2)])
     def test_of_two_containers_the_one_that_asked_most_often_counts(self, lookups: tuple[int, int]) -> None:

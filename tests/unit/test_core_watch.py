@@ -69,7 +69,7 @@ def waited(now: Record, seconds: float, at_: float) -> Record:
 
 def codes(now: Record) -> dict[str, list[str]]:
     """The codes of what failed, by container."""
-    return {name: [each.code for each in one.failures] for name, one in now.containers.items() if one.failures}
+    return {name: [each.code for each in item.failures] for name, item in now.containers.items() if item.failures}
 
 
 def reason(action: Action | None) -> str:

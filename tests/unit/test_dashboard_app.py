@@ -101,8 +101,8 @@ class TestJson:
     def test_it_is_what_status_prints(self, client: FlaskClient, outside: Outside) -> None:
         answer = client.get("/status.json")
         assert answer.mimetype == "application/json"
-        assert answer.json == json.loads(json.dumps([as_entry(one) for one in outside.reader.state.statuses]))
-        assert {one["target"]["container_group"] for one in answer.json or []} == {"shop", "api"}
+        assert answer.json == json.loads(json.dumps([as_entry(status) for status in outside.reader.state.statuses]))
+        assert {item["target"]["container_group"] for item in answer.json or []} == {"shop", "api"}
 
     def test_before_anything_is_read_it_says_so(self, client: FlaskClient, outside: Outside) -> None:
         shows(outside, State())
@@ -214,7 +214,7 @@ def many() -> State:
         for number in range(32)
     )
     return State(
-        seen=seen, records={one.target: one.record for one in seen.values() if one.record}, letters=letters, dead=70
+        seen=seen, records={item.target: item.record for item in seen.values() if item.record}, letters=letters, dead=70
     )
 
 

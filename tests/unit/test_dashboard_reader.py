@@ -30,7 +30,7 @@ def outside() -> Outside:
 
 
 def words(outside: Outside) -> dict[str, str]:
-    return {one.target.container_group: one.word for one in outside.reader.state.statuses}
+    return {item.target.container_group: item.word for item in outside.reader.state.statuses}
 
 
 def status(outside: Outside) -> Status:
@@ -111,7 +111,7 @@ def test_azure_that_is_down_leaves_what_was_known(outside: Outside) -> None:
     outside.clock.advance(CALM)
     outside.look()
     shop = outside.reader.state.seen[SHOP]
-    assert [one.image for one in shop.status.containers] == ["acme/shop:1", "nginx:1"]
+    assert [container.image for container in shop.status.containers] == ["acme/shop:1", "nginx:1"]
     assert shop.status.problem is not None
     assert "***" in shop.status.problem
     assert "s3cret" not in shop.status.problem

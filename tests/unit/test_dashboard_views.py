@@ -36,8 +36,13 @@ def seen(now: Record | None = None, of: ContainerGroup | None = None, target: Ta
 
 def state(*groups: Seen, **rest: Any) -> State:
     readings = {what: Reading(at=at(3599)) for what in (TARGETS, RECORDS, QUEUE, LETTERS)}
-    records = {one.target: one.record for one in groups if one.record}
-    plain: Json = {"seen": {one.target: one for one in groups}, "records": records, "readings": readings, "messages": 3}
+    records = {item.target: item.record for item in groups if item.record}
+    plain: Json = {
+        "seen": {item.target: item for item in groups},
+        "records": records,
+        "readings": readings,
+        "messages": 3,
+    }
     return State(**(plain | {"dead": len(rest.get("letters", ()))} | rest))
 
 
@@ -67,9 +72,9 @@ class TestGroups:
 
     def test_what_is_wanted_is_told_until_it_runs(self) -> None:
         wanting = record({"web": container(candidate(TWO))})
-        assert [one.wanted.tag for one in row(seen(wanting)).containers if one.wanted] == [":2"]
+        assert [item.wanted.tag for item in row(seen(wanting)).containers if item.wanted] == [":2"]
         running = seen(wanting, group({"web": "acme/shop:2"}))
-        assert [one.wanted for one in row(running).containers] == [None]
+        assert [item.wanted for item in row(running).containers] == [None]
 
     def test_nothing_is_known_to_be_wanted_of_what_is_not_read(self) -> None:
         assert Seen(SHOP, record(), None).wanted(rollback=True) == {}
@@ -113,7 +118,7 @@ class TestGroups:
     def test_groups_in_trouble_come_first_and_are_counted(self) -> None:
         troubled = seen(record().but(target=API), target=API, of_group=Reading().failed("arm: down", at(1)))
         found = page(state(seen(), troubled))
-        assert [one.word for one in found.rows] == ["TROUBLE", "ok"]
+        assert [item.word for item in found.rows] == ["TROUBLE", "ok"]
         assert (found.heading, found.sentence, found.needs_somebody) == ("1 in trouble", "1 trouble, 1 OK", True)
         assert found.title == "1 in trouble · aci-hooks"
 
@@ -159,7 +164,7 @@ class TestManyGroups:
         assert (beyond.number, page(self.MANY, number=-1).number) == (2, 1)
 
     def test_they_are_found_by_name_image_word_and_address(self) -> None:
-        assert [one.name for one in page(self.MANY, query=" G007 ").rows] == ["web/g007"]
+        assert [item.name for item in page(self.MANY, query=" G007 ").rows] == ["web/g007"]
         assert page(self.MANY, query="acme/SHOP").found == GROUPS + 5
         assert page(self.MANY, query="ok").found == GROUPS + 5
         assert page(self.MANY, query="20.50").found == GROUPS + 5
@@ -176,10 +181,10 @@ class TestOneGroup:
         theirs = seen(record().but(target=API).end(message("9"), "updated", "", (), at(1)), target=API)
         of_api = letter(message("9").model_copy(update={"target": API}))
         found = page(state(seen(ours), theirs, letters=(letter(), of_api, "raw")), group=SHOP)
-        assert [one.name for one in found.rows] == ["web/shop"]
+        assert [item.name for item in found.rows] == ["web/shop"]
         assert (found.title, found.group) == ("web/shop · aci-hooks", found.rows[0])
         assert [end.detail for day in found.days for end in day.ends] == ["d" * 1000]
-        assert [one.name for one in found.letters] == ["web/shop"]
+        assert [item.name for item in found.letters] == ["web/shop"]
         assert (found.rollouts, found.letters_left_out) == ((), 0)
 
 
@@ -232,8 +237,8 @@ class TestLetters:
     def test_what_holds_no_message_we_know(self) -> None:
         raw, undecodable = letter("raw", code="Undecodable"), "\x1b[2J not ours \ud800"
         found = page(state(letters=(undecodable, raw))).letters
-        assert [(one.code, one.id, one.name) for one in found] == [("Undecodable", None, "(no target)")] * 2
-        assert [one.at is None for one in found] == [False, True]
+        assert [(item.code, item.id, item.name) for item in found] == [("Undecodable", None, "(no target)")] * 2
+        assert [item.at is None for item in found] == [False, True]
         assert found[1].detail == "\\x1b[2J not ours \\ud800"
 
     def test_a_push_without_a_group(self) -> None:
@@ -244,7 +249,7 @@ class TestLetters:
     def test_newest_first_and_no_more_than_fit(self) -> None:
         many = tuple(letter(message(str(n)), dead_lettered_at=at(n)) for n in range(LETTERS_SHOWN + 5))
         found = page(state(letters=many, dead=70))
-        assert [one.id for one in found.letters[:2]] == [str(LETTERS_SHOWN + 4), str(LETTERS_SHOWN + 3)]
+        assert [item.id for item in found.letters[:2]] == [str(LETTERS_SHOWN + 4), str(LETTERS_SHOWN + 3)]
         assert (len(found.letters), found.letters_left_out) == (LETTERS_SHOWN, 70 - LETTERS_SHOWN)
 
     def test_a_long_detail_is_cut_on_the_overview(self) -> None:
@@ -320,7 +325,7 @@ class TestState:
 
     def test_statuses_are_in_order(self) -> None:
         found = state(seen(), seen(target=API, of_record=Reading(error="down"))).statuses
-        assert [one.word for one in found] == ["TROUBLE", "ok"]
+        assert [item.word for item in found] == ["TROUBLE", "ok"]
 
     def test_what_is_under_way_is_lively(self) -> None:
         assert not seen().is_lively
@@ -331,5 +336,5 @@ class TestState:
 
 def test_two_groups_of_one_name_are_told_apart() -> None:
     other = SHOP.model_copy(update={"subscription": "other"})
-    assert [names_of([SHOP, other])(one) for one in (SHOP, other)] == ["sub/web/shop", "other/web/shop"]
+    assert [names_of([SHOP, other])(item) for item in (SHOP, other)] == ["sub/web/shop", "other/web/shop"]
     assert names_of([SHOP])(SHOP) == "web/shop"

@@ -46,7 +46,7 @@ def forgive(_message: UpdateMessage) -> None:
 
 def test_letters_are_given_back_after_the_block(poison: MemoryQueue) -> None:
     with leased_letters(poison) as letters:
-        assert [one.id for one in letters] == ["message-1", "message-2"]
+        assert [item.id for item in letters] == ["message-1", "message-2"]
         assert poison.receive(32) == []
     assert len(poison.receive(32)) == 2
 
@@ -54,7 +54,7 @@ def test_letters_are_given_back_after_the_block(poison: MemoryQueue) -> None:
 def test_letters_that_somebody_else_has_leased_are_not_listed(poison: MemoryQueue) -> None:
     poison.receive(1)
     with leased_letters(poison) as letters:
-        assert [one.id for one in letters] == ["message-2"]
+        assert [item.id for item in letters] == ["message-2"]
 
 
 def test_a_redriven_message_is_new(updates: MemoryQueue, poison: MemoryQueue) -> None:
@@ -99,13 +99,13 @@ def test_a_letter_that_somebody_else_took_meanwhile_is_left_to_them(
 
 def test_a_letter_that_is_named_twice_is_found_once(poison: MemoryQueue) -> None:
     with leased_letters(poison) as letters:
-        assert [one.id for one in find(letters, ["message-1", "message-1"])] == ["message-1"]
+        assert [item.id for item in find(letters, ["message-1", "message-1"])] == ["message-1"]
 
 
 def test_a_unique_beginning_names_a_letter(poison: MemoryQueue) -> None:
     with leased_letters(poison) as letters:
         letters[0] = Letter("5b1f", letters[0].content, letters[0].leased)
-        assert [one.id for one in find(letters, ["5", "m"])] == ["5b1f", "message-2"]
+        assert [item.id for item in find(letters, ["5", "m"])] == ["5b1f", "message-2"]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_the_id_of_a_push_means_all_of_its_letters(poison: MemoryQueue) -> None:
     poison.send(letter(message("1")))
     poison.send("not ours")
     with leased_letters(poison) as letters:
-        assert [one.id for one in find(letters, ["1"])] == ["message-1", "message-3"]
+        assert [item.id for item in find(letters, ["1"])] == ["message-1", "message-3"]
 
 
 def test_every_letter_says_since_when_it_is_one(clock: Clock) -> None:
@@ -133,7 +133,7 @@ def test_every_letter_says_since_when_it_is_one(clock: Clock) -> None:
     poison.send("not ours")
     poison.send(letter(message("1")))
     with leased_letters(poison) as letters:
-        assert [one.dead_lettered_at for one in letters] == [letters[0].leased.inserted_at, at(1)]
+        assert [item.dead_lettered_at for item in letters] == [letters[0].leased.inserted_at, at(1)]
 
 
 class TestSummary:
@@ -156,7 +156,7 @@ class TestSummary:
         poison.send(letter("not a message"))
         clock.advance(5)
         with leased_letters(poison) as letters:
-            raw, of_ours = (one.summary() for one in letters)
+            raw, of_ours = (item.summary() for item in letters)
         assert (raw["reason"], raw["code"], raw["attempts"]) == ("undecodable", "Undecodable", 1)
         assert raw["detail"] == "not a letter" + "!" * 188, "cut, as anything may be in it"
         assert raw["dead_lettered_at"] == at(0).isoformat()
@@ -172,5 +172,5 @@ def test_a_letter_that_can_not_be_put_back_keeps_no_other_from_it(updates: Memor
     with leased_letters(poison) as letters:
         left = redrive(letters, updates, poison, fail_for_the_first)
     assert left == {"message-1": "records: ServerBusy (503): later"}
-    assert [one.id for one in map(decode, updates.texts) if isinstance(one, UpdateMessage)] == ["2"]
+    assert [item.id for item in map(decode, updates.texts) if isinstance(item, UpdateMessage)] == ["2"]
     assert poison.count() == 1

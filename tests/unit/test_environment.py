@@ -173,4 +173,4 @@ def test_other_programs_variables_are_left_alone(name: str) -> None:
 
 
 def test_warnings_are_in_order() -> None:
-    assert [one[:11] for one in misspelt(["ACI_HOOKS_B", "ACI_HOOKS_A"], [])] == ["ACI_HOOKS_A", "ACI_HOOKS_B"]
+    assert [item[:11] for item in misspelt(["ACI_HOOKS_B", "ACI_HOOKS_A"], [])] == ["ACI_HOOKS_A", "ACI_HOOKS_B"]

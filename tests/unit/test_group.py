@@ -156,8 +156,8 @@ def differences(before: object, after: object, path: str = "") -> Iterator[tuple
         for key in [*before, *(after.keys() - before.keys())]:
             yield from differences(before.get(key, ...), after.get(key, ...), f"{path}.{key}".lstrip("."))
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        for number, (one, other) in enumerate(zip(before, after, strict=True)):
-            yield from differences(one, other, f"{path}.{number}")
+        for number, (item, other) in enumerate(zip(before, after, strict=True)):
+            yield from differences(item, other, f"{path}.{number}")
     elif before != after or type(before) is not type(after):
         yield path, before, after
 
@@ -293,7 +293,7 @@ class TestWithheldSecrets:
         ],
     )
     def test_what_is_given_or_referred_to_needs_none(self, place: str, value: object, path: str) -> None:
-        assert ContainerGroup(but(place, value)).withheld() == [one for one in WITHHELD if one != path]
+        assert ContainerGroup(but(place, value)).withheld() == [item for item in WITHHELD if item != path]
 
     def test_a_volume_whose_secrets_are_references_needs_none(self) -> None:
         raw = but("properties.volumes.1", {"name": "certs", "secretReference": {"tls.pem": "kv"}})
@@ -349,7 +349,7 @@ class TestMissingSecrets:
 
     @pytest.mark.parametrize("path", WITHHELD)
     def test_each_is_missing_on_its_own(self, path: str) -> None:
-        configured = [one for one in SECRETS if not one.startswith(path.removesuffix("<file>"))]
+        configured = [item for item in SECRETS if not item.startswith(path.removesuffix("<file>"))]
         assert missing_secrets(WITHHELD, configured) == [path]
 
     @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_the_token_in_the_url_is_enough_while_the_keys_are_away(issuer: KeyIssue
     client = client_for(queue, jwks_url=issuer.url)
     headers = {"Authorization": f"Bearer {issuer.token()}"}
     assert client.post(f"/webhooks/gcr/{TOKEN}", data=PUSH, headers=headers).status_code == 202
-    assert [one.push.proof for one in queue.sent] == ["token"]
+    assert [item.push.proof for item in queue.sent] == ["token"]
     assert client.post("/webhooks/gcr/another-token", data=PUSH, headers=headers).status_code == 503
 
 

@@ -46,7 +46,7 @@ def test_what_is_passed_over_does_not_hold_up_the_rest(queue: RecordingQueue) ->
     (resource,) = event["event_data"]["resources"]
     event["event_data"]["resources"].append({**resource, "tag": "other", "resource_url": "docker.io/a/b:other"})
     assert post(queue, "harbor", json.dumps(event).encode(), bearer(TOKEN))[0] == 202
-    assert [one.push.registry for one in queue.sent] == ["harbor.example.test:8443"]
+    assert [item.push.registry for item in queue.sent] == ["harbor.example.test:8443"]
 
 
 def test_generic_speaks_for_every_registry(queue: RecordingQueue) -> None:
@@ -60,7 +60,7 @@ def test_a_message_says_how_far_it_is_proven(queue: RecordingQueue) -> None:
     post(queue, "ghcr", body, bearer(TOKEN))
     post(queue, "ghcr", body, ways("ghcr", SECRET)["HMAC-SHA256"])
     post(queue, "ghcr", body, lambda sent: {**bearer(TOKEN)(sent), **ways("ghcr", SECRET)["HMAC-SHA256"](sent)})
-    assert [one.push.proof for one in queue.sent] == ["token", "own", "own"]
+    assert [item.push.proof for item in queue.sent] == ["token", "own", "own"]
 
 
 WITHOUT_TIME = {
@@ -83,10 +83,10 @@ def test_a_replay_of_a_signed_delivery_without_a_time_is_the_same_push(queue: Re
     for _ in range(2):
         assert post(queue, sender, body, proof)[0] == 202
     assert post(queue, sender, body + b" ", proof)[0] == 202  # other bytes, which only a holder of the key can sign
-    first, replayed, other = (one.id for one in queue.sent)
+    first, replayed, other = (message.id for message in queue.sent)
     assert first == replayed
     assert first != other
-    assert all(one.push.pushed_at is None for one in queue.sent)
+    assert all(item.push.pushed_at is None for item in queue.sent)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_replay_of_a_signed_delivery_without_a_time_is_the_same_push(queue: Re
 def test_other_deliveries_are_new_each_time(queue: RecordingQueue, body: bytes, proof: Proof) -> None:
     for _ in range(2):
         assert post(queue, "generic", body, proof)[0] == 202
-    first, second = (one.id for one in queue.sent)
+    first, second = (message.id for message in queue.sent)
     assert first != second
 
 
@@ -120,7 +120,7 @@ def test_a_replay_of_a_signed_delivery_from_the_future_is_the_same_push(queue: R
     )
     for _ in range(2):
         assert post(queue, "generic", body, proof)[0] == 202
-    first, replayed = (one.id for one in queue.sent)
+    first, replayed = (message.id for message in queue.sent)
     assert first == replayed, "or it would be the newest push each time"
 
 

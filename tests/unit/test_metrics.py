@@ -68,7 +68,7 @@ def literal_labels(of: str) -> Iterator[str]:
     for node in parsed():
         called = node.func if isinstance(node, ast.Call) else None
         if isinstance(node, ast.Call) and isinstance(called, ast.Attribute) and called.attr == "labels":
-            texts = [one.value for one in node.args if isinstance(one, ast.Constant)]
+            texts = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
             if name_of(called.value) == of:
                 yield from map(str, texts)
 
@@ -83,7 +83,7 @@ class TestWritesRemaining:
 
     def samples(self, gauge: WritesRemaining) -> dict[tuple[str, str], float]:
         (family,) = gauge.collect()
-        return {(one.labels["subscription"], one.labels["quota"]): one.value for one in family.samples}
+        return {(sample.labels["subscription"], sample.labels["quota"]): sample.value for sample in family.samples}
 
     def test_each_quota_is_told_until_it_is_full_again_by_itself(self) -> None:
         now = [0.0]
@@ -112,10 +112,12 @@ class TestIngress:
     def test_every_combination_of_labels_is_there_from_the_start(self) -> None:
         text = Metrics(SENDERS).exposition().decode()
         families = {family.name: family for family in text_string_to_metric_families(text)}
-        deliveries = {(one.labels["sender"], one.labels["outcome"]) for one in families["aci_hooks_deliveries"].samples}
+        deliveries = {
+            (sample.labels["sender"], sample.labels["outcome"]) for sample in families["aci_hooks_deliveries"].samples
+        }
         served = {(sender, outcome) for sender in SENDERS for outcome in OUTCOMES}
         assert deliveries == {*served, ("unknown", "refused")}
-        assert {one.labels["sender"] for one in families["aci_hooks_pushes_enqueued"].samples} == set(SENDERS)
-        assert all(one.value == 0 for one in families["aci_hooks_deliveries"].samples)
+        assert {sample.labels["sender"] for sample in families["aci_hooks_pushes_enqueued"].samples} == set(SENDERS)
+        assert all(sample.value == 0 for sample in families["aci_hooks_deliveries"].samples)
         (build,) = families["aci_hooks_build_info"].samples
         assert (set(build.labels), build.value) == ({"version"}, 1)

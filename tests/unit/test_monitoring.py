@@ -56,8 +56,10 @@ def its_turn() -> Turn:
 def samples(read: Callable[[], Gauges], turn: Turn | None = None) -> dict[str, float]:
     """Each series with its value, as one would write it in a query."""
     gauges = SharedGauges(its_turn() if turn is None else turn, read, lambda: at(0))
-    found = [one for family in gauges.collect() for one in family.samples]
-    return {one.name + "".join(f"{{{name}={value}}}" for name, value in one.labels.items()): one.value for one in found}
+    found = [sample for family in gauges.collect() for sample in family.samples]
+    return {
+        item.name + "".join(f"{{{name}={value}}}" for name, value in item.labels.items()): item.value for item in found
+    }
 
 
 class TestTurn:

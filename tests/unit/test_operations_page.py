@@ -44,7 +44,7 @@ def written() -> Iterator[str]:
     """The codes that are written in the code where an error or a failure is made."""
     for node in parsed():
         if isinstance(node, ast.Call) and name_of(node.func) in WRITERS:
-            texts = (one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str))
+            texts = (arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str))
             yield from (text for text in texts if CODE.fullmatch(text))
 
 

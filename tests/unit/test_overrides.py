@@ -56,7 +56,7 @@ def goal(of: Record, name: str = "web") -> str | None:
 
 def arrived(of: Record) -> Record:
     """The record after the rollback was proven."""
-    images = {name: str(goal(of, name)) for name, one in of.containers.items() if one.pin}
+    images = {name: str(goal(of, name)) for name, item in of.containers.items() if item.pin}
     asked = {name: pinned(of, name).message.id for name in images}
     return prove(of.but(change=change(images, asked=asked)), group(images), asked, at(700)).but(change=None)
 
@@ -137,7 +137,7 @@ class TestBackToANamedImage:
         with pytest.raises(NothingToRollBackTo, match=r"kept up to date follows docker\.io/a/b"):
             roll_back(now, "by-hand", NOW, wish=Wish(to=ImageReference.parse("a/b:1")))
         result = roll_back(now, "by-hand", NOW, wish=Wish(to=ImageReference.parse("acme/shop:0")))
-        assert [name for name, one in result.containers.items() if one.pin] == ["web"]
+        assert [name for name, item in result.containers.items() if item.pin] == ["web"]
 
     def test_why_and_who_are_kept(self) -> None:
         result = self.to("acme/shop:1", container(goods=GOODS), reason="too slow", by="ann")
@@ -200,7 +200,7 @@ class TestRollBack:
     def test_only_a_limited_number_of_failures_is_kept(self) -> None:
         many = tuple(failure(message(f"v{number}")) for number in range(FAILURES_KEPT))
         kept = back(container(goods=GOODS, failures=many)).containers["web"].failures
-        assert [one.id for one in kept] == ["RolledBack", *(f"v{number}" for number in range(FAILURES_KEPT - 1))]
+        assert [item.id for item in kept] == ["RolledBack", *(f"v{number}" for number in range(FAILURES_KEPT - 1))]
 
     def test_waiting_pushes_end(self) -> None:
         now = record({"web": container(candidate(TWO), candidate(ONE), goods=GOODS)}, inbox=(THREE,), apart=True)
@@ -240,12 +240,12 @@ class TestRollBack:
         assert goal(first) == f"acme/shop@{digest('b')}"
         again = back(first.but(change=change(asked={"web": "first"})), "again")
         assert goal(again) == f"acme/shop@{digest('a')}"
-        assert [one.digest for one in again.containers["web"].failures] == [digest(name) for name in "cbc"]
+        assert [item.digest for item in again.containers["web"].failures] == [digest(name) for name in "cbc"]
 
     def test_all_containers_go_back_by_one_message(self) -> None:
         jobs = container(goods=(good("7"), good("6")), repository="docker.io/acme/jobs")
         now = back(record({"jobs": jobs, "new": container(), "web": container(goods=GOODS)}))
-        assert {name: one.pin and one.pin.good.tag for name, one in now.containers.items()} == {
+        assert {name: item.pin and item.pin.good.tag for name, item in now.containers.items()} == {
             "jobs": "6",
             "new": None,
             "web": "1",
@@ -255,7 +255,7 @@ class TestRollBack:
             "docker.io/acme/shop:1",
         ]
         assert {pinned(now, name).message.id for name in ("jobs", "web")} == {"by-hand"}
-        assert [len(one.failures) for one in now.containers.values()] == [1, 0, 1]
+        assert [len(item.failures) for item in now.containers.values()] == [1, 0, 1]
 
     def test_a_container_that_is_not_kept_up_to_date_is_left_alone(self) -> None:
         alone = container(goods=GOODS, followed=False)
@@ -303,7 +303,10 @@ class TestFromWhatIsNotProven:
         now = self.begun(TWO, good("1"))
         now = now.but(change=change(asked={"blue": "2"}))
         after = back(now)
-        assert (pinned(after).good, [one.id for one in after.containers["web"].failures]) == (good("0"), ["RolledBack"])
+        assert (pinned(after).good, [item.id for item in after.containers["web"].failures]) == (
+            good("0"),
+            ["RolledBack"],
+        )
 
     @pytest.mark.parametrize(
         ("told", "moved"), [(digest("two"), True), (None, True), (ONE_GOOD, False)], ids=["another", "unknown", "same"]
@@ -388,7 +391,7 @@ class TestAgain:
         assert ends(after) == [("first", "superseded", "an operator rolled back further")]
         assert after.outcomes[0].containers == ("web",)
         assert after.outcomes[0].at == NOW
-        assert [one.tag for one in after.containers["web"].failures] == ["2", "1", "2"]
+        assert [item.tag for item in after.containers["web"].failures] == ["2", "1", "2"]
 
     def test_it_goes_back_as_far_as_it_can(self) -> None:
         now = back(container(goods=GOODS[:2]), "first").but(change=change(asked={"web": "first"}))
@@ -416,7 +419,7 @@ class TestAgain:
     def test_after_a_proven_rollback_it_goes_one_image_further_back(self) -> None:
         # Regression: the second rollback went forward again, to what the first one had left.
         now = arrived(back(container(goods=GOODS), "first"))
-        assert [one.image for one in now.containers["web"].goods] == ["acme/shop:1", "acme/shop:0"]
+        assert [item.image for item in now.containers["web"].goods] == ["acme/shop:1", "acme/shop:0"]
         assert goal(back(now, "again")) == "acme/shop:0"
 
     def test_an_image_that_is_not_among_the_good_ones_has_none_before_it(self) -> None:

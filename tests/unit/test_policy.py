@@ -458,7 +458,7 @@ def test_what_a_change_is_called(new: str, old: str, change: str) -> None:
 
 def test_the_precedence_of_semver_org() -> None:
     ascending = "0.0-alpha 0.0-alpha.1 0.0-alpha.beta 0.0-beta 0.0-beta.2 0.0-beta.11 0.0-rc.1 0.0 0.1 1.0"
-    versions = [parse_version(f"1.{one}") for one in ascending.split()]
+    versions = [parse_version(f"1.{item}") for item in ascending.split()]
     assert sorted(versions, key=lambda version: version.precedence if version else ()) == versions
 
 

@@ -159,8 +159,8 @@ class TestContainers:
     def test_candidates_are_removed_from_every_container(self) -> None:
         now = record({"jobs": container(), "web": container(candidate(TWO)), "blue": container(candidate(TWO))})
         after = now.without_candidates(lambda _, one: one.id == "2")
-        assert [one.candidates for one in after.containers.values()] == [(), (), ()]
-        assert [one.past for one in after.containers.values()] == [(), ("acme/shop:2",), ("acme/shop:2",)]
+        assert [item.candidates for item in after.containers.values()] == [(), (), ()]
+        assert [item.past for item in after.containers.values()] == [(), ("acme/shop:2",), ("acme/shop:2",)]
 
     def test_without_matching_candidates_nothing_changes(self) -> None:
         now = record({"web": container(candidate(TWO))})
@@ -196,7 +196,7 @@ class TestDisplaced:
     ) -> None:
         goods = (good("1", digest=self.ONE), good("2"), good("1", "acme/shop:one"))
         assert displaced(goods, tag, told) == tuple(
-            one.but(moved=has_moved) for one, has_moved in zip(goods, moved, strict=True)
+            item.but(moved=has_moved) for item, has_moved in zip(goods, moved, strict=True)
         )
 
     def test_an_image_that_has_moved_stays_moved(self) -> None:

@@ -188,7 +188,7 @@ class TestNothingSaid:
     def test_every_optional_field_has_its_default(self, value: Value, rest: dict[str, object]) -> None:
         told = {name: getattr(value, name) for name in rest}
         assert told == rest
-        assert [type(one) for one in told.values()] == [type(one) for one in rest.values()]
+        assert [type(item) for item in told.values()] == [type(item) for item in rest.values()]
 
 
 @pytest.mark.parametrize("result", ["updated", "unchanged", "superseded", "ignored", "rolled-back", "failed"])

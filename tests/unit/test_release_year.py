@@ -32,8 +32,8 @@ class Followed(NamedTuple):
     last: str
 
 
-FOLLOWED = [Followed(one, *each) for one in REPOSITORIES for each in one["follow"]]
-IDS = [f"{one.repository['repository']} {one.first} {one.policy[:20]}" for one in FOLLOWED]
+FOLLOWED = [Followed(item, *each) for item in REPOSITORIES for each in item["follow"]]
+IDS = [f"{item.repository['repository']} {item.first} {item.policy[:20]}" for item in FOLLOWED]
 
 
 def pushes(repository: Any) -> Iterator[list[str]]:

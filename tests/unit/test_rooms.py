@@ -88,21 +88,25 @@ def tool(name: str) -> Any:
 
 def pure_modules() -> list[str]:
     contracts = tool("importlinter")["contracts"]
-    return next(list(one["source_modules"]) for one in contracts if one["name"].startswith("the pure modules"))
+    return next(
+        list(contract["source_modules"]) for contract in contracts if contract["name"].startswith("the pure modules")
+    )
 
 
 @pytest.mark.parametrize(("library", "owners"), OWNERS.items())
 def test_each_outside_library_has_one_owner(library: str, owners: set[str]) -> None:
-    users = {name for name, used in modules() if any(one == library or one.startswith(f"{library}.") for one in used)}
+    users = {
+        name for name, used in modules() if any(item == library or item.startswith(f"{library}.") for item in used)
+    }
     assert users == owners
 
 
 def test_the_pure_modules_know_no_clock_no_environment_and_no_disk() -> None:
     pure = pure_modules()
     found = {
-        (name, one)
+        (name, item)
         for name, used in modules()
-        for one in used & IMPURE
+        for item in used & IMPURE
         if any(name == module or name.startswith(f"{module}.") for module in pure)
     }
     assert found - HANDED_IN == set()

@@ -259,11 +259,14 @@ class TestIngress:
     def test_the_ingress_has_documented_defaults(self) -> None:
         settings = read_settings(IngressSettings, INGRESS)
         assert (settings.port, settings.max_body) == (8080, 1048576)
-        assert [one.get_secret_value() for one in settings.webhook_tokens] == [TOKEN]
+        assert [webhook_token.get_secret_value() for webhook_token in settings.webhook_tokens] == [TOKEN]
 
     def test_several_tokens_allow_rotation(self) -> None:
         settings = read_settings(IngressSettings, INGRESS | {"ACI_HOOKS_WEBHOOK_TOKENS": f"{TOKEN}1, {TOKEN}2,"})
-        assert [one.get_secret_value() for one in settings.webhook_tokens] == [f"{TOKEN}1", f"{TOKEN}2"]
+        assert [webhook_token.get_secret_value() for webhook_token in settings.webhook_tokens] == [
+            f"{TOKEN}1",
+            f"{TOKEN}2",
+        ]
 
     def test_settings_that_are_built_in_code_take_lists(self) -> None:
         settings = IngressSettings(AZURE_STORAGE_ACCOUNT="acme7", ACI_HOOKS_WEBHOOK_TOKENS=[TOKEN, f"{TOKEN},2"])
@@ -318,7 +321,7 @@ class TestIngress:
 
     def test_secrets_of_a_sender_are_gathered(self) -> None:
         settings = read_settings(IngressSettings, INGRESS | {"ACI_HOOKS_SECRET_GHCR": f"{ONE},{TWO}"})
-        assert [one.get_secret_value() for one in settings.sender_secrets["ghcr"]] == [ONE, TWO]
+        assert [sender_secret.get_secret_value() for sender_secret in settings.sender_secrets["ghcr"]] == [ONE, TWO]
 
     def test_a_senders_secret_is_as_long_as_a_token(self) -> None:
         (problem,) = problems(IngressSettings, INGRESS | {"ACI_HOOKS_SECRET_GHCR": f"{ONE},{'x' * 15}"})

@@ -24,7 +24,7 @@ def shown(now: Record | None = None, of: ContainerGroup | None = None, **rest: A
 class TestWhatRuns:
     def test_every_container_with_its_image_and_health(self) -> None:
         status = shown()
-        assert [(one.name, one.image, one.health) for one in status.containers] == [
+        assert [(item.name, item.image, item.health) for item in status.containers] == [
             ("web", "acme/shop:1", "healthy"),
             ("proxy", "nginx:1", "healthy"),
         ]
@@ -63,29 +63,29 @@ class TestHealth:
     def test_one_that_has_ended_as_it_should(self) -> None:
         ended = {"state": "Terminated", "exitCode": 0, "finishTime": "2026-01-01T00:00:00Z"}
         status = shown(of=raw(ended, restartPolicy="Never"))
-        assert [one.health for one in status.containers] == ["ended"]
+        assert [item.health for item in status.containers] == ["ended"]
 
     def test_one_that_is_on_its_way(self) -> None:
-        assert [one.health for one in shown(of=raw({"state": "Waiting"})).containers] == ["starting"]
+        assert [item.health for item in shown(of=raw({"state": "Waiting"})).containers] == ["starting"]
 
     def test_a_stopped_group_is_no_trouble(self) -> None:
         crashing = {"state": "Waiting", "detailStatus": "CrashLoopBackOff"}
         status = shown(of=raw(crashing, instanceView={"state": "Stopped"}))
-        assert [one.health for one in status.containers] == ["stopped"]
+        assert [item.health for item in status.containers] == ["stopped"]
         assert (status.problem, status.held, status.reason, status.word) == (None, STOPPED, STOPPED, "held")
 
     @pytest.mark.parametrize("count", [None, "many"])
     def test_what_azure_does_not_tell_is_no_restart(self, count: object) -> None:
         status = shown(of=raw({"state": "Running"}, view={"restartCount": count}))
         assert status.containers == (ContainerStatus("web", "acme/shop:1", None, "starting", 0),) or [
-            one.restarts for one in status.containers
+            item.restarts for item in status.containers
         ] == [0]
 
     @pytest.mark.parametrize("view", [{}, {"instanceView": None}])
     def test_a_container_that_azure_tells_nothing_of_was_not_restarted(self, view: dict[str, Any]) -> None:
         bare = raw({})
         bare.raw["properties"]["containers"][0]["properties"] = {"image": "acme/shop:1"} | view
-        assert [(one.health, one.restarts) for one in shown(of=bare).containers] == [("starting", 0)]
+        assert [(item.health, item.restarts) for item in shown(of=bare).containers] == [("starting", 0)]
 
     @pytest.mark.parametrize("properties", [{"containers": None}, {}, None])
     def test_a_group_without_containers_shows_none(self, properties: dict[str, Any] | None) -> None:
@@ -95,7 +95,7 @@ class TestHealth:
         pulled = {"name": "Pulled", "message": f"Successfully pulled image acme/shop@{digest('one')}", "count": 1}
         event = pulled | {"lastTimestamp": "2026-01-01T00:00:00Z"}
         status = shown(of=raw({"state": "Running"}, view={"events": [event]}))
-        assert [one.digest for one in status.containers] == [digest("one")]
+        assert [item.digest for item in status.containers] == [digest("one")]
 
 
 class TestRollout:
@@ -211,5 +211,5 @@ class TestOrder:
             shown(unread=["so"]),
         ]
         words = ["TROUBLE", "failed", "rolling out", "held", "waits", "ok"]
-        assert [one.word for one in sorted(found, key=lambda one: one.rank)] == words
+        assert [item.word for item in sorted(found, key=lambda item: item.rank)] == words
         assert shown(updated).word == "ok"

@@ -68,7 +68,7 @@ notify: env:SLACK_URL
 def problems(text: str, default_subscription: str | None = "s") -> list[tuple[int | None, str, str | None]]:
     with pytest.raises(TargetsError) as caught:
         parse_targets(text, default_subscription)
-    return [(one.line, one.where, one.nearest) for one in caught.value.problems]
+    return [(problem.line, problem.where, problem.nearest) for problem in caught.value.problems]
 
 
 def message(text: str, default_subscription: str | None = "s") -> str:
@@ -282,7 +282,7 @@ def test_any_text_is_a_targets_file_or_a_targets_error(text: str) -> None:
     else:
         return
     assert found
-    assert all(one.what for one in found)
+    assert all(item.what for item in found)
 
 
 @pytest.mark.parametrize("name", ["web", "Ströme_(prod).eu-1", "हिन्दी", "表ポあA中"])

@@ -15,13 +15,13 @@ def test_the_newest_is_first_and_only_so_many_are_kept() -> None:
     trace = Trace()
     for number in range(TRACES_KEPT + 1):
         trace = trace.with_end(end(f"push-{number}", number))
-    assert [one.outcome.id for one in trace.ends] == [f"push-{number}" for number in range(TRACES_KEPT, 0, -1)]
+    assert [item.outcome.id for item in trace.ends] == [f"push-{number}" for number in range(TRACES_KEPT, 0, -1)]
 
 
 def test_a_push_that_ends_again_is_there_once_for_each_target() -> None:
     trace = Trace().with_end(end("a")).with_end(end("b"))
     trace = trace.with_end(end("a").but(target=SHOP)).with_end(end("a", detail="again"))
-    ends = [(one.outcome.id, one.target, one.outcome.detail) for one in trace.ends]
+    ends = [(item.outcome.id, item.target, item.outcome.detail) for item in trace.ends]
     assert ends == [("a", None, "again"), ("a", SHOP, ""), ("b", None, "")]
 
 

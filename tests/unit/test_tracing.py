@@ -248,7 +248,7 @@ def settings(**variables: str) -> Settings:
 def test_what_is_wrong_with_traces_is_a_warning(variables: dict[str, str], line: tuple[str, str | None] | None) -> None:
     with capture_logs() as lines, tracing.traced(settings(**variables), "tests", Redaction()):
         assert not tracing.is_on()
-    assert [(one["event"], one.get("install")) for one in lines] == ([line] if line else [])
+    assert [(item["event"], item.get("install")) for item in lines] == ([line] if line else [])
 
 
 def test_without_the_packages_a_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -299,8 +299,8 @@ class TestEnds:
         code, moments = ROLLED_BACK[name]
         policy = "Never" if "not restarted" in name else "Always"
         result, failed = fared(moments, image, policy)
-        assert (result, [one.code for one in failed]) == ("rolled-back", [code])
-        assert [one.circumstance for one in failed] == ["limit" in name]
+        assert (result, [item.code for item in failed]) == ("rolled-back", [code])
+        assert [item.circumstance for item in failed] == ["limit" in name]
 
 
 def test_a_pull_that_failed_before_and_goes_on_failing_is_the_images_fault_in_the_end() -> None:

@@ -292,7 +292,7 @@ class TestBesideTheQueue:
         assert records.asked == [("sweep", timedelta(seconds=3600))]
         assert records.noted == ["swept"]
         assert (asked, pauses) == ([("the targets",)], [timedelta(seconds=3600)])
-        assert [(one["event"], one["target"], one["missed"], one["woken"], one["problem"]) for one in lines] == [
+        assert [(line["event"], line["target"], line["missed"], line["woken"], line["problem"]) for line in lines] == [
             ("swept", "web/shop", 1, 1, "the registry is down")
         ]
 
