@@ -13,6 +13,15 @@ from ingress.delivery import Malformed
 _EARLIEST, _LATEST = 2000, 2200
 
 
+MAX_ELEMENTS = 5000
+"""The most elements of an array that are read, each of which takes a moment: as many events as Event Grid puts into
+a batch (learn.microsoft.com/azure/event-grid/delivery-and-retry)."""
+
+
+class TooMany(Malformed):
+    """An array has more than MAX_ELEMENTS."""
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """One place in a JSON document. The value of a missing place is None, like that of null."""
@@ -30,9 +39,14 @@ class Node:
         return Node(self.value.get(key), path)
 
     def items(self) -> list[Node]:
-        """The elements of an array; raises Malformed if this is not an array."""
+        """The elements of an array; raises Malformed if this is not an array, and TooMany."""
         if not isinstance(self.value, list):
             self._fail("is missing" if self.value is None else "is not an array")
+        # Before any is read: with a megabyte of them, whoever has one secret could hold up all other deliveries.
+        if len(self.value) > MAX_ELEMENTS:
+            raise TooMany(
+                f"{self.path or 'the body'} has {len(self.value)} elements, more than {MAX_ELEMENTS}"
+            )
         return [
             Node(element, f"{self.path}[{index}]")
             for index, element in enumerate(self.value)

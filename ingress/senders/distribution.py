@@ -13,7 +13,7 @@ from ingress.authentication import Bearer, FixedHeader
 from ingress.delivery import Delivery, Ignored, Malformed, Parsed
 from ingress.hosts import host_if_any, reach
 from ingress.media_types import why_no_image_of_references
-from ingress.payload import Node, read_json
+from ingress.payload import Node, TooMany, read_json
 from ingress.pushes import push_of_tag, pushes_of_events
 from shared.push import Push
 
@@ -22,7 +22,10 @@ ACCEPTS = (Bearer(), FixedHeader("Authorization"))
 
 def parse(delivery: Delivery) -> Parsed:
     """The pushes among the envelope's `events`."""
-    events = read_json(delivery.body)["events"].items()
+    try:
+        events = read_json(delivery.body)["events"].items()
+    except TooMany as error:
+        return Ignored(str(error))
     return pushes_of_events(events, partial(_event, delivery.sender), may_refuse=False)
 
 

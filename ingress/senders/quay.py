@@ -47,5 +47,5 @@ def _tags(updated: Node) -> list[Node] | None:
     if updated.value is None:
         return None
     if isinstance(updated.value, dict):  # the form of 2013: {tag: image id}
-        return [Node(tag, updated.path) for tag in updated.value]
+        return Node(list(updated.value), updated.path).items()
     return updated.items()

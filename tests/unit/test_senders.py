@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from ingress.authentication import Oidc
 from ingress.delivery import Delivery, Handshake, Ignored, Malformed
+from ingress.payload import MAX_ELEMENTS
 from ingress.pushes import MAX_PUSHES
 from shared.image import ImageReference
 from shared.push import Push
@@ -91,6 +93,36 @@ def test_too_many_pushes_in_one_delivery_are_refused() -> None:
     assert len(pushes) == MAX_PUSHES
     with pytest.raises(Malformed, match="more than"):
         PARSERS["quay"].parse(delivery("quay", quay(MAX_PUSHES + 1)))
+
+
+BATCHES: dict[str, Callable[[list[Any]], object]] = {
+    "quay": lambda events: {"docker_url": "quay.io/acme/shop", "updated_tags": events},
+    "harbor": lambda events: {
+        "type": "PUSH_ARTIFACT",
+        "event_data": {"resources": events, "repository": {"repo_full_name": "a/b"}},
+    },
+    "acr": lambda events: events,
+    "distribution": lambda events: {"events": events},
+}
+
+
+@pytest.mark.parametrize("sender", BATCHES)
+def test_of_too_many_events_none_is_read(sender: str) -> None:
+    # Regression: a megabyte of them took seconds of the processor, for which all other deliveries waited.
+    many = delivery(sender, json.dumps(BATCHES[sender]([0] * (MAX_ELEMENTS + 1))).encode())
+    if sender == "distribution":  # which would repeat a refused envelope without end
+        outcome = PARSERS[sender].parse(many)
+        assert outcome == Ignored("events has 5001 elements, more than 5000")
+        return
+    with pytest.raises(Malformed, match="has 5001 elements, more than 5000"):
+        PARSERS[sender].parse(many)
+
+
+def test_quays_form_of_2013_is_bounded_as_well() -> None:
+    tags = {f"v{number}": "image" for number in range(MAX_ELEMENTS + 1)}
+    body = json.dumps({"docker_url": "quay.io/acme/shop", "updated_tags": tags}).encode()
+    with pytest.raises(Malformed, match="updated_tags has 5001 elements"):
+        PARSERS["quay"].parse(delivery("quay", body))
 
 
 def test_too_many_pushes_do_not_block_a_sender_that_repeats_what_is_refused() -> None:

@@ -14,6 +14,8 @@ from shared import tracing
 from shared.errors import RemoteError
 from worker.groups.health import CLOCK_TOLERANCE
 
+_LATEST = 2200
+"""The last year that a Date header may say."""
 _LARGEST_LOG = 4 * 1024 * 1024
 """Bytes of an answer with the last lines of a container. A line may be of any length, and these are read in a hurry."""
 
@@ -115,7 +117,12 @@ def ahead_of_ours(date: str | None) -> timedelta:
     # Events are told from those of earlier rollouts by Azure's times, so its clock counts, not ours. The header is
     # cut to the second, and what is within that is no difference.
     try:
-        ahead = parsedate_to_datetime(date or "") - datetime.now(UTC)
+        told = parsedate_to_datetime(date or "")
+        ahead = told - datetime.now(UTC)
     except (ValueError, TypeError):
+        return timedelta(0)
+    # Ours may be wrong by decades, where a machine has forgotten the time. But no clock of Azure's says such a year,
+    # and a record with times of it could not be read again.
+    if told.year > _LATEST:
         return timedelta(0)
     return timedelta(0) if abs(ahead) < CLOCK_TOLERANCE else ahead
