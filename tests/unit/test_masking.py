@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import itertools
 import json
 import re
 from typing import SupportsIndex
@@ -149,8 +150,10 @@ def test_every_spelling_of_a_secret_and_no_other_one(secret: str, known: set[str
         ('[["first-value"], "second-value"]', {"first-value", "second-value"}),
         (' {"one": "first-value", "more": ["second-value", 7]}', {"first-value", "second-value"}),
         ("\ud800-a-lone-surrogate", {"7aCALWEtbG9uZS1zdXJyb2dhdGU="}),
+        # Half a pair that a value of JSON spells by its number.
+        (r'{"one": "\ud800 of/two"}', {"%3F%20of%2Ftwo", "%3F+of%2Ftwo"}),
     ],
-    ids=["lines", "a list", "an object", "no text"],
+    ids=["lines", "a list", "an object", "no text", "no text within JSON"],
 )
 def test_what_of_a_secret_may_be_quoted_alone(secret: str, parts: set[str]) -> None:
     found = set(spellings(secret))
@@ -232,6 +235,17 @@ def test_what_repeats_itself_is_found_as_if_compared_at_every_place(secret: str,
     hidden = known(secret, text)
     shown = "".join("\0" if place in hidden else letter for place, letter in enumerate(text))
     assert Masks([secret])(text) == re.sub("\0+", MASK, shown)
+
+
+@pytest.mark.parametrize("size", [8, 9])
+def test_secrets_that_repeat_themselves_in_every_way_are_found_where_they_overlap(size: int) -> None:
+    for secret in map("".join, itertools.product("ab", repeat=size)):
+        texts = (secret[:-1] + secret, secret + secret[1:], secret[:6] + secret[:7] + secret[-6:])
+        masks = Masks([secret])
+        for text in texts:
+            hidden = known(secret, text)
+            told = "".join("\0" if place in hidden else letter for place, letter in enumerate(text))
+            assert masks(text) == re.sub("\0+", MASK, told)
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def _earliest(since: str | None) -> datetime | None:
     earliest = ago(since, datetime.now(UTC))
     if earliest is None:
         raise click.BadParameter(
-            f"{since!r} is not a time; write it {HOW}", param_hint="--since"
+            f"{since!r} is not a time; write {HOW}", param_hint="--since"
         )
     return earliest
 

@@ -159,7 +159,7 @@ def _end(until: str | None, now: datetime) -> datetime | None:
     end = ahead(until, now)
     if end is None:
         raise click.BadParameter(
-            f"{until!r} is not a time; write it {HOW}", param_hint="--until"
+            f"{until!r} is not a time; write {HOW}", param_hint="--until"
         )
     if end <= now:
         raise click.BadParameter(

@@ -12,7 +12,7 @@ __all__ = ["HOW", "ago", "ahead", "duration", "how_long", "moment"]
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _LONGEST = timedelta(days=36500)
-HOW = "such as 90s, 30m, 2h, 3d, 1w or 1h30m; or a time such as 2026-11-27T08:00, in UTC unless it names another zone"
+HOW = "for example 90s, 30m, 2h, 3d, 1w or 1h30m, or 2026-11-27T08:00, which is UTC unless it names another zone"
 
 
 def duration(text: str) -> timedelta | None:
