@@ -39,6 +39,7 @@ from worker.policies.parse import parse_policy
 from worker.policies.policy import Update
 from worker.policies.semver import SemVer
 from worker.record.container import Candidate, ContainerRecord, FailedPush, Good, Pin
+from worker.record.folding import OUTCOMES_KEPT
 from worker.record.overrides import NothingToRollBackTo, hold, release, roll_back
 from worker.record.record import (
     ENDED_KEPT,
@@ -47,7 +48,6 @@ from worker.record.record import (
     LONGEST_DETAIL,
     MOST_OF_ALL,
     MOST_WAITING,
-    OUTCOMES_KEPT,
     PAST_KEPT,
     Record,
 )

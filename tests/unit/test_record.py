@@ -23,6 +23,7 @@ from tests.unit.builders import (
     record,
     timer,
 )
+from worker.record.folding import CHANGES_KEPT, OUTCOMES_KEPT
 from worker.record.record import (
     DEEDS_KEPT,
     ENDED_KEPT,
@@ -31,7 +32,6 @@ from worker.record.record import (
     LONGEST_DETAIL,
     MOST_OF_ALL,
     MOST_WAITING,
-    OUTCOMES_KEPT,
     PAST_KEPT,
     Record,
     cut,
@@ -275,7 +275,28 @@ class TestEnd:
         assert [outcome.id for outcome in now.outcomes] == [f"v{number}" for number in range(200, 150, -1)]
         assert now.ended == tuple(f"v{number}" for number in range(200, 0, -1))
         assert len(now.outbox) == 201
-        assert (OUTCOMES_KEPT, ENDED_KEPT) == (50, 200)
+        assert (OUTCOMES_KEPT, CHANGES_KEPT, ENDED_KEPT) == (50, 25, 200)
+
+    @pytest.mark.parametrize("result", ["updated", "rolled-back", "failed"])
+    @pytest.mark.parametrize("burst", [("ignored", "ignored"), ("superseded", "ignored"), ("unchanged", "unchanged")])
+    def test_a_burst_that_changes_nothing_does_not_drive_out_what_did(
+        self, result: Any, burst: tuple[Any, Any]
+    ) -> None:
+        # Regression: after 50 pushes of old tags, nobody saw any more what had been deployed and what had failed.
+        now = record()
+        for number in range(30):
+            now = now.end(message(f"change-{number}"), result, "", (), at(0))
+        for number in range(60):
+            now = now.end(message(f"old-{number}"), burst[number % 2], "", (), at(0))
+        kept = [outcome.id for outcome in now.outcomes]
+        old = [f"old-{number}" for number in range(59, 34, -1)]
+        assert kept == [*old, *(f"change-{number}" for number in range(29, 4, -1))]
+
+    def test_more_changes_than_stay_in_any_case_are_kept_while_there_is_room(self) -> None:
+        now = record()
+        for number in range(60):
+            now = now.end(message(f"v{number}"), "ignored" if number == 40 else "updated", "", (), at(0))
+        assert [outcome.id for outcome in now.outcomes] == [f"v{number}" for number in range(59, 9, -1)]
 
     def test_a_long_detail_is_cut(self) -> None:
         now = record().end(TWO, "failed", "y" * 5000, (), NOW)

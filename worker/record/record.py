@@ -14,7 +14,7 @@ from pydantic import Field
 
 from shared.message import TargetId, UpdateMessage
 from worker.record.container import Candidate, ContainerRecord, FailedPush, Good
-from worker.record.folding import folded
+from worker.record.folding import folded, shortened
 from worker.record.values import (
     DEAD,
     AddressChange,
@@ -31,7 +31,6 @@ from worker.record.values import (
     Value,
 )
 
-OUTCOMES_KEPT = 50
 ENDED_KEPT = 200
 """The ids of pushes that have ended, by which a message that is delivered again is recognised."""
 GOODS_KEPT, FAILURES_KEPT, PAST_KEPT, DEEDS_KEPT = 5, 20, 30, 20
@@ -175,7 +174,7 @@ class Record(Value):
         )
         return self.but(
             outbox=(*self.outbox, ending),
-            outcomes=folded(outcome, self.outcomes)[:OUTCOMES_KEPT],
+            outcomes=shortened(folded(outcome, self.outcomes)),
             # A push that was redriven may end a second time. Its id moves to the front then.
             ended=(message.id, *(other for other in self.ended if other != message.id))[
                 :ENDED_KEPT
