@@ -1,8 +1,9 @@
-"""What no worker writes into a record is told as such, with how to mend it."""
+"""What no worker writes into a record is told as such, with how to repair it."""
 
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -53,8 +54,11 @@ def test_what_workers_write_has_no_flaw() -> None:
         ({"stuck": Patience(looked_at=END)}, "stuck.looked_at: 9999"),
         ({"outcomes": (OUTCOME.but(seconds=float("nan")),)}, "outcomes.seconds: nan"),
         ({"containers": {"web": container(goods=())}}, "containers.web.goods: there is no good image"),
-        ({"containers": {"web": container(repository="acme/shop:1")}}, "containers.web.repository: is no repository"),
-        ({"containers": {"web": container(repository="%%%")}}, "containers.web.repository: is no repository"),
+        (
+            {"containers": {"web": container(repository="acme/shop:1")}},
+            "containers.web.repository: it is not a repository",
+        ),
+        ({"containers": {"web": container(repository="%%%")}}, "containers.web.repository: it is not a repository"),
         (
             {"containers": {"web": container(candidate(message("1"), looked_up_at=END))}},
             "containers.web.looked_up_at: 9999",
@@ -65,10 +69,28 @@ def test_each_flaw_is_told_with_its_place(changes: dict[str, Any], flaw: str) ->
     assert (flaw_of(FULL.but(**changes)) or "").startswith(flaw)
 
 
-def test_a_record_with_a_flaw_can_not_be_read_and_says_how_to_mend_it() -> None:
+def test_a_record_with_a_flaw_can_not_be_read_and_says_how_to_repair_it() -> None:
     text = json.loads(FULL.model_dump_json(exclude_none=True))
     text["containers"]["web"]["goods"] = []
     with pytest.raises(RemoteError, match="delete the blob to start afresh") as told:
         read_record(json.dumps(text), SHOP)
     assert told.value.code == UNREADABLE
     assert f"groups/{SHOP.key}.json can't be read (containers.web.goods" in told.value.message
+
+
+@pytest.mark.parametrize(
+    ("changes", "flaw"),
+    [
+        ({"timer": timer().but(due=END)}, f"timer.due: {END} is not a time that a worker writes"),
+        ({"stuck": Patience(looked_at=at(0), waited=math.nan)}, "stuck.waited: nan is not a number of seconds"),
+        ({"outcomes": (OUTCOME.but(seconds=math.inf),)}, "outcomes.seconds: inf is not a number of seconds"),
+    ],
+)
+def test_a_flaw_is_a_sentence(changes: dict[str, Any], flaw: str) -> None:
+    assert flaw_of(FULL.but(**changes)) == flaw
+
+
+@pytest.mark.parametrize(("year", "is_flaw"), [(1969, True), (1970, False), (9000, False), (9001, True)])
+def test_only_years_near_the_ends_of_the_calendar_are_flaws(year: int, *, is_flaw: bool) -> None:
+    now = FULL.but(timer=timer().but(due=datetime(year, 7, 1, tzinfo=UTC)))
+    assert (flaw_of(now) is not None) == is_flaw

@@ -29,16 +29,16 @@ def _flaws(record: Record) -> Iterator[str]:
         if not container.goods:
             yield f"containers.{name}.goods: there is no good image"
         if container.followed and not _is_repository(container):
-            yield f"containers.{name}.repository: is no repository"
+            yield f"containers.{name}.repository: it is not a repository"
     for where, at in _times(record):
         if not _EARLIEST <= at.year <= _LATEST:
-            yield f"{where}: {at} is no time that a worker writes"
+            yield f"{where}: {at} is not a time that a worker writes"
     for where, patience in _patiences(record):
         if not math.isfinite(patience.waited):
-            yield f"{where}.waited: {patience.waited} is no number of seconds"
+            yield f"{where}.waited: {patience.waited} is not a number of seconds"
     for outcome in record.outcomes:
         if not math.isfinite(outcome.seconds or 0.0):
-            yield f"outcomes.seconds: {outcome.seconds} is no number of seconds"
+            yield f"outcomes.seconds: {outcome.seconds} is not a number of seconds"
 
 
 def _is_repository(container: ContainerRecord) -> bool:
