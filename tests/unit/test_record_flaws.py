@@ -56,9 +56,9 @@ def test_what_workers_write_has_no_flaw() -> None:
         ({"containers": {"web": container(goods=())}}, "containers.web.goods: there is no good image"),
         (
             {"containers": {"web": container(repository="acme/shop:1")}},
-            "containers.web.repository: it is not a repository",
+            "containers.web.repository: not a repository",
         ),
-        ({"containers": {"web": container(repository="%%%")}}, "containers.web.repository: it is not a repository"),
+        ({"containers": {"web": container(repository="%%%")}}, "containers.web.repository: not a repository"),
         (
             {"containers": {"web": container(candidate(message("1"), looked_up_at=END))}},
             "containers.web.looked_up_at: 9999",

@@ -29,7 +29,7 @@ def _flaws(record: Record) -> Iterator[str]:
         if not container.goods:
             yield f"containers.{name}.goods: there is no good image"
         if container.followed and not _is_repository(container):
-            yield f"containers.{name}.repository: it is not a repository"
+            yield f"containers.{name}.repository: not a repository"
     for where, at in _times(record):
         if not _EARLIEST <= at.year <= _LATEST:
             yield f"{where}: {at} is not a time that a worker writes"
