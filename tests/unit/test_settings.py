@@ -186,6 +186,8 @@ CLEAR = "must be an https URL; plain http is allowed only for loopback and singl
         "BlobEndpoint=https://a.example/;QueueEndpoint=https://a.example/;SharedAccessSignature=sv=1&sig=a%3D",
         f"DefaultEndpointsProtocol=http;AccountName=a;{KEY};BlobEndpoint=http://azurite:1/a;QueueEndpoint=http://[::1]:2/a",
         f"DefaultEndpointsProtocol=http;AccountName=acme7;{KEY}",
+        f"DefaultEndpointsProtocol=http;AccountName=a;{KEY};EndpointSuffix=x;BlobEndpoint=http://azurite:1/a;"
+        "QueueEndpoint=http://azurite:2/a",
         "UseDevelopmentStorage=true",
     ],
 )
@@ -215,6 +217,7 @@ def test_a_connection_string_that_clients_can_be_made_of(text: str) -> None:
         ("AccountName=acme7;AccountKey=größe", "its AccountKey is not base64: perhaps a part of it is missing"),
         (f"AccountName=acme7;{KEY};QueueEndpoint=not-shown:1/acme7", "its QueueEndpoint is not an http or https URL"),
         (f"AccountName=acme7;{KEY};QueueEndpoint=http://[not-shown", "its QueueEndpoint is not an http or https URL"),
+        (f"AccountName=acme7;{KEY};QueueEndpoint=ftp://not-shown/", "its QueueEndpoint is not an http or https URL"),
         (f"AccountName=acme7;{KEY};QueueEndpoint=https://", "its QueueEndpoint is not an http or https URL"),
         (f"AccountName=acme7;{KEY};QueueEndpoint=http://not-shown.example/", f"its QueueEndpoint {CLEAR}"),
         (f"AccountName=acme7;{KEY};QueueEndpoint=HTTP://10.0.0.4:10001/not-shown", f"its QueueEndpoint {CLEAR}"),
