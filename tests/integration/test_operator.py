@@ -254,7 +254,7 @@ def test_dead_letters_are_found_by_the_beginning_of_their_ids(site: Site) -> Non
     lengths = (n for n in range(1, 37) if first["id"][:n] != second["id"][:n])
     short = first["id"][: next(lengths)]
     assert site.command("dead-letters", "show", short, "--json").splitlines() == ['"not ours"']
-    assert "nothing was deleted; say --yes" in site.command("dead-letters", "purge", short, expect=1)
+    assert "nothing was deleted; use --yes" in site.command("dead-letters", "purge", short, expect=1)
     assert "1 deleted" in site.command("dead-letters", "purge", short, first["id"], short, "--yes")
     (taken,) = site.poison.receive(1)
     out = site.command("dead-letters", "list")

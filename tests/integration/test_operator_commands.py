@@ -283,7 +283,7 @@ def test_notify_test_tells_everybody_and_says_who_was_not_reached(site: Site, tm
             "delivered": answered == 200,
             "problem": None if answered == 200 else "answered 404",
         }
-    assert "this is a test of notifications" in json.loads(bodies[0])["text"]
+    assert "this is a test notification" in json.loads(bodies[0])["text"]
 
 
 @pytest.mark.parametrize(
