@@ -237,9 +237,8 @@ def test_what_repeats_itself_is_found_as_if_compared_at_every_place(secret: str,
     assert Masks([secret])(text) == re.sub("\0+", MASK, shown)
 
 
-@pytest.mark.parametrize("size", [8, 9])
-def test_secrets_that_repeat_themselves_in_every_way_are_found_where_they_overlap(size: int) -> None:
-    for secret in map("".join, itertools.product("ab", repeat=size)):
+def test_secrets_that_repeat_themselves_in_every_way_are_found_where_they_overlap() -> None:
+    for secret in map("".join, itertools.product("ab", repeat=8)):
         texts = (secret[:-1] + secret, secret + secret[1:], secret[:6] + secret[:7] + secret[-6:])
         masks = Masks([secret])
         for text in texts:

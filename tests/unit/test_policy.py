@@ -285,6 +285,7 @@ def test_the_message_is_whole_and_shows_no_more_than_the_beginning_of_the_text()
     [
         ("glob:", "the pattern is missing"),
         ("regex:" + "é" * 2, f"tags are printable ASCII, and a policy has at most {LONGEST_POLICY} characters"),
+        ("glob:v[12", "a [ is never closed"),
         ("glob:[^a]*", "write [!abc] for any character except these"),
         ("semver:", "semver takes major, minor, patch or a range, and no range is given after the colon"),
         ("regex:a**", "RE2 says: bad repetition operator: **"),
