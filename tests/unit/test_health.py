@@ -127,6 +127,13 @@ class TestKilledByThePlatform:
         for view, policy in ((terminated(137, 5), "Never"), (looping, "Always")):
             assert isinstance(health(view | told, policy=policy), Broken) is broken
 
+    @pytest.mark.parametrize("finish", [None, "", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.9999999Z", "soon", 7])
+    def test_an_end_at_a_time_that_nobody_has_set_was_not_the_platforms(self, finish: object) -> None:
+        # Regression: a duration taken from such a time is beyond the calendar, and the exception ended each look.
+        looping = crash_loop(5) | {"events": [event("Killing", 5, "platform initiated") | {"lastTimestamp": finish}]}
+        looping["previousState"] |= {"exitCode": 137, "finishTime": finish}
+        assert isinstance(health(looping), Broken)
+
 
 class TestOnItsWay:
     @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ def _repeat(
             work()
         except RemoteError as error:
             log.warning(f"{name} failed, retrying later", error=str(error))
-        except Exception:
-            # This thread is the only one that does the work, so nothing may end it.
+        except (
+            Exception
+        ):  # this thread is the only one that does the work, so nothing may end it
             log.exception(f"{name} failed, retrying later")

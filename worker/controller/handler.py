@@ -248,8 +248,9 @@ class Handler:
             log.warning(
                 "message not settled, it will be delivered again", error=str(error)
             )
-        except Exception:
-            # A thread that died silently would keep its place in the worker forever.
+        except (
+            Exception
+        ):  # a thread that died silently would keep its place in the worker forever
             ids = [message.id for message in leased]
             log.exception(
                 "message not settled, it will be delivered again", messages=ids

@@ -26,6 +26,8 @@ Event = Mapping[str, Any]
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 """Earlier than any time that Azure can report."""
+_LAST_YEAR = 9000
+"""Later years are not times either: a duration added to the last one is beyond Python's calendar."""
 CLOCK_TOLERANCE = timedelta(seconds=2)
 """How long before the change a start may appear to be: Azure cuts times to the second, and clocks differ."""
 LATE = timedelta(seconds=60)
@@ -96,6 +98,8 @@ def start_failure(events: Collection[Event], since: datetime) -> str | None:
 
 def killed_by_platform(events: Iterable[Event], ended: datetime) -> bool:
     """Whether the platform itself killed the container that ended at that time, as for its maintenance."""
+    if ended == LONG_AGO:
+        return False  # nobody knows when it ended
     kills = (
         _last(event)
         for event in events
@@ -137,12 +141,17 @@ def named_digest(message: str) -> str | None:
 
 
 def time_of(text: object) -> datetime:
-    """A time from ARM, in RFC 3339 with up to seven fractional digits; LONG_AGO for anything else."""
+    """A time from ARM, in RFC 3339 with up to seven fractional digits; LONG_AGO for anything else.
+
+    A time that nobody has set is often 0001-01-01T00:00:00Z, from which no duration can be subtracted.
+    """
     if not isinstance(text, str):
         return LONG_AGO
     try:
         at = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
     except ValueError:
+        return LONG_AGO
+    if not LONG_AGO.year <= at.year <= _LAST_YEAR:
         return LONG_AGO
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 

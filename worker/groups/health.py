@@ -178,8 +178,8 @@ def _crashed_since(
     if _is_platforms_doing(previous, events):
         return False
     # Without a time the crash counts: overlooking a crash loop is worse than one more look at a healthy container.
-    finished = previous.get("finishTime")
-    return finished is None or time_of(finished) >= since - CLOCK_TOLERANCE
+    finished = time_of(previous.get("finishTime"))
+    return finished == LONG_AGO or finished >= since - CLOCK_TOLERANCE
 
 
 def _is_platforms_doing(
